@@ -1,0 +1,86 @@
+"""HLS playlists, as text."""
+
+import pytest
+
+from unmask import hls
+
+HEAD = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:7\n"
+FIVE = HEAD + "".join(f"#EXTINF:4.0,\n{name}.ts\n" for name in "abcde") + "#EXT-X-ENDLIST\n"
+
+
+def _segments(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_the_duration_is_the_sum_of_the_segments():
+    assert hls.duration_seconds(FIVE) == 20.0
+    assert hls.duration_seconds(FIVE.replace("4.0,", "4.25,a title")) == 21.25
+
+
+@pytest.mark.parametrize(
+    ("text", "live"),
+    [
+        (FIVE, False),
+        (FIVE.replace("#EXT-X-ENDLIST\n", ""), True),
+        (FIVE.replace("#EXT-X-ENDLIST\n", "#EXT-X-PLAYLIST-TYPE:VOD\n"), False),
+        (FIVE.replace("#EXT-X-ENDLIST\n", "#EXT-X-PLAYLIST-TYPE:EVENT\n"), True),
+    ],
+)
+def test_a_playlist_without_an_end_is_live(text, live):
+    assert hls.is_live(text) is live
+
+
+def test_a_master_playlist_is_told_from_a_media_playlist():
+    assert hls.is_master("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlow.m3u8\n")
+    assert not hls.is_master(FIVE)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "kept", "offset"),
+    [
+        (0.0, float("inf"), "abcde", 0.0),
+        (0.0, 4.0, "a", 0.0),
+        (0.0, 4.1, "ab", 0.0),
+        (3.9, 4.0, "a", 0.0),
+        (4.0, 8.0, "b", 4.0),
+        (5.0, 9.0, "bc", 4.0),
+        (18.0, float("inf"), "e", 16.0),
+        (19.0, 500.0, "e", 16.0),
+    ],
+)
+def test_the_segments_that_overlap_the_range_are_kept(start, end, kept, offset):
+    cut = hls.cut(FIVE, start, end)
+    assert _segments(cut.text) == [f"{name}.ts" for name in kept]
+    assert cut.offset_seconds == offset
+    assert hls.duration_seconds(cut.text) == 4.0 * len(kept)
+    assert not hls.is_live(cut.text)
+
+
+def test_the_number_of_the_first_segment_moves_with_it():
+    assert "#EXT-X-MEDIA-SEQUENCE:9\n" in hls.cut(FIVE, 8.0, 12.0).text
+    without = FIVE.replace("#EXT-X-MEDIA-SEQUENCE:7\n", "")
+    assert "#EXT-X-MEDIA-SEQUENCE:2\n" in hls.cut(without, 8.0, 12.0).text
+
+
+def test_keys_heads_and_breaks_stay_in_force():
+    text = FIVE.replace(
+        "#EXTINF:4.0,\na", '#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXT-X-MAP:URI="m"\n#EXTINF:4.0,\na'
+    )
+    text = text.replace("#EXTINF:4.0,\nc", "#EXT-X-DISCONTINUITY\n#EXTINF:4.0,\nc")
+    lines = hls.cut(text, 12.0, 20.0).text.splitlines()
+    for tag in ("#EXT-X-KEY", "#EXT-X-MAP", "#EXT-X-DISCONTINUITY"):
+        assert sum(line.startswith(tag) for line in lines) == 1
+
+
+def test_a_byte_range_goes_with_its_segment_wherever_it_stands():
+    text = FIVE.replace("#EXTINF:4.0,\nb", "#EXT-X-BYTERANGE:10@20\n#EXTINF:4.0,\nb")
+    assert "#EXT-X-BYTERANGE:10@20\n#EXTINF:4.0,\nb.ts" in hls.cut(text, 5.0, 6.0).text
+    assert "BYTERANGE" not in hls.cut(text, 9.0, 10.0).text
+
+
+@pytest.mark.parametrize(
+    "tag", ["#EXT-X-BYTERANGE:100", "#ANVATO-SEGMENT-INFO: type=ad", "#UPLYNK-SEGMENT: 1,ad"]
+)
+def test_segments_that_depend_on_each_other_are_left_together(tag):
+    text = FIVE.replace("#EXTINF:4.0,\nb", f"{tag}\n#EXTINF:4.0,\nb")
+    assert hls.cut(text, 8.0, 12.0) == hls.Cut(text, 0.0)
