@@ -1,0 +1,374 @@
+"""One open media file: seeks, reads packets and decodes. The only file that hands bytes to libav.
+
+A media file is untrusted. libav gets an open file object instead of a name, may open nothing else, may use
+only the containers and decoders named here, and is told the largest picture it may decode. Times are
+presentation times in seconds, as a player's `currentTime` shows them.
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain, dropwhile, islice
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn, TypeVar
+
+import av
+import av.error
+import numpy as np
+import numpy.typing as npt
+from av.codec.context import ThreadType
+from av.container import InputContainer
+from av.packet import Packet
+from av.sidedata.sidedata import Type as SideDataType
+from av.stream import Discard, Disposition
+from av.video.stream import VideoStream as AvStream
+
+from unmask.errors import BadInput, NoFrames, NotAVideo, TooLarge
+
+MAX_SIDE_PX = 8192
+MAX_PIXELS = 8192 * 4608  # 8K in either orientation
+MAX_PIXEL_RATIO = 4.0  # more oblong pixels than this are a mistake in the header
+
+DECODER_THREADS = min(4, os.cpu_count() or 1)  # more only adds frames in flight
+ROUNDING_SECONDS = 2e-6  # times are rounded to a millionth
+FAR_SECONDS = 1e6  # a time after the end of every video
+
+REPAIR_SECONDS = 10.0  # wait at most this long for a key frame after damage
+READ_ERRORS = 8  # in a row, then the file counts as ended
+END_PACKETS = 5_000  # read at most so many to find the end of a video that claims an end,
+SCAN_PACKETS = 500_000  # and so many of one that claims none
+KEY_PACKETS = 2_000  # read at most so many to find a key frame after a seek
+STEPS_BACK_SECONDS = (0.0, 2.0, 10.0)  # where MPEG-TS lands after a key frame, seek earlier
+BISECTIONS = 12  # of the claimed duration, where the end of the file is missing
+
+# Containers that cameras, sites and browsers write; none of them is a list of other files or addresses.
+CONTAINERS = "mov,matroska,avi,flv,mpegts,mpeg,ogg,asf,mxf,dv,ivf,gif,apng"
+SOUND_CONTAINERS = "mp3,wav,flac,aac,aiff,caf,amr,ac3,eac3,w64"  # opened to say that there is no picture
+VIDEO_DECODERS = (
+    "h264,hevc,vp8,vp9,libdav1d,av1,mpeg4,msmpeg4v2,msmpeg4,mpeg1video,mpeg2video,h263,flv,theora,"
+    "wmv1,wmv2,wmv3,vc1,mjpeg,png,gif,apng,prores,dnxhd,dvvideo,ffv1,rawvideo,qtrle"
+)
+SOUND_DECODERS = "aac,mp3float,mp3,opus,vorbis,flac,ac3,eac3,alac,wmav2,pcm_s16le,pcm_s16be,pcm_f32le"
+OPTIONS = {
+    "format_whitelist": f"{CONTAINERS},{SOUND_CONTAINERS}",
+    "codec_whitelist": f"{VIDEO_DECODERS},{SOUND_DECODERS}",
+    "protocol_whitelist": "none",
+    "max_pixels": str(MAX_PIXELS),
+}
+
+PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"II*\0", b"MM\0*", b"8BPS", b"<svg")
+PICTURE_BRANDS = (b"heic", b"heix", b"heim", b"mif1", b"avif")  # of ISO files that hold a photograph
+LISTS = (b"#extm3u", b"ffconcat", b"[playlist]", b"<smil", b"<mpd")
+PAGES = (b"<!doctype html", b"<html")
+PICTURE_SENTENCE = "That is a picture, not a video; a still picture is not enough for this check."
+NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+
+# What damaged files make libav, PyAV (a stream that appears late) and the file (a seek before 0) raise.
+MEDIA_ERRORS = (av.error.FFmpegError, OSError, IndexError, ValueError)
+
+Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
+Item = TypeVar("Item")
+Timed = tuple[float, Item]  # seconds, and what is shown from then on
+
+
+@contextmanager
+def opened(path: Path) -> Iterator["Reader"]:
+    """Open a file without giving libav a way to open anything else.
+
+    Raises BadInput if there is no such file, NotAVideo, NoFrames (only sound) and TooLarge.
+    """
+    try:
+        file = path.open("rb", buffering=0)
+    except OSError as error:
+        raise BadInput(f"{path.name} cannot be opened: {error.strerror}.") from error
+    with file:
+        _refuse_at_sight(file.read(512))
+        with _open(file) as container:
+            stream = _video_stream(container)
+            if stream.codec_context.width < 1:  # libav hides a size beyond its limits unless it cannot decode
+                with _open(file, codec_whitelist="none") as undecoded:
+                    _shown_size(undecoded.streams.video[0])
+            source = Reader(container, stream)
+            try:
+                yield source
+            finally:
+                source.close()
+
+
+def _open(file: BinaryIO, **options: str) -> InputContainer:
+    file.seek(0)
+    try:
+        return av.open(
+            file, "r", options=OPTIONS | options, metadata_errors="replace", io_open=_refuse_nested
+        )
+    except MEDIA_ERRORS as error:
+        raise NotAVideo("The file is not a video that can be read.") from error
+
+
+class Reader:
+    """What an open file holds, without trusting what the file says of itself."""
+
+    def __init__(self, container: InputContainer, stream: AvStream) -> None:
+        self._container = container
+        self._stream = stream
+        self._context = stream.codec_context
+        self.shown_size = _shown_size(stream)  # (width, height) px before rotation, pixels made square
+        self.coded_pixels = self._context.width * self._context.height
+        self.codec = self._context.codec.canonical_name
+        rate = stream.average_rate or stream.guessed_rate
+        self.frame_rate = float(rate) if rate else None
+        self._context.thread_type = ThreadType.AUTO
+        self._context.thread_count = DECODER_THREADS
+        self._context.options = {"max_pixels": str(MAX_PIXELS)}
+        for other in container.streams:
+            other.discard = Discard.default if other is stream else Discard.all
+        self.turn = Turn()  # of the pictures; known once one is decoded
+        self._turn_known = False
+        self._tick_seconds = float(stream.time_base or 1)
+        self._zero_seconds = _zero_seconds(container)
+        self.begin_seconds = self._seconds(stream.start_time or 0)  # of the first picture
+        self._decoded = self._decode_from(-math.inf)
+        self._held: Timed[av.VideoFrame] | None = None  # the frame at which `frames_until` ended
+        self._landings: dict[float, float] = {}  # key frame -> the time to seek to that leads there
+        self.position_seconds: float | None = None  # of the last frame given out; None: not started
+        self.full_detail_from_seconds = -math.inf  # earlier frames that no other frame needs are skipped
+        self.packets_decoded = 0
+
+    def close(self) -> None:
+        """Let go of the generator, which holds this object, and with it of the decoder's pictures."""
+        self._decoded, self._held = iter(()), None
+
+    # Where things are: seeking and reading packets, decoding nothing.
+
+    def key_before(self, seconds: float) -> float | None:
+        """Time of the last key frame at or before `seconds`, or of the next one if none is found there."""
+        found = None
+        for back in STEPS_BACK_SECONDS:
+            self._seek(seconds - back)
+            keys = (p for p in islice(self._packets(), KEY_PACKETS) if p.is_keyframe and p.pts is not None)
+            key = next((self._seconds(packet.pts) for packet in keys), None)
+            if key is not None:
+                self._landings[key] = seconds - back
+            if key is not None and key <= seconds:
+                return key
+            found = key if found is None else found
+        return found
+
+    def end_seconds(self) -> float | None:
+        """When the last picture ends: read from the end of the file, for headers lie, or are missing."""
+        claimed = self._claimed_end_seconds()
+        self._seek(FAR_SECONDS)
+        end, complete = self._last_end_seconds(SCAN_PACKETS if claimed is None else END_PACKETS)
+        if end is None and claimed is not None:  # the header counts pictures that the file has lost
+            self._seek(self._last_readable_seconds(claimed))
+            end, complete = self._last_end_seconds(END_PACKETS)
+        if end is None or complete:
+            return end
+        return max(end, claimed or 0.0)
+
+    def _claimed_end_seconds(self) -> float | None:
+        if self._stream.duration:
+            return self._seconds((self._stream.start_time or 0) + self._stream.duration)
+        return self._container.duration / av.time_base if self._container.duration else None
+
+    def _last_end_seconds(self, packets: int) -> tuple[float | None, bool]:
+        """Read on from here, at most so many packets -> (end of the last picture, was it the last?)."""
+        end, left = None, packets
+        for packet in islice(self._packets(), packets):
+            left -= 1
+            if packet.pts is not None and not packet.is_discard:
+                end = max(end or 0.0, self._seconds(packet.pts + (packet.duration or 0)))
+        return end, left > 0
+
+    def _last_readable_seconds(self, claimed_seconds: float) -> float:
+        """Bisect for the last time after which the file still holds a packet."""
+        readable, missing = 0.0, claimed_seconds
+        for _ in range(BISECTIONS):
+            middle = (readable + missing) / 2
+            self._seek(middle)
+            readable, missing = (middle, missing) if any(self._packets()) else (readable, middle)
+        return readable
+
+    # The pictures themselves.
+
+    def go_to(self, key_seconds: float | None) -> None:
+        """Decode from this key frame on; None: from the first picture."""
+        self._seek(0.0 if key_seconds is None else self._landings.get(key_seconds, key_seconds))
+        self._held = None
+        self._decoded = self._decode_from(-math.inf if key_seconds is None else key_seconds)
+
+    def frames_until(self, end_seconds: float, packets: float = math.inf) -> Iterator[Timed[av.VideoFrame]]:
+        """Frames in order of time; ends before `end_seconds`, or when so many packets are decoded in all.
+
+        The frame at which it ends is kept for the next call.
+        """
+        while now := self._held or next(self._decoded, None):
+            self._held = now
+            if now[0] >= end_seconds or self.packets_decoded > packets:
+                return
+            self._held, self.position_seconds = None, now[0]
+            yield now
+
+    def to_rgb(self, frame: av.VideoFrame, size: tuple[int, int]) -> Image:
+        """Scale to `size` (width, height before turning) while converting, then put upright -> (H, W, 3)."""
+        kind = "AREA" if size[0] < frame.width else "BICUBIC"
+        rgb: Any = frame.reformat(*size, format="rgb24", interpolation=kind, threads=1).to_ndarray()
+        return np.ascontiguousarray(self.turn.apply(rgb))
+
+    def _decode_from(self, start_seconds: float) -> Iterator[Timed[av.VideoFrame]]:
+        """Whole frames from the key frame at `start_seconds` on, in order of time.
+
+        Left out: what the decoder marks as damaged, and after a damaged packet everything up to the next key
+        frame, for the decoder would only guess it.
+        """
+        last_seconds, guessed_since_seconds = -math.inf, -math.inf
+        for seconds, frame in self._raw_frames(start_seconds):
+            if frame is None:
+                guessed_since_seconds = math.inf
+                continue
+            guessed_since_seconds = min(guessed_since_seconds, seconds)
+            if frame.key_frame or seconds >= guessed_since_seconds + REPAIR_SECONDS:
+                guessed_since_seconds = -math.inf
+            guessed = guessed_since_seconds > -math.inf or frame.is_corrupt
+            if seconds > last_seconds and seconds >= start_seconds and not guessed:
+                last_seconds = seconds
+                self._learn_turn(frame)
+                yield seconds, frame
+
+    def _learn_turn(self, frame: av.VideoFrame) -> None:
+        """Ask the first frame only: a frame once asked stays in memory until the garbage collector comes."""
+        if not self._turn_known:
+            self.turn, self._turn_known = Turn.of(frame), True
+
+    def _raw_frames(self, start_seconds: float) -> Iterator[Timed[av.VideoFrame | None]]:
+        """What the decoder says to the packets from the key frame on: frames, and None at each error."""
+        packets = dropwhile(
+            lambda p: not p.is_keyframe or self._seconds(p.pts) < start_seconds, self._packets()
+        )
+        for packet in chain(packets, [None]):
+            try:
+                frames = self._decode(packet)
+            except MEDIA_ERRORS:
+                yield -math.inf, None
+                continue
+            yield from ((self._seconds(frame.pts), frame) for frame in frames if frame.pts is not None)
+
+    def _decode(self, packet: "Packet[AvStream] | None") -> list[av.VideoFrame]:
+        """None: what is still inside the decoder."""
+        if packet is not None:
+            self.packets_decoded += 1
+            near = packet.pts is None or self._seconds(packet.pts) >= self.full_detail_from_seconds
+            self._context.skip_frame = "DEFAULT" if near else "NONREF"
+        return self._stream.decode(packet)
+
+    def _packets(self) -> Iterator["Packet[AvStream]"]:
+        """Packets of the video from here on; a place that cannot be read is left out."""
+        errors = 0
+        while errors < READ_ERRORS:
+            try:
+                for packet in self._container.demux(self._stream):
+                    if packet.size:
+                        errors = 0
+                        yield packet
+                return
+            except MEDIA_ERRORS:
+                errors += 1
+
+    def _seek(self, seconds: float) -> None:
+        """Land on a key frame at or before `seconds`, if the container can."""
+        ticks = math.floor((seconds + self._zero_seconds + ROUNDING_SECONDS) / self._tick_seconds)
+        with suppress(*MEDIA_ERRORS):
+            self._container.seek(ticks, stream=self._stream)
+
+    def _seconds(self, pts: int | None) -> float:
+        """Time on the player's clock; what has none sorts before everything else."""
+        if pts is None:
+            return -math.inf
+        return max(0.0, round(pts * self._tick_seconds - self._zero_seconds, 6))
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How to put a picture upright: transpose, then mirror. Phones store this beside the picture."""
+
+    transpose: bool = False
+    mirror_x: bool = False
+    mirror_y: bool = False
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> "Turn":
+        side_data: Any = frame.side_data
+        matrix = side_data.get(SideDataType.DISPLAYMATRIX)
+        if matrix is None:
+            return cls()
+        a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()  # x' = ax + cy, y' = bx + dy
+        if abs(a) + abs(d) >= abs(b) + abs(c):
+            return cls(False, a < 0, d < 0)
+        return cls(True, c < 0, b < 0)
+
+    def apply(self, image: Image) -> Image:
+        turned = image.transpose(1, 0, 2) if self.transpose else image
+        return turned[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
+
+
+def _video_stream(container: InputContainer) -> AvStream:
+    """The stream to look at; a cover picture in a sound file is not one."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & NOT_MOVING]
+    if not streams:
+        if container.streams.audio:
+            raise NoFrames("The file holds sound but no pictures.")
+        raise NotAVideo(PICTURE_SENTENCE if container.streams.video else "The file holds no video.")
+    best = container.streams.best("video")
+    stream = next((stream for stream in streams if stream is best), streams[0])
+    if stream.codec_context is None or stream.codec_context.name not in VIDEO_DECODERS.split(","):
+        raise NotAVideo("The video in this file is coded in a way that cannot be read here.")
+    return stream
+
+
+def _zero_seconds(container: InputContainer) -> float:
+    """What the file calls the player's zero.
+
+    Browsers take the times of MP4 and WebM as they are (seen in Chromium: a file that begins at 5 s shows its
+    first picture at currentTime 5); a broadcast or a recording may begin at any hour, and players count from
+    its first sound or picture.
+    """
+    if container.format.name.startswith(("mov,", "matroska,")):
+        return 0.0
+    return max(0, container.start_time or 0) / av.time_base
+
+
+def _shown_size(stream: AvStream) -> tuple[int, int]:
+    """(width, height) px as a browser shows them, before rotation: oblong pixels are stretched to squares.
+
+    Raises TooLarge from the header alone, before anything is decoded.
+    """
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if max(width, height) > MAX_SIDE_PX or width * height > MAX_PIXELS:
+        raise TooLarge(f"The picture is {width} × {height} pixels; at most {MAX_SIDE_PX} a side are read.")
+    if min(width, height) < 1:
+        raise NotAVideo("The file does not say how large its pictures are: it is damaged or incomplete.")
+    ratio = float(stream.sample_aspect_ratio or 1)
+    if not 1 / MAX_PIXEL_RATIO <= ratio <= MAX_PIXEL_RATIO:
+        ratio = 1.0
+    return (round(width * ratio), height) if ratio >= 1 else (width, round(height / ratio))
+
+
+def _refuse_nested(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+    raise NotAVideo("The file only points to other files; give the video itself.")
+
+
+def _refuse_at_sight(start: bytes) -> None:
+    """Say of common kinds of files that are no video what they are. Raises NotAVideo."""
+    if not start:
+        raise NotAVideo("The file is empty.")
+    picture = start.startswith(PICTURES) and b"acTL" not in start  # an animated PNG says so early
+    photograph = start[4:8] == b"ftyp" and start[8:12] in PICTURE_BRANDS
+    if picture or photograph or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
+        raise NotAVideo(PICTURE_SENTENCE)
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith(LISTS):
+        raise NotAVideo("That is a list that points to videos (a playlist), not a video.")
+    if text.startswith(PAGES):
+        raise NotAVideo("That is a web page, not a video.")

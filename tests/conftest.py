@@ -1,0 +1,30 @@
+"""Fixtures that every test may use."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.media import make
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("shared") and not SHARED_DATA.is_dir():
+        pytest.skip(f"the research data is not at {SHARED_DATA}")
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Path of a made file, by its name in `tests.media.RECIPES`: `media("h264.mp4")`. Read it only."""
+    folder = tmp_path_factory.mktemp("media")
+    return lambda name: make(name, folder)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of research data beside the checkout; without it the test is skipped."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"the research data is not at {SHARED_DATA}")
+    return SHARED_DATA
