@@ -1,0 +1,62 @@
+"""Unmask: is the face in this video a deepfake? An honest label, with where to look and how sure.
+
+    from pathlib import Path
+    from unmask import Checker, FileSource, Options
+
+    report = Checker().check(FileSource(Path("clip.mp4"), "clip.mp4"), Options())
+
+The names below are imported at first use, so that `import unmask` and `--help` take no time.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unmask.check import Checker
+    from unmask.errors import UnmaskError
+    from unmask.guard import Limits
+    from unmask.jobs import Jobs, JobState
+    from unmask.report import to_html
+    from unmask.sources import FileSource, FramesSource, Options, UrlSource
+    from unmask.verdict import Report
+    from unmask.video import Span
+
+__all__ = [
+    "Checker",
+    "FileSource",
+    "FramesSource",
+    "JobState",
+    "Jobs",
+    "Limits",
+    "Options",
+    "Report",
+    "Span",
+    "UnmaskError",
+    "UrlSource",
+    "to_html",
+]
+
+_MODULES = {
+    "Checker": "check",
+    "FileSource": "sources",
+    "FramesSource": "sources",
+    "JobState": "jobs",
+    "Jobs": "jobs",
+    "Limits": "guard",
+    "Options": "sources",
+    "Report": "verdict",
+    "Span": "video",
+    "UnmaskError": "errors",
+    "UrlSource": "sources",
+    "to_html": "report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,239 @@
+"""Command line: `python -m unmask check|scan|models`. Exit 0 with a verdict, 2 without one."""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from unmask.errors import BadInput, Cancelled, InternalError, UnmaskError
+from unmask.settings import Settings, from_environment
+
+# torch and the decoder take seconds to import: each command imports what it needs when it runs.
+
+UNKNOWN_SOURCE = {"kind": "file", "name": "", "url": None}
+
+logger = logging.getLogger("unmask")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command -> exit code. Never raises, whatever the input: see `_told`."""
+    if argv is None:  # a process of its own
+        signal.signal(signal.SIGTERM, _stop_gently)
+        argv = sys.argv[1:]
+    described: dict[str, Any] = dict(UNKNOWN_SOURCE)
+    try:
+        with _told():
+            args = _parser().parse_args(argv)
+            _be_quiet(args.verbose)
+            command: Callable[[argparse.Namespace, Settings, dict[str, Any]], None] = args.command
+            command(args, from_environment(os.environ), described)
+    except UnmaskError as error:
+        return _fail(error, described, as_json="--json" in argv)
+    return 0
+
+
+def check(args: argparse.Namespace, settings: Settings, described: dict[str, Any]) -> None:
+    """One video -> the verdict on stdout. `described` is filled for a failed report."""
+    from unmask.arguments import to_span
+    from unmask.check import shared_checker
+    from unmask.console import describe_report, progress_bar
+    from unmask.sources import Options, describe, to_source
+
+    source = to_source(args.input)
+    described.update(describe(source))
+    _check_output(args.overlay, ".mp4", args.input)
+    _check_output(args.report, ".html", args.input)
+    options = Options(to_span(args.start, args.end), _models(args, settings), settings.limits)
+    with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
+        keep = Path(folder) / "video" if args.overlay else None
+        with progress_bar() as on_progress:
+            report = shared_checker().check(source, options, on_progress, keep=keep)
+            _write_outputs(args, source, keep, report, on_progress)
+    print(json.dumps(report, ensure_ascii=False) if args.json else describe_report(report))
+
+
+def scan(args: argparse.Namespace, settings: Settings, described: dict[str, Any]) -> None:
+    """Many videos -> a file of reports, one a line, and a summary on stdout."""
+    from unmask.check import shared_checker
+    from unmask.console import counting_bar, describe_scan
+    from unmask.scan import finished_inputs, list_inputs, run_here, run_on_ray
+    from unmask.sources import Options
+    from unmask.video import Span
+
+    inputs = list_inputs(args.inputs)
+    _check_output(args.out, "", str(args.inputs))
+    finished = finished_inputs(args.out) if args.resume else set()
+    waiting = [item for item in inputs if item.name not in finished]
+    options = Options(Span(), _models(args, settings), settings.limits)
+    checker = shared_checker()
+    checker.load(options.models)  # a model that is missing stops the scan here, not at every input
+    reports = run_on_ray(waiting, options, args.ray) if args.ray else run_here(checker, waiting, options)
+    counts: dict[str, int] = {}
+    with (
+        args.out.open("a" if args.resume else "w", encoding="utf-8") as out,
+        counting_bar(len(waiting)) as bar,
+    ):
+        for report in reports:
+            out.write(json.dumps(report, ensure_ascii=False) + "\n")
+            out.flush()
+            outcome = report["verdict"]["label"] if report["status"] == "ok" else "failed"
+            counts[outcome] = counts.get(outcome, 0) + 1
+            bar.update(1)
+    print(describe_scan(counts, len(inputs) - len(waiting), args.out))
+
+
+def models(args: argparse.Namespace, settings: Settings, described: dict[str, Any]) -> None:
+    """A line a model."""
+    from unmask.weights import available
+
+    for info in available():
+        size = f"{info.parameters / 1e6:.1f} M parameters  {info.size_bytes / 2**20:.1f} MiB"
+        print(f"{info.name}  {info.revision}  {size}  {info.headline}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m unmask", description="Is the face in this video a deepfake?")
+    parser.add_argument("--verbose", action="store_true", help="say on stderr what goes on inside")
+    commands = parser.add_subparsers(required=True, metavar="check | scan | models")
+
+    one = commands.add_parser("check", help="one video", description="Check one video, print the verdict.")
+    one.add_argument("input", metavar="INPUT", help="path or URL of a video")
+    one.add_argument("--json", action="store_true", help="print the report as JSON and nothing else")
+    one.add_argument("--overlay", type=Path, metavar="OUT.mp4", help="write the video with boxes and scores")
+    one.add_argument("--report", type=Path, metavar="OUT.html", help="write the report as a web page")
+    one.add_argument("--start", metavar="S", help="look from here on: seconds, or minutes:seconds")
+    one.add_argument("--end", metavar="S", help="look up to here")
+    one.set_defaults(command=check)
+
+    many = commands.add_parser(
+        "scan", help="many videos", description="Check many videos, write a report each."
+    )
+    many.add_argument(
+        "inputs", type=Path, metavar="INPUTS", help="a folder, or a text file: a path or URL a line"
+    )
+    many.add_argument("--out", type=Path, required=True, metavar="OUT.jsonl", help="one report a line")
+    many.add_argument(
+        "--resume", action="store_true", help="leave out what stands in OUT.jsonl, then add to it"
+    )
+    many.add_argument(
+        "--ray", metavar="ADDRESS", help="spread the work over a Ray cluster; `local` starts one"
+    )
+    many.set_defaults(command=scan)
+
+    for command in (one, many):
+        command.add_argument("--model", action="append", metavar="NAME", help=_MODEL_HELP)
+    commands.add_parser("models", help="the models that are here").set_defaults(command=models)
+    return parser
+
+
+_MODEL_HELP = "a name that `models` prints, a folder, or owner/name[@revision] on the Hub; may be repeated"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in the same one line as every other failure."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message[:1].upper()}{message[1:]}. See {self.prog} --help.")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn everything that can end a command into an UnmaskError; defects of ours are logged."""
+    try:
+        yield
+    except UnmaskError:
+        raise
+    except KeyboardInterrupt as error:
+        raise Cancelled("Stopped.") from error
+    except BrokenPipeError as error:  # the reader of our output has gone: there is nobody to write to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Cancelled("The output was closed.") from error
+    except Exception as error:
+        logger.exception("The command failed unexpectedly")
+        raise InternalError(
+            f"A defect of Unmask: {type(error).__name__}. --verbose before the command shows the details."
+        ) from error
+
+
+def _fail(error: UnmaskError, described: dict[str, Any], as_json: bool) -> int:
+    from unmask.console import on_one_line
+    from unmask.verdict import to_failed_report
+
+    if as_json:
+        print(json.dumps(to_failed_report(described, error), ensure_ascii=False))
+    print(f"unmask: {error.code}: {on_one_line(error.message)}", file=sys.stderr)
+    return 2
+
+
+def _be_quiet(verbose: bool) -> None:
+    """Libraries' logs and warnings would drown the one line that says what is wrong."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.CRITICAL, force=True)
+    if not verbose:
+        warnings.simplefilter("ignore")
+
+
+def _models(args: argparse.Namespace, settings: Settings) -> tuple[str, ...]:
+    return tuple(args.model or settings.models)
+
+
+def _check_output(out: Path | None, suffix: str, given: str) -> None:
+    """Raises BadInput now rather than after minutes of work."""
+    if out is None:
+        return
+    if suffix and out.suffix.lower() != suffix:
+        raise BadInput(f"The name of {out} must end in {suffix}.")
+    if out.is_dir() or not out.parent.is_dir() or not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise BadInput(f"{out} cannot be written.")
+    if out.exists() and Path(given).exists() and out.samefile(given):
+        raise BadInput(f"{out} is the input and would be overwritten.")
+
+
+def _write_outputs(
+    args: argparse.Namespace,
+    source: Any,
+    keep: Path | None,
+    report: dict[str, Any],
+    on_progress: Callable[[str, float, str], None],
+) -> None:
+    if args.report:
+        from unmask.report import to_html
+
+        with _written_whole(args.report) as part:
+            part.write_text(to_html(report), encoding="utf-8")
+    if keep is not None:
+        from unmask.explain import overlay
+
+        video = keep if keep.exists() else source.path
+
+        with _written_whole(args.overlay) as part:
+            overlay(video, report, part, on_progress)
+
+
+@contextmanager
+def _written_whole(out: Path) -> Iterator[Path]:
+    """A path beside `out` that takes its place only when all is written. Raises BadInput."""
+    part = out.with_name(f".{out.stem}.part{out.suffix}")
+    try:
+        yield part
+        part.replace(out)
+    except OSError as error:
+        raise BadInput(f"{out} cannot be written: {error.strerror or error}.") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _stop_gently(signal_number: int, frame: object) -> None:
+    """End as on Ctrl-C, so that temporary folders are removed."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""A report drawn onto the frames of its video: boxes and scores on the picture, a timeline strip below it.
+
+Pure: pictures in, pictures out. What a colour says is always said by shape or words, too.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from unmask.verdict import SHOWN_LABEL, Policy, Report, clock, percent
+
+UInt8Array = npt.NDArray[np.uint8]
+Color = tuple[int, int, int]  # RGB
+Box = tuple[int, int, int, int]  # left, top, right, bottom in px of the drawn picture
+
+INK: Color = (240, 243, 247)
+FAINT: Color = (154, 164, 177)
+PANEL: Color = (19, 23, 30)
+TRACK: Color = (44, 52, 64)
+TONES: dict[str, Color] = {  # orange, blue, grey: told apart with every kind of colour vision
+    "fake": (245, 124, 48),
+    "real": (78, 166, 230),
+    "uncertain": (200, 200, 200),
+    "no_face": (200, 200, 200),
+}
+
+TEXT_PX = (10, 24)  # smallest and largest letters
+MAX_ROWS = 3  # faces in the strip, most suspicious first
+BOX_GAP_SECONDS = 0.5  # a face's box is interpolated over gaps up to this
+BOX_REACH_SECONDS = 0.2  # and kept this long around what was looked at
+HELD_LIGHT = 0.35  # brightness of a still picture that stands for what was not looked at
+
+
+class Scene:
+    """What is drawn, and where. Seconds are those of the file unless a name says `shown`."""
+
+    def __init__(
+        self,
+        report: Report,
+        source_px: tuple[int, int],  # width, height that the report's boxes refer to
+        picture_px: tuple[int, int],  # width, height of the drawn picture
+        end_seconds: float,  # of the part that was asked for
+    ) -> None:
+        verdict, coverage = report["verdict"], report["coverage"]
+        self.offset_seconds: float = coverage.get("offset_seconds") or 0.0
+        start = max(0.0, (coverage.get("start_seconds") or 0.0) - self.offset_seconds)
+        self.start_seconds = start if start < end_seconds else 0.0
+        self.end_seconds = end_seconds
+        self.picture_px = picture_px
+        self.text_px = int(np.clip(picture_px[0] / 30, *TEXT_PX))
+        self._policy = Policy(*verdict["band"])
+        self._scale = (picture_px[0] / source_px[0], picture_px[1] / source_px[1])
+        self._faces: list[dict[str, Any]] = report["faces"]
+        self._timeline: list[dict[str, Any]] = report["timeline"]
+        self._font = cv2.FontFace("sans")
+        self._panel = self._draw_panel(verdict["label"], verdict["probability_fake"])
+
+    @property
+    def canvas_px(self) -> tuple[int, int]:
+        """Width and height of what `draw` returns; even if the picture's are."""
+        return self.picture_px[0], self.picture_px[1] + len(self._panel)
+
+    def moments(self) -> list[tuple[float, float]]:
+        """Start and end of what was looked at, in order."""
+        shift = self.offset_seconds
+        spans = ((span["start_seconds"] - shift, span["end_seconds"] - shift) for span in self._timeline)
+        return sorted(
+            (start, end) for start, end in spans if end >= self.start_seconds and start < self.end_seconds
+        )
+
+    def draw(self, image: UInt8Array, seconds: float) -> UInt8Array:
+        """A frame (H, W, 3) RGB of any size -> the same with the findings (canvas height, width, 3)."""
+        picture = self._fit(image)
+        for face in reversed(self._faces):  # the most suspicious lies on top
+            box = self._box_at(face, seconds)
+            if box is not None:
+                self._draw_face(picture, face, box, seconds)
+        return np.vstack([picture, self._panel_at(seconds)])
+
+    def draw_held(self, image: UInt8Array, seconds: float, until_seconds: float) -> UInt8Array:
+        """A dimmed picture that stands for what was not looked at, up to a moment."""
+        picture = (self._fit(image) * HELD_LIGHT).astype(np.uint8)
+        until = clock(until_seconds + self.offset_seconds)
+        text = f"Not looked at until {until}" if until_seconds < self.end_seconds else "Not looked at"
+        width = self._text_width(text, self.text_px)
+        left = max(0, (self.picture_px[0] - width) // 2)
+        self._write(picture, text, (left, self.picture_px[1] // 2), INK)
+        return np.vstack([picture, self._panel_at(seconds)])
+
+    def _fit(self, image: UInt8Array) -> UInt8Array:
+        if image.shape[1::-1] == self.picture_px:
+            return image.copy()
+        return cv2.resize(image, self.picture_px, interpolation=cv2.INTER_AREA)
+
+    # The picture.
+
+    def _box_at(self, face: dict[str, Any], seconds: float) -> Box | None:
+        """Where the face is; None when nobody looked at that moment."""
+        xyxy = box_at(face["boxes"], seconds + self.offset_seconds)
+        if xyxy is None:
+            return None
+        x, y = self._scale
+        left, top, right, bottom = (round(side * by) for side, by in zip(xyxy, (x, y, x, y), strict=True))
+        return left, top, right, bottom
+
+    def _draw_face(self, picture: UInt8Array, face: dict[str, Any], box: Box, seconds: float) -> None:
+        probability = self._probability_at(face, seconds)
+        label = self._policy.label(probability)
+        outline(picture, box, label, max(2, self.text_px // 6))
+        text = f"Face {face['id'] + 1}: {percent(probability)}"
+        width = self._text_width(text, self.text_px)
+        left = int(np.clip(box[0], 0, max(0, self.picture_px[0] - width - self.text_px)))
+        bottom = max(box[1] - self.text_px // 3, round(self.text_px * 1.6))
+        top = bottom - round(self.text_px * 1.6)
+        cv2.rectangle(picture, (left, top), (left + width + self.text_px, bottom), PANEL, cv2.FILLED)
+        cv2.rectangle(picture, (left, top), (left + self.text_px // 3, bottom), TONES[label], cv2.FILLED)
+        self._write(
+            picture, text, (left + round(self.text_px * 0.7), bottom - round(self.text_px * 0.45)), INK
+        )
+
+    def _probability_at(self, face: dict[str, Any], seconds: float) -> float:
+        """Of the nearest moment of this face."""
+        shown = seconds + self.offset_seconds
+        spans = [span for span in self._timeline if span["face_id"] == face["id"]]
+        if not spans:
+            return float(face["probability_fake"])
+        nearest = min(spans, key=lambda span: max(span["start_seconds"] - shown, shown - span["end_seconds"]))
+        return float(nearest["probability_fake"])
+
+    # The strip.
+
+    def _panel_at(self, seconds: float) -> UInt8Array:
+        panel = self._panel.copy()
+        now, end = (clock(value + self.offset_seconds) for value in (seconds, self.end_seconds))
+        self._write_right(panel, f"{now} / {end}", round(self.text_px * 1.5), FAINT)
+        x = self._x_at(seconds)
+        top = round(self.text_px * 2.1)
+        cv2.line(
+            panel, (x, top), (x, len(panel) - self.text_px // 2), INK, max(1, self.text_px // 10), cv2.LINE_AA
+        )
+        return panel
+
+    def _draw_panel(self, label: str, probability: float | None) -> UInt8Array:
+        """All of the strip that stays the same."""
+        unit, faces = self.text_px, self._faces[:MAX_ROWS]
+        height = 2 * math.ceil(unit * (2.4 + 1.5 * len(faces)) / 2)
+        panel = np.full((height, self.picture_px[0], 3), PANEL, np.uint8)
+        cv2.rectangle(panel, (0, 0), (unit // 3, round(unit * 2.1)), TONES[label], cv2.FILLED)
+        chance = "" if probability is None else f": {percent(probability)}"
+        self._write(panel, f"{SHOWN_LABEL[label]}{chance}", (unit, round(unit * 1.5)), INK, weight=700)
+        for row, face in enumerate(faces):
+            self._draw_row(panel, face, round(unit * (2.4 + 1.5 * row)))
+        return panel
+
+    def _draw_row(self, panel: UInt8Array, face: dict[str, Any], top: int) -> None:
+        unit = self.text_px
+        self._write(panel, f"Face {face['id'] + 1}", (unit, top + round(unit * 0.85)), FAINT, size=0.85)
+        cv2.rectangle(
+            panel, (self._x_at(0.0), top), (self._x_at(self.end_seconds), top + unit), TRACK, cv2.FILLED
+        )
+        for span in self._timeline:
+            if span["face_id"] != face["id"]:
+                continue
+            left = self._x_at(span["start_seconds"] - self.offset_seconds)
+            right = max(left + 3, self._x_at(span["end_seconds"] - self.offset_seconds))
+            fill(panel[top : top + unit + 1, left : right + 1], self._policy.label(span["probability_fake"]))
+
+    def _x_at(self, seconds: float) -> int:
+        """Column of the strip at which a moment stands."""
+        left, right = round(self.text_px * 5.2), self.picture_px[0] - self.text_px
+        return round(left + (right - left) * min(max(seconds / self.end_seconds, 0.0), 1.0))
+
+    # Letters.
+
+    def _write(
+        self,
+        image: UInt8Array,
+        text: str,
+        at: tuple[int, int],
+        color: Color,
+        size: float = 1.0,
+        weight: int = 500,
+    ) -> None:
+        """`at`: left end of the line that the letters stand on."""
+        cv2.putText(image, text, at, color, self._font, round(self.text_px * size), weight)
+
+    def _write_right(self, image: UInt8Array, text: str, y: int, color: Color) -> None:
+        width = self._text_width(text, self.text_px)
+        self._write(image, text, (image.shape[1] - width - self.text_px, y), color)
+
+    def _text_width(self, text: str, size_px: int) -> int:
+        _, _, width, _ = cv2.getTextSize((10_000, 1000), text, (0, 500), self._font, size_px, 500)
+        return int(width)
+
+
+def box_at(boxes: list[dict[str, Any]], seconds: float) -> tuple[float, ...] | None:
+    """The box of a face at a moment, between two sightings by interpolation; None far from any of them."""
+    before = max((box for box in boxes if box["seconds"] <= seconds), key=_seconds_of, default=None)
+    after = min((box for box in boxes if box["seconds"] > seconds), key=_seconds_of, default=None)
+    if before and after and after["seconds"] - before["seconds"] <= BOX_GAP_SECONDS:
+        share = (seconds - before["seconds"]) / (after["seconds"] - before["seconds"])
+        pairs = zip(before["xyxy"], after["xyxy"], strict=True)
+        return tuple(first + share * (second - first) for first, second in pairs)
+    near = [box for box in (before, after) if box and abs(box["seconds"] - seconds) <= BOX_REACH_SECONDS]
+    return tuple(near[0]["xyxy"]) if near else None
+
+
+def _seconds_of(box: dict[str, Any]) -> float:
+    return float(box["seconds"])
+
+
+def outline(picture: UInt8Array, box: Box, label: str, thickness: int) -> None:
+    """A frame around a face, dark at its edges so that it shows on any background; broken when uncertain."""
+    for color, width in ((PANEL, thickness + 2), (TONES[label], thickness)):
+        for start, end in dashes(box, whole=label != "uncertain"):
+            cv2.line(picture, start, end, color, width, cv2.LINE_AA)
+    if label == "fake":
+        left, top, right, bottom = box
+        inset = 2 * thickness
+        inner = (left + inset, top + inset), (right - inset, bottom - inset)
+        cv2.rectangle(picture, *inner, TONES[label], 1, cv2.LINE_AA)
+
+
+def dashes(box: Box, whole: bool) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """The sides of a box as lines; broken ones leave out every second fifth."""
+    left, top, right, bottom = box
+    corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+    for (x1, y1), (x2, y2) in itertools.pairwise(corners):
+        for part in range(0, 5, 5 if whole else 2):
+            end = 5 if whole else part + 1
+            yield (
+                (x1 + (x2 - x1) * part // 5, y1 + (y2 - y1) * part // 5),
+                (x1 + (x2 - x1) * end // 5, y1 + (y2 - y1) * end // 5),
+            )
+
+
+def fill(area: UInt8Array, label: str) -> None:
+    """Colour and pattern of a moment: full when fake, striped when uncertain, the lower half when real."""
+    rows, columns = np.indices(area.shape[:2])
+    if label == "fake":
+        area[:] = TONES[label]
+    elif label == "real":
+        area[len(area) // 2 :] = TONES[label]
+    else:
+        area[(rows + columns) // 3 % 2 == 0] = TONES[label]

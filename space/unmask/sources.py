@@ -1,0 +1,144 @@
+"""What is checked and how: a URL, a file, or pictures captured in a browser -> Media, within the limits."""
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unmask import capture, fetch, video
+from unmask.errors import BadInput
+from unmask.fetch import OnProgress
+from unmask.guard import Limits
+from unmask.verdict import Source
+from unmask.video import DecodePlan, Frames, Span
+
+MAX_NAME = 200  # characters of a name in a message
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
+BARE_ADDRESS = re.compile(r"www\.\S+|[\w-]+(\.[\w-]+)*(\.[a-z]{2,}|:\d+)/\S*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class UrlSource:
+    url: str
+
+
+@dataclass(frozen=True)
+class FileSource:
+    path: Path
+    name: str  # how the report calls it
+
+
+@dataclass(frozen=True)
+class FramesSource:
+    """Pictures captured in a browser; see `capture` for what is taken."""
+
+    images: tuple[bytes, ...]  # JPEG
+    seconds: tuple[float, ...]
+    page_url: str | None = None
+    title: str | None = None
+
+
+VideoSource = UrlSource | FileSource | FramesSource
+
+
+@dataclass(frozen=True)
+class Options:
+    """How it is checked."""
+
+    span: Span = Span()
+    models: tuple[str, ...] = ("default",)  # several make an ensemble
+    limits: Limits = Limits()
+
+
+def to_source(text: str) -> UrlSource | FileSource:
+    """What a person typed -> a path, or else a URL if it looks like one at all."""
+    path = Path(text)
+    if not _exists(path) and (SCHEME.match(text) or BARE_ADDRESS.fullmatch(text)):
+        return UrlSource(text)
+    return FileSource(path, path.name)
+
+
+def describe(source: VideoSource) -> dict[str, Any]:
+    """What a report says of a source before anything is known of its content."""
+    if isinstance(source, UrlSource):
+        return {"kind": "url", "name": source.url, "url": source.url}
+    if isinstance(source, FileSource):
+        return {"kind": "file", "name": source.name, "url": None, "title": None, "extractor": None}
+    name = source.page_url or source.title or "captured frames"
+    return {"kind": "frames", "name": name, "url": source.page_url, "title": source.title}
+
+
+def content_key(sha256: str, offset_seconds: float) -> str:
+    """Equal for files of equal content that stand for the same part of a video."""
+    return f"file:{sha256}:{offset_seconds:g}"
+
+
+@dataclass(frozen=True)
+class Media:
+    """A source that is here and within the limits."""
+
+    source: Source  # for the report
+    content: str  # equal for equal content, see content_key
+    windows: Callable[[DecodePlan], Iterable[Frames]]  # decodes: one window at a time
+    span: Span  # the asked part, in the file's own time
+    offset_seconds: float = 0.0  # time in the original of the file's second 0
+    fetched: Path | None = None  # the file, if it was fetched for this check
+
+
+def open_media(
+    source: VideoSource, folder: Path, limits: Limits, span: Span, on_progress: OnProgress
+) -> Media:
+    """Fetch a URL into `folder`, look at a file, or collect captured pictures. Raises UnmaskError."""
+    if isinstance(source, FramesSource):
+        return _open_frames(source, limits, span)
+    if isinstance(source, UrlSource):
+        file = fetch.fetch(source.url, folder, limits, span, on_progress)
+    elif _exists(source.path):
+        file = fetch.from_path(source.path, limits, span)
+    else:
+        raise BadInput(f"There is no file {str(source.path)[:MAX_NAME]}.")
+    found = {
+        "title": file.title,
+        "extractor": file.extractor,
+        "duration_seconds": _rounded(file.duration_seconds),
+        "width": file.width,
+        "height": file.height,
+        "sha256": file.sha256,
+    }
+    return Media(
+        source=Source(**{**describe(source), **found}),
+        content=content_key(file.sha256, file.offset_seconds),
+        windows=lambda plan: video.decode(file.path, plan),
+        span=_shifted(span, -file.offset_seconds),
+        offset_seconds=file.offset_seconds,
+        fetched=file.path if isinstance(source, UrlSource) else None,
+    )
+
+
+def _open_frames(source: FramesSource, limits: Limits, span: Span) -> Media:
+    captured = capture.collect(source.images, source.seconds, limits)
+    width, height = captured.sizes[0]
+    return Media(
+        source=Source(**describe(source), width=width, height=height, sha256=captured.sha256),
+        content=f"frames:{captured.sha256}",
+        windows=lambda plan: capture.decode(captured, plan),
+        span=span,
+    )
+
+
+def _shifted(span: Span, by_seconds: float) -> Span:
+    end = span.end_seconds
+    return Span(max(0.0, span.start_seconds + by_seconds), None if end is None else end + by_seconds)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None or not math.isfinite(seconds) else round(seconds, 3)

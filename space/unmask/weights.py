@@ -1,0 +1,244 @@
+"""config.json + model.safetensors <-> a model ready to score; from a folder or the Hub, revision pinned.
+
+A model is a folder: `config.json` (architecture, clip geometry, calibration, thresholds, headline),
+`model.safetensors`, `README.md` (the card). Only safetensors is read, keys and shapes must fit exactly.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from unmask.clips import ClipSpec, FaceClip, to_input
+from unmask.errors import ModelUnavailable
+from unmask.models import ARCHITECTURES, ModelConfig, VideoModel, channels_last
+from unmask.verdict import Calibration, Policy
+
+SCHEMA = "unmask.model/1"
+BUNDLED = Path(__file__).parent.parent / "weights"
+DEFAULT = "mobilenet-gru"
+CLIPS_PER_BATCH = 8  # bounds memory: 8 clips of 8 frames at 224 px need about 0.6 GB of activations
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a person is told of a model before using it."""
+
+    name: str
+    revision: str  # of a folder: start of the weight file's sha256; of a Hub model: the commit
+    parameters: int
+    size_bytes: int
+    headline: str  # its evaluation in one line
+
+
+@dataclass(frozen=True)
+class ModelConfigFile:
+    """config.json, typed."""
+
+    name: str
+    architecture: str
+    model: ModelConfig
+    clip: ClipSpec
+    calibration: Calibration
+    policy: Policy
+    headline: str
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in memory with all that belongs to its weights."""
+
+    info: ModelInfo
+    module: VideoModel
+    spec: ClipSpec
+    calibration: Calibration
+    policy: Policy
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        return self.info.name
+
+    @property
+    def revision(self) -> str:
+        return self.info.revision
+
+
+def load(name: str, device: torch.device) -> LoadedModel:
+    """Load a bundled name, `default`, a folder, or `owner/name[@revision]` on the Hub.
+
+    Raises ModelUnavailable when there is no such model or its files do not fit together.
+    """
+    folder, revision = locate(name)
+    config = read_config(folder)
+    payload = _read_bytes(folder / "model.safetensors")
+    info = _info(config, payload, revision)
+    module = _build(config, payload)
+    module.eval().requires_grad_(False).to(device)
+    channels_last(module)
+    return LoadedModel(info, module, config.clip, config.calibration, config.policy, device)
+
+
+def save(folder: Path, module: VideoModel, config: ModelConfigFile) -> None:
+    """Write config.json and model.safetensors; float16 on disk halves the file, scores move by < 1e-3."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        key: value.detach().cpu().contiguous().to(torch.float16 if value.is_floating_point() else value.dtype)
+        for key, value in module.state_dict().items()
+    }
+    (folder / "model.safetensors").write_bytes(save_tensors(tensors))
+    text = json.dumps({"schema": SCHEMA, **dataclasses.asdict(config)}, indent=2)
+    (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def available() -> tuple[ModelInfo, ...]:
+    """The bundled models, by name."""
+    folders = sorted(path.parent for path in BUNDLED.glob("*/config.json"))
+    return tuple(
+        _info(read_config(folder), _read_bytes(folder / "model.safetensors"), None) for folder in folders
+    )
+
+
+def score(model: LoadedModel, clips: Sequence[FaceClip]) -> np.ndarray:
+    """Clips of one spec -> logits float32 (B,)."""
+    logits = [
+        _logits(model, clips[start : start + CLIPS_PER_BATCH])
+        for start in range(0, len(clips), CLIPS_PER_BATCH)
+    ]
+    return np.concatenate(logits) if logits else np.zeros(0, np.float32)
+
+
+def locate(name: str) -> tuple[Path, str | None]:
+    """A model's name -> its folder on disk and, for the Hub, the commit. Raises ModelUnavailable."""
+    if name == "default":
+        name = DEFAULT
+    if name in ARCHITECTURES:
+        if not (BUNDLED / name / "config.json").is_file():
+            raise ModelUnavailable(
+                f"No weights for {name} are bundled; train it, or give a folder or a Hub name that holds it."
+            )
+        return BUNDLED / name, None
+    if Path(name).is_dir():
+        return Path(name), None
+    return _download(name)
+
+
+def read_config(folder: Path) -> ModelConfigFile:
+    """config.json -> typed config. Raises ModelUnavailable when it does not parse or does not fit."""
+    try:
+        raw = json.loads(_read_bytes(folder / "config.json"))
+        if raw.pop("schema") != SCHEMA:
+            raise ValueError(f"schema is not {SCHEMA}")
+        config_type, _ = ARCHITECTURES[raw["architecture"]]
+        return ModelConfigFile(
+            name=str(raw["name"]),
+            architecture=raw["architecture"],
+            model=config_type(**raw["model"]),
+            clip=ClipSpec(**_tuples(raw["clip"])),
+            calibration=Calibration(**raw["calibration"]),
+            policy=Policy(**raw["policy"]),
+            headline=str(raw["headline"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelUnavailable(f"The config.json of {folder.name} is not usable: {error!r}.") from error
+
+
+def _download(name: str) -> tuple[Path, str]:
+    repository, _, revision = name.partition("@")
+    if repository.count("/") != 1:
+        raise ModelUnavailable(
+            f"There is no model {name!r}; known are {', '.join(ARCHITECTURES)}, a folder, or owner/name."
+        )
+    try:
+        folder = snapshot_download(
+            repository,
+            revision=revision or None,
+            allow_patterns=["config.json", "model.safetensors", "README.md"],
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelUnavailable(f"The Hub did not give {name}: {type(error).__name__}.") from error
+    return Path(folder), Path(folder).name
+
+
+def _build(config: ModelConfigFile, payload: bytes) -> VideoModel:
+    _, module_type = ARCHITECTURES[config.architecture]
+    module = module_type(config.model)
+    try:
+        tensors = load_tensors(payload)
+        wanted = module.state_dict()
+        module.load_state_dict({key: _like(value, wanted.get(key)) for key, value in tensors.items()})
+    except (SafetensorError, RuntimeError) as error:
+        raise ModelUnavailable(f"The weights of {config.name} do not fit its config: {error}.") from error
+    return module
+
+
+def _like(value: Tensor, wanted: Tensor | None) -> Tensor:
+    return value if wanted is None else value.to(wanted.dtype)
+
+
+def _info(config: ModelConfigFile, payload: bytes, revision: str | None) -> ModelInfo:
+    with torch.device("meta"):
+        module = ARCHITECTURES[config.architecture][1](config.model)
+    return ModelInfo(
+        name=config.name,
+        revision=revision or hashlib.sha256(payload).hexdigest()[:12],
+        parameters=sum(parameter.numel() for parameter in module.parameters()),
+        size_bytes=len(payload),
+        headline=config.headline,
+    )
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelUnavailable(f"{path.parent.name} has no readable {path.name}.") from error
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+
+
+@torch.inference_mode()
+def _logits(model: LoadedModel, clips: Sequence[FaceClip]) -> np.ndarray:
+    batch = to_input(clips, model.spec)
+    with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=_bfloat16_wins(model.device)):
+        logits = model.module(batch.data.to(model.device), batch.mask.to(model.device))
+    result: np.ndarray = logits.float().cpu().numpy()
+    return result
+
+
+@functools.cache
+def _bfloat16_wins(device: torch.device) -> bool:
+    """CUDA: yes. CPU: not every one has bfloat16 arithmetic, so a layer is timed both ways once."""
+    if device.type == "cuda":
+        return True
+    layer = nn.Conv2d(64, 64, 3, padding=1).eval()
+    channels_last(layer)
+    images = torch.zeros(16, 64, 56, 56).contiguous(memory_format=torch.channels_last)
+    return _seconds(layer, images, True) < 0.8 * _seconds(layer, images, False)
+
+
+@torch.inference_mode()
+def _seconds(layer: nn.Module, images: Tensor, bfloat16: bool) -> float:
+    times = []
+    for _ in range(4):
+        started = time.perf_counter()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+            layer(images)
+        times.append(time.perf_counter() - started)
+    return min(times)
