@@ -1,0 +1,1 @@
+"""Trains, evaluates and publishes Unmask's models. Imports `unmask`, never the reverse."""

@@ -1,0 +1,135 @@
+"""What the web does to a face clip: uint8 (T, S, S, 3) RGB -> the same type at the side the model takes.
+
+Draws are made once a clip where nature is consistent over a clip (camera, codec, resize), and a frame where
+it is not (the jitter of the face finder). Labels never change.
+"""
+
+import io
+from dataclasses import dataclass
+
+import av
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+Clip = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class AugmentSpec:
+    """How often each thing happens."""
+
+    geometry: float = 1.0
+    colour: float = 0.5
+    blur: float = 0.1
+    noise: float = 0.15
+    resize: float = 0.3
+    compression: float = 0.5
+    video_share: float = 0.35  # of the compressions that are H.264, the rest JPEG
+
+
+def augment(clip: Clip, side_px: int, spec: AugmentSpec, rng: Generator) -> Clip:
+    """A clip of any side -> one of `side_px`, as the web might have left it."""
+    if rng.random() < spec.geometry:
+        clip = place(clip, side_px, rng)
+    else:
+        clip = resize(clip, side_px)
+    if rng.random() < spec.colour:
+        clip = _colour(clip, rng)
+    if rng.random() < spec.blur:
+        sigma = rng.uniform(0.3, 1.6)
+        clip = _each(clip, lambda image: cv2.GaussianBlur(image, (0, 0), sigma))
+    if rng.random() < spec.resize:
+        clip = _small_and_back(clip, rng)
+    if rng.random() < spec.noise:
+        noise = rng.normal(0, rng.uniform(1, 8), clip.shape)
+        clip = np.clip(clip + noise, 0, 255).astype(np.uint8)
+    if rng.random() < spec.compression:
+        clip = h264(clip, int(rng.integers(22, 42))) if rng.random() < spec.video_share else _jpeg(clip, rng)
+    return clip
+
+
+def resize(clip: Clip, side_px: int) -> Clip:
+    """Square frames of any side -> `side_px`, nothing else changed."""
+    interpolation = cv2.INTER_AREA if clip.shape[1] > side_px else cv2.INTER_LINEAR
+    return _each(clip, lambda image: cv2.resize(image, (side_px, side_px), interpolation=interpolation))
+
+
+def place(clip: Clip, side_px: int, rng: Generator) -> Clip:
+    """Mirror, turn, scale and shift the whole clip; jitter each frame as a face finder does."""
+    side = clip.shape[1]
+    turn, zoom = rng.normal(0, 3), rng.uniform(0.93, 1.12) * side_px / side
+    shift = rng.uniform(-0.06, 0.06, 2) * side_px
+    mirrored = rng.random() < 0.5
+    frames = []
+    for image in clip:
+        jitter = rng.normal(0, 0.006, 2) * side_px
+        matrix = cv2.getRotationMatrix2D((side / 2, side / 2), turn, zoom * (1 + rng.normal(0, 0.008)))
+        matrix[:, 2] += side_px / 2 - side / 2 + shift + jitter
+        source = image[:, ::-1] if mirrored else image
+        frames.append(
+            cv2.warpAffine(
+                np.ascontiguousarray(source),
+                matrix,
+                (side_px, side_px),
+                flags=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+        )
+    return np.stack(frames).astype(np.uint8)
+
+
+def h264(clip: Clip, crf: int) -> Clip:
+    """Encode as video at a constant rate factor and decode again; sides must be even."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as out:
+        options = {"crf": str(crf), "preset": "ultrafast", "threads": "1"}
+        stream = out.add_stream("libx264", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = clip.shape[2], clip.shape[1], "yuv420p"
+        for image in clip:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+        out.mux(stream.encode(None))
+    buffer.seek(0)
+    with av.open(buffer, "r") as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    return np.stack(frames).astype(np.uint8)
+
+
+def _colour(clip: Clip, rng: Generator) -> Clip:
+    contrast, brightness = rng.uniform(0.75, 1.25), rng.uniform(-25, 25)
+    tint = rng.uniform(-12, 12, 3)
+    levels = np.arange(256, dtype=np.float32)[:, None]
+    gamma = rng.uniform(0.75, 1.3)
+    curve = 255 * (np.clip((levels - 128) * contrast + 128 + brightness + tint, 0, 255) / 255) ** gamma
+    table = np.rint(curve).astype(np.uint8)[:, None, :]
+    clip = _each(clip, lambda image: cv2.LUT(image, table))
+    grey = clip.mean(-1, keepdims=True)
+    saturation = 0.0 if rng.random() < 0.05 else rng.uniform(0.6, 1.3)
+    return np.clip(grey + (clip - grey) * saturation, 0, 255).astype(np.uint8)
+
+
+def _small_and_back(clip: Clip, rng: Generator) -> Clip:
+    side = clip.shape[1]
+    small = max(24, int(side * rng.uniform(0.25, 0.9)))
+    up = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)[rng.integers(3)]
+
+    def there_and_back(image: Clip) -> Clip:
+        down = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+        return cv2.resize(down, (side, side), interpolation=up)
+
+    return _each(clip, there_and_back)
+
+
+def _jpeg(clip: Clip, rng: Generator) -> Clip:
+    quality = int(rng.integers(20, 95))
+
+    def there_and_back(image: Clip) -> Clip:
+        encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+
+    return _each(clip, there_and_back)
+
+
+def _each(clip: Clip, change) -> Clip:  # type: ignore[no-untyped-def]
+    return np.stack([change(image) for image in clip]).astype(np.uint8)
