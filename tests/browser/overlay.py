@@ -1,0 +1,91 @@
+"""What the extension draws over a page, read and pressed as a person would.
+
+    overlay = Overlay(page)
+    overlay.wait("badge", "Likely deepfake")     # an element of that class whose text holds these words
+    overlay.press("badge")
+
+Its shadow root is closed. The DevTools protocol sees into closed shadow roots; pages do not.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from playwright.sync_api import Page
+
+Node = dict[str, Any]
+
+
+class Overlay:
+    def __init__(self, page: Page, patience_seconds: float = 60.0) -> None:
+        self._page = page
+        self._patience_seconds = patience_seconds
+        self._devtools = page.context.new_cdp_session(page)
+
+    def find(self, css_class: str, text: str = "") -> list[Node]:
+        """Visible elements of a class, in document order."""
+        document = self._devtools.send("DOM.getDocument", {"depth": -1, "pierce": True})["root"]
+        roots = [root for node in walk(document) for root in node.get("shadowRoots", ())]
+        own = [node for root in roots if _is_ours(root) for node in walk(root)]
+        return [
+            node
+            for node in own
+            if css_class in attributes(node).get("class", "").split()
+            and text in text_of(node)
+            and self._box(node)
+        ]
+
+    def wait(self, css_class: str, text: str = "") -> Node:
+        deadline = time.monotonic() + self._patience_seconds
+        while time.monotonic() < deadline:
+            if found := self.find(css_class, text):
+                return found[0]
+            self._page.wait_for_timeout(100)
+        shown = [text_of(node) for node in self.find("root")]
+        raise AssertionError(f"no {css_class!r} with {text!r}; shown: {shown}")
+
+    def wait_gone(self) -> None:
+        deadline = time.monotonic() + self._patience_seconds
+        while self.find("root"):
+            assert time.monotonic() < deadline, "the badge is still there"
+            self._page.wait_for_timeout(100)
+
+    def press(self, css_class: str, text: str = "") -> None:
+        node = self.wait(css_class, text)
+        self._devtools.send("DOM.scrollIntoViewIfNeeded", {"nodeId": node["nodeId"]})
+        left, top, _, _, right, bottom, _, _ = self._box(node)
+        self._page.mouse.click((left + right) / 2, (top + bottom) / 2)
+
+    def _box(self, node: Node) -> list[float]:
+        """Corners in the window; empty when it is not drawn."""
+        try:
+            box = self._devtools.send("DOM.getBoxModel", {"nodeId": node["nodeId"]})
+        except Exception as error:
+            if "Could not compute box model" in str(error) or "Could not find node" in str(error):
+                return []
+            raise
+        corners: list[float] = box["model"]["border"]
+        return corners
+
+
+def walk(node: Node) -> Iterator[Node]:
+    yield node
+    for part in (*node.get("children", ()), *node.get("shadowRoots", ())):
+        yield from walk(part)
+    if "contentDocument" in node:
+        yield from walk(node["contentDocument"])
+
+
+def attributes(node: Node) -> dict[str, str]:
+    pairs = node.get("attributes", [])
+    return dict(zip(pairs[::2], pairs[1::2], strict=True))
+
+
+def text_of(node: Node) -> str:
+    return " ".join(part["nodeValue"] for part in walk(node) if part["nodeType"] == 3 and part["nodeValue"])
+
+
+def _is_ours(root: Node) -> bool:
+    return root.get("shadowRootType") == "closed" and any(
+        "page/badge.css" in attributes(node).get("href", "") for node in walk(root)
+    )

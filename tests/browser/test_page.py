@@ -1,0 +1,280 @@
+"""The page in a real browser, with the real Space behind it: every state, asserted by what a person reads.
+
+Pictures of the states are left in the folder that `UNMASK_SCREENSHOTS` names, for eyes.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.served import served
+from tests.servers import Site, content, slow, status
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "space" / "examples"
+CLIP = (EXAMPLES / "photograph.mp4").read_bytes()
+PATIENCE_MS = 120_000  # of every expectation; on an idle machine a check takes 3 seconds
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SHOWN = {"fake": "Likely deepfake", "real": "No sign of a deepfake", "uncertain": "Not sure"}
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    """A Space that is never sure: its abstain band holds every probability."""
+    policy = {"real_below": 0.0, "fake_above": 1.0}
+    with served(tmp_path_factory.mktemp("space"), policy, UNMASK_QUEUE_SIZE="5") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site():
+    routes = {f"/{name}.mp4": slow(CLIP) for name in ("a", "b", "c", "d")}
+    with Site(routes | {"/clip.mp4": content(CLIP, "video/mp4"), "/gone.mp4": status(404)}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        path = str(CHROMIUM) if CHROMIUM.exists() else None  # else the one that playwright installed
+        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        expect.set_options(timeout=PATIENCE_MS)
+        yield chromium
+        chromium.close()
+        expect.set_options(timeout=5_000)
+
+
+@pytest.fixture
+def visit(browser, space, request):
+    """Open the page -> Page; checks at the end that nothing went wrong on it and nothing went elsewhere."""
+    contexts, problems, asked = [], [], set()
+
+    def open_page(**options):
+        context = browser.new_context(**({"viewport": {"width": 1180, "height": 900}} | options))
+        context.set_default_timeout(PATIENCE_MS)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda asking: asked.add(re.split("[/?]", asking.url)[2]))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+        page.goto(space.url)
+        expect(page.get_by_role("heading", name="Unmask")).to_be_visible()
+        return page
+
+    yield open_page
+    for index, page in enumerate(page for context in contexts for page in context.pages):
+        shoot(page, f"{request.node.name}-{index}")
+    for context in contexts:
+        context.close()
+    assert not problems
+    assert {host for host in asked if host} <= {space.url.rpartition("/")[2]}, "the page asked somebody else"
+
+
+def shoot(page: Page, name: str) -> None:
+    if folder := os.environ.get("UNMASK_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/{re.sub(r'[^a-z0-9-]+', '-', name)}.png", full_page=True)
+
+
+def check_link(page: Page, url: str) -> None:
+    page.get_by_label("Link to a video").fill(url)
+    page.get_by_role("button", name="Check").click()
+
+
+def answer(page: Page):
+    return page.get_by_role("region", name="Answer")
+
+
+def finish(page: Page) -> None:
+    """Wait until the video with the findings is there, which comes last."""
+    expect(answer(page)).to_be_visible()
+    expect(page.locator("#um-video video")).to_be_visible()
+    expect(page.locator("#um-status")).to_be_hidden()
+
+
+def test_before_a_check_the_page_says_what_it_does_and_what_it_cannot(visit):
+    page = visit()
+    expect(page).to_have_title("Unmask")
+    for tab in ("Link", "File"):
+        expect(page.get_by_role("tab", name=tab)).to_be_visible()
+    expect(page.locator("#um-status")).to_contain_text("The answer appears here")
+    expect(page.get_by_role("region", name="What this cannot tell you")).to_contain_text("not proof")
+    expect(page.get_by_text("deleted after 30 minutes")).to_be_visible()
+    expect(page.locator(".um-example")).to_have_count(3)
+    for hidden in ("#um-result", "#um-cancel"):
+        expect(page.locator(hidden)).to_be_hidden()
+    page.get_by_role("button", name="Options").click()
+    for option in ("Model", "Start", "End"):
+        expect(page.get_by_label(option, exact=True)).to_be_visible()
+
+
+def test_an_example_is_checked_and_every_part_of_the_answer_is_shown(visit):
+    page = visit()
+    page.get_by_role("button", name="A photograph that moves").click()
+    finish(page)
+    expect(answer(page).get_by_role("heading", name="Not sure")).to_be_visible()
+    expect(answer(page)).to_contain_text("photograph.mp4")
+    expect(answer(page).get_by_text(re.compile(r"^\d+% probability of a deepfake$"))).to_be_visible()
+    expect(answer(page).get_by_role("img", name=re.compile("gives no answer"))).to_be_visible()
+    faces = page.get_by_role("region", name="Faces").get_by_role("article")
+    expect(faces).to_have_count(1)
+    for picture in faces.get_by_role("img", name="Face 1").all():
+        assert picture.evaluate("image => image.tagName != 'IMG' || image.naturalWidth > 50")
+    expect(page.get_by_role("region", name="How it was done")).to_contain_text("480 × 360")
+
+
+def test_a_click_on_a_moment_takes_the_video_there(visit):
+    page = visit()
+    page.get_by_role("button", name="A photograph that moves").click()
+    finish(page)
+    moments = page.get_by_role("region", name="Timeline").locator("[data-seconds]")
+    assert moments.count() >= 2
+    for press in (lambda moment: moment.click(), lambda moment: moment.press("Enter")):
+        for moment in (moments.last, moments.first):
+            press(moment)
+            seconds = float(moment.get_attribute("data-seconds") or "nan")
+            page.wait_for_function(
+                "wanted => Math.abs(document.querySelector('#um-video video').currentTime - wanted) < 0.1",
+                arg=seconds,
+            )
+
+
+def test_the_report_can_be_saved(visit):
+    page = visit()
+    page.get_by_role("button", name="A photograph that moves").click()
+    finish(page)
+    with page.expect_download() as saving:
+        page.get_by_role("link", name="Save the data (JSON)").or_(
+            page.get_by_role("button", name="Save the data (JSON)")
+        ).first.click()
+    assert saving.value.suggested_filename == "unmask-report.json"
+    assert json.loads(Path(saving.value.path()).read_text())["verdict"]["label"] == "uncertain"
+    with page.expect_download() as saving:
+        page.get_by_role("link", name="Save the report (HTML)").or_(
+            page.get_by_role("button", name="Save the report (HTML)")
+        ).first.click()
+    saved = Path(saving.value.path()).read_text()
+    assert saving.value.suggested_filename == "unmask-report.html"
+    assert "Not sure" in saved
+    assert "<script" not in saved
+
+
+def test_an_uploaded_file_is_checked(visit):
+    page = visit()
+    page.get_by_role("tab", name="File").click()
+    with page.expect_file_chooser() as choosing:
+        page.locator("#um-file button").first.click()
+    choosing.value.set_files(EXAMPLES / "blended-face.mp4")
+    expect(page.locator("#um-file")).to_contain_text("blended-face")
+    page.locator("#um-check-file").click()
+    finish(page)
+    expect(answer(page)).to_contain_text("blended-face.mp4")
+
+
+def test_a_link_is_checked_with_progress_in_words(visit, site):
+    page = visit()
+    page.evaluate(
+        """() => {
+          window.said = new Set();
+          new MutationObserver(() => {
+            const now = document.querySelector("#um-status .um-progress .now, #um-status .um-progress p");
+            if (now) window.said.add(now.textContent);
+          }).observe(document.body, { subtree: true, childList: true, characterData: true });
+        }"""
+    )
+    check_link(page, site.url("/clip.mp4"))
+    finish(page)
+    expect(answer(page)).to_contain_text(site.url("/clip.mp4"))
+    said = set(page.evaluate("[...window.said]"))
+    assert {"Finding faces", "Looking for traces"} & said, said
+
+
+def test_a_video_without_a_face_is_no_failure(visit):
+    page = visit()
+    page.get_by_role("button", name="Nobody in sight").click()
+    expect(answer(page).get_by_role("heading", name="No face found")).to_be_visible()
+    expect(answer(page)).not_to_contain_text("%")
+    expect(page.locator("#um-status")).to_be_hidden()
+    expect(page.locator("#um-video")).to_be_hidden()
+
+
+FAILURES = {  # what is asked for -> heading, code
+    "": ("Something in the request is not right", "bad_input"),
+    "not a link": ("That is not a web address", "bad_url"),
+    "http://169.254.169.254/latest/meta-data/": ("This address is not allowed", "blocked_address"),
+    "/gone.mp4": ("The video could not be fetched", "fetch_failed"),
+}
+
+
+def test_a_failure_says_what_went_wrong_and_the_next_check_works(visit, site):
+    page = visit()
+    for asked, (heading, code) in FAILURES.items():
+        check_link(page, site.url(asked) if asked.startswith("/") else asked)
+        alert = page.get_by_role("alert").filter(has=page.get_by_role("heading", name=heading))
+        expect(alert).to_contain_text(code)
+        expect(alert).to_contain_text("This says nothing about the video")
+        expect(page.locator("#um-result")).to_be_hidden()
+        shoot(page, f"failure-{code}")
+    page.get_by_role("button", name="A photograph that moves").click()
+    expect(answer(page)).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_who_waits_is_told_so_and_can_cancel(visit, space, site):
+    page = visit()
+    streams = [space.stream("check_url", {"url": site.url(f"/{name}.mp4")}) for name in "abc"]
+    try:
+        for stream in streams:
+            assert next(stream)[0] == "generating"
+        ahead = space.ask("submit", {"url": site.url("/d.mp4")})["job"]
+        check_link(page, site.url("/clip.mp4"))
+        expect(page.locator("#um-status")).to_contain_text("one check is ahead of yours")
+        shoot(page, "queued")
+        space.ask("cancel", {"id": ahead})
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("alert")).to_contain_text("The check was cancelled")
+        expect(page.locator("#um-cancel")).to_be_hidden()
+    finally:
+        for stream in streams:
+            stream.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_can_be_read_on_a_phone(visit, scheme):
+    page = visit(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    page.get_by_role("button", name="The same, with a blended face").click()
+    finish(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390, "it can be scrolled sideways"
+    for text in page.locator("main :is(h2, h3, p, li, dd, button)").all():
+        if text.is_visible():
+            assert contrast(text) >= 4.5, text.text_content()
+
+
+CONTRAST = """(element) => {
+  const parse = (color) => (color.match(/[\\d.]+/g) ?? []).map(Number);
+  const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) =>
+    0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+  let back = element;
+  while (back && parse(getComputedStyle(back).backgroundColor)[3] === 0) back = back.parentElement;
+  const over = light(back ? parse(getComputedStyle(back).backgroundColor) : [255, 255, 255]);
+  const text = light(parse(getComputedStyle(element).color));
+  return (Math.max(over, text) + 0.05) / (Math.min(over, text) + 0.05);
+}"""
+
+
+def contrast(element) -> float:
+    """Of an element's text against what it stands on; WCAG asks for 4.5."""
+    ratio: float = element.evaluate(CONTRAST)
+    return ratio

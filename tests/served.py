@@ -1,0 +1,114 @@
+"""The real Space as a process of its own, for tests that talk to it over HTTP.
+
+with served(folder, UNMASK_QUEUE_SIZE="3") as space:
+    space.events("check_url", {"url": …})       # list of (event, data)
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.untrained import untrained_model
+
+APP = Path(__file__).resolve().parents[1] / "space" / "app.py"
+START_SECONDS = 900.0  # importing torch and gradio takes 8, on a very busy machine minutes
+
+
+class Served:
+    """A running Space."""
+
+    def __init__(self, url: str, temporary: Path, process: subprocess.Popen[bytes]) -> None:
+        self.url = url
+        self.temporary = temporary  # its folder for temporary files
+        self.process = process
+
+    def begin(self, endpoint: str, arguments: dict[str, Any]) -> str:
+        """Call a named endpoint with named arguments -> the address of its events."""
+        answer = httpx.post(f"{self.url}/gradio_api/call/v2/{endpoint}", json=arguments, timeout=30)
+        return f"{self.url}/gradio_api/call/{endpoint}/{answer.raise_for_status().json()['event_id']}"
+
+    def stream(self, endpoint: str, arguments: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        """Name and data of each event, heartbeats left out; ending early leaves the stream."""
+        with httpx.stream("GET", self.begin(endpoint, arguments), timeout=90) as answer:
+            event = ""
+            for line in answer.iter_lines():
+                field, _, value = line.partition(": ")
+                if field == "event":
+                    event = value
+                elif field == "data" and event != "heartbeat":
+                    yield event, json.loads(value)
+
+    def ask(self, endpoint: str, arguments: dict[str, Any] | None = None) -> Any:
+        """The last answer of an endpoint."""
+        event, data = list(self.stream(endpoint, arguments or {}))[-1]
+        assert event == "complete", (event, data)
+        return data[0]
+
+    def upload(self, path: Path) -> httpx.Response:
+        with path.open("rb") as file:
+            return httpx.post(f"{self.url}/gradio_api/upload", files={"files": (path.name, file)}, timeout=60)
+
+    def files(self) -> list[str]:
+        """What lies in the folder for temporary files."""
+        return sorted(
+            str(path.relative_to(self.temporary)) for path in self.temporary.rglob("*") if path.is_file()
+        )
+
+
+@contextmanager
+def served(folder: Path, policy: dict[str, float] | None = None, **settings: str) -> Iterator[Served]:
+    """Start the Space with an untrained model, `policy` written into its config; stop it at the end."""
+    model, temporary, log = untrained_model(folder / "model"), folder / "tmp", folder / "log.txt"
+    config = json.loads((model / "config.json").read_text())
+    config["policy"] |= policy or {}
+    (model / "config.json").write_text(json.dumps(config))
+    temporary.mkdir()
+    url = f"http://127.0.0.1:{_free_port()}"
+    environment = {
+        **os.environ,
+        "TMPDIR": str(temporary),
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "GRADIO_SERVER_PORT": url.rpartition(":")[2],
+        "UNMASK_MODEL": str(model),
+        "UNMASK_ALLOW_PRIVATE": "1",
+        **settings,
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, APP], env=environment, stdout=output, stderr=output)
+    try:
+        _wait(url, process, log)
+        yield Served(url, temporary, process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/gradio_api/info", timeout=5).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise AssertionError(f"the Space did not start:\n{log.read_text()}")
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port

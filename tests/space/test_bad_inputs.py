@@ -1,0 +1,258 @@
+"""Every kind of bad input through the command line: its code, one line, exit 2, and nothing left behind."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from tests.media import RECIPES, make
+from tests.servers import Site, split_hls, video_site
+from tests.untrained import untrained_model
+from unmask import errors
+from unmask.__main__ import main
+from unmask.verdict import SCHEMA, Label
+
+SPACE = Path(__file__).parents[2] / "space"
+HOME = {"UNMASK_ALLOW_PRIVATE": "1"}
+SHORT = {**HOME, "UNMASK_TIMEOUT_SECONDS": "3"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """An input, and what becomes of it."""
+
+    given: str  # a name of tests.media, a path on the site (starts with /), or what is typed as it stands
+    code: str
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return " ".join((self.given.replace("\0", "NUL")[:60] or "nothing", *self.arguments))
+
+
+FILES = [
+    Case("there-is-no-such-file.mp4", "bad_input"),
+    Case("", "bad_input"),
+    Case(".", "bad_input"),  # a folder
+    Case("nul\0byte.mp4", "bad_input"),
+    Case("x" * 5000, "bad_input"),  # longer than a file's name can be
+    Case("empty.mp4", "not_a_video"),
+    Case("text.mp4", "not_a_video"),  # text with another ending
+    Case("page.mp4", "not_a_video"),  # what some sites send instead of a video
+    Case("playlist.mp4", "not_a_video"),  # would make the decoder open other files
+    Case("concat.mp4", "not_a_video"),
+    Case("picture.jpg", "not_a_video"),
+    Case("picture.png", "not_a_video"),
+    Case("picture.mp4", "not_a_video"),
+    Case("corrupt-header.mp4", "not_a_video"),
+    Case("truncated-no-index.mp4", "not_a_video"),
+    Case("audio-only.m4a", "no_frames"),
+    Case("audio-with-cover.mp4", "no_frames"),
+    Case("garbage-pictures.mp4", "no_frames"),
+    Case("bomb.avi", "no_frames"),  # pictures of 900 million pixels behind a modest header
+    Case("too-large.avi", "too_large"),  # the same, honestly announced
+    Case("short.mp4", "too_large", environment={"UNMASK_MAX_BYTES": "1000"}),
+    Case("three-hours.mp4", "too_long"),
+    Case("h264.mp4", "too_long", environment={"UNMASK_MAX_SECONDS": "3"}),
+    Case("h264.mp4", "bad_input", ("--start", "3600")),  # beyond the end
+    Case("h264.mp4", "bad_input", ("--start", "3", "--end", "2")),
+    Case("h264.mp4", "model_unavailable", ("--model", "no-such-model")),
+    Case("h264.mp4", "model_unavailable", ("--model", "CORRUPT")),
+]
+
+LINKS = [
+    Case("example.com/watch?v=1", "bad_url"),  # no scheme
+    Case("www.example.com", "bad_url"),
+    Case("file:///etc/passwd", "bad_url"),
+    Case("ftp://example.com/clip.mp4", "bad_url"),
+    Case("data:video/mp4;base64,AAAA", "bad_url"),
+    Case("blob:https://example.com/1234", "bad_url"),
+    Case("javascript:alert(1)", "bad_url"),
+    Case("https://", "bad_url"),
+    Case("https://me:secret@example.com/clip.mp4", "bad_url"),
+    Case("https://example.com:99999/clip.mp4", "bad_url"),
+    Case("http://127.0.0.1/clip.mp4", "blocked_address"),
+    Case("http://2130706433/clip.mp4", "blocked_address"),  # 127.0.0.1 as one number
+    Case("http://[::ffff:127.0.0.1]/clip.mp4", "blocked_address"),
+    Case("http://localhost/clip.mp4", "blocked_address"),
+    Case("http://192.168.1.1/clip.mp4", "blocked_address"),
+    Case("http://169.254.169.254/latest/meta-data/", "blocked_address"),
+    Case("http://169.254.169.254/latest/meta-data/", "blocked_address", environment=HOME),
+]
+
+SITES = [
+    Case("/clip.mp4", "blocked_address"),  # as long as nothing allows addresses at home
+    Case("/to-metadata", "blocked_address", environment=HOME),  # by way of a redirect
+    Case("/missing", "fetch_failed", environment=HOME),
+    Case("/forbidden", "fetch_failed", environment=HOME),
+    Case("/broken-server", "fetch_failed", environment=HOME),
+    Case("/circle", "fetch_failed", environment=HOME),
+    Case("/half.mp4", "fetch_failed", environment=HOME),
+    Case("/unauthorized", "login_required", environment=HOME),
+    Case("/login", "login_required", environment=HOME),
+    Case("/plain", "unsupported_site", environment=HOME),
+    Case("/feed.xml", "unsupported_site", environment=HOME),  # a playlist
+    Case("/two-videos", "unsupported_site", environment=HOME),
+    Case("/hls/live.m3u8", "live_stream", environment=HOME),
+    Case("/liar.mp4", "too_large", environment=HOME),  # announces 10 TiB
+    Case("/endless.mp4", "too_large", environment={**HOME, "UNMASK_MAX_BYTES": "1048576"}),
+    Case("/clip.mp4", "too_long", environment={**HOME, "UNMASK_MAX_SECONDS": "3"}),
+    Case("/silent", "timeout", environment=SHORT),
+    Case("/slow.mp4", "timeout", environment=SHORT),
+    Case("/empty.mp4", "not_a_video", environment=HOME),
+    Case("/text.mp4", "not_a_video", environment=HOME),
+    Case("/picture.jpg", "not_a_video", environment=HOME),
+]
+
+VERDICTS = [  # odd, but an answer: what is there can be judged, or that nobody is there can be said
+    Case("no-face.mp4", "no_face"),
+    Case("fifty-faces.mp4", ""),
+    Case("one-frame.mp4", "uncertain"),
+    Case("8k.mp4", "uncertain"),  # a single frame of 8K
+    Case("truncated.mp4", ""),
+    Case("damaged.mp4", ""),
+    Case("claims-three-hours.mp4", ""),  # lasts six seconds
+]
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("media")
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def corrupt(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = untrained_model(tmp_path_factory.mktemp("corrupt"))
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def site(media: Path) -> Iterator[Site]:
+    clip = make("h264.mp4", media).read_bytes()
+    with video_site(clip, split_hls(clip)) as site:
+        yield site
+
+
+@pytest.fixture
+def typed(media: Path, request: pytest.FixtureRequest) -> Callable[[Case], list[str]]:
+    """A case -> what stands on the command line."""
+
+    def type_out(case: Case) -> list[str]:
+        given = case.given
+        if given.startswith("/"):
+            given = request.getfixturevalue("site").url(given)
+        elif given in RECIPES:
+            given = str(make(given, media))
+        return [
+            "check",
+            given,
+            *(request.getfixturevalue("corrupt") if a == "CORRUPT" else a for a in case.arguments),
+        ]
+
+    return type_out
+
+
+@pytest.fixture
+def temporary(
+    tmp_path: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Case], dict[str, str]]]:
+    """Sets the case's environment; afterwards neither the temporary nor the current folder holds anything."""
+    folder, here = tmp_path / "temporary", tmp_path / "here"
+    folder.mkdir()
+    here.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.chdir(here)
+
+    def prepare(case: Case) -> dict[str, str]:
+        for name in [name for name in os.environ if name.startswith("UNMASK_")]:
+            monkeypatch.delenv(name)
+        wanted = {"UNMASK_MODEL": str(untrained), "TMPDIR": str(folder), **case.environment}
+        for name, value in wanted.items():
+            monkeypatch.setenv(name, value)
+        return wanted
+
+    yield prepare
+    assert list(folder.iterdir()) == []
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("case", FILES + LINKS + SITES, ids=str)
+def test_bad_input_gets_its_code_in_one_line(
+    case: Case,
+    typed: Callable[[Case], list[str]],
+    temporary: Callable[[Case], dict[str, str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = typed(case)
+    temporary(case)
+    assert main([*arguments, "--json"]) == 2
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert (report["schema"], report["status"], report["error"]["code"]) == (SCHEMA, "failed", case.code)
+    assert err.startswith(f"unmask: {case.code}: ")
+    assert err.count("\n") == 1
+    assert err[:-1].isprintable()
+    sentence = report["error"]["message"]
+    assert sentence[0].isupper() or not sentence[0].isalpha()
+    assert sentence.rstrip()[-1] in ".?!)"
+    for inside in ("Traceback", "Errno", "object at 0x", "/temporary/"):
+        assert inside not in sentence
+    assert report["source"]["kind"] == ("url" if case in LINKS or case in SITES else "file")
+
+
+@pytest.mark.parametrize("case", VERDICTS, ids=str)
+def test_odd_input_gets_a_verdict(
+    case: Case,
+    typed: Callable[[Case], list[str]],
+    temporary: Callable[[Case], dict[str, str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = typed(case)
+    temporary(case)
+    assert main([*arguments, "--json"]) == 0
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert report["verdict"]["label"] in ([case.code] if case.code else get_args(Label))
+    assert err == ""
+
+
+@pytest.mark.timeout(400)  # a machine under load imports torch for a minute
+@pytest.mark.parametrize(
+    "case", [FILES[6], LINKS[2], Case("/missing", "fetch_failed", environment=HOME)], ids=str
+)
+def test_a_real_process_says_the_same(
+    case: Case, typed: Callable[[Case], list[str]], temporary: Callable[[Case], dict[str, str]]
+) -> None:
+    arguments = typed(case)
+    environment = {**os.environ, "PYTHONPATH": str(SPACE), **temporary(case)}
+    command = [sys.executable, "-m", "unmask", *arguments]
+    process = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert process.returncode == 2
+    assert process.stdout == ""
+    assert process.stderr.startswith(f"unmask: {case.code}: ")
+    assert process.stderr.count("\n") == 1
+
+
+def test_the_table_is_long_and_its_codes_are_those_of_the_contract() -> None:
+    cases = FILES + LINKS + SITES
+    assert len({str(case) for case in cases}) >= 30
+    kinds = (kind for kind in vars(errors).values() if isinstance(kind, type))
+    known = {kind.code for kind in kinds if issubclass(kind, errors.UnmaskError)}
+    seen = {case.code for case in cases}
+    assert known - seen == {"internal", "busy", "rate_limited", "cancelled"}  # not a matter of the input

@@ -1,0 +1,415 @@
+"""Heatmaps against models whose truth is known, and the drawn video against its report."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests import reports
+from tests.media import astronaut, glide, write_video
+from unmask import weights
+from unmask.clips import ClipSpec, FaceClip
+from unmask.errors import Cancelled, NotAVideo
+from unmask.explain import heatmap, jpeg, moving_parts, overlay, paint
+from unmask.models import ARCHITECTURES, VideoModel
+from unmask.scene import PANEL, TONES, Scene, box_at, dashes
+from unmask.verdict import Calibration, Policy, Report
+from unmask.video import DecodePlan, Span, decode, play, probe
+from unmask.weights import LoadedModel, ModelInfo
+
+SIDE_PX = 64
+SPEC = ClipSpec(side_px=SIDE_PX)
+
+
+class TopLeft(VideoModel):
+    """Knows nothing but how bright the top left quarter of each frame is; a GRU passes it on."""
+
+    def __init__(self, sign: float = 1.0) -> None:
+        super().__init__()
+        self.gru = nn.GRU(1, 1, batch_first=True)
+        self.sign = sign
+        for parameter in self.gru.parameters():
+            nn.init.zeros_(parameter)
+        nn.init.constant_(
+            self.gru.get_parameter("weight_ih_l0")[2:], 0.2
+        )  # of the new state; the gates stand still
+
+    def frame_features(self, images: Tensor) -> Tensor:
+        return torch.nn.functional.avg_pool2d(images.mean(1, keepdim=True), 8) + 3
+
+    def frame_vectors(self, maps: Tensor) -> Tensor:
+        half = maps.shape[-1] // 2
+        return maps[:, :, :half, :half].mean((-2, -1))
+
+    def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
+        return self.sign * self.gru(vectors)[0][:, -1, 0]
+
+
+def loaded(module: VideoModel, spec: ClipSpec = SPEC) -> LoadedModel:
+    info = ModelInfo("test", "0", 0, 0, "")
+    return LoadedModel(
+        info, module.eval().requires_grad_(False), spec, Calibration(), Policy(), torch.device("cpu")
+    )
+
+
+def clip_of(images: np.ndarray) -> FaceClip:
+    count, side_px = images.shape[:2]
+    xyxy = np.tile(np.array([0, 0, side_px, side_px], np.float32), (count, 1))
+    return FaceClip(images, np.arange(count, dtype=np.float64) * 0.12, 0, xyxy)
+
+
+def portraits(count: int = 4, side_px: int = SIDE_PX) -> np.ndarray:
+    """The astronaut's face, moving a little: (count, side_px, side_px, 3)."""
+    cuts = [astronaut()[55 + i : 205 + i, 150 + i : 300 + i] for i in range(count)]
+    return np.stack([cv2.resize(cut, (side_px, side_px), interpolation=cv2.INTER_AREA) for cut in cuts])
+
+
+# Heatmaps.
+
+
+def test_the_heat_lies_where_the_model_looks():
+    heat = heatmap(loaded(TopLeft()), clip_of(portraits()))
+    assert heat.shape == (4, SIDE_PX, SIDE_PX)
+    assert heat.dtype == np.float32
+    assert 0 <= heat.min() <= heat.max() == pytest.approx(1, abs=0.1)
+    inside = heat[:, : SIDE_PX // 2, : SIDE_PX // 2].sum()
+    assert inside > 0.9 * heat.sum()
+
+
+def test_the_bright_part_of_what_it_looks_at_is_hottest():
+    images = np.zeros((2, SIDE_PX, SIDE_PX, 3), np.uint8)
+    images[:, 8:16, 16:24] = 255  # one cell in the quarter that counts
+    images[:, 40:56, 40:56] = 255  # brighter and larger, but elsewhere
+    heat = heatmap(loaded(TopLeft()), clip_of(images))[0]
+    y, x = np.unravel_index(heat.argmax(), heat.shape)
+    assert 8 <= y < 16
+    assert 16 <= x < 24
+
+
+def test_what_speaks_against_a_fake_matters_as_much():
+    heat = heatmap(loaded(TopLeft(sign=-1.0)), clip_of(portraits()))
+    assert np.allclose(heat, heatmap(loaded(TopLeft()), clip_of(portraits())))
+
+
+def test_a_face_without_details_has_no_hot_place():
+    images = np.full((2, SIDE_PX, SIDE_PX, 3), 120, np.uint8)
+    assert not heatmap(loaded(TopLeft()), clip_of(images)).any()
+
+
+def test_blurring_the_hot_region_matters_more_where_the_truth_is_known():
+    model = loaded(TopLeft())
+    images = portraits()
+    hot, cold = effects(model, clip_of(images), side_px=16, blur_px=8.0)
+    assert hot > cold
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_can_be_explained_even_without_gradients_around(architecture):
+    torch.manual_seed(1)
+    config_type, module_type = ARCHITECTURES[architecture]
+    model = loaded(module_type(config_type()))
+    clip = clip_of(portraits(2))
+    with torch.inference_mode():
+        heat = heatmap(model, clip)
+    assert heat.shape == clip.data.shape[:3]
+    assert np.isfinite(heat).all()
+    assert all(parameter.grad is None for parameter in model.module.parameters())
+    assert np.array_equal(heat, heatmap(model, clip))
+
+
+def test_autocast_around_does_not_change_the_heat():
+    torch.manual_seed(1)
+    config_type, module_type = ARCHITECTURES["meso-transformer"]
+    model, clip = loaded(module_type(config_type())), clip_of(portraits(2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = heatmap(model, clip)
+    assert np.array_equal(inside, heatmap(model, clip))
+
+
+def test_blurring_the_hot_region_changes_the_score_more_than_a_cold_one_of_the_same_size():
+    """The bundled model on the astronaut, as filmed and with a blended face, at several places and sizes."""
+    model = weights.load("mobilenet-gru", torch.device("cpu"))
+    changes = [effects(model, clip, model.spec.side_px // 3) for clip in made_clips(model.spec)]
+    hot, cold = np.array(changes).T
+    assert hot.mean() > 1.5 * cold.mean()
+    assert (hot > cold).mean() >= 0.7
+
+
+def effects(model: LoadedModel, clip: FaceClip, side_px: int, blur_px: float = 5.0) -> tuple[float, float]:
+    """How much blurring the hottest and the coldest square changes the logit."""
+    heat = heatmap(model, clip).mean(0)
+    means = cv2.blur(heat, (side_px, side_px), borderType=cv2.BORDER_CONSTANT)
+    edge = side_px // 2
+    inner = means[edge : len(means) - edge, edge : len(means) - edge]
+    places = (np.unravel_index(index, inner.shape) for index in (inner.argmax(), inner.argmin()))
+    blurred = [blur_square(clip, int(y), int(x), side_px, blur_px) for y, x in places]
+    plain, hot, cold = weights.score(model, [clip, *blurred])
+    return abs(float(hot - plain)), abs(float(cold - plain))
+
+
+def blur_square(clip: FaceClip, y: int, x: int, side_px: int, blur_px: float) -> FaceClip:
+    data = clip.data.copy()
+    for image in data:
+        smooth = cv2.GaussianBlur(image, (0, 0), blur_px)
+        image[y : y + side_px, x : x + side_px] = smooth[y : y + side_px, x : x + side_px]
+    return replace(clip, data=data)
+
+
+def made_clips(spec: ClipSpec) -> list[FaceClip]:
+    """The astronaut's face through glides, as it is and with another tone and sharpness in an ellipse."""
+    found = []
+    for top, left, width in ((52, 148, 150), (60, 155, 140), (45, 140, 165), (56, 150, 145)):
+        frames = [
+            cv2.resize(astronaut()[top + i : top + width + i, left : left + width], (spec.side_px,) * 2)
+            for i in range(spec.frames_per_clip)
+        ]
+        plain = np.stack(frames)
+        found += [clip_of(plain), clip_of(blended(plain)), clip_of(plain[:, :, ::-1].copy())]
+    return found
+
+
+def blended(images: np.ndarray) -> np.ndarray:
+    """A crude fake: the inner face warmer, softer and a little displaced."""
+    side = images.shape[1]
+    mask = np.zeros((side, side), np.float32)
+    centre, axes = (side // 2, round(side * 0.55)), (round(side * 0.26), round(side * 0.34))
+    cv2.ellipse(mask, centre, axes, 0, 0, 360, 1.0, cv2.FILLED)
+    soft = cv2.GaussianBlur(mask, (0, 0), side / 60)[..., None]
+    other = np.stack([cv2.GaussianBlur(np.roll(image, 2, 1), (0, 0), 1.2) for image in images])
+    other = np.clip(other.astype(np.float32) * (1.08, 0.98, 0.93), 0, 255)
+    return (images * (1 - soft) + other * soft).astype(np.uint8)
+
+
+# Pictures.
+
+
+def test_paint_leaves_cold_places_as_they_are():
+    image = portraits(1)[0]
+    heat = np.zeros((SIDE_PX, SIDE_PX), np.float32)
+    assert np.array_equal(paint(image, heat), image)
+    heat[20:40, 20:40] = 1
+    painted = paint(image, heat)
+    assert np.array_equal(painted[:10], image[:10])
+    assert (painted[25:35, 25:35].astype(int) - image[25:35, 25:35]).any()
+    assert painted.dtype == np.uint8
+
+
+def test_jpeg_keeps_size_and_colours():
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[..., 0] = 220  # red
+    back = cv2.imdecode(np.frombuffer(jpeg(image), np.uint8), cv2.IMREAD_COLOR)
+    assert back.shape == image.shape
+    assert back[20, 30, 2] > 200  # BGR
+    assert back[20, 30, 0] < 20
+
+
+# The video with the findings.
+
+
+def small_report(duration: float = 4.0, **coverage: float) -> Report:
+    scores = [
+        *reports.clips([3.0, -3.0, 0.2], duration=duration),
+        *reports.clips([-3.0] * 3, 1, duration=duration),
+    ]
+    found = reports.build(scores, duration_seconds=duration, width=320, height=240)
+    for face in found["faces"]:
+        for box in face["boxes"]:
+            box["xyxy"] = [100.0 + 40 * face["id"], 60.0, 160.0 + 40 * face["id"], 130.0]
+    found["coverage"].update(coverage)
+    return found
+
+
+def ignore(stage: str, fraction: float, text: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds of an odd-sized picture, drawn."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write_video(folder / "in.mp4", glide(100, 320, 240), sound=True)
+    overlay(folder / "in.mp4", small_report(), folder / "out.mp4", ignore)
+    return folder / "out.mp4"
+
+
+def test_the_drawn_video_plays_everywhere(drawn):
+    stream = probe(drawn)
+    assert stream.codec == "h264"
+    assert stream.width % 2 == stream.height % 2 == 0
+    assert (stream.width, stream.duration_seconds) == (640, pytest.approx(4.0, abs=0.1))
+    with av.open(str(drawn)) as container:
+        assert container.streams.video[0].pix_fmt == "yuv420p"
+
+
+def test_times_stay_true(drawn):
+    times = [seconds for seconds, _ in play(drawn, Span())]
+    assert times == pytest.approx([i / 25 for i in range(100)], abs=1e-3)
+
+
+def test_the_header_comes_first_so_that_a_browser_can_start_early(drawn):
+    data = drawn.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_the_picture_is_still_there_and_the_box_is_drawn(drawn):
+    _, image = next(play(drawn, Span(0.4)))
+    original = cv2.resize(list(glide(11, 320, 240))[10], (640, 480))
+    calm = slice(300, 470), slice(10, 100)  # away from boxes and numbers
+    assert np.abs(image[calm].astype(int) - original[calm]).mean() < 12
+    assert near_tone(image[:480], TONES["fake"]) > 200
+    assert near_tone(image[:480], TONES["real"]) > 200
+
+
+def test_the_strip_shows_each_label_in_its_tone(drawn):
+    _, image = next(play(drawn, Span(0.4)))
+    strip = image[480:]
+    assert all(near_tone(strip, TONES[label]) > 20 for label in ("fake", "real", "uncertain"))
+    assert near_tone(strip, PANEL) > strip[..., 0].size / 3
+
+
+def near_tone(image: np.ndarray, tone: tuple[int, int, int]) -> int:
+    """How many pixels are about of this colour."""
+    return int((np.abs(image.astype(int) - tone).max(-1) < 40).sum())
+
+
+@pytest.mark.parametrize("size", [(97, 161), (1920, 816), (2600, 400), (32, 32)])
+def test_any_size_becomes_even_readable_and_bounded(tmp_path, size):
+    width, height = size
+    frames = (np.full((height + height % 2, width + width % 2, 3), 90, np.uint8) for _ in range(3))
+    write_video(tmp_path / "in.mp4", frames)
+    overlay(tmp_path / "in.mp4", small_report(1.0), tmp_path / "out.mp4", ignore)
+    stream = probe(tmp_path / "out.mp4")
+    assert stream.width % 2 == stream.height % 2 == 0
+    assert max(stream.width, stream.height) >= 640
+    assert stream.width <= 1280
+
+
+def test_of_a_long_video_only_the_analysed_moments_move(tmp_path):
+    """Two minutes at 5 frames a second; what is not looked at is one dimmed picture, with true times."""
+    write_video(tmp_path / "in.mp4", (np.full((64, 96, 3), 200, np.uint8) for _ in range(600)), rate=5)
+    started = time.perf_counter()
+    overlay(tmp_path / "in.mp4", small_report(120.0), tmp_path / "out.mp4", ignore)
+    assert time.perf_counter() - started < 30
+    shown = list(play(tmp_path / "out.mp4", Span()))
+    times = np.array([seconds for seconds, _ in shown])
+    assert len(times) < 120
+    assert probe(tmp_path / "out.mp4").duration_seconds == pytest.approx(120, abs=6)
+    assert np.diff(times).min() > 0
+    assert np.diff(times).max() <= 5.3
+    light = {round(float(seconds), 1): image[5:40, 5:40].mean() for seconds, image in shown}
+    assert light[0.4] == pytest.approx(200, abs=15)
+    assert min(light.values()) < 90
+
+
+def test_a_video_of_one_picture_can_be_drawn(tmp_path):
+    write_video(tmp_path / "in.mp4", glide(1))
+    one = reports.build(
+        reports.clips([1.0], duration=1.0, frames=1), duration_seconds=None, width=320, height=240
+    )
+    overlay(tmp_path / "in.mp4", one, tmp_path / "out.mp4", ignore)
+    assert len(list(play(tmp_path / "out.mp4", Span()))) == 1
+
+
+def test_without_faces_there_is_the_label_alone(tmp_path):
+    write_video(tmp_path / "in.mp4", glide(5))
+    overlay(tmp_path / "in.mp4", reports.example("no_face"), tmp_path / "out.mp4", ignore)
+    assert len(next(decode(tmp_path / "out.mp4", DecodePlan(windows=1)))) > 0
+
+
+def test_a_turned_video_is_drawn_upright(media, tmp_path):
+    turned = media("rotated.mp4")
+    stream = probe(turned)
+    found = small_report(4.0)
+    overlay(turned, found, tmp_path / "out.mp4", ignore)
+    drawn = probe(tmp_path / "out.mp4")
+    assert (drawn.width < drawn.height) == (stream.width < stream.height)
+
+
+def test_progress_rises_to_one(tmp_path):
+    write_video(tmp_path / "in.mp4", glide(60))
+    told: list[float] = []
+    overlay(
+        tmp_path / "in.mp4", small_report(2.4), tmp_path / "out.mp4", lambda _, done, text: told.append(done)
+    )
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    assert told[0] == 0.0
+
+
+def test_a_cancelled_drawing_leaves_nothing(tmp_path):
+    def cancel(stage: str, fraction: float, text: str) -> None:
+        raise Cancelled("enough")
+
+    write_video(tmp_path / "in.mp4", glide(20))
+    with pytest.raises(Cancelled):
+        overlay(tmp_path / "in.mp4", small_report(1.0), tmp_path / "out.mp4", cancel)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_what_is_no_video_is_said_to_be_none(tmp_path):
+    (tmp_path / "in.mp4").write_bytes(b"hello")
+    with pytest.raises(NotAVideo):
+        overlay(tmp_path / "in.mp4", small_report(), tmp_path / "out.mp4", ignore)
+
+
+# The scene.
+
+
+def scene_of(found: Report, end_seconds: float) -> Scene:
+    return Scene(found, (320, 240), (640, 480), end_seconds)
+
+
+def test_a_fetched_range_is_drawn_at_its_place_in_the_file():
+    """The file's second 0 is second 100 of the video that the report speaks of."""
+    found = small_report(4.0, offset_seconds=100.0)
+    for part in (found["timeline"], *(face["boxes"] for face in found["faces"])):
+        for item in part:
+            for name in ("seconds", "start_seconds", "end_seconds"):
+                if name in item:
+                    item[name] += 100.0
+    scene = scene_of(found, 4.0)
+    assert scene.moments()[0] == pytest.approx((0.0, 0.84))
+    blank = np.zeros((480, 640, 3), np.uint8)
+    assert near_tone(scene.draw(blank, 0.4)[:480], TONES["fake"]) > 200
+
+
+def test_moving_parts_are_apart_in_order_and_inside():
+    scene = scene_of(small_report(600.0), 600.0)
+    parts = [(part.start_seconds, part.end_seconds) for part in moving_parts(scene)]
+    assert parts == [(0.0, pytest.approx(1.84)), (298.5, pytest.approx(301.34)), (598.0, 600.0)]
+
+
+def test_a_box_is_drawn_only_where_somebody_looked():
+    boxes = [{"seconds": s, "xyxy": [s, 0.0, s + 10, 10.0]} for s in (1.0, 1.4, 5.0)]
+    assert box_at(boxes, 1.1) == pytest.approx((1.1, 0, 11.1, 10))
+    assert box_at(boxes, 0.9) == (1.0, 0.0, 11.0, 10.0)
+    assert box_at(boxes, 1.5) == (1.4, 0.0, 11.4, 10.0)
+    assert box_at(boxes, 3.0) is None
+    assert box_at(boxes, 0.0) is None
+    assert box_at([], 0.0) is None
+
+
+def test_an_uncertain_outline_is_broken():
+    assert len(list(dashes((0, 0, 50, 50), whole=True))) == 4
+    assert len(list(dashes((0, 0, 50, 50), whole=False))) == 12
+
+
+def test_drawing_leaves_the_frame_alone():
+    image = np.full((480, 640, 3), 50, np.uint8)
+    scene_of(small_report(), 4.0).draw(image, 0.4)
+    assert (image == 50).all()
+
+
+def test_readable_on_black_and_on_white():
+    """The plate behind a score is drawn, whatever the picture."""
+    scene = scene_of(small_report(), 4.0)
+    for shade in (0, 255):
+        image = scene.draw(np.full((480, 640, 3), shade, np.uint8), 0.4)[:480]
+        assert near_tone(image, PANEL) > 500 or shade == 0
+        assert (image.min(-1) > 180).sum() > 100  # letters

@@ -1,0 +1,409 @@
+"""Jobs: queueing, merging, caching and cancelling, with a stand-in that checks nothing."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from unmask import jobs as jobs_module
+from unmask.errors import BadInput, Busy, FetchFailed
+from unmask.jobs import Checks, Jobs, JobState, canonical_url
+from unmask.sources import FileSource, FramesSource, Options, UrlSource, VideoSource, content_key, describe
+from unmask.verdict import Report
+from unmask.video import Span
+
+OPTIONS = Options()
+A, B = UrlSource("https://a.example/clip"), UrlSource("https://b.example/clip")
+
+
+class Checking:
+    """Stands in for a Checker: every check waits until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.done: list[VideoSource] = []  # finished, not cancelled
+        self.started = threading.Semaphore(0)
+        self.go = threading.Event()
+        self.ended = threading.Semaphore(0)  # in any way
+        self.error: Exception | None = None
+        self.content = "content"  # what every URL turns out to lead to
+        self.recalled: Report | None = None
+        self.keeps: list[Path | None] = []
+
+    def identify(self, models: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple({"default": "mobilenet-gru@1"}.get(name, name) for name in models)
+
+    def check(
+        self,
+        source: VideoSource,
+        options: Options,
+        on_progress: Callable[[str, float, str], None],
+        *,
+        keep: Path | None,
+        known: Callable[[str], Report | None],
+    ) -> Report:
+        self.started.release()
+        self.keeps.append(keep)
+        try:
+            on_progress("fetch", 0.1, "Fetching")
+            while not self.go.wait(0.005):
+                on_progress("fetch", 0.1, "Fetching")
+            if self.error:
+                raise self.error
+            if isinstance(source, UrlSource) and (recalled := known(f"{self.content}:{source.url}")):
+                self.recalled = recalled
+                return {**recalled, "source": describe(source)}
+            on_progress("model", 0.8, "Judging")
+            self.done.append(source)
+            return {"status": "ok", "source": describe(source), "verdict": {"label": "real"}}
+        finally:
+            self.ended.release()
+
+
+@pytest.fixture
+def checking() -> Checking:
+    return Checking()
+
+
+@pytest.fixture
+def start(checking: Checking) -> Iterator[Callable[..., Jobs]]:
+    """Make Jobs around the stand-in; they are shut down after the test."""
+    made: list[Jobs] = []
+
+    def make(**settings: object) -> Jobs:
+        made.append(Jobs(checking, **settings))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for jobs in made:
+        jobs.shutdown()
+
+
+def finish(jobs: Jobs, job: str) -> JobState:
+    *_, last = jobs.watch(job)
+    return last
+
+
+def test_a_stand_in_is_all_that_jobs_need(checking: Checking) -> None:
+    needed: Checks = checking
+    assert needed
+
+
+def test_a_job_runs_through_its_states(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=1)
+    job = jobs.submit(A, OPTIONS)
+    states = []
+    for state in jobs.watch(job):
+        states.append(state)
+        if state.stage == "fetch":
+            checking.go.set()
+    assert [state.state for state in states][-1] == "done"
+    assert {state.state for state in states} <= {"queued", "running", "done"}
+    assert states[-1] == jobs.state(job)
+    assert (states[-1].stage, states[-1].fraction, states[-1].position) == ("done", 1.0, 0)
+    assert states[-1].report
+    assert states[-1].report["source"]["url"] == A.url
+    assert all(state.report is None for state in states[:-1])
+
+
+def test_ids_cannot_be_guessed(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=0)
+    ids = {jobs.submit(A, OPTIONS) for _ in range(20)}
+    assert len(ids) == 20
+    assert min(map(len, ids)) >= 32
+
+
+def test_waiting_jobs_know_their_position(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=1)
+    running = jobs.submit(UrlSource("https://x.example/"), OPTIONS)
+    assert checking.started.acquire(timeout=5)
+    first, second = jobs.submit(A, OPTIONS), jobs.submit(B, OPTIONS)
+    assert [jobs.state(job).position for job in (running, first, second)] == [0, 1, 2]
+    assert jobs.cancel(first)
+    assert jobs.state(second).position == 1
+
+
+def test_a_full_queue_is_busy_but_equal_work_still_joins(
+    checking: Checking, start: Callable[..., Jobs]
+) -> None:
+    jobs = start(workers=1, queue_size=2)
+    jobs.submit(A, OPTIONS)
+    jobs.submit(B, OPTIONS)
+    with pytest.raises(Busy):
+        jobs.submit(UrlSource("https://c.example/"), OPTIONS)
+    assert jobs.submit(A, OPTIONS)
+
+
+def test_a_place_is_free_again_after_a_job(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=1, queue_size=1, cache_seconds=0)
+    checking.go.set()
+    for source in (A, B, A):
+        assert finish(jobs, jobs.submit(source, OPTIONS)).state == "done"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "options", "computed"),
+    [
+        (A, A, OPTIONS, 1),
+        (A, UrlSource("HTTPS://A.example:443/clip?utm_source=mail#t=5"), OPTIONS, 1),  # the same page
+        (A, A, Options(models=("mobilenet-gru@1",)), 1),  # what `default` stands for
+        (A, A, Options(models=("resnext-lstm",)), 2),
+        (A, A, Options(span=Span(5.0, 9.0)), 2),
+        (A, B, OPTIONS, 2),
+        (FramesSource((b"1",), (0.0,)), FramesSource((b"1",), (0.0,)), OPTIONS, 1),
+        (FramesSource((b"1",), (0.0,)), FramesSource((b"1",), (0.5,)), OPTIONS, 2),
+        (FramesSource((b"1",), (0.0,)), FramesSource((b"2",), (0.0,)), OPTIONS, 2),
+    ],
+)
+@pytest.mark.parametrize("when", ["while it runs", "after it"])
+def test_equal_work_is_done_once(
+    checking: Checking,
+    start: Callable[..., Jobs],
+    first: VideoSource,
+    second: VideoSource,
+    options: Options,
+    computed: int,
+    when: str,
+) -> None:
+    jobs = start(workers=1)
+    one = jobs.submit(first, OPTIONS)
+    if when == "after it":
+        checking.go.set()
+        finish(jobs, one)
+    other = jobs.submit(second, options)
+    checking.go.set()
+    assert finish(jobs, one).state == finish(jobs, other).state == "done"
+    assert len(checking.done) == computed
+
+
+def test_equal_files_are_one_work_and_each_asker_keeps_their_own_name(
+    checking: Checking, start: Callable[..., Jobs], tmp_path: Path
+) -> None:
+    jobs = start(workers=1)
+    paths = [tmp_path / "hers.mp4", tmp_path / "his.mp4"]
+    for path in paths:
+        path.write_bytes(b"the same video")
+    hers, his = (jobs.submit(FileSource(path, path.name), OPTIONS) for path in paths)
+    checking.go.set()
+    reports = [finish(jobs, job).report or {} for job in (hers, his)]
+    assert [report["source"]["name"] for report in reports] == ["hers.mp4", "his.mp4"]
+    assert len(checking.done) == 1
+
+
+def test_a_url_with_content_that_is_known_is_not_judged_again(
+    checking: Checking, start: Callable[..., Jobs]
+) -> None:
+    jobs = start(workers=1)
+    checking.go.set()
+    finish(jobs, jobs.submit(A, OPTIONS))
+    key = jobs._key(f"{checking.content}:{B.url}", OPTIONS)
+    with jobs._changed:
+        jobs._remember(key, {"status": "ok", "source": {"name": "another's"}})
+    report = finish(jobs, jobs.submit(B, OPTIONS)).report
+    assert checking.recalled is not None
+    assert report is not None
+    assert report["source"]["name"] == B.url
+
+
+def test_a_report_is_used_again_only_while_it_is_fresh(
+    checking: Checking, start: Callable[..., Jobs]
+) -> None:
+    now = [0.0]
+    jobs = start(workers=1, cache_seconds=100.0, clock=lambda: now[0])
+    checking.go.set()
+    for now[0], computed in ((0.0, 1), (99.0, 1), (101.0, 2)):
+        assert finish(jobs, jobs.submit(A, OPTIONS)).state == "done"
+        assert len(checking.done) == computed
+
+
+def test_failures_are_told_and_not_remembered(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=1)
+    checking.error = FetchFailed("The server is down.")
+    checking.go.set()
+    state = finish(jobs, jobs.submit(A, OPTIONS))
+    assert state.state == "failed"
+    assert state.report is not None
+    assert state.report["error"] == {"code": "fetch_failed", "message": "The server is down."}
+    assert state.report["source"]["url"] == A.url
+    checking.error = None
+    assert finish(jobs, jobs.submit(A, OPTIONS)).state == "done"
+
+
+def test_a_defect_is_logged_and_told_as_internal(
+    checking: Checking, start: Callable[..., Jobs], caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = start(workers=1)
+    checking.error = ZeroDivisionError("a defect")
+    checking.go.set()
+    with caplog.at_level(logging.ERROR):
+        report = finish(jobs, jobs.submit(A, OPTIONS)).report
+    assert report is not None
+    assert report["error"]["code"] == "internal"
+    assert "a defect" not in report["error"]["message"]
+    assert "ZeroDivisionError: a defect" in caplog.text
+    assert A.url not in caplog.text  # what people check is nobody's business
+    checking.error = None
+    assert finish(jobs, jobs.submit(A, OPTIONS)).state == "done"  # the worker lives on
+
+
+def test_cancelling_stops_the_work(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=1)
+    job = jobs.submit(A, OPTIONS)
+    assert checking.started.acquire(timeout=5)
+    assert jobs.cancel(job)
+    state = jobs.state(job)
+    assert (state.state, state.finished) == ("cancelled", True)
+    assert state.report is not None
+    assert state.report["error"]["code"] == "cancelled"
+    assert checking.ended.acquire(timeout=5)
+    assert not checking.done
+    assert not jobs.cancel(job)
+    assert not jobs.cancel("no such job")
+
+
+def test_cancelling_one_of_two_askers_leaves_the_work_to_the_other(
+    checking: Checking, start: Callable[..., Jobs]
+) -> None:
+    jobs = start(workers=1)
+    first, second = jobs.submit(A, OPTIONS), jobs.submit(A, OPTIONS)
+    assert checking.started.acquire(timeout=5)
+    assert jobs.cancel(first)
+    time.sleep(0.05)
+    checking.go.set()
+    assert finish(jobs, second).state == "done"
+    assert jobs.state(first).state == "cancelled"
+    assert len(checking.done) == 1
+
+
+def test_nobody_joins_work_that_is_being_stopped(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=1)
+    first = jobs.submit(A, OPTIONS)
+    assert checking.started.acquire(timeout=5)
+    jobs.cancel(first)
+    second = jobs.submit(A, OPTIONS)
+    checking.go.set()
+    assert finish(jobs, second).state == "done"
+
+
+def test_a_waiting_job_that_is_cancelled_never_runs(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=1)
+    jobs.submit(A, OPTIONS)
+    jobs.cancel(waiting := jobs.submit(B, OPTIONS))
+    checking.go.set()
+    assert finish(jobs, waiting).state == "cancelled"
+    finish(jobs, jobs.submit(UrlSource("https://c.example/"), OPTIONS))
+    assert B not in checking.done
+
+
+def test_a_job_that_keeps_the_video_fetches_it(
+    checking: Checking, start: Callable[..., Jobs], tmp_path: Path
+) -> None:
+    jobs = start(workers=1)
+    checking.go.set()
+    finish(jobs, jobs.submit(A, OPTIONS))
+    finish(jobs, jobs.submit(A, OPTIONS, keep=tmp_path))
+    assert checking.keeps == [None, tmp_path]
+    finish(jobs, jobs.submit(A, OPTIONS))
+    assert len(checking.keeps) == 2
+
+
+def test_a_watcher_may_leave_and_another_may_come(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=1)
+    job = jobs.submit(A, OPTIONS)
+    assert next(jobs.watch(job)).state in ("queued", "running")
+    checking.go.set()
+    assert finish(jobs, job).state == "done"
+    assert len(list(jobs.watch(job))) == 1
+
+
+def test_jobs_are_forgotten_after_a_time(checking: Checking, start: Callable[..., Jobs]) -> None:
+    now = [0.0]
+    jobs = start(workers=1, clock=lambda: now[0])
+    checking.go.set()
+    job = jobs.submit(A, OPTIONS)
+    finish(jobs, job)
+    now[0] = jobs_module.RESULT_SECONDS - 1
+    assert jobs.state(job).state == "done"
+    now[0] = max(jobs_module.RESULT_SECONDS, 3600.0) + 1
+    with pytest.raises(BadInput, match="no such job"):
+        jobs.state(job)
+    assert not jobs._jobs
+    assert not jobs._reports
+
+
+def test_finished_jobs_hold_no_media(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=1)
+    checking.go.set()
+    job = jobs.submit(FramesSource((b"\xff\xd8 a face",), (0.0,)), OPTIONS)
+    finish(jobs, job)
+    assert jobs._jobs[job].work.source is None
+
+
+def test_several_jobs_run_side_by_side(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=2)
+    ids = [jobs.submit(source, OPTIONS) for source in (A, B)]
+    assert checking.started.acquire(timeout=5)
+    assert checking.started.acquire(timeout=5)
+    assert [jobs.state(job).state for job in ids] == ["running", "running"]
+
+
+def test_shutdown_cancels_everything(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=1)
+    ids = [jobs.submit(source, OPTIONS) for source in (A, B)]
+    assert checking.started.acquire(timeout=5)
+    jobs.shutdown()
+    assert [jobs.state(job).state for job in ids] == ["cancelled", "cancelled"]
+    assert not any(thread.is_alive() for thread in jobs._threads)
+    with pytest.raises(Busy):
+        jobs.submit(A, OPTIONS)
+
+
+def test_a_file_that_is_gone_is_bad_input(start: Callable[..., Jobs], tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"gone\.mp4"):
+        start(workers=0).submit(FileSource(tmp_path / "gone.mp4", "gone.mp4"), OPTIONS)
+
+
+def test_many_threads_may_ask_at_once(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=3, queue_size=100)
+    checking.go.set()
+    ended: list[str] = []
+
+    def ask(number: int) -> None:
+        job = jobs.submit(UrlSource(f"https://a.example/{number % 5}"), OPTIONS)
+        if number % 3 == 0:
+            jobs.cancel(job)
+        ended.append(finish(jobs, job).state)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(ended) == 40
+    assert set(ended) <= {"done", "cancelled"}
+    assert not jobs._running
+    assert not jobs._queue
+    assert not jobs._shared
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical"),
+    [
+        ("https://Example.com", "https://example.com/"),
+        ("http://example.com:80/a", "http://example.com/a"),
+        ("http://example.com:8080/a", "http://example.com:8080/a"),
+        ("https://example.com/a?b=1&a=2", "https://example.com/a?b=1&a=2"),  # the order may matter
+        ("https://example.com/a?utm_medium=x&v=1&fbclid=2", "https://example.com/a?v=1"),
+        ("https://example.com/A#part", "https://example.com/A"),  # the path's case does matter
+        ("https://[::1/", "https://[::1/"),  # not a URL: equal to itself alone
+    ],
+)
+def test_canonical_url(url: str, canonical: str) -> None:
+    assert canonical_url(url) == canonical
+    assert canonical_url(canonical) == canonical
+
+
+def test_a_file_stands_for_the_part_of_the_video_that_it_holds() -> None:
+    assert content_key("a", 0.0) != content_key("a", 5.0)

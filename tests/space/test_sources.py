@@ -1,0 +1,57 @@
+"""What a person types, and what a report says of it."""
+
+from pathlib import Path
+
+import pytest
+
+from unmask.sources import FileSource, FramesSource, UrlSource, describe, to_source
+from unmask.verdict import Source
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("https://example.com/v", True),
+        ("HTTP://example.com", True),
+        ("ftp://example.com/v.mp4", True),  # not one that is fetched, and told so
+        ("file:///etc/passwd", True),
+        ("data:video/mp4;base64,AAAA", True),
+        ("www.example.com", True),
+        ("example.com/watch?v=1", True),
+        ("localhost:8000/clip.mp4", True),
+        ("clip.mp4", False),
+        ("./example.com/clip.mp4", False),
+        ("videos/clip.mp4", False),
+        ("C:\\videos\\clip.mp4", False),
+        ("", False),
+        ("nul\0byte", False),
+    ],
+)
+def test_what_looks_like_a_url(text: str, url: bool) -> None:
+    assert isinstance(to_source(text), UrlSource) == url
+
+
+def test_an_existing_file_is_a_file_whatever_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "www.example.com").write_bytes(b"")
+    assert to_source("www.example.com") == FileSource(Path("www.example.com"), "www.example.com")
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (UrlSource("https://example.com/v"), "https://example.com/v"),
+        (FileSource(Path("/secret/place/clip.mp4"), "clip.mp4"), "clip.mp4"),
+        (FramesSource((), (), "https://example.com/v", "A talk"), "https://example.com/v"),
+        (FramesSource((), (), None, "A talk"), "A talk"),
+        (FramesSource((), ()), "captured frames"),
+    ],
+)
+def test_a_source_is_described_without_its_place_on_disk(
+    source: UrlSource | FileSource | FramesSource, name: str
+) -> None:
+    described = Source(**describe(source))
+    assert described.name == name
+    assert "secret" not in str(described)

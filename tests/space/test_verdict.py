@@ -1,0 +1,384 @@
+"""Scores -> verdict -> report: a table of cases, and properties over made-up scores."""
+
+import itertools
+import json
+import math
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import reports
+from tests.reports import build, clips
+from unmask.errors import NotAVideo
+from unmask.verdict import (
+    REASONS,
+    SHOWN_LABEL,
+    Calibration,
+    ClipScore,
+    Policy,
+    Verdict,
+    clock,
+    decide,
+    percent,
+    pool,
+    score,
+    sentence,
+    to_failed_report,
+    to_probability,
+)
+
+CONTRACT = Path(__file__).parent.parent / "assets" / "report.json"
+POLICY = Policy()
+STEPS = ("real", "uncertain", "fake")  # labels in order of suspicion
+
+
+def made(logit: float, face: int = 0, start: float = 0.0, frames: int = 8, model: str = "a") -> ClipScore:
+    return score(
+        model,
+        Calibration(),
+        logit,
+        track_id=face,
+        start_seconds=start,
+        end_seconds=start + 0.8,
+        frames=frames,
+    )
+
+
+@st.composite
+def one_model(draw: st.DrawFn) -> list[ClipScore]:
+    """Clips of up to five faces, enough frames of each."""
+    logits = st.lists(st.floats(-9, 9), min_size=1, max_size=6)
+    faces = draw(st.lists(logits, min_size=1, max_size=5))
+    return [made(logit, face, float(i)) for face, some in enumerate(faces) for i, logit in enumerate(some)]
+
+
+@st.composite
+def anything(draw: st.DrawFn) -> list[ClipScore]:
+    keys = draw(
+        st.lists(
+            st.tuples(st.sampled_from("abc"), st.integers(0, 4), st.integers(0, 6)), unique=True, max_size=20
+        )
+    )
+    values = st.tuples(st.floats(-1e6, 1e6), st.integers(1, 16))
+    drawn = ((key, draw(values)) for key in keys)
+    return [made(logit, face, float(start), frames, model) for (model, face, start), (logit, frames) in drawn]
+
+
+# Cases.
+
+CASES: dict[str, tuple[list[ClipScore], str, set[str]]] = {
+    # name: (scores, label, reasons that must be there)
+    "clearly fake": (clips([3.0] * 8), "fake", {"score_high"}),
+    "clearly real": (clips([-3.0] * 8), "real", {"score_low"}),
+    "in the band": (clips([0.2] * 8), "uncertain", {"score_between"}),
+    "three frames are too few": ([made(5.0, frames=3)], "uncertain", {"too_few_frames"}),
+    "and so they are for `real`": ([made(-5.0, frames=3)], "uncertain", {"too_few_frames"}),
+    "one outlier of ten is ignored": (clips([-3.0] * 9 + [6.0]), "real", {"score_low"}),
+    "a fake part in a real video": (clips([-4.0] * 6 + [4.0] * 2), "uncertain", {"mixed_over_time"}),
+    "a real part in a fake video": (clips([4.0] * 6 + [-2.0] * 2), "fake", {"score_high", "mixed_over_time"}),
+    "one fake face of two": (clips([4.0] * 8) + clips([-4.0] * 8, 1), "fake", {"several_people"}),
+    "two models agree": (clips([3.0] * 4) + clips([4.0] * 4, model="b"), "fake", {"score_high"}),
+    "two models contradict": (
+        clips([4.0] * 4) + clips([-3.0] * 4, model="b"),
+        "uncertain",
+        {"models_disagree"},
+    ),
+    "one model found nothing, one little": (
+        clips([-5.0] * 4) + clips([0.0] * 4, model="b"),
+        "uncertain",
+        {"models_disagree"},
+    ),
+    "nobody": ([], "no_face", {"no_face"}),
+}
+
+
+@pytest.mark.parametrize(("scores", "label", "reasons"), CASES.values(), ids=CASES)
+def test_cases(scores, label, reasons):
+    verdict = decide(scores, POLICY)
+    assert verdict.label == label
+    assert reasons <= set(verdict.reasons)
+
+
+def test_faces_left_out_are_the_reason_when_nobody_could_be_judged():
+    verdict = decide([], POLICY, ["face_too_small", "face_too_blurred", "face_too_small"])
+    assert verdict.label == "no_face"
+    assert verdict.reasons == ("face_too_blurred", "face_too_small")
+
+
+def test_the_face_that_decides_is_the_most_suspicious():
+    verdict = decide(clips([-4.0] * 4, 0) + clips([3.0] * 4, 7) + clips([1.0] * 4, 9), POLICY)
+    assert verdict.face_id == 7
+    assert [face.id for face in verdict.faces] == [7, 9, 0]
+
+
+def test_a_single_model_says_what_the_verdict_says():
+    verdict = decide(clips([1.0, 2.0, 3.0]) + clips([-1.0], 1), POLICY)
+    assert verdict.models == (("mobilenet-gru", pytest.approx(verdict.probability_fake)),)
+
+
+def test_longer_clips_weigh_more():
+    assert pool([made(2.0, frames=8), made(-2.0, frames=2)], 0.0) == pytest.approx(1.2)
+
+
+def test_calibration_maps_logits_to_log_odds():
+    assert Calibration(2.0, -1.0).log_odds(4.0) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("logit", [math.nan, math.inf, -math.inf])
+def test_a_logit_that_is_no_number_is_refused(logit):
+    with pytest.raises(ValueError, match="a model gave"):
+        made(logit)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"real_below": 0.8}, {"fake_above": 1.2}, {"real_below": -0.1}, {"trim": 0.5}, {"crowd_weight": 2.0}],
+)
+def test_a_policy_that_makes_no_sense_is_refused(fields):
+    with pytest.raises(ValueError, match=r"not an abstain band|out of range"):
+        Policy(**fields)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.inf, math.nan])
+def test_a_calibration_that_makes_no_sense_is_refused(temperature):
+    with pytest.raises(ValueError, match="not a calibration"):
+        Calibration(temperature)
+
+
+# Properties.
+
+
+@given(anything())
+def test_probability_lies_in_0_to_1_and_is_missing_only_without_a_face(scores):
+    verdict = decide(scores, POLICY)
+    for probability in (verdict.probability_fake, *(face.probability_fake for face in verdict.faces)):
+        assert (probability is None) == (verdict.label == "no_face")
+        assert probability is None or 0 < probability < 1
+    assert (verdict.label == "no_face") == (not scores)
+    assert (verdict.face_id is None) == (not scores)
+
+
+@given(anything())
+def test_the_label_follows_from_the_number(scores):
+    verdict = decide(scores, POLICY)
+    for face in verdict.faces:
+        assert face.label == POLICY.label(face.probability_fake)
+    if scores:
+        assert verdict.probability_fake == max(face.probability_fake for face in verdict.faces)
+        assert verdict.label == POLICY.label(verdict.probability_fake)
+
+
+@given(anything(), st.randoms(use_true_random=False))
+def test_order_does_not_matter(scores, shuffler: random.Random):
+    shuffled = list(scores)
+    shuffler.shuffle(shuffled)
+    assert decide(shuffled, POLICY) == decide(scores, POLICY)
+
+
+@given(one_model(), st.data(), st.floats(0.01, 9))
+def test_raising_a_logit_never_lowers_the_suspicion(scores, data, by):
+    index = data.draw(st.integers(0, len(scores) - 1))
+    old = scores[index]
+    raised = [*scores[:index], made(old.logit + by, old.track_id, old.start_seconds), *scores[index + 1 :]]
+    before, after = decide(scores, POLICY), decide(raised, POLICY)
+    assert after.probability_fake is not None
+    assert before.probability_fake is not None
+    assert after.probability_fake >= before.probability_fake - 1e-12
+    assert STEPS.index(after.label) >= STEPS.index(before.label)
+
+
+@given(st.lists(st.floats(-6, -0.7), min_size=1, max_size=60))
+def test_a_crowd_of_real_looking_faces_is_real(logits):
+    scores = [made(logit, face) for face, logit in enumerate(logits)]
+    assert decide(scores, POLICY).label == "real"
+
+
+def test_chance_alone_does_not_make_a_crowd_fake():
+    """Forty real faces, each fake to the detector one time in twenty: nearly every crowd holds such a one."""
+    chance = random.Random(5)
+    crowds = [[made(chance.gauss(-2.0, 1.9), face) for face in range(40)] for _ in range(60)]
+    alone = sum(any(decide([item], POLICY).label == "fake" for item in crowd) for crowd in crowds)
+    together = sum(decide(crowd, POLICY).label == "fake" for crowd in crowds)
+    assert alone > 45
+    assert together <= 2
+
+
+def test_one_fake_among_few_is_found_all_the_same():
+    scores = [*clips([4.0] * 8), *(item for face in range(1, 5) for item in clips([-3.0] * 8, face))]
+    assert decide(scores, POLICY).label == "fake"
+
+
+# Words.
+
+
+@given(anything())
+def test_the_sentence_is_one_and_promises_nothing(scores):
+    text = decide(scores, POLICY).text
+    assert text.endswith(".")
+    assert text.count(". ") == 0
+    assert not any(word in text.lower() for word in ("verified", "authentic", "genuine", "certain"))
+
+
+def test_the_sentence_says_what_was_looked_at():
+    text = decide(clips([3.0] * 8, duration=75.0), POLICY).text
+    assert "64 frames" in text
+    assert "0:00 and 1:14" in text
+
+
+def test_every_reason_has_a_sentence():
+    possible: set[str] = set()
+    for scores, _, _ in CASES.values():
+        possible |= set(decide(scores, POLICY, ["face_too_small"]).reasons)
+    assert possible <= set(REASONS)
+    assert all(text.endswith(".") for text in REASONS.values())
+    assert sentence("something_new") == "something_new"
+
+
+def test_people_are_shown_the_words_of_the_contract():
+    assert SHOWN_LABEL == {
+        "fake": "Likely deepfake",
+        "real": "No sign of a deepfake",
+        "uncertain": "Not sure",
+        "no_face": "No face found",
+    }
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [(0.0, "under 1%"), (0.01, "1%"), (0.934, "93%"), (0.99, "99%"), (0.999, "over 99%")],
+)
+def test_percent_claims_no_certainty(probability, text):
+    assert percent(probability) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0, "0:00"), (7.9, "0:07"), (754.0, "12:34"), (3723.0, "1:02:03")]
+)
+def test_clock(seconds, text):
+    assert clock(seconds) == text
+
+
+# Reports.
+
+
+def assert_same_shape(found: Any, wanted: Any, at: str = "report") -> None:
+    """Same keys in the same order, same types; null stands for any type, a list's items are all alike."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        assert list(found) == list(wanted), at
+        for key in found:
+            assert_same_shape(found[key], wanted[key], f"{at}.{key}")
+    elif isinstance(found, list) and isinstance(wanted, list):
+        for item in found:
+            assert_same_shape(item, wanted[0] if wanted else item, f"{at}[]")
+    elif found is not None and wanted is not None:
+        kinds = {kind(found), kind(wanted)}
+        assert len(kinds) == 1, f"{at}: {kinds}"
+
+
+def kind(value: Any) -> str:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return "number" if is_number else type(value).__name__
+
+
+def numbers(value: Any) -> list[float]:
+    if isinstance(value, dict):
+        return list(itertools.chain.from_iterable(map(numbers, value.values())))
+    if isinstance(value, list):
+        return list(itertools.chain.from_iterable(map(numbers, value)))
+    return [value] if isinstance(value, float) else []
+
+
+def test_the_report_has_the_shape_of_the_contract():
+    contract = json.loads(CONTRACT.read_text(encoding="utf-8"))
+    assert contract["faces"]
+    assert contract["timeline"]
+    found = build(reports.FAKE_AND_REAL, ["face_too_small"], ["a warning"], end_seconds=61.0)
+    assert_same_shape(found, contract)
+    assert_same_shape(contract, found)
+
+
+FIELDS = {  # what other people's code binds to; more may be added
+    "": "schema status source verdict models faces timeline coverage timing_seconds warnings",
+    "source": "kind name url title extractor duration_seconds width height sha256",
+    "verdict": "label probability_fake face_id reasons text",
+    "models": "name revision probability_fake",
+    "faces": "id probability_fake label first_seconds last_seconds boxes thumbnail heatmap",
+    "timeline": "start_seconds end_seconds face_id probability_fake",
+    "coverage": "frames frames_with_face analysed_seconds",
+    "timing_seconds": "fetch decode faces model total",
+}
+
+
+@pytest.mark.parametrize("part", FIELDS)
+def test_no_field_of_the_contract_is_missing(part):
+    found = reports.example("fake")
+    inside = found[part] if part else found
+    for item in inside if isinstance(inside, list) else [inside]:
+        assert set(FIELDS[part].split()) <= set(item)
+
+
+@pytest.mark.parametrize("name", ["fake", "real", "uncertain", "no_face", "crowd", "ensemble"])
+def test_reports_are_plain_finite_json(name):
+    found = reports.example(name)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert all(math.isfinite(number) for number in numbers(found))
+
+
+def test_numbers_are_rounded():
+    found = reports.example("fake")
+    assert found["verdict"]["probability_fake"] == round(found["verdict"]["probability_fake"], 4)
+    assert found["faces"][0]["boxes"][0] == {"seconds": 0.0, "xyxy": [412.0, 96.5, 610.2, 330.1]}
+    assert all(span["start_seconds"] == round(span["start_seconds"], 3) for span in found["timeline"])
+
+
+def test_no_face_is_null_everywhere():
+    found = reports.example("no_face")
+    assert found["verdict"]["probability_fake"] is None
+    assert found["verdict"]["face_id"] is None
+    assert found["faces"] == found["timeline"] == []
+    assert [model["probability_fake"] for model in found["models"]] == [None]
+
+
+def test_the_timeline_is_in_order_and_averages_the_models():
+    found = reports.example("ensemble")
+    starts = [span["start_seconds"] for span in found["timeline"]]
+    assert starts == sorted(starts)
+    assert len(starts) == 8
+    assert found["timeline"][0]["probability_fake"] == round(to_probability(0.25), 4)
+
+
+def test_the_timeline_and_the_faces_count_the_crowd_alike():
+    found = reports.example("crowd")
+    by_face = {face["id"]: face["probability_fake"] for face in found["faces"]}
+    assert all(span["probability_fake"] == by_face[span["face_id"]] for span in found["timeline"])
+
+
+def test_the_band_travels_with_the_report():
+    assert reports.example("real")["verdict"]["band"] == [POLICY.real_below, POLICY.fake_above]
+
+
+def test_an_unknown_duration_is_null():
+    scores = clips([1.0] * 4)
+    assert build(scores, duration_seconds=math.inf)["source"]["duration_seconds"] is None
+
+
+def test_failed_reports_keep_what_is_known_of_the_source():
+    found = to_failed_report({"kind": "file", "name": "a.mp4", "title": None}, NotAVideo("Not a video."))
+    assert found["schema"] == "unmask.report/1"
+    assert found["status"] == "failed"
+    assert found["error"] == {"code": "not_a_video", "message": "Not a video."}
+    assert set(found["source"]) == set(reports.example("fake")["source"])
+    assert found["source"]["name"] == "a.mp4"
+    assert to_failed_report(reports.source(), NotAVideo("x"))["source"] == reports.example("real")["source"]
+
+
+def test_a_verdict_cannot_be_changed():
+    verdict: Verdict = decide(clips([1.0]), POLICY)
+    with pytest.raises(AttributeError):
+        verdict.label = "real"  # type: ignore[misc]
+    assert replace(verdict, label="real").label == "real"
