@@ -1,0 +1,99 @@
+# Unmask. Each verb first sets up what it needs, in .venv; the second time that takes no time.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help run check setup test lint need-video need-browser need-node FORCE
+
+python := .venv/bin/python
+PORT ?= 7860
+# from the command line only: some shells and environments export a HOST of their own
+HOST = 127.0.0.1
+script_tests := tests/*/*.test.js tests/*/*/*.test.js
+
+help:
+	@echo 'make run [PORT=7860] [HOST=127.0.0.1]   the page, on http://127.0.0.1:7860'
+	@echo 'make check VIDEO=path-or-URL            check one video, print the verdict'
+	@echo 'make test                               set up everything, run every test'
+	@echo 'make setup                              only what run and check need'
+	@echo 'make lint                               style and types'
+
+run: setup
+	@GRADIO_SERVER_NAME='$(HOST)' GRADIO_SERVER_PORT='$(PORT)' exec $(python) space/app.py
+
+# a URL may hold $, & and quotes: it goes through the environment, untouched
+check: override export VIDEO := $(value VIDEO)
+check: need-video setup
+	@$(python) -m unmask check "$$VIDEO"
+
+setup: .venv/.serving
+
+test: lint need-browser
+	$(if $(wildcard $(script_tests)),node --test $(wildcard $(script_tests)))
+	$(python) -m pytest
+
+lint: .venv/.testing tests/node_modules/.installed
+	$(python) -m ruff check --output-format=concise .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+	tests/node_modules/.bin/tsc --project tests
+
+# --- what the verbs stand on; an empty file in .venv stands for each finished step
+
+# `$(call pip,arguments)`: pip, with only the lines that show a waiting person that it works
+pip = @set -o pipefail; $(python) -m pip install --disable-pip-version-check --no-input $(1) 2>&1 \
+	| tee .venv/pip.log \
+	| awk '/^ *Downloading .*[MG]B\)|^WARNING: Retrying|^ERROR/ { sub(/^ */, "  "); print; fflush() } \
+	       /^Installing collected/ { print "  Unpacking " NF - 3 " packages"; fflush() }' >&2 \
+	|| { tail -n 25 .venv/pip.log >&2; echo 'pip failed; all that it said is in .venv/pip.log' >&2; exit 1; }
+
+.venv/.serving: .venv/.made space/requirements.txt space/pyproject.toml
+	@echo 'Installing what the Space needs (the first time: 0.5 to 3 GB, a few minutes) …' >&2
+	$(call pip,--editable ./space)
+	@touch $@
+
+.venv/.training: .venv/.serving training/requirements.txt training/requirements-no-deps.txt
+	@echo 'Installing what training needs …' >&2
+	$(call pip,-r training/requirements.txt)
+	$(call pip,--no-deps -r training/requirements-no-deps.txt)
+	@touch $@
+
+.venv/.testing: .venv/.training tests/requirements.txt tests/requirements-no-deps.txt
+	@echo 'Installing what the tests need …' >&2
+	$(call pip,-r tests/requirements.txt)
+	$(call pip,--no-deps -r tests/requirements-no-deps.txt)
+	@touch $@
+
+tests/node_modules/.installed: tests/package.json tests/package-lock.json | need-node
+	@echo 'Installing the JavaScript checker …' >&2
+	@npm ci --prefix tests --no-audit --no-fund --loglevel=error >&2
+	@touch $@
+
+need-video:
+	@[ -n "$$VIDEO" ] || { echo 'Say which video: make check VIDEO=path-or-URL' >&2; exit 2; }
+
+need-browser: | .venv/.testing
+need-browser need-node: need-%:
+	@bash tests/tools.sh $*
+
+# A virtual environment knows its own path, so one that was moved or copied is made anew.
+ifneq ($(shell cat .venv/.made 2>/dev/null),$(CURDIR))
+.venv/.made: FORCE
+endif
+.venv/.made:
+	@set -e; seen=; no_venv=; \
+	for python in $(or $(PYTHON),python3 python3.11 python3.12 python3.13 python3.14); do \
+		version=$$("$$python" --version 2>/dev/null) || continue; \
+		seen="$${seen:+$$seen, }$$version ($$python)"; \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || continue; \
+		"$$python" -c 'import venv, ensurepip' 2>/dev/null || { no_venv="$$version ($$python)"; continue; }; \
+		echo "Making .venv with $$version …" >&2; \
+		"$$python" -m venv $$([ ! -e $@ ] || echo --clear) .venv; \
+		printf '%s\n' '$(CURDIR)' > $@; exit; \
+	done; \
+	if [ -n "$$no_venv" ]; then \
+		echo "$$no_venv cannot make virtual environments: install its venv module" \
+			"(Debian: apt-get install python3-venv) and run the command again."; \
+	else \
+		echo "Unmask needs Python 3.11 or newer; found: $${seen:-none}." \
+			"Install one, or name it: make PYTHON=/path/to/python3.12 setup"; \
+	fi >&2; exit 1
