@@ -44,7 +44,7 @@ TELL_SECONDS = 0.25  # between two signs of progress
 
 
 def heatmap(model: LoadedModel, clip: FaceClip) -> Float32Array:
-    """Which places of each frame the score rests on: (T, S, S) in 0..1, over all frames the hottest is 1.
+    """Which places of each frame the score rests on: (T, S, S) in 0..1, in each frame the hottest is 1.
 
     Integrated gradients (Sundararajan et al., ICML 2017) on the last feature map of the backbone, from the
     blurred face to the face itself, through the whole temporal model: how much the details of a place move
@@ -61,9 +61,8 @@ def heatmap(model: LoadedModel, clip: FaceClip) -> Float32Array:
     ):
         start, end = (_maps(model, replace(clip, data=data)) for data in (blurred, clip.data))
         heat = ((end - start) * _mean_gradient(model, start, end)).sum(1).abs().cpu().numpy()
-    if not heat.any():
-        return np.zeros(clip.data.shape[:3], np.float32)
-    return np.stack([_enlarge(frame / heat.max(), clip.data.shape[1]) for frame in heat])
+    hottest = np.maximum(heat.max((1, 2), keepdims=True), np.finfo(np.float32).tiny)
+    return np.stack([_enlarge(frame, clip.data.shape[1]) for frame in heat / hottest])
 
 
 @torch.no_grad()

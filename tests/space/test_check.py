@@ -231,6 +231,13 @@ def test_equal_ensembles_have_equal_names(checker: Checker, model: str, tmp_path
     assert checker.identify(("not-loaded", model)) == checker.identify((model, "not-loaded"))
 
 
+def test_the_bundled_model_is_the_default(checker: Checker, media: Path) -> None:
+    report = checker.check(file(media, "short.mp4"), Options())
+    assert report["models"][0]["name"] == "mobilenet-gru"
+    assert 0 < report["verdict"]["probability_fake"] < 1
+    assert checker.identify(("default",)) == checker.identify(("default", "default"))
+
+
 def test_an_unknown_model_is_told_before_anything_is_fetched(checker: Checker) -> None:
     with pytest.raises(ModelUnavailable):
         checker.check(UrlSource("https://unreachable.invalid/"), Options(models=("no-such-model",)))

@@ -137,8 +137,8 @@ def test_blurring_the_hot_region_changes_the_score_more_than_a_cold_one_of_the_s
     model = weights.load("mobilenet-gru", torch.device("cpu"))
     changes = [effects(model, clip, model.spec.side_px // 3) for clip in made_clips(model.spec)]
     hot, cold = np.array(changes).T
-    assert hot.mean() > 1.5 * cold.mean()
-    assert (hot > cold).mean() >= 0.7
+    assert hot.mean() > 1.3 * cold.mean()
+    assert (hot > cold).mean() > 0.6
 
 
 def effects(model: LoadedModel, clip: FaceClip, side_px: int, blur_px: float = 5.0) -> tuple[float, float]:

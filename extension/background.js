@@ -1,0 +1,142 @@
+/**
+ * The worker: hears of clicks and messages, and passes them on. Listeners are registered at top level, so that
+ * the browser can wake it; it remembers nothing itself, see checks.js.
+ */
+
+import * as browser from "./browser.js";
+import { Cache } from "./cache.js";
+import { Checks } from "./checks.js";
+import { SpaceApi, SpaceError } from "./space-api.js";
+import { spaceAddress } from "./settings.js";
+import { toWords } from "./words.js";
+
+/**
+ * @typedef {import("./page/videos.js").Candidate} Candidate
+ * @typedef {Candidate & {frameId: number}} Found
+ * @typedef {{id?: number, src?: string, link?: string}} Wanted a video of a frame; empty: the one that is meant
+ */
+
+const cache = new Cache(browser.local());
+const checks = new Checks({ session: browser.session(), cache, where });
+
+/** @returns {Promise<import("./checks.js").Where>} */
+async function where() {
+  const [settings, space] = [await browser.readSettings(), await reachSpace()];
+  return { space, model: settings.model, historySize: settings.historySize };
+}
+
+/** Raises SpaceError without the permission to reach it. */
+async function reachSpace() {
+  const { space } = await browser.readSettings();
+  const address = spaceAddress(space) ?? "";
+  if (!(await browser.mayReach(address))) throw new SpaceError("permission_needed");
+  return new SpaceApi(address, await browser.readToken());
+}
+
+// --- ways in
+
+browser.onMenu((clicked, tab) => {
+  const { srcUrl: src, linkUrl: link } = clicked;
+  const isVideo = clicked.mediaType === "video";
+  /** @type {Wanted} */
+  const wanted = isVideo ? (src ? { src } : {}) : link ? { link } : {};
+  void checkInTab(tab, wanted, isVideo || link ? clicked.frameId : undefined);
+});
+
+browser.onShortcut((tab) => void checkInTab(tab, {}));
+
+/**
+ * @param {chrome.tabs.Tab} tab
+ * @param {Wanted} wanted
+ * @param {number} [frameId] where it is known; otherwise the frame with the video that is meant
+ */
+async function checkInTab(tab, wanted, frameId) {
+  const tabId = tab.id ?? -1;
+  try {
+    const found = await videosIn(tabId);
+    const frame = wanted.link ? 0 : (frameId ?? found[0]?.frameId ?? 0);
+    const chosen = frameId === undefined && found[0] ? { id: found[0].id } : wanted;
+    await browser.tellFrame(tabId, frame, { type: "start", wanted: chosen });
+  } catch {
+    const { table, fallback } = await browser.readSpeech();
+    await browser.signal(tabId, toWords(table, fallback)("page_closed"));
+  }
+}
+
+/** All videos of a tab, the one that is probably meant first. @param {number} tabId @returns {Promise<Found[]>} */
+async function videosIn(tabId) {
+  const frames = await browser.enterTab(tabId);
+  const lists = await Promise.all(frames.map((frameId) => videosOf(tabId, frameId)));
+  return lists.flat().sort((a, b) => b.score - a.score);
+}
+
+/** @param {number} tabId @param {number} frameId @returns {Promise<Found[]>} */
+async function videosOf(tabId, frameId) {
+  const found = await browser.tellFrame(tabId, frameId, { type: "videos" }).catch(() => []);
+  return /** @type {Candidate[]} */ (found ?? []).map((video) => ({ ...video, frameId }));
+}
+
+// --- what pages, popup and options ask
+
+/** @type {Record<string, (message: any, sender: chrome.runtime.MessageSender) => Promise<unknown>>} */
+const ANSWERS = {
+  hello: async () => {
+    const { space, consent, hover } = await browser.readSettings();
+    return { speech: await browser.readSpeech(), space: spaceAddress(space), consent, hover };
+  },
+  check: ({ url, model, fresh }, sender) => orFailure(checks.start({ url, model, fresh, who: nameOf(sender) })),
+  ask: ({ key }, sender) => orFailure(checks.ask(key, nameOf(sender))),
+  cancel: ({ key }, sender) => orFailure(checks.cancel(key, nameOf(sender))),
+  frames: ({ url, model, title, frames }) => orFailure(checks.startFrames({ url, model, title, frames })),
+  screen: async (_, { tab }) => browser.pictureOfTab(tab?.windowId ?? -1),
+  consent: async ({ consent }) => browser.writeSettings({ consent }),
+  models: async () => (await reachSpace()).models(),
+  open: async ({ path }) => void (await browser.openTab(OPENABLE.includes(path) ? path : await spacePage())),
+};
+
+/** @type {typeof ANSWERS} for the extension's own pages only */
+const OWN_ANSWERS = {
+  videos: ({ tabId }) => videosIn(tabId),
+  start: ({ tabId, frameId, id }) => browser.tellFrame(tabId, frameId, { type: "start", wanted: id === undefined ? {} : { id } }),
+  settings: async () => applySettings(),
+};
+const OPENABLE = ["options.html", "history.html", "welcome.html"];
+
+browser.onMessage((message, sender) => {
+  const type = String(message?.type);
+  const answers = browser.isOwnPage(sender) ? { ...ANSWERS, ...OWN_ANSWERS } : ANSWERS;
+  return Object.hasOwn(answers, type) ? answers[type]?.(message, sender) : undefined;
+});
+
+/** Which frame asks. @param {chrome.runtime.MessageSender} sender */
+function nameOf({ tab, frameId }) {
+  return `${tab?.id} ${frameId}`;
+}
+
+/** What went wrong before a check began, as a code. @template T @param {Promise<T>} answer */
+async function orFailure(answer) {
+  try {
+    return await answer;
+  } catch (error) {
+    return { failure: error instanceof SpaceError ? error.code : "internal" };
+  }
+}
+
+async function spacePage() {
+  return spaceAddress((await browser.readSettings()).space) ?? "options.html";
+}
+
+// --- once
+
+browser.onInstalled((reason) => {
+  void applySettings();
+  if (reason === "install") void browser.openTab("welcome.html");
+});
+
+browser.onStartup(() => void applySettings());
+
+async function applySettings() {
+  const [{ hover }, { table, fallback }] = [await browser.readSettings(), await browser.readSpeech()];
+  await browser.writeMenu(toWords(table, fallback));
+  await browser.registerHover(hover);
+}

@@ -1,0 +1,65 @@
+/** Remembered reports: search, open, export, delete. Everything stays on this machine. */
+
+import { local, readSpeech, speak } from "./browser.js";
+import { Cache } from "./cache.js";
+import { age, percent } from "./label.js";
+import { h } from "./page/dom.js";
+import { icon, logo } from "./page/icons.js";
+import { download } from "./page/save.js";
+import { webAddress } from "./report.js";
+import { tag } from "./words.js";
+
+/** @typedef {import("./cache.js").Entry} Entry */
+
+/** @param {string} id @returns {HTMLInputElement} */
+const input = (id) => /** @type {HTMLInputElement} */ (document.getElementById(id));
+
+const cache = new Cache(local());
+const speech = await readSpeech();
+const words = speak(speech, document);
+input("top").prepend(logo());
+input("search").placeholder = words("history_search");
+input("search").addEventListener("input", () => void show());
+input("export").addEventListener("click", () => void save());
+input("clear").addEventListener("click", () => void clear());
+await show();
+
+async function show() {
+  const entries = await wanted();
+  input("said").textContent = words("history_count", entries.length);
+  input("entries").replaceChildren(...entries.map(line));
+}
+
+/** Entries that hold every word that is searched for. */
+async function wanted() {
+  const sought = input("search").value.toLowerCase().split(/\s+/);
+  const text = (/** @type {Entry} */ entry) => `${entry.title} ${entry.url} ${words(`label_${entry.label}`)}`.toLowerCase();
+  return (await cache.history()).filter((entry) => sought.every((word) => text(entry).includes(word)));
+}
+
+/** @param {Entry} entry */
+function line(entry) {
+  const chance = entry.probability === null ? "" : `, ${percent(entry.probability, words)}`;
+  const link = webAddress(entry.url);
+  const title = entry.title || entry.url;
+  const facts = [age(entry.savedAt, Date.now(), tag(speech.language)), entry.models].filter(Boolean).join(" · ");
+  const remove = h("button", { type: "button", "aria-label": words("history_remove", title), onclick: () => void forget([entry.key]) }, words("remove"));
+  const name = link ? h("a", { href: link, rel: "noreferrer", target: "_blank", dir: "auto" }, title) : h("span", { dir: "auto" }, title);
+  return h("li", { class: "entry" }, icon(entry.label), h("div", {}, h("b", {}, `${words(`label_${entry.label}`)}${chance}`), h("p", {}, name), h("p", { class: "hint" }, facts)), remove);
+}
+
+/** @param {string[]} keys */
+async function forget(keys) {
+  await cache.forget(keys);
+  await show();
+}
+
+async function clear() {
+  const entries = await wanted();
+  if (confirm(words("history_sure", entries.length))) await forget(entries.map((entry) => entry.key));
+}
+
+async function save() {
+  const found = await Promise.all((await wanted()).map(async (entry) => ({ ...entry, report: (await cache.find(entry.key))?.report })));
+  download(JSON.stringify(found, null, 1), "application/json", "unmask-history.json");
+}

@@ -1,0 +1,98 @@
+/** The settings page: everything is kept as soon as it is changed; the Space only after it was reached. */
+
+import { askForAllPages, askToReach, leaveOtherPages, readSettings, readSpeech, readToken, speak, tellWorker, writeSettings, writeToken } from "./browser.js";
+import { h } from "./page/dom.js";
+import { logo } from "./page/icons.js";
+import { spaceAddress } from "./settings.js";
+import { SpaceApi, SpaceError } from "./space-api.js";
+import { LANGUAGES, tag } from "./words.js";
+
+/** @param {string} id @returns {HTMLInputElement} */
+const input = (id) => /** @type {HTMLInputElement} */ (document.getElementById(id));
+/** @param {string} id @returns {HTMLElement} */
+const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+const words = speak(await readSpeech(), document);
+part("top").prepend(logo());
+await show();
+void askForModels();
+input("connect").addEventListener("click", () => void connect());
+input("token").addEventListener("change", () => void writeToken(input("token").value.trim()));
+input("hover").addEventListener("change", () => void switchHover());
+for (const name of ["model", "consent", "language"]) {
+  input(name).addEventListener("change", () => void keep({ [name]: input(name).value }));
+}
+input("historySize").addEventListener("change", () => void keep({ historySize: input("historySize").valueAsNumber }));
+
+async function show() {
+  const settings = await readSettings();
+  input("space").value = settings.space;
+  input("token").value = await readToken();
+  input("consent").value = settings.consent;
+  input("hover").checked = settings.hover;
+  input("historySize").value = String(settings.historySize);
+  input("language").replaceChildren(option("auto", words("language_auto")), ...LANGUAGES.map((language) => option(language, nameOf(language))));
+  input("language").value = settings.language;
+  showModels([], settings.model);
+}
+
+/** A Space that sleeps must not keep the page waiting. */
+async function askForModels() {
+  const found = await tellWorker({ type: "models" });
+  if (Array.isArray(found)) showModels(found, input("model").value);
+}
+
+/** @param {{name: string}[]} models @param {string} chosen */
+function showModels(models, chosen) {
+  const names = [...new Set([...models.map(({ name }) => name), chosen])].filter(Boolean);
+  input("model").replaceChildren(option("", words("model_default")), ...names.map((name) => option(name, name)));
+  input("model").value = chosen;
+}
+
+/** Ask for the permission, which needs the click, then for the models. */
+async function connect() {
+  const address = spaceAddress(input("space").value);
+  if (!address) return say(words("space_no_address"));
+  if (!(await askToReach(address))) return say(words("error_permission_needed"));
+  say(words("space_asking"));
+  try {
+    const models = await new SpaceApi(address, input("token").value.trim()).models();
+    await writeToken(input("token").value.trim());
+    await keep({ space: input("space").value.trim() });
+    showModels(models, (await readSettings()).model);
+    say(words("space_found", models.map(({ name }) => name).join(", ")));
+  } catch (error) {
+    const code = error instanceof SpaceError ? error.code : "space_unreachable";
+    say(`${words(`error_${code}`)} ${words(`next_${code}`)}`);
+  }
+}
+
+async function switchHover() {
+  const wanted = input("hover").checked;
+  const allowed = wanted && (await askForAllPages());
+  input("hover").checked = allowed;
+  await keep({ hover: allowed });
+  if (!allowed) await leaveOtherPages(spaceAddress((await readSettings()).space) ?? "");
+}
+
+/** @param {Partial<import("./settings.js").Settings>} changed */
+async function keep(changed) {
+  await writeSettings(changed);
+  await tellWorker({ type: "settings" });
+  if ("language" in changed) location.reload();
+}
+
+/** @param {string} text */
+function say(text) {
+  part("said").textContent = text;
+}
+
+/** @param {string} value @param {string} text */
+function option(value, text) {
+  return h("option", { value }, text);
+}
+
+/** A language in its own words. @param {string} language */
+function nameOf(language) {
+  return new Intl.DisplayNames([tag(language)], { type: "language" }).of(tag(language)) ?? language;
+}

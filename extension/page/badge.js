@@ -1,0 +1,180 @@
+/**
+ * What is drawn over the page: a badge at the video's corner, a panel that it opens, a timeline along the player.
+ * All of it lies in a closed shadow root in the top layer, follows the video, and is gone when the signal aborts.
+ *
+ * @typedef {import("../label.js").Label} Label
+ * @typedef {import("../words.js").Words} Words
+ */
+
+import { fileUrl } from "../browser.js";
+import { h } from "./dom.js";
+import { icon } from "./icons.js";
+
+const MARGIN_PX = 12;
+const FOLLOW_MS = 250; // how often it is looked whether the video moved without any event
+const SMALL_PX = 260; // a narrower video gets a badge without words
+
+const HOST_STYLE = "all: initial; position: fixed; inset: 0 auto auto 0; width: 0; height: 0; border: 0; padding: 0; margin: 0; overflow: visible; background: none;";
+
+export class Badge {
+  #panelOpen = false;
+  #hidden = false;
+
+  /**
+   * @param {object} parts
+   * @param {HTMLVideoElement | null} parts.video null: a corner of the window
+   * @param {Words} parts.words
+   * @param {string} parts.lang
+   * @param {string} parts.dir
+   * @param {AbortSignal} parts.signal
+   * @param {() => void} parts.onDismiss
+   */
+  constructor({ video, words, lang, dir, signal, onDismiss }) {
+    this.video = video;
+    this.words = words;
+    this.face = h("button", { class: "badge", type: "button", "aria-expanded": "false", onclick: () => this.toggle() });
+    this.close = h("button", { class: "close", type: "button", "aria-label": words("dismiss"), title: words("dismiss"), onclick: onDismiss }, "×");
+    this.corner = h("div", { class: "corner" }, this.face, this.close);
+    this.panel = h("section", { class: "panel", role: "dialog", "aria-label": "Unmask", tabindex: -1, hidden: true });
+    this.strip = h("div", { class: "strip", role: "toolbar", dir: "ltr", "aria-label": words("timeline"), hidden: true });
+    this.live = h("p", { class: "live", role: "status" });
+    this.root = h("div", { class: "root", lang, dir, hidden: true }, this.corner, this.panel, this.strip, this.live);
+    this.host = h("div", { popover: "manual" });
+    this.shadow = this.host.attachShadow({ mode: "closed" });
+    this.#keepToItself(signal);
+    this.#appear(signal);
+  }
+
+  /** @param {Label} label */
+  show({ text, tone, detail }) {
+    this.face.replaceChildren(icon(tone), h("span", { class: "words" }, text));
+    this.face.title = detail;
+    this.say(tone === "busy" ? detail : text); // a stage, not every percent
+    this.place();
+  }
+
+  /** @param {...Node} content of the panel; the focus stays in it */
+  fill(...content) {
+    const hadFocus = this.shadow.activeElement !== null && this.panel.contains(this.shadow.activeElement);
+    const scrolled = this.panel.scrollTop;
+    this.panel.replaceChildren(...content);
+    this.panel.scrollTop = scrolled;
+    if (hadFocus && !this.panel.contains(this.shadow.activeElement)) this.panel.focus({ preventScroll: true });
+    this.place();
+  }
+
+  /** Say something to screen readers, and nothing to the eye. @param {string} text */
+  say(text) {
+    if (this.live.textContent !== text) this.live.textContent = text;
+  }
+
+  toggle(open = !this.#panelOpen) {
+    this.#panelOpen = open;
+    this.panel.hidden = !open;
+    this.face.setAttribute("aria-expanded", String(open));
+    this.place();
+    (open ? this.panel : this.face).focus({ preventScroll: true });
+  }
+
+  /** Out of sight while the tab is photographed. @param {boolean} hidden */
+  hide(hidden) {
+    this.#hidden = hidden;
+    this.place();
+  }
+
+  /** Move everything to where the video is now. */
+  place() {
+    const box = this.#box();
+    const visible = box.right > 0 && box.bottom > 0 && box.left < innerWidth && box.top < innerHeight;
+    this.root.classList.toggle("away", this.#hidden || (!visible && !this.#panelOpen));
+    this.root.classList.toggle("small", box.right - box.left < SMALL_PX);
+    this.#placeCorner(box);
+    if (this.#panelOpen) this.#placePanel(box);
+    this.#placeStrip(box);
+  }
+
+  /** @returns {{left: number, top: number, right: number, bottom: number}} */
+  #box() {
+    return this.video?.getBoundingClientRect() ?? { left: 0, top: 0, right: innerWidth, bottom: innerHeight };
+  }
+
+  /** @param {{left: number, top: number, right: number, bottom: number}} box */
+  #placeCorner({ left, top, right }) {
+    const { offsetWidth: width, offsetHeight: height } = this.corner;
+    const atStart = this.root.dir === "rtl";
+    const x = atStart ? left + MARGIN_PX : right - MARGIN_PX - width;
+    const style = this.corner.style;
+    style.left = `${clamp(x, 4, innerWidth - width - 4)}px`;
+    style.top = `${clamp(top + MARGIN_PX, 4, innerHeight - height - 4)}px`;
+  }
+
+  /** Beside the video where there is room, otherwise below the badge. @param {{left: number, top: number, right: number}} box */
+  #placePanel(box) {
+    const corner = this.corner.getBoundingClientRect();
+    const { offsetWidth: width, offsetHeight: height } = this.panel;
+    const atStart = this.root.dir === "rtl";
+    const fits = (atStart ? box.left : innerWidth - box.right) >= width + 16;
+    const beside = atStart ? box.left - width - 8 : box.right + 8;
+    const below = atStart ? corner.left : corner.right - width;
+    const style = this.panel.style;
+    style.left = `${clamp(fits ? beside : below, 8, Math.max(8, innerWidth - width - 8))}px`;
+    style.top = `${clamp(fits ? box.top : corner.bottom + 8, 8, Math.max(8, innerHeight - height - 8))}px`;
+  }
+
+  /** Along the player's lower edge, below the controls of most: what lies under the player stays free. @param {{left: number, right: number, bottom: number}} box */
+  #placeStrip({ left, right, bottom }) {
+    const style = this.strip.style;
+    const height = this.strip.offsetHeight;
+    style.left = `${left}px`;
+    style.width = `${right - left}px`;
+    style.top = `${bottom - height}px`;
+  }
+
+  /** Keys and clicks here are no shortcuts of the page. @param {AbortSignal} signal */
+  #keepToItself(signal) {
+    const own = ["keydown", "keyup", "keypress", "click", "dblclick", "pointerdown", "pointerup", "mousedown", "mouseup", "touchstart", "wheel"];
+    for (const type of own) this.root.addEventListener(type, (event) => event.stopPropagation(), { signal, passive: true });
+    const onEscape = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && this.#panelOpen && this.toggle(false);
+    this.root.addEventListener("keydown", onEscape, { signal });
+  }
+
+  /** @param {AbortSignal} signal */
+  #appear(signal) {
+    const style = h("link", { rel: "stylesheet", href: fileUrl("page/badge.css"), onload: () => this.#dressed() });
+    this.shadow.append(style, this.root);
+    this.host.style.cssText = HOST_STYLE.replaceAll(";", " !important;");
+    (this.video?.closest("dialog[open]") ?? document.documentElement).append(this.host);
+    this.host.showPopover();
+    this.#follow(signal);
+    signal.addEventListener("abort", () => this.host.remove());
+  }
+
+  #dressed() {
+    this.root.hidden = false;
+    this.place();
+  }
+
+  /** @param {AbortSignal} signal */
+  #follow(signal) {
+    const place = () => this.place();
+    for (const type of ["scroll", "resize"]) addEventListener(type, place, { capture: true, passive: true, signal });
+    document.addEventListener("fullscreenchange", () => this.#rise(), { signal });
+    const sizes = new ResizeObserver(place);
+    if (this.video) sizes.observe(this.video);
+    const timer = setInterval(place, FOLLOW_MS);
+    signal.addEventListener("abort", () => (sizes.disconnect(), clearInterval(timer)));
+  }
+
+  /** Above what has just gone fullscreen: the top layer is ordered by when one entered it. */
+  #rise() {
+    if (!this.host.isConnected) return;
+    this.host.hidePopover();
+    this.host.showPopover();
+    this.place();
+  }
+}
+
+/** @param {number} value @param {number} low @param {number} high */
+function clamp(value, low, high) {
+  return Math.max(low, Math.min(value, high));
+}

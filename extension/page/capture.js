@@ -1,0 +1,237 @@
+/**
+ * Frames from the player itself, for videos that only this browser may see: through a canvas, or, where the page
+ * may not read its own video, from the visible tab. A planned sample of windows, as the Space would take.
+ * Position, volume and play state are put back afterwards, whatever happens.
+ *
+ * @typedef {{seconds: number, jpeg: string}} Frame
+ * @typedef {(fraction: number) => void} OnProgress
+ * @typedef {() => Promise<string>} Screen a JPEG data URL of the visible tab, without anything of ours in it
+ *
+ * @typedef {object} Plan how much is looked at
+ * @property {number} windows
+ * @property {number} framesPerWindow
+ * @property {number} strideSeconds from one frame of a window to the next
+ */
+
+const MAX_SIDE_PX = 1280;
+const JPEG_QUALITY = 0.9;
+const SEEK_MS = 6000; // a player that needs longer to show a moment is stuck
+const PAINT_MS = 250; // a video out of view may never be painted
+const SCREEN_MS = 550; // browsers take at most two pictures of a tab a second
+const BLACK = 10; // of 255; protected video is shown to programs as black
+const MIN_FRAMES = 4;
+
+/** @type {Plan} as unmask/video.py */
+export const CANVAS_PLAN = { windows: 8, framesPerWindow: 8, strideSeconds: 0.12 };
+/** @type {Plan} fewer, because each takes half a second */
+export const SCREEN_PLAN = { windows: 4, framesPerWindow: 8, strideSeconds: 0.12 };
+
+export class CaptureError extends Error {
+  /** @param {"capture_black" | "capture_blocked" | "capture_stopped"} code */
+  constructor(code) {
+    super(code);
+    this.code = code;
+  }
+}
+
+/**
+ * Times to look at: windows spread over the whole, each in the middle of its part.
+ *
+ * @param {number} duration seconds
+ * @param {Plan} plan
+ * @returns {number[]} rising
+ */
+export function planSeconds(duration, { windows, framesPerWindow, strideSeconds }) {
+  const length = (framesPerWindow - 1) * strideSeconds;
+  const fitting = Math.max(1, Math.min(windows, Math.floor(duration / (length + strideSeconds))));
+  const part = duration / fitting;
+  const starts = Array.from({ length: fitting }, (_, i) => Math.max(0, i * part + (part - length) / 2));
+  const all = starts.flatMap((start) => Array.from({ length: framesPerWindow }, (_, i) => start + i * strideSeconds));
+  return all.filter((seconds) => seconds < duration);
+}
+
+/**
+ * @param {HTMLVideoElement} video
+ * @param {Screen} screen
+ * @param {OnProgress} onProgress
+ * @param {AbortSignal} signal
+ * @returns {Promise<Frame[]>} Raises CaptureError.
+ */
+export async function capture(video, screen, onProgress, signal) {
+  const way = isReadable(video) ? fromElement(video) : fromScreen(video, screen);
+  const restore = remember(video);
+  try {
+    const frames = canSeek(video) ? await bySeeking(video, way, onProgress, signal) : await whilePlaying(video, way, onProgress, signal);
+    if (frames.length < Math.min(MIN_FRAMES, way.plan.framesPerWindow)) throw new CaptureError("capture_stopped");
+    if (frames.every((frame) => frame.black)) throw new CaptureError("capture_black");
+    return frames.map(({ seconds, jpeg }) => ({ seconds, jpeg }));
+  } finally {
+    restore();
+  }
+}
+
+/**
+ * @typedef {Frame & {black: boolean}} Taken
+ * @typedef {{plan: Plan, take: (seconds: number) => Promise<Taken>}} Way
+ */
+
+/** @param {HTMLVideoElement} video */
+function canSeek(video) {
+  return Number.isFinite(video.duration) && video.duration > 0 && video.seekable.length > 0 && video.seekable.end(video.seekable.length - 1) > 0;
+}
+
+/** @param {HTMLVideoElement} video @param {Way} way @param {OnProgress} onProgress @param {AbortSignal} signal */
+async function bySeeking(video, { plan, take }, onProgress, signal) {
+  video.pause();
+  const times = planSeconds(video.duration, plan);
+  /** @type {Taken[]} */
+  const frames = [];
+  for (const [place, seconds] of times.entries()) {
+    if (signal.aborted) throw new CaptureError("capture_stopped");
+    frames.push(await take(await show(video, seconds)));
+    onProgress((place + 1) / times.length);
+  }
+  return frames;
+}
+
+/** A stream that cannot be wound: what it shows for a while. @param {HTMLVideoElement} video @param {Way} way @param {OnProgress} onProgress @param {AbortSignal} signal */
+async function whilePlaying(video, { plan, take }, onProgress, signal) {
+  await video.play().catch(() => {});
+  const count = plan.windows * plan.framesPerWindow;
+  /** @type {Taken[]} */
+  const frames = [];
+  for (let place = 0; place < count; place++) {
+    if (signal.aborted) throw new CaptureError("capture_stopped");
+    await wait(1000 * plan.strideSeconds);
+    const frame = await take(video.currentTime);
+    if (frame.seconds !== frames.at(-1)?.seconds) frames.push(frame);
+    onProgress((place + 1) / count);
+  }
+  return frames;
+}
+
+/**
+ * Wind to a moment and wait until it is painted.
+ *
+ * @param {HTMLVideoElement} video
+ * @param {number} seconds
+ * @returns {Promise<number>} the true time of what is shown
+ */
+async function show(video, seconds) {
+  const sought = once(video, "seeked");
+  /** @type {Promise<number>} */
+  const painted = new Promise((resolve) => video.requestVideoFrameCallback((_, { mediaTime }) => resolve(mediaTime)));
+  video.currentTime = seconds;
+  const inTime = await Promise.race([sought.then(() => true), wait(SEEK_MS).then(() => false)]);
+  if (!inTime) throw new CaptureError("capture_stopped");
+  return Promise.race([painted, wait(PAINT_MS).then(() => video.currentTime)]);
+}
+
+// --- two ways to take a picture
+
+/** Whether the page may read its own video. @param {HTMLVideoElement} video */
+function isReadable(video) {
+  try {
+    const probe = draw(video, 4, 4);
+    probe.getContext("2d")?.getImageData(0, 0, 1, 1);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @param {HTMLVideoElement} video @returns {Way} */
+function fromElement(video) {
+  /** @param {number} seconds */
+  const take = async (seconds) => {
+    const scale = Math.min(1, MAX_SIDE_PX / Math.max(video.videoWidth, video.videoHeight, 1));
+    const canvas = draw(video, Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale));
+    return toFrame(canvas, seconds);
+  };
+  return { plan: CANVAS_PLAN, take };
+}
+
+/** @param {HTMLVideoElement} video @param {Screen} screen @returns {Way} */
+function fromScreen(video, screen) {
+  /** @param {number} seconds */
+  const take = async (seconds) => {
+    const [dataUrl] = await Promise.all([screen(), wait(SCREEN_MS)]);
+    const tab = await createImageBitmap(toBlob(dataUrl));
+    return toFrame(cropTo(video, tab), seconds);
+  };
+  return { plan: SCREEN_PLAN, take };
+}
+
+/** The part of a picture of the tab that shows the video. @param {HTMLVideoElement} video @param {ImageBitmap} tab */
+function cropTo(video, tab) {
+  if (window !== window.top) throw new CaptureError("capture_blocked"); // where the frame lies in the tab is not known
+  const scale = tab.width / innerWidth;
+  const rect = video.getBoundingClientRect();
+  const [left, top] = [Math.max(0, rect.left), Math.max(0, rect.top)];
+  const [width, height] = [Math.min(innerWidth, rect.right) - left, Math.min(innerHeight, rect.bottom) - top];
+  if (width < 32 || height < 32) throw new CaptureError("capture_stopped");
+  const canvas = new OffscreenCanvas(Math.round(width * scale), Math.round(height * scale));
+  canvas.getContext("2d")?.drawImage(tab, left * scale, top * scale, width * scale, height * scale, 0, 0, canvas.width, canvas.height);
+  tab.close();
+  return canvas;
+}
+
+/** @param {HTMLVideoElement} video @param {number} width @param {number} height */
+function draw(video, width, height) {
+  const canvas = new OffscreenCanvas(Math.max(1, width), Math.max(1, height));
+  canvas.getContext("2d", { willReadFrequently: true })?.drawImage(video, 0, 0, canvas.width, canvas.height);
+  return canvas;
+}
+
+/** @param {OffscreenCanvas} canvas @param {number} seconds @returns {Promise<Taken>} */
+async function toFrame(canvas, seconds) {
+  const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: JPEG_QUALITY });
+  return { seconds, jpeg: await toBase64(blob), black: isBlack(canvas) };
+}
+
+/** @param {OffscreenCanvas} canvas */
+function isBlack(canvas) {
+  const small = new OffscreenCanvas(16, 16);
+  const context = small.getContext("2d");
+  context?.drawImage(canvas, 0, 0, 16, 16);
+  const pixels = context?.getImageData(0, 0, 16, 16).data ?? [];
+  return pixels.every((value, place) => place % 4 === 3 || value <= BLACK);
+}
+
+/** @param {Blob} blob @returns {Promise<string>} */
+async function toBase64(blob) {
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  let letters = "";
+  for (let start = 0; start < bytes.length; start += 8192) letters += String.fromCharCode(...bytes.subarray(start, start + 8192));
+  return btoa(letters);
+}
+
+/** @param {string} dataUrl JPEG */
+function toBlob(dataUrl) {
+  const bytes = Uint8Array.from(atob(dataUrl.slice(dataUrl.indexOf(",") + 1)), (letter) => letter.charCodeAt(0));
+  return new Blob([bytes], { type: "image/jpeg" });
+}
+
+// --- as it was before
+
+/** @param {HTMLVideoElement} video @returns {() => void} puts everything back */
+function remember(video) {
+  const { currentTime, paused, muted, volume, playbackRate } = video;
+  video.muted = true;
+  return () => {
+    if (canSeek(video)) video.currentTime = currentTime;
+    Object.assign(video, { muted, volume, playbackRate });
+    if (paused) video.pause();
+    else void video.play().catch(() => {});
+  };
+}
+
+/** @param {EventTarget} target @param {string} type */
+function once(target, type) {
+  return new Promise((resolve) => target.addEventListener(type, resolve, { once: true }));
+}
+
+/** @param {number} ms */
+function wait(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

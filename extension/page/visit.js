@@ -1,0 +1,273 @@
+/**
+ * One check of one video: ask the worker, show what it says, until the answer is there or the signal aborts.
+ *
+ * @typedef {import("../checks.js").Snapshot} Snapshot
+ * @typedef {import("../report.js").Report} Report
+ * @typedef {import("../report.js").OkReport} OkReport
+ * @typedef {import("./sites.js").Target} Target
+ * @typedef {import("../browser.js").Speech} Speech
+ *
+ * @typedef {object} Hello what the worker says first
+ * @property {Speech} speech
+ * @property {string} space its address
+ * @property {import("../settings.js").Consent} consent
+ * @property {boolean} hover
+ */
+
+import { tellWorker } from "../browser.js";
+import { summary, toLabel, progressLabel } from "../label.js";
+import { failedReport, toReport } from "../report.js";
+import { direction, tag, toWords } from "../words.js";
+import { Badge } from "./badge.js";
+import { CANVAS_PLAN, capture, CaptureError } from "./capture.js";
+import * as panel from "./panel.js";
+import { download, toHtml } from "./save.js";
+import { drawTimeline, seek } from "./timeline.js";
+
+export class Visit {
+  /** @type {string | null} key of the check under way */
+  #key = null;
+  #round = 0; // a newer question makes the answers to older ones void
+  #timeline = new AbortController();
+
+  /**
+   * @param {object} parts
+   * @param {HTMLVideoElement | null} parts.video null: behind a link
+   * @param {Target} parts.target
+   * @param {string} parts.title
+   * @param {Hello} parts.hello
+   * @param {AbortController} parts.controller aborting it leaves no trace
+   */
+  constructor({ video, target, title, hello, controller }) {
+    this.video = video;
+    this.target = target;
+    this.title = title;
+    this.hello = hello;
+    this.signal = controller.signal;
+    this.words = toWords(hello.speech.table, hello.speech.fallback);
+    this.language = { lang: tag(hello.speech.language), dir: direction(hello.speech.language) };
+    const onDismiss = () => (this.cancelQuietly(), controller.abort());
+    this.badge = new Badge({ video, words: this.words, ...this.language, signal: this.signal, onDismiss });
+  }
+
+  /** @param {{model?: string | undefined, fresh?: boolean}} [how] */
+  async check({ model, fresh } = {}) {
+    const round = ++this.#round;
+    this.model = model;
+    this.#clearTimeline();
+    if (this.target.url === null) return this.#fail(failedReport("unsupported_site", ""));
+    await this.#follow(round, { type: "check", url: this.target.url, model, fresh });
+  }
+
+  /** Take pictures in the tab and have them checked. */
+  async capture() {
+    const video = this.video;
+    if (!video) return;
+    const round = ++this.#round;
+    const stopping = new AbortController();
+    const signal = AbortSignal.any([this.signal, stopping.signal]);
+    const show = this.#beginProgress(() => stopping.abort());
+    const onProgress = (/** @type {number} */ fraction) => show({ stage: "capture", fraction, position: 0 });
+    try {
+      onProgress(0);
+      const frames = await capture(video, () => this.#screen(), onProgress, signal);
+      await this.#send(round, frames);
+    } catch (error) {
+      if (!this.signal.aborted) this.#fail(failedReport(error instanceof CaptureError ? error.code : "internal", ""));
+    } finally {
+      this.badge.hide(false);
+    }
+  }
+
+  /** A check that nobody looks at any more need not be finished. */
+  cancelQuietly() {
+    if (this.#key) void tellWorker({ type: "cancel", key: this.#key }).catch(() => {});
+    this.#key = null;
+  }
+
+  /** @param {number} round @param {import("./capture.js").Frame[]} frames */
+  async #send(round, frames) {
+    const url = this.target.url ?? location.href;
+    const message = { type: "frames", url, model: this.model, title: this.title, frames };
+    const lost = await this.#follow(round, message);
+    if (lost) await this.#follow(round, message); // the worker was ended midway: once more
+  }
+
+  /** @returns {Promise<string>} the visible tab without anything of ours */
+  async #screen() {
+    this.badge.hide(true);
+    await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+    const picture = await tellWorker({ type: "screen" });
+    if (typeof picture !== "string") throw new CaptureError("capture_blocked");
+    return picture;
+  }
+
+  /**
+   * Ask, show, wait, until there is a report.
+   *
+   * @param {number} round
+   * @param {Record<string, unknown>} first message
+   * @returns {Promise<boolean>} whether pictures were lost on the way
+   */
+  async #follow(round, first) {
+    const show = this.#beginProgress();
+    show({ stage: first.type === "frames" ? "send" : "queued", fraction: 0, position: 0 });
+    let message = first;
+    while (this.#isCurrent(round)) {
+      const snapshot = await this.#tell(message);
+      if (!this.#isCurrent(round)) return false;
+      if (!("key" in snapshot)) return this.#fail(failedReport(snapshot.failure, "")), false;
+      if (snapshot.finished) return this.#finish(snapshot, first.type === "frames");
+      this.#key = snapshot.key;
+      show(snapshot);
+      await new Promise((resolve) => setTimeout(resolve, snapshot.waitMs));
+      message = { type: "ask", key: snapshot.key };
+    }
+    return false;
+  }
+
+  /** @param {number} round */
+  #isCurrent(round) {
+    return round === this.#round && !this.signal.aborted;
+  }
+
+  /** @param {Record<string, unknown>} message @returns {Promise<Snapshot | {failure: string}>} */
+  async #tell(message) {
+    try {
+      const said = await tellWorker(message);
+      return said && !said.problem ? said : { failure: "internal" };
+    } catch {
+      return { failure: "internal" };
+    }
+  }
+
+  /** @param {Snapshot} snapshot @param {boolean} wasFrames @returns {boolean} whether pictures were lost on the way */
+  #finish({ report: json, savedAt }, wasFrames) {
+    this.#key = null;
+    const report = json && "status" in json ? json : toReport(json);
+    if (report.status === "ok") return this.#showAnswer(report, savedAt), false;
+    if (wasFrames && report.error.code === "job_lost") return true;
+    this.#fail(report);
+    return false;
+  }
+
+  // --- what is shown
+
+  /** @param {() => void} [cancel] @returns {(progress: import("../label.js").Progress) => void} shows how far it is */
+  #beginProgress(cancel = () => this.#cancel()) {
+    const { nodes, update } = panel.progress(this.words, cancel);
+    this.badge.fill(...nodes);
+    return (progress) => {
+      this.badge.show(progressLabel(progress, this.words));
+      update(progress);
+    };
+  }
+
+  /** @param {OkReport} report @param {number | null} savedAt */
+  #showAnswer(report, savedAt) {
+    const { words, video } = this;
+    const label = toLabel(report, words);
+    this.badge.show(label);
+    this.badge.say(`${label.text}. ${label.detail}`);
+    const speech = { words, language: this.language.lang, deeds: this.#deeds(report), title: this.title };
+    this.badge.fill(...panel.answer(report, savedAt, speech));
+    if (video) drawTimeline(this.badge.strip, report, video, words, AbortSignal.any([this.signal, this.#timeline.signal]));
+    this.badge.place();
+  }
+
+  /** A failure; where pictures may help, they are offered at once. @param {import("../report.js").FailedReport} report */
+  #fail(report) {
+    if (this.#mayCapture() && NEEDS_CAPTURE.has(report.error.code)) this.#askToCapture(report);
+    else this.#showFailure(report);
+  }
+
+  /** @param {import("../report.js").FailedReport} report */
+  #showFailure(report) {
+    const does = {
+      retry: () => void this.check({ model: this.model, fresh: true }),
+      capture: () => this.#askToCapture(report),
+      settings: () => void tellWorker({ type: "open", path: "options.html" }),
+    };
+    this.badge.show(toLabel(report, this.words));
+    this.badge.fill(...panel.failure(report, this.words, does, this.#mayCapture()));
+  }
+
+  #mayCapture() {
+    return this.video !== null && this.hello.consent !== "never";
+  }
+
+  /** @param {import("../report.js").FailedReport} [because] shown again when it is declined */
+  #askToCapture(because = failedReport("cancelled", "")) {
+    if (this.hello.consent === "always") return void this.capture();
+    const count = CANVAS_PLAN.windows * CANVAS_PLAN.framesPerWindow;
+    const once = () => void this.capture();
+    const always = () => {
+      this.hello.consent = "always";
+      void tellWorker({ type: "consent", consent: "always" });
+      once();
+    };
+    const no = () => this.#showFailure(because);
+    this.badge.show({ text: this.words("label_question"), tone: "uncertain", detail: this.words("capture_title") });
+    this.badge.fill(...panel.question(this.hello.space, count, this.words, { once, always, no }));
+    this.badge.toggle(true);
+  }
+
+  #cancel() {
+    this.#round++;
+    this.cancelQuietly();
+    this.#showFailure(failedReport("cancelled", ""));
+  }
+
+  #clearTimeline() {
+    this.#timeline.abort();
+    this.#timeline = new AbortController();
+    this.badge.strip.hidden = true;
+    this.badge.strip.replaceChildren();
+  }
+
+  // --- what the buttons of an answer do
+
+  /** @param {OkReport} report @returns {import("./panel.js").Deeds} */
+  #deeds(report) {
+    const { video } = this;
+    return {
+      ...(video ? { seek: (/** @type {number} */ seconds) => seek(video, seconds) } : {}),
+      copy: () => void this.#copy(summary(report, this.words)),
+      save: (kind) => this.#save(report, kind),
+      openSpace: () => void tellWorker({ type: "open", path: "space" }),
+      again: () => void (report.source.kind === "frames" && video ? this.#askToCapture() : this.check({ fresh: true })),
+      capture: () => void this.#askToCapture(),
+      models: () => void this.#chooseModel(),
+    };
+  }
+
+  /** @param {string} text */
+  async #copy(text) {
+    await (navigator.clipboard?.writeText(text) ?? Promise.reject()).catch(() => copyTheOldWay(this.badge.panel, text));
+    this.badge.say(this.words("copied"));
+  }
+
+  /** @param {OkReport} report @param {"json" | "html"} kind */
+  #save(report, kind) {
+    if (kind === "json") return download(JSON.stringify(report, null, 1), "application/json", "unmask-report.json");
+    return download(toHtml(report, this.words, this.language), "text/html", "unmask-report.html");
+  }
+
+  async #chooseModel() {
+    const models = await tellWorker({ type: "models" }).catch(() => []);
+    const names = Array.isArray(models) ? models : [];
+    this.badge.fill(...panel.modelChoice(names, this.words, (model) => void this.check({ model, fresh: true })));
+  }
+}
+
+const NEEDS_CAPTURE = new Set(["unsupported_site", "login_required", "blocked_address", "bad_url"]);
+
+/** On a page without a secure connection there is no clipboard. @param {HTMLElement} near @param {string} text */
+function copyTheOldWay(near, text) {
+  const area = document.createElement("textarea");
+  area.value = text;
+  near.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}

@@ -1,0 +1,289 @@
+/**
+ * Unknown JSON -> Report. Pure; never throws, never trusts: what came over the wire is text and numbers only,
+ * pictures only JPEG data URLs, links only http(s). What cannot be read becomes a failed report.
+ *
+ * @typedef {"fake" | "real" | "uncertain" | "no_face"} Label
+ *
+ * @typedef {object} Source where the video came from
+ * @property {"url" | "file" | "frames"} kind
+ * @property {string} name
+ * @property {string | null} url http or https
+ * @property {string | null} title
+ * @property {number | null} duration_seconds
+ *
+ * @typedef {object} Verdict
+ * @property {Label} label
+ * @property {number | null} probability_fake null when, and only when, no face was judged
+ * @property {number | null} face_id the face that decided
+ * @property {string[]} reasons codes
+ * @property {string} text one sentence, in the Space's language
+ * @property {[number, number]} band between these the detector gives no answer
+ *
+ * @typedef {object} Model
+ * @property {string} name
+ * @property {string} revision
+ * @property {number | null} probability_fake
+ *
+ * @typedef {object} Face
+ * @property {number} id
+ * @property {number} probability_fake
+ * @property {Label} label
+ * @property {string[]} reasons codes
+ * @property {number} first_seconds
+ * @property {number} last_seconds
+ * @property {number | null} picture_seconds when the thumbnail was taken
+ * @property {string | null} thumbnail data:image/jpeg
+ * @property {string | null} heatmap data:image/jpeg
+ *
+ * @typedef {object} Span a moment that was looked at
+ * @property {number} start_seconds
+ * @property {number} end_seconds
+ * @property {number} face_id
+ * @property {number} probability_fake
+ *
+ * @typedef {object} Coverage
+ * @property {number} frames
+ * @property {number} frames_with_face
+ * @property {number} analysed_seconds
+ *
+ * @typedef {object} OkReport
+ * @property {"unmask.report/1"} schema
+ * @property {"ok"} status
+ * @property {Source} source
+ * @property {Verdict} verdict
+ * @property {Model[]} models
+ * @property {Face[]} faces
+ * @property {Span[]} timeline in order of time
+ * @property {Coverage} coverage
+ * @property {number | null} total_seconds how long the check took
+ * @property {string[]} warnings in words
+ *
+ * @typedef {object} FailedReport
+ * @property {"unmask.report/1"} schema
+ * @property {"failed"} status
+ * @property {Source} source
+ * @property {{code: string, message: string}} error
+ *
+ * @typedef {OkReport | FailedReport} Report
+ */
+
+export const SCHEMA = "unmask.report/1";
+
+const LABELS = /** @type {const} */ (["fake", "real", "uncertain", "no_face"]);
+const KINDS = /** @type {const} */ (["url", "file", "frames"]);
+const BAND = /** @type {const} */ ([0.35, 0.75]); // where a Space does not say its own
+const MAX_FACES = 64;
+const MAX_SPANS = 4096;
+const MAX_TEXT = 2000; // characters
+const MAX_PICTURE = 400_000; // characters of a data URL
+const JPEG_URL = /^data:image\/jpeg;base64,[A-Za-z0-9+/]+={0,2}$/;
+const CODE = /^[a-z0-9_]{1,64}$/;
+
+/**
+ * @param {unknown} json what a server said
+ * @returns {Report}
+ */
+export function toReport(json) {
+  const from = fields(json);
+  if (from.schema !== SCHEMA) return failedReport("bad_report", "");
+  if (from.status === "failed") return toFailed(from);
+  const verdict = toVerdict(from.verdict);
+  if (from.status !== "ok" || !verdict) return failedReport("bad_report", "");
+  return {
+    schema: SCHEMA,
+    status: "ok",
+    source: toSource(from.source),
+    verdict,
+    models: list(from.models, MAX_FACES).map(toModel),
+    faces: list(from.faces, MAX_FACES).flatMap(toFace),
+    timeline: list(from.timeline, MAX_SPANS).flatMap(toSpan).sort((a, b) => a.start_seconds - b.start_seconds),
+    coverage: toCoverage(from.coverage),
+    total_seconds: seconds(fields(from.timing_seconds).total),
+    warnings: list(from.warnings, MAX_FACES).map(text).filter(Boolean),
+  };
+}
+
+/**
+ * A failure of our own in the same shape as one of the Space.
+ *
+ * @param {string} code
+ * @param {string} message
+ * @param {string} [url]
+ * @returns {FailedReport}
+ */
+export function failedReport(code, message, url = "") {
+  const source = toSource({ kind: "url", name: url, url });
+  return { schema: SCHEMA, status: "failed", source, error: { code, message } };
+}
+
+/**
+ * The moments of all faces in order of time, none overlapping: where two do, the more suspicious one is kept.
+ *
+ * @param {Span[]} timeline
+ * @returns {Span[]}
+ */
+export function mergeMoments(timeline) {
+  /** @type {Span[]} */
+  const kept = [];
+  for (const span of [...timeline].sort((a, b) => b.probability_fake - a.probability_fake)) {
+    if (!kept.some((other) => overlap(span, other))) kept.push(span);
+  }
+  return kept.sort((a, b) => a.start_seconds - b.start_seconds);
+}
+
+/** @param {Span} a @param {Span} b */
+function overlap(a, b) {
+  const same = a.start_seconds === b.start_seconds;
+  return same || (a.start_seconds < b.end_seconds && b.start_seconds < a.end_seconds);
+}
+
+/** @param {Record<string, unknown>} from @returns {FailedReport} */
+function toFailed(from) {
+  const error = fields(from.error);
+  const code = typeof error.code === "string" && CODE.test(error.code) ? error.code : "internal";
+  return { schema: SCHEMA, status: "failed", source: toSource(from.source), error: { code, message: text(error.message) } };
+}
+
+/** @param {unknown} json @returns {Source} */
+function toSource(json) {
+  const from = fields(json);
+  return {
+    kind: oneOf(KINDS, from.kind) ?? "url",
+    name: text(from.name),
+    url: webAddress(from.url),
+    title: text(from.title) || null,
+    duration_seconds: seconds(from.duration_seconds),
+  };
+}
+
+/** @param {unknown} json @returns {Verdict | null} */
+function toVerdict(json) {
+  const from = fields(json);
+  const label = oneOf(LABELS, from.label);
+  const chance = label === "no_face" ? null : probability(from.probability_fake);
+  if (!label || (chance === null && label !== "no_face")) return null;
+  return {
+    label,
+    probability_fake: chance,
+    face_id: number(from.face_id),
+    reasons: codes(from.reasons),
+    text: text(from.text),
+    band: toBand(from.band),
+  };
+}
+
+/** @param {unknown} json @returns {[number, number]} */
+function toBand(json) {
+  const [low, high] = list(json, 2).map(probability);
+  return typeof low === "number" && typeof high === "number" && low <= high ? [low, high] : [...BAND];
+}
+
+/** @param {unknown} json @returns {Model} */
+function toModel(json) {
+  const from = fields(json);
+  return { name: text(from.name), revision: text(from.revision), probability_fake: probability(from.probability_fake) };
+}
+
+/** @param {unknown} json @returns {Face[]} none when it cannot be read */
+function toFace(json) {
+  const from = fields(json);
+  const [id, chance, label] = [number(from.id), probability(from.probability_fake), oneOf(LABELS, from.label)];
+  if (id === null || chance === null || !label) return [];
+  const first = seconds(from.first_seconds) ?? 0;
+  return [
+    {
+      id,
+      probability_fake: chance,
+      label,
+      reasons: codes(from.reasons),
+      first_seconds: first,
+      last_seconds: Math.max(first, seconds(from.last_seconds) ?? first),
+      picture_seconds: seconds(from.picture_seconds),
+      thumbnail: picture(from.thumbnail),
+      heatmap: picture(from.heatmap),
+    },
+  ];
+}
+
+/** @param {unknown} json @returns {Span[]} none when it cannot be read */
+function toSpan(json) {
+  const from = fields(json);
+  const [start, end] = [seconds(from.start_seconds), seconds(from.end_seconds)];
+  const chance = probability(from.probability_fake);
+  if (start === null || end === null || end < start || chance === null) return [];
+  return [{ start_seconds: start, end_seconds: end, face_id: number(from.face_id) ?? -1, probability_fake: chance }];
+}
+
+/** @param {unknown} json @returns {Coverage} */
+function toCoverage(json) {
+  const from = fields(json);
+  return {
+    frames: Math.round(seconds(from.frames) ?? 0),
+    frames_with_face: Math.round(seconds(from.frames_with_face) ?? 0),
+    analysed_seconds: seconds(from.analysed_seconds) ?? 0,
+  };
+}
+
+// --- the smallest pieces
+
+/** @param {unknown} value @returns {Record<string, unknown>} own enumerable fields; none when it is no object */
+export function fields(value) {
+  const record = typeof value === "object" && value !== null && !Array.isArray(value) ? value : {};
+  return Object.assign(Object.create(null), record);
+}
+
+/** @param {unknown} value @param {number} most @returns {unknown[]} */
+function list(value, most) {
+  return Array.isArray(value) ? value.slice(0, most) : [];
+}
+
+/** @param {unknown} value @returns {string} without control and direction characters */
+export function text(value) {
+  if (typeof value !== "string") return "";
+  return value.slice(0, MAX_TEXT).replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]+/gu, " ").trim();
+}
+
+/** @param {unknown} value @returns {number | null} finite */
+function number(value) {
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}
+
+/** @param {unknown} value @returns {number | null} zero or more */
+function seconds(value) {
+  const found = number(value);
+  return found === null || found < 0 ? null : found;
+}
+
+/** @param {unknown} value @returns {number | null} 0..1 */
+function probability(value) {
+  const found = number(value);
+  return found === null || found < 0 || found > 1 ? null : found;
+}
+
+/** @param {unknown} value @returns {string[]} */
+function codes(value) {
+  const found = list(value, MAX_FACES).flatMap((code) => (typeof code === "string" && CODE.test(code) ? [code] : []));
+  return [...new Set(found)];
+}
+
+/** @param {unknown} value @returns {string | null} */
+function picture(value) {
+  return typeof value === "string" && value.length <= MAX_PICTURE && JPEG_URL.test(value) ? value : null;
+}
+
+/** @param {unknown} value @returns {string | null} */
+export function webAddress(value) {
+  if (typeof value !== "string") return null;
+  const url = URL.canParse(value) ? new URL(value) : null;
+  return url && (url.protocol === "https:" || url.protocol === "http:") ? url.href : null;
+}
+
+/**
+ * @template {string} T
+ * @param {readonly T[]} known
+ * @param {unknown} value
+ * @returns {T | null}
+ */
+function oneOf(known, value) {
+  return known.find((one) => one === value) ?? null;
+}

@@ -1,0 +1,66 @@
+/**
+ * What a person can set, and what is used where nothing is set. Pure.
+ *
+ * @typedef {"ask" | "always" | "never"} Consent to taking pictures from a player
+ *
+ * @typedef {object} Settings
+ * @property {string} space an address, or `owner/name` of a hosted Space
+ * @property {string} model empty: the Space's default
+ * @property {Consent} consent
+ * @property {boolean} hover a small button on videos under the pointer, on every page
+ * @property {number} historySize reports that are remembered; 0: none
+ * @property {string} language `auto` or one of words.LANGUAGES
+ */
+
+import { fields } from "./report.js";
+
+/** @type {Readonly<Settings>} */
+export const DEFAULTS = Object.freeze({
+  space: "http://127.0.0.1:7860",
+  model: "",
+  consent: "ask",
+  hover: false,
+  historySize: 100,
+  language: "auto",
+});
+export const MAX_HISTORY = 500;
+
+/** @param {unknown} stored @returns {Settings} */
+export function toSettings(stored) {
+  const from = fields(stored);
+  const size = from.historySize;
+  return {
+    space: typeof from.space === "string" && spaceAddress(from.space) ? from.space : DEFAULTS.space,
+    model: typeof from.model === "string" ? from.model : DEFAULTS.model,
+    consent: from.consent === "always" || from.consent === "never" ? from.consent : DEFAULTS.consent,
+    hover: from.hover === true,
+    historySize: typeof size === "number" && size >= 0 ? Math.min(Math.floor(size), MAX_HISTORY) : DEFAULTS.historySize,
+    language: typeof from.language === "string" ? from.language : DEFAULTS.language,
+  };
+}
+
+/**
+ * `owner/name`, a page on huggingface.co or any web address -> where the Space answers, without a slash at the end.
+ *
+ * @param {string} text
+ * @returns {string | null} null when it is no address
+ */
+export function spaceAddress(text) {
+  const given = text.trim();
+  const hosted = /^(?:https:\/\/huggingface\.co\/spaces\/)?([\w.-]+)\/([\w.-]+)\/?$/.exec(given);
+  if (hosted) return `https://${subdomain(`${hosted[1]}-${hosted[2]}`)}.hf.space`;
+  const url = URL.canParse(given) ? new URL(given) : null;
+  if (!url || (url.protocol !== "https:" && url.protocol !== "http:")) return null;
+  return (url.origin + url.pathname).replace(/\/+$/, "");
+}
+
+/** @param {string} name */
+function subdomain(name) {
+  return name.toLowerCase().replace(/[^a-z0-9]+/g, "-");
+}
+
+/** The match pattern for a permission; Firefox knows no ports in them. @param {string} address */
+export function originPattern(address) {
+  const url = new URL(address);
+  return `${url.protocol}//${url.hostname}/*`;
+}

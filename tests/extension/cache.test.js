@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+
+import { Cache, cacheKey, MAX_BYTES, trim } from "../../extension/cache.js";
+import { toReport } from "../../extension/report.js";
+
+/** A storage area in memory that, like a browser's, answers later. */
+class Memory {
+  /** @type {Map<string, string>} */
+  items = new Map();
+
+  /** @param {string[]} keys */
+  async get(keys) {
+    await null;
+    return Object.fromEntries(keys.flatMap((key) => (this.items.has(key) ? [[key, JSON.parse(this.items.get(key) ?? "")]] : [])));
+  }
+
+  /** @param {Record<string, unknown>} items */
+  async set(items) {
+    await null;
+    for (const [key, value] of Object.entries(items)) this.items.set(key, JSON.stringify(value));
+  }
+
+  /** @param {string[]} keys */
+  async remove(keys) {
+    await null;
+    for (const key of keys) this.items.delete(key);
+  }
+}
+
+const report = toReport(JSON.parse(readFileSync(new URL("../assets/report.json", import.meta.url), "utf8")));
+if (report.status !== "ok") throw new Error("the example is no report");
+
+test("a report is found again with its age", async () => {
+  const cache = new Cache(new Memory(), () => 1000);
+  await cache.save("k", "https://a.example/", report, 10);
+  assert.deepEqual(await cache.find("k"), { report, savedAt: 1000 });
+  assert.equal(await cache.find("other"), null);
+});
+
+test("the same video under another model or Space is another entry", () => {
+  const keys = [cacheKey("s", "", "u"), cacheKey("s", "m", "u"), cacheKey("t", "", "u"), cacheKey("s", "", "v")];
+  assert.equal(new Set(keys).size, 4);
+});
+
+test("a check made again replaces the older one and comes first", async () => {
+  let now = 0;
+  const cache = new Cache(new Memory(), () => ++now);
+  for (const key of ["a", "b", "a"]) await cache.save(key, `https://${key}.example/`, report, 10);
+  assert.deepEqual((await cache.history()).map((entry) => [entry.key, entry.savedAt]), [["a", 3], ["b", 2]]);
+});
+
+test("above the wanted number the oldest go, index and report", async () => {
+  const memory = new Memory();
+  const cache = new Cache(memory);
+  for (const key of ["a", "b", "c"]) await cache.save(key, "https://a.example/", report, 2);
+  assert.deepEqual((await cache.history()).map((entry) => entry.key), ["c", "b"]);
+  assert.deepEqual([...memory.items.keys()].sort(), ["history", "report:b", "report:c"]);
+});
+
+test("with a history of size zero nothing is kept", async () => {
+  const memory = new Memory();
+  await new Cache(memory).save("a", "https://a.example/", report, 0);
+  assert.deepEqual([...memory.items.keys()], ["history"]);
+});
+
+test("saves at the same time do not lose each other", async () => {
+  const cache = new Cache(new Memory());
+  await Promise.all(["a", "b", "c", "d"].map((key) => cache.save(key, "https://a.example/", report, 10)));
+  assert.equal((await cache.history()).length, 4);
+});
+
+test("what is forgotten is gone", async () => {
+  const memory = new Memory();
+  const cache = new Cache(memory);
+  for (const key of ["a", "b"]) await cache.save(key, "https://a.example/", report, 10);
+  await cache.forget(["a"]);
+  assert.equal(await cache.find("a"), null);
+  assert.deepEqual([...memory.items.keys()].sort(), ["history", "report:b"]);
+});
+
+test("a damaged index reads as an empty one", async () => {
+  const memory = new Memory();
+  for (const damaged of [7, "x", [1, null, {}], { a: 1 }]) {
+    await memory.set({ history: damaged });
+    assert.deepEqual(await new Cache(memory).history(), []);
+  }
+});
+
+test("the size of all reports together is capped", () => {
+  const entry = { key: "", url: "", title: "", label: /** @type {const} */ ("real"), probability: 0, models: "", way: /** @type {const} */ ("url"), savedAt: 0, sizeBytes: MAX_BYTES / 2 };
+  assert.equal(trim([entry, entry, entry], 100).kept.length, 2);
+});

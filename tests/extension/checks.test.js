@@ -1,0 +1,191 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+
+import { Cache } from "../../extension/cache.js";
+import { backOffMs, Checks } from "../../extension/checks.js";
+import { SpaceApi, SpaceError } from "../../extension/space-api.js";
+
+const REPORT = JSON.parse(readFileSync(new URL("../assets/report.json", import.meta.url), "utf8"));
+const URL_A = "https://a.example/";
+
+class Memory {
+  /** @type {Record<string, unknown>} */
+  items = {};
+  all = async () => structuredClone(this.items);
+  get = async (/** @type {string[]} */ keys) => structuredClone(Object.fromEntries(keys.filter((key) => key in this.items).map((key) => [key, this.items[key]])));
+  set = async (/** @type {Record<string, unknown>} */ items) => void Object.assign(this.items, structuredClone(items));
+  remove = async (/** @type {string[]} */ keys) => keys.forEach((key) => delete this.items[key]);
+}
+
+/** A Space whose answers to `job` are given one after the other; the last is repeated. */
+class FakeSpace extends SpaceApi {
+  submitted = 0;
+  /** @type {string[]} */
+  cancelled = [];
+
+  /** @param {(Record<string, unknown> | Error)[]} answers */
+  constructor(...answers) {
+    super("http://space.example");
+    this.answers = answers;
+  }
+
+  /** @override */
+  async submit() {
+    return /** @type {Record<string, unknown>} */ ({ job: `job-${++this.submitted}` });
+  }
+
+  /** @override */
+  async job() {
+    const answer = (this.answers.length > 1 ? this.answers.shift() : this.answers[0]) ?? {};
+    if (answer instanceof Error) throw answer;
+    return answer;
+  }
+
+  /** @override @param {string} id */
+  async cancel(id) {
+    this.cancelled.push(id);
+    return true;
+  }
+
+  /** @override @returns {AsyncGenerator<unknown>} */
+  async *checkFrames() {
+    for (const answer of this.answers) yield answer;
+  }
+}
+
+const running = { state: "running", stage: "faces", fraction: 0.5, position: 0, report: null };
+const done = { state: "done", stage: "done", fraction: 1, position: 0, report: REPORT };
+const unknown = { state: "failed", stage: "queued", report: { schema: "unmask.report/1", status: "failed", error: { code: "bad_input", message: "" } } };
+
+/** @param {FakeSpace} space @param {number} [historySize] */
+function setUp(space, historySize = 10) {
+  const [session, local] = [new Memory(), new Memory()];
+  const clock = { ms: 1_000_000 };
+  const now = () => (clock.ms += 1000);
+  const worker = () => new Checks({ session, cache: new Cache(local, now), where: async () => ({ space, model: "", historySize }), now });
+  return { worker, checks: worker(), session, local };
+}
+
+test("a check is submitted, asked for, and its report remembered", async () => {
+  const space = new FakeSpace(running, done);
+  const { checks } = setUp(space);
+  const { key, finished } = await checks.start({ url: URL_A });
+  assert.equal(finished, false);
+  assert.deepEqual([(await checks.ask(key)).stage, (await checks.ask(key)).report?.status], ["faces", "ok"]);
+  const again = await checks.start({ url: URL_A });
+  assert.equal(again.report?.status, "ok");
+  assert.notEqual(again.savedAt, null);
+  assert.equal(space.submitted, 1);
+});
+
+test("many tabs that ask for one video share one job", async () => {
+  const space = new FakeSpace(running);
+  const { checks } = setUp(space);
+  const keys = await Promise.all([1, 2, 3].map(() => checks.start({ url: URL_A })));
+  await checks.start({ url: URL_A, fresh: true });
+  assert.equal(new Set(keys.map((one) => one.key)).size, 1);
+  assert.equal(space.submitted, 1);
+});
+
+test("the worker may end at any time: the next one goes on with the same job", async () => {
+  const space = new FakeSpace(running, done);
+  const { worker } = setUp(space);
+  const { key } = await worker().start({ url: URL_A });
+  assert.equal((await worker().ask(key)).stage, "faces");
+  assert.equal((await worker().ask(key)).report?.status, "ok");
+  assert.equal(space.submitted, 1);
+});
+
+test("a Space that is away for a while is asked again, later and later", async () => {
+  const away = new SpaceError("space_unreachable");
+  const space = new FakeSpace(away, away, done);
+  const { checks } = setUp(space);
+  const { key } = await checks.start({ url: URL_A });
+  const [first, second, third] = [await checks.ask(key), await checks.ask(key), await checks.ask(key)];
+  assert.ok(!first.finished && !second.finished && second.waitMs > first.waitMs);
+  assert.equal(third.report?.status, "ok");
+});
+
+test("a Space that stays away is a failure in the end", async () => {
+  const { checks } = setUp(new FakeSpace(new SpaceError("space_unreachable")));
+  let snapshot = await checks.start({ url: URL_A });
+  for (let round = 0; round < 20 && !snapshot.finished; round++) snapshot = await checks.ask(snapshot.key);
+  assert.equal(snapshot.report?.status === "failed" && snapshot.report.error.code, "space_unreachable");
+});
+
+test("a Space that was started anew gets the job once more, and only once", async () => {
+  const space = new FakeSpace(unknown);
+  const { checks } = setUp(space);
+  let snapshot = await checks.start({ url: URL_A });
+  for (let round = 0; round < 5 && !snapshot.finished; round++) snapshot = await checks.ask(snapshot.key);
+  assert.equal(space.submitted, 2);
+  assert.equal(snapshot.report?.status, "failed");
+});
+
+test("a failure is not remembered: the next check begins anew", async () => {
+  const space = new FakeSpace({ ...done, report: { ...unknown.report, error: { code: "too_long", message: "" } } });
+  const { checks } = setUp(space);
+  const { key } = await checks.start({ url: URL_A });
+  assert.equal((await checks.ask(key)).report?.status, "failed");
+  assert.equal((await checks.start({ url: URL_A })).finished, false);
+  assert.equal(space.submitted, 2);
+});
+
+test("cancelling ends the job on the Space and for every tab", async () => {
+  const space = new FakeSpace(running);
+  const { checks } = setUp(space);
+  const { key } = await checks.start({ url: URL_A });
+  await checks.cancel(key);
+  assert.deepEqual(space.cancelled, ["job-1"]);
+  const { report } = await checks.ask(key);
+  assert.equal(report?.status === "failed" && report.error.code, "cancelled");
+});
+
+test("one tab that cancels leaves the job to the others", async () => {
+  const space = new FakeSpace(running);
+  const { checks } = setUp(space);
+  const { key } = await checks.start({ url: URL_A, who: "tab 1" });
+  await checks.start({ url: URL_A, who: "tab 2" });
+  const { report } = await checks.cancel(key, "tab 1");
+  assert.equal(report?.status === "failed" && report.error.code, "cancelled");
+  assert.deepEqual(space.cancelled, []);
+  assert.equal((await checks.ask(key, "tab 2")).finished, false);
+  await checks.cancel(key, "tab 2");
+  assert.deepEqual(space.cancelled, ["job-1"]);
+});
+
+test("with history switched off, a tab that asks late still gets the report", async () => {
+  const { checks, local } = setUp(new FakeSpace(done), 0);
+  const { key } = await checks.start({ url: URL_A });
+  await checks.ask(key);
+  assert.equal((await checks.ask(key)).report?.status, "ok");
+  assert.deepEqual(Object.keys(local.items), ["history"]);
+});
+
+test("pictures are checked and the report remembered", async () => {
+  const { checks } = setUp(new FakeSpace(running, REPORT));
+  const { key, stage } = await checks.startFrames({ url: URL_A, title: "", frames: [] });
+  assert.equal(stage, "send");
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal((await checks.ask(key)).report?.status, "ok");
+  assert.notEqual((await checks.start({ url: URL_A })).savedAt, null);
+});
+
+test("pictures under way when the worker ended are lost, and that is said", async () => {
+  const space = new FakeSpace();
+  space.checkFrames = async function* () {
+    yield await new Promise(() => {});
+  };
+  const { worker } = setUp(space);
+  const { key } = await worker().startFrames({ url: URL_A, title: "", frames: [] });
+  const { report } = await worker().ask(key);
+  assert.equal(report?.status === "failed" && report.error.code, "job_lost");
+});
+
+test("the wait grows with time and failures, has jitter and an end", () => {
+  const middle = () => 0.5;
+  assert.deepEqual([0, 20_000, 1e9].map((ms) => backOffMs(0, ms, middle)), [600, 1600, 4000]);
+  assert.deepEqual([1, 2, 9].map((failures) => backOffMs(failures, 0, middle)), [2000, 4000, 30_000]);
+  assert.notEqual(backOffMs(1, 0, () => 0), backOffMs(1, 0, () => 1));
+});

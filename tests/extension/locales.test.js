@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import test from "node:test";
+
+import { ERROR_CODES, REASON_CODES } from "../../extension/label.js";
+import { chooseLanguage, direction, LANGUAGES, toWords } from "../../extension/words.js";
+
+const folder = new URL("../../extension/", import.meta.url);
+const read = (/** @type {string} */ path) => readFileSync(new URL(path, folder), "utf8");
+const table = (/** @type {string} */ language) => JSON.parse(read(`_locales/${language}/messages.json`));
+const english = table("en");
+
+const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => /(\.js|\.html|manifest\.json)$/.test(name));
+const source = files.map(read).join("\n");
+const stages = "queued fetch decode faces model explain done capture send".split(" ");
+const families = {
+  error: ERROR_CODES,
+  next: ERROR_CODES,
+  reason: REASON_CODES,
+  stage: stages,
+  label: ["fake", "real", "uncertain", "no_face"],
+  detail: ["fake", "real", "uncertain", "no_face"],
+  action: ["retry", "capture", "settings"],
+};
+const fromCodes = Object.entries(families).flatMap(([family, codes]) => codes.map((code) => `${family}_${code}`));
+const fromSource = [...source.matchAll(/words\(\s*"(\w+)"|data-(?:words|label)="(\w+)"|__MSG_(\w+)__|\? "(\w+)" : "(\w+)"/g)].flatMap((found) => found.slice(1).filter(Boolean));
+const used = new Set([...fromCodes, ...fromSource]);
+
+test("every message that is used exists", () => {
+  const asked = [...source.matchAll(/words\(\s*"(\w+)"|data-(?:words|label)="(\w+)"|__MSG_(\w+)__/g)].map((found) => found[1] ?? found[2] ?? found[3] ?? "");
+  const missing = [...asked, ...fromCodes].filter((key) => !(key in english));
+  assert.deepEqual(missing, []);
+});
+
+test("every message that exists is used", () => {
+  assert.deepEqual(Object.keys(english).filter((key) => !used.has(key)), []);
+});
+
+test("the languages of the interface are the folders of _locales", () => {
+  assert.deepEqual(readdirSync(new URL("_locales", folder)).sort(), [...LANGUAGES].sort());
+});
+
+for (const language of LANGUAGES) {
+  test(`${language} has the keys and the places of English, and nothing empty`, () => {
+    const own = table(language);
+    assert.deepEqual(Object.keys(own).sort(), Object.keys(english).sort());
+    const places = (/** @type {string} */ message) => [...message.matchAll(/\$\d/g)].map(String).sort();
+    for (const [key, { message }] of Object.entries(own)) {
+      assert.ok(message.trim(), key);
+      assert.deepEqual(places(message), places(english[key].message), key);
+      assert.doesNotMatch(message, /[<>]/, key);
+    }
+  });
+}
+
+test("values are put in their places, and only there", () => {
+  const words = toWords({ a: { message: "$2 before $1" } }, { b: { message: "fallback" } });
+  assert.equal(words("a", "$2", 7), "7 before $2");
+  assert.deepEqual([words("b"), words("c"), words("constructor")], ["fallback", "c", "constructor"]);
+});
+
+test("the browser's language is taken where there is one, otherwise English", () => {
+  const chosen = [["auto", "de-AT"], ["auto", "zh-TW"], ["auto", "xx"], ["fr", "de"], ["klingon", "es"]].map(([wanted = "", browser = ""]) => chooseLanguage(wanted, browser));
+  assert.deepEqual(chosen, ["de", "zh_CN", "en", "fr", "es"]);
+  assert.deepEqual([direction("ar"), direction("hi")], ["rtl", "ltr"]);
+});

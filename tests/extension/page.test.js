@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+
+import { CANVAS_PLAN, planSeconds } from "../../extension/page/capture.js";
+import { escape, toHtml } from "../../extension/page/save.js";
+import { placeAfter } from "../../extension/page/timeline.js";
+import { score } from "../../extension/page/videos.js";
+import { toReport } from "../../extension/report.js";
+import { originPattern, spaceAddress, toSettings, DEFAULTS } from "../../extension/settings.js";
+import { toWords } from "../../extension/words.js";
+
+const read = (/** @type {string} */ path) => JSON.parse(readFileSync(new URL(path, import.meta.url), "utf8"));
+
+test("frames are planned in windows over the whole video", () => {
+  const times = planSeconds(60, CANVAS_PLAN);
+  assert.equal(times.length, 64);
+  assert.deepEqual(times, [...times].sort((a, b) => a - b));
+  assert.ok((times[0] ?? 0) < 5 && (times.at(-1) ?? 0) > 55 && (times.at(-1) ?? 60) < 60);
+});
+
+test("a short video gets fewer windows, never overlapping ones", () => {
+  for (const duration of [0.3, 1, 2, 5, 7.9]) {
+    const times = planSeconds(duration, CANVAS_PLAN);
+    assert.ok(times.length > 0 && times.every((seconds, i) => seconds >= 0 && seconds < duration && seconds > (times[i - 1] ?? -1)), String(duration));
+  }
+});
+
+test("the video that is meant: hovered before clicked before playing before large", () => {
+  const base = { hovered: false, clickedAgoMs: Infinity, playing: false, muted: false, visibleShare: 0.1 };
+  const ranked = [{ ...base, hovered: true }, { ...base, clickedAgoMs: 1000 }, { ...base, playing: true }, { ...base, visibleShare: 0.4 }, base];
+  const scores = ranked.map(score);
+  assert.deepEqual(scores, [...scores].sort((a, b) => b - a));
+});
+
+test("a saved page holds no markup from the wire", () => {
+  const json = read("../assets/report.json");
+  json.source.title = json.models[0].name = '<script>alert("1")</script>';
+  const report = toReport(json);
+  if (report.status !== "ok") throw new Error("unreachable");
+  const html = toHtml(report, toWords(read("../../extension/_locales/en/messages.json")), { lang: "en", dir: "ltr" });
+  assert.doesNotMatch(html, /<script/);
+  assert.ok(html.includes("Likely deepfake"));
+  assert.equal(escape(`<a b="c" d='e'>&`), "&#60;a b=&#34;c&#34; d=&#39;e&#39;&#62;&#38;");
+});
+
+test("arrow keys go along the timeline and stop at its ends", () => {
+  const keys = ["ArrowRight", "ArrowLeft", "Home", "End", "a"];
+  assert.deepEqual(keys.map((key) => placeAfter(key, 1, 3)), [2, 0, 0, 2, -1]);
+  assert.deepEqual([placeAfter("ArrowRight", 2, 3), placeAfter("ArrowLeft", 0, 3)], [2, 0]);
+});
+
+test("a Space is given as an address or as owner/name", () => {
+  const given = ["http://127.0.0.1:7860/", " https://my.example/space/ ", "Some-One/My_Space", "https://huggingface.co/spaces/a/b", "ftp://x", "", "javascript:1"];
+  assert.deepEqual(given.map(spaceAddress), ["http://127.0.0.1:7860", "https://my.example/space", "https://some-one-my-space.hf.space", "https://a-b.hf.space", null, null, null]);
+  assert.equal(originPattern("http://127.0.0.1:7860"), "http://127.0.0.1/*");
+});
+
+test("settings that make no sense are as if not set", () => {
+  for (const stored of [null, 7, [], { space: "nowhere", consent: "maybe", hover: "yes", historySize: -1, language: 3 }]) assert.deepEqual(toSettings(stored), DEFAULTS);
+  assert.equal(toSettings({ historySize: 1e9 }).historySize, 500);
+});

@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { parseEvents, SpaceApi, SpaceError } from "../../extension/space-api.js";
+
+/** A Space that answers every call with these chunks of an event stream. @param {string[]} chunks @param {number} [status] */
+function space(chunks, status = 200) {
+  /** @type {{url: string, options: RequestInit | undefined}[]} */
+  const asked = [];
+  /** @type {typeof fetch} */
+  const fetcher = async (url, options) => {
+    asked.push({ url: String(url), options });
+    if (options?.method === "POST") return new Response('{"event_id": "e1"}', { status });
+    const bytes = chunks.map((chunk) => new TextEncoder().encode(chunk));
+    return new Response(new ReadableStream({ pull: (sink) => (bytes.length ? sink.enqueue(bytes.shift()) : sink.close()) }));
+  };
+  return { api: new SpaceApi("http://space.example", "secret", fetcher), asked };
+}
+
+/** @param {Promise<unknown>} call @param {string} code */
+const failsWith = (call, code) => assert.rejects(call, (error) => error instanceof SpaceError && error.code === code);
+
+test("a call posts its arguments in order and reads the last event", async () => {
+  const { api, asked } = space(['event: complete\ndata: [{"job": "abc"}]\n\n']);
+  assert.equal((await api.submit("https://a.example/", "m")).job, "abc");
+  assert.deepEqual(asked.map((one) => one.url), ["http://space.example/gradio_api/call/submit", "http://space.example/gradio_api/call/submit/e1"]);
+  assert.equal(asked[0]?.options?.body, '{"data":["https://a.example/","m",0,null]}');
+});
+
+test("the token goes along, cookies and redirects do not", async () => {
+  const { api, asked } = space(['event: complete\ndata: [{"cancelled": true}]\n\n']);
+  assert.equal(await api.cancel("x"), true);
+  for (const { options } of asked) {
+    assert.equal(new Headers(options?.headers).get("Authorization"), "Bearer secret");
+    assert.deepEqual([options?.credentials, options?.redirect], ["omit", "error"]);
+  }
+});
+
+test("a stream gives progress, then the report, wherever its chunks are cut", async () => {
+  const whole = 'event: generating\ndata: [{"stage": "faces", "text": "Gesichter ä"}]\n\nevent: heartbeat\ndata: null\n\nevent: complete\ndata: [{"status": "ok"}]\n\n';
+  const bytes = new TextEncoder().encode(whole);
+  for (const size of [1, 7, 64, 1000]) {
+    const fetcher = /** @type {typeof fetch} */ (async (_, options) => {
+      if (options?.method === "POST") return new Response('{"event_id": "e"}');
+      let at = 0;
+      return new Response(new ReadableStream({ pull: (sink) => (at < bytes.length ? sink.enqueue(bytes.slice(at, (at += size))) : sink.close()) }));
+    });
+    const items = [];
+    const asked = { frames: [], pageUrl: "", model: "", title: "" };
+    for await (const item of new SpaceApi("http://s", "", fetcher).checkFrames(asked, new AbortController().signal)) items.push(item);
+    assert.deepEqual(items, [{ stage: "faces", text: "Gesichter ä" }, { status: "ok" }]);
+  }
+});
+
+test("what goes wrong has a code", async () => {
+  await failsWith(space(["event: error\ndata: null\n\n"]).api.models(), "internal");
+  await failsWith(space(["event: generating\ndata: [1]\n\n"]).api.models(), "space_unreachable");
+  await failsWith(space(["event: complete\ndata: [7]\n\n"]).api.models(), "bad_report");
+  await failsWith(space([], 401).api.models(), "space_forbidden");
+  await failsWith(space([], 404).api.models(), "bad_report");
+  await failsWith(space([], 503).api.models(), "space_unreachable");
+  await failsWith(new SpaceApi("http://s", "", async () => Promise.reject(new TypeError("gone"))).models(), "space_unreachable");
+});
+
+test("an unfinished event waits for its end", () => {
+  assert.deepEqual(parseEvents("event: a\r\ndata: 1\r\n\r\nevent: b\nda"), { events: [{ event: "a", data: "1" }], rest: "event: b\nda" });
+});
