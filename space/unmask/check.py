@@ -13,7 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -213,19 +213,19 @@ class Checker:
         details: dict[int, FaceDetail] = {}
         for part in _parts(worst, FACES_A_TURN):
             done = len(details) / len(worst)
-            with self._on_turn(tell, "explain", done, "Showing what stood out"), clock.stage("explain"):
+            with self._on_turn(tell, "explain", done, "Showing what mattered"), clock.stage("explain"):
                 pictures = self.explain_faces([(self._name_of(model), clip) for _, model, clip in part])
-            for (person, _, _), (thumbnail, heatmap) in zip(part, pictures, strict=True):
+            for (person, _, _), shown in zip(part, pictures, strict=True):
                 boxes = tuple(FaceBox(seconds, xyxy) for seconds, xyxy in person.thinned_boxes())
-                details[person.id] = FaceDetail(boxes, thumbnail, heatmap)
+                details[person.id] = FaceDetail(boxes, shown.face, shown.heatmap, shown.seconds)
         return details
 
     def _score_clips(self, name: str, clips: Sequence[FaceClip]) -> np.ndarray:
         """Logits float32 (B,). Arguments and result can be pickled, for `on_gpu`."""
         return weights.score(self._models[name], clips)
 
-    def _explain_faces(self, asked: Sequence[tuple[str, FaceClip]]) -> list[tuple[bytes, bytes]]:
-        """Model names and clips -> (JPEG of the worst frame, JPEG of the same with its heat) of each."""
+    def _explain_faces(self, asked: Sequence[tuple[str, FaceClip]]) -> list["_Picture"]:
+        """Model names and clips -> the picture of each that the report shows."""
         return [_picture(self._models[name], clip) for name, clip in asked]
 
     def _name_of(self, model: LoadedModel) -> str:
@@ -303,7 +303,16 @@ def _worst_clip(
     return model, next(clip for clip in person.clips[model.spec] if clip.seconds[0] == start)
 
 
-def _picture(model: LoadedModel, clip: FaceClip) -> tuple[bytes, bytes]:
+@dataclass(frozen=True)
+class _Picture:
+    """A face at one moment."""
+
+    seconds: float
+    face: bytes  # JPEG
+    heatmap: bytes  # JPEG of the same with what the model looked at
+
+
+def _picture(model: LoadedModel, clip: FaceClip) -> _Picture:
     """The frame that looks worst when judged alone, and the same with what the model looked at in it."""
     alone = [
         replace(clip, data=clip.data[i : i + 1], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[i : i + 1])
@@ -311,7 +320,8 @@ def _picture(model: LoadedModel, clip: FaceClip) -> tuple[bytes, bytes]:
     ]
     index = int(np.argmax(weights.score(model, alone)))
     face, heat = clip.data[index], explain.heatmap(model, clip)[index]
-    return explain.jpeg(face), explain.jpeg(explain.paint(face, heat))
+    painted = explain.jpeg(explain.paint(face, heat))
+    return _Picture(float(clip.seconds[index]), explain.jpeg(face), painted)
 
 
 def _warnings(media: Media, people: People, options: Options) -> list[str]:

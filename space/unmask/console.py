@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from unmask.verdict import SHOWN_LABEL, Report
+from unmask.verdict import SHOWN_LABEL, Report, percent
 
 MOMENTS_SHOWN = 3  # of the timeline, the most suspicious first
 FACES_SHOWN = 6
@@ -17,7 +17,7 @@ def describe_report(report: Report) -> str:
     verdict, source = report["verdict"], report["source"]
     label = SHOWN_LABEL[verdict["label"]]
     probability = verdict["probability_fake"]
-    chance = "" if probability is None else f" · probability of a deepfake {_percent(probability)}"
+    chance = "" if probability is None else f" · probability of a deepfake {percent(probability)}"
     lines = [f"{label}{chance}", verdict["text"]]
     if source.get("title"):
         lines.append(f"Video: {on_one_line(source['title'])}")
@@ -66,7 +66,7 @@ def counting_bar(total: int) -> Any:
 def _describe_face(face: dict[str, Any]) -> str:
     seen = f"{_clock(face['first_seconds'])} to {_clock(face['last_seconds'])}"
     probability = face["probability_fake"]
-    chance = "not judged" if probability is None else _percent(probability)
+    chance = "not judged" if probability is None else percent(probability)
     return f"Face {face['id'] + 1}: {chance}, seen {seen}"
 
 
@@ -84,7 +84,7 @@ def _moments(report: Report) -> str:
 
 def _moment(item: dict[str, Any], several_faces: bool) -> str:
     who = f"face {item['face_id'] + 1}, " if several_faces else ""
-    return f"{_clock(item['start_seconds'])} ({who}{_percent(item['probability_fake'])})"
+    return f"{_clock(item['start_seconds'])} ({who}{percent(item['probability_fake'])})"
 
 
 def _describe_effort(report: Report) -> str:
@@ -97,10 +97,6 @@ def _describe_effort(report: Report) -> str:
 def on_one_line(text: str) -> str:
     """Strangers' words without line ends, and without what would steer a terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
-
-
-def _percent(probability: float) -> str:
-    return f"{100 * probability:.0f} %"
 
 
 def _clock(seconds: float) -> str:

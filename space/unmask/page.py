@@ -12,7 +12,7 @@ STAGES = {  # stage -> what a person is told, in the order of a check
     "decode": "Picking moments",
     "faces": "Finding faces",
     "model": "Looking for traces",
-    "explain": "Showing what stood out",
+    "explain": "Showing what mattered",
 }
 EXAMPLES = {  # file in the folder of examples -> caption
     "photograph": "A photograph that moves",

@@ -218,11 +218,11 @@ def test_lines_for_a_person_fit_every_label() -> None:
         "warnings": ["Take care."],
     }
     assert describe_report(report).splitlines() == [
-        "Likely deepfake · probability of a deepfake 90 %",
+        "Likely deepfake · probability of a deepfake 90%",
         "One honest sentence.",
         "Video: A talk?[2J",  # a title cannot steer the terminal
-        "Face 1: 90 %, seen 0:00.0 to 1:01.3",
-        "Where to look: 1:01.3 (95 %)",
+        "Face 1: 90%, seen 0:00.0 to 1:01.3",
+        "Where to look: 1:01.3 (95%)",
         "Note: Take care.",
         "64 frames looked at, a face in 60 · 1.2 s · m r",
     ]
