@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
-import json
 import logging
 import os
 import signal
@@ -42,6 +41,7 @@ from unmask.page import (
     PRIVACY,
     example_cards,
     progress_html,
+    save_links,
     seekable,
     state_html,
 )
@@ -133,8 +133,7 @@ class Panel:
     timeline: gr.HTML
     faces: gr.HTML
     details: gr.HTML
-    as_html: gr.DownloadButton
-    as_json: gr.DownloadButton
+    saving: gr.HTML
 
     def outputs(self) -> list[Any]:
         return [getattr(self, field.name) for field in dataclasses.fields(self)]
@@ -142,13 +141,10 @@ class Panel:
     def working(self, job: str | None, status: str) -> Update:
         return {self.job: job, self.status: status, self.summary: "", self.video: None}
 
-    def found(self, found: Report, folder: Path) -> Update:
-        """Everything but the video. The files for download are written to `folder`."""
+    def found(self, found: Report) -> Update:
+        """Everything but the video."""
         if found["status"] != "ok":
             return {self.job: None, self.status: report.failure(found)}
-        as_html, as_json = folder / "unmask-report.html", folder / "unmask-report.json"
-        as_html.write_text(report.to_html(found), encoding="utf-8")
-        as_json.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
         return {
             self.job: None,
             self.status: "",
@@ -156,8 +152,7 @@ class Panel:
             self.timeline: seekable(report.timeline_svg(found), found),
             self.faces: seekable(report.face_cards(found), found),
             self.details: report.details(found),
-            self.as_html: str(as_html),
-            self.as_json: str(as_json),
+            self.saving: save_links(found),
         }
 
 
@@ -233,10 +228,10 @@ class Handlers:
                         found = state.report
                         yield self._panel.working(job, state_html(state))
                 assert found is not None
-                yield self._panel.found(found, folder)
+                yield self._panel.found(found)
             except Exception as error:  # noqa: BLE001 - shown to the person, a defect is logged
                 found = to_failure(guess, error)
-                yield self._panel.found(found, folder)
+                yield self._panel.found(found)
             if found["status"] == "ok" and found["faces"] and video.exists():
                 async with aclosing(self._draw(video, found, folder)) as updates:
                     async for update in updates:
@@ -378,16 +373,8 @@ def result_panel(status: gr.HTML) -> Panel:
             timeline=plain(elem_id="um-timeline"),
             faces=plain(elem_id="um-faces"),
             details=plain(elem_id="um-details"),
-            **download_buttons(),
+            saving=plain(elem_id="um-saving"),
         )
-
-
-def download_buttons() -> dict[str, gr.DownloadButton]:
-    with gr.Row():
-        return {
-            "as_html": gr.DownloadButton("Save the report (HTML)", elem_id="um-html"),
-            "as_json": gr.DownloadButton("Save the data (JSON)", elem_id="um-json"),
-        }
 
 
 def plain(value: str = "", **options: Any) -> gr.HTML:

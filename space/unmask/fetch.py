@@ -90,12 +90,15 @@ def from_path(path: Path, limits: Limits, span: Span) -> VideoFile:
     return _describe(path, limits, span)
 
 
-def _describe(path: Path, limits: Limits, span: Span, offset_seconds: float = 0.0) -> VideoFile:
+def _describe(path: Path, limits: Limits, span: Span, cut_seconds: float = 0.0) -> VideoFile:
+    """Measure a file whose first picture is that at `cut_seconds` of the video, 0 if nothing was cut off."""
     size_bytes = path.stat().st_size
     if size_bytes == 0:
         raise NotAVideo("The file is empty.")
     check_bytes(size_bytes, limits)
     stream = probe(path)
+    # pieces of fragmented MP4 keep the clock of the whole video, pieces of MPEG-TS start anew
+    offset_seconds = cut_seconds - stream.begin_seconds if cut_seconds else 0.0
     if stream.duration_seconds is not None:
         whole_seconds = offset_seconds + stream.duration_seconds
         check_seconds(whole_seconds, span.start_seconds, span.end_seconds, limits)

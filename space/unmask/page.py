@@ -1,9 +1,11 @@
 """The words and the HTML of the page around a report, whose own parts come from `report`. Pure."""
 
 import base64
+import json
 from html import escape
 from pathlib import Path
 
+from unmask import report
 from unmask.jobs import JobState
 from unmask.verdict import Report
 
@@ -85,6 +87,22 @@ def seekable(piece: str, found: Report) -> str:
     Moments are those of the whole video; of a link, perhaps only a part was fetched and is played.
     """
     return f'<div data-offset="{found["coverage"]["offset_seconds"] or 0.0}">{piece}</div>'
+
+
+def save_links(found: Report) -> str:
+    """The report to keep; it is in the page itself, so nothing of it is stored for the download."""
+    as_json = json.dumps(found, indent=1, ensure_ascii=False)
+    return (
+        '<div class="um-saving">'
+        + _save_link("Save the report (HTML)", "unmask-report.html", "text/html", report.to_html(found))
+        + _save_link("Save the data (JSON)", "unmask-report.json", "application/json", as_json)
+        + "</div>"
+    )
+
+
+def _save_link(words: str, name: str, kind: str, content: str) -> str:
+    data = base64.b64encode(content.encode()).decode()
+    return f'<a class="um-save" download="{name}" href="data:{kind};base64,{data}">{words}</a>'
 
 
 def example_cards(folder: Path) -> str:

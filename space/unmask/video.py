@@ -40,6 +40,7 @@ class VideoStream:
     duration_seconds: float | None  # until the end of the last picture
     frame_rate: float | None  # mean a second
     codec: str
+    begin_seconds: float = 0.0  # of the first picture, on the file's own clock
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,8 @@ def probe(path: Path) -> VideoStream:
         if first is None:
             raise NoFrames("The file says that it holds video, but no picture in it can be decoded.")
         width, height = source.shown_size[:: -1 if source.turn.transpose else 1]
-        return VideoStream(width, height, source.end_seconds(), source.frame_rate, source.codec)
+        end_seconds = source.end_seconds()
+        return VideoStream(width, height, end_seconds, source.frame_rate, source.codec, source.begin_seconds)
 
 
 def decode(path: Path, plan: DecodePlan) -> Iterator[Frames]:

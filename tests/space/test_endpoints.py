@@ -1,6 +1,7 @@
 """Streams and answers of the endpoints, with jobs that a test holds in its hand."""
 
 import asyncio
+import logging
 from contextlib import aclosing
 
 import pytest
@@ -83,6 +84,7 @@ def test_a_full_queue_is_a_failed_report(endpoints):
 
 
 def test_a_defect_of_ours_is_logged_and_not_told(caplog):
+    caplog.set_level(logging.ERROR)  # the command line, tested before, sets another one
     report = to_failure({"kind": "file", "name": "clip.mp4"}, ZeroDivisionError("the secret path"))
     assert report["error"]["code"] == "internal"
     assert "secret" not in str(report)
