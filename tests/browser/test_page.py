@@ -182,8 +182,11 @@ def test_an_uploaded_file_is_checked(visit):
     expect(answer(page)).to_contain_text("blended-face.mp4")
 
 
-def test_a_link_is_checked_with_progress_in_words(visit, site):
+def test_a_part_of_a_link_is_checked_with_progress_in_words(visit, site):
     page = visit()
+    page.get_by_role("button", name="Options").click()
+    page.get_by_label("Start", exact=True).fill("0:01")
+    page.get_by_label("End", exact=True).fill("3")
     page.evaluate(
         """() => {
           window.said = new Set();
@@ -196,7 +199,9 @@ def test_a_link_is_checked_with_progress_in_words(visit, site):
     check_link(page, site.url("/clip.mp4"))
     finish(page)
     expect(answer(page)).to_contain_text("Link: clip")
-    expect(page.get_by_role("region", name="How it was done")).to_contain_text(site.url("/clip.mp4"))
+    details = page.get_by_role("region", name="How it was done")
+    expect(details).to_contain_text(site.url("/clip.mp4"))
+    expect(details).to_contain_text("0:01 to 0:03")
     said = set(page.evaluate("[...window.said]"))
     assert {"Finding faces", "Looking for traces"} & said, said
 
