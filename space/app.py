@@ -48,7 +48,7 @@ from unmask.page import (
 from unmask.settings import Settings, from_environment
 from unmask.sources import FileSource
 from unmask.verdict import Report
-from unmask.weights import available
+from unmask.weights import DEFAULT, available
 
 HERE = Path(__file__).parent
 KEPT_SECONDS = 30 * 60  # uploads, and what the page shows, are deleted this long after they came
@@ -352,13 +352,10 @@ def option_boxes(settings: Settings) -> list[Any]:
 
 
 def model_choices(settings: Settings) -> list[tuple[str, str]]:
-    """What a person may choose: the configured default, then each model that is here."""
-    default = " + ".join(Path(name).name for name in settings.models)
-    names = [info.name for info in available()]
-    return [
-        ("Default" if default == "default" else f"Default ({default})", ""),
-        *((name, name) for name in names),
-    ]
+    """What a person may choose: the configured default, then every other model that is here."""
+    default = " + ".join(DEFAULT if name == "default" else Path(name).name for name in settings.models)
+    others = [info.name for info in available() if info.name != default]
+    return [(f"{default} (default)", ""), *((name, name) for name in others)]
 
 
 def result_panel(status: gr.HTML) -> Panel:

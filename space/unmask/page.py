@@ -86,7 +86,8 @@ def seekable(piece: str, found: Report) -> str:
 
     Moments are those of the whole video; of a link, perhaps only a part was fetched and is played.
     """
-    return f'<div data-offset="{found["coverage"]["offset_seconds"] or 0.0}">{piece}</div>'
+    offset = found["coverage"]["offset_seconds"] or 0.0
+    return piece and f'<div data-offset="{offset}">{piece}</div>'
 
 
 def save_links(found: Report) -> str:
