@@ -1,10 +1,21 @@
 """Labelled faces and videos on disk -> rows that training and evaluation read."""
 
-import csv
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from training.shards import MANIFEST, Row, StoredClip, read_table, stored_clips
+
+__all__ = [
+    "FaceImage",
+    "LabelledVideo",
+    "StoredClip",
+    "face_shards",
+    "labelled_videos",
+    "pictures",
+    "stored_clips",
+]
 
 
 @dataclass(frozen=True)
@@ -20,10 +31,27 @@ class FaceImage:
 
 @dataclass(frozen=True)
 class LabelledVideo:
+    """One video file, or a photograph, which counts as a video of one frame."""
+
     path: Path
+    video_id: str
     fake: bool
     method: str  # how the fake was made; "real" otherwise
-    group: str  # the people in it: bootstrap and splits keep a group together
+    identities: tuple[
+        str, ...
+    ]  # people, or source videos, in it, the target first; splits keep them together
+    split: str  # "train", "val" or "test"
+    made_from: str = ""  # video_id of the real video that a fake was made from, where it is known
+
+    @property
+    def group(self) -> str:
+        """The (target) person: bootstrap keeps a group together."""
+        return self.identities[0]
+
+    @property
+    def original_id(self) -> str:
+        """The real video that a fake was made from; its own id when real, or when that is not known."""
+        return self.made_from or self.video_id
 
 
 def face_shards(folder: Path) -> list[FaceImage]:
@@ -32,7 +60,7 @@ def face_shards(folder: Path) -> list[FaceImage]:
     Raises KeyError when the manifest names a file that its shard does not hold.
     """
     rows: dict[str, list[dict[str, str]]] = {}
-    for row in _table(folder / "manifest.tsv"):
+    for row in read_table(folder / MANIFEST):
         rows.setdefault(row["shard"], []).append(row)
     return [face for shard in sorted(rows) for face in _shard(folder / shard, rows[shard])]
 
@@ -60,18 +88,24 @@ def pictures(archive_path: Path) -> dict[str, bytes]:
 
 
 def labelled_videos(folder: Path) -> list[LabelledVideo]:
-    """A folder with `manifest.tsv`: columns file or folder, label; maybe method, target_id, original_id."""
-    return [
-        LabelledVideo(
-            path=folder / (row.get("file") or row["folder"]),
-            fake=row["label"].startswith("fake"),
-            method=row.get("method") or ("fake" if row["label"].startswith("fake") else "real"),
-            group=row.get("target_id") or row.get("original_id") or row.get("file") or row["folder"],
-        )
-        for row in _table(folder / "manifest.tsv")
-    ]
+    """A folder with `manifest.tsv`: columns file or folder, label; maybe method, target_id, source_id,
+    original_id, video_id, split. Without `split` everything is "test", so that nothing is fitted on it.
+    """
+    return [_to_video(folder, row) for row in read_table(folder / MANIFEST)]
 
 
-def _table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream, delimiter="\t"))
+def _to_video(folder: Path, row: Row) -> LabelledVideo:
+    name = row.get("file") or row["folder"]
+    fake = row["label"].startswith("fake")
+    video_id = row.get("video_id") or Path(name).with_suffix("").as_posix()
+    target = row.get("target_id") or row.get("original_id") or video_id
+    source = row.get("source_id") or target
+    return LabelledVideo(
+        path=folder / name,
+        video_id=video_id,
+        fake=fake,
+        method=row.get("method") or ("fake" if fake else "real"),
+        identities=tuple(dict.fromkeys((target, source))),
+        split=row.get("split") or "test",
+        made_from=(row.get("original_id") or "") if fake else "",
+    )
