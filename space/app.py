@@ -291,7 +291,13 @@ def build(settings: Settings, jobs: Jobs, uploads: Path) -> gr.Blocks:
         check_upload.click(handlers.check_upload, [file, *options], outputs, **QUIET)
         examples.click(handlers.check_example, options[:1], outputs, **QUIET)
         cancel.click(handlers.cancel, panel.job, None, **QUIET)
+        page.load(linked, None, url, **QUIET)
     return page.queue(default_concurrency_limit=None)
+
+
+def linked(request: gr.Request) -> Any:
+    """The address in `?url=…` fills the box. Nothing is fetched before a person presses the button."""
+    return request.query_params.get("url") or gr.skip()
 
 
 TELL_EXAMPLE = """

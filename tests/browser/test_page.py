@@ -7,7 +7,7 @@ import json
 import os
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
@@ -121,6 +121,18 @@ def test_before_a_check_the_page_says_what_it_does_and_what_it_cannot(visit):
     page.get_by_role("button", name="Options").click()
     for option in ("Model", "Start", "End"):
         expect(page.get_by_label(option, exact=True)).to_be_visible()
+
+
+def test_a_link_to_the_page_may_bring_an_address_which_is_not_fetched_before_the_button_is_pressed(
+    visit, space, site
+):
+    page, address = visit(), site.url("/gone.mp4?a=1&b=%20")
+    page.goto(f"{space.url}/?{urlencode({'url': address})}")
+    expect(page.get_by_label("Link to a video")).to_have_value(address)
+    assert site.hits("/gone.mp4") == 0
+    page.get_by_role("button", name="Check").click()
+    expect(page.locator("#um-status")).to_contain_text("could not be fetched")
+    assert site.hits("/gone.mp4") > 0
 
 
 def test_an_example_is_checked_and_every_part_of_the_answer_is_shown(visit):
