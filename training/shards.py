@@ -7,13 +7,16 @@ are asked for, so a set may be larger than memory, and a clip passes cheaply fro
 import csv
 import io
 import tarfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import overload
 
 MANIFEST = "manifest.tsv"
+FAILED = "failed.tsv"
 COLUMNS = (
     "shard",
     "file",
@@ -27,6 +30,8 @@ COLUMNS = (
     "clip",  # frames with one number and one face make one clip
     "seconds",
 )
+
+FAILED_COLUMNS = ("shard", "video_id", "file", "reason")
 
 Row = Mapping[str, str]
 
@@ -75,22 +80,26 @@ class Slices(Sequence[bytes]):
             return file.read(size_bytes)
 
 
-def stored_clips(folder: Path) -> list[StoredClip]:
-    """Every clip of a folder of tar shards, in the order of its `manifest.tsv`, a row a frame.
+@dataclass(frozen=True)
+class FailedVideo:
+    """A video of which nothing could be stored."""
 
-    Columns: shard, file, label, video_id; maybe method, original_id, group, split, track_id, clip, seconds.
+    video_id: str
+    path: str
+    reason: str  # in words
+
+
+def stored_clips(folder: Path) -> list[StoredClip]:
+    """Every clip of a folder of tar shards, shard by shard in the order of its `manifest.tsv`.
+
+    A row is a frame. Columns: shard, file, label, video_id; maybe the other ones of COLUMNS.
     Without a column `clip` every row is a clip of its own; without `split` everything is "test".
     Raises KeyError when the manifest names a file that its shard does not hold.
     """
-    spans: dict[str, dict[str, tuple[int, int]]] = {}
-    clips = []
-    for _, frames in groupby(enumerate(read_table(folder / MANIFEST)), _clip_of):
-        rows = [row for _, row in frames]
-        shard = rows[0]["shard"]
-        if shard not in spans:
-            spans[shard] = index_tar(folder / shard)
-        clips.append(_to_clip(folder / shard, rows, spans[shard]))
-    return clips
+    by_shard: dict[str, list[Row]] = {}
+    for row in read_table(folder / MANIFEST):
+        by_shard.setdefault(row["shard"], []).append(row)
+    return [clip for shard, rows in by_shard.items() for clip in _clips(folder / shard, rows)]
 
 
 def store(folder: Path, clips: Iterable[StoredClip]) -> None:
@@ -99,29 +108,49 @@ def store(folder: Path, clips: Iterable[StoredClip]) -> None:
     by_split: dict[str, list[StoredClip]] = {}
     for clip in clips:
         by_split.setdefault(clip.split, []).append(clip)
-    rows: list[Row] = []
-    for split, some in sorted(by_split.items()):
-        rows += write_shard(folder / f"{split}-00000.tar", some)
-    write_table(folder / MANIFEST, COLUMNS, rows)
+    shards = [(folder / f"{split}-00000.tar", some) for split, some in sorted(by_split.items())]
+    for path, some in shards:
+        write_shard(path, some)
+    write_manifest(folder, [path for path, _ in shards])
 
 
-def write_shard(path: Path, clips: Iterable[StoredClip]) -> list[Row]:
-    """Write clips into one tar, in their order -> their rows of the manifest.
+def write_shard(path: Path, clips: Iterable[StoredClip], failed: Iterable[FailedVideo] = ()) -> None:
+    """Write clips into one tar, in their order, with tables of what is in it and what failed.
 
     Equal clips give equal bytes. The file appears under its name only when it is whole.
     """
-    rows: list[Row] = []
+    named = list(_named(clips))
+    rows = [_to_row(path.name, *frame) for frame in named]
+    lost = [{"shard": path.name, "video_id": f.video_id, "file": f.path, "reason": f.reason} for f in failed]
+    with written(path) as draft, tarfile.open(draft, "w") as archive:
+        _add(archive, MANIFEST, format_table(COLUMNS, rows))
+        _add(archive, FAILED, format_table(FAILED_COLUMNS, lost))
+        for name, clip, _, index in named:
+            _add(archive, name, clip.jpegs[index])
+
+
+def read_shard(path: Path) -> tuple[list[StoredClip], list[FailedVideo]]:
+    """What `write_shard` wrote."""
+    rows, lost = _tables(path)
+    failed = [FailedVideo(row["video_id"], row["file"], row["reason"]) for row in lost]
+    return list(_clips(path, rows)), failed
+
+
+def write_manifest(folder: Path, shards: Iterable[Path]) -> None:
+    """Write `manifest.tsv` and `failed.tsv` of a folder out of the tables in its shards."""
+    tables = [_tables(path) for path in shards]
+    for index, (name, columns) in enumerate(((MANIFEST, COLUMNS), (FAILED, FAILED_COLUMNS))):
+        rows = (row for pair in tables for row in pair[index])
+        with written(folder / name) as draft:
+            draft.write_bytes(format_table(columns, rows))
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes its real name at the end, and only if nothing was raised."""
     draft = path.with_name(f".{path.name}.draft")
-    with tarfile.open(draft, "w") as archive:
-        for (video_id, track_id), number, clip in _numbered(clips):
-            for index, (seconds, jpeg) in enumerate(zip(clip.seconds, clip.jpegs, strict=True)):
-                name = f"{'fake' if clip.fake else 'real'}/{video_id}/{track_id}-{number}-{index}.jpg"
-                member = tarfile.TarInfo(name)
-                member.size = len(jpeg)
-                archive.addfile(member, io.BytesIO(jpeg))
-                rows.append(_to_row(path.name, name, clip, number, seconds))
-    draft.rename(path)
-    return rows
+    yield draft
+    draft.replace(path)
 
 
 def index_tar(path: Path) -> dict[str, tuple[int, int]]:
@@ -136,26 +165,43 @@ def read_table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream, delimiter="\t"))
 
 
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """The other way; the file appears under its name only when it is whole."""
-    draft = path.with_name(f".{path.name}.draft")
-    with draft.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, columns, delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    draft.rename(path)
+def format_table(columns: Sequence[str], rows: Iterable[Row]) -> bytes:
+    """The other way."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns, delimiter="\t", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue().encode()
 
 
-def _numbered(clips: Iterable[StoredClip]) -> Iterator[tuple[tuple[str, int], int, StoredClip]]:
-    """Each clip with its number among those of its face."""
-    counts: dict[tuple[str, int], int] = {}
+def _tables(shard: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Its manifest and what failed."""
+    with tarfile.open(shard) as archive:  # both stand in front, so this is quick
+        texts = [archive.extractfile(name) for name in (MANIFEST, FAILED)]
+        lines = [stream.read().decode().splitlines() for stream in texts if stream is not None]
+    clips, failed = (list(csv.DictReader(some, delimiter="\t")) for some in lines)
+    return clips, failed
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    archive.addfile(member, io.BytesIO(data))
+
+
+def _named(clips: Iterable[StoredClip]) -> Iterator[tuple[str, StoredClip, int, int]]:
+    """Every frame: its name, its clip, that one's number among those of its face, its own in the clip."""
+    counts: Counter[tuple[str, int]] = Counter()
     for clip in clips:
         face = (clip.video_id, clip.track_id)
-        counts[face] = counts.get(face, -1) + 1
-        yield face, counts[face], clip
+        number = counts[face]
+        counts[face] += 1
+        kind = "fake" if clip.fake else "real"
+        for index in range(len(clip.seconds)):
+            yield f"{kind}/{clip.video_id}/{clip.track_id}-{number}-{index}.jpg", clip, number, index
 
 
-def _to_row(shard: str, name: str, clip: StoredClip, number: int, seconds: float) -> Row:
+def _to_row(shard: str, name: str, clip: StoredClip, number: int, index: int) -> Row:
     return {
         "shard": shard,
         "file": name,
@@ -167,20 +213,28 @@ def _to_row(shard: str, name: str, clip: StoredClip, number: int, seconds: float
         "split": clip.split,
         "track_id": str(clip.track_id),
         "clip": str(number),
-        "seconds": repr(float(seconds)),
+        "seconds": repr(float(clip.seconds[index])),
     }
+
+
+def _clips(shard: Path, rows: Iterable[Row]) -> Iterator[StoredClip]:
+    """Rows of one shard -> its clips. Raises KeyError when the shard does not hold a file."""
+    spans = index_tar(shard)
+    for _, frames in groupby(enumerate(rows), _clip_of):
+        some = [row for _, row in frames]
+        absent = [row["file"] for row in some if row["file"] not in spans]
+        if absent:
+            raise KeyError(f"{shard.name} holds no file {absent[0]}")
+        yield _to_clip(some, Slices(shard, tuple(spans[row["file"]] for row in some)))
 
 
 def _clip_of(numbered: tuple[int, Row]) -> tuple[str, ...]:
     """What the rows of one clip have in common."""
     index, row = numbered
-    return (row["shard"], row["video_id"], row.get("track_id", ""), row.get("clip", f"row {index}"))
+    return (row["video_id"], row.get("track_id", ""), row.get("clip", f"row {index}"))
 
 
-def _to_clip(shard: Path, rows: Sequence[Row], spans: Mapping[str, tuple[int, int]]) -> StoredClip:
-    absent = [row["file"] for row in rows if row["file"] not in spans]
-    if absent:
-        raise KeyError(f"{shard.name} holds no file {absent[0]}")
+def _to_clip(rows: Sequence[Row], jpegs: Slices) -> StoredClip:
     first = rows[0]
     fake = first["label"].startswith("fake")
     original_id = first.get("original_id") or first["video_id"]
@@ -193,5 +247,5 @@ def _to_clip(shard: Path, rows: Sequence[Row], spans: Mapping[str, tuple[int, in
         split=first.get("split") or "test",
         track_id=int(first.get("track_id") or 0),
         seconds=tuple(float(row.get("seconds") or 0) for row in rows),
-        jpegs=Slices(shard, tuple(spans[row["file"]] for row in rows)),
+        jpegs=jpegs,
     )
