@@ -1,122 +1,303 @@
-"""Measure a model on labelled videos it never saw, as the Space would judge them.
+"""Measure models, and ensembles of them, on labelled videos they never saw, as the Space would judge them.
 
-    python -m training.evaluate --model mobilenet-gru --set NAME=DIR …
+    python -m training.evaluate --model mobilenet-gru --model runs/new --set c23=DIR --set c40=DIR --out OUT
 
-DIR holds `manifest.tsv` and either the video files it names or `frames.tar` with windows of face crops.
-Prints one line a set: video AUC with its 95 % interval (people drawn with replacement) and how many videos
-of each kind got which label. Sets marked for evaluation are read here and nowhere else.
+--model is what `python -m unmask check --model` takes, after `LABEL=` where two would have the same name.
+Several models are measured each alone, all together, and in the groups that --ensemble names (A+B).
+--set names a folder with `manifest.tsv`: videos, windows of face crops (`frames.tar`), or shards of stored
+clips; rows of the split "train" are never read. A column `group_label` gives a table by group.
+
+Prints tables, sets from elsewhere first, and writes OUT/results.json: a row a video, the metrics with 95 %
+intervals (people drawn with replacement), and paired comparisons; `training.figures` and `training.card` read
+it. With --cache, faces that were found once are kept, and another model of the same geometry takes seconds.
+With --robustness a part of every set is measured again under each condition of `training.robustness.GRID`.
 """
 
 import argparse
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import groupby
+import datetime
+import shlex
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from training.catalog import LabelledVideo, labelled_videos, pictures
-from training.metrics import auc, bootstrap
-from training.prepare import people, video_people
+from training import metrics, tables
+from training.results import Answer, Lineup, ModelRecord, Results, RobustnessPoint, SetResult, VideoRow, write
+from training.robustness import CLEAN, GRID, Condition
+from training.sets import EvaluationSet, Example, Found, Look, open_set, subset
 from unmask import weights
-from unmask.check import WINDOWS
+from unmask.check import WINDOWS, cautious_policy, plan_windows
+from unmask.errors import UnmaskError
 from unmask.faces import FaceFinder
-from unmask.people import People
-from unmask.verdict import ClipScore, Verdict, decide, score
-from unmask.video import Frames
+from unmask.verdict import ClipScore, Policy, decide, score
+from unmask.video import DecodePlan, Span
 from unmask.weights import LoadedModel
-
-NO_FACE_SCORE = 0.5  # what a video counts as in which no face was found
 
 
 @dataclass(frozen=True)
-class Judged:
-    video: LabelledVideo
-    verdict: Verdict
+class Team:
+    """A lineup with its models: what answers together, by one policy."""
+
+    name: str
+    models: tuple[LoadedModel, ...]
+
+    @property
+    def policy(self) -> Policy:
+        return cautious_policy([model.policy for model in self.models])
+
+    def record(self) -> Lineup:
+        policy = self.policy
+        return Lineup(self.name, tuple(m.name for m in self.models), policy.real_below, policy.fake_above)
 
 
-def main() -> None:
+@dataclass(frozen=True)
+class Task:
+    """What is looked at: examples of a set, in so many windows, spoiled or not."""
+
+    examples: tuple[Example, ...]
+    windows: int = WINDOWS
+    condition: Condition = CLEAN
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = _parser().parse_args(argv)
+    device = torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    models = load_models(arguments.model or ["default"], device)
+    teams = make_teams(models, arguments.ensemble)
+    finder = FaceFinder(device)
+    folders = dict(map(_named, arguments.set))
+    sets = {name: open_set(folder, finder, arguments.cache) for name, folder in folders.items()}
+    measured = [measure_set(name, folders[name], sets[name], teams, arguments.limit) for name in sets]
+    ordered = sorted(measured, key=lambda one: not one.elsewhere)
+    part = (arguments.robustness_videos, arguments.robustness_windows)
+    robustness = measure_robustness(sets, teams, *part) if arguments.robustness else ()
+    lineups = tuple(team.record() for team in teams)
+    results = Results(
+        command=command(sys.argv[1:] if argv is None else argv),
+        day=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        models=tuple(map(_record, models)),
+        lineups=lineups,
+        sets=tuple(ordered),
+        comparisons=tuple(tables.comparisons(ordered, lineups)),
+        robustness=tuple(robustness),
+    )
+    print(tables.text(results))
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        write(results, arguments.out / "results.json")
+        print(f"\nwritten: {arguments.out / 'results.json'}")
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", default="default")
-    parser.add_argument("--set", action="append", required=True, metavar="NAME=DIR", dest="sets")
-    arguments = parser.parse_args()
-    model = weights.load(arguments.model, torch.device("cpu"))
-    print(f"{model.name} {model.revision}")
-    for text in arguments.sets:
-        name, _, folder = text.partition("=")
-        print(f"{name}: {summary(judge_all(model, Path(folder)))}", flush=True)
+    add = parser.add_argument
+    add("--model", action="append", metavar="[LABEL=]NAME", help="may be given several times; else: default")
+    add("--ensemble", action="append", default=[], metavar="A+B", help="models to ask together, too")
+    add("--set", action="append", required=True, metavar="NAME=DIR", help="may be given several times")
+    add("--out", type=Path, help="folder for results.json")
+    add("--cache", type=Path, help="folder where found faces are kept: about 5 MB a video")
+    add("--limit", type=int, help="at most so many videos of a set, reals and fakes half and half")
+    add("--device", help="else: cuda where there is one")
+    add("--robustness", action="store_true", help="the robustness grid, on sets that have reals and fakes")
+    add("--robustness-videos", type=int, default=24, help="of each set; default: 24")
+    add("--robustness-windows", type=int, default=2, help=f"of each video, at most {WINDOWS}; default: 2")
+    return parser
 
 
-def judge_all(model: LoadedModel, folder: Path) -> list[Judged]:
-    """Every video of a set, judged."""
-    finder = FaceFinder()
-    if (folder / "frames.tar").exists():
-        found = ((video, people(windows, finder, model.spec)) for video, windows in cropped(folder, model))
-    else:
-        videos = labelled_videos(folder)
-        found = ((video, video_people(video.path, WINDOWS, finder, model.spec)) for video in videos)
-    return [Judged(video, judge(model, everybody)) for video, everybody in tqdm(found, mininterval=20)]
+def _named(text: str) -> tuple[str, Path]:
+    name, separator, folder = text.partition("=")
+    if not (name and separator and (Path(folder) / "manifest.tsv").is_file()):
+        raise SystemExit(f"--set {text}: give NAME=DIR, where DIR holds a manifest.tsv")
+    return name, Path(folder)
 
 
-def judge(model: LoadedModel, everybody: People) -> Verdict:
-    return decide(clip_scores(model, everybody), model.policy, everybody.excluded)
+def command(arguments: Sequence[str]) -> str:
+    """The command that was run, paths cut down to their last part: where they lie is nobody's business."""
+    short = []
+    for text in arguments:
+        label, separator, value = text.partition("=") if "=" in text else ("", "", text)
+        is_hub_name = value.count("/") == 1 and not Path(value).exists()
+        short.append(f"{label}{separator}{value if is_hub_name else Path(value).name or value}")
+    return "python -m training.evaluate " + shlex.join(short)
 
 
-def clip_scores(model: LoadedModel, everybody: People) -> list[ClipScore]:
-    clips = [clip for person in everybody.all for clip in person.clips[model.spec]]
-    return [
-        score(
-            model.name,
-            model.calibration,
-            float(logit),
-            track_id=clip.track_id,
-            start_seconds=float(clip.seconds[0]),
-            end_seconds=float(clip.seconds[-1]),
-            frames=len(clip.seconds),
-        )
-        for clip, logit in zip(clips, weights.score(model, clips), strict=True)
-    ]
+def load_models(texts: Sequence[str], device: torch.device) -> list[LoadedModel]:
+    """`[LABEL=]NAME` -> models whose names are their labels. Raises SystemExit where two have one label."""
+    models = []
+    for text in texts:
+        label, separator, name = text.rpartition("=")
+        model = weights.load(name, device)
+        models.append(replace(model, info=replace(model.info, name=label)) if separator else model)
+    labels = [model.name for model in models]
+    if len(set(labels)) < len(labels):
+        raise SystemExit(f"Two models have the same name: {', '.join(labels)}. Give each as LABEL=NAME.")
+    return models
 
 
-def cropped(folder: Path, model: LoadedModel) -> Iterator[tuple[LabelledVideo, list[Frames]]]:
-    """Windows of successive frames out of `frames.tar`, taken as if they lay a clip's stride apart."""
-    images = pictures(folder / "frames.tar")
-    for video in labelled_videos(folder):
-        prefix = f"{video.path.relative_to(folder).as_posix()}/"
-        names = sorted(name for name in images if name.startswith(prefix))
-        windows = [list(some) for _, some in groupby(names, key=lambda name: name.rsplit("-", 1)[0])]
-        stride, frames = model.spec.frame_stride_seconds, []
-        for index, window in enumerate(windows):
-            data = np.stack([decode(images[name]) for name in window])
-            frames.append(Frames(data, 10.0 * index + stride * np.arange(len(window), dtype=np.float64)))
-        yield video, frames
+def make_teams(models: Sequence[LoadedModel], ensembles: Sequence[str]) -> list[Team]:
+    """Every model alone, all together, and the named ensembles. Raises SystemExit for an unknown label."""
+    known = {model.name: model for model in models}
+    names = [[model.name] for model in models] + [list(known)] + [text.split("+") for text in ensembles]
+    unknown = {label for labels in names for label in labels} - set(known)
+    if unknown:
+        raise SystemExit(f"--ensemble names no model that was given: {', '.join(sorted(unknown))}")
+    different = dict.fromkeys(tuple(label for label in known if label in labels) for labels in names)
+    return [Team("+".join(labels), tuple(known[label] for label in labels)) for labels in different]
 
 
-def decode(jpeg: bytes) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
-    return np.asarray(image, np.uint8)
+def _record(model: LoadedModel) -> ModelRecord:
+    info = model.info
+    return ModelRecord(info.name, info.revision, info.parameters, info.size_bytes)
 
 
-def summary(judged: list[Judged]) -> str:
-    scores = np.array(
-        [NO_FACE_SCORE if (p := item.verdict.probability_fake) is None else p for item in judged]
+# --- one set
+
+
+def measure_set(
+    name: str, folder: Path, found: EvaluationSet, teams: Sequence[Team], limit: int | None = None
+) -> SetResult:
+    examples = found.examples if limit is None else subset(found.examples, limit)
+    if not examples:
+        raise SystemExit(f"{name}: there is nothing to measure on; rows of the split train are not read")
+    rows, unreadable = judge(found, Task(examples), teams, name)
+    if not rows:
+        raise SystemExit(f"{name}: no video of it can be read")
+    splits = tuple(sorted({example.split for example in examples}))
+    summaries = tuple(tables.summarise(rows, team.name) for team in teams)
+    return SetResult(name, folder.resolve().name, splits, unreadable, tuple(rows), summaries)
+
+
+def judge(
+    found: EvaluationSet, task: Task, teams: Sequence[Team], title: str
+) -> tuple[list[VideoRow], tuple[str, ...]]:
+    """Every team's answer to every example -> rows, and the ids of what could not be read."""
+    answers: dict[str, dict[str, Answer]] = defaultdict(dict)
+    unreadable: dict[str, None] = {}
+    for plan, together in _by_plan(teams, task.windows).items():
+        models = tuple({model.name: model for team in together for model in team.models}.values())
+        look = Look(plan, tuple(dict.fromkeys(model.spec for model in models)), task.condition)
+        with tqdm(task.examples, desc=title, unit="video", mininterval=5) as bar:
+            for some in _batches(task.examples, found.at_once):
+                people = {example: seen for example in some if (seen := _look(found, example, look))}
+                unreadable |= {example.id: None for example in some if example not in people}
+                scored = score_all(models, list(people.values()))
+                for (example, seen), scores in zip(people.items(), scored, strict=True):
+                    answers[example.id] |= {
+                        team.name: answer(team, scores, seen.excluded) for team in together
+                    }
+                bar.update(len(some))
+    rows = [_row(example, answers[example.id]) for example in task.examples if example.id not in unreadable]
+    return rows, tuple(unreadable)
+
+
+def _by_plan(teams: Sequence[Team], windows: int) -> Mapping[DecodePlan, list[Team]]:
+    """Teams that look at the same frames; a check decodes what its models together want."""
+    plans: dict[DecodePlan, list[Team]] = defaultdict(list)
+    for team in teams:
+        plans[replace(plan_windows(team.models, Span()), windows=windows)].append(team)
+    return plans
+
+
+def _batches(examples: Sequence[Example], size: int) -> Iterator[Sequence[Example]]:
+    return (examples[start : start + size] for start in range(0, len(examples), size))
+
+
+def _look(found: EvaluationSet, example: Example, look: Look) -> Found | None:
+    """None when the video cannot be read; that is told, and is no reason to stop."""
+    try:
+        return found.find(example, look)
+    except UnmaskError as error:
+        tqdm.write(f"{example.id}: {error.code}: {error.message}", file=sys.stderr)
+        return None
+
+
+def score_all(models: Sequence[LoadedModel], people: Sequence[Found]) -> list[list[ClipScore]]:
+    """Every clip of everybody by every model; a list for each of `people`."""
+    scores: list[list[ClipScore]] = [[] for _ in people]
+    for model in models:
+        owned = [(index, clip) for index, seen in enumerate(people) for clip in seen.clips[model.spec]]
+        logits = weights.score(model, [clip for _, clip in owned])
+        for (index, clip), logit in zip(owned, logits, strict=True):
+            scores[index].append(
+                score(
+                    model.name,
+                    model.calibration,
+                    float(logit),
+                    track_id=clip.track_id,
+                    start_seconds=float(clip.seconds[0]),
+                    end_seconds=float(clip.seconds[-1]),
+                    frames=len(clip.seconds),
+                )
+            )
+    return scores
+
+
+def answer(team: Team, scores: Iterable[ClipScore], excluded: Sequence[str]) -> Answer:
+    """What the Space would say, and what it would say if no doubt kept it from saying so."""
+    members, policy = {model.name for model in team.models}, team.policy
+    own = [item for item in scores if item.model in members]
+    shown = decide(own, policy, excluded)
+    no_doubts = replace(policy, min_frames=0, min_clips=0, max_disagreement=1.0, max_contrary=2.0)
+    frank = decide(own, no_doubts, excluded).probability_fake
+    return Answer(shown.label, shown.probability_fake, frank, mean_of_frames(own))
+
+
+def mean_of_frames(scores: Sequence[ClipScore]) -> float | None:
+    """DeepfakeBench's video score, of the face seen in most frames; each frame says what its clip says."""
+    seen: dict[int, int] = defaultdict(int)
+    for item in scores:
+        seen[item.track_id] += item.frames
+    if not seen:
+        return None
+    main = max(seen, key=lambda track: seen[track])
+    own = [item for item in scores if item.track_id == main]
+    return float(np.average([item.probability_fake for item in own], weights=[item.frames for item in own]))
+
+
+def _row(example: Example, answers: Mapping[str, Answer]) -> VideoRow:
+    return VideoRow(
+        example.id, example.fake, example.method, example.group, example.group_label, dict(answers)
     )
-    fake = np.array([item.video.fake for item in judged])
-    groups = [item.video.group for item in judged]
-    both = 0 < fake.sum() < len(fake)
-    area = f"AUC {bootstrap(auc, scores, fake, groups)}, " if both else ""
-    return f"{area}{_labels(judged, False)}; {_labels(judged, True)}"
 
 
-def _labels(judged: list[Judged], fake: bool) -> str:
-    labels = Counter(item.verdict.label for item in judged if item.video.fake == fake)
-    return f"{labels.total()} {'fake' if fake else 'real'}: {dict(sorted(labels.items()))}"
+# --- robustness
+
+
+def measure_robustness(
+    sets: Mapping[str, EvaluationSet], teams: Sequence[Team], videos: int, windows: int
+) -> Iterator[RobustnessPoint]:
+    """A part of every set that has reals and fakes, first as it is, then under each condition."""
+    for name, found in sets.items():
+        examples = subset(found.examples, videos)
+        if len({example.fake for example in examples}) < 2:
+            continue
+        for condition in (CLEAN, *GRID):
+            title = f"{name}, {condition.kind} {condition.level:g}"
+            rows, _ = judge(found, Task(examples, windows, condition), teams, title)
+            yield from (_point(name, team.name, condition, rows) for team in teams)
+
+
+def _point(name: str, lineup: str, condition: Condition, rows: Sequence[VideoRow]) -> RobustnessPoint:
+    said = [(row.answers[lineup], row.fake) for row in rows]
+    fake, groups = tables.labels_of(rows), [row.group for row in rows]
+    return RobustnessPoint(
+        set=name,
+        lineup=lineup,
+        kind=condition.kind,
+        level=condition.level,
+        videos=len(rows),
+        with_face=sum(item.probability_fake is not None for item, _ in said),
+        auc=metrics.bootstrap(metrics.auc, tables.scores_of(rows, lineup), fake, groups, tables.FEW_DRAWS),
+        answered=sum(item.answered for item, _ in said) / len(rows),
+        wrong=sum(item.answered and (item.label == "fake") != fake for item, fake in said) / len(rows),
+    )
 
 
 if __name__ == "__main__":
