@@ -1,19 +1,126 @@
-"""Photographs and videos -> face crops and clips, cut by `unmask` as serving cuts them."""
+"""Data sets -> folders of face clips, cut by `unmask` as serving cuts them.
 
-from collections.abc import Iterable, Mapping
+    python -m training.prepare --data auto=DIR --out OUT
+
+--data is NAME=DIR, any number of times. NAME says how the set lies on disk: `ffpp` (also `ffpp-c0`,
+`ffpp-c23`, `ffpp-c40`: one compression alone), `celeb-df`, `dfdc`, `manifest` (a table names the files),
+`videos` (folders `real` and `fake`), `photos` (pictures of real people, loose or in tar files), `crops`
+(`real` and `fake` folders of faces that are cut already), or `auto`. Of every video the person seen most is
+kept, in clips of successive frames from windows spread over the whole of it.
+
+OUT gets tar shards of JPEG crops with `manifest.tsv`; `failed.tsv` lists videos that could not be read or
+show no face, `left-out.tsv` files that were missing or fit no split. A run that was stopped goes on when the
+same command is given again. To try failed videos again, remove the shards that `failed.tsv` names first.
+"""
+
+import argparse
+import functools
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
+import joblib
 import numpy as np
+from tqdm import tqdm
 
-from training.catalog import FaceImage
-from unmask.clips import ClipSpec, FaceClip, crop_square, square_boxes
+from training import workers
+from training.catalog import HOWS, Catalog, FaceImage, StoredClip
+from training.collection import Collection
+from training.cut import (
+    CACHE_SIDE_PX,
+    JPEG_QUALITY,
+    CutSpec,
+    Task,
+    cut,
+    main_person_clips,
+    people,
+    reason,
+    video_people,
+)
+from training.layouts import layout, read
+from training.shards import FailedVideo, format_table, stored_clips, written
+from unmask import cluster
+from unmask.check import WINDOWS
+from unmask.clips import ClipSpec, crop_square, square_boxes
+from unmask.errors import UnmaskError
 from unmask.faces import FaceFinder
-from unmask.people import People
-from unmask.video import DecodePlan, Frames, decode
+from unmask.video import Frames
 
-CACHE_SIDE_PX = 224  # larger than any input side, so that augmentation still has something to cut
-JPEG_QUALITY = 95
+__all__ = ["CACHE_SIDE_PX", "main_person_clips", "people", "portraits", "video_people"]
+
+RETRIES = 3  # of a video whose worker died, on a cluster
+
+
+def main() -> None:
+    arguments = _parse()
+    try:
+        clip = ClipSpec(arguments.frames, arguments.stride, CACHE_SIDE_PX)
+        spec = CutSpec(clip, arguments.windows, JPEG_QUALITY)
+        catalog, tasks = list_tasks(arguments.data, arguments.split)
+        if arguments.ray:
+            spread = functools.partial(cluster.spread, address=arguments.ray, retries=RETRIES)
+        else:
+            spread = functools.partial(workers.spread, workers=arguments.workers)
+        failed = prepare(tasks, arguments.out, spec, spread)
+        with written(arguments.out / "left-out.tsv") as draft:
+            rows = ({"file": str(item.path), "reason": item.reason} for item in catalog.left_out)
+            draft.write_bytes(format_table(("file", "reason"), rows))
+    except (OSError, ValueError, UnmaskError) as error:
+        sys.exit(f"prepare: {error}")
+    except KeyboardInterrupt:
+        sys.exit("prepare: stopped; the same command goes on from here")
+    print(summary(arguments.out, catalog, failed))
+
+
+def list_tasks(data: Iterable[str], how: str) -> tuple[Catalog, list[Task]]:
+    """`NAME=DIR` texts -> all that the sets hold, and the videos to cut. Raises ValueError, LeakError."""
+    found = Catalog(())
+    cut_already: set[str] = set()
+    for text in data:
+        name, equals, folder = text.partition("=")
+        if not equals:
+            raise ValueError(f"--data wants NAME=DIR, for instance auto={text}")
+        catalog = read(name, Path(folder), how)
+        if layout(name, Path(folder)).already_cut:
+            cut_already.update(video.video_id for video in catalog.videos)
+        found += catalog
+    tasks = [Task(index, video, video.video_id in cut_already) for index, video in enumerate(found.videos)]
+    return found, tasks
+
+
+Spread = Callable[[Callable[[Task], list[StoredClip]], Iterable[Task]], Iterable[tuple[Task, Any]]]
+
+
+def prepare(tasks: Sequence[Task], out: Path, spec: CutSpec, spread: Spread) -> list[FailedVideo]:
+    """Cut every video that is not yet done, keep the clips in `out` -> the videos that failed.
+
+    `spread` hands tasks to workers and yields them with what became of them, in any order. Raises
+    OtherSettingsError when `out` was begun with other videos or another spec.
+    """
+    collection = Collection(out, [task.video.split for task in tasks], settings(tasks, spec))
+    waiting = [tasks[index] for index in collection.waiting()]
+    with tqdm(total=len(tasks), initial=len(tasks) - len(waiting), unit="video", smoothing=0.05) as bar:
+        for task, outcome in spread(functools.partial(cut, spec=spec), waiting):
+            if isinstance(outcome, Exception):
+                lost = FailedVideo(task.video.video_id, str(task.video.path), reason(outcome))
+                collection.add(task.index, [], [lost])
+            else:
+                collection.add(task.index, outcome)
+            bar.update()
+    return collection.close()
+
+
+def settings(tasks: Iterable[Task], spec: CutSpec) -> dict[str, Any]:
+    """What two runs must share to be one: where the files lie, and who works, makes no difference."""
+    videos = [asdict(replace(task.video, path=Path(task.video.path.name))) for task in tasks]
+    digest = hashlib.sha256(json.dumps(videos, default=str).encode()).hexdigest()
+    return {"videos": digest, **asdict(spec)}
 
 
 def portraits(pictures: Mapping[str, bytes], finder: FaceFinder, spec: ClipSpec) -> list[FaceImage]:
@@ -30,21 +137,58 @@ def portraits(pictures: Mapping[str, bytes], finder: FaceFinder, spec: ClipSpec)
     return faces
 
 
-def people(windows: Iterable[Frames], finder: FaceFinder, spec: ClipSpec) -> People:
-    """Windows of frames -> everybody in them with their clips, as a check does it."""
-    found = People([spec])
-    for frames in windows:
-        found.add(frames, finder.detect(frames))
-    return found
+def summary(out: Path, catalog: Catalog, failed: Sequence[FailedVideo]) -> str:
+    """What is in a folder now, and what is not, in a few lines."""
+    clips = stored_clips(out)
+    lines = []
+    for split in sorted({clip.split for clip in clips}):
+        some = [clip for clip in clips if clip.split == split]
+        kinds = Counter(
+            "fake" if fake else "real" for _, fake in {(clip.video_id, clip.fake) for clip in some}
+        )
+        frames = sum(len(clip.jpegs) for clip in some)
+        lines.append(
+            f"{split}: {kinds['real']} real and {kinds['fake']} fake, {len(some)} clips, {frames} frames"
+        )
+    size_bytes = sum(path.stat().st_size for path in out.glob("*.tar"))
+    lines.append(f"{size_bytes / 1e6:.1f} MB in {out}")
+    lines += _some("failed", [f"{item.path}: {item.reason}" for item in failed])
+    lines += _some("left out", [f"{item.path}: {item.reason}" for item in catalog.left_out])
+    return "\n".join(lines)
 
 
-def video_people(path: Path, windows: int, finder: FaceFinder, spec: ClipSpec) -> People:
-    """A video file -> everybody in it, looked at in `windows` windows."""
-    plan = DecodePlan(windows, spec.frames_per_clip, spec.frame_stride_seconds)
-    return people(decode(path, plan), finder, spec)
+def _some(what: str, lines: Sequence[str], most: int = 5) -> list[str]:
+    more = [f"  and {len(lines) - most} more"] if len(lines) > most else []
+    return [f"{len(lines)} {what}", *(f"  {line}" for line in lines[:most]), *more] if lines else []
 
 
-def main_person_clips(found: People, spec: ClipSpec) -> list[FaceClip]:
-    """The clips of the person who was seen most; none when nobody was."""
-    everybody = sorted(found.all, key=lambda person: len(person.seconds), reverse=True)
-    return everybody[0].clips[spec] if everybody else []
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", action="append", required=True, metavar="NAME=DIR")
+    parser.add_argument("--out", type=Path, required=True, help="folder to fill")
+    parser.add_argument("--windows", type=int, default=WINDOWS, help="looked at, a video (%(default)s)")
+    parser.add_argument("--frames", type=int, default=ClipSpec.frames_per_clip, help="a clip (%(default)s)")
+    parser.add_argument(
+        "--stride",
+        type=float,
+        default=ClipSpec.frame_stride_seconds,
+        help="seconds from frame to frame (%(default)s)",
+    )
+    parser.add_argument(
+        "--split",
+        choices=HOWS,
+        default="official",
+        help="as the data set's authors did; by hash of the people; every second file by name for "
+        "validation; or all into one (%(default)s)",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=joblib.cpu_count(), help="processes on this machine (%(default)s)"
+    )
+    parser.add_argument("--ray", metavar="ADDRESS", help="use the Ray cluster whose head is at HOST:PORT")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

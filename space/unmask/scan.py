@@ -1,15 +1,15 @@
 """Many inputs -> one report a line, on this machine or over a Ray cluster. A failure is a report, too."""
 
+import functools
 import json
 import logging
 import os
-import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from unmask.check import Checker, shared_checker
+from unmask.cluster import first_line, spread
 from unmask.errors import BadInput, Cancelled, InternalError, UnmaskError
 from unmask.sources import FileSource, Options, UrlSource, describe, to_source
 from unmask.verdict import Report, to_failed_report
@@ -48,8 +48,6 @@ VIDEO_SUFFIXES = (
     ),
     *(".f4v", ".asf", ".mxf", ".ivf", ".dv"),
 )
-MAX_TASKS_A_CPU = 2  # handed to Ray at a time: enough that no core waits, few enough to stop soon
-CONNECT_SECONDS = 5.0  # to the head of a cluster
 TASKS_A_GPU = 4  # the face finder and a small model leave room for others
 
 logger = logging.getLogger(__name__)
@@ -112,25 +110,17 @@ def run_on_ray(inputs: Sequence[ScanInput], options: Options, address: str) -> I
     `address` is the head's host:port, `auto`, or `local` for a cluster on this machine alone.
     Raises BadInput when Ray is not installed or there is no cluster at the address.
     """
-    return _spread(_connect(address), inputs, options)
+    task = functools.partial(_check_in_task, options=options)
+    return _reports(spread(task, inputs, address, tasks_a_gpu=TASKS_A_GPU))
 
 
-def _spread(ray: Any, inputs: Sequence[ScanInput], options: Options) -> Iterator[Report]:
-    try:
-        resources = ray.cluster_resources()
-        gpus = 1 / TASKS_A_GPU if resources.get("GPU") else 0
-        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=1)(_check_in_task)
-        limit = max(1, int(resources.get("CPU", 1))) * MAX_TASKS_A_CPU
-        waiting = list(reversed(inputs))
-        running: dict[Any, ScanInput] = {}
-        while waiting or running:
-            while waiting and len(running) < limit:
-                item = waiting.pop()
-                running[task.remote(item, options)] = item
-            (done,), _ = ray.wait(list(running), num_returns=1)
-            yield _result(ray, done, running.pop(done))
-    finally:
-        ray.shutdown()
+def _reports(outcomes: Iterable[tuple[ScanInput, Report | Exception]]) -> Iterator[Report]:
+    """A worker that died, out of memory for instance, fails its input alone."""
+    for item, outcome in outcomes:
+        if isinstance(outcome, Exception):
+            logger.error("A worker of the cluster failed: %s", first_line(outcome))
+            outcome = {**_internal(item, outcome), "input": item.name}
+        yield outcome
 
 
 def check_one(checker: Checker, item: ScanInput, options: Options) -> Report:
@@ -149,36 +139,6 @@ def check_one(checker: Checker, item: ScanInput, options: Options) -> Report:
 
 def _check_in_task(item: ScanInput, options: Options) -> Report:
     return check_one(shared_checker(), item, options)  # Ray keeps its workers: each loads once
-
-
-def _connect(address: str) -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise BadInput("--ray needs Ray, which is not installed here: pip install ray.") from error
-    try:
-        if ":" in address and "//" not in address:
-            _knock(address)  # Ray itself would try for many minutes
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise BadInput(f"There is no Ray cluster at {address}: {_first_line(error)}") from error
-    return ray
-
-
-def _knock(address: str) -> None:
-    """Raises OSError or ValueError when nothing listens at host:port."""
-    host, _, port = address.rpartition(":")
-    socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-
-
-def _result(ray: Any, done: Any, item: ScanInput) -> Report:
-    """What a task returned; a worker that died, out of memory for instance, fails this input alone."""
-    try:
-        report: Report = ray.get(done)
-    except ray.exceptions.RayError as error:
-        logger.error("A worker of the cluster failed: %s", _first_line(error))
-        return {**_internal(item, error), "input": item.name}
-    return report
 
 
 def _internal(item: ScanInput, cause: Exception) -> Report:
@@ -215,7 +175,3 @@ def _end_last_line(out: Path) -> None:
     with out.open("rb+") as file:
         if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
             file.write(b"\n")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

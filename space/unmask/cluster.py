@@ -1,0 +1,99 @@
+"""One item a task over a Ray cluster: all machines must see the same files and have the same code."""
+
+import logging
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+from unmask.errors import BadInput
+
+MAX_TASKS_A_CPU = 2  # handed to Ray at a time: enough that no core waits, few enough to stop soon
+CONNECT_SECONDS = 5.0  # to the head of a cluster
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def spread(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    address: str,
+    *,
+    retries: int = 1,
+    tasks_a_gpu: int | None = None,
+) -> Iterator[tuple[Item, Result | Exception]]:
+    """Yield each item with what the function returned or raised for it, as tasks finish.
+
+    `address` is the head's host:port, `auto`, or `local` for a cluster on this machine alone. A task whose
+    worker died is tried again `retries` times; then Ray's error is its result. With `tasks_a_gpu` tasks share
+    the GPUs, if there are any. Raises BadInput when Ray is not installed or no cluster is at the address.
+    """
+    ray = _connect(address)
+    return _spread(ray, function, items, retries, tasks_a_gpu)
+
+
+def _spread(
+    ray: Any,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    retries: int,
+    tasks_a_gpu: int | None,
+) -> Iterator[tuple[Item, Result | Exception]]:
+    try:
+        gpus = 1 / tasks_a_gpu if tasks_a_gpu and ray.cluster_resources().get("GPU") else 0
+        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=retries)(_call)
+        waiting = iter(items)
+        running: dict[Any, Item] = {}
+        while True:
+            room = max(0, _most_tasks(ray) - len(running))  # machines come and go
+            running.update({task.remote(function, item): item for item in islice(waiting, room)})
+            if not running:
+                return
+            (done,), _ = ray.wait(list(running), num_returns=1)
+            yield running.pop(done), _outcome(ray, done)
+    finally:
+        ray.shutdown()
+
+
+def _most_tasks(ray: Any) -> int:
+    return max(1, int(ray.cluster_resources().get("CPU", 1))) * MAX_TASKS_A_CPU
+
+
+def _call(function: Callable[[Item], Result], item: Item) -> Result:
+    return function(item)
+
+
+def _outcome(ray: Any, done: Any) -> Any:
+    """What a task returned or raised; Ray's own error when its worker died, out of memory for instance."""
+    try:
+        return ray.get(done)
+    except ray.exceptions.RayTaskError as error:
+        return error.cause if isinstance(error.cause, Exception) else error
+    except ray.exceptions.RayError as error:
+        return error
+
+
+def _connect(address: str) -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise BadInput("--ray needs Ray, which is not installed here: pip install ray.") from error
+    try:
+        if ":" in address and "//" not in address:
+            _knock(address)  # Ray itself would try for many minutes
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BadInput(f"There is no Ray cluster at {address}: {first_line(error)}") from error
+    return ray
+
+
+def _knock(address: str) -> None:
+    """Raises OSError or ValueError when nothing listens at host:port."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
