@@ -23,13 +23,19 @@ class OtherSettingsError(ValueError):
 class Collection:
     """Where the clips of a list of videos go; `splits` holds the split of every video, in order."""
 
-    def __init__(self, folder: Path, splits: Sequence[str], settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        splits: Sequence[str],
+        settings: Mapping[str, Any],
+        videos_per_shard: int = VIDEOS_PER_SHARD,
+    ) -> None:
         """Begin a folder or go on with one. Raises OtherSettingsError."""
         self._folder, self._parts = folder, folder / "parts"
-        self._members = plan_shards(splits)
+        self._members = plan_shards(splits, videos_per_shard)
         self._shard_of = {index: name for name, some in self._members.items() for index in some}
         self._parts.mkdir(parents=True, exist_ok=True)
-        self._claim(settings)
+        self._claim({**settings, "videos_per_shard": videos_per_shard})
         for name in self._members:
             self._join(name)
 
@@ -83,7 +89,7 @@ class Collection:
         return self._parts / f"{index:07}.tar"
 
 
-def plan_shards(splits: Sequence[str], size: int = VIDEOS_PER_SHARD) -> dict[str, list[int]]:
+def plan_shards(splits: Sequence[str], size: int) -> dict[str, list[int]]:
     """File name of every shard -> the videos in it; a shard holds one split, the videos keep their order."""
     shards = {}
     for split in sorted(set(splits)):

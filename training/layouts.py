@@ -80,7 +80,7 @@ def faceforensics(folder: Path, compression: str = "*") -> Catalog:
     folder lacks are listed as missing.
     """
     pairs = _pair_lists(folder)
-    split_of = {identity: name for name, some in pairs.items() for pair in some for identity in pair}
+    split_of = _split_of(pairs)
     lists = folder / "splits"
     found = Catalog((), () if pairs else (LeftOut(lists, f"the official lists are missing: {FF_SPLITS_AT}"),))
     for method in ("youtube", "actors", *FF_METHODS):
@@ -96,6 +96,18 @@ def _pair_lists(folder: Path) -> dict[str, list[tuple[str, str]]]:
     places = {name: [folder / at / f"{name}.json" for at in ("splits", "dataset/splits")] for name in SPLITS}
     lists = {name: next((path for path in paths if path.exists()), None) for name, paths in places.items()}
     return {name: json.loads(path.read_text()) for name, path in lists.items() if path}
+
+
+def _split_of(pairs: Mapping[str, Iterable[tuple[str, str]]]) -> dict[str, str]:
+    """Video id -> split. Raises LeakError when an id is in two lists."""
+    places: dict[str, dict[str, list[str]]] = {}
+    for name, some in pairs.items():
+        for a, b in some:
+            places.setdefault(a, {})[name] = places.setdefault(b, {})[name] = [f"{a}_{b}"]
+    offenders = {identity: lists for identity, lists in places.items() if len(lists) > 1}
+    if offenders:
+        raise splits.LeakError(offenders)
+    return {identity: next(iter(lists)) for identity, lists in places.items()}
 
 
 def _faceforensics_video(split_of: Mapping[str, str], method: str, path: Path) -> LabelledVideo | None:
