@@ -174,10 +174,12 @@ class Checker:
         """Decode window by window and find the people; no window is kept."""
         plan = plan_windows(models, media.span)
         people = People([model.spec for model in models])
-        tell("decode", 0.0, "Reading the video")
-        for index, frames in enumerate(clock.timed("decode", media.windows(plan))):
-            done = index / plan.windows
-            with self._on_turn(tell, "faces", done, "Looking for faces"), clock.stage("faces"):
+        now = ("decode", 0.0, "Reading the video")
+        windows = media.windows(plan, lambda: tell(*now))
+        tell(*now)
+        for index, frames in enumerate(clock.timed("decode", windows)):
+            now = ("faces", index / plan.windows, "Looking for faces")
+            with self._on_turn(tell, *now), clock.stage("faces"):
                 boxes = self._face_finder().detect(frames)
             with clock.stage("faces"):
                 people.add(replace(frames, seconds=frames.seconds + media.offset_seconds), boxes)

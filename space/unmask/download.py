@@ -8,7 +8,6 @@ import json
 import math
 import os
 import re
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from yt_dlp.networking.exceptions import RequestError
 from yt_dlp.utils import DownloadError, int_or_none
 
 from unmask import failures, hls
+from unmask.confine import Bounds, confine
 from unmask.errors import LiveStream, NoFrames, TooLarge, UnsupportedSite
 from unmask.guard import Limits, blocked, check_bytes, check_seconds, guard_process
 
@@ -38,6 +38,7 @@ ENDED = frozenset({"was_live", "not_live"})  # some sites know it although the p
 MAX_TITLE_CHARACTERS = 300
 MAX_PAGE_BYTES = 16 * 2**20  # of a page or playlist, which is read into memory whole
 MAX_MEMORY_BYTES = 2 * 2**30
+MAX_OPEN_FILES = 256
 PASSWORD_FIELD = re.compile(rb"""<input[^>]+type=["']?password""", re.IGNORECASE)
 SILENCE_SECONDS = 20.0  # how long a server may say nothing
 PROGRESS_SECONDS = 0.2  # between two lines
@@ -73,7 +74,7 @@ def main() -> None:
     """Fetch what stdin asks for. A defect ends in a traceback on stderr and a missing last line."""
     request = Request.from_json(sys.stdin.read())
     report = _reporter(_keep_stdout())
-    _bound_process(request.limits)
+    confine(_bounds(request.limits))
     refused = guard_process(request.limits, PROGRAMS)
     try:
         report({"result": asdict(download(request, report))})
@@ -357,6 +358,17 @@ def _bounded(read_some: Callable[[], bytes]) -> Iterator[bytes]:
         yield block
 
 
+def _bounds(limits: Limits) -> Bounds:
+    """The parent ends what takes too long; these end what the parent can no longer end."""
+    return Bounds(
+        memory_bytes=MAX_MEMORY_BYTES,
+        cpu_seconds=limits.timeout_seconds + 10,
+        wall_seconds=limits.timeout_seconds + 10,
+        file_bytes=limits.max_bytes + 2**20,
+        open_files=MAX_OPEN_FILES,
+    )
+
+
 def _line(text: object) -> str | None:
     """One printable line of what a site calls something."""
     words = " ".join("".join(c if c.isprintable() else " " for c in str(text or "")).split())
@@ -376,23 +388,6 @@ def _reporter(pipe: TextIO) -> Report:
         pipe.flush()
 
     return report
-
-
-def _bound_process(limits: Limits) -> None:
-    """Let the kernel end what the parent can no longer end, and bound memory and files. POSIX only."""
-    if os.name != "posix":
-        return
-    import resource
-
-    signal.alarm(min(int(limits.timeout_seconds), 10**6) + 10)
-    for kind, most in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_DATA, MAX_MEMORY_BYTES),
-        (resource.RLIMIT_FSIZE, limits.max_bytes + 2**20),
-    ):
-        hard = resource.getrlimit(kind)[1]
-        value = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (value, hard))
 
 
 if __name__ == "__main__":

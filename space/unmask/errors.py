@@ -116,3 +116,9 @@ class InternalError(UnmaskError):
     """A defect of ours; the cause is in the log."""
 
     code = "internal"
+
+
+def from_code(code: str, message: str) -> UnmaskError:
+    """The error that a child process told of; an unknown code is a defect."""
+    kinds = {kind.code: kind for kind in UnmaskError.__subclasses__()}
+    return kinds.get(code, InternalError)(message)

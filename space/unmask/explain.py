@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from unmask.clips import FaceClip, to_input
+from unmask.decoder import play, probe
 from unmask.scene import Scene
 from unmask.verdict import Report
-from unmask.video import Span, VideoStream, play, probe
+from unmask.video import Span, VideoStream
 from unmask.weights import LoadedModel
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -124,7 +125,7 @@ def overlay(video: Path, report: Report, out: Path, on_progress: OnProgress) -> 
 
     Times stay true, so that a player jumps to the same second in both. Of a video longer than a minute only
     the analysed moments move; a dimmed still picture stands for the rest, so the cost is bounded.
-    Raises what `video.play` and `on_progress` raise; then there is no file `out`.
+    Raises what `decoder.play` and `on_progress` raise; then there is no file `out`.
     """
     stream = probe(video)
     size = drawn_size(stream)

@@ -1,7 +1,8 @@
 """Which addresses, sizes and durations are allowed.
 
-Everything here is pure but `guard_process`. That one makes the interpreter itself refuse a forbidden address
-at the moment it is dialled, so that redirects, rebinding names, playlists and fragments all pass one gate.
+Everything here is pure but `guard_process` and `seal_process`. They make the interpreter itself refuse a
+forbidden address at the moment it is dialled, so that redirects, rebinding names, playlists and fragments all
+pass one gate.
 """
 
 import re
@@ -56,6 +57,7 @@ METADATA = frozenset(map(ip_address, ("100.100.100.200", "fd00:ec2::254", "fd20:
 DIALLING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 STARTING = frozenset({"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.startfile",
                       "os.system", "pty.spawn"})  # fmt: skip
+ANY_SOCKET = DIALLING | {"socket.__new__", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname"}
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,17 @@ def guard_process(limits: Limits, programs: Collection[str] = ()) -> list[str]:
 
     sys.addaudithook(watch)
     return refused
+
+
+def seal_process() -> None:
+    """From now on this process has no sockets, opens no files by name and starts no programs."""
+
+    def watch(event: str, args: tuple[object, ...]) -> None:
+        by_name = event == "open" and not isinstance(args[0], int)
+        if event in ANY_SOCKET or event in STARTING or event == "subprocess.Popen" or by_name:
+            raise Refused("This process opens nothing more.")
+
+    sys.addaudithook(watch)
 
 
 def _number(address: str | IPAddress) -> IPAddress | None:

@@ -10,9 +10,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from itertools import chain, dropwhile, islice
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import av
 import av.error
@@ -73,17 +74,21 @@ Item = TypeVar("Item")
 Timed = tuple[float, Item]  # seconds, and what is shown from then on
 
 
+def open_file(path: Path) -> FileIO:
+    """Raises BadInput if there is no such file."""
+    try:
+        return path.open("rb", buffering=0)
+    except OSError as error:
+        raise BadInput(f"{path.name} cannot be opened: {error.strerror}.") from error
+
+
 @contextmanager
-def opened(path: Path) -> Iterator["Reader"]:
-    """Open a file without giving libav a way to open anything else.
+def opened(media: Path | FileIO) -> Iterator["Reader"]:
+    """Read a file, by name or open already, without giving libav a way to open anything else.
 
     Raises BadInput if there is no such file, NotAVideo, NoFrames (only sound) and TooLarge.
     """
-    try:
-        file = path.open("rb", buffering=0)
-    except OSError as error:
-        raise BadInput(f"{path.name} cannot be opened: {error.strerror}.") from error
-    with file:
+    with open_file(media) if isinstance(media, Path) else media as file:
         _refuse_at_sight(file.read(512))
         with _open(file) as container:
             stream = _video_stream(container)
@@ -97,7 +102,7 @@ def opened(path: Path) -> Iterator["Reader"]:
                 source.close()
 
 
-def _open(file: BinaryIO, **options: str) -> InputContainer:
+def _open(file: FileIO, **options: str) -> InputContainer:
     file.seek(0)
     try:
         return av.open(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unmask import capture, fetch, video
+from unmask import capture, decoder, fetch
+from unmask.decoder import StillWanted
 from unmask.errors import BadInput
 from unmask.fetch import OnProgress
 from unmask.guard import Limits
@@ -81,7 +82,7 @@ class Media:
 
     source: Source  # for the report
     content: str  # equal for equal content, see content_key
-    windows: Callable[[DecodePlan], Iterable[Frames]]  # decodes: one window at a time
+    windows: Callable[[DecodePlan, StillWanted], Iterable[Frames]]  # decodes: one window at a time
     span: Span  # the asked part, in the file's own time
     offset_seconds: float = 0.0  # time in the original of the file's second 0
     fetched: Path | None = None  # the file, if it was fetched for this check
@@ -110,7 +111,7 @@ def open_media(
     return Media(
         source=Source(**{**describe(source), **found}),
         content=content_key(file.sha256, file.offset_seconds),
-        windows=lambda plan: video.decode(file.path, plan),
+        windows=lambda plan, still_wanted: decoder.decode(file.path, plan, still_wanted),
         span=_shifted(span, -file.offset_seconds),
         offset_seconds=file.offset_seconds,
         fetched=file.path if isinstance(source, UrlSource) else None,
@@ -123,7 +124,7 @@ def _open_frames(source: FramesSource, limits: Limits, span: Span) -> Media:
     return Media(
         source=Source(**describe(source), width=width, height=height, sha256=captured.sha256),
         content=f"frames:{captured.sha256}",
-        windows=lambda plan: capture.decode(captured, plan),
+        windows=lambda plan, still_wanted: decoder.decode_capture(captured, plan, still_wanted),
         span=span,
     )
 

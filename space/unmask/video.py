@@ -1,12 +1,14 @@
 """File -> Frames: a few windows of pictures, spread over the whole video.
 
 Each window starts at a key frame where key frames are dense, and is reached by decoding forward where they
-are not. Cost depends on the number of windows, not on the length of the video.
+are not. Cost depends on the number of windows, not on the length of the video. Strangers' files are decoded
+in a child process: `decoder` has the same three functions.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +26,7 @@ from unmask.reader import Reader, Timed
 FORWARD_PIXELS = 1_000_000_000
 FORWARD_FRAMES = (64, 4000)  # fewest and most, whatever the size of a picture
 FULL_DETAIL_SECONDS = 0.25  # before a window (and two frames), no frame is skipped any more
+MAX_SIDE_PX = 1920  # larger pictures are scaled down
 FIRST_FRAME_PACKETS = 300  # a file that shows no picture within these shows none
 
 FloatArray = npt.NDArray[np.float64]
@@ -68,7 +71,7 @@ class DecodePlan:
     frame_stride_seconds: float = 0.12  # 8 frames = 0.96 s
     start_seconds: float = 0.0
     end_seconds: float | None = None  # None, or beyond the end: until the end
-    max_side_px: int = 1920  # larger frames are scaled down while decoding
+    max_side_px: int = MAX_SIDE_PX  # larger frames are scaled down while decoding
 
     def __post_init__(self) -> None:
         Span(self.start_seconds, self.end_seconds)
@@ -112,12 +115,12 @@ class Window:
     key_seconds: float | None  # the key frame from which it can be decoded; None: none was found
 
 
-def probe(path: Path) -> VideoStream:
+def probe(media: Path | FileIO) -> VideoStream:
     """Look at the header, the first picture and the end.
 
     Raises NotAVideo, NoFrames (only sound, or nothing that decodes), TooLarge, and BadInput without a file.
     """
-    with reader.opened(path) as source:
+    with reader.opened(media) as source:
         first = next(source.frames_until(math.inf, FIRST_FRAME_PACKETS), None)
         if first is None:
             raise NoFrames("The file says that it holds video, but no picture in it can be decoded.")
@@ -126,13 +129,13 @@ def probe(path: Path) -> VideoStream:
         return VideoStream(width, height, end_seconds, source.frame_rate, source.codec, source.begin_seconds)
 
 
-def decode(path: Path, plan: DecodePlan) -> Iterator[Frames]:
+def decode(media: Path | FileIO, plan: DecodePlan) -> Iterator[Frames]:
     """Yield the windows of `plan` one after another, so that one is in memory at a time.
 
     Windows never share a frame; one in which nothing decodes is left out. Raises what `probe` raises,
     NoFrames if no window holds a picture, and BadInput if the asked start lies beyond the end.
     """
-    with reader.opened(path) as source:
+    with reader.opened(media) as source:
         size = fit(source.shown_size, plan.max_side_px)
         empty = True
         for window in _survey(source, plan):
@@ -147,12 +150,12 @@ def decode(path: Path, plan: DecodePlan) -> Iterator[Frames]:
             raise NoFrames("No picture can be decoded from the asked part of this video.")
 
 
-def play(path: Path, span: Span, max_side_px: int = 1920) -> Iterator[Timed[Image]]:
+def play(media: Path | FileIO, span: Span, max_side_px: int = MAX_SIDE_PX) -> Iterator[Timed[Image]]:
     """Yield every frame shown in `span` as (seconds, (H, W, 3) RGB); cost grows with the span.
 
     Raises what `decode` raises.
     """
-    with reader.opened(path) as source:
+    with reader.opened(media) as source:
         size = fit(source.shown_size, max_side_px)
         source.go_to(source.key_before(span.start_seconds))
         empty = True

@@ -4,7 +4,7 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -21,7 +21,7 @@ from unmask.guard import Limits
 from unmask.people import MAX_BOXES, MAX_PEOPLE
 from unmask.sources import FileSource, FramesSource, Options, UrlSource
 from unmask.verdict import Policy, Report, to_failed_report
-from unmask.video import DecodePlan, Span
+from unmask.video import DecodePlan, Frames, Span
 
 HOME = Limits(allow_private=True)
 
@@ -326,22 +326,22 @@ def test_memory_does_not_grow_with_the_video(
     import gc
     import weakref
 
-    from unmask import video
+    from unmask import decoder
 
     alive: list[weakref.ref[np.ndarray]] = []
     most = 0
-    decode = video.decode
+    decode = decoder.decode
 
-    def watched(path: Path, plan: DecodePlan) -> Iterator[video.Frames]:
+    def watched(path: Path, plan: DecodePlan, still_wanted: Callable[[], None]) -> Iterator[Frames]:
         nonlocal most
-        for frames in decode(path, plan):
+        for frames in decode(path, plan, still_wanted):
             alive.append(weakref.ref(frames.data))
             gc.collect()
             most = max(most, sum(ref() is not None for ref in alive))
             yield frames
             del frames
 
-    monkeypatch.setattr(video, "decode", watched)
+    monkeypatch.setattr(decoder, "decode", watched)
     checker.check(file(media, "h264.mp4"), Options(models=(model,)))
     assert len(alive) >= 6
     assert most <= 2

@@ -32,7 +32,7 @@ from tests.servers import (
     split_hls,
     video_site,
 )
-from unmask import errors, fetch, guard
+from unmask import child, errors, fetch, guard
 from unmask.fetch import VideoFile, from_path
 from unmask.guard import Limits
 from unmask.video import DecodePlan, Span, decode
@@ -393,7 +393,7 @@ def test_the_download_inherits_no_secret_and_no_proxy(site, tmp_path, monkeypatc
     monkeypatch.setattr(fetch, "START", TELLS_ENVIRONMENT)
     words = _failure(site.url("/clip.mp4?key=1"), tmp_path).message
     names, arguments, folder, temporary = json.loads(words)
-    assert set(names) <= {*fetch.KEPT_VARIABLES, "HOME", "TMPDIR", "YTDLP_NO_PLUGINS", "LC_CTYPE"}
+    assert set(names) <= {*child.KEPT_VARIABLES, *child.OWN_VARIABLES, "HOME", "TMPDIR", "LC_CTYPE"}
     assert "key=1" not in " ".join(arguments)  # other users of the machine see arguments
     assert folder == temporary
     assert folder.startswith(str(tmp_path))

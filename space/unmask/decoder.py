@@ -1,0 +1,167 @@
+"""`video` and `capture` for strangers' bytes: the same functions, run in a child process.
+
+A child gets one open file and can open nothing else (see `decoding`). Where a decoder crashes, runs out of
+memory or never ends, one call raises an UnmaskError. Windows come through a pipe: while one is being looked
+at the child decodes the next, and waits with it, so that two or three are in memory at a time.
+"""
+
+import json
+import logging
+import math
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from unmask.capture import Capture
+from unmask.child import Child, Message
+from unmask.errors import InternalError, NotAVideo, TimedOut, UnmaskError, from_code
+from unmask.reader import Image, Timed, open_file
+from unmask.video import MAX_SIDE_PX, DecodePlan, Frames, Span, VideoStream
+
+StillWanted = Callable[[], None]  # called several times a second; what it raises ends the work
+
+# The child gets its code from where this process has it; its first argument says what to do.
+START = "import sys; sys.path[:] = sys.argv[2:]; from unmask.decoding import main; main()"
+SILENCE_SECONDS = 180.0  # until the next answer; what uses the processor that long is ended by its own limit
+
+CRASHES = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS"})
+OVERTIME = frozenset({"SIGXCPU", "SIGALRM"})
+
+logger = logging.getLogger(__name__)
+
+
+def ignore() -> None:
+    """For callers who always want to know."""
+
+
+def probe(path: Path, still_wanted: StillWanted = ignore) -> VideoStream:
+    """See `video.probe`. Raises TimedOut and InternalError, too."""
+    with open_file(path) as media:
+        for message in _answers({"task": "probe"}, media, 0, still_wanted):
+            return _to_stream(message)
+    raise _nonsense()
+
+
+def decode(path: Path, plan: DecodePlan, still_wanted: StillWanted = ignore) -> Iterator[Frames]:
+    """See `video.decode`. Raises TimedOut and InternalError, too."""
+    with open_file(path) as media:
+        yield from _windows({"task": "decode", "plan": asdict(plan)}, media, plan, still_wanted)
+
+
+def play(path: Path, span: Span, max_side_px: int = MAX_SIDE_PX) -> Iterator[Timed[Image]]:
+    """See `video.play`. Raises TimedOut and InternalError, too."""
+    task = {"task": "play", "span": asdict(span), "max_side_px": max_side_px}
+    one = DecodePlan(frames_per_window=1, max_side_px=max_side_px)
+    with open_file(path) as media:
+        for frames in _windows(task, media, one, ignore):
+            yield float(frames.seconds[0]), frames.data[0]
+
+
+def decode_capture(
+    captured: Capture, plan: DecodePlan, still_wanted: StillWanted = ignore
+) -> Iterator[Frames]:
+    """See `capture.decode`. Raises TimedOut and InternalError, too."""
+    task = {
+        "task": "capture",
+        "plan": asdict(plan),
+        "seconds": captured.seconds,
+        "sizes": captured.sizes,
+        "sizes_bytes": [len(image) for image in captured.images],
+    }
+    with tempfile.TemporaryFile(buffering=0) as media:  # it has no name
+        for image in captured.images:
+            media.write(image)
+        media.seek(0)
+        yield from _windows(task, media, plan, still_wanted)
+
+
+def _windows(
+    task: dict[str, Any], media: BinaryIO, plan: DecodePlan, still_wanted: StillWanted
+) -> Iterator[Frames]:
+    most_bytes = plan.frames_per_window * plan.max_side_px**2 * 3
+    for message in _answers(task, media, most_bytes, still_wanted):
+        yield _to_frames(message, plan)
+
+
+def _answers(
+    task: dict[str, Any], media: BinaryIO, most_bytes: int, still_wanted: StillWanted
+) -> Iterator[Message]:
+    """What a child says to a task, up to its end."""
+    with Child(START, [json.dumps(task)], stdin=media, max_payload_bytes=most_bytes) as child:
+        heard_at = time.monotonic()
+        while True:
+            still_wanted()
+            message = _next_message(child)
+            if message is None:
+                if time.monotonic() > heard_at + SILENCE_SECONDS:
+                    raise _overtime()
+                continue
+            if "end" in message.fields:
+                return
+            if "error" in message.fields:
+                raise from_code(message.fields["error"]["code"], message.fields["error"]["message"])
+            yield message
+            heard_at = time.monotonic()
+
+
+def _next_message(child: Child) -> Message | None:
+    try:
+        return child.next_message()
+    except subprocess.CalledProcessError as crash:
+        raise _explain(crash) from crash
+
+
+def _explain(crash: subprocess.CalledProcessError) -> UnmaskError:
+    """What a person is told whose video ended the decoder."""
+    name = signal.Signals(-crash.returncode).name if crash.returncode < 0 else ""
+    if name in OVERTIME:
+        return _overtime()
+    if name in CRASHES:
+        logger.warning("The decoder crashed on a video: %s", name)
+        return NotAVideo("This video is damaged in a way that stops the decoder. Give another copy of it.")
+    logger.error("The decoder ended with %s: %s", name or crash.returncode, crash.stderr)
+    return InternalError("The video could not be read, for a reason on our side. Trying again may help.")
+
+
+def _to_stream(message: Message) -> VideoStream:
+    """The child has read a stranger's file: what it says is looked at once more."""
+    try:
+        stream = VideoStream(**message.fields["stream"])
+        numbers = [stream.duration_seconds or 0.0, stream.frame_rate or 0.0, stream.begin_seconds]
+        sane = min(stream.width, stream.height, *numbers) >= 0 and all(map(math.isfinite, numbers))
+    except (KeyError, TypeError) as error:
+        raise _nonsense() from error
+    if not sane or not isinstance(stream.codec, str):
+        raise _nonsense()
+    return stream
+
+
+def _to_frames(message: Message, plan: DecodePlan) -> Frames:
+    """The same for pictures, whose shape and times others rely on."""
+    assert message.payload is not None
+    try:
+        count, height, width, _ = map(int, message.fields["shape"])
+        data = message.payload.reshape(count, height, width, 3)
+        frames = Frames(data, np.array(message.fields["seconds"], float), float(message.fields["scale"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _nonsense() from error
+    rising = np.isfinite(frames.seconds).all() and (np.diff(frames.seconds) > 0).all()
+    fits = 1 <= count <= plan.frames_per_window and min(height, width) >= 1
+    if not (rising and fits and max(height, width) <= plan.max_side_px and 1 <= frames.scale < math.inf):
+        raise _nonsense()
+    return frames
+
+
+def _overtime() -> TimedOut:
+    return TimedOut("Reading the pictures of this video took too long. Give a shorter or smaller one.")
+
+
+def _nonsense() -> InternalError:
+    return InternalError("The video could not be read, for a reason on our side. Trying again may help.")
