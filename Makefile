@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run check setup test lint need-video need-browser need-node FORCE
+.PHONY: help run check setup test lint extension need-video need-browser need-node FORCE
 
 python := .venv/bin/python
 PORT ?= 7860
@@ -16,6 +16,7 @@ help:
 	@echo 'make test                               set up everything, run every test'
 	@echo 'make setup                              only what run and check need'
 	@echo 'make lint                               style and types'
+	@echo 'make extension                          the browser extension, packed for the stores, in dist/'
 
 run: setup
 	@GRADIO_SERVER_NAME='$(HOST)' GRADIO_SERVER_PORT='$(PORT)' exec $(python) space/app.py
@@ -36,6 +37,12 @@ lint: .venv/.testing tests/node_modules/.installed
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 	tests/node_modules/.bin/tsc --project tests
+
+# the stores' own checker reads what was packed
+extension: .venv/.made tests/node_modules/.installed
+	$(python) extension/pack.py dist
+	for packed in dist/unmask-firefox-*.zip; do \
+		tests/node_modules/.bin/web-ext lint --warnings-as-errors --source-dir $$packed; done
 
 # --- what the verbs stand on; an empty file in .venv stands for each finished step
 

@@ -6,6 +6,7 @@
 import * as browser from "./browser.js";
 import { Cache } from "./cache.js";
 import { Checks } from "./checks.js";
+import { webAddress } from "./report.js";
 import { SpaceApi, SpaceError } from "./space-api.js";
 import { spaceAddress } from "./settings.js";
 import { toWords } from "./words.js";
@@ -30,7 +31,7 @@ async function reachSpace() {
   const { space } = await browser.readSettings();
   const address = spaceAddress(space) ?? "";
   if (!(await browser.mayReach(address))) throw new SpaceError("permission_needed");
-  return new SpaceApi(address, await browser.readToken());
+  return new SpaceApi(address, await browser.readToken(address));
 }
 
 // --- ways in
@@ -80,9 +81,10 @@ async function videosOf(tabId, frameId) {
 
 /** @type {Record<string, (message: any, sender: chrome.runtime.MessageSender) => Promise<unknown>>} */
 const ANSWERS = {
-  hello: async () => {
-    const { space, consent, hover } = await browser.readSettings();
-    return { speech: await browser.readSpeech(), space: spaceAddress(space), consent, hover };
+  hello: async (_, sender) => {
+    const { space, consent, hover, autoSites } = await browser.readSettings();
+    const auto = autoSites.includes(browser.siteOfTab(sender) ?? "");
+    return { speech: await browser.readSpeech(), space: spaceAddress(space), consent, hover, auto };
   },
   check: ({ url, model, fresh }, sender) => orFailure(checks.start({ url, model, fresh, who: nameOf(sender) })),
   ask: ({ key }, sender) => orFailure(checks.ask(key, nameOf(sender))),
@@ -91,14 +93,18 @@ const ANSWERS = {
   screen: async (_, { tab }) => browser.pictureOfTab(tab?.windowId ?? -1),
   consent: async ({ consent }) => browser.writeSettings({ consent }),
   models: async () => (await reachSpace()).models(),
-  open: async ({ path }) => void (await browser.openTab(OPENABLE.includes(path) ? path : await spacePage())),
+  open: async ({ path, url }) => void (await browser.openTab(OPENABLE.includes(path) ? path : await spacePage(url))),
 };
 
 /** @type {typeof ANSWERS} for the extension's own pages only */
 const OWN_ANSWERS = {
   videos: ({ tabId }) => videosIn(tabId),
   start: ({ tabId, frameId, id }) => browser.tellFrame(tabId, frameId, { type: "start", wanted: id === undefined ? {} : { id } }),
-  settings: async () => applySettings(),
+  settings: () => settingsChanged(),
+  auto: async ({ tabId, on }) => {
+    await settingsChanged();
+    for (const frameId of await browser.enterTab(tabId)) void browser.tellFrame(tabId, frameId, { type: "auto", on }).catch(() => {});
+  },
 };
 const OPENABLE = ["options.html", "history.html", "welcome.html"];
 
@@ -122,8 +128,12 @@ async function orFailure(answer) {
   }
 }
 
-async function spacePage() {
-  return spaceAddress((await browser.readSettings()).space) ?? "options.html";
+/** The Space with an address in its box, if there is one. @param {unknown} url */
+async function spacePage(url) {
+  const address = spaceAddress((await browser.readSettings()).space);
+  const wanted = webAddress(url);
+  if (!address) return "options.html";
+  return wanted ? `${address}/?url=${encodeURIComponent(wanted)}` : address;
 }
 
 // --- once
@@ -134,9 +144,24 @@ browser.onInstalled((reason) => {
 });
 
 browser.onStartup(() => void applySettings());
+browser.onPermissions(() => void applySettings());
 
-async function applySettings() {
-  const [{ hover }, { table, fallback }] = [await browser.readSettings(), await browser.readSpeech()];
-  await browser.writeMenu(toWords(table, fallback));
-  await browser.registerHover(hover);
+/** What was switched off is given back. */
+async function settingsChanged() {
+  await applySettings();
+  const settings = await browser.readSettings();
+  await browser.leaveOtherPages(settings, spaceAddress(settings.space) ?? "");
+}
+
+/** One after the other: two at the same time would register things twice. */
+let applying = Promise.resolve();
+
+function applySettings() {
+  const applied = applying.then(async () => {
+    const [settings, { table, fallback }] = [await browser.readSettings(), await browser.readSpeech()];
+    await browser.writeMenu(toWords(table, fallback));
+    await browser.registerPages(settings);
+  });
+  applying = applied.catch(() => {});
+  return applied;
 }

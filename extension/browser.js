@@ -13,12 +13,16 @@
  * @property {Table} fallback
  */
 
-import { originPattern, toSettings } from "./settings.js";
+import { originPattern, siteOf, tokenFor, toSettings } from "./settings.js";
 import { chooseLanguage, direction, tag, toWords } from "./words.js";
 
 const PERSON_SETTINGS = "settings";
 const TOKEN = "token";
-const HOVER_SCRIPT = "hover";
+const PAGE_SCRIPT = "page";
+const ALL_PAGES = "<all_urls>"; // what browsers want for a picture of any tab; two patterns for http and https do not do
+const WEB_PAGES = ["http://*/*", "https://*/*"];
+const OWN_MACHINE = "http://127.0.0.1/*"; // the manifest's own
+const SIGNAL_MS = 6000;
 
 // --- storage
 
@@ -47,15 +51,14 @@ export async function writeSettings(changed) {
   await local().set({ [PERSON_SETTINGS]: { ...(await readSettings()), ...changed } });
 }
 
-/** @returns {Promise<string>} */
-export async function readToken() {
-  const token = (await local().get([TOKEN]))[TOKEN];
-  return typeof token === "string" ? token : "";
+/** The token that was given for this address, if any. @param {string} address of a Space @returns {Promise<string>} */
+export async function readToken(address) {
+  return tokenFor((await local().get([TOKEN]))[TOKEN], address);
 }
 
-/** @param {string} token */
-export async function writeToken(token) {
-  await (token ? local().set({ [TOKEN]: token }) : local().remove([TOKEN]));
+/** @param {string} value empty: none @param {string} address the only one that it is sent to */
+export async function writeToken(value, address) {
+  await (value ? local().set({ [TOKEN]: { value, origin: new URL(address).origin } }) : local().remove([TOKEN]));
 }
 
 // --- words
@@ -121,6 +124,19 @@ export function isOwnPage(sender) {
   return sender.url?.startsWith(fileUrl("")) ?? false;
 }
 
+/** The site of the tab that a message comes from, where the extension may know it. @param {chrome.runtime.MessageSender} sender */
+export function siteOfTab({ tab }) {
+  return siteOf(tab?.url ?? "");
+}
+
+/** Closed ones, too, in a page's part. @param {Element} element @returns {ShadowRoot | null} */
+export function shadowRootOf(element) {
+  if (!(element instanceof HTMLElement)) return null;
+  const inFirefox = /** @type {{openOrClosedShadowRoot?: ShadowRoot | null}} */ (element).openOrClosedShadowRoot;
+  const { dom } = chrome; // Chromium's
+  return inFirefox ?? dom?.openOrClosedShadowRoot(element) ?? element.shadowRoot;
+}
+
 /** False in a page that outlived an update or the removal of the extension. */
 export function isAlive() {
   return Boolean(chrome.runtime?.id);
@@ -169,25 +185,37 @@ export function askToReach(address) {
 
 /** Only in answer to a click. */
 export function askForAllPages() {
-  return chrome.permissions.request({ origins: ["http://*/*", "https://*/*"] });
+  return chrome.permissions.request({ origins: [ALL_PAGES] });
 }
 
-/** Give back every host permission but the Space's. @param {string} keep its address */
-export async function leaveOtherPages(keep) {
+/** Give back every host permission that the settings have no use for. @param {Settings} settings @param {string} space its address */
+export async function leaveOtherPages({ hover, autoSites }, space) {
   const { origins = [] } = await chrome.permissions.getAll();
-  const needed = [originPattern(keep), "http://127.0.0.1/*"];
+  const needed = [...[space, ...autoSites].map(originPattern), OWN_MACHINE, ...(hover ? [ALL_PAGES] : [])];
   const others = origins.filter((origin) => !needed.includes(origin));
   if (others.length) await chrome.permissions.remove({ origins: others }).catch(() => false);
 }
 
-/** Let the hover button appear on every page, or no longer. @param {boolean} wanted */
-export async function registerHover(wanted) {
-  const known = await chrome.scripting.getRegisteredContentScripts({ ids: [HOVER_SCRIPT] });
-  const allowed = wanted && (await chrome.permissions.contains({ origins: ["http://*/*", "https://*/*"] }));
-  if (known.length && !allowed) await chrome.scripting.unregisterContentScripts({ ids: [HOVER_SCRIPT] });
-  if (known.length || !allowed) return;
-  const matches = ["http://*/*", "https://*/*"];
-  await chrome.scripting.registerContentScripts([{ id: HOVER_SCRIPT, matches, js: ["content.js"], allFrames: true, runAt: "document_idle" }]);
+/** Settings may change the permissions of the extension, and a person may take them away. @param {() => void} listener */
+export function onPermissions(listener) {
+  chrome.permissions.onAdded.addListener(listener);
+  chrome.permissions.onRemoved.addListener(listener);
+}
+
+/** Let the page's part be on every page, for the hover button, or on some sites, or nowhere. @param {Settings} settings */
+export async function registerPages({ hover, autoSites }) {
+  const known = await chrome.scripting.getRegisteredContentScripts({ ids: [PAGE_SCRIPT] });
+  const wanted = hover && (await mayEnter(ALL_PAGES)) ? [ALL_PAGES] : [];
+  for (const site of autoSites) if (await mayEnter(originPattern(site))) wanted.push(originPattern(site));
+  const matches = wanted.includes(ALL_PAGES) ? WEB_PAGES : wanted;
+  if (known[0] && String(known[0].matches) === String(matches)) return;
+  if (known[0]) await chrome.scripting.unregisterContentScripts({ ids: [PAGE_SCRIPT] });
+  if (matches.length) await chrome.scripting.registerContentScripts([{ id: PAGE_SCRIPT, matches, js: ["content.js"], allFrames: true, runAt: "document_idle" }]);
+}
+
+/** @param {string} pattern */
+function mayEnter(pattern) {
+  return chrome.permissions.contains({ origins: [pattern] });
 }
 
 // --- the worker's own events; registered at top level, so that they wake it
@@ -227,8 +255,15 @@ export async function writeMenu(words) {
 
 /** A mark on the toolbar button, gone after a few seconds. @param {number} tabId @param {string} title */
 export async function signal(tabId, title) {
-  await chrome.action.setBadgeText({ tabId, text: "!" });
-  await chrome.action.setTitle({ tabId, title });
+  const before = await chrome.action.getTitle({ tabId });
+  await mark("!", title);
+  setTimeout(() => void mark("", before).catch(() => {}), SIGNAL_MS); // the tab may be gone by then
+
+  /** @param {string} text @param {string} title */
+  async function mark(text, title) {
+    await chrome.action.setBadgeText({ tabId, text });
+    await chrome.action.setTitle({ tabId, title });
+  }
 }
 
 /** @returns {Promise<string>} the keys that start a check; empty when a person removed them */

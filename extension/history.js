@@ -1,13 +1,14 @@
 /** Remembered reports: search, open, export, delete. Everything stays on this machine. */
 
-import { local, readSpeech, speak } from "./browser.js";
+import { fileUrl, local, readSpeech, speak, tellWorker } from "./browser.js";
 import { Cache } from "./cache.js";
-import { age, percent } from "./label.js";
+import { age, percent, summary } from "./label.js";
 import { h } from "./page/dom.js";
 import { icon, logo } from "./page/icons.js";
-import { download } from "./page/save.js";
-import { webAddress } from "./report.js";
-import { tag } from "./words.js";
+import { answer } from "./page/panel.js";
+import { copy, download, save as saveReport } from "./page/save.js";
+import { toReport, webAddress } from "./report.js";
+import { direction, tag } from "./words.js";
 
 /** @typedef {import("./cache.js").Entry} Entry */
 
@@ -44,8 +45,32 @@ function line(entry) {
   const title = entry.title || entry.url;
   const facts = [age(entry.savedAt, Date.now(), tag(speech.language)), entry.models].filter(Boolean).join(" · ");
   const remove = h("button", { type: "button", "aria-label": words("history_remove", title), onclick: () => void forget([entry.key]) }, words("remove"));
+  const sheet = h("div", { class: "report", hidden: true });
+  const open = h("button", { type: "button", "aria-expanded": "false", "aria-label": words("history_show", title), onclick: () => void toggle(entry, open, sheet) }, words("history_open"));
   const name = link ? h("a", { href: link, rel: "noreferrer", target: "_blank", dir: "auto" }, title) : h("span", { dir: "auto" }, title);
-  return h("li", { class: "entry" }, icon(entry.label), h("div", {}, h("b", {}, `${words(`label_${entry.label}`)}${chance}`), h("p", {}, name), h("p", { class: "hint" }, facts)), remove);
+  return h("li", { class: "entry" }, icon(entry.label), h("div", {}, h("b", {}, `${words(`label_${entry.label}`)}${chance}`), h("p", {}, name), h("p", { class: "hint" }, facts)), open, remove, sheet);
+}
+
+/** Open the whole report of an entry, or close it. @param {Entry} entry @param {HTMLElement} open @param {HTMLElement} sheet */
+async function toggle(entry, open, sheet) {
+  const report = toReport((await cache.find(entry.key))?.report);
+  if (!sheet.shadowRoot && report.status === "ok") fillSheet(entry, report, sheet);
+  sheet.hidden = !sheet.hidden;
+  open.setAttribute("aria-expanded", String(!sheet.hidden));
+}
+
+/** As in the panel, with its style sheet to itself. @param {Entry} entry @param {import("./report.js").OkReport} report @param {HTMLElement} sheet */
+function fillSheet(entry, report, sheet) {
+  const language = { lang: tag(speech.language), dir: direction(speech.language) };
+  const said = h("p", { class: "live", role: "status" });
+  const deeds = {
+    copy: () => void copy(summary(report, words), inside).then(() => (said.textContent = words("copied"))),
+    save: (/** @type {"json" | "html"} */ kind) => saveReport(report, kind, words, language),
+    openSpace: () => void tellWorker({ type: "open", path: "space", url: report.source.kind === "frames" ? null : entry.url }),
+  };
+  const inside = h("section", { class: "sheet" }, ...answer(report, entry.savedAt, { words, language: language.lang, deeds, title: report.source.title ?? "" }), said);
+  const style = h("link", { rel: "stylesheet", href: fileUrl("page/badge.css") });
+  sheet.attachShadow({ mode: "open" }).append(style, h("div", { class: "root", ...language }, inside));
 }
 
 /** @param {string[]} keys */

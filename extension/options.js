@@ -1,9 +1,9 @@
 /** The settings page: everything is kept as soon as it is changed; the Space only after it was reached. */
 
-import { askForAllPages, askToReach, leaveOtherPages, readSettings, readSpeech, readToken, speak, tellWorker, writeSettings, writeToken } from "./browser.js";
+import { askForAllPages, askToReach, readSettings, readSpeech, readToken, speak, tellWorker, writeSettings, writeToken } from "./browser.js";
 import { h } from "./page/dom.js";
 import { logo } from "./page/icons.js";
-import { spaceAddress } from "./settings.js";
+import { mayCarryToken, spaceAddress } from "./settings.js";
 import { SpaceApi, SpaceError } from "./space-api.js";
 import { LANGUAGES, tag } from "./words.js";
 
@@ -17,7 +17,7 @@ part("top").prepend(logo());
 await show();
 void askForModels();
 input("connect").addEventListener("click", () => void connect());
-input("token").addEventListener("change", () => void writeToken(input("token").value.trim()));
+input("space").addEventListener("change", () => void showToken());
 input("hover").addEventListener("change", () => void switchHover());
 for (const name of ["model", "consent", "language"]) {
   input(name).addEventListener("change", () => void keep({ [name]: input(name).value }));
@@ -27,13 +27,37 @@ input("historySize").addEventListener("change", () => void keep({ historySize: i
 async function show() {
   const settings = await readSettings();
   input("space").value = settings.space;
-  input("token").value = await readToken();
+  await showToken();
   input("consent").value = settings.consent;
   input("hover").checked = settings.hover;
   input("historySize").value = String(settings.historySize);
   input("language").replaceChildren(option("auto", words("language_auto")), ...LANGUAGES.map((language) => option(language, nameOf(language))));
   input("language").value = settings.language;
+  showSites(settings.autoSites);
   showModels([], settings.model);
+}
+
+/** A token belongs to the address that it was given for; another address begins without. */
+async function showToken() {
+  input("token").value = await readToken(spaceAddress(input("space").value) ?? "");
+}
+
+/** @param {string[]} sites */
+function showSites(sites) {
+  part("no-sites").hidden = sites.length > 0;
+  part("sites").replaceChildren(...sites.map((site) => h("li", { class: "entry" }, h("div", { dir: "ltr" }, site), removeButton(site))));
+}
+
+/** @param {string} site */
+function removeButton(site) {
+  return h("button", { type: "button", "aria-label": words("history_remove", site), onclick: () => void leaveSite(site) }, words("remove"));
+}
+
+/** @param {string} site */
+async function leaveSite(site) {
+  const autoSites = (await readSettings()).autoSites.filter((one) => one !== site);
+  await keep({ autoSites });
+  showSites(autoSites);
 }
 
 /** A Space that sleeps must not keep the page waiting. */
@@ -51,13 +75,14 @@ function showModels(models, chosen) {
 
 /** Ask for the permission, which needs the click, then for the models. */
 async function connect() {
-  const address = spaceAddress(input("space").value);
+  const [address, token] = [spaceAddress(input("space").value), input("token").value.trim()];
   if (!address) return say(words("space_no_address"));
+  if (token && !mayCarryToken(address)) return say(words("token_needs_https"));
   if (!(await askToReach(address))) return say(words("error_permission_needed"));
   say(words("space_asking"));
   try {
-    const models = await new SpaceApi(address, input("token").value.trim()).models();
-    await writeToken(input("token").value.trim());
+    const models = await new SpaceApi(address, token).models();
+    await writeToken(token, address);
     await keep({ space: input("space").value.trim() });
     showModels(models, (await readSettings()).model);
     say(words("space_found", models.map(({ name }) => name).join(", ")));
@@ -72,7 +97,6 @@ async function switchHover() {
   const allowed = wanted && (await askForAllPages());
   input("hover").checked = allowed;
   await keep({ hover: allowed });
-  if (!allowed) await leaveOtherPages(spaceAddress((await readSettings()).space) ?? "");
 }
 
 /** @param {Partial<import("./settings.js").Settings>} changed */

@@ -4,10 +4,11 @@
  * @typedef {import("./background.js").Found} Found
  */
 
-import { activeTab, openTab, readSpeech, shortcut, speak, tellWorker } from "./browser.js";
+import { activeTab, askToReach, mayReach, openTab, readSettings, readSpeech, shortcut, speak, tellWorker, writeSettings } from "./browser.js";
 import { clock } from "./label.js";
 import { h } from "./page/dom.js";
 import { logo } from "./page/icons.js";
+import { siteOf } from "./settings.js";
 
 /** @param {string} id @returns {HTMLElement} */
 const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -15,10 +16,11 @@ const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const words = speak(await readSpeech(), document);
 part("top").prepend(logo());
 for (const page of ["history", "options"]) part(page).addEventListener("click", () => void openTab(`${page}.html`).then(() => close()));
-await showVideos();
+const tab = await activeTab();
+await Promise.all([showVideos(), showAuto()]);
 
 async function showVideos() {
-  const tabId = (await activeTab())?.id ?? -1;
+  const tabId = tab?.id ?? -1;
   const found = await tellWorker({ type: "videos", tabId });
   if (!Array.isArray(found)) return say(words("page_closed"));
   const [first, ...others] = /** @type {Found[]} */ (found);
@@ -32,6 +34,28 @@ async function showVideos() {
   check.focus();
   part("others").hidden = others.length === 0;
   part("videos").replaceChildren(...others.slice(0, 8).map((video) => h("li", {}, choice(tabId, video))));
+}
+
+/** The switch for the site of the page. */
+async function showAuto() {
+  const site = siteOf(tab?.url ?? "");
+  if (!site) return;
+  const { autoSites } = await readSettings();
+  const box = /** @type {HTMLInputElement} */ (part("auto"));
+  part("auto-label").textContent = words("auto_site", new URL(site).hostname);
+  part("auto-line").hidden = false;
+  box.checked = autoSites.includes(site) && (await mayReach(site));
+  box.addEventListener("change", () => void switchAuto(box, site));
+}
+
+/** Written first: some browsers close this window when they ask for a permission, and the worker hears of it. @param {HTMLInputElement} box @param {string} site */
+async function switchAuto(box, site) {
+  const asked = box.checked ? askToReach(site) : null; // at once, while the press counts
+  const others = (await readSettings()).autoSites.filter((one) => one !== site);
+  await writeSettings({ autoSites: box.checked ? [...others, site] : others });
+  if (asked && !(await asked)) await writeSettings({ autoSites: others });
+  box.checked &&= (await asked) === true;
+  await tellWorker({ type: "auto", tabId: tab?.id ?? -1, on: box.checked });
 }
 
 /** @param {string} text */

@@ -10,6 +10,9 @@
  * @property {boolean} hover a small button on videos under the pointer, on every page
  * @property {number} historySize reports that are remembered; 0: none
  * @property {string} language `auto` or one of words.LANGUAGES
+ * @property {string[]} autoSites sites whose videos are checked as they play, as `https://www.example.org`
+ *
+ * @typedef {{value: string, origin: string}} Token of Hugging Face, for the one origin that it was given for
  */
 
 import { fields } from "./report.js";
@@ -22,6 +25,7 @@ export const DEFAULTS = Object.freeze({
   hover: false,
   historySize: 100,
   language: "auto",
+  autoSites: [],
 });
 export const MAX_HISTORY = 500;
 
@@ -36,7 +40,26 @@ export function toSettings(stored) {
     hover: from.hover === true,
     historySize: typeof size === "number" && size >= 0 ? Math.min(Math.floor(size), MAX_HISTORY) : DEFAULTS.historySize,
     language: typeof from.language === "string" ? from.language : DEFAULTS.language,
+    autoSites: Array.isArray(from.autoSites) ? from.autoSites.filter((site) => typeof site === "string" && siteOf(site) === site) : [],
   };
+}
+
+/** The site of a page, without a port, as permissions know none. @param {string} href @returns {string | null} */
+export function siteOf(href) {
+  const url = URL.canParse(href) ? new URL(href) : null;
+  return url && (url.protocol === "https:" || url.protocol === "http:") ? `${url.protocol}//${url.hostname}` : null;
+}
+
+/** What may be sent to an address: nothing that was given for another one. @param {unknown} stored @param {string} address @returns {string} */
+export function tokenFor(stored, address) {
+  const { value, origin } = fields(stored);
+  return typeof value === "string" && URL.canParse(address) && new URL(address).origin === origin ? value : "";
+}
+
+/** A secret is sent encrypted or stays on this machine. @param {string} address */
+export function mayCarryToken(address) {
+  const { protocol, hostname } = new URL(address);
+  return protocol === "https:" || /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
 }
 
 /**

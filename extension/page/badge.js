@@ -76,7 +76,7 @@ export class Badge {
     (open ? this.panel : this.face).focus({ preventScroll: true });
   }
 
-  /** Out of sight while the tab is photographed. @param {boolean} hidden */
+  /** Nothing over the video while the tab is photographed; a panel beside it may stay. @param {boolean} hidden */
   hide(hidden) {
     this.#hidden = hidden;
     this.place();
@@ -86,19 +86,21 @@ export class Badge {
   place() {
     const box = this.#box();
     const visible = box.right > 0 && box.bottom > 0 && box.left < innerWidth && box.top < innerHeight;
-    this.root.classList.toggle("away", this.#hidden || (!visible && !this.#panelOpen));
+    this.root.classList.toggle("away", !visible && !this.#panelOpen);
     this.root.classList.toggle("small", box.right - box.left < SMALL_PX);
     this.#placeCorner(box);
     if (this.#panelOpen) this.#placePanel(box);
     this.#placeStrip(box);
+    this.root.classList.toggle("bare", this.#hidden);
+    this.root.classList.toggle("over", this.#hidden && overlap(this.panel.getBoundingClientRect(), box));
   }
 
-  /** @returns {{left: number, top: number, right: number, bottom: number}} */
+  /** @returns {Box} */
   #box() {
     return this.video?.getBoundingClientRect() ?? { left: 0, top: 0, right: innerWidth, bottom: innerHeight };
   }
 
-  /** @param {{left: number, top: number, right: number, bottom: number}} box */
+  /** @param {Box} box */
   #placeCorner({ left, top, right }) {
     const { offsetWidth: width, offsetHeight: height } = this.corner;
     const atStart = this.root.dir === "rtl";
@@ -172,6 +174,13 @@ export class Badge {
     this.host.showPopover();
     this.place();
   }
+}
+
+/** @typedef {{left: number, top: number, right: number, bottom: number}} Box */
+
+/** @param {Box} a @param {Box} b */
+function overlap(a, b) {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }
 
 /** @param {number} value @param {number} low @param {number} high */

@@ -20,6 +20,7 @@ const PAINT_MS = 250; // a video out of view may never be painted
 const SCREEN_MS = 550; // browsers take at most two pictures of a tab a second
 const BLACK = 10; // of 255; protected video is shown to programs as black
 const MIN_FRAMES = 4;
+const MIN_BOX_PX = 32; // less of a video in view is as good as nothing
 
 /** @type {Plan} as unmask/video.py */
 export const CANVAS_PLAN = { windows: 8, framesPerWindow: 8, strideSeconds: 0.12 };
@@ -164,16 +165,30 @@ function fromScreen(video, screen) {
 
 /** The part of a picture of the tab that shows the video. @param {HTMLVideoElement} video @param {ImageBitmap} tab */
 function cropTo(video, tab) {
-  if (window !== window.top) throw new CaptureError("capture_blocked"); // where the frame lies in the tab is not known
-  const scale = tab.width / innerWidth;
-  const rect = video.getBoundingClientRect();
-  const [left, top] = [Math.max(0, rect.left), Math.max(0, rect.top)];
-  const [width, height] = [Math.min(innerWidth, rect.right) - left, Math.min(innerHeight, rect.bottom) - top];
-  if (width < 32 || height < 32) throw new CaptureError("capture_stopped");
+  const { left, top, right, bottom, tabWidth } = boxInTab(video);
+  const [width, height] = [right - left, bottom - top];
+  if (width < MIN_BOX_PX || height < MIN_BOX_PX) throw new CaptureError("capture_stopped");
+  const scale = tab.width / tabWidth;
   const canvas = new OffscreenCanvas(Math.round(width * scale), Math.round(height * scale));
   canvas.getContext("2d")?.drawImage(tab, left * scale, top * scale, width * scale, height * scale, 0, 0, canvas.width, canvas.height);
   tab.close();
   return canvas;
+}
+
+/** What is seen of the video, px in the tab; the frames around it must be of the same site. @param {HTMLVideoElement} video */
+function boxInTab(video) {
+  /** @type {Window} */
+  let view = window;
+  let { left, top, right, bottom } = video.getBoundingClientRect();
+  for (;;) {
+    [left, top, right, bottom] = [Math.max(0, left), Math.max(0, top), Math.min(view.innerWidth, right), Math.min(view.innerHeight, bottom)];
+    if (view === window.top) return { left, top, right, bottom, tabWidth: view.innerWidth };
+    const frame = view.frameElement;
+    if (!frame) throw new CaptureError("capture_blocked"); // another site's: where the frame lies is not known
+    const around = frame.getBoundingClientRect();
+    const [x, y] = [around.left + frame.clientLeft, around.top + frame.clientTop];
+    [left, top, right, bottom, view] = [left + x, top + y, right + x, bottom + y, view.parent];
+  }
 }
 
 /** @param {HTMLVideoElement} video @param {number} width @param {number} height */

@@ -27,7 +27,7 @@ export function offerOnHover({ speech }, check, signal) {
   const look = (/** @type {PointerEvent} */ event) => {
     if (event.timeStamp - lookedAt < REST_MS || event.target === shown?.host) return;
     lookedAt = event.timeStamp;
-    const video = document.getElementsByTagName("video").length > 0 ? videoAt(event.clientX, event.clientY) : undefined;
+    const video = videoAt(event.clientX, event.clientY);
     if (video === shown?.video) return;
     hide();
     if (video && Math.min(video.clientWidth, video.clientHeight) >= MIN_PX) {

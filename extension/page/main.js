@@ -7,6 +7,7 @@
  */
 
 import { isAlive, onMessage, tellWorker } from "../browser.js";
+import { checkAsTheyPlay } from "./auto.js";
 import { offerOnHover } from "./hover.js";
 import { linkTarget, toTarget } from "./sites.js";
 import { candidates, findVideo, hintsOf, titleOf, watchClicks } from "./videos.js";
@@ -16,16 +17,32 @@ const WATCH_MS = 500; // how often it is looked whether the page has moved on, w
 /** @type {Map<HTMLVideoElement | string, {visit: Visit, controller: AbortController}>} by video or link */
 const visits = new Map();
 const page = new AbortController(); // the page's whole life
+/** @type {AbortController | null} */
+let auto = null;
 
 watchClicks(page.signal);
 onMessage(answer, page.signal);
-void tellWorker({ type: "hello" }).then((/** @type {Hello} */ hello) => hello?.hover && offerOnHover(hello, (video) => void checkVideo(video), page.signal));
+void tellWorker({ type: "hello" }).then(begun);
+
+/** @param {Hello | undefined} hello */
+function begun(hello) {
+  if (hello?.hover) offerOnHover(hello, (video) => void checkVideo(video), page.signal);
+  if (hello?.auto) switchAuto(true);
+}
 
 /** @param {any} message @returns {Promise<unknown> | undefined} */
 function answer(message) {
   if (message?.type === "videos") return Promise.resolve(candidates());
+  if (message?.type === "auto") return Promise.resolve(switchAuto(message.on === true));
   if (message?.type !== "start") return undefined;
   return start(message.wanted ?? {}).then(() => true);
+}
+
+/** Check videos as they play, or no longer. @param {boolean} on */
+function switchAuto(on) {
+  auto?.abort();
+  auto = on ? new AbortController() : null;
+  if (auto) checkAsTheyPlay((video) => void checkVideo(video, true), auto.signal);
 }
 
 /** @param {{id?: number, src?: string, link?: string}} wanted */
@@ -36,9 +53,9 @@ async function start(wanted) {
   return begin("page", null, toTarget({ page: location.href, src: "", links: [], declared: [] }), document.title);
 }
 
-/** @param {HTMLVideoElement} video */
-function checkVideo(video) {
-  return begin(video, video, toTarget(hintsOf(video)), titleOf(video));
+/** @param {HTMLVideoElement} video @param {boolean} [quiet] nobody asked for this one */
+function checkVideo(video, quiet = false) {
+  return begin(video, video, toTarget(hintsOf(video)), titleOf(video), quiet);
 }
 
 /**
@@ -48,14 +65,15 @@ function checkVideo(video) {
  * @param {HTMLVideoElement | null} video
  * @param {import("./sites.js").Target} target
  * @param {string} title
+ * @param {boolean} [quiet] nobody asked: nothing is opened, and a failure leaves no trace
  */
-async function begin(key, video, target, title) {
+async function begin(key, video, target, title, quiet = false) {
   const hello = /** @type {Hello} */ (await tellWorker({ type: "hello" }));
   const { Visit } = await import("./visit.js"); // only where a person asks
   const known = visits.get(key);
-  if (known) return known.visit.badge.toggle(true);
+  if (known) return quiet || known.visit.open();
   const controller = new AbortController();
-  const visit = new Visit({ video, target, title, hello, controller });
+  const visit = new Visit({ video, target, title, hello, quiet, controller });
   visits.set(key, { visit, controller });
   controller.signal.addEventListener("abort", () => visits.delete(key));
   leaveWithPage(video, controller);

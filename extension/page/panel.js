@@ -7,14 +7,13 @@
  * @typedef {import("../label.js").Action} Action
  * @typedef {import("../words.js").Words} Words
  *
- * @typedef {object} Deeds what the buttons do
+ * @typedef {object} Deeds what the buttons do; those that are left out have no button
  * @property {(seconds: number) => void} [seek]
  * @property {() => void} copy
  * @property {(kind: "json" | "html") => void} save
+ * @property {() => void} [again]
+ * @property {() => void} [models]
  * @property {() => void} openSpace
- * @property {() => void} again
- * @property {() => void} capture
- * @property {() => void} models
  */
 
 import { age, clock, nextActions, percent, progressLabel, reason, toLabel, toneOf } from "../label.js";
@@ -134,7 +133,9 @@ function faceCard(face, number, report, words, seek) {
   const tone = toneOf(face.probability_fake, report.verdict.band);
   const at = face.picture_seconds ?? face.first_seconds;
   const jump = seek ? button(words("jump", clock(at)), () => seek(at)) : h("span", { class: "hint" }, clock(at));
-  const pictures = h("div", { class: "pictures" }, picture(face.thumbnail, name), picture(face.heatmap, words("heatmap", name)));
+  const marked = picture(face.heatmap, words("heatmap", name));
+  const caption = h("span", { class: "hint", "aria-hidden": "true" }, words("heatmap_caption"));
+  const pictures = h("div", { class: "pictures" }, picture(face.thumbnail, name), marked && h("div", {}, marked, caption));
   const said = h("p", {}, icon(tone), h("b", {}, `${name}: `), `${words(`label_${tone}`)}, ${percent(face.probability_fake, words)}`);
   return h("article", { class: "card", "aria-label": name }, pictures, h("div", {}, said, jump));
 }
@@ -164,11 +165,13 @@ async function paint(canvas, dataUrl) {
 /** @param {OkReport} report @param {number | null} savedAt @param {Words} words @param {string} language */
 function notes(report, savedAt, words, language) {
   const models = report.models.map(({ name, revision }) => `${name} ${revision.slice(0, 8)}`.trim()).join(", ");
+  const hasHeatmap = report.faces.some((face) => face.heatmap);
   const warnings = report.warnings.map((warning) => h("p", { class: "hint", lang: "en", dir: "auto" }, warning));
   return [
     ...warnings,
     h("p", { class: "hint" }, words(report.source.kind === "frames" ? "way_frames" : "way_url", report.coverage.frames), " ", words("summary_models", models)),
     ...(savedAt === null ? [] : [h("p", { class: "hint" }, words("remembered", age(savedAt, Date.now(), language)))]),
+    ...(hasHeatmap ? [h("p", { class: "hint" }, words("heatmap_hint"))] : []),
     h("p", { class: "hint" }, words("no_proof")),
   ];
 }
@@ -179,8 +182,8 @@ function actions(words, deeds) {
     button(words("copy"), deeds.copy),
     button(words("save_html"), () => deeds.save("html")),
     button(words("save_json"), () => deeds.save("json")),
-    button(words("check_again"), deeds.again),
-    button(words("other_models"), deeds.models),
+    ...(deeds.again ? [button(words("check_again"), deeds.again)] : []),
+    ...(deeds.models ? [button(words("other_models"), deeds.models)] : []),
     button(words("open_space"), deeds.openSpace),
   );
 }

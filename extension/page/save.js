@@ -1,5 +1,5 @@
 /**
- * A report as a file: JSON, or one HTML page that needs nothing else. Pure but for `download`.
+ * A report to keep: a few lines on the clipboard, JSON, or one HTML page that needs nothing else.
  *
  * @typedef {import("../report.js").OkReport} OkReport
  * @typedef {import("../words.js").Words} Words
@@ -44,6 +44,27 @@ function faceHtml(face, number, report, words) {
 /** @param {import("../report.js").Span} span @param {Words} words */
 function momentHtml(span, words) {
   return `<li>${clock(span.start_seconds)}–${clock(span.end_seconds)}: ${escape(percent(span.probability_fake, words))}</li>`;
+}
+
+/** @param {OkReport} report @param {"json" | "html"} kind @param {Words} words @param {{lang: string, dir: string}} language */
+export function save(report, kind, words, language) {
+  if (kind === "json") return download(JSON.stringify(report, null, 1), "application/json", "unmask-report.json");
+  return download(toHtml(report, words, language), "text/html", "unmask-report.html");
+}
+
+/** @param {string} text @param {HTMLElement} near what has the focus */
+export async function copy(text, near) {
+  await (navigator.clipboard?.writeText(text) ?? Promise.reject()).catch(() => copyTheOldWay(text, near));
+}
+
+/** On a page without a secure connection there is no clipboard. @param {string} text @param {HTMLElement} near */
+function copyTheOldWay(text, near) {
+  const area = document.createElement("textarea");
+  area.value = text;
+  near.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
 }
 
 /** @param {string} text @param {string} type @param {string} name of the file */

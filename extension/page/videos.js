@@ -20,10 +20,13 @@
  * @property {number} visibleShare of the window's area that shows it
  */
 
+import { shadowRootOf } from "../browser.js";
+
 const MIN_SIDE_PX = 48; // smaller ones are trackers and decoration
 const CLICK_MS = 30_000; // so long a click tells what is meant
 const NEAR_LEVELS = 12; // ancestors of a video whose links are looked at
 const MAX_LINKS = 60;
+const HOSTS = new Set("article aside blockquote body div footer h1 h2 h3 h4 h5 h6 header main nav p section span".split(" "));
 
 /** @type {WeakMap<HTMLVideoElement, number>} */
 const ids = new WeakMap();
@@ -37,15 +40,23 @@ export function score({ hovered, clickedAgoMs, playing, muted, visibleShare }) {
   return (hovered ? 4 : 0) + clicked + (playing ? 1 : 0) + (playing && !muted ? 0.5 : 0) + visibleShare * 2;
 }
 
-/** Every video of the document, open shadow roots included. @returns {HTMLVideoElement[]} */
+/** Every video of the document, shadow roots included. @returns {HTMLVideoElement[]} */
 export function allVideos() {
   return roots(document).flatMap((root) => [...root.querySelectorAll("video")]);
 }
 
 /** @param {Document | ShadowRoot} root @returns {(Document | ShadowRoot)[]} */
 function roots(root) {
-  const inside = [...root.querySelectorAll("*")].flatMap((element) => (element.shadowRoot ? roots(element.shadowRoot) : []));
+  const inside = [...root.querySelectorAll("*")].flatMap((element) => {
+    const shadow = mayHost(element) ? shadowRootOf(element) : null;
+    return shadow ? roots(shadow) : [];
+  });
   return [root, ...inside];
+}
+
+/** Only these can have a shadow root. @param {Element} element */
+function mayHost({ localName }) {
+  return localName.includes("-") || HOSTS.has(localName);
 }
 
 /** @returns {HTMLVideoElement[]} large enough to be looked at, most probably meant first */
@@ -147,10 +158,30 @@ export function watchClicks(signal) {
   addEventListener("pointerdown", note, { capture: true, passive: true, signal });
 }
 
-/** The video under a point, also below the controls that a site lays over it. @param {number} x @param {number} y */
+/**
+ * The video under a point, also below the controls that a site lays over it. Cheap: it is asked as the pointer moves.
+ *
+ * @param {number} x
+ * @param {number} y
+ */
 export function videoAt(x, y) {
-  return rankedVideos().find((video) => {
-    const { left, top, right, bottom } = video.getBoundingClientRect();
-    return left <= x && x < right && top <= y && y < bottom;
-  });
+  return videoFrom(document, x, y) ?? [...document.getElementsByTagName("video")].find((video) => covers(video, x, y));
+}
+
+/** @param {Document | ShadowRoot} root @param {number} x @param {number} y @returns {HTMLVideoElement | undefined} */
+function videoFrom(root, x, y) {
+  for (const element of root.elementsFromPoint(x, y)) {
+    if (element instanceof HTMLVideoElement) return element;
+    const own = element.getRootNode() === root; // a root tells of its host, too
+    const shadow = own && mayHost(element) ? shadowRootOf(element) : null;
+    const found = shadow ? videoFrom(shadow, x, y) : undefined;
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/** Some players let the pointer through their video, which then is at no point. @param {HTMLVideoElement} video @param {number} x @param {number} y */
+function covers(video, x, y) {
+  const { left, top, right, bottom } = video.getBoundingClientRect();
+  return left <= x && x < right && top <= y && y < bottom;
 }

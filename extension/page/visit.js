@@ -12,6 +12,7 @@
  * @property {string} space its address
  * @property {import("../settings.js").Consent} consent
  * @property {boolean} hover
+ * @property {boolean} auto videos of this page are checked as they play
  */
 
 import { tellWorker } from "../browser.js";
@@ -21,7 +22,7 @@ import { direction, tag, toWords } from "../words.js";
 import { Badge } from "./badge.js";
 import { CANVAS_PLAN, capture, CaptureError } from "./capture.js";
 import * as panel from "./panel.js";
-import { download, toHtml } from "./save.js";
+import { copy, save } from "./save.js";
 import { drawTimeline, seek } from "./timeline.js";
 
 export class Visit {
@@ -36,13 +37,16 @@ export class Visit {
    * @param {Target} parts.target
    * @param {string} parts.title
    * @param {Hello} parts.hello
+   * @param {boolean} parts.quiet nobody asked for it: a failure leaves no trace
    * @param {AbortController} parts.controller aborting it leaves no trace
    */
-  constructor({ video, target, title, hello, controller }) {
+  constructor({ video, target, title, hello, quiet, controller }) {
     this.video = video;
     this.target = target;
     this.title = title;
     this.hello = hello;
+    this.quiet = quiet;
+    this.controller = controller;
     this.signal = controller.signal;
     this.words = toWords(hello.speech.table, hello.speech.fallback);
     this.language = { lang: tag(hello.speech.language), dir: direction(hello.speech.language) };
@@ -175,8 +179,15 @@ export class Visit {
     this.badge.place();
   }
 
+  /** A person wants to see it now. */
+  open() {
+    this.quiet = false;
+    this.badge.toggle(true);
+  }
+
   /** A failure; where pictures may help, they are offered at once. @param {import("../report.js").FailedReport} report */
   #fail(report) {
+    if (this.quiet && this.badge.panel.hidden) return this.controller.abort();
     if (this.#mayCapture() && NEEDS_CAPTURE.has(report.error.code)) this.#askToCapture(report);
     else this.#showFailure(report);
   }
@@ -232,25 +243,12 @@ export class Visit {
     const { video } = this;
     return {
       ...(video ? { seek: (/** @type {number} */ seconds) => seek(video, seconds) } : {}),
-      copy: () => void this.#copy(summary(report, this.words)),
-      save: (kind) => this.#save(report, kind),
-      openSpace: () => void tellWorker({ type: "open", path: "space" }),
+      copy: () => void copy(summary(report, this.words), this.badge.panel).then(() => this.badge.say(this.words("copied"))),
+      save: (kind) => save(report, kind, this.words, this.language),
+      openSpace: () => void tellWorker({ type: "open", path: "space", url: report.source.kind === "frames" ? null : this.target.url }),
       again: () => void (report.source.kind === "frames" && video ? this.#askToCapture() : this.check({ fresh: true })),
-      capture: () => void this.#askToCapture(),
       models: () => void this.#chooseModel(),
     };
-  }
-
-  /** @param {string} text */
-  async #copy(text) {
-    await (navigator.clipboard?.writeText(text) ?? Promise.reject()).catch(() => copyTheOldWay(this.badge.panel, text));
-    this.badge.say(this.words("copied"));
-  }
-
-  /** @param {OkReport} report @param {"json" | "html"} kind */
-  #save(report, kind) {
-    if (kind === "json") return download(JSON.stringify(report, null, 1), "application/json", "unmask-report.json");
-    return download(toHtml(report, this.words, this.language), "text/html", "unmask-report.html");
   }
 
   async #chooseModel() {
@@ -261,13 +259,3 @@ export class Visit {
 }
 
 const NEEDS_CAPTURE = new Set(["unsupported_site", "login_required", "blocked_address", "bad_url"]);
-
-/** On a page without a secure connection there is no clipboard. @param {HTMLElement} near @param {string} text */
-function copyTheOldWay(near, text) {
-  const area = document.createElement("textarea");
-  area.value = text;
-  near.append(area);
-  area.select();
-  document.execCommand("copy");
-  area.remove();
-}

@@ -14,19 +14,21 @@ from typing import Any
 from playwright.sync_api import Page
 
 Node = dict[str, Any]
+LABELS = ("Likely deepfake", "No sign of a deepfake", "Not sure", "No face found")
+OPEN_UP = (
+    "function (root) { Object.defineProperty(this, 'shadowRoot', { value: root, configurable: true }); }"
+)
 
 
 class Overlay:
-    def __init__(self, page: Page, patience_seconds: float = 60.0) -> None:
+    def __init__(self, page: Page, patience_seconds: float = 120.0) -> None:
         self._page = page
         self._patience_seconds = patience_seconds
         self._devtools = page.context.new_cdp_session(page)
 
     def find(self, css_class: str, text: str = "") -> list[Node]:
         """Visible elements of a class, in document order."""
-        document = self._devtools.send("DOM.getDocument", {"depth": -1, "pierce": True})["root"]
-        roots = [root for node in walk(document) for root in node.get("shadowRoots", ())]
-        own = [node for root in roots if _is_ours(root) for node in walk(root)]
+        own = [node for _, root in self._roots() for node in walk(root)]
         return [
             node
             for node in own
@@ -35,14 +37,20 @@ class Overlay:
             and self._box(node)
         ]
 
-    def wait(self, css_class: str, text: str = "") -> Node:
+    def wait(self, css_class: str, *texts: str) -> Node:
+        """Until there is an element with one of the texts."""
         deadline = time.monotonic() + self._patience_seconds
         while time.monotonic() < deadline:
-            if found := self.find(css_class, text):
-                return found[0]
+            for text in texts or ("",):
+                if found := self.find(css_class, text):
+                    return found[0]
             self._page.wait_for_timeout(100)
         shown = [text_of(node) for node in self.find("root")]
-        raise AssertionError(f"no {css_class!r} with {text!r}; shown: {shown}")
+        raise AssertionError(f"no {css_class!r} with {texts}; shown: {shown}")
+
+    def answer(self) -> str:
+        """The label of the report, once it is there."""
+        return text_of(self.wait("badge", *LABELS)).strip()
 
     def wait_gone(self) -> None:
         deadline = time.monotonic() + self._patience_seconds
@@ -53,8 +61,34 @@ class Overlay:
     def press(self, css_class: str, text: str = "") -> None:
         node = self.wait(css_class, text)
         self._devtools.send("DOM.scrollIntoViewIfNeeded", {"nodeId": node["nodeId"]})
+        self._page.mouse.click(*self.centre(node))
+
+    def centre(self, node: Node) -> tuple[float, float]:
+        """Of an element, px in the window."""
         left, top, _, _, right, bottom, _, _ = self._box(node)
-        self._page.mouse.click((left + right) / 2, (top + bottom) / 2)
+        return (left + right) / 2, (top + bottom) / 2
+
+    def box(self, css_class: str) -> tuple[float, float, float, float]:
+        """left, top, right, bottom of the first visible element of a class, px in the window."""
+        left, top, _, _, right, bottom, _, _ = self._box(self.wait(css_class))
+        return left, top, right, bottom
+
+    def open_up(self) -> None:
+        """Let scripts of the page see into the shadow root, as no page can: a checker is one."""
+        for host, root in self._roots():
+            objects = [
+                self._devtools.send("DOM.resolveNode", {"nodeId": node["nodeId"]})["object"]["objectId"]
+                for node in (host, root)
+            ]
+            call = {"functionDeclaration": OPEN_UP, "arguments": [{"objectId": objects[1]}]}
+            self._devtools.send("Runtime.callFunctionOn", {"objectId": objects[0], **call})
+
+    def _roots(self) -> list[tuple[Node, Node]]:
+        """(host, shadow root) of everything that is ours."""
+        document = self._devtools.send("DOM.getDocument", {"depth": -1, "pierce": True})["root"]
+        return [
+            (node, root) for node in walk(document) for root in node.get("shadowRoots", ()) if _is_ours(root)
+        ]
 
     def _box(self, node: Node) -> list[float]:
         """Corners in the window; empty when it is not drawn."""

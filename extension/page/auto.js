@@ -1,0 +1,40 @@
+/**
+ * Checks videos as they play, on the sites that a person switched this on for; nothing is asked, and nothing but
+ * an answer stays on the page.
+ */
+
+import { allVideos } from "./videos.js";
+
+const LOOK_MS = 1000;
+const PLAYED_LOOKS = 3; // so many looks in a row it must be playing: what is scrolled past is not meant
+const MIN_PX = 160;
+const MOST = 30; // checks a page: an endless feed is no reason to ask the Space endlessly
+
+/**
+ * @param {(video: HTMLVideoElement) => void} check
+ * @param {AbortSignal} signal
+ */
+export function checkAsTheyPlay(check, signal) {
+  /** @type {WeakMap<HTMLVideoElement, {src: string, looks: number}>} */
+  const seen = new WeakMap();
+  let checked = 0;
+  const look = () => {
+    if (document.hidden) return;
+    for (const video of allVideos().filter(isWatched)) {
+      const before = seen.get(video);
+      const looks = before?.src === video.currentSrc ? before.looks + 1 : 1;
+      seen.set(video, { src: video.currentSrc, looks });
+      if (looks === PLAYED_LOOKS && checked++ < MOST) check(video);
+    }
+  };
+  const timer = setInterval(look, LOOK_MS);
+  signal.addEventListener("abort", () => clearInterval(timer));
+}
+
+/** Playing, large enough, and its middle in view. @param {HTMLVideoElement} video */
+function isWatched(video) {
+  if (video.paused || video.ended || Math.min(video.clientWidth, video.clientHeight) < MIN_PX) return false;
+  const { left, top, right, bottom } = video.getBoundingClientRect();
+  const [x, y] = [(left + right) / 2, (top + bottom) / 2];
+  return x > 0 && y > 0 && x < innerWidth && y < innerHeight;
+}

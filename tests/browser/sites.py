@@ -1,0 +1,119 @@
+"""Pages like those of the web, each of which has its video in another way.
+
+/plain · /frame · /two · /in-place · /strict: a policy that forbids everything · /nothing: no video
+/shadow: in a closed shadow root · /later: comes a second after the page · /held: the Space gets it late
+/stream: MediaSource, which only the browser can see · /tainted: from an origin that the page may not read
+/tainted-frame: that in a frame · /live: cannot be wound · /black: protected, as far as a program can see
+"""
+
+import io
+import threading
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from tests.media import write_video
+from tests.servers import Answer, Handler, content, html, media
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "space" / "examples"
+CLIP = (EXAMPLES / "blended-face.mp4").read_bytes()
+NO_FACE = (EXAMPLES / "no-face.mp4").read_bytes()
+FACE = (EXAMPLES / "blended-face.jpg").read_bytes()
+STYLE = "<style>body { margin: 24px; font-family: sans-serif } video { display: block; width: 640px }</style>"
+
+SHADOW = """<div id=player></div><script>
+const root = player.attachShadow({ mode: "closed" });
+root.innerHTML = "<video muted src='/clip.mp4' style='width: 640px'></video>";
+</script>"""
+LATER = """<div id=place></div><script>
+setTimeout(() => { place.innerHTML = "<video muted src='/clip.mp4' style='width: 640px'></video>"; }, 1000);
+</script>"""
+STREAM = """<video id=player controls muted></video><script>
+const source = new MediaSource();
+player.src = URL.createObjectURL(source);
+source.onsourceopen = async () => {
+  const buffer = source.addSourceBuffer('video/mp4; codecs="CODEC"');
+  buffer.onupdateend = () => source.readyState === "open" && source.endOfStream();
+  buffer.appendBuffer(await (await fetch("/fragmented.mp4")).arrayBuffer());
+};
+</script>"""
+LIVE = """<video id=player muted autoplay></video><script>
+const picture = new Image();
+picture.onload = () => {
+  const canvas = document.createElement("canvas"), pen = canvas.getContext("2d");
+  [canvas.width, canvas.height] = [picture.width, picture.height];
+  setInterval(() => pen.drawImage(picture, 2 * Math.sin(Date.now() / 300), 0), 40);
+  pen.drawImage(picture, 0, 0);
+  player.srcObject = canvas.captureStream(25);
+};
+picture.src = "/face.jpg";
+</script>"""
+IN_PLACE = '<button onclick=\'history.pushState({}, "", "/other")\'>Next</button>'
+
+
+def player(src: str) -> str:
+    return f"{STYLE}<video controls muted src='{src}'></video>"
+
+
+def pages(elsewhere: str, release: threading.Event, folder: Path) -> dict[str, Answer]:
+    """Routes of the site. `elsewhere`: address of a clip on another origin; `folder` is for scratch files."""
+    write_video(folder / "black.mp4", (np.zeros((240, 320, 3), np.uint8) for _ in range(50)))
+    fragmented, codec = fragment(CLIP)
+    strict = {"Content-Security-Policy": "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'"}
+    plain = player("/clip.mp4")
+    return {
+        "/clip.mp4": media(CLIP),
+        "/no-face.mp4": media(NO_FACE),
+        "/fragmented.mp4": media(fragmented),
+        "/black.mp4": media((folder / "black.mp4").read_bytes()),
+        "/held.mp4": held(media(CLIP), release),
+        "/face.jpg": content(FACE, "image/jpeg"),
+        "/plain": html(plain, "A speech"),
+        "/frame": html("<iframe src='/plain' width=720 height=560></iframe>", "A frame"),
+        "/two": html(player("/no-face.mp4") + player("/clip.mp4"), "Two videos"),
+        "/in-place": html(plain + IN_PLACE, "In place"),
+        "/nothing": html("<p>Only words.</p>", "Words"),
+        "/shadow": html(STYLE + SHADOW, "In the shadow"),
+        "/later": html(STYLE + LATER, "Later"),
+        "/held": html(player("/held.mp4"), "A slow site"),
+        "/stream": html(STYLE + STREAM.replace("CODEC", codec), "A stream"),
+        "/tainted": html(player(elsewhere), "From elsewhere"),
+        "/tainted-frame": html("<iframe src='/tainted' width=720 height=560></iframe>", "In a frame"),
+        "/live": html(STYLE + LIVE, "Live"),
+        "/black": html(player("/black.mp4"), "Black"),
+        "/strict": lambda handler: handler.give(
+            f"<!doctype html><title>Strict</title>{plain}".encode(), "text/html", headers=strict
+        ),
+    }
+
+
+def held(answer: Answer, release: threading.Event) -> Answer:
+    """Browsers, which say what they want it for, get it at once; others when it is released."""
+
+    def hold(handler: Handler) -> None:
+        leaving = handler.server.site.leaving
+        while "Sec-Fetch-Dest" not in handler.headers and not (release.is_set() or leaving.wait(0.05)):
+            pass
+        answer(handler)
+
+    return hold
+
+
+def fragment(clip: bytes) -> tuple[bytes, str]:
+    """The same pictures for MediaSource -> (bytes, what codec to announce)."""
+    packed = io.BytesIO()
+    flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    with (
+        av.open(io.BytesIO(clip), "r") as source,
+        av.open(packed, "w", format="mp4", options=flags) as sink,
+    ):
+        stream: Any = source.streams.video[0]
+        copy = sink.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                packet.stream = copy
+                sink.mux(packet)
+        codec = f"avc1.{stream.codec_context.extradata[1:4].hex()}"
+    return packed.getvalue(), codec
