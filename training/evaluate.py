@@ -294,7 +294,7 @@ def _point(name: str, lineup: str, condition: Condition, rows: Sequence[VideoRow
         level=condition.level,
         videos=len(rows),
         with_face=sum(item.probability_fake is not None for item, _ in said),
-        auc=metrics.bootstrap(metrics.auc, tables.scores_of(rows, lineup), fake, groups, tables.FEW_DRAWS),
+        auc=metrics.bootstrap(metrics.auc, tables.scores_of(rows, lineup), fake, groups, tables.DRAWS),
         answered=sum(item.answered for item, _ in said) / len(rows),
         wrong=sum(item.answered and (item.label == "fake") != fake for item, fake in said) / len(rows),
     )

@@ -37,6 +37,28 @@ class Roc:
     true_positive: Scores  # (k,) share of the fakes called fake
     precision: Scores  # (k,) share of fakes among what is called fake; 1 where nothing is
 
+    @property
+    def area(self) -> float:
+        return float(np.trapezoid(self.true_positive, self.false_positive))
+
+    @property
+    def average_precision(self) -> float:
+        """Area under the precision-recall curve, by steps; the share of fakes is its value for chance."""
+        return float(np.diff(self.true_positive) @ self.precision[1:])
+
+    @property
+    def equal_error_rate(self) -> float:
+        """The false-positive rate where the false-negative rate is nearest to it."""
+        nearest = np.abs(1 - self.true_positive - self.false_positive).argmin()
+        return float(self.false_positive[nearest])
+
+    def tpr_at_fpr(self, rate: float) -> float:
+        """Largest share of fakes found at a threshold that calls at most `rate` of the reals fake.
+
+        With n reals, rates below 1/n mean: not a single one.
+        """
+        return float(self.true_positive[self.false_positive <= rate].max())
+
 
 def roc(scores: Scores, fake: Labels) -> Roc:
     order = np.argsort(-scores, kind="stable")
@@ -50,29 +72,7 @@ def roc(scores: Scores, fake: Labels) -> Roc:
 
 def auc(scores: Scores, fake: Labels) -> float:
     """Area under the ROC curve."""
-    curve = roc(scores, fake)
-    return float(np.trapezoid(curve.true_positive, curve.false_positive))
-
-
-def average_precision(scores: Scores, fake: Labels) -> float:
-    """Area under the precision-recall curve, by steps; the share of fakes is its value for chance."""
-    curve = roc(scores, fake)
-    return float(np.diff(curve.true_positive) @ curve.precision[1:])
-
-
-def equal_error_rate(scores: Scores, fake: Labels) -> float:
-    """The false-positive rate where the ROC curve has the false-negative rate nearest to it."""
-    curve = roc(scores, fake)
-    return float(curve.false_positive[np.abs(1 - curve.true_positive - curve.false_positive).argmin()])
-
-
-def tpr_at_fpr(scores: Scores, fake: Labels, rate: float) -> float:
-    """Largest share of fakes found at a threshold that calls at most `rate` of the reals fake.
-
-    With n reals, rates below 1/n mean: not a single one.
-    """
-    curve = roc(scores, fake)
-    return float(curve.true_positive[curve.false_positive <= rate].max())
+    return roc(scores, fake).area
 
 
 def accuracy(scores: Scores, fake: Labels) -> float:
@@ -92,9 +92,8 @@ def brier(scores: Scores, fake: Labels) -> float:
 
 def calibration_error(scores: Scores, fake: Labels) -> float:
     """ECE: the mean gap between what a bin of like probabilities says and how many of it are fake."""
-    return float(
-        sum(abs(one.said - one.found) * one.count for one in reliability(scores, fake)) / len(scores)
-    )
+    gaps = np.bincount(_bins(scores), scores - fake, CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(scores))
 
 
 @dataclass(frozen=True)
@@ -104,13 +103,18 @@ class ReliabilityBin:
     count: int
 
 
-def reliability(scores: Scores, fake: Labels, bins: int = CALIBRATION_BINS) -> list[ReliabilityBin]:
-    """Bins of equal width that hold anything, by rising probability."""
-    place = np.minimum((scores * bins).astype(int), bins - 1)
+def reliability(scores: Scores, fake: Labels) -> list[ReliabilityBin]:
+    """Bins that hold anything, by rising probability."""
+    place = _bins(scores)
     return [
         ReliabilityBin(float(scores[here].mean()), float(fake[here].mean()), int(here.sum()))
         for here in (place == index for index in np.unique(place))
     ]
+
+
+def _bins(scores: Scores) -> npt.NDArray[np.intp]:
+    """The bin, of equal width, that each probability lies in."""
+    return np.minimum((scores * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
 
 
 @dataclass(frozen=True)
@@ -143,18 +147,20 @@ def video_scores(frame_scores: Scores, video_ids: Sequence[str]) -> dict[str, fl
     return dict(zip(names.tolist(), means.tolist(), strict=True))
 
 
-# What is quoted of every set that has both kinds; name: metric.
-MEASURES: dict[str, Metric] = {
-    "auc": auc,
-    "ap": average_precision,
-    "eer": equal_error_rate,
-    **{f"tpr_at_fpr_{rate:g}": lambda s, f, rate=rate: tpr_at_fpr(s, f, rate) for rate in LOW_RATES},  # type: ignore[misc]
-    "accuracy": accuracy,
-    "f1": f1,
-    "ece": calibration_error,
-    "brier": brier,
-    "aurc": lambda scores, fake: risk_coverage(scores, fake).area,
-}
+def measures(scores: Scores, fake: Labels) -> dict[str, float]:
+    """What is quoted of every set that has both kinds."""
+    curve = roc(scores, fake)
+    return {
+        "auc": curve.area,
+        "ap": curve.average_precision,
+        "eer": curve.equal_error_rate,
+        **{f"tpr_at_fpr_{rate:g}": curve.tpr_at_fpr(rate) for rate in LOW_RATES},
+        "accuracy": accuracy(scores, fake),
+        "f1": f1(scores, fake),
+        "ece": calibration_error(scores, fake),
+        "brier": brier(scores, fake),
+        "aurc": risk_coverage(scores, fake).area,
+    }
 
 
 # --- intervals
@@ -169,11 +175,11 @@ def bootstrap(
     seed: int = 0,
 ) -> Interval:
     """A metric with its 95 % interval; whole groups (people) are drawn, since their videos are alike."""
-    return intervals({"": metric}, scores, fake, groups, draws, seed)[""]
+    return intervals(lambda *sample: {"": metric(*sample)}, scores, fake, groups, draws, seed)[""]
 
 
 def intervals(
-    metrics: dict[str, Metric],
+    measure: Callable[[Scores, Labels], dict[str, float]],
     scores: Scores,
     fake: Labels,
     groups: Sequence[str],
@@ -186,19 +192,13 @@ def intervals(
 
     Raises ValueError unless there are reals and fakes; `one_kind` is for metrics that do without, as ECE.
     """
-    kinds = 1 if one_kind else 2
-    redrawn = np.array(
-        [
-            [metric(scores[rows], fake[rows]) for metric in metrics.values()]
-            for rows in resamples(fake, groups, draws, seed, kinds)
-        ]
-    )
-    values = [metric(scores, fake) for metric in metrics.values()]
-    low, high = np.percentile(redrawn, [2.5, 97.5], axis=0)
-    return {
-        name: Interval(value, float(low[i]), float(high[i]))
-        for i, (name, value) in enumerate(zip(metrics, values, strict=True))
-    }
+    redrawn = [
+        list(measure(scores[rows], fake[rows]).values())
+        for rows in resamples(fake, groups, draws, seed, 1 if one_kind else 2)
+    ]
+    values = measure(scores, fake)
+    low, high = np.percentile(np.array(redrawn), [2.5, 97.5], axis=0).tolist()
+    return {name: Interval(values[name], low[i], high[i]) for i, name in enumerate(values)}
 
 
 def paired_bootstrap(

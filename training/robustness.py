@@ -83,7 +83,7 @@ def _noise(images: Images, sigma: float) -> Images:
 
 
 def _brightness(images: Images, added: float) -> Images:
-    return np.clip(images + added, 0, 255).astype(np.uint8)
+    return np.clip(images + np.float32(added), 0, 255).astype(np.uint8)
 
 
 def _each(images: Images, change: Callable[[Image], Image]) -> Images:

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from training import metrics
-from training.metrics import MEASURES, Labels, Scores
+from training.metrics import Labels, Scores
 from training.results import (
     Answer,
     Comparison,
@@ -22,7 +22,7 @@ from training.results import (
 )
 
 ORDER = ("fake", "uncertain", "real", "no_face")  # of labels, wherever they are counted side by side
-FEW_DRAWS = 1000  # for the many intervals of parts and pairs
+DRAWS = 1000  # of a bootstrap: there are many intervals
 
 
 # --- rows -> numbers
@@ -38,7 +38,7 @@ def scores_of(
     return np.array([field(row.answers[lineup]) for row in rows], np.float64)
 
 
-def summarise(rows: Sequence[VideoRow], lineup: str) -> Summary:
+def summarise(rows: Sequence[VideoRow], lineup: str, draws: int = DRAWS) -> Summary:
     answers = [row.answers[lineup] for row in rows]
     said = [answer.label for answer in answers]
     fakes, reals = sum(row.fake for row in rows), sum(not row.fake for row in rows)
@@ -47,50 +47,51 @@ def summarise(rows: Sequence[VideoRow], lineup: str) -> Summary:
     answered = sum(answer.answered for answer in answers)
     return Summary(
         lineup=lineup,
-        metrics=_metrics(rows, lineup),
+        metrics=_metrics(rows, lineup, draws),
         false_alarms=metrics.share(alarms, reals) if reals else None,
         missed=metrics.share(missed, fakes) if fakes else None,
         wrong_answers=metrics.share(alarms + missed, answered) if answered else None,
         abstained=metrics.share(len(rows) - answered, len(rows)),
-        whole=part(rows, lineup),
-        by_method={name: part(some, lineup) for name, some in _by_method(rows)},
-        by_group={name: part(some, lineup) for name, some in _by_group(rows)},
+        whole=part(rows, lineup, draws),
+        by_method={name: part(some, lineup, draws) for name, some in _by_method(rows)},
+        by_group={name: part(some, lineup, draws) for name, some in _by_group(rows)},
     )
 
 
-def _metrics(rows: Sequence[VideoRow], lineup: str) -> dict[str, Interval]:
+def _metrics(rows: Sequence[VideoRow], lineup: str, draws: int) -> dict[str, Interval]:
     """The measures of what is shown; AUC and ECE before doubts hold it; AUC as DeepfakeBench counts; ECE of
     the answers alone."""
     fake, groups = labels_of(rows), [row.group for row in rows]
     found: dict[str, Interval] = {}
     if 0 < fake.sum() < len(fake):
-        found = metrics.intervals(MEASURES, scores_of(rows, lineup), fake, groups)
+        found = metrics.intervals(metrics.measures, scores_of(rows, lineup), fake, groups, draws)
         frank = scores_of(rows, lineup, lambda answer: answer.frank_score)
-        again = metrics.intervals(
-            {"auc": metrics.auc, "ece": metrics.calibration_error}, frank, fake, groups, FEW_DRAWS
-        )
+        again = metrics.intervals(_auc_and_ece, frank, fake, groups, draws)
         found |= {f"{name}_frank": value for name, value in again.items()}
         mean = scores_of(rows, lineup, lambda answer: answer.mean_of_frames or answer.score)
-        found["auc_mean_of_frames"] = metrics.bootstrap(metrics.auc, mean, fake, groups, FEW_DRAWS)
+        found["auc_mean_of_frames"] = metrics.bootstrap(metrics.auc, mean, fake, groups, draws)
     answered = [row for row in rows if row.answers[lineup].answered]
     if answered:
-        found |= metrics.intervals(
-            {"ece_answered": metrics.calibration_error},
-            scores_of(answered, lineup),
-            labels_of(answered),
-            [row.group for row in answered],
-            FEW_DRAWS,
-            one_kind=True,
-        )
+        scores, fake = scores_of(answered, lineup), labels_of(answered)
+        groups = [row.group for row in answered]
+        found |= metrics.intervals(_ece_answered, scores, fake, groups, draws, one_kind=True)
     return found
 
 
-def part(rows: Sequence[VideoRow], lineup: str) -> Part:
+def _auc_and_ece(scores: Scores, fake: Labels) -> dict[str, float]:
+    return {"auc": metrics.auc(scores, fake), "ece": metrics.calibration_error(scores, fake)}
+
+
+def _ece_answered(scores: Scores, fake: Labels) -> dict[str, float]:
+    return {"ece_answered": metrics.calibration_error(scores, fake)}
+
+
+def part(rows: Sequence[VideoRow], lineup: str, draws: int = DRAWS) -> Part:
     fake = labels_of(rows)
     area = None
     if 0 < fake.sum() < len(fake):
         groups = [row.group for row in rows]
-        area = metrics.bootstrap(metrics.auc, scores_of(rows, lineup), fake, groups, FEW_DRAWS)
+        area = metrics.bootstrap(metrics.auc, scores_of(rows, lineup), fake, groups, draws)
     return Part(
         reals=int((~fake).sum()),
         fakes=int(fake.sum()),
@@ -119,7 +120,7 @@ def _by_group(rows: Sequence[VideoRow]) -> Iterator[tuple[str, list[VideoRow]]]:
         yield name, [row for row in rows if row.group_label == name]
 
 
-def compare(rows: Sequence[VideoRow], first: str, second: str) -> Difference:
+def compare(rows: Sequence[VideoRow], first: str, second: str, draws: int = DRAWS) -> Difference:
     """AUC of the second lineup minus that of the first, on the same videos."""
     return metrics.paired_bootstrap(
         metrics.auc,
@@ -127,16 +128,18 @@ def compare(rows: Sequence[VideoRow], first: str, second: str) -> Difference:
         scores_of(rows, second),
         labels_of(rows),
         [row.group for row in rows],
-        FEW_DRAWS,
+        draws,
     )
 
 
-def comparisons(sets: Sequence[SetResult], lineups: Sequence[Lineup]) -> Iterator[Comparison]:
+def comparisons(
+    sets: Sequence[SetResult], lineups: Sequence[Lineup], draws: int = DRAWS
+) -> Iterator[Comparison]:
     """Every pair of lineups on every set that has both kinds."""
     for one in sets:
         if len({row.fake for row in one.rows}) == 2:
             for first, second in combinations([lineup.name for lineup in lineups], 2):
-                yield Comparison(one.name, first, second, compare(one.rows, first, second))
+                yield Comparison(one.name, first, second, compare(one.rows, first, second, draws))
 
 
 # --- numbers -> text

@@ -1,0 +1,174 @@
+"""Evaluation end to end, with small models that were never trained: it must say what the Space would say."""
+
+import pytest
+import torch
+
+from tests.training.faces import face
+from tests.training.sets import crop_set, video_set
+from tests.untrained import SPEC, untrained_model
+from training import evaluate
+from training.results import read
+from training.sets import ClipSet
+from unmask.check import Checker, FileSource, Options
+from unmask.clips import ClipSpec
+from unmask.verdict import Calibration, score
+
+CPU = torch.device("cpu")
+COARSE = ClipSpec(side_px=96, frames_per_clip=4, frame_stride_seconds=0.3)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return [str(untrained_model(folder / "a", "a")), str(untrained_model(folder / "b", "b", COARSE))]
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    return video_set(tmp_path_factory.mktemp("videos"), {"one": "real", "two": "fake"})
+
+
+def run(*arguments):
+    evaluate.main([str(item) for item in arguments])
+
+
+def test_every_lineup_answers_every_video_as_a_check_does(models, videos, tmp_path):
+    run(
+        "--model",
+        models[0],
+        "--model",
+        models[1],
+        "--set",
+        f"v={videos}",
+        "--out",
+        tmp_path,
+        "--device",
+        "cpu",
+    )
+    rows = read(tmp_path / "results.json").set("v").rows
+    checker = Checker(CPU)
+    for lineup, asked in {"a": models[:1], "b": models[1:], "a+b": models}.items():
+        for row in rows:
+            source = FileSource(videos / f"{row.id}.mp4", row.id)
+            report = checker.check(source, Options(models=tuple(asked)))
+            said = row.answers[lineup]
+            assert said.label == report["verdict"]["label"]
+            assert round(said.probability_fake, 4) == report["verdict"]["probability_fake"]
+
+
+def test_results_hold_models_sets_and_the_command_without_paths(models, videos, tmp_path, capsys):
+    crops = crop_set(tmp_path / "crops")
+    sets = ("--set", f"v={videos}", "--set", f"crops={crops}")
+    run("--model", f"mine={models[0]}", *sets, "--out", tmp_path / "out", "--cache", tmp_path / "cache")
+    results = read(tmp_path / "out" / "results.json")
+    assert [model.name for model in results.models] == ["mine"]
+    assert [one.name for one in results.sets] == ["v", "crops"]
+    assert str(tmp_path) not in (tmp_path / "out" / "results.json").read_text()
+    assert "--set crops=crops --out out" in results.command
+    assert "mine" in capsys.readouterr().out
+    again = tmp_path / "again"
+    run("--model", f"mine={models[0]}", *sets, "--out", again, "--cache", tmp_path / "cache")
+    assert read(again / "results.json").sets == results.sets
+
+
+def test_robustness_is_measured_on_sets_with_both_kinds(models, videos, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "GRID", evaluate.GRID[:1])
+    only_real = video_set(tmp_path / "real", {"x": "real"})
+    run(
+        "--model",
+        models[0],
+        "--set",
+        f"v={videos}",
+        "--set",
+        f"r={only_real}",
+        "--out",
+        tmp_path,
+        "--robustness",
+    )
+    points = read(tmp_path / "results.json").robustness
+    assert [(item.set, item.kind, item.level, item.videos) for item in points] == [
+        ("v", "clean", 0, 2),
+        ("v", "jpeg", 90, 2),
+    ]
+
+
+def test_stored_clips_of_validation_come_after_sets_from_elsewhere(models, videos, tmp_path, monkeypatch):
+    stored = [face("r", split="val"), face("f", "r", split="val", shift=6), face("t")]
+    opened = evaluate.open_set
+    monkeypatch.setattr(
+        evaluate,
+        "open_set",
+        lambda folder, *rest: ClipSet(stored) if folder != videos else opened(folder, *rest),
+    )
+    folder = video_set(tmp_path / "faces", {"x": "real"})
+    run("--model", models[0], "--set", f"faces={folder}", "--set", f"v={videos}", "--out", tmp_path)
+    results = read(tmp_path / "results.json")
+    assert [(one.name, one.splits) for one in results.sets] == [("v", ("test",)), ("faces", ("val",))]
+    assert [row.id for row in results.set("faces").rows] == ["r", "f"]
+    assert all(row.answers["a"].frank is not None for row in results.set("faces").rows)
+
+
+def test_a_broken_video_is_listed_and_left_out(models, tmp_path, capsys):
+    folder = video_set(tmp_path / "set", {"good": "real", "broken": "fake"})
+    (folder / "broken.mp4").write_bytes(b"no video")
+    run("--model", models[0], "--set", f"v={folder}", "--out", tmp_path)
+    one = read(tmp_path / "results.json").set("v")
+    assert [row.id for row in one.rows] == ["good"]
+    assert one.unreadable == ("broken",)
+    assert "broken: not_a_video" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--model", "{a}", "--model", "{a}"], "same name"),
+        (["--model", "{a}", "--ensemble", "a+c"], "c"),
+        (["--model", "{a}", "--set", "nowhere"], "NAME=DIR"),
+        (["--model", "{a}", "--set", "v=/nowhere"], "manifest.tsv"),
+    ],
+)
+def test_mistakes_are_told_before_any_work(models, videos, arguments, said):
+    with pytest.raises(SystemExit, match=said):
+        run(*(text.format(a=models[0]) for text in arguments), "--set", f"v={videos}")
+
+
+def clip_score(track, probability_logit, start=0.0, frames=8, model="m"):
+    return score(
+        model,
+        Calibration(),
+        probability_logit,
+        track_id=track,
+        start_seconds=start,
+        end_seconds=start + 1,
+        frames=frames,
+    )
+
+
+def test_the_mean_of_frames_is_that_of_the_face_seen_most():
+    scores = [clip_score(0, 2.0), clip_score(0, -2.0, start=2.0, frames=4), clip_score(1, 5.0)]
+    first, second = scores[0].probability_fake, scores[1].probability_fake
+    assert evaluate.mean_of_frames(scores) == pytest.approx((8 * first + 4 * second) / 12)
+    assert evaluate.mean_of_frames([]) is None
+
+
+def test_the_frank_score_ignores_doubts_but_not_the_policys_pooling(models):
+    (model,) = evaluate.load_models(models[:1], CPU)
+    team = evaluate.Team("a", (model,))
+    few = evaluate.answer(team, [clip_score(0, 4.0, frames=1, model="a")], ())
+    assert few.label == "uncertain"
+    assert few.probability_fake == team.policy.fake_above
+    assert few.frank == pytest.approx(1 / (1 + 2.718281828**-4.0))
+    assert evaluate.answer(team, [], ("face_too_small",)).label == "no_face"
+
+
+def test_default_lineups_are_each_model_all_together_and_the_named(models):
+    loaded = evaluate.load_models([f"a={models[0]}", f"b={models[0]}", f"c={models[1]}"], CPU)
+    teams = evaluate.make_teams(loaded, ["c+a"])
+    assert [team.name for team in teams] == ["a", "b", "c", "a+b+c", "a+c"]
+    assert len(evaluate._by_plan(teams, 8)) == 3  # fine alone, coarse alone, both together
+
+
+def test_one_spec_for_all_needs_one_look(models):
+    loaded = evaluate.load_models([f"a={models[0]}", f"b={models[0]}"], CPU)
+    assert loaded[0].spec == SPEC
+    assert len(evaluate._by_plan(evaluate.make_teams(loaded, []), 8)) == 1
