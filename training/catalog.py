@@ -22,6 +22,7 @@ __all__ = [
     "stored_clips",
 ]
 
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 HOWS = ("official", "hash", "alternate", *SPLITS)  # ways to split a set
 
 

@@ -2,17 +2,15 @@
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from training.catalog import LabelledVideo, StoredClip
-from training.layouts import PICTURE_SUFFIXES
+from training.catalog import PICTURE_SUFFIXES, LabelledVideo, StoredClip
 from training.shards import Slices, index_tar
-from unmask.check import WINDOWS
 from unmask.clips import ClipSpec, FaceClip, UInt8Array, crop_square
 from unmask.cluster import first_line
 from unmask.errors import NotAVideo, UnmaskError
@@ -32,8 +30,8 @@ class NoFaceError(Exception):
 class CutSpec:
     """How videos become stored clips. Raises BadInput for values that make no sense."""
 
-    clip: ClipSpec = replace(ClipSpec(), side_px=CACHE_SIDE_PX)
-    windows: int = WINDOWS  # of a video that are looked at: as many clips, if the person is seen in all
+    clip: ClipSpec
+    windows: int  # of a video that are looked at: as many clips, if the person is seen in all
     jpeg_quality: int = JPEG_QUALITY
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from training import splits
 from training.catalog import (
+    PICTURE_SUFFIXES,
     Catalog,
     LabelledVideo,
     LeftOut,
@@ -23,8 +24,6 @@ from training.catalog import (
 from training.shards import MANIFEST, Row, index_tar
 from training.splits import NOWHERE, SPLITS
 from unmask.scan import VIDEO_SUFFIXES
-
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 FF_METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter", "DeepFakeDetection")
 FF_SPLITS_AT = "https://github.com/ondyari/FaceForensics/tree/master/dataset/splits"

@@ -61,7 +61,7 @@ def main() -> None:
     arguments = _parse()
     try:
         clip = ClipSpec(arguments.frames, arguments.stride, CACHE_SIDE_PX)
-        spec = CutSpec(clip, arguments.windows, JPEG_QUALITY)
+        spec = CutSpec(clip, arguments.windows)
         catalog, tasks = list_tasks(arguments.data, arguments.split)
         if arguments.ray:
             spread = functools.partial(cluster.spread, address=arguments.ray, retries=RETRIES)

@@ -1,0 +1,299 @@
+"""prepare: what is stored is what a check sees, and it is the same whoever works and whatever dies."""
+
+import csv
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+
+from tests.media import astronaut, faceless, glide, write_video
+from training import workers
+from training.cut import CACHE_SIDE_PX, CutSpec, Task, as_jpeg, cut
+from training.layouts import photographs, read
+from training.prepare import list_tasks, prepare
+from training.shards import stored_clips
+from unmask import cluster
+from unmask.clips import ClipSpec
+from unmask.faces import FaceFinder
+from unmask.people import People
+from unmask.video import DecodePlan, decode
+
+SPEC = CutSpec(ClipSpec(frames_per_clip=4, side_px=CACHE_SIDE_PX), windows=2)
+VIDEOS = 6  # with a face
+
+pytestmark = pytest.mark.timeout(400)  # processes of their own load torch first
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """Faces of different sizes, real and fake; a video of nobody; files that are no videos."""
+    root = tmp_path_factory.mktemp("set")
+    for index in range(VIDEOS):
+        folder = root / ("fake" if index % 2 else "real")
+        folder.mkdir(exist_ok=True)
+        write_video(folder / f"{index}.mp4", glide(40, reach_px=220 + 20 * index))
+    write_video(root / "real/nobody.mp4", faceless(20))
+    (root / "real/broken.mp4").write_bytes((root / "real/0.mp4").read_bytes()[:700])
+    (root / "real/empty.mp4").write_bytes(b"")
+    return root
+
+
+@pytest.fixture(scope="module")
+def tasks(videos):
+    return list_tasks([f"auto={videos}"], "hash")[1]
+
+
+@pytest.fixture(scope="module")
+def prepared(tasks, tmp_path_factory):
+    """The set as two processes of this machine prepare it."""
+    out = tmp_path_factory.mktemp("prepared") / "out"
+    prepare(tasks, out, SPEC, functools.partial(workers.spread, workers=2))
+    return out
+
+
+def contents(folder):
+    assert not (folder / "parts").exists()
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".tar", ".json")}
+
+
+def table(path):
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t"))
+
+
+def decoded(jpeg):
+    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+
+# what is stored
+
+
+def test_every_video_is_stored_or_listed(prepared, tasks):
+    stored = {clip.video_id for clip in stored_clips(prepared)}
+    failed = {row["video_id"]: row["reason"] for row in table(prepared / "failed.tsv")}
+    assert stored | failed.keys() == {task.video.video_id for task in tasks}
+    assert not stored & failed.keys()
+    by_name = {name.rsplit("/", 1)[1]: reason for name, reason in failed.items()}
+    assert by_name.keys() == {"nobody", "broken"}
+    assert by_name["nobody"] == "no_face: no face was found"
+    assert by_name["broken"].startswith("not_a_video: ")
+
+
+def test_clips_carry_what_the_catalog_knows(prepared, tasks):
+    known = {task.video.video_id: task.video for task in tasks}
+    for clip in stored_clips(prepared):
+        video = known[clip.video_id]
+        assert (clip.fake, clip.method, clip.original_id, clip.group, clip.split) == (
+            video.fake,
+            video.method,
+            video.original_id,
+            video.group,
+            video.split,
+        )
+
+
+def test_stored_frames_are_the_crops_of_a_check(prepared, videos):
+    spec = ClipSpec(frames_per_clip=4, side_px=CACHE_SIDE_PX)
+    seen, finder = People([spec]), FaceFinder()
+    for frames in decode(videos / "real/2.mp4", DecodePlan(2, 4, spec.frame_stride_seconds)):
+        seen.add(frames, finder.detect(frames))
+    (person,) = seen.all
+    stored = [clip for clip in stored_clips(prepared) if clip.video_id.endswith("real/2")]
+    assert [clip.seconds for clip in stored] == [tuple(clip.seconds) for clip in person.clips[spec]]
+    for clip, crops in zip(stored, person.clips[spec], strict=True):
+        for jpeg, crop in zip(clip.jpegs, crops.data, strict=True):
+            assert np.abs(decoded(jpeg).astype(int) - crop).mean() < 2  # JPEG of quality 95
+
+
+def test_a_photograph_is_a_clip_of_one_frame_with_the_same_geometry(tmp_path):
+    picture = cv2.imencode(".png", astronaut()[..., ::-1])[1].tobytes()
+    (tmp_path / "loose.png").write_bytes(picture)
+    (tmp_path / "nobody.png").write_bytes(cv2.imencode(".png", next(faceless(1)))[1].tobytes())
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 nothing more")
+    with tarfile.open(tmp_path / "faces.tar", "w") as archive:
+        archive.add(tmp_path / "loose.png", "real/1.png")
+    found = {video.path.name: Task(0, video) for video in photographs(tmp_path).videos}
+    (loose,), (packed,) = cut(found["loose.png"], SPEC), cut(found["1.png"], SPEC)
+    assert (loose.seconds, loose.fake, len(loose.jpegs)) == ((0.0,), False, 1)
+    assert loose.jpegs == packed.jpegs
+    assert decoded(loose.jpegs[0]).shape == (CACHE_SIDE_PX, CACHE_SIDE_PX, 3)
+    assert len(FaceFinder().detect(_one_frame(decoded(loose.jpegs[0])))[0]) == 1
+    for name in ("nobody.png", "broken.jpg"):
+        with pytest.raises(Exception, match=r"no face was found|not a picture"):
+            cut(found[name], SPEC)
+
+
+def _one_frame(image):
+    from unmask.video import Frames
+
+    return Frames(image[None], np.zeros(1))
+
+
+CROPS = [  # (height, width), kind, stays untouched
+    ((224, 224), ".jpg", True),
+    ((224, 224), ".png", False),
+    ((300, 300), ".jpg", False),
+    ((120, 200), ".jpg", False),
+]
+
+
+@pytest.mark.parametrize(("shape", "kind", "untouched"), CROPS)
+def test_faces_that_are_cut_already_stay_as_they_are_but_for_their_size(shape, kind, untouched):
+    crop = cv2.imencode(kind, cv2.resize(astronaut()[:200, 120:320], shape[::-1]))[1].tobytes()
+    stored = as_jpeg(crop, SPEC)
+    assert (stored == crop) == untouched
+    assert decoded(stored).shape == (224, 224, 3)
+
+
+def test_a_folder_of_crops_is_packed_with_its_split(tmp_path):
+    face = cv2.imencode(".jpg", cv2.resize(astronaut()[:200, 120:320], (224, 224)))[1].tobytes()
+    for name in ("real/a/1.jpg", "real/a/2.jpg", "fake/b/1.jpg"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(face)
+    _, tasks = list_tasks([f"crops={tmp_path / 'in'}"], "val")
+    assert all(task.already_cut for task in tasks)
+    prepare(tasks, tmp_path / "out", SPEC, lambda work, items: ((item, work(item)) for item in items))
+    found = stored_clips(tmp_path / "out")
+    assert [(clip.video_id, clip.fake, clip.group, clip.split) for clip in found] == [
+        ("in/real/a/1", False, "in/a", "val"),
+        ("in/real/a/2", False, "in/a", "val"),
+        ("in/fake/b/1", True, "in/b", "val"),
+    ]
+    assert all(list(clip.jpegs) == [face] for clip in found)
+
+
+# the same, whoever works and whatever dies
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "training.prepare", *map(str, arguments)]
+
+
+def options(videos, out):
+    return ("--data", f"auto={videos}", "--split", "hash", "--frames", 4, "--windows", 2, "--out", out)
+
+
+def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(videos, prepared, tmp_path):
+    out = tmp_path / "out"
+    run = subprocess.Popen(command(*options(videos, out), "--workers", 1), stderr=subprocess.DEVNULL)
+    wait_until(lambda: len(list((out / "parts").glob("0*.tar")) if out.exists() else []) >= 2, run)
+    children = psutil.Process(run.pid).children(recursive=True)
+    run.kill()
+    run.wait()
+    assert not (out / "manifest.tsv").exists()
+    done = len(list((out / "parts").glob("0*.tar"))) + sum(
+        len({row["video_id"] for row in _own_table(shard)}) for shard in out.glob("*.tar")
+    )
+    assert done < len(table(prepared / "failed.tsv")) + VIDEOS  # it was really midway
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive, "workers outlived their run"
+
+    again = subprocess.run(
+        command(*options(videos, out), "--workers", 1), capture_output=True, text=True, check=True
+    )
+    assert f"{done}/" in again.stderr.replace("\r", "\n").split("\n")[1] or f" {done}/" in again.stderr
+    assert contents(out) == contents(prepared)
+    assert table(out / "manifest.tsv") == table(prepared / "manifest.tsv")
+    assert [row["file"].rsplit("/", 1)[1] for row in table(out / "left-out.tsv")] == ["empty.mp4"]
+    assert "2 failed" in again.stdout and "1 left out" in again.stdout
+
+
+def wait_until(true, run, seconds=200):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert run.poll() is None, "the run ended too early"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _own_table(shard):
+    with tarfile.open(shard) as archive:
+        text = archive.extractfile("manifest.tsv").read().decode()
+    return list(csv.DictReader(text.splitlines(), delimiter="\t"))
+
+
+@pytest.fixture
+def two_machines():
+    """A Ray cluster of a head that works not and two workers of one core, all on this machine."""
+    ray_cluster = pytest.importorskip("ray.cluster_utils").Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+    )
+    try:
+        yield ray_cluster, [ray_cluster.add_node(num_cpus=1) for _ in range(2)]
+    finally:
+        ray_cluster.shutdown()
+
+
+@pytest.mark.timeout(600)
+def test_a_cluster_of_which_a_worker_dies_midway_gives_the_same_bytes(
+    two_machines, tasks, prepared, tmp_path
+):
+    head, machines = two_machines
+    killed = []
+
+    def spread(work, items):
+        outcomes = cluster.spread(work, items, head.address, retries=3)
+        for done, outcome in enumerate(outcomes):
+            if done == 1:  # others are at work, on both machines
+                killed.extend(kill(machines[0]))
+            yield outcome
+
+    failed = prepare(tasks, tmp_path / "out", SPEC, spread)
+    assert killed and not any(psutil.pid_exists(pid) for pid in killed)
+    assert len(failed) == 2
+    assert contents(tmp_path / "out") == contents(prepared)
+
+
+def kill(machine):
+    """SIGKILL to a machine's raylet and to everything that it started; returns the process ids."""
+    (raylet,) = machine.all_processes["raylet"]
+    processes = [psutil.Process(raylet.process.pid)]
+    processes += processes[0].children(recursive=True)
+    assert any("ray::" in " ".join(process.cmdline()) for process in processes), "no task was running there"
+    for process in processes:
+        os.kill(process.pid, signal.SIGKILL)
+    raylet.process.wait()
+    return [process.pid for process in processes]
+
+
+# the command line
+
+
+REFUSALS = [
+    (["--data", "nowhere"], "--data wants NAME=DIR, for instance auto=nowhere"),
+    (["--data", "auto=nowhere"], "there is no nowhere"),
+    (["--data", "dfdc-2={videos}"], "there is no layout dfdc-2; there are auto, ffpp"),
+    (["--data", "auto={videos}"], "no official split is known here"),
+    (["--data", "auto={videos}", "--split", "val", "--windows", "0"], "at least one window"),
+    (["--data", "auto={videos}", "--data", "videos={videos}", "--split", "val"], "are both called"),
+    (["--data", "auto={videos}", "--split", "val", "--ray", "127.0.0.1:9"], "There is no Ray cluster at"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSALS, ids=[message for _, message in REFUSALS])
+def test_what_cannot_be_done_is_said_in_one_line(arguments, message, videos, tmp_path, monkeypatch, capsys):
+    from training import prepare as module
+
+    given = [text.format(videos=videos) for text in arguments]
+    monkeypatch.setattr(sys, "argv", ["prepare", *given, "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as raised:
+        module.main()
+    assert message in str(raised.value)
+    assert str(raised.value).startswith("prepare: ") and "\n" not in str(raised.value)
+
+
+def test_a_folder_that_was_begun_with_other_videos_is_refused(prepared, videos):
+    known = json.loads((prepared / "prepare.json").read_text())
+    assert known["windows"] == 2
+    tasks = [Task(index, video) for index, video in enumerate(read("auto", videos, "train").videos)]
+    with pytest.raises(ValueError, match="begun with other videos: take another folder"):
+        prepare(tasks, prepared, SPEC, lambda work, items: [])
