@@ -15,6 +15,7 @@ from yt_dlp.networking.exceptions import (
 )
 from yt_dlp.utils import (
     ContentTooShortError,
+    DownloadError,
     ExtractorError,
     GeoRestrictedError,
     UnsupportedError,
@@ -33,6 +34,7 @@ from unmask.errors import (
     UnmaskError,
     UnsupportedSite,
 )
+from unmask.guard import blocked
 
 Causes = tuple[BaseException, ...]  # an error and everything behind it
 
@@ -49,6 +51,11 @@ LOGIN = re.compile(
 DRM = re.compile(r"\bDRM\b")
 LIVE = re.compile(r"live event will begin|premieres in|not currently live|is offline", re.IGNORECASE)
 OTHER_PROGRAM = re.compile(r"\bffmpeg\b|\brtmpdump\b|impersonat|JavaScript runtime|PhantomJS", re.IGNORECASE)
+OTHER_SCHEME = re.compile(
+    r"no connection adapters were found for|unsupported url scheme|unknown url type"
+    r"|redirection to url '\w+://\S*' is not allowed",
+    re.IGNORECASE,
+)
 SHORT = re.compile(r"downloaded \d+ bytes, expected|bytes read", re.IGNORECASE)
 NOTHING = re.compile(r"did not get any data|file is empty", re.IGNORECASE)
 MAX_QUOTE_CHARACTERS = 160
@@ -94,6 +101,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _already_explained(causes: Causes) -> UnmaskError | None:
     return next((cause for cause in causes if isinstance(cause, UnmaskError)), None)
+
+
+def _by_scheme(causes: Causes) -> UnmaskError | None:
+    """A redirect or a playlist that leads to file:, ftp: and the like."""
+    said = [str(cause) for cause in causes if isinstance(cause, RequestError | DownloadError)]
+    return blocked() if OTHER_SCHEME.search("\n".join(said)) else None
 
 
 def _by_site_type(causes: Causes) -> UnmaskError | None:
@@ -210,6 +223,7 @@ def _phrase(status: int) -> str:
 
 RULES: tuple[Callable[[Causes], UnmaskError | None], ...] = (
     _already_explained,
+    _by_scheme,
     _by_site_type,
     _by_site_words,
     _by_status,

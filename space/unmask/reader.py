@@ -89,6 +89,7 @@ def opened(media: Path | FileIO) -> Iterator["Reader"]:
     Raises BadInput if there is no such file, NotAVideo, NoFrames (only sound) and TooLarge.
     """
     with open_file(media) if isinstance(media, Path) else media as file:
+        file.seek(0)
         _refuse_at_sight(file.read(512))
         with _open(file) as container:
             stream = _video_stream(container)

@@ -6,7 +6,13 @@ import socket
 
 import pytest
 from yt_dlp.networking import Response
-from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError, IncompleteRead, TransportError
+from yt_dlp.networking.exceptions import (
+    CertificateVerifyError,
+    HTTPError,
+    IncompleteRead,
+    RequestError,
+    TransportError,
+)
 from yt_dlp.utils import (
     DownloadError,
     ExtractorError,
@@ -74,6 +80,8 @@ CASES = [
     (CertificateVerifyError("self-signed"), errors.FetchFailed, "certificate"),
     (DownloadError("ERROR: Did not get any data blocks"), errors.NotAVideo, "empty"),
     (RecursionError(), errors.FetchFailed, "circle"),
+    (RequestError("No connection adapters were found for 'file:///etc'"), errors.BlockedAddress, "outside"),
+    (RequestError("Unsupported URL scheme."), errors.BlockedAddress, "outside"),
     # what this machine allows
     (_chained(DownloadError("unable to write"), OSError(errno.EFBIG, "File too large")), errors.TooLarge, ""),
     (_chained(DownloadError("unable to write"), OSError(errno.ENOSPC, "Full")), errors.InternalError, "disk"),
