@@ -22,11 +22,27 @@ class AugmentSpec:
 
     geometry: float = 1.0
     colour: float = 0.5
+    smooth: float = 0.05  # as a beauty filter does
     blur: float = 0.1
     noise: float = 0.15
     resize: float = 0.3
     compression: float = 0.5
     video_share: float = 0.35  # of the compressions that are H.264, the rest JPEG
+    stutter: float = 0.15  # frames dropped and repeated, as players and bad connections do
+    cutout: float = 0.1  # a patch of one colour: a hand, a caption, a logo
+
+
+NO_AUGMENTATION = AugmentSpec(
+    geometry=0.0,
+    colour=0.0,
+    smooth=0.0,
+    blur=0.0,
+    noise=0.0,
+    resize=0.0,
+    compression=0.0,
+    stutter=0.0,
+    cutout=0.0,
+)
 
 
 def augment(clip: Clip, side_px: int, spec: AugmentSpec, rng: Generator) -> Clip:
@@ -37,6 +53,9 @@ def augment(clip: Clip, side_px: int, spec: AugmentSpec, rng: Generator) -> Clip
         clip = resize(clip, side_px)
     if rng.random() < spec.colour:
         clip = _colour(clip, rng)
+    if rng.random() < spec.smooth:
+        reach = rng.uniform(10, 40)
+        clip = _each(clip, lambda image: cv2.bilateralFilter(image, 5, reach, 3))
     if rng.random() < spec.blur:
         sigma = rng.uniform(0.3, 1.6)
         clip = _each(clip, lambda image: cv2.GaussianBlur(image, (0, 0), sigma))
@@ -47,6 +66,10 @@ def augment(clip: Clip, side_px: int, spec: AugmentSpec, rng: Generator) -> Clip
         clip = np.clip(clip + noise, 0, 255).astype(np.uint8)
     if rng.random() < spec.compression:
         clip = h264(clip, int(rng.integers(22, 42))) if rng.random() < spec.video_share else _jpeg(clip, rng)
+    if len(clip) > 1 and rng.random() < spec.stutter:
+        clip = stutter(clip, rng)
+    if rng.random() < spec.cutout:
+        clip = _cut_out(clip, rng)
     return clip
 
 
@@ -78,6 +101,13 @@ def place(clip: Clip, side_px: int, rng: Generator) -> Clip:
             )
         )
     return np.stack(frames).astype(np.uint8)
+
+
+def stutter(clip: Clip, rng: Generator) -> Clip:
+    """Some frames are replaced by the one before them; the number of frames stays."""
+    kept = rng.random(len(clip)) >= rng.uniform(0.1, 0.5)
+    kept[0] = True
+    return clip[np.maximum.accumulate(np.where(kept, np.arange(len(clip)), 0))]
 
 
 def h264(clip: Clip, crf: int) -> Clip:
@@ -119,6 +149,16 @@ def _small_and_back(clip: Clip, rng: Generator) -> Clip:
         return cv2.resize(down, (side, side), interpolation=up)
 
     return _each(clip, there_and_back)
+
+
+def _cut_out(clip: Clip, rng: Generator) -> Clip:
+    """One patch, at the same place in every frame (DeVries & Taylor, 2017)."""
+    side = clip.shape[1]
+    height, width = (rng.uniform(0.1, 0.35, 2) * side).astype(int)
+    top, left = rng.integers(side - height), rng.integers(side - width)
+    covered = clip.copy()
+    covered[:, top : top + height, left : left + width] = rng.integers(256, size=3)
+    return covered
 
 
 def _jpeg(clip: Clip, rng: Generator) -> Clip:

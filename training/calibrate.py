@@ -1,122 +1,180 @@
-"""Fit a model's calibration and thresholds on validation faces, and write the model folder.
+"""Fit a model's calibration and thresholds on validation clips, and write the model folder that is shipped.
 
-    python -m training.calibrate --faces DIR --run RUN --out space/weights/mobilenet-gru
+    python -m training.calibrate --run RUN --data FACES [--data CLIPS] --out space/weights/mobilenet-gru
 
-Fitted on the validation split of the faces alone: its reals, its DFDC fakes, and blended fakes of its reals,
-all re-compressed as the web does; never on a set that is marked for evaluation.
+Only rows of the split "val" are used: their reals, their true fakes, and a blended fake of every real, all
+re-compressed as the web does. A folder that holds none is refused, so nothing is ever fitted on a set that is
+for measuring. Prints what the thresholds give on halves of the data that they were not fitted on.
 """
 
 import argparse
-import functools
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
-from safetensors.torch import load_file
+import torch
+from numpy.typing import NDArray
+from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression
 
-from training.augment import AugmentSpec
-from training.catalog import FaceImage, face_shards
-from training.dataset import FacePairs, PairSpec
+from training.augment import NO_AUGMENTATION
+from training.dataset import ClipPairs, find_meshes
 from training.metrics import auc
-from training.train import by_split, meshes, predict
+from training.recipes import Mixture
+from training.run_folder import RunFolder
+from training.shards import StoredClip, stored_clips
+from training.train import predict
 from unmask import weights
 from unmask.clips import ClipSpec
-from unmask.models import MobileNetGru, MobileNetGruConfig
+from unmask.models import VideoModel
 from unmask.verdict import Calibration, Policy
 
-MAX_FALSE_ALARMS = 0.01  # of real validation clips, labelled fake
-MAX_MISSED = 0.10  # of validation clips labelled real, fakes as frequent as reals
-WEB = AugmentSpec(colour=0.0, blur=0.0, noise=0.0, resize=0.4, compression=0.7)
+MAX_FALSE_ALARMS = 0.01  # of real clips, labelled fake
+MAX_WRONG = 0.05  # of the clips labelled real that are fake, fakes as frequent as reals
+CONFIDENCE = 0.9  # with which the second promise holds
+WEB = replace(NO_AUGMENTATION, geometry=1.0, resize=0.4, compression=0.7)
+DRAWS = 20  # halvings of the data, to see whether the promises hold on the other half
+MIN_LABELLED_REAL = 50  # fewer clips below a threshold prove nothing
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Logits of validation clips, as many reals as fakes: first DFDC's fakes and reals, then blended ones."""
+    """Validation clips, as many reals as fakes: a real one beside each fake."""
 
-    logits: np.ndarray  # (n,)
-    fake: np.ndarray  # (n,) bool
+    logits: Floats  # (n,)
+    fake: NDArray[np.bool_]  # (n,)
+    blended: NDArray[np.bool_]  # (n,) the pair's fake is a blended one
+
+    def rows(self, chosen: NDArray[np.bool_]) -> "Scored":
+        return Scored(self.logits[chosen], self.fake[chosen], self.blended[chosen])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--faces", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True, help="run folder of the step `clips`")
+    parser.add_argument("--run", type=Path, required=True, help="run folder of the stage `clips`")
+    parser.add_argument("--data", type=Path, action="append", required=True, help="folder of stored clips")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
-    parser.add_argument("--side", type=int, default=ClipSpec.side_px)
+    parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    spec, config = ClipSpec(side_px=arguments.side), MobileNetGruConfig()
-    model = MobileNetGru(config)
-    model.load_state_dict(load_file(arguments.run / "model.safetensors"))
-    _, validation = by_split(face_shards(arguments.faces))
-    scored = score_validation(model, validation, spec, arguments.run)
-    calibration = fit_calibration(scored)
-    policy = fit_policy(scored, calibration)
-    on_dfdc, on_blended = (_auc_against(scored, kind) for kind in (0, 1))
-    headline = f"validation AUC: {on_dfdc:.3f} on DFDC faces, {on_blended:.3f} on blended faces"
-    file = weights.ModelConfigFile(
-        "mobilenet-gru", "mobilenet-gru", config, spec, calibration, policy, headline
+    start = RunFolder(arguments.run)
+    model = weights.load(str(start.model), torch.device("cpu"))
+    clips = validation_clips(arguments.data)
+    scored = score_validation(
+        model.module, clips, model.spec, arguments.run.parent / "meshes", arguments.workers
     )
-    weights.save(arguments.out, model, file)
-    print(headline)
-    print(calibration, policy)
-    print(_shares(scored, calibration, policy))
+    calibration, policy = fit(scored)
+    file = replace(
+        weights.read_config(start.model), calibration=calibration, policy=policy, headline=headline(scored)
+    )
+    weights.save(arguments.out, model.module, file)
+    print(file.headline, calibration, policy, sep="\n")
+    print(promises(scored))
 
 
-def score_validation(model: MobileNetGru, faces: list[FaceImage], spec: ClipSpec, run: Path) -> Scored:
-    """Clips of the model's own length out of single validation faces: reals, DFDC fakes, blended fakes."""
-    reals = [face for face in faces if not face.fake]
-    points = meshes(reals, run / "meshes-val.npy")
-    draw = PairSpec(spec, augment=WEB, seed=7)
-    data = functools.partial(FacePairs, reals, points)
-    true_fakes = data([face for face in faces if face.fake], replace(draw, blended_share=0.0))
-    blended = data([], replace(draw, blended_share=1.0))
-    first, second = (predict(model, pairs, spec) for pairs in (true_fakes, blended))
-    logits, fake = (np.concatenate(pair) for pair in zip(first, second, strict=True))
-    return Scored(logits, fake)
+def validation_clips(folders: Sequence[Path]) -> list[StoredClip]:
+    """The clips that may be fitted on. Raises ValueError naming a folder without any."""
+    found = []
+    for folder in folders:
+        clips = [clip for clip in stored_clips(folder) if clip.split == "val"]
+        if not clips:
+            raise ValueError(f"{folder.name} holds no row of split `val`: it is not for fitting")
+        found += clips
+    return found
 
 
-def fit_calibration(scored: Scored) -> Calibration:
-    """Platt scaling: the log-odds that explain the validation labels best."""
-    fit = LogisticRegression(C=1e6).fit(scored.logits[:, None], scored.fake)
-    return Calibration(temperature=1 / float(fit.coef_[0, 0]), bias=float(fit.intercept_[0]))
+def score_validation(
+    model: VideoModel, clips: Sequence[StoredClip], spec: ClipSpec, cache: Path, workers: int
+) -> Scored:
+    """Pairs of a real clip with a true fake of it, then with a blended one, as the web leaves them."""
+    reals = [clip for clip in clips if not clip.fake]
+    fakes = [clip for clip in clips if clip.fake]
+    meshes = find_meshes(reals, cache)
+    parts = []
+    for blended in (False, True):
+        if blended or fakes:
+            mixture = Mixture(blended_share=float(blended), same_source=False, augment=WEB)
+            pairs = ClipPairs(reals, meshes, [] if blended else fakes, spec, mixture, seed=7)
+            logits, fake = predict(model, pairs, spec, workers)
+            parts.append(Scored(logits, fake, np.full(len(fake), blended)))
+    columns = zip(*((part.logits, part.fake, part.blended) for part in parts), strict=True)
+    return Scored(*map(np.concatenate, columns))
 
 
-def fit_policy(scored: Scored, calibration: Calibration) -> Policy:
-    """The narrowest abstain band that keeps both promises on the validation clips."""
-    probability = _probabilities(scored, calibration)
-    reals = np.sort(probability[~scored.fake])
-    rank = int(np.ceil((1 - MAX_FALSE_ALARMS) * (len(reals) + 1))) - 1  # split-conformal, Vovk et al. 2005
-    fake_above = float(reals[min(rank, len(reals) - 1)])
-    order = np.argsort(probability)
-    missed = np.cumsum(scored.fake[order]) / np.arange(1, len(order) + 1)
-    kept = np.flatnonzero((missed <= MAX_MISSED) & (np.arange(len(order)) >= 50))
-    real_below = float(probability[order][kept[-1]]) if len(kept) else 0.0
-    return Policy(real_below=round(min(real_below, fake_above), 4), fake_above=round(fake_above, 4))
+def fit(scored: Scored) -> tuple[Calibration, Policy]:
+    """Platt scaling, and the narrowest abstain band that keeps both promises."""
+    line = LogisticRegression(C=1e6).fit(scored.logits[:, None], scored.fake)
+    calibration = Calibration(temperature=1 / float(line.coef_[0, 0]), bias=float(line.intercept_[0]))
+    probability = probabilities(scored.logits, calibration)
+    fake_above = above_reals(probability[~scored.fake])
+    real_below = min(below_fakes(probability, scored.fake), fake_above)
+    return calibration, Policy(real_below=round(real_below, 4), fake_above=round(fake_above, 4))
 
 
-def _probabilities(scored: Scored, calibration: Calibration) -> np.ndarray:
-    return 1 / (1 + np.exp(-(scored.logits / calibration.temperature + calibration.bias)))
+def above_reals(reals: Floats) -> float:
+    """Split-conformal (Vovk et al., 2005): a new real clip exceeds it with at most MAX_FALSE_ALARMS."""
+    rank = int(np.ceil((1 - MAX_FALSE_ALARMS) * (len(reals) + 1)))
+    return float(np.sort(reals)[rank - 1]) if rank <= len(reals) else 1.0
 
 
-def _auc_against(scored: Scored, kind: int) -> float:
-    half = len(scored.logits) // 2
-    part = slice(kind * half, (kind + 1) * half)
-    return auc(scored.logits[part], scored.fake[part])
+def below_fakes(probability: Floats, fake: NDArray[np.bool_]) -> float:
+    """The highest threshold below which, at CONFIDENCE, at most MAX_WRONG are fake; 0 where there is none.
+
+    The bound is Clopper and Pearson's (1934) on the share of fakes among all clips below.
+    """
+    order = np.argsort(probability, kind="stable")
+    below = np.arange(1, len(order) + 1)
+    wrong = np.cumsum(fake[order])
+    bound = beta.ppf(CONFIDENCE, wrong + 1, np.maximum(below - wrong, 1e-9))
+    kept = np.flatnonzero((bound <= MAX_WRONG) & (below >= MIN_LABELLED_REAL))
+    return float(probability[order][kept[-1]]) if len(kept) else 0.0
 
 
-def _shares(scored: Scored, calibration: Calibration, policy: Policy) -> str:
-    probability = _probabilities(scored, calibration)
-    lines = []
-    for name, rows in (("real", ~scored.fake), ("fake", scored.fake)):
-        above = float((probability[rows] > policy.fake_above).mean())
-        below = float((probability[rows] < policy.real_below).mean())
-        lines.append(f"{name}: {above:.1%} labelled fake, {below:.1%} labelled real")
-    return "; ".join(lines)
+def probabilities(logits: Floats, calibration: Calibration) -> Floats:
+    """As `Calibration.log_odds` and `to_probability`, over an array."""
+    return 1 / (1 + np.exp(-(logits / calibration.temperature + calibration.bias)))
+
+
+def headline(scored: Scored) -> str:
+    parts = []
+    for blended, name in ((False, "true fakes"), (True, "blended fakes")):
+        part = scored.rows(scored.blended == blended)
+        if len(part.logits):
+            parts.append(f"{auc(part.logits, part.fake):.3f} on {name}")
+    return f"validation AUC of re-compressed clips: {', '.join(parts)}"
+
+
+def promises(scored: Scored) -> str:
+    """Fit on one half of the pairs, look at the other, many times -> what a person may rely on."""
+    rng = np.random.default_rng(0)
+    rates = []
+    for _ in range(DRAWS):
+        half = np.repeat(rng.random(len(scored.fake) // 2) < 0.5, 2)  # a pair stays together
+        calibration, policy = fit(scored.rows(half))
+        rest = scored.rows(~half)
+        rates.append(label_rates(probabilities(rest.logits, calibration), rest.fake, policy))
+    return json.dumps({key: round(float(np.mean([r[key] for r in rates])), 4) for key in rates[0]})
+
+
+def label_rates(probability: Floats, fake: NDArray[np.bool_], policy: Policy) -> dict[str, float]:
+    said_fake, said_real = probability > policy.fake_above, probability < policy.real_below
+    confident = said_fake | said_real
+    wrong = (said_fake & ~fake) | (said_real & fake)
+    return {
+        "reals_labelled_fake": float(said_fake[~fake].mean()),
+        "fakes_labelled_fake": float(said_fake[fake].mean()),
+        "reals_labelled_real": float(said_real[~fake].mean()),
+        "wrong_of_confident": float(wrong.sum() / max(1, confident.sum())),
+        "wrong_of_labelled_real": float((said_real & fake).sum() / max(1, said_real.sum())),
+        "abstained": float(1 - confident.mean()),
+    }
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
-"""Face crops -> training clips in pairs: a real one, and a fake made of the same person.
+"""Stored clips -> training pairs: a real clip, and a fake of the same person.
 
-Item i is the i-th real face and one fake of it, a true one of DFDC or a blended one. What is drawn depends
-on (seed, epoch, index) alone, so any number of loader processes gives the same data.
+Item i is the i-th real clip and one fake: a true one, or itself blended. What is drawn depends on
+(seed, epoch, index) alone, so any number of loader processes and machines gives the same data. A still face
+is a clip of one frame, and stands still for as long as the model's clips are; a blended video is blended
+alike in every frame, on a mesh that moves with the face, with the jitter that a face swap has.
 """
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,23 +18,16 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
+from tqdm import tqdm
 
-from training import blend
-from training.augment import AugmentSpec, Clip, augment, resize
-from training.catalog import FaceImage
+from training import blend, mesh
+from training.augment import NO_AUGMENTATION, Clip, augment, resize
+from training.recipes import Mixture
+from training.shards import StoredClip
 from unmask.clips import ClipBatch, ClipSpec, FaceClip, to_input
 
-
-@dataclass(frozen=True)
-class PairSpec:
-    """What a training pair is made of."""
-
-    clip: ClipSpec
-    augment: AugmentSpec = AugmentSpec()
-    blended_share: float = 0.5  # of the fakes; the rest are true DFDC fakes of the same original
-    cross_share: float = 0.2  # of the blended ones
-    candidates: int = 100  # faces looked through for one of like pose, for cross-blending
-    seed: int = 0
+Mesh = NDArray[np.float32]  # (T, 468, 2), px of the stored crop
+Pair = list[tuple[Clip, bool]]  # clips (T, S, S, 3) with True where fake
 
 
 @dataclass(frozen=True)
@@ -39,131 +36,112 @@ class Batch:
     fake: Tensor  # float32 (B,), 1 where fake
 
 
-class FacePairs(Dataset[list[tuple[Clip, bool]]]):
-    """`reals` with their meshes (n, 468, 2) and the fakes by the original they were made from."""
+class ClipPairs(Dataset[Pair]):
+    """`reals` with a mesh each, and the fakes that stand beside them.
+
+    A real clip whose video has no fake takes a fake whose own real video is not here. Without any such fake,
+    and always without any true one, it is blended.
+    """
 
     def __init__(
         self,
-        reals: Sequence[FaceImage],
-        meshes: NDArray[np.float32],
-        fakes: Sequence[FaceImage],
-        spec: PairSpec,
+        reals: Sequence[StoredClip],
+        meshes: Sequence[Mesh],
+        fakes: Sequence[StoredClip],
+        spec: ClipSpec,
+        mixture: Mixture,
+        seed: int,
     ) -> None:
-        self.reals, self.meshes, self.spec, self.epoch = reals, meshes, spec, 0
-        self.fakes: dict[str, list[FaceImage]] = {}
+        self.reals, self.meshes, self.spec, self.mixture, self.seed = reals, meshes, spec, mixture, seed
+        self.epoch = 0
+        here = {real.original_id for real in reals}
+        self.by_source: dict[str, list[StoredClip]] = {}
+        self.by_method: dict[str, list[StoredClip]] = {}
         for fake in fakes:
-            self.fakes.setdefault(fake.original_id, []).append(fake)
+            if mixture.same_source and fake.original_id in here:
+                self.by_source.setdefault(fake.original_id, []).append(fake)
+            else:
+                self.by_method.setdefault(fake.method, []).append(fake)
 
     def __len__(self) -> int:
         return len(self.reals)
 
-    def __getitem__(self, index: int) -> list[tuple[Clip, bool]]:
-        rng = np.random.default_rng((self.spec.seed, self.epoch, index))
+    def __getitem__(self, index: int) -> Pair:
+        rng = np.random.default_rng((self.seed, self.epoch, index))
         real = decode(self.reals[index])
-        true_fakes = self.fakes.get(self.reals[index].original_id, [])
-        if true_fakes and rng.random() >= self.spec.blended_share:
-            fake = decode(true_fakes[rng.integers(len(true_fakes))])
-        else:
-            fake = self._blend(index, real, rng)
-        return [(self._clip(real, rng), False), (self._clip(fake, rng), True)]
+        source = None if rng.random() < self.mixture.blended_share else self._true_fake(index, rng)
+        fake = self._blend(index, real, rng) if source is None else decode(source)
+        return [(self._view(real, rng), False), (self._view(fake, rng), True)]
 
-    def _blend(self, index: int, real: blend.Image, rng: Generator) -> blend.Image:
-        points = self.meshes[index]
-        if rng.random() >= self.spec.cross_share:
-            return blend.self_blend(real, points, rng)
-        others = rng.choice(len(self.reals), min(self.spec.candidates, len(self.reals)), replace=False)
-        shape = points - points.mean(0)
-        shapes = self.meshes[others] - self.meshes[others].mean(1, keepdims=True)
-        distance = np.abs(shapes - shape).mean((1, 2))
-        distance[others == index] = np.inf
-        other = int(others[distance.argmin()])
-        return blend.cross_blend(real, points, decode(self.reals[other]), self.meshes[other], rng)
+    def _true_fake(self, index: int, rng: Generator) -> StoredClip | None:
+        """A fake of the same source, else of any method, each method as often as the others."""
+        choice = self.by_source.get(self.reals[index].original_id)
+        if choice is None and self.by_method:
+            choice = self.by_method[list(self.by_method)[rng.integers(len(self.by_method))]]
+        return choice[rng.integers(len(choice))] if choice else None
 
-    def _clip(self, image: blend.Image, rng: Generator) -> Clip:
-        frames = np.repeat(image[None], self.spec.clip.frames_per_clip, 0)
-        return augment(frames, self.spec.clip.side_px, self.spec.augment, rng)
+    def _blend(self, index: int, real: Clip, rng: Generator) -> Clip:
+        other = self._alike(index, rng) if rng.random() < self.mixture.cross_share else None
+        draw, frames = int(rng.integers(2**32)), []
+        for image, points in zip(real, self.meshes[index], strict=True):
+            again = np.random.default_rng(draw)  # the same fake in every frame
+            if other is None:
+                frames.append(blend.self_blend(image, points, again))
+            else:
+                face = decode(self.reals[other])[0]
+                frames.append(blend.cross_blend(image, points, face, self.meshes[other][0], again))
+        return np.stack(frames)
+
+    def _alike(self, index: int, rng: Generator) -> int | None:
+        """Of some faces of other people, the one of the likest pose and expression."""
+        drawn = rng.choice(len(self.reals), min(self.mixture.candidates, len(self.reals)), replace=False)
+        others = [int(other) for other in drawn if self.reals[other].group != self.reals[index].group]
+        if not others:
+            return None
+        shapes = np.stack([self.meshes[other][0] for other in [index, *others]])
+        shapes -= shapes.mean(1, keepdims=True)
+        return others[int(np.abs(shapes[1:] - shapes[0]).mean((1, 2)).argmin())]
+
+    def _view(self, clip: Clip, rng: Generator) -> Clip:
+        return augment(
+            _as_long_as(clip, self.spec.frames_per_clip), self.spec.side_px, self.mixture.augment, rng
+        )
 
 
-@dataclass(frozen=True)
-class VideoClip:
-    """Successive crops of one face in a real or faked video, (T, S, S, 3), with a mesh a frame."""
+class PlainClips(Dataset[Pair]):
+    """Clips as they are, one an item."""
 
-    data: Clip
-    meshes: NDArray[np.float32]  # (T, 468, 2)
+    def __init__(self, clips: Sequence[StoredClip], spec: ClipSpec) -> None:
+        self.clips, self.spec = clips, spec
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> Pair:
+        clip = _as_long_as(decode(self.clips[index]), self.spec.frames_per_clip)
+        return [(resize(clip, self.spec.side_px), self.clips[index].fake)]
 
 
-class VideoPairs(Dataset[list[tuple[Clip, bool]]]):
-    """Real clips cut from video, each with a fake: a true one, or itself blended alike in every frame.
+def held_back_blends(
+    reals: Sequence[StoredClip], meshes: Sequence[Mesh], spec: ClipSpec, seed: int = 1
+) -> ClipPairs:
+    """Validation for "elsewhere": each real clip and one blended fake of it, both re-compressed.
 
-    The mesh moves with the face, so the blended border does too, with the jitter that a face swap has.
+    The draws are fixed, so every model is judged on the same fakes.
     """
-
-    def __init__(
-        self, reals: Sequence[VideoClip], fakes: Sequence[VideoClip], repeats: int, spec: PairSpec
-    ) -> None:
-        self.reals, self.fakes, self.repeats, self.spec, self.epoch = reals, fakes, repeats, spec, 0
-
-    def __len__(self) -> int:
-        return len(self.reals) * self.repeats
-
-    def __getitem__(self, index: int) -> list[tuple[Clip, bool]]:
-        rng = np.random.default_rng((self.spec.seed, self.epoch, index, 1))
-        real = self.reals[index % len(self.reals)]
-        if self.fakes and rng.random() >= self.spec.blended_share:
-            fake = self.fakes[int(rng.integers(len(self.fakes)))].data
-        else:
-            draw = int(rng.integers(2**32))
-            frames = zip(real.data, real.meshes, strict=True)
-            fake = np.stack(
-                [blend.self_blend(image, points, np.random.default_rng(draw)) for image, points in frames]
-            )
-        side_px, spec = self.spec.clip.side_px, self.spec.augment
-        return [(augment(real.data, side_px, spec, rng), False), (augment(fake, side_px, spec, rng), True)]
+    gentle = replace(NO_AUGMENTATION, resize=0.3, compression=0.5)
+    return ClipPairs(reals, meshes, [], spec, Mixture(blended_share=1.0, augment=gentle), seed)
 
 
-class PlainFaces(Dataset[list[tuple[Clip, bool]]]):
-    """Faces as they are, for validation: one clip of a face that stands still."""
-
-    def __init__(self, faces: Sequence[FaceImage], spec: ClipSpec) -> None:
-        self.faces, self.spec = faces, spec
-
-    def __len__(self) -> int:
-        return len(self.faces)
-
-    def __getitem__(self, index: int) -> list[tuple[Clip, bool]]:
-        image = resize(decode(self.faces[index])[None], self.spec.side_px)
-        return [(np.repeat(image, self.spec.frames_per_clip, 0), self.faces[index].fake)]
+def decode(clip: StoredClip) -> Clip:
+    """JPEGs -> (T, S, S, 3) RGB. Raises ValueError with the name when one is not a picture."""
+    images = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) for jpeg in clip.jpegs]
+    if any(image is None for image in images):
+        raise ValueError(f"{clip.video_id}: a frame is not a picture")
+    return np.stack(images).astype(np.uint8)
 
 
-class BlendedFaces(Dataset[list[tuple[Clip, bool]]]):
-    """Validation for "elsewhere": every real face and one self-blended fake of it, both re-compressed.
-
-    Draws are fixed by `seed`, so every model is judged on the same fakes.
-    """
-
-    def __init__(
-        self, reals: Sequence[FaceImage], meshes: NDArray[np.float32], clip: ClipSpec, seed: int
-    ) -> None:
-        spec = PairSpec(clip, blended_share=1.0, seed=seed)
-        gentle = replace(spec.augment, geometry=0.0, colour=0.0, noise=0.0, blur=0.0)
-        self.pairs = FacePairs(reals, meshes, [], replace(spec, augment=gentle))
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> list[tuple[Clip, bool]]:
-        return self.pairs[index]
-
-
-def decode(face: FaceImage) -> blend.Image:
-    """JPEG -> (S, S, 3) RGB."""
-    image = cv2.imdecode(np.frombuffer(face.jpeg, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"{face.name} is not a picture")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def collate(items: Sequence[list[tuple[Clip, bool]]], spec: ClipSpec) -> Batch:
+def collate(items: Sequence[Pair], spec: ClipSpec) -> Batch:
     """Pairs -> one normalised batch, through the one normalisation that serving uses."""
     examples = [example for item in items for example in item]
     return Batch(
@@ -176,3 +154,30 @@ def as_face_clip(clip: Clip, spec: ClipSpec) -> FaceClip:
     count, side_px = clip.shape[:2]
     squares = np.tile(np.array([0, 0, side_px, side_px], np.float32), (count, 1))
     return FaceClip(clip, np.arange(count, dtype=np.float64) * spec.frame_stride_seconds, 0, squares)
+
+
+def find_meshes(clips: Sequence[StoredClip], cache: Path) -> list[Mesh]:
+    """The mesh of every frame of every clip; found once and kept in the folder `cache`."""
+    path = cache / f"{fingerprint(clips)}.npy"
+    if not path.exists():
+        images = (image for clip in clips for image in decode(clip))
+        found = [mesh.find(image) for image in tqdm(images, desc="meshes", mininterval=5)]
+        cache.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        with fresh.open("wb") as stream:
+            np.save(stream, np.stack(found))
+        fresh.rename(path)
+    return np.split(np.load(path), np.cumsum([len(clip.jpegs) for clip in clips])[:-1])
+
+
+def fingerprint(clips: Sequence[StoredClip]) -> str:
+    """A name for exactly these clips in this order, for caches."""
+    total = 0
+    for clip in clips:
+        total = zlib.crc32(b"".join(clip.jpegs), total)
+    return f"{len(clips)}-{total:08x}"
+
+
+def _as_long_as(clip: Clip, frames: int) -> Clip:
+    """The first frames of a video; a still face stands still."""
+    return np.repeat(clip, frames, 0) if len(clip) == 1 else clip[:frames]

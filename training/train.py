@@ -1,320 +1,287 @@
-"""Train the bundled model in two steps.
+"""Train a model: single faces first, then clips.
 
-    python -m training.train frames --faces DIR [--portraits TAR] --out RUN
-    python -m training.train clips --faces DIR --talking DIR --dfdc DIR --start RUN --out RUN2
+    python -m training.train mobilenet-gru frames --data FACES [--data MORE=2] --out RUN
+    python -m training.train mobilenet-gru clips --data FACES --data CLIPS=4 --start RUN --out RUN2
 
-`frames`: MobileNetV2 from ImageNet learns single faces. Half of the fakes are true ones of DFDC, half are
-blended from real faces. `clips`: the backbone stands still, the temporal head learns clips made of single
-faces and clips cut from video, every second talking video being held back. After each epoch the averaged
-weights are measured on the validation split, and the best so far (mean of the two validation AUCs) is kept.
+A data folder holds tar shards with manifest.tsv, as `training.prepare` writes them; with `=N` it is gone
+through N times an epoch. Its `val` rows are for validation, its `test` rows are never read. Faked clips may
+be missing altogether: then every fake is blended from real ones. After each epoch the averaged weights are
+validated, and the best so far stand in OUT/model, which `unmask` loads as it is. A run that was stopped goes
+on where it was when the same command is given again. `accelerate launch -m training.train …` runs it on many
+devices.
 """
 
 import argparse
-import copy
 import functools
-import json
-import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import broadcast_object_list
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
-from tqdm import tqdm
 
-from training import mesh
-from training.augment import Clip
-from training.catalog import FaceImage, LabelledVideo, face_shards, labelled_videos, pictures
-from training.dataset import (
-    Batch,
-    BlendedFaces,
-    FacePairs,
-    PairSpec,
-    PlainFaces,
-    VideoClip,
-    VideoPairs,
-    collate,
-    decode,
-)
+from training.backbone import from_imagenet
+from training.dataset import ClipPairs, Pair, PlainClips, collate, find_meshes, held_back_blends
+from training.estimate import estimate
+from training.loop import Loop, single_thread
 from training.metrics import auc
-from training.prepare import CACHE_SIDE_PX, main_person_clips, portraits, video_people
+from training.recipes import RECIPES, StageName, TrainConfig
+from training.run_folder import Epoch, RunFolder
+from training.shards import StoredClip, stored_clips
+from unmask import weights
 from unmask.clips import ClipSpec
-from unmask.faces import FaceFinder
-from unmask.models import MobileNetGru, MobileNetGruConfig, VideoModel, channels_last, torchvision
+from unmask.models import ARCHITECTURES, VideoModel, channels_last
 
-Pairs = Dataset[list[tuple[Clip, bool]]]
+CLIPS_PER_BATCH = 64  # of one frame, when validating
 
-VIDEO_WINDOWS = 12  # clips cut from each training video
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """One run."""
-
-    epochs: int = 5
-    pairs_per_batch: int = 24
-    learning_rate: float = 5e-4
-    weight_decay: float = 0.02
-    warmup_steps: int = 150
-    label_smoothing: float = 0.05
-    average_decay: float = 0.995  # of the exponential moving average of the weights
-    blended_share: float = 0.5
-    workers: int = 2
-    seed: int = 0
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
-class Validation:
-    dfdc: float  # frame AUC on DFDC's validation faces
-    blended: float  # frame AUC on blended fakes of held-back faces
+class Material:
+    """Clips for one run."""
 
-    @property
-    def mean(self) -> float:
-        return (self.dfdc + self.blended) / 2
+    training: tuple[list[StoredClip], ...]  # stills and moving clips apart: a fake stands beside its like
+    validation: list[StoredClip]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line, typed."""
+
+    config: TrainConfig
+    stage: StageName
+    data: list[tuple[Path, int]]  # folder, how often an epoch
+    out: Path
+    start: Path | None
+    scratch: bool
+    teacher: str | None
+    workers: int
+    precision: str
+    limit: int | None
+    dry_run: bool
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    request = parse()
+    accelerator = Accelerator(
+        mixed_precision=request.precision,
+        gradient_accumulation_steps=request.config.stage(request.stage).accumulate,
+        log_with="tensorboard",
+        project_dir=str(request.out),
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-    parser.add_argument("step", choices=["frames", "clips"])
-    parser.add_argument("--faces", type=Path, required=True, help="folder of tar shards with manifest.tsv")
-    parser.add_argument("--portraits", type=Path, help="tar of photographs of real people, for more faces")
-    parser.add_argument("--talking", type=Path, help="folder of real videos with manifest.tsv")
-    parser.add_argument("--dfdc", type=Path, help="folder of DFDC videos with manifest.tsv")
-    parser.add_argument("--start", type=Path, help="run folder of the step `frames`")
-    parser.add_argument("--out", type=Path, required=True, help="run folder")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--side", type=int, default=ClipSpec.side_px, help="pixels of the square input")
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    train(request, accelerator)
+
+
+def train(request: Request, accelerator: Accelerator) -> RunFolder:
+    """Run one stage to its end."""
     cv2.setNumThreads(1)  # its thread pool does not survive the fork of the loader's processes
-    faces, spec = face_shards(arguments.faces), ClipSpec(side_px=arguments.side)
-    if arguments.step == "frames":
-        if arguments.portraits:
-            faces += portraits(pictures(arguments.portraits), FaceFinder(), spec)
-        train_frames(faces, spec, TrainConfig(epochs=arguments.epochs), arguments.out)
-    else:
-        videos = talking_for_training(arguments.talking) + labelled_videos(arguments.dfdc)
-        config = TrainConfig(epochs=arguments.epochs, pairs_per_batch=4, learning_rate=2e-4, warmup_steps=50)
-        train_clips(faces, videos, spec, config, arguments.start, arguments.out)
-
-
-def train_frames(faces: list[FaceImage], spec: ClipSpec, config: TrainConfig, out: Path) -> None:
-    """Single faces -> out/model.safetensors, the best by validation; out/log.jsonl, a line an epoch."""
+    config, run = request.config, RunFolder(request.out)
+    stage = config.stage(request.stage)
+    spec = config.clip if request.stage == "clips" else replace(config.clip, frames_per_clip=1)
     torch.manual_seed(config.seed)
-    frame = replace(spec, frames_per_clip=1)
-    training, validation = by_split(faces)
-    pairs = face_pairs(training, PairSpec(frame, blended_share=config.blended_share, seed=config.seed), out)
-    run(from_imagenet(), [pairs], validation, frame, config, out)
-
-
-def train_clips(
-    faces: list[FaceImage],
-    videos: list[LabelledVideo],
-    spec: ClipSpec,
-    config: TrainConfig,
-    start: Path,
-    out: Path,
-    faces_per_epoch: int = 1600,
-    repeats: int = 4,
-) -> None:
-    """Clips -> out/model.safetensors with a trained temporal head; the backbone is the one of `start`."""
-    torch.manual_seed(config.seed)
-    training, validation = by_split(faces)
-    model = from_imagenet()
-    model.load_state_dict(load_file(start / "model.safetensors"))
-    model.backbone.requires_grad_(False)
-    pair_spec = PairSpec(spec, blended_share=config.blended_share, seed=config.seed + 1)
-    chosen = np.random.default_rng(config.seed).permutation(len(training))[: 2 * faces_per_epoch]
-    single = face_pairs([training[index] for index in chosen], pair_spec, out)
-    seen = {face.original_id for face in validation}
-    moving = video_pairs([video for video in videos if video.group not in seen], repeats, pair_spec)
-    run(model, [single, moving], validation, spec, config, out)
-
-
-def by_split(faces: list[FaceImage]) -> tuple[list[FaceImage], list[FaceImage]]:
-    """(training, validation)."""
-    return [face for face in faces if face.split == "train"], [face for face in faces if face.split == "val"]
-
-
-def face_pairs(faces: list[FaceImage], spec: PairSpec, out: Path) -> FacePairs:
-    reals, fakes = ([face for face in faces if face.fake == fake] for fake in (False, True))
-    return FacePairs(reals, meshes(reals, out / "meshes-train.npy"), fakes, spec)
-
-
-def talking_for_training(folder: Path) -> list[LabelledVideo]:
-    """Every second talking video by name; the others are never trained on."""
-    return sorted(labelled_videos(folder), key=lambda video: video.path.name)[::2]
-
-
-def video_pairs(videos: list[LabelledVideo], repeats: int, spec: PairSpec) -> VideoPairs:
-    """Videos -> the clips of the person seen most in each, cut larger than the model's input."""
-    finder, cached = FaceFinder(), replace(spec.clip, side_px=CACHE_SIDE_PX)
-    clips: dict[bool, list[VideoClip]] = {False: [], True: []}
-    for video in tqdm(videos, desc="videos"):
-        found = video_people(video.path, VIDEO_WINDOWS, finder, cached)
-        for clip in main_person_clips(found, cached):
-            points = np.stack([mesh.find(image) for image in clip.data])
-            clips[video.fake].append(VideoClip(clip.data, points))
-    return VideoPairs(clips[False], clips[True], repeats, spec)
-
-
-def run(
-    model: VideoModel,
-    parts: list[FacePairs | VideoPairs],
-    validation: list[FaceImage],
-    spec: ClipSpec,
-    config: TrainConfig,
-    out: Path,
-) -> None:
-    """The loop: epochs over all parts together, validation after each, the best kept."""
-    data: ConcatDataset[list[tuple[Clip, bool]]] = ConcatDataset(parts)
-    trainer = Trainer(model, config, len(data) // config.pairs_per_batch * config.epochs)
-    best = 0.0
-    for epoch in range(config.epochs):
-        for part in parts:
-            part.epoch = epoch
-        started = time.monotonic()
-        loss = trainer.epoch(loader(data, spec, config.pairs_per_batch, config.workers, shuffle_seed=epoch))
-        result = validate(trainer.average, validation, spec, out)
-        line = {"epoch": epoch, "loss": loss, "dfdc_auc": result.dfdc, "blended_auc": result.blended}
-        print(json.dumps(line | {"seconds": round(time.monotonic() - started)}), flush=True)
-        with (out / "log.jsonl").open("a") as log:
-            log.write(json.dumps(line) + "\n")
-        if result.mean > best:
-            best = result.mean
-            values = {key: value.contiguous() for key, value in trainer.average.state_dict().items()}
-            save_file(values, out / "model.safetensors")
-
-
-class Trainer:
-    """A model, its average, its optimiser and its schedule."""
-
-    def __init__(self, model: VideoModel, config: TrainConfig, steps: int) -> None:
-        self.model, self.config, self.steps, self.step = model, config, steps, 0
-        self.average = copy.deepcopy(model).eval().requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(
-            [parameter for parameter in model.parameters() if parameter.requires_grad],
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-        )
-
-    def epoch(self, batches: Iterable[Batch]) -> float:
-        """One pass; returns the mean loss."""
-        self.model.train()
-        for part in self.model.children():
-            if not any(parameter.requires_grad for parameter in part.parameters()):
-                part.eval()  # a backbone that stands still keeps its batch statistics, too
-        losses = [self.update(batch) for batch in tqdm(batches, mininterval=20, unit="batch")]
-        return float(np.mean(losses))
-
-    def update(self, batch: Batch) -> float:
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * self.rate()
-        smooth = self.config.label_smoothing
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = self.model(batch.clips.data, batch.clips.mask)
-        loss = nn.functional.binary_cross_entropy_with_logits(
-            logits.float(), batch.fake * (1 - smooth) + smooth / 2
-        )
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
-        self.optimiser.step()
-        self.step += 1
-        self._average()
-        return loss.item()
-
-    def rate(self) -> float:
-        """Linear warm-up, then a half cosine down to 1 %."""
-        warm = min(1.0, (self.step + 1) / self.config.warmup_steps)
-        return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / self.steps))))
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        decay = min(self.config.average_decay, (1 + self.step) / (10 + self.step))
-        for mean, value in zip(self._values(self.average), self._values(self.model), strict=True):
-            if value.is_floating_point():
-                mean.lerp_(value, 1 - decay)
-            else:
-                mean.copy_(value)
-
-    @staticmethod
-    def _values(model: nn.Module) -> Iterator[Tensor]:
-        return iter(model.state_dict().values())
-
-
-def validate(model: VideoModel, faces: list[FaceImage], spec: ClipSpec, out: Path) -> Validation:
-    reals = [face for face in faces if not face.fake]
-    blended = BlendedFaces(reals, meshes(reals, out / "meshes-val.npy"), spec, seed=1)
-    return Validation(
-        auc(*predict(model, PlainFaces(faces, spec), spec)), auc(*predict(model, blended, spec))
+    model = first_weights(request)
+    material = read(request.data, request.limit, config.seed)
+    cache = request.out.parent / "meshes"
+    with accelerator.main_process_first():
+        parts = [pairs(clips, spec, request, cache) for clips in material.training if clips]
+    cost = estimate(accelerator, model, ConcatDataset(parts), spec, stage, request.workers)
+    accelerator.print(cost)
+    if request.dry_run:
+        return run
+    if accelerator.is_main_process:
+        run.start(config, request.stage, {key: str(value) for key, value in vars(request).items()})
+    accelerator.init_trackers("tensorboard")
+    loop = Loop(
+        accelerator,
+        model,
+        parts,
+        spec,
+        stage,
+        request.out,
+        seed=config.seed,
+        workers=request.workers,
+        teacher=teacher(request.teacher, accelerator.device),
     )
+    while not loop.done:
+        started, number = time.monotonic(), loop.progress.epoch
+        loss = loop.epoch()
+        true_auc, blended_auc = on_main(
+            accelerator, lambda: validate(loop.average, material.validation, spec, cache, request.workers)
+        )
+        line = Epoch(
+            number, loop.progress.step, loss, true_auc, blended_auc, round(time.monotonic() - started, 1)
+        )
+        accelerator.log({"true_auc": line.true_auc or 0.0, "blended_auc": line.blended_auc}, line.step)
+        accelerator.print(line)
+        if loop.judge(line.score) and accelerator.is_main_process:
+            run.keep(loop.average, config, line)
+        if accelerator.is_main_process:
+            run.note(line)
+        loop.save()
+    accelerator.end_training()
+    return run
+
+
+def first_weights(request: Request) -> VideoModel:
+    """A model to begin with: another run's result, else ImageNet's backbone where there is one."""
+    if request.start is not None:
+        start = str(RunFolder(request.start).model)
+        return weights.load(start, torch.device("cpu")).module.requires_grad_(True)
+    _, module = ARCHITECTURES[request.config.architecture]
+    model = module(request.config.model)
+    if not request.scratch:
+        from_imagenet(model)
+    channels_last(model)
+    return model
+
+
+def teacher(name: str | None, device: torch.device) -> VideoModel | None:
+    return None if name is None else weights.load(name, device).module
+
+
+def read(data: Sequence[tuple[Path, int]], limit: int | None, seed: int) -> Material:
+    """Folders of shards -> what is trained on, repeats spelled out, and what is validated on."""
+    stills: list[StoredClip] = []
+    moving: list[StoredClip] = []
+    validation: list[StoredClip] = []
+    for folder, times in data:
+        clips = stored_clips(folder)
+        if limit is not None:
+            clips = some(clips, limit, seed)
+        validation += [clip for clip in clips if clip.split == "val"]
+        for clip in clips:
+            if clip.split == "train":
+                (stills if len(clip.jpegs) == 1 else moving).extend([clip] * times)
+    return Material((stills, moving), validation)
+
+
+def some(clips: list[StoredClip], limit: int, seed: int) -> list[StoredClip]:
+    """At most `limit` real videos a split, and the fakes made of them."""
+    rng, kept = np.random.default_rng(seed), set()
+    for split in ("train", "val"):
+        reals = sorted({clip.original_id for clip in clips if clip.split == split and not clip.fake})
+        kept.update(rng.permutation(reals)[:limit].tolist())
+    return [clip for clip in clips if clip.original_id in kept]
+
+
+def pairs(clips: list[StoredClip], spec: ClipSpec, request: Request, cache: Path) -> ClipPairs:
+    reals, fakes = ([clip for clip in clips if clip.fake == fake] for fake in (False, True))
+    mixture = request.config.stage(request.stage).mixture
+    return ClipPairs(reals, find_meshes(reals, cache), fakes, spec, mixture, request.config.seed)
+
+
+def validate(
+    model: VideoModel, clips: list[StoredClip], spec: ClipSpec, cache: Path, workers: int
+) -> tuple[float | None, float]:
+    """(AUC of true fakes against reals, or None without true fakes; AUC of blended fakes against reals)."""
+    reals = [clip for clip in clips if not clip.fake]
+    if not reals:
+        raise ValueError("no row of split `val` is real, so no epoch can be chosen")
+    blends = held_back_blends(reals, find_meshes(reals, cache), spec)
+    true = auc(*predict(model, PlainClips(clips, spec), spec, workers)) if len(reals) < len(clips) else None
+    return true, auc(*predict(model, blends, spec, workers))
 
 
 @torch.inference_mode()
-def predict(model: VideoModel, data: Pairs, spec: ClipSpec) -> tuple[np.ndarray, np.ndarray]:
+def predict(
+    model: VideoModel, data: Dataset[Pair], spec: ClipSpec, workers: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Logits (n,) and labels (n,) of a dataset, in its order."""
     model.eval()
+    device = next(model.parameters()).device
+    batches = DataLoader(
+        data,
+        max(1, CLIPS_PER_BATCH // spec.frames_per_clip),
+        num_workers=workers,
+        collate_fn=functools.partial(collate, spec=spec),
+        worker_init_fn=single_thread,
+    )
     logits, labels = [], []
-    for batch in loader(data, spec, 64, workers=2):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits.append(model(batch.clips.data, batch.clips.mask).float())
+    for batch in batches:
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision() == "bf16"):
+            logits.append(model(batch.clips.data.to(device), batch.clips.mask.to(device)).float().cpu())
         labels.append(batch.fake)
     return torch.cat(logits).double().numpy(), torch.cat(labels).numpy() > 0.5
 
 
-def loader(
-    data: Pairs,
-    spec: ClipSpec,
-    batch_size: int,
-    workers: int,
-    shuffle_seed: int | None = None,
-) -> Iterable[Batch]:
-    generator = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
-    batches = DataLoader(
-        data,
-        batch_size,
-        shuffle=shuffle_seed is not None,
-        drop_last=shuffle_seed is not None,
-        generator=generator,
-        num_workers=workers,
-        collate_fn=functools.partial(collate, spec=spec),
-        worker_init_fn=_single_thread,
+def on_main(accelerator: Accelerator, work: Callable[[], Found]) -> Found:
+    """Do the work in one process and tell the others, so that all decide alike."""
+    found = [work() if accelerator.is_main_process else None]
+    return cast(Found, broadcast_object_list(found)[0])
+
+
+def precision() -> str:
+    """bfloat16 where the machine computes it, else float16 on a GPU, else float32."""
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "no"
+
+
+def parse() -> Request:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    return cast(Iterable[Batch], batches)  # the types know nothing of `collate_fn`
+    add = parser.add_argument
+    add("recipe", choices=sorted(RECIPES))
+    add("stage", choices=["frames", "clips"])
+    add("--data", action="append", required=True, metavar="DIR[=N]", help="folder of stored clips, N times")
+    add("--out", type=Path, required=True, help="run folder")
+    add("--start", type=Path, help="run folder whose result is trained further")
+    add("--scratch", action="store_true", help="start from random weights, not from ImageNet's")
+    add("--teacher", help="a model whose opinion counts beside the labels: a folder, or a name")
+    add("--epochs", type=int)
+    add("--pairs-per-batch", type=int, help="of each process")
+    add("--accumulate", type=int, help="batches a step")
+    add("--learning-rate", type=float)
+    add("--blended-share", type=float, help="of the fakes; 1: real footage alone is enough")
+    add("--side", type=int, help="pixels of the square input")
+    add("--seed", type=int, default=0)
+    add("--workers", type=int, default=2, help="processes that make batches")
+    add("--precision", choices=["bf16", "fp16", "no"], default=precision())
+    add("--limit", type=int, help="only so many real videos of each folder and split, for a short try")
+    add("--dry-run", action="store_true", help="only say what it will cost")
+    arguments = parser.parse_args()
+    return Request(
+        config=changed(RECIPES[arguments.recipe], arguments),
+        stage=arguments.stage,
+        data=[folder_and_times(text) for text in arguments.data],
+        out=arguments.out,
+        start=arguments.start,
+        scratch=arguments.scratch,
+        teacher=arguments.teacher,
+        workers=arguments.workers,
+        precision=arguments.precision,
+        limit=arguments.limit,
+        dry_run=arguments.dry_run,
+    )
 
 
-def _single_thread(_: int) -> None:
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+def changed(recipe: TrainConfig, arguments: argparse.Namespace) -> TrainConfig:
+    """The recipe with what the command line says otherwise."""
+    stage = recipe.stage(arguments.stage)
+    for name in ("epochs", "pairs_per_batch", "accumulate", "learning_rate"):
+        value = getattr(arguments, name)
+        if value is not None:
+            stage = replace(stage, **{name: value})
+    if arguments.blended_share is not None:
+        stage = replace(stage, mixture=replace(stage.mixture, blended_share=arguments.blended_share))
+    if arguments.side is not None:
+        recipe = replace(recipe, clip=replace(recipe.clip, side_px=arguments.side))
+    recipe = replace(recipe, seed=arguments.seed)
+    return replace(recipe, frames=stage) if arguments.stage == "frames" else replace(recipe, clips=stage)
 
 
-def meshes(faces: list[FaceImage], cache: Path) -> np.ndarray:
-    """Mesh points (n, 468, 2) of the faces, found once and kept in `cache`."""
-    if not cache.exists():
-        points = [mesh.find(decode(face)) for face in tqdm(faces, desc="meshes", mininterval=20)]
-        np.save(cache, np.stack(points))
-    found: np.ndarray = np.load(cache)
-    if len(found) != len(faces):
-        raise ValueError(f"{cache} holds {len(found)} meshes for {len(faces)} faces; delete it")
-    return found
-
-
-def from_imagenet() -> MobileNetGru:
-    """MobileNetV2 with torchvision's ImageNet weights (from $TORCH_HOME or the network), a new head."""
-    model = MobileNetGru(MobileNetGruConfig())
-    weights = torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1
-    model.backbone.load_state_dict(torchvision.models.mobilenet_v2(weights=weights).features.state_dict())
-    channels_last(model)
-    return model
+def folder_and_times(text: str) -> tuple[Path, int]:
+    folder, _, times = text.partition("=")
+    return Path(folder), int(times or 1)
 
 
 if __name__ == "__main__":

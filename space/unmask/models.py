@@ -47,7 +47,6 @@ class ResNextLstmConfig:
     hidden: int = 512  # LSTM state in each direction
     layers: int = 2
     dropout: float = 0.4  # between LSTM layers and before the last layer
-    freeze_backbone: bool = False  # the original work trained the head alone
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,8 @@ class MesoTransformerConfig:
 
 class VideoModel(nn.Module):
     """What the three models share: the way from frames to maps and from maps to a logit."""
+
+    frame_parts: tuple[str, ...]  # the submodules of `frame_features`; all else is the temporal head
 
     def frame_features(self, images: Tensor) -> Tensor:
         """(N, 3, S, S) normalised -> last feature map of the backbone (N, C, h, w)."""
@@ -97,6 +98,8 @@ class MobileNetGru(VideoModel):
     that frame alone says.
     """
 
+    frame_parts = ("backbone",)
+
     def __init__(self, config: MobileNetGruConfig) -> None:
         super().__init__()
         self.backbone = torchvision.models.mobilenet_v2(weights=None).features
@@ -117,11 +120,12 @@ class MobileNetGru(VideoModel):
 class ResNextLstm(VideoModel):
     """ResNeXt50 32x4d (Xie et al., CVPR 2017) a frame -> two-layer bidirectional LSTM -> mean -> logit."""
 
+    frame_parts = ("backbone",)
+
     def __init__(self, config: ResNextLstmConfig) -> None:
         super().__init__()
         resnext = torchvision.models.resnext50_32x4d(weights=None)
         self.backbone = nn.Sequential(*list(resnext.children())[:-2])
-        self.backbone.requires_grad_(not config.freeze_backbone)
         self.lstm = nn.LSTM(
             2048,
             config.hidden,
@@ -152,6 +156,8 @@ class MesoTransformer(VideoModel):
     The spectrum branch follows the finding that up-sampling leaves traces in high frequencies (Durall et
     al., CVPR 2020). Its vector stands at every cell of the map, so that both travel as one feature map.
     """
+
+    frame_parts = ("meso", "spectrum")
 
     def __init__(self, config: MesoTransformerConfig) -> None:
         super().__init__()

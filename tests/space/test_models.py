@@ -71,10 +71,13 @@ def test_every_parameter_learns(model):
     assert still == []
 
 
-def test_a_frozen_backbone_does_not_learn():
-    frozen = ARCHITECTURES["resnext-lstm"][1](ResNextLstmConfig(hidden=8, freeze_backbone=True))
-    assert not any(parameter.requires_grad for parameter in frozen.backbone.parameters())
-    assert all(parameter.requires_grad for parameter in frozen.lstm.parameters())
+def test_the_frame_parts_are_all_that_looks_at_a_picture(model):
+    for name in model.frame_parts:
+        getattr(model, name).requires_grad_(False)
+    assert not model.frame_features(torch.randn(1, 3, 64, 64)).requires_grad
+    moving = {name.split(".")[0] for name, value in model.named_parameters() if value.requires_grad}
+    assert moving
+    assert moving.isdisjoint(model.frame_parts)
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from training.augment import AugmentSpec, augment, h264, place, resize
+from training.augment import NO_AUGMENTATION, AugmentSpec, augment, h264, place, resize, stutter
 
 FACE = np.ascontiguousarray(astronaut()[20:244, 100:324])
 CLIP = np.repeat(FACE[None], 4, 0)
-NOTHING = AugmentSpec(geometry=0, colour=0, blur=0, noise=0, resize=0, compression=0)
-ALWAYS = AugmentSpec(geometry=1, colour=1, blur=1, noise=1, resize=1, compression=1)
+ALWAYS = AugmentSpec(**dict.fromkeys(vars(NO_AUGMENTATION), 1.0))
 
 
 def rng(seed=0):
@@ -25,7 +24,7 @@ def test_any_draw_gives_the_asked_side(seed, side_px):
 
 
 def test_without_augmentation_only_the_size_changes():
-    assert np.array_equal(augment(CLIP, 160, NOTHING, rng()), resize(CLIP, 160))
+    assert np.array_equal(augment(CLIP, 160, NO_AUGMENTATION, rng()), resize(CLIP, 160))
     assert np.array_equal(resize(CLIP, 224), CLIP)
 
 
@@ -35,9 +34,9 @@ def test_equal_draws_give_equal_clips():
     assert not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize("field", ["colour", "blur", "resize"])
+@pytest.mark.parametrize("field", ["colour", "smooth", "blur", "resize", "cutout"])
 def test_what_camera_and_codec_do_is_the_same_in_every_frame(field):
-    spec = AugmentSpec(**{**vars(NOTHING), field: 1.0})
+    spec = AugmentSpec(**{**vars(NO_AUGMENTATION), field: 1.0})
     result = augment(CLIP, 224, spec, rng(5))
     assert not np.array_equal(result, CLIP)
     assert all(np.array_equal(frame, result[0]) for frame in result)
@@ -55,3 +54,18 @@ def test_video_compression_loses_more_at_a_higher_rate_factor(crf, least, most):
     again = h264(CLIP, crf)
     assert again.shape == CLIP.shape
     assert least < np.abs(again.astype(int) - CLIP).mean() < most
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_stutter_repeats_frames_and_never_turns_time_back(seed):
+    numbered = np.broadcast_to(np.arange(8, dtype=np.uint8)[:, None, None, None], (8, 4, 4, 3))
+    order = stutter(numbered, rng(seed))[:, 0, 0, 0].astype(int)
+    assert len(order) == 8
+    assert (np.diff(order) >= 0).all()
+    assert (order <= np.arange(8)).all()
+
+
+def test_a_patch_covers_a_part_and_leaves_the_rest():
+    spec = AugmentSpec(**{**vars(NO_AUGMENTATION), "cutout": 1.0})
+    changed = (augment(CLIP, 224, spec, rng(2)) != CLIP).any(-1).mean()
+    assert 0.005 < changed < 0.13

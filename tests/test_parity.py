@@ -1,0 +1,92 @@
+"""Training and measuring see the pixels that serving sees: equal bit for bit, for every model."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from tests import media
+from training.dataset import PlainClips, collate
+from training.evaluate import score_all
+from training.recipes import RECIPES
+from training.sets import Look, find_people
+from training.shards import StoredClip
+from unmask import weights
+from unmask.check import Checker, plan_windows
+from unmask.clips import crop_square
+from unmask.faces import FaceFinder
+from unmask.models import ARCHITECTURES
+from unmask.sources import FileSource, Options
+from unmask.verdict import Calibration, Policy
+from unmask.video import Span, decode
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    return media.make("h264.mp4", tmp_path_factory.mktemp("video"))
+
+
+@pytest.fixture(scope="module", params=["mobilenet-gru", "meso-transformer", "resnext-lstm"])
+def folder(request, tmp_path_factory):
+    """A model of the recipe with random weights: what matters here is what it is shown."""
+    recipe = RECIPES[request.param]
+    torch.manual_seed(0)
+    module = ARCHITECTURES[recipe.architecture][1](recipe.model)
+    path = tmp_path_factory.mktemp(request.param)
+    file = weights.ModelConfigFile(
+        recipe.architecture, recipe.architecture, recipe.model, recipe.clip, Calibration(), Policy(), ""
+    )
+    weights.save(path, module, file)
+    return path
+
+
+class Seen:
+    """Everything that a model is shown."""
+
+    def __init__(self, module):
+        self.inputs = []
+        module.register_forward_pre_hook(
+            lambda _, given: self.inputs.append([part.clone() for part in given])
+        )
+
+    def joined(self):
+        return [torch.cat(parts) for parts in zip(*self.inputs, strict=True)]
+
+
+def test_measuring_shows_a_model_what_serving_shows_it(video, folder):
+    checker = Checker(torch.device("cpu"))
+    served = Seen(checker.load([str(folder)])[0].module)
+    checker.check(FileSource(video, "h264.mp4"), Options(models=(str(folder),)))
+
+    model = weights.load(str(folder), torch.device("cpu"))
+    measured = Seen(model.module)
+    plan = plan_windows([model], Span())
+    found = find_people(decode(video, plan), FaceFinder(), Look(plan, (model.spec,)))
+    score_all([model], [found])
+
+    assert len(measured.joined()[0]) > 1
+    for ours, theirs in zip(served.joined(), measured.joined(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_training_normalises_and_pads_a_clip_as_serving_does(video, folder):
+    """A crop kept without loss goes through the loader of training and through serving alike."""
+    model = weights.load(str(folder), torch.device("cpu"))
+    plan = replace(plan_windows([model], Span()), windows=1)
+    found = find_people(decode(video, plan), FaceFinder(), Look(plan, (model.spec,)))
+    clip = found.clips[model.spec][0]
+    served = Seen(model.module)
+    weights.score(model, [clip])
+    stored = StoredClip(
+        "v", False, "real", "v", "v", "train", 0, tuple(clip.seconds), tuple(map(png, clip.data))
+    )
+    batch = collate([PlainClips([stored], model.spec)[0]], model.spec)
+    assert torch.equal(batch.clips.data, served.joined()[0])
+    assert torch.equal(batch.clips.mask, served.joined()[1])
+
+
+def png(image: np.ndarray) -> bytes:
+    assert np.array_equal(crop_square(image, (0, 0, *image.shape[1::-1]), len(image)), image)
+    return cv2.imencode(".png", image[..., ::-1])[1].tobytes()

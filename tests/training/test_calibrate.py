@@ -1,0 +1,94 @@
+"""Calibration: promises that hold on data they were not fitted on, and sets that may not be fitted on."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.training.faces import face
+from training.calibrate import (
+    MAX_FALSE_ALARMS,
+    MAX_WRONG,
+    Scored,
+    above_reals,
+    below_fakes,
+    fit,
+    label_rates,
+    probabilities,
+    promises,
+    validation_clips,
+)
+from training.shards import store
+from unmask.verdict import Calibration, to_probability
+
+
+def scored(pairs, gap=2.0, seed=0, scale=1.0):
+    """Logits of real and fake clips in turn, `gap` apart, in units of their spread."""
+    rng = np.random.default_rng(seed)
+    fake = np.tile([False, True], pairs)
+    logits = scale * (rng.normal(0, 1, 2 * pairs) + gap * (fake - 0.5))
+    return Scored(logits, fake, np.zeros(2 * pairs, bool))
+
+
+@pytest.mark.parametrize("gap", [0.5, 2.0, 4.0])
+def test_the_promises_hold_on_new_data(gap):
+    fresh = scored(30_000, gap, seed=99)
+    rates = []
+    for seed in range(100, 150):
+        calibration, policy = fit(scored(1000, gap, seed))
+        rates.append(label_rates(probabilities(fresh.logits, calibration), fresh.fake, policy))
+    assert np.mean([rate["reals_labelled_fake"] for rate in rates]) <= 1.15 * MAX_FALSE_ALARMS
+    assert np.mean([rate["wrong_of_labelled_real"] for rate in rates]) <= MAX_WRONG
+
+
+@pytest.mark.parametrize("scale", [0.2, 1.0, 5.0])
+def test_a_probability_means_what_it_says(scale):
+    calibration, _ = fit(scored(5000, scale=scale))
+    fresh = scored(50_000, scale=scale, seed=1)
+    probability = probabilities(fresh.logits, calibration)
+    for low in (0.1, 0.4, 0.7):
+        inside = (probability > low) & (probability < low + 0.1)
+        assert fresh.fake[inside].mean() == pytest.approx(low + 0.05, abs=0.04)
+
+
+def test_an_array_is_calibrated_as_serving_calibrates():
+    calibration = Calibration(temperature=1.7, bias=-0.3)
+    logits = np.array([-4.0, -0.5, 0.0, 2.5])
+    served = [to_probability(calibration.log_odds(logit)) for logit in logits]
+    assert probabilities(logits, calibration) == pytest.approx(served)
+
+
+def test_a_model_that_knows_nothing_abstains():
+    _, policy = fit(scored(1000, gap=0.0))
+    assert policy.real_below == 0.0
+    assert policy.fake_above > 0.45
+
+
+# reals, threshold: the ceil(0.99 (n + 1))-th smallest, and none where that does not exist
+RANKS = [(99, 0.98), (199, 0.99 - 1e-9), (98, 1.0), (5, 1.0)]
+
+
+@pytest.mark.parametrize(("count", "least"), RANKS)
+def test_too_few_reals_promise_nothing(count, least):
+    threshold = above_reals(np.arange(count) / count)
+    assert threshold >= least - 0.01
+    assert (threshold == 1.0) == (count < 99)
+
+
+def test_few_clips_below_a_threshold_prove_nothing():
+    probability, fake = np.linspace(0, 1, 40), np.zeros(40, bool)
+    assert below_fakes(probability, fake) == 0.0
+
+
+def test_rates_are_printed_for_halves():
+    rates = json.loads(promises(scored(400)))
+    assert rates["reals_labelled_fake"] < 0.03
+    assert 0 < rates["abstained"] < 1
+
+
+def test_a_set_that_is_for_measuring_is_refused(tmp_path):
+    store(tmp_path / "fit", [face("a", split="val"), face("b", split="train", shift=3)])
+    store(tmp_path / "measure", [face("c", split="test")])
+    assert [clip.video_id for clip in validation_clips([tmp_path / "fit"])] == ["a"]
+    with pytest.raises(ValueError, match="measure holds no row of split `val`"):
+        validation_clips([tmp_path / "fit", tmp_path / "measure"])

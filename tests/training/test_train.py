@@ -1,0 +1,177 @@
+"""The loop: every recipe runs, a killed run goes on exactly, two processes equal one of the doubled batch."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+
+import tests.training.fourth  # noqa: F401  adds a fourth recipe
+from tests.training.faces import face
+from training import loop
+from training.augment import resize
+from training.dataset import as_face_clip, decode
+from training.recipes import RECIPES
+from training.run_folder import RunFolder
+from training.shards import store
+from training.train import Request, train
+from unmask import weights
+from unmask.models import ResNextLstmConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+PAIRS = 16
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    """Stills and a few moving clips of the same portrait, with fakes of some."""
+    folder = tmp_path_factory.mktemp("material")
+    stills = [face(f"r{index}", shift=index) for index in range(PAIRS)]
+    fakes = [face(f"f{index}", source=f"r{index}", shift=index + 20) for index in range(0, PAIRS, 2)]
+    held = [face("v0", split="val"), face("v1", source="v0", split="val", shift=9)]
+    store(folder, [*stills, *fakes, *held])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("moving")
+    store(
+        folder,
+        [face("m", frames=8), face("n", source="x", frames=6), face("w", frames=8, split="val", shift=5)],
+    )
+    return folder
+
+
+def request(recipe, stage, data, out, **changes):
+    config = RECIPES[recipe]
+    small = replace(config.stage(stage), epochs=1, pairs_per_batch=4)
+    if isinstance(config.model, ResNextLstmConfig):
+        config = replace(config, model=ResNextLstmConfig(hidden=16))
+    config = replace(config, **{stage: small}, clip=replace(config.clip, side_px=64))
+    defaults = {"start": None, "scratch": True, "teacher": None, "workers": 0, "precision": "no"}
+    defaults |= {"limit": None, "dry_run": False}
+    return Request(
+        config=config, stage=stage, data=[(folder, 1) for folder in data], out=out, **defaults | changes
+    )
+
+
+def run(wanted):
+    return train(wanted, Accelerator(log_with="tensorboard", project_dir=str(wanted.out)))
+
+
+@pytest.mark.parametrize("recipe", ["mobilenet-gru", "meso-transformer", "resnext-lstm", "patch-mean"])
+def test_each_recipe_goes_from_faces_to_a_model_that_unmask_loads(recipe, material, moving, tmp_path):
+    run(request(recipe, "frames", [material], tmp_path / "frames"))
+    done = run(
+        request(recipe, "clips", [material, moving], tmp_path / "clips", start=tmp_path / "frames", limit=4)
+    )
+    assert done.epochs()[0].true_auc is not None
+    assert {path.name for path in done.path.iterdir()} >= {"train.json", "log.jsonl", "curves.png", "state"}
+    model = weights.load(str(done.model), torch.device("cpu"))
+    frames = resize(decode(face("q", frames=3)), model.spec.side_px)
+    assert weights.score(model, [as_face_clip(frames, model.spec)]).shape == (1,)
+
+
+def test_the_backbone_stands_still_in_a_frozen_stage(material, tmp_path):
+    first = run(request("mobilenet-gru", "frames", [material], tmp_path / "frames"))
+    wanted = request("mobilenet-gru", "clips", [material], tmp_path / "clips", start=tmp_path / "frames")
+    second = run(wanted)
+    before, after = (load_file(done.model / "model.safetensors") for done in (first, second))
+    moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert "backbone" not in moved
+
+
+def test_real_footage_alone_is_enough(tmp_path):
+    reals = [face(f"r{index}", shift=index) for index in range(8)]
+    store(tmp_path / "real", [*reals, face("v", split="val", shift=12)])
+    done = run(request("patch-mean", "frames", [tmp_path / "real"], tmp_path / "run"))
+    assert done.epochs()[0].true_auc is None
+    assert 0 <= done.epochs()[0].blended_auc <= 1
+
+
+def test_a_dry_run_says_the_cost_and_leaves_nothing(material, tmp_path, capsys):
+    run(request("patch-mean", "frames", [material], tmp_path / "run", dry_run=True))
+    assert "clips/s" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_few_faces_for_a_batch_are_said(material, tmp_path):
+    wanted = request("patch-mean", "frames", [material], tmp_path / "run", limit=2)
+    with pytest.raises(ValueError, match="lower --pairs-per-batch"):
+        run(wanted)
+
+
+def test_a_teacher_is_followed(material, tmp_path):
+    teacher = run(request("patch-mean", "frames", [material], tmp_path / "teacher"))
+    alone, taught = (
+        run(request("patch-mean", "frames", [material], tmp_path / name, teacher=given))
+        for name, given in (("alone", None), ("taught", str(teacher.model)))
+    )
+    assert alone.epochs()[0].loss != taught.epochs()[0].loss
+
+
+# --- several processes, and processes that end
+
+
+def command(material, out, *more, launch=()):
+    script = [str(ROOT / "tests/training/fourth.py"), "patch-mean", "frames"]
+    asked = ["--data", str(material), "--out", str(out), "--precision", "no", "--workers", "0", "--scratch"]
+    return [sys.executable, *launch, *script, *asked, *more]
+
+
+def environment(**more):
+    path = os.pathsep.join([str(ROOT), str(ROOT / "space")])
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **more}
+
+
+def losses(out):
+    return [epoch.loss for epoch in RunFolder(out).epochs()]
+
+
+@pytest.mark.timeout(600)
+def test_a_killed_run_goes_on_with_the_same_result(material, tmp_path):
+    subprocess.run(command(material, tmp_path / "whole"), env=environment(), check=True)
+    progress = tmp_path / "killed" / loop.STATE / "progress.json"
+    saving = environment(UNMASK_TRAIN_SAVE_SECONDS="0")  # after every batch
+    running = subprocess.Popen(command(material, tmp_path / "killed"), env=saving)
+    while running.poll() is None and not (progress.exists() and _step(progress) >= 6):
+        time.sleep(0.01)
+    assert running.poll() is None, "it ended before it could be killed"
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    subprocess.run(command(material, tmp_path / "killed"), env=environment(), check=True)
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    whole, killed = (load_file(tmp_path / name / "model/model.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(whole[name], killed[name]) for name in whole)
+
+
+def _step(progress):
+    try:
+        return json.loads(progress.read_text())["step"]
+    except FileNotFoundError:  # the folder is just being swapped
+        return 0
+
+
+@pytest.mark.timeout(600)
+def test_two_processes_give_the_loss_of_one_with_the_doubled_batch(material, tmp_path):
+    # without MPI, `accelerate launch --cpu` starts one process; torchrun under it starts the others
+    pair = ["-m", "accelerate.commands.launch", "--cpu", "--mixed_precision", "no"]
+    pair += ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    two = command(material, tmp_path / "two", "--pairs-per-batch", "2", launch=pair)
+    one = command(material, tmp_path / "one", "--pairs-per-batch", "4")
+    for run_it in (two, one):
+        subprocess.run(run_it, env=environment(), check=True)
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    accumulated = command(material, tmp_path / "sum", "--pairs-per-batch", "2", "--accumulate", "2")
+    subprocess.run(accumulated, env=environment(), check=True)
+    assert losses(tmp_path / "sum") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)

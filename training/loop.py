@@ -1,0 +1,263 @@
+"""The one loop: batches in, a trained average of the weights out; stopped at any moment, it goes on exactly.
+
+Hugging Face Accelerate does devices, precision, accumulation and several processes. A checkpoint holds the
+weights, their average, the optimiser, the random states and the place in the epoch; since a batch is drawn
+from (seed, epoch, index) alone, the next batch after a restart is the one that would have come.
+"""
+
+import copy
+import functools
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import cv2
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.utils.data import ConcatDataset, DataLoader, Sampler
+from tqdm import tqdm
+
+from training.dataset import Batch, ClipPairs, Pair, collate
+from training.recipes import StageConfig
+from unmask.clips import ClipSpec
+from unmask.models import VideoModel
+
+STATE = "state"
+SAVE_SECONDS = float(os.environ.get("UNMASK_TRAIN_SAVE_SECONDS", "300"))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is."""
+
+    epoch: int = 0
+    batch: int = 0  # of this epoch, already done
+    step: int = 0  # of the optimiser, in all
+    loss_sum: float = 0.0  # over this epoch's batches
+    best: float = -1.0  # of the validation
+    stale_epochs: int = 0  # since the best
+
+
+class ShuffledBatches(Sampler[list[int]]):
+    """Rows of one process: n processes of b rows see what one process of n·b rows sees."""
+
+    def __init__(self, length: int, per_process: int, accelerator: Accelerator, seed: int) -> None:
+        self.length, self.per_process, self.seed = length, per_process, seed
+        self.processes, self.rank = accelerator.num_processes, accelerator.process_index
+        self.epoch, self.start = 0, 0
+        if not self.in_epoch:
+            raise ValueError(
+                f"{length} pairs do not fill one batch of {per_process} in each of {self.processes} "
+                "processes; lower --pairs-per-batch"
+            )
+
+    @property
+    def in_epoch(self) -> int:
+        return self.length // (self.per_process * self.processes)
+
+    def __len__(self) -> int:
+        return self.in_epoch - self.start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = torch.randperm(
+            self.length, generator=torch.Generator().manual_seed(self.seed * 1000 + self.epoch)
+        )
+        for batch in range(self.start, self.in_epoch):
+            first = (batch * self.processes + self.rank) * self.per_process
+            yield order[first : first + self.per_process].tolist()
+
+
+class Loop:
+    """One stage of one model. `folder` keeps the checkpoints; the newest is taken up at the start."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        model: VideoModel,
+        parts: list[ClipPairs],
+        spec: ClipSpec,
+        config: StageConfig,
+        folder: Path,
+        *,
+        seed: int = 0,
+        workers: int = 2,
+        teacher: VideoModel | None = None,
+    ) -> None:
+        self.accelerator, self.parts, self.spec, self.config = accelerator, parts, spec, config
+        self.folder, self.teacher, self.progress = folder / STATE, teacher, Progress()
+        data: ConcatDataset[Pair] = ConcatDataset(parts)
+        self.batches = ShuffledBatches(len(data), config.pairs_per_batch, accelerator, seed)
+        self.loader = loader(data, spec, self.batches, workers)
+        self.average = copy.deepcopy(model).eval().requires_grad_(False).to(accelerator.device)
+        optimiser = torch.optim.AdamW(groups(model, config), lr=0.0, weight_decay=config.weight_decay)
+        self.model, self.optimiser = accelerator.prepare(model, optimiser)
+        self.steps = config.epochs * math.ceil(self.batches.in_epoch / config.accumulate)
+        accelerator.register_for_checkpointing(self.average)
+        torch.manual_seed(seed)
+        self._take_up()
+
+    @property
+    def done(self) -> bool:
+        return self.progress.epoch >= self.config.epochs or self.progress.stale_epochs >= self.config.patience
+
+    def epoch(self) -> float:
+        """Run to the end of the present epoch; returns its mean loss."""
+        epoch = self.progress.epoch
+        self._train_mode(epoch)
+        for part in self.parts:
+            part.epoch = epoch
+        self.batches.epoch, self.batches.start = epoch, self.progress.batch
+        bar = tqdm(
+            self.loader,
+            desc=f"epoch {epoch + 1}/{self.config.epochs}",
+            unit="batch",
+            mininterval=5,
+            total=self.batches.in_epoch,
+            initial=self.progress.batch,
+            disable=not self.accelerator.is_main_process,
+        )
+        saved = time.monotonic()
+        for batch in bar:
+            self._advance(self._update(batch))
+            if time.monotonic() - saved > SAVE_SECONDS:
+                self.save()
+                saved = time.monotonic()
+        loss = self.progress.loss_sum / max(1, self.progress.batch)
+        self.progress = replace(self.progress, epoch=epoch + 1, batch=0, loss_sum=0.0)
+        return loss
+
+    def judge(self, score: float) -> bool:
+        """Note an epoch's validation; True when it is the best so far."""
+        better = score > self.progress.best
+        stale = 0 if better else self.progress.stale_epochs + 1
+        self.progress = replace(self.progress, best=max(score, self.progress.best), stale_epochs=stale)
+        return better
+
+    def save(self) -> None:
+        """Write the whole state beside the old one, then swap, so that a kill leaves one of the two."""
+        fresh = self.folder.with_name(f"{STATE}.new")
+        self.accelerator.save_state(str(fresh), safe_serialization=True)
+        if self.accelerator.is_main_process:
+            (fresh / "progress.json").write_text(json.dumps(asdict(self.progress)))
+            old = self.folder.with_name(f"{STATE}.old")
+            if self.folder.exists():
+                self.folder.rename(old)
+            fresh.rename(self.folder)
+            shutil.rmtree(old, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+
+    def _take_up(self) -> None:
+        found = [folder for folder in (self.folder, self.folder.with_name(f"{STATE}.old")) if folder.exists()]
+        if found:
+            self.accelerator.load_state(str(found[0]))
+            self.progress = Progress(**json.loads((found[0] / "progress.json").read_text()))
+
+    def _train_mode(self, epoch: int) -> None:
+        """A backbone that stands still keeps its batch statistics, too."""
+        model = self.accelerator.unwrap_model(self.model)
+        frozen = self.config.frozen_epochs
+        moves = 0 <= frozen <= epoch
+        self.model.train()
+        for part in backbone_parts(model):
+            part.train(moves)
+            part.requires_grad_(moves)
+
+    def _update(self, batch: Batch) -> Tensor:
+        """One batch; returns its mean loss over all processes, detached."""
+        config, device = self.config, self.accelerator.device
+        data, mask, fake = (part.to(device) for part in (batch.clips.data, batch.clips.mask, batch.fake))
+        for group, rate in zip(self.optimiser.param_groups, self._rates(), strict=True):
+            group["lr"] = rate
+        with self.accelerator.accumulate(self.model):
+            with self.accelerator.autocast():
+                logits = self.model(data, mask).float()
+                hint = None if self.teacher is None else teacher_opinion(self.teacher, data, mask)
+            loss = loss_of(logits, fake, hint, config)
+            self.accelerator.backward(loss)
+            if self.accelerator.sync_gradients:
+                self.accelerator.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+            self.optimiser.step()
+            self.optimiser.zero_grad()
+        return self.accelerator.reduce(loss.detach(), "mean")
+
+    def _advance(self, loss: Tensor) -> None:
+        value = float(loss)
+        done = replace(self.progress, batch=self.progress.batch + 1, loss_sum=self.progress.loss_sum + value)
+        if self.accelerator.sync_gradients:
+            done = replace(done, step=done.step + 1)
+            self._average_weights(done.step)
+            if done.step % 10 == 0:
+                self.accelerator.log({"loss": value, "learning_rate": self._rates()[0]}, step=done.step)
+        self.progress = done
+
+    def _rates(self) -> list[float]:
+        """Learning rate of each parameter group: linear warm-up, then a half cosine down to 1 %."""
+        step, config = self.progress.step, self.config
+        warm = min(1.0, (step + 1) / config.warmup_steps)
+        cosine = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
+        return [
+            group["share"] * config.learning_rate * warm * cosine for group in self.optimiser.param_groups
+        ]
+
+    @torch.no_grad()
+    def _average_weights(self, step: int) -> None:
+        decay = min(self.config.average_decay, (1 + step) / (10 + step))
+        model = self.accelerator.unwrap_model(self.model)
+        for mean, value in zip(self.average.state_dict().values(), model.state_dict().values(), strict=True):
+            if value.is_floating_point():
+                mean.lerp_(value, 1 - decay)
+            else:
+                mean.copy_(value)
+
+
+def groups(model: VideoModel, config: StageConfig) -> list[dict[str, object]]:
+    """Parameter groups: backbone and head, each with its share of the learning rate."""
+    backbone = {id(value) for part in backbone_parts(model) for value in part.parameters()}
+    parts = [[], []]  # type: list[list[nn.Parameter]]
+    for value in model.parameters():
+        parts[id(value) in backbone].append(value)
+    return [{"params": parts[0], "share": 1.0}, {"params": parts[1], "share": config.backbone_rate}]
+
+
+def backbone_parts(model: VideoModel) -> list[nn.Module]:
+    """What looks at single frames, as opposed to the temporal head."""
+    return [getattr(model, name) for name in model.frame_parts]
+
+
+def loss_of(logits: Tensor, fake: Tensor, hint: Tensor | None, config: StageConfig) -> Tensor:
+    """Cross-entropy with smoothed labels; with a teacher, mostly with its opinion (Hinton et al., 2015)."""
+    smooth = config.label_smoothing
+    wanted = fake * (1 - smooth) + smooth / 2
+    if hint is not None:
+        wanted = config.teacher_share * hint + (1 - config.teacher_share) * wanted
+    return nn.functional.binary_cross_entropy_with_logits(logits, wanted)
+
+
+@torch.no_grad()
+def teacher_opinion(teacher: VideoModel, data: Tensor, mask: Tensor) -> Tensor:
+    """The teacher's probabilities (B,) for the same clips."""
+    return teacher(data, mask).float().sigmoid()
+
+
+def loader(
+    data: ConcatDataset[Pair], spec: ClipSpec, batches: ShuffledBatches, workers: int
+) -> "DataLoader[Pair]":
+    """Batches in the sampler's order, made by `workers` processes."""
+    return DataLoader(
+        data,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=functools.partial(collate, spec=spec),
+        worker_init_fn=single_thread,
+    )
+
+
+def single_thread(_: int) -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
