@@ -1,0 +1,49 @@
+"""10,000 spoiled files through the decoder behind its closed doors, and a table of how they ended.
+
+python -m tests.bench.fuzz [COUNT]
+"""
+
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from hypothesis import HealthCheck, given, seed, settings
+
+from tests.fuzzing import CPU_SECONDS, FINE, SPOILED, Oven, Spoiling
+
+COUNT = 10_000
+SEED = 20261122
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else COUNT
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, Oven(Path(folder)) as oven:
+
+        @seed(SEED)
+        @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(SPOILED)
+        def try_one(names: tuple[str, str, list[Spoiling]]) -> None:
+            oven.try_out(*oven.spoiled(names))
+
+        try_one()
+        show(oven, time.monotonic() - began)
+        sys.exit(any(ended.outcome not in FINE for ended in oven.ended))
+
+
+def show(oven: Oven, seconds: float) -> None:
+    ended = oven.ended
+    print(f"{len(ended):,} spoiled files in {seconds:.0f} s\n")
+    for outcome, times in Counter(each.outcome for each in ended).most_common():
+        print(f"  {outcome:<14}{times:>7,}{'' if outcome in FINE else '   <- not an answer of the contract'}")
+    cpu = np.array([each.cpu_seconds for each in ended])
+    peak = np.array([each.peak_bytes for each in ended]) / 2**20
+    print(f"\n  processor time: median {np.median(cpu):.2f} s, 99 % below {np.quantile(cpu, 0.99):.2f} s,")
+    print(f"  longest {cpu.max():.2f} s of {CPU_SECONDS:.0f} s; most memory {peak.max():.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
