@@ -8,16 +8,23 @@ import dataclasses
 import functools
 import hashlib
 import json
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from httpx import TransportError
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -31,7 +38,10 @@ from unmask.verdict import Calibration, Policy
 SCHEMA = "unmask.model/1"
 BUNDLED = Path(__file__).parent.parent / "weights"
 DEFAULT = "mobilenet-gru"
+CARRY_CODE = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".py"})
 CLIPS_PER_BATCH = 8  # bounds memory: 8 clips of 8 frames at 224 px need about 0.6 GB of activations
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -106,11 +116,17 @@ def save(folder: Path, module: VideoModel, config: ModelConfigFile) -> None:
 
 
 def available() -> tuple[ModelInfo, ...]:
-    """The bundled models, by name."""
+    """The bundled models, by name; one whose files are damaged is left out."""
     folders = sorted(path.parent for path in BUNDLED.glob("*/config.json"))
-    return tuple(
-        _info(read_config(folder), _read_bytes(folder / "model.safetensors"), None) for folder in folders
-    )
+    return tuple(info for info in map(_look, folders) if info is not None)
+
+
+def _look(folder: Path) -> ModelInfo | None:
+    try:
+        return _info(read_config(folder), _read_bytes(folder / "model.safetensors"), None)
+    except ModelUnavailable as error:
+        logger.warning("A bundled model cannot be used: %s", error.message)
+        return None
 
 
 def score(model: LoadedModel, clips: Sequence[FaceClip]) -> np.ndarray:
@@ -133,6 +149,7 @@ def locate(name: str) -> tuple[Path, str | None]:
             )
         return BUNDLED / name, None
     if Path(name).is_dir():
+        _refuse_code(Path(name).name, [path.name for path in Path(name).iterdir()])
         return Path(name), None
     return _download(name)
 
@@ -166,7 +183,7 @@ def _download(name: str) -> tuple[Path, str]:
     try:
         folder = snapshot_download(
             repository,
-            revision=revision or None,
+            revision=_vetted_commit(repository, revision or None),
             allow_patterns=["config.json", "model.safetensors", "README.md"],
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
@@ -174,25 +191,56 @@ def _download(name: str) -> tuple[Path, str]:
     return Path(folder), Path(folder).name
 
 
+def _vetted_commit(repository: str, revision: str | None) -> str | None:
+    """The commit that `revision` stands for, if nothing in it can run code.
+
+    Offline there is only what was vetted when it was fetched.
+    """
+    try:
+        info = HfApi().model_info(repository, revision=revision)
+    except (OfflineModeIsEnabled, TransportError):
+        return revision
+    _refuse_code(repository, [file.rfilename for file in info.siblings or ()])
+    return info.sha
+
+
+def _refuse_code(place: str, names: Iterable[str]) -> None:
+    """A place that also offers weights that can carry code is not one to take weights from."""
+    if found := sorted(name for name in names if Path(name).suffix.lower() in CARRY_CODE):
+        raise ModelUnavailable(
+            f"{place} holds {found[0]}, a kind of file that can carry code. Only safetensors are taken; "
+            "remove the file, or give another revision."
+        )
+
+
 def _build(config: ModelConfigFile, payload: bytes) -> VideoModel:
-    _, module_type = ARCHITECTURES[config.architecture]
-    module = module_type(config.model)
     try:
         tensors = load_tensors(payload)
-        wanted = module.state_dict()
-        module.load_state_dict({key: _like(value, wanted.get(key)) for key, value in tensors.items()})
-    except (SafetensorError, RuntimeError) as error:
+        wanted = _outline(config).state_dict()
+        if wrong := {key for key in wanted | tensors if _shape(wanted, key) != _shape(tensors, key)}:
+            raise ValueError(f"{len(wrong)} tensors differ, {min(wrong)} among them")
+        module = ARCHITECTURES[config.architecture][1](config.model)
+        module.load_state_dict({key: value.to(wanted[key].dtype) for key, value in tensors.items()})
+    except (SafetensorError, ValueError, RuntimeError) as error:
         raise ModelUnavailable(f"The weights of {config.name} do not fit its config: {error}.") from error
     return module
 
 
-def _like(value: Tensor, wanted: Tensor | None) -> Tensor:
-    return value if wanted is None else value.to(wanted.dtype)
+def _outline(config: ModelConfigFile) -> VideoModel:
+    """The module without memory for its weights. Raises ModelUnavailable for sizes that no module has."""
+    try:
+        with torch.device("meta"):
+            return ARCHITECTURES[config.architecture][1](config.model)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, AssertionError) as error:
+        raise ModelUnavailable(f"The config.json of {config.name} describes no model: {error}.") from error
+
+
+def _shape(tensors: Mapping[str, Tensor], key: str) -> torch.Size | None:
+    return tensors[key].shape if key in tensors else None
 
 
 def _info(config: ModelConfigFile, payload: bytes, revision: str | None) -> ModelInfo:
-    with torch.device("meta"):
-        module = ARCHITECTURES[config.architecture][1](config.model)
+    module = _outline(config)
     return ModelInfo(
         name=config.name,
         revision=revision or hashlib.sha256(payload).hexdigest()[:12],

@@ -1,5 +1,6 @@
 """Weights: what is written is read back exactly, and nothing that does not fit is loaded."""
 
+import hashlib
 import json
 import pickle
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.servers import Site, content
 from unmask import weights
 from unmask.clips import ClipSpec, FaceClip
 from unmask.errors import ModelUnavailable
@@ -87,6 +89,10 @@ def edit_config(path, **changes):
     (path / "config.json").write_text(json.dumps(config | changes))
 
 
+def flipped(data, at):
+    return data[:at] + bytes([data[at] ^ 0x40]) + data[at + 1 :]
+
+
 SPOILS = {
     "no config": lambda path: (path / "config.json").unlink(),
     "no weights": lambda path: (path / "model.safetensors").unlink(),
@@ -99,6 +105,20 @@ SPOILS = {
     ),
     "another width": lambda path: edit_config(path, model={"hidden": 17, "dropout": 0.2}),
     "unknown field": lambda path: edit_config(path, model={"hidden": 16, "colour": "red"}),
+    "a width that is a word": lambda path: edit_config(path, model={"hidden": "many", "dropout": 0.2}),
+    "a width below zero": lambda path: edit_config(path, model={"hidden": -3, "dropout": 0.2}),
+    "a width beyond all memory": lambda path: edit_config(path, model={"hidden": 10**9, "dropout": 0.2}),
+    "a width beyond all numbers": lambda path: edit_config(path, model={"hidden": 10**30, "dropout": 0.2}),
+    "no width": lambda path: edit_config(path, model={"hidden": None, "dropout": 0.2}),
+    "weights with a header of lies": lambda path: (path / "model.safetensors").write_bytes(
+        (2**40).to_bytes(8, "little") + (path / "model.safetensors").read_bytes()[8:]
+    ),
+    "a flipped bit in the header": lambda path: (path / "model.safetensors").write_bytes(
+        flipped((path / "model.safetensors").read_bytes(), 100)
+    ),
+    "a pickle beside it": lambda path: (path / "pytorch_model.bin").write_bytes(pickle.dumps({"a": 1})),
+    "a checkpoint beside it": lambda path: (path / "best.CKPT").write_bytes(b""),
+    "code beside it": lambda path: (path / "modeling.py").write_text("print('hello')"),
     "impossible geometry": lambda path: edit_config(path, clip={"side_px": 0}),
     "truncated weights": lambda path: (path / "model.safetensors").write_bytes(
         (path / "model.safetensors").read_bytes()[:5000]
@@ -121,3 +141,104 @@ def test_the_bundled_default_is_listed_and_loads():
     assert infos[default.name] == default.info
     assert default.info.size_bytes <= 12 * 2**20
     assert default.info.headline
+
+
+def test_a_damaged_bundled_model_is_left_out_of_the_list(copied, tmp_path_factory, monkeypatch, caplog):
+    bundled = tmp_path_factory.mktemp("bundled")
+    for name in ("whole", "damaged"):
+        (bundled / name).mkdir()
+        for path in copied.iterdir():
+            (bundled / name / path.name).write_bytes(path.read_bytes())
+    (bundled / "damaged" / "config.json").write_text("{")
+    monkeypatch.setattr(weights, "BUNDLED", bundled)
+    assert [info.name for info in weights.available()] == ["tiny"]
+    assert "damaged" in caplog.text
+
+
+class Unpickled:
+    """Leaves a trace when it is unpickled."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return exec, (f"open({str(self.trace)!r}, 'w')",)
+
+
+def test_no_pickle_is_ever_run(copied, tmp_path_factory):
+    trace = tmp_path_factory.mktemp("trace") / "ran"
+    for name in ("model.safetensors", "config.json", "pytorch_model.bin"):
+        (copied / name).write_bytes(pickle.dumps(Unpickled(trace)))
+    with pytest.raises(ModelUnavailable):
+        weights.load(str(copied), CPU)
+    assert not trace.exists()
+
+
+# --- the Hub: as much of it as `huggingface_hub` asks for
+
+COMMITS = {"main": "a" * 40, "v1": "b" * 40}
+
+
+def repository(folder, names):
+    """Routes of owner/tiny, which has `names` in every revision."""
+    routes = {}
+    for revision, commit in COMMITS.items():
+        listing = {"id": "owner/tiny", "sha": commit, "siblings": [{"rfilename": name} for name in names]}
+        for asked in (revision, commit):
+            routes[f"/api/models/owner/tiny/revision/{asked}"] = content(
+                json.dumps(listing).encode(), "application/json"
+            )
+        tree = [{"type": "file", "path": name, "size": 1, "oid": "c" * 40} for name in names]
+        routes[f"/api/models/owner/tiny/tree/{commit}"] = content(
+            json.dumps(tree).encode(), "application/json"
+        )
+        for name in names:
+            data = (folder / name).read_bytes() if (folder / name).exists() else b"x"
+            routes[f"/owner/tiny/resolve/{commit}/{name}"] = hub_file(data, commit)
+    routes["/api/models/owner/tiny"] = routes["/api/models/owner/tiny/revision/main"]
+    return routes
+
+
+def hub_file(data, commit):
+    headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": commit}
+    return lambda handler: handler.give(data, "application/octet-stream", headers=headers)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    with Site() as site:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", site.url(""))
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+        url = site.url("/{repo_id}/resolve/{revision}/{filename}")
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", url)
+        yield site
+
+
+@pytest.mark.parametrize(
+    ("asked", "commit"),
+    [("owner/tiny", "a" * 40), ("owner/tiny@v1", "b" * 40), (f"owner/tiny@{'b' * 40}", "b" * 40)],
+)
+def test_a_hub_model_is_pinned_to_a_commit_that_is_shown(folder, hub, asked, commit):
+    hub.routes |= repository(folder, ["config.json", "model.safetensors"])
+    assert weights.load(asked, CPU).revision == commit
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "old/weights.PTH", "training_args.pkl", "modeling.py"])
+def test_a_hub_repository_with_code_is_refused_before_anything_is_fetched(folder, hub, name):
+    hub.routes |= repository(folder, ["config.json", "model.safetensors", name])
+    with pytest.raises(ModelUnavailable, match="can carry code"):
+        weights.load("owner/tiny", CPU)
+    assert not any("/resolve/" in path for _, path in hub.requests)
+
+
+def test_a_hub_model_with_damaged_weights_is_refused(folder, hub):
+    hub.routes |= repository(folder, ["config.json", "model.safetensors"])
+    hub.routes[f"/owner/tiny/resolve/{'a' * 40}/model.safetensors"] = hub_file(b"damaged", "a" * 40)
+    with pytest.raises(ModelUnavailable):
+        weights.load("owner/tiny", CPU)
+
+
+def test_a_repository_that_is_not_there_is_refused(hub):
+    with pytest.raises(ModelUnavailable, match="owner/gone"):
+        weights.load("owner/gone", CPU)
