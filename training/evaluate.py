@@ -72,13 +72,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     finder = FaceFinder(device)
     folders = dict(map(_named, arguments.set))
     sets = {name: open_set(folder, finder, arguments.cache) for name, folder in folders.items()}
-    measured = [measure_set(name, folders[name], sets[name], teams, arguments.limit) for name in sets]
+    chosen = choose(sets, dict(text.split("=", 1) for text in arguments.only), arguments.limit)
+    _need_known("seen", set(arguments.seen), set(sets))
+    measured = [
+        measure_set(name, folders[name], sets[name], teams, chosen[name], seen=name in arguments.seen)
+        for name in sets
+    ]
     ordered = sorted(measured, key=lambda one: not one.elsewhere)
     part = (arguments.robustness_videos, arguments.robustness_windows)
-    robustness = measure_robustness(sets, teams, *part) if arguments.robustness else ()
+    robustness = measure_robustness(sets, chosen, teams, *part) if arguments.robustness else ()
     lineups = tuple(team.record() for team in teams)
     results = Results(
-        command=command(sys.argv[1:] if argv is None else argv),
+        command=command(arguments),
         day=datetime.datetime.now(datetime.UTC).date().isoformat(),
         models=tuple(map(_record, models)),
         lineups=lineups,
@@ -101,6 +106,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", action="append", metavar="[LABEL=]NAME", help="may be given several times; else: default")
     add("--ensemble", action="append", default=[], metavar="A+B", help="models to ask together, too")
     add("--set", action="append", required=True, metavar="NAME=DIR", help="may be given several times")
+    add("--only", action="append", default=[], metavar="NAME=ID,ID", help="of a set, these videos alone")
+    add(
+        "--seen",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a set that models saw in training, in part",
+    )
     add("--out", type=Path, help="folder for results.json")
     add("--cache", type=Path, help="folder where found faces are kept: about 5 MB a video")
     add("--limit", type=int, help="at most so many videos of a set, reals and fakes half and half")
@@ -118,14 +131,24 @@ def _named(text: str) -> tuple[str, Path]:
     return name, Path(folder)
 
 
-def command(arguments: Sequence[str]) -> str:
-    """The command that was run, paths cut down to their last part: where they lie is nobody's business."""
-    short = []
-    for text in arguments:
-        label, separator, value = text.partition("=") if "=" in text else ("", "", text)
-        is_hub_name = value.count("/") == 1 and not Path(value).exists()
-        short.append(f"{label}{separator}{value if is_hub_name else Path(value).name or value}")
-    return "python -m training.evaluate " + shlex.join(short)
+def command(arguments: argparse.Namespace) -> str:
+    """What decided the numbers, paths cut down to their last part: where they lie is nobody's business."""
+    parts = [["--model", _without_path(text)] for text in arguments.model or ()]
+    for name in ("ensemble", "only", "seen"):
+        parts += [[f"--{name}", text] for text in getattr(arguments, name)]
+    parts += [["--set", _without_path(text)] for text in arguments.set]
+    parts += [["--limit", str(arguments.limit)]] if arguments.limit else []
+    if arguments.robustness:
+        videos, windows = str(arguments.robustness_videos), str(arguments.robustness_windows)
+        parts.append(["--robustness", "--robustness-videos", videos, "--robustness-windows", windows])
+    return " ".join(["python -m training.evaluate", *map(shlex.join, parts)])
+
+
+def _without_path(text: str) -> str:
+    """`[NAME=]PATH` -> `[NAME=]last part`; a name on the Hub stays whole."""
+    label, separator, value = text.rpartition("=")
+    is_path = Path(value).exists() or value.count("/") != 1
+    return f"{label}{separator}{Path(value).name if is_path else value}"
 
 
 def load_models(texts: Sequence[str], device: torch.device) -> list[LoadedModel]:
@@ -160,18 +183,44 @@ def _record(model: LoadedModel) -> ModelRecord:
 # --- one set
 
 
+def choose(
+    sets: Mapping[str, EvaluationSet], only: Mapping[str, str], limit: int | None
+) -> dict[str, tuple[Example, ...]]:
+    """What is measured of every set. Raises SystemExit for a set or a video that is not there."""
+    _need_known("only", set(only), set(sets))
+    chosen = {}
+    for name, found in sets.items():
+        examples = found.examples
+        if name in only:
+            wanted = set(only[name].split(","))
+            _need_known("only", wanted, {example.id for example in examples})
+            examples = tuple(example for example in examples if example.id in wanted)
+        if not examples:
+            raise SystemExit(f"{name}: there is nothing to measure on; rows of the split train are not read")
+        chosen[name] = examples if limit is None else subset(examples, limit)
+    return chosen
+
+
+def _need_known(option: str, asked: set[str], known: set[str]) -> None:
+    if asked - known:
+        raise SystemExit(f"--{option}: there is no {', '.join(sorted(asked - known))}")
+
+
 def measure_set(
-    name: str, folder: Path, found: EvaluationSet, teams: Sequence[Team], limit: int | None = None
+    name: str,
+    folder: Path,
+    found: EvaluationSet,
+    teams: Sequence[Team],
+    examples: tuple[Example, ...],
+    *,
+    seen: bool,
 ) -> SetResult:
-    examples = found.examples if limit is None else subset(found.examples, limit)
-    if not examples:
-        raise SystemExit(f"{name}: there is nothing to measure on; rows of the split train are not read")
     rows, unreadable = judge(found, Task(examples), teams, name)
     if not rows:
         raise SystemExit(f"{name}: no video of it can be read")
     splits = tuple(sorted({example.split for example in examples}))
     summaries = tuple(tables.summarise(rows, team.name) for team in teams)
-    return SetResult(name, folder.resolve().name, splits, unreadable, tuple(rows), summaries)
+    return SetResult(name, folder.resolve().name, splits, seen, unreadable, tuple(rows), summaries)
 
 
 def judge(
@@ -271,11 +320,15 @@ def _row(example: Example, answers: Mapping[str, Answer]) -> VideoRow:
 
 
 def measure_robustness(
-    sets: Mapping[str, EvaluationSet], teams: Sequence[Team], videos: int, windows: int
+    sets: Mapping[str, EvaluationSet],
+    chosen: Mapping[str, tuple[Example, ...]],
+    teams: Sequence[Team],
+    videos: int,
+    windows: int,
 ) -> Iterator[RobustnessPoint]:
     """A part of every set that has reals and fakes, first as it is, then under each condition."""
     for name, found in sets.items():
-        examples = subset(found.examples, videos)
+        examples = subset(chosen[name], videos)
         if len({example.fake for example in examples}) < 2:
             continue
         for condition in (CLEAN, *GRID):

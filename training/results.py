@@ -121,14 +121,26 @@ class SetResult:
     name: str
     folder: str  # its last part only
     splits: tuple[str, ...]  # which were read: "test", or "val" where models were chosen on it
+    seen: bool  # models saw a part of it in training
     unreadable: tuple[str, ...]  # ids of videos left out because they could not be decoded
     rows: tuple[VideoRow, ...]
     summaries: tuple[Summary, ...]
 
     @property
     def elsewhere(self) -> bool:
-        """Nothing was chosen or fitted on it."""
-        return self.splits == ("test",)
+        """Nothing was trained, chosen or fitted on it."""
+        return self.splits == ("test",) and not self.seen
+
+    @property
+    def origin(self) -> str:
+        """How far it is from what models know, in words."""
+        if self.seen:
+            return "partly seen in training"
+        return (
+            "from elsewhere"
+            if self.elsewhere
+            else f"split {', '.join(self.splits)}: models were chosen on it"
+        )
 
     def summary(self, lineup: str) -> Summary:
         return next(item for item in self.summaries if item.lineup == lineup)

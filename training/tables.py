@@ -154,9 +154,8 @@ def text(results: Results) -> str:
 
 def _set_text(one: SetResult, results: Results) -> str:
     fakes = sum(row.fake for row in one.rows)
-    kind = "elsewhere" if one.elsewhere else f"split {', '.join(one.splits)}: models were chosen on it"
     unread = f", {len(one.unreadable)} unreadable" if one.unreadable else ""
-    title = f"{one.name}: {len(one.rows) - fakes} real, {fakes} fake{unread} ({kind})"
+    title = f"{one.name}: {len(one.rows) - fakes} real, {fakes} fake{unread}, {one.origin}"
     lines = [_table(_header(), [_row(item) for item in one.summaries])]
     if one.summaries[0].by_method:
         lines.append(_parts("AUC by method", {item.lineup: item.by_method for item in one.summaries}))

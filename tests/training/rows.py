@@ -52,6 +52,7 @@ def set_result(name, made, splits=("test",)):
         name,
         f"{name}-folder",
         splits,
+        False,
         (),
         tuple(made),
         tuple(tables.summarise(made, lineup, DRAWS) for lineup in lineups),

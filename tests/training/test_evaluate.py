@@ -14,7 +14,7 @@ from unmask.clips import ClipSpec
 from unmask.verdict import Calibration, score
 
 CPU = torch.device("cpu")
-COARSE = ClipSpec(side_px=96, frames_per_clip=4, frame_stride_seconds=0.3)
+COARSE = ClipSpec(side_px=96, frames_per_clip=5, frame_stride_seconds=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_results_hold_models_sets_and_the_command_without_paths(models, videos, 
     assert [model.name for model in results.models] == ["mine"]
     assert [one.name for one in results.sets] == ["v", "crops"]
     assert str(tmp_path) not in (tmp_path / "out" / "results.json").read_text()
-    assert "--set crops=crops --out out" in results.command
+    assert results.command.endswith(f"--model mine=a --set v={videos.name} --set crops=crops")
     assert "mine" in capsys.readouterr().out
     again = tmp_path / "again"
     run("--model", f"mine={models[0]}", *sets, "--out", again, "--cache", tmp_path / "cache")
@@ -108,6 +108,16 @@ def test_stored_clips_of_validation_come_after_sets_from_elsewhere(models, video
     assert all(row.answers["a"].frank is not None for row in results.set("faces").rows)
 
 
+def test_part_of_a_set_can_be_named_and_what_was_seen_in_training_is_not_from_elsewhere(
+    models, videos, tmp_path
+):
+    run("--model", models[0], "--set", f"v={videos}", "--only", "v=one", "--seen", "v", "--out", tmp_path)
+    results = read(tmp_path / "results.json")
+    assert [row.id for row in results.set("v").rows] == ["one"]
+    assert not results.set("v").elsewhere
+    assert "--only v=one --seen v" in results.command
+
+
 def test_a_broken_video_is_listed_and_left_out(models, tmp_path, capsys):
     folder = video_set(tmp_path / "set", {"good": "real", "broken": "fake"})
     (folder / "broken.mp4").write_bytes(b"no video")
@@ -125,6 +135,8 @@ def test_a_broken_video_is_listed_and_left_out(models, tmp_path, capsys):
         (["--model", "{a}", "--ensemble", "a+c"], "c"),
         (["--model", "{a}", "--set", "nowhere"], "NAME=DIR"),
         (["--model", "{a}", "--set", "v=/nowhere"], "manifest.tsv"),
+        (["--model", "{a}", "--only", "v=three"], "three"),
+        (["--model", "{a}", "--seen", "w"], "w"),
     ],
 )
 def test_mistakes_are_told_before_any_work(models, videos, arguments, said):

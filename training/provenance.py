@@ -1,0 +1,84 @@
+"""What the shipped models were trained on, under which terms, and what others' detectors gave. Plain data.
+
+Whoever trains a model writes its entry of TRAINED here; `training.card` refuses a model that has none.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DataSource:
+    name: str
+    citation: str
+    terms: str
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One model's training, for its card."""
+
+    summary: str  # the architecture in a sentence
+    sources: dict[str, str]  # key of SOURCES: what of it was used
+    started_from: str
+    chosen_by: str  # how the epoch, the calibration and the thresholds were chosen
+    commands: tuple[str, ...]  # that make it again
+    limits: tuple[str, ...]  # that no number shows
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Video AUC of another detector on the people of the same sets, as its measurer gave it."""
+
+    name: str
+    auc: dict[str, str]  # by folder of the set: "0.63 (0.5–0.7)"
+
+
+SOURCES = {
+    "dfdc": DataSource("DFDC", "Dolhansky et al., 2020", "research, non-commercial"),
+    "ffhq": DataSource("FFHQ", "Karras et al., 2019", "CC BY-NC-SA 4.0: non-commercial"),
+    "talking": DataSource(
+        "Clips of people talking", "from the demonstrations of two research projects", "terms not stated"
+    ),
+    "imagenet": DataSource("ImageNet", "Deng et al., 2009", "research, non-commercial"),
+}
+
+TRAINED: dict[str, Trained] = {
+    "mobilenet-gru": Trained(
+        summary="MobileNetV2 on each frame, a GRU over the frames of a clip, one logit: positive means fake.",
+        sources={
+            "dfdc": "22,000 face crops of the training set, half real, half fake, and ten of its videos",
+            "ffhq": "600 photographs, as real faces for blending",
+            "talking": "eight short clips, presumed real",
+        },
+        started_from="torchvision's ImageNet weights (the backbone)",
+        chosen_by=(
+            "The epoch, the calibration and the thresholds were chosen on the DFDC validation split and on "
+            "blended fakes of its people. Actors of DFDC appear on both sides of that split, so it flatters."
+        ),
+        commands=("see training/README.md",),
+        limits=(
+            "About half of the fakes it learned from are blended from real faces (Shiohara & Yamasaki, CVPR "
+            "2022), and most clips are made of single faces: it has seen few fakes that move.",
+        ),
+    ),
+}
+
+PEERS_NOTE = (
+    "Numbers of others and of rough trials, measured apart from this evaluation: 12 frames a video, crops by "
+    "MTCNN, the mean of the frames as the video's score, intervals by drawing videos, as they were given."
+)
+C23, C40 = "ffpp-c23-dev", "ffpp-c40-dev"
+PEERS = (
+    Peer("MesoInception-4, its authors' Deepfakes weights", {C40: "0.62 (0.47–0.75)"}),
+    Peer("MesoInception-4, its authors' Face2Face weights", {C40: "0.54 (0.39–0.69)"}),
+    Peer(
+        "MobileNetV2, plain training on DFDC faces, 1 epoch",
+        {C23: "0.64 (0.43–0.84)", C40: "0.67 (0.54–0.81)"},
+    ),
+    Peer("the same, self-blended fakes only, 2 epochs", {C23: "0.78 (0.61–0.92)", C40: "0.66 (0.51–0.81)"}),
+    Peer(
+        "the same, self-blended and DFDC fakes half and half, 2 epochs",
+        {C23: "0.75 (0.59–0.89)", C40: "0.72 (0.59–0.86)"},
+    ),
+    Peer("the same at 224 px", {C23: "0.70 (0.52–0.87)", C40: "0.67 (0.51–0.81)"}),
+)
