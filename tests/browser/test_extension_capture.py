@@ -1,0 +1,139 @@
+"""Pictures taken in the tab, where the Space cannot have the video: from the element, or from the tab."""
+
+import os
+
+import pytest
+
+from tests.browser.overlay import LABELS, Overlay
+from tests.browser.sites import pages
+from tests.servers import Site
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def foreign(elsewhere, release, tmp_path):
+    """The pages on `localhost`, where the extension may do nothing without a press of its button."""
+    with Site(pages(elsewhere.url("/clip.mp4"), release, tmp_path), host="localhost") as running:
+        yield running
+
+
+def shoot(page, name):
+    if folder := os.environ.get("UNMASK_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/extension-{name}.png")
+
+
+def state(page):
+    return page.evaluate(
+        """(() => {
+            const video = document.querySelector("video");
+            const { paused, muted, volume, playbackRate, currentTime } = video;
+            return { paused, muted, volume, playbackRate, currentTime };
+        })()"""
+    )
+
+
+def take_pictures(overlay):
+    overlay.wait("detail", "pictures are taken from the player and sent to 127.0.0.1")
+    overlay.press("primary", "Take pictures")
+
+
+def test_a_media_source_is_checked_by_pictures_from_the_element_after_a_question(chromium, web):
+    page = chromium.open(web.url("/stream"))
+    page.evaluate("Object.assign(document.querySelector('video'), { currentTime: 1.5, volume: 0.4 })")
+    page.wait_for_function("!document.querySelector('video').seeking")
+    before = state(page)
+    overlay = chromium.check(page)
+    overlay.wait("primary", "Take pictures")
+    shoot(page, "question")
+    take_pictures(overlay)
+    overlay.wait("badge", *LABELS)
+    overlay.wait("hint", "pictures were taken in this tab")
+    overlay.wait("card")
+    shoot(page, "pictures")
+    assert state(page) == pytest.approx(before, abs=0.05)
+    assert len(overlay.find("moment")) >= 2
+
+
+def test_a_playing_stream_plays_on_afterwards(chromium, web):
+    page = chromium.open(web.url("/stream"))
+    page.evaluate("const video = document.querySelector('video'); video.loop = true; video.play()")
+    overlay = chromium.check(page)
+    take_pictures(overlay)
+    overlay.answer()
+    assert not state(page)["paused"]
+
+
+def test_what_cannot_be_wound_is_watched_as_it_plays(chromium, web):
+    page = chromium.open(web.url("/live"))
+    overlay = chromium.check(page)
+    take_pictures(overlay)
+    overlay.answer()
+    overlay.wait("card")
+    shoot(page, "live")
+
+
+@pytest.mark.parametrize("path", ["/tainted", "/tainted-frame"])
+def test_what_the_page_may_not_read_is_photographed_in_the_visible_tab(path, chromium, foreign):
+    page = chromium.open(foreign.url(path))
+    chromium.press_toolbar(page).press("check", "Check this video")
+    overlay = Overlay(page)
+    take_pictures(overlay)
+    page.wait_for_timeout(3000)
+    shoot(page, f"{path[1:]}-taking")
+    overlay.answer()
+    overlay.wait("hint", "pictures were taken in this tab")
+    overlay.wait("card")
+    shoot(page, path[1:])
+
+
+def test_without_the_press_that_allows_pictures_of_the_tab_it_says_what_to_press(chromium, web):
+    page = chromium.open(web.url("/tainted"))
+    overlay = chromium.check(page)
+    take_pictures(overlay)
+    overlay.wait("detail", "Press the Unmask button in the toolbar")
+
+
+def test_a_player_that_shows_only_black_is_said_to_be_protected(chromium, web):
+    page = chromium.open(web.url("/black"))
+    overlay = chromium.check(page)
+    take_pictures(overlay)
+    overlay.wait("detail", "protected against copying")
+    shoot(page, "black")
+
+
+def test_a_person_who_declines_is_told_why_there_is_no_answer_and_nothing_is_sent(
+    chromium, web, bundled_space
+):
+    page = chromium.open(web.url("/stream"))
+    overlay = chromium.check(page)
+    overlay.press("plain", "Not now")
+    overlay.wait("badge", "Could not check")
+    overlay.wait("detail", "cannot fetch a video from this page")
+
+
+def test_always_is_remembered_and_never_asks_nothing(chromium, web):
+    page = chromium.open(web.url("/stream"))
+    overlay = chromium.check(page)
+    overlay.press("plain", "Always")
+    overlay.answer()
+    page.reload()
+    page.wait_for_function("document.querySelector('video').readyState >= 2")
+    page.evaluate("history.replaceState({}, '', '/stream?another')")
+    Overlay(page)
+    assert chromium.check(page).answer()
+    chromium.set(consent="never")
+    page.goto(web.url("/stream?third"))
+    page.wait_for_function("document.querySelector('video').readyState >= 2")
+    overlay = chromium.check(page)
+    overlay.wait("badge", "Could not check")
+    overlay.press("badge")
+    assert not overlay.find("primary", "Take pictures here")
+
+
+def test_taking_pictures_can_be_cancelled(chromium, web):
+    page = chromium.open(web.url("/live"))
+    overlay = chromium.check(page)
+    take_pictures(overlay)
+    overlay.press("plain", "Cancel")
+    overlay.wait("detail", "Taking pictures was stopped", "The check was stopped")

@@ -1,0 +1,260 @@
+"""Between the extension and its Space: a worker that ends, a Space that goes away, secrets, restarts."""
+
+import json
+import ssl
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from tests.browser.chromium import Chromium
+from tests.browser.gateway import Gateway
+from tests.browser.overlay import Overlay
+from tests.served import served
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def gateway(bundled_space):
+    with Gateway(bundled_space.url) as running:
+        yield running
+
+
+def begin_held(chromium, web):
+    """A check that has got as far as fetching the video, and stays there."""
+    page = chromium.open(web.url("/held"))
+    overlay = chromium.check(page)
+    overlay.press("badge")
+    overlay.wait("detail", "Getting the video")
+    return overlay
+
+
+def test_the_worker_is_ended_midway_and_the_same_check_goes_on(chromium, web, release):
+    overlay = begin_held(chromium, web)
+    jobs = stored_jobs(chromium)
+    for life in range(2):
+        chromium.worker().evaluate("life => { self.life = life; }", life)
+        chromium.end_worker()
+    release.set()
+    overlay.answer()
+    assert chromium.worker().evaluate("self.life === undefined"), "that was the worker from before"
+    assert stored_jobs(chromium) == jobs and len(jobs) == 1
+    assert web.hits("/held.mp4") > 0
+
+
+def stored_jobs(chromium):
+    """Ids of the jobs that the extension knows of."""
+    return chromium.own.evaluate(
+        "chrome.storage.session.get(null).then((all) => Object.values(all).map((one) => one.job))"
+    )
+
+
+def test_the_worker_is_ended_while_pictures_are_checked_and_they_are_sent_again(chromium, web):
+    page = chromium.open(web.url("/stream"))
+    overlay = chromium.check(page)
+    overlay.press("primary", "Take pictures")
+    overlay.wait("detail", "Sending the pictures", "Finding faces", "Looking for traces")
+    chromium.end_worker()
+    overlay.answer()
+    overlay.wait("hint", "pictures were taken in this tab")
+
+
+def test_a_check_is_cancelled_on_the_space_too(chromium, web, bundled_space):
+    overlay = begin_held(chromium, web)
+    (job,) = stored_jobs(chromium)
+    overlay.press("plain", "Cancel")
+    overlay.wait("badge", "Stopped")
+    overlay.wait("detail", "You can start it again")
+    for _ in range(100):
+        if bundled_space.ask("job", {"id": job})["state"] == "cancelled":
+            return
+        chromium.own.wait_for_timeout(200)
+    raise AssertionError("the Space goes on")
+
+
+def test_two_tabs_share_a_job_and_closing_one_leaves_it_to_the_other(chromium, web, release):
+    first = begin_held(chromium, web)
+    second = begin_held(chromium, web)
+    assert len(stored_jobs(chromium)) == 1
+    first.press("close")
+    second.wait("detail", "Getting the video")
+    release.set()
+    second.answer()
+
+
+def test_the_way_to_the_space_is_cut_midway_and_mended(chromium, web, release, gateway):
+    chromium.set(space=gateway.url)
+    overlay = begin_held(chromium, web)
+    gateway.cut()
+    chromium.own.wait_for_timeout(5000)
+    assert overlay.find("detail", "Getting the video"), "it must not give up at once"
+    release.set()
+    gateway.mend()
+    overlay.answer()
+
+
+def test_a_space_that_was_started_anew_is_given_the_job_again(
+    chromium, web, release, gateway, tmp_path_factory
+):
+    """Another process takes its place: it knows nothing of the job."""
+    chromium.set(space=gateway.url)
+    overlay = begin_held(chromium, web)
+    (before,) = stored_jobs(chromium)
+    with served(tmp_path_factory.mktemp("another")) as another:
+        gateway.cut()
+        gateway.lead_to(another.url)
+        gateway.mend()
+        release.set()
+        overlay.answer()
+        (after,) = stored_jobs(chromium)
+        assert after != before
+        overlay.wait("hint", "untrained")
+
+
+def test_a_space_that_is_not_there_is_a_failure_that_can_be_tried_again(chromium, web, gateway):
+    chromium.set(space=gateway.url)
+    gateway.cut()
+    overlay = chromium.check(chromium.open(web.url("/plain")))
+    overlay.wait("badge", "Could not check")
+    overlay.press("badge")
+    overlay.wait("detail", "The Space cannot be reached. Is it running?")
+    gateway.mend()
+    overlay.press("primary", "Try again")
+    overlay.answer()
+
+
+def test_a_report_is_remembered_after_the_browser_was_started_anew(
+    playwright_session, tmp_path_factory, web, gateway
+):
+    profile = tmp_path_factory.mktemp("profile")
+    browser = Chromium(playwright_session, profile, gateway.url)
+    try:
+        label = browser.check(browser.open(web.url("/plain"))).answer()
+    finally:
+        browser.close()
+    gateway.cut()  # it can only come from memory
+    browser = Chromium(playwright_session, profile)
+    try:
+        overlay = browser.check(browser.open(web.url("/plain")))
+        assert overlay.answer() == label
+        overlay.press("badge")
+        overlay.wait("hint", "Remembered from a check")
+    finally:
+        browser.close()
+
+
+# --- a Space on Hugging Face, for which a server here stands: private, so that it wants a token
+
+
+class Hosted(BaseHTTPRequestHandler):
+    """Answers `/models` to who brings the token, and remembers what everybody brought."""
+
+    brought: list[tuple[str, str | None]]
+
+    def do_POST(self) -> None:
+        token = self.headers.get("Authorization")
+        self.brought.append((self.headers.get("Host", ""), token))
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if token != "Bearer hf_secret":
+            self.answer(401, b"")
+        else:
+            self.answer(200, json.dumps({"event_id": "1"}).encode())
+
+    def do_GET(self) -> None:
+        self.brought.append((self.headers.get("Host", ""), self.headers.get("Authorization")))
+        models = json.dumps([[{"name": "hosted-model", "revision": "1"}]])
+        self.answer(200, f"event: complete\ndata: {models}\n\n".encode())
+
+    def answer(self, code: int, body: bytes) -> None:
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def hosted(tmp_path):
+    """(port, what was brought) of an https server for any name."""
+    subject = ["-subj", "/CN=hf.space", "-days", "2", "-keyout", tmp_path / "key", "-out", tmp_path / "cert"]
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject]
+    subprocess.run(make, check=True, capture_output=True)
+    brought: list[tuple[str, str | None]] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Here", (Hosted,), {"brought": brought}))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port, brought
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_token_goes_to_the_hosted_space_that_it_was_given_for_and_nowhere_else(
+    playwright_session, tmp_path_factory, allowed_extension, hosted, web, bundled_space
+):
+    port, brought = hosted
+    arguments = (f"--host-resolver-rules=MAP *.hf.space 127.0.0.1:{port}", "--ignore-certificate-errors")
+    profile = tmp_path_factory.mktemp("profile")
+    browser = Chromium(playwright_session, profile, bundled_space.url, allowed_extension, arguments)
+    try:
+        page = browser.open_own("options.html")
+        connect(page, "Some-One/My_Space", "")
+        page.get_by_text("The Space is private. Give a token").wait_for()
+        connect(page, "Some-One/My_Space", "hf_secret")
+        page.get_by_text("Connected. Models: hosted-model.").wait_for()
+        assert {host for host, _ in brought} == {"some-one-my-space.hf.space"}
+        assert {token for _, token in brought} == {None, "Bearer hf_secret"}
+        brought.clear()
+
+        page.get_by_label("Address of the Space").fill("other/space")
+        page.get_by_label("Address of the Space").blur()
+        page.wait_for_timeout(300)
+        assert page.get_by_label("Hugging Face token").input_value() == ""
+        page.get_by_role("button", name="Connect").click()
+        page.get_by_text("The Space is private").wait_for()
+        assert brought == [("other-space.hf.space", None)]
+
+        connect(page, "http://192.0.2.1:7860", "hf_secret")
+        page.get_by_text("A token is only sent to an https address").wait_for()
+
+        browser.set(space=bundled_space.url)  # as if the address were changed behind its back
+        brought.clear()
+        browser.check(browser.open(web.url("/plain"))).answer()
+        assert brought == []
+    finally:
+        browser.close()
+
+
+def connect(page, address, token):
+    page.get_by_label("Address of the Space").fill(address)
+    page.get_by_label("Address of the Space").blur()
+    page.wait_for_timeout(300)  # what is known for this address is filled in
+    page.get_by_label("Hugging Face token").fill(token)
+    page.get_by_role("button", name="Connect").click()
+
+
+def test_nothing_is_sent_before_a_person_asks(chromium, web, gateway):
+    """Opening pages, the window and the settings' neighbours leaves the Space alone."""
+    chromium.set(space=gateway.url)
+    gateway.cut()
+    heard = count_connections(gateway)
+    page = chromium.open(web.url("/plain"))
+    page.evaluate("document.querySelector('video').play()")
+    chromium.press_toolbar(page).wait("#said", "A speech")
+    page.wait_for_timeout(3000)
+    Overlay(page)
+    assert heard() == 0
+
+
+def count_connections(gateway):
+    """Listen in the gateway's place -> how many came."""
+    port = int(gateway.url.rpartition(":")[2])
+    server = ThreadingHTTPServer(("127.0.0.1", port), BaseHTTPRequestHandler)
+    came: list[object] = []
+    server.verify_request = lambda request, address: came.append(address) or True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return lambda: (server.shutdown(), server.server_close(), len(came))[2]

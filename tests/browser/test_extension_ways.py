@@ -1,0 +1,202 @@
+"""Every way in: toolbar button, right-click, shortcut, hover button, sites that are checked as they play.
+
+The toolbar button and its window are the real ones, and so is the permission for the tab that a press gives:
+these pages are on `localhost`, where the extension may do nothing without it. Menu and shortcut cannot be
+pressed from outside of Chromium: their events are fired in the worker. test_firefox.py presses the real ones.
+"""
+
+import base64
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.browser.chromium import Chromium
+from tests.browser.overlay import Overlay
+from tests.browser.sites import pages
+from tests.servers import Site
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def foreign(elsewhere, release, tmp_path):
+    """The same pages on an origin for which the extension has no permission of its own."""
+    with Site(pages(elsewhere.url("/clip.mp4"), release, tmp_path), host="localhost") as running:
+        yield running
+
+
+def shoot(popup, name):
+    if folder := os.environ.get("UNMASK_SCREENSHOTS"):
+        Path(f"{folder}/extension-{name}.png").write_bytes(base64.b64decode(popup.screenshot()))
+
+
+def test_the_toolbar_button_opens_a_window_whose_button_checks_the_video(chromium, foreign):
+    page = chromium.open(foreign.url("/plain"))
+    popup = chromium.press_toolbar(page)
+    popup.wait("#said", "A speech")
+    shoot(popup, "popup")
+    popup.press("check", "Check this video")
+    popup.wait_closed()
+    Overlay(page).answer()
+
+
+def test_the_window_lists_the_other_videos_each_with_a_button(chromium, foreign):
+    page = chromium.open(foreign.url("/two"))
+    page.evaluate("document.querySelectorAll('video')[1].play()")
+    popup = chromium.press_toolbar(page)
+    popup.wait("h2", "Other videos on this page")
+    shoot(popup, "popup-two")
+    popup.evaluate("document.querySelector('#videos button').id = 'other'")
+    popup.press("other")
+    popup.wait_closed()
+    Overlay(page).wait("badge", "No face found")
+
+
+def test_where_the_browser_allows_nothing_the_window_says_so(chromium):
+    page = chromium.context.new_page()
+    page.goto("chrome://version/")
+    popup = chromium.press_toolbar(page)
+    popup.wait("#said", "does not let extensions look at this page")
+
+
+def test_a_page_without_a_video_is_offered_as_a_page(chromium, foreign):
+    page = chromium.open(foreign.url("/nothing"))
+    popup = chromium.press_toolbar(page)
+    popup.wait("#said", "No video was found")
+    popup.press("check", "Check the video on this page")
+    Overlay(page).wait("badge", "Could not check")
+
+
+def fire(chromium, page, event, *before_tab):
+    """Fire an event of the browser in the worker, with the page's tab as its last argument."""
+    page.bring_to_front()
+    return chromium.worker().evaluate(
+        """async ([event, before, url]) => {
+            const [tab] = await chrome.tabs.query({ url });
+            const [area, name] = event.split(".");
+            chrome[area][name].dispatch(...before, tab);
+        }""",
+        [event, list(before_tab), page.url],
+    )
+
+
+def test_the_event_of_a_right_click_on_a_video_checks_that_video(chromium, web):
+    page = chromium.open(web.url("/two"))
+    page.evaluate("document.querySelectorAll('video')[1].play()")
+    clicked = {"menuItemId": "video", "mediaType": "video", "srcUrl": web.url("/no-face.mp4"), "frameId": 0}
+    fire(chromium, page, "contextMenus.onClicked", clicked)
+    Overlay(page).wait("badge", "No face found")
+
+
+def test_the_event_of_a_right_click_on_a_link_checks_what_is_behind_it(chromium, web):
+    page = chromium.open(web.url("/nothing"))
+    clicked = {"menuItemId": "video", "linkUrl": web.url("/no-face.mp4?utm_source=x"), "frameId": 0}
+    fire(chromium, page, "contextMenus.onClicked", clicked)
+    Overlay(page).wait("badge", "No face found")
+    asked = [path for _, path in web.requests]
+    assert "/no-face.mp4" in asked
+
+
+def test_the_event_of_the_shortcut_checks_the_video_that_is_meant(chromium, web):
+    page = chromium.open(web.url("/plain"))
+    fire(chromium, page, "commands.onCommand", "check")
+    Overlay(page).answer()
+
+
+def test_the_menu_and_the_shortcut_are_registered(chromium):
+    worker = chromium.worker()
+    keys = worker.evaluate("chrome.commands.getAll().then((all) => all.map(({ shortcut }) => shortcut))")
+    assert "Alt+Shift+U" in keys
+    for name in ("video", "page"):  # only what exists can be updated
+        worker.evaluate("id => chrome.contextMenus.update(id, { enabled: true })", name)
+
+
+# --- what needs access to pages without a press; Chromium's own question cannot be answered from outside, so
+# --- the permission is in the manifest of a copy
+
+
+@pytest.fixture
+def allowed(playwright_session, tmp_path_factory, bundled_space, allowed_extension):
+    """A browser whose person has said yes to access to all pages."""
+    profile = tmp_path_factory.mktemp("profile")
+    browser = Chromium(playwright_session, profile, bundled_space.url, allowed_extension)
+    yield browser
+    browser.close()
+
+
+def test_the_hover_button_is_on_the_video_under_the_pointer_and_can_be_switched_off(allowed, foreign):
+    allowed.set(hover=True)
+    page = allowed.open(foreign.url("/shadow"))
+    overlay = Overlay(page)
+    rest(page, overlay, 300, 200)
+    page.screenshot(path=f"{os.environ.get('UNMASK_SCREENSHOTS', '/tmp')}/extension-hover.png")
+    page.mouse.move(1000, 700)
+    overlay.wait_gone()
+    rest(page, overlay, 300, 200)
+    overlay.press("badge")
+    overlay.answer()
+    allowed.set(hover=False)
+    page = allowed.open(foreign.url("/plain"))
+    before = page.content()
+    for x in range(300, 400, 10):
+        page.mouse.move(x, 200)
+        page.wait_for_timeout(60)
+    assert page.content() == before
+
+
+def rest(page, overlay, x, y):
+    """Move the pointer about a place until the button is there."""
+    for step in range(200):
+        page.mouse.move(x + step % 20, y)
+        if overlay.find("badge"):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("no button under the pointer")
+
+
+def test_a_site_is_switched_on_in_the_window_and_then_checked_as_it_plays(allowed, foreign, web):
+    page = allowed.open(foreign.url("/plain"))
+    popup = allowed.press_toolbar(page)
+    popup.wait("#auto-label", "Check videos on localhost as they play")
+    popup.press("auto")
+    overlay = Overlay(page)
+    page.wait_for_timeout(1500)
+    assert not overlay.find("badge"), "a video that does not play is none to check"
+    play(page)
+    overlay.answer()
+    again = allowed.open(foreign.url("/plain"))  # and so is every page to come
+    play(again)
+    assert Overlay(again).answer()
+    other = allowed.open(web.url("/plain"))  # another site is not
+    play(other)
+    other.wait_for_timeout(6000)
+    assert not Overlay(other).find("badge")
+
+
+def play(page):
+    page.bring_to_front()
+    page.evaluate("const video = document.querySelector('video'); video.loop = true; video.play()")
+
+
+def test_a_failure_that_nobody_asked_for_leaves_no_trace(allowed, foreign):
+    allowed.set(autoSites=["http://localhost"])
+    page = allowed.open(foreign.url("/stream"))
+    play(page)
+    before = page.content()
+    overlay = Overlay(page)
+    overlay.wait("badge", "Waiting", "Checking")
+    overlay.wait_gone()
+    page.wait_for_timeout(3000)
+    assert page.content() == before
+
+
+def test_a_site_is_switched_off_on_the_settings_page(allowed, foreign):
+    allowed.set(autoSites=["http://localhost"])
+    options = allowed.open_own("options.html")
+    options.get_by_role("button", name="Remove: http://localhost").click()
+    options.get_by_text("None. A site is switched on").wait_for()
+    page = allowed.open(foreign.url("/plain"))
+    play(page)
+    page.wait_for_timeout(6000)
+    assert not Overlay(page).find("badge")

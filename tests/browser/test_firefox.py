@@ -1,0 +1,199 @@
+"""The extension in a real Firefox: the core path, and the ways in that only here can be pressed for real."""
+
+import os
+import re
+
+import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+
+from tests.browser.chromium import EXTENSION
+from tests.browser.firefox import Firefox, is_installed
+from tests.browser.overlay import LABELS
+from tests.browser.sites import pages
+from tests.servers import Site
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not is_installed(), reason="Firefox is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def firefox(bundled_space):
+    browser = Firefox(EXTENSION)
+    browser.until(lambda: len(browser.driver.window_handles) == 2)
+    browser.driver.switch_to.window(browser.driver.window_handles[1])
+    browser.until(lambda: "Unmask is ready" in browser.text())  # shown once, after it was installed
+    browser.close_other_tabs()
+    connect(browser, bundled_space.url)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def foreign(elsewhere, release, tmp_path):
+    """The pages on `localhost`, where the extension may do nothing without a press."""
+    with Site(pages(elsewhere.url("/clip.mp4"), release, tmp_path), host="localhost") as running:
+        yield running
+
+
+def connect(firefox, address):
+    firefox.open_own("options.html")
+    box = firefox.driver.find_element(By.ID, "space")
+    box.clear()
+    box.send_keys(address)
+    firefox.driver.find_element(By.ID, "connect").click()
+    firefox.until(lambda: "Connected. Models:" in firefox.text())
+
+
+def shoot(firefox, name):
+    if folder := os.environ.get("UNMASK_SCREENSHOTS"):
+        firefox.driver.save_screenshot(f"{folder}/firefox-{name}.png")
+
+
+def press_check(firefox):
+    firefox.press_toolbar()
+    firefox.type("Enter")
+
+
+def test_a_press_on_the_toolbar_button_gives_badge_panel_and_a_timeline_that_seeks(firefox, foreign):
+    firefox.open(foreign.url("/plain"))
+    press_check(firefox)
+    firefox.wait("badge", *LABELS)
+    firefox.press("badge")
+    for part in ("gauge", "reasons", "card", "actions"):
+        firefox.wait(part)
+    firefox.wait("kicker", "A speech")
+    shoot(firefox, "panel")
+    for place in (-1, 0):
+        moment = firefox.find("moment")[place]
+        minutes, seconds = re.match(r"(\d+):(\d+)", moment.get_attribute("aria-label")).groups()
+        wanted = 60 * int(minutes) + int(seconds)
+        moment.click()
+        firefox.until(lambda wanted=wanted: abs(time_of(firefox) - wanted) < 1.1)
+
+
+def time_of(firefox):
+    return firefox.driver.execute_script("return document.querySelector('video').currentTime")
+
+
+def test_the_menu_of_a_right_click_on_a_video(firefox, foreign):
+    firefox.open(foreign.url("/two"))
+    firefox.choose_from_menu("video", "Check this video")
+    firefox.wait("badge", "No face found")
+
+
+def test_the_keys_of_the_shortcut(firefox, foreign):
+    firefox.open(foreign.url("/plain"))
+    firefox.type("Alt", "Shift", "U")
+    firefox.wait("badge", *LABELS)
+
+
+@pytest.mark.parametrize("path", ["/strict", "/shadow"])
+def test_a_video_is_found_and_judged_behind(path, firefox, foreign):
+    """A strict policy, a closed shadow root."""
+    firefox.open(foreign.url(path))
+    press_check(firefox)
+    firefox.wait("badge", *LABELS)
+    firefox.press("badge")
+    firefox.wait("card")
+
+
+def test_a_media_source_is_checked_by_pictures_and_put_back(firefox, foreign):
+    firefox.open(foreign.url("/stream"))
+    firefox.driver.execute_script("document.querySelector('video').currentTime = 1.5")
+    press_check(firefox)
+    firefox.press("primary", "Take pictures")
+    firefox.wait("badge", *LABELS)
+    firefox.wait("hint", "pictures were taken in this tab")
+    shoot(firefox, "pictures")
+    assert (
+        abs(firefox.driver.execute_script("return document.querySelector('video').currentTime") - 1.5) < 0.1
+    )
+    assert firefox.driver.execute_script("return document.querySelector('video').paused")
+
+
+def test_what_the_page_may_not_read_is_photographed_in_the_visible_tab(firefox, foreign):
+    firefox.open(foreign.url("/tainted"))
+    press_check(firefox)
+    firefox.press("primary", "Take pictures")
+    firefox.wait("badge", *LABELS)
+    firefox.wait("card")
+
+
+def test_the_event_page_is_ended_midway_and_the_same_check_goes_on(firefox, foreign, release):
+    firefox.open(foreign.url("/held"))
+    press_check(firefox)
+    firefox.press("badge")
+    firefox.wait("detail", "Getting the video")
+    firefox.end_background()
+    release.set()
+    firefox.wait("badge", *LABELS)
+
+
+def test_navigating_in_place_and_dismissing_leave_no_trace(firefox, foreign):
+    firefox.open(foreign.url("/in-place"))
+    press_check(firefox)
+    firefox.wait("badge", *LABELS)
+    firefox.driver.find_element(By.TAG_NAME, "button").click()
+    firefox.until(lambda: not firefox.driver.find_elements(By.CSS_SELECTOR, "[popover]"))
+    before = firefox.driver.page_source
+    press_check(firefox)
+    firefox.wait("badge", *LABELS)
+    firefox.press("close")
+    firefox.until(lambda: firefox.driver.page_source == before)
+
+
+def test_the_hover_button_is_switched_on_with_a_permission_and_off_without(firefox, foreign):
+    firefox.open_own("options.html")
+    hover = firefox.driver.find_element(By.ID, "hover")
+    hover.click()
+    firefox.until(lambda: "<all_urls>" in firefox.permissions())
+    firefox.until(hover.is_selected)
+    firefox.open(foreign.url("/plain"))
+    video = firefox.driver.find_element(By.TAG_NAME, "video")
+
+    def offered():
+        for step in range(4):
+            ActionChains(firefox.driver).move_to_element_with_offset(video, 5 * step, 9 * step).pause(
+                0.2
+            ).perform()
+        return firefox.find("badge")
+
+    firefox.until(offered)
+    firefox.press("badge")
+    firefox.wait("badge", *LABELS)
+    firefox.open_own("options.html")
+    firefox.driver.find_element(By.ID, "hover").click()
+    firefox.until(lambda: "<all_urls>" not in firefox.permissions())
+
+
+def test_a_site_is_switched_on_in_the_window_and_then_checked_as_it_plays(firefox, foreign):
+    firefox.open(foreign.url("/plain"))
+    firefox.press_toolbar()
+    firefox.type("Tab")
+    firefox.type("Space")
+    firefox.until(lambda: "http://localhost/*" in firefox.permissions())
+    firefox.open(foreign.url("/plain"))
+    play = "const [video] = document.querySelectorAll('video'); video.loop = true; video.play()"
+    firefox.driver.execute_script(play)
+    firefox.wait("badge", *LABELS)
+    firefox.open_own("options.html")
+    firefox.until(lambda: "http://localhost" in firefox.text())
+    shoot(firefox, "options")
+    firefox.driver.find_element(By.CSS_SELECTOR, "#sites button").click()
+    firefox.until(lambda: "http://localhost/*" not in firefox.permissions())
+
+
+def test_a_report_is_remembered_and_reopened_from_the_history(firefox, foreign):
+    firefox.open(foreign.url("/plain"))
+    press_check(firefox)
+    label = firefox.wait("badge", *LABELS).text
+    firefox.open_own("history.html")
+    firefox.until(lambda: label in firefox.text())
+    firefox.driver.find_element(By.CSS_SELECTOR, "[aria-expanded]").click()
+    sheet = firefox.driver.find_element(By.CSS_SELECTOR, ".report")
+    firefox.until(lambda: sheet.shadow_root.find_element(By.CSS_SELECTOR, ".gauge").is_displayed())
+    shoot(firefox, "history")
