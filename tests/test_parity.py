@@ -55,6 +55,7 @@ class Seen:
         return [torch.cat(parts) for parts in zip(*self.inputs, strict=True)]
 
 
+@pytest.mark.timeout(600)
 def test_measuring_shows_a_model_what_serving_shows_it(video, folder):
     checker = Checker(torch.device("cpu"))
     served = Seen(checker.load([str(folder)])[0].module)
@@ -66,9 +67,10 @@ def test_measuring_shows_a_model_what_serving_shows_it(video, folder):
     found = find_people(decode(video, plan), FaceFinder(), Look(plan, (model.spec,)))
     score_all([model], [found])
 
-    assert len(measured.joined()[0]) > 1
+    clips = len(measured.joined()[0])
+    assert clips > 1
     for ours, theirs in zip(served.joined(), measured.joined(), strict=True):
-        assert torch.equal(ours, theirs)
+        assert torch.equal(ours[:clips], theirs)  # after them, the heatmaps ask again
 
 
 def test_training_normalises_and_pads_a_clip_as_serving_does(video, folder):

@@ -13,6 +13,7 @@ devices.
 
 import argparse
 import functools
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -148,18 +149,27 @@ def teacher(name: str | None, device: torch.device) -> VideoModel | None:
 
 
 def read(data: Sequence[tuple[Path, int]], limit: int | None, seed: int) -> Material:
-    """Folders of shards -> what is trained on, repeats spelled out, and what is validated on."""
-    stills: list[StoredClip] = []
-    moving: list[StoredClip] = []
-    validation: list[StoredClip] = []
-    for folder, times in data:
-        clips = stored_clips(folder)
-        if limit is not None:
-            clips = some(clips, limit, seed)
-        validation += [clip for clip in clips if clip.split == "val"]
-        for clip in clips:
-            if clip.split == "train":
-                (stills if len(clip.jpegs) == 1 else moving).extend([clip] * times)
+    """Folders of shards -> what is trained on, repeats spelled out, and what is validated on.
+
+    Each folder's splits share nobody; where one folder trains on people whom another validates on, their
+    training clips are left out, and told.
+    """
+    every = [
+        (clip, times)
+        for folder, times in data
+        for clip in (stored_clips(folder) if limit is None else some(stored_clips(folder), limit, seed))
+    ]
+    validation = [clip for clip, _ in every if clip.split == "val"]
+    held = {name for clip in validation for name in (clip.group, clip.original_id)}
+    training = [(clip, times) for clip, times in every if clip.split == "train"]
+    leaks = sorted({clip.video_id for clip, _ in training if {clip.group, clip.original_id} & held})
+    if leaks:
+        print(f"Left out, because validation holds the same people: {', '.join(leaks)}", file=sys.stderr)
+    kept = [(clip, times) for clip, times in training if clip.video_id not in leaks]
+    stills, moving = (
+        [clip for clip, times in kept if (len(clip.jpegs) > 1) == moves for _ in range(times)]
+        for moves in (False, True)
+    )
     return Material((stills, moving), validation)
 
 

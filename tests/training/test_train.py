@@ -22,7 +22,7 @@ from training.dataset import as_face_clip, decode
 from training.recipes import RECIPES
 from training.run_folder import RunFolder
 from training.shards import store
-from training.train import Request, train
+from training.train import Request, read, train
 from unmask import weights
 from unmask.models import ResNextLstmConfig
 
@@ -97,6 +97,17 @@ def test_real_footage_alone_is_enough(tmp_path):
     done = run(request("patch-mean", "frames", [tmp_path / "real"], tmp_path / "run"))
     assert done.epochs()[0].true_auc is None
     assert 0 <= done.epochs()[0].blended_auc <= 1
+
+
+def test_people_of_the_validation_are_not_trained_on(tmp_path, capsys):
+    store(tmp_path / "a", [face("r"), face("v", split="val", shift=4)])
+    store(tmp_path / "b", [face("f", source="v", frames=3), face("g", source="x", frames=3)])
+    material = read([(tmp_path / "a", 1), (tmp_path / "b", 2)], None, 0)
+    stills, moving = material.training
+    assert [clip.video_id for clip in stills] == ["r"]
+    assert [clip.video_id for clip in moving] == ["g", "g"]
+    assert [clip.video_id for clip in material.validation] == ["v"]
+    assert capsys.readouterr().err.endswith("the same people: f\n")
 
 
 def test_a_dry_run_says_the_cost_and_leaves_nothing(material, tmp_path, capsys):
