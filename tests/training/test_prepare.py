@@ -1,5 +1,6 @@
 """prepare: what is stored is what a check sees, and it is the same whoever works and whatever dies."""
 
+import contextlib
 import csv
 import functools
 import json
@@ -20,7 +21,7 @@ from training import workers
 from training.cut import CACHE_SIDE_PX, CutSpec, Task, as_jpeg, cut
 from training.layouts import photographs, read
 from training.prepare import list_tasks, prepare
-from training.shards import stored_clips
+from training.shards import read_shard, stored_clips
 from unmask import cluster
 from unmask.clips import ClipSpec
 from unmask.faces import FaceFinder
@@ -185,40 +186,39 @@ def options(videos, out):
 def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(videos, prepared, tmp_path):
     out = tmp_path / "out"
     run = subprocess.Popen(command(*options(videos, out), "--workers", 1), stderr=subprocess.DEVNULL)
-    wait_until(lambda: len(list((out / "parts").glob("0*.tar")) if out.exists() else []) >= 2, run)
+    wait_until(lambda: len(list(out.glob("parts/0*.tar"))) >= 2 or run.poll() is not None)
+    assert run.poll() is None, "it ended too early"
     children = psutil.Process(run.pid).children(recursive=True)
     run.kill()
     run.wait()
     assert not (out / "manifest.tsv").exists()
-    done = len(list((out / "parts").glob("0*.tar"))) + sum(
-        len({row["video_id"] for row in _own_table(shard)}) for shard in out.glob("*.tar")
-    )
-    assert done < len(table(prepared / "failed.tsv")) + VIDEOS  # it was really midway
+    done, total = count_done(out), VIDEOS + 2
+    assert 2 <= done < total  # it was really midway
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive, "workers outlived their run"
 
     again = subprocess.run(
         command(*options(videos, out), "--workers", 1), capture_output=True, text=True, check=True
     )
-    assert f"{done}/" in again.stderr.replace("\r", "\n").split("\n")[1] or f" {done}/" in again.stderr
+    assert f"| {done}/{total} [00:00<" in again.stderr  # the bar begins where the other run ended
     assert contents(out) == contents(prepared)
     assert table(out / "manifest.tsv") == table(prepared / "manifest.tsv")
     assert [row["file"].rsplit("/", 1)[1] for row in table(out / "left-out.tsv")] == ["empty.mp4"]
     assert "2 failed" in again.stdout and "1 left out" in again.stdout
 
 
-def wait_until(true, run, seconds=200):
+def wait_until(true, seconds=200):
     deadline = time.monotonic() + seconds
     while not true():
-        assert run.poll() is None, "the run ended too early"
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def _own_table(shard):
-    with tarfile.open(shard) as archive:
-        text = archive.extractfile("manifest.tsv").read().decode()
-    return list(csv.DictReader(text.splitlines(), delimiter="\t"))
+def count_done(out):
+    """Videos that are stored or failed, in parts or in shards that are whole."""
+    tars = [*out.glob("parts/0*.tar"), *out.glob("*.tar")]
+    read = [read_shard(path) for path in tars]
+    return len({item.video_id for some in read for kind in some for item in kind})
 
 
 @pytest.fixture
@@ -254,15 +254,24 @@ def test_a_cluster_of_which_a_worker_dies_midway_gives_the_same_bytes(
 
 
 def kill(machine):
-    """SIGKILL to a machine's raylet and to everything that it started; returns the process ids."""
+    """SIGKILL to a machine that is at work: its raylet and all that it started; returns the process ids."""
     (raylet,) = machine.all_processes["raylet"]
-    processes = [psutil.Process(raylet.process.pid)]
-    processes += processes[0].children(recursive=True)
-    assert any("ray::" in " ".join(process.cmdline()) for process in processes), "no task was running there"
+    root = psutil.Process(raylet.process.pid)
+    wait_until(
+        lambda: any(name.startswith("ray::_call") for name in map(title, root.children(recursive=True)))
+    )
+    processes = [root, *root.children(recursive=True)]
     for process in processes:
         os.kill(process.pid, signal.SIGKILL)
     raylet.process.wait()
     return [process.pid for process in processes]
+
+
+def title(process):
+    """What a process is doing, as Ray writes it; nothing for one that has just ended."""
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
 
 
 # the command line
