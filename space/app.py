@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import inspect
 import logging
 import os
 import signal
@@ -26,10 +27,12 @@ import gradio as gr
 import spaces  # before torch is; does nothing but on ZeroGPU
 from gradio.components.api_component import Api
 from gradio.utils import get_upload_folder
+from starlette.middleware import Middleware
 
 from unmask import explain, report
 from unmask.arguments import guess_source, to_url
 from unmask.check import Checker
+from unmask.clients import Clients, identify
 from unmask.endpoints import HEARTBEAT_SECONDS, Ask, Endpoints, to_failure
 from unmask.errors import Busy, Cancelled, ModelUnavailable
 from unmask.jobs import Jobs
@@ -38,16 +41,20 @@ from unmask.page import (
     EXAMPLES,
     HEAD,
     NO_VIDEO,
+    OTHER_MODEL,
     PRIVACY,
     example_cards,
+    notice_html,
     progress_html,
     save_links,
     seekable,
     state_html,
 )
+from unmask.scratch import private_folder
 from unmask.settings import Settings, from_environment
 from unmask.sources import FileSource
 from unmask.verdict import Report
+from unmask.web import Doorkeeper
 from unmask.weights import DEFAULT, available
 
 HERE = Path(__file__).parent
@@ -56,6 +63,7 @@ MAX_STREAMS = 200  # calls that are being answered at the same time; a stream is
 KEEPER_SECONDS = 60  # how often it is looked what has to go
 
 Update = dict[Any, Any]  # component -> what to change
+Identify = Callable[[Any], str]  # a request of gradio's -> who asks
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +86,9 @@ SPAN = (("Start in seconds", SECONDS, 0.0), ("End in seconds", MAYBE_SECONDS, No
 JOB = ("Job", STRING, None)
 
 
-def declare_api(endpoints: Endpoints) -> None:
+def declare_api(endpoints: Endpoints, identify: Identify) -> None:
     """The named endpoints of the contract."""
+    declare = functools.partial(declare_endpoint, identify)
     page = (("Page address", STRING, ""), MODEL, ("Title", STRING, ""))
     declare(endpoints.check_url, (LINK, MODEL, *SPAN), ("Progress, then the report", OBJECT))
     declare(endpoints.check_file, (FILE, MODEL, *SPAN), ("Progress, then the report", OBJECT))
@@ -90,18 +99,46 @@ def declare_api(endpoints: Endpoints) -> None:
     declare(endpoints.models, (), ("Models", OBJECTS))
 
 
-def declare(
-    endpoint: Callable[..., Any], arguments: Sequence[tuple[str, Any, Any]], answer: tuple[str, Any]
+def declare_endpoint(
+    identify: Identify,
+    endpoint: Callable[..., Any],
+    arguments: Sequence[tuple[str, Any, Any]],
+    answer: tuple[str, Any],
 ) -> None:
     """Hang an endpoint on a button that nobody sees. `Api` carries JSON as it is: endpoints check it."""
     gr.Button(visible=False).click(
-        endpoint,
+        told_who_asks(endpoint, identify),
         [guarded(Api(default, schema, label)) for label, schema, default in arguments],
         Api(None, answer[1], answer[0]),
         api_name=endpoint.__name__,
         show_progress="hidden",
         concurrency_limit=None,  # the queue of jobs sets the limit
     )
+
+
+def told_who_asks(endpoint: Callable[..., Any], identify: Identify) -> Callable[..., Any]:
+    """The endpoint with a request, which gradio hands in, in the place of its `client`."""
+    signature = inspect.signature(endpoint)
+    if "client" not in signature.parameters:
+        return endpoint
+
+    @functools.wraps(endpoint)
+    async def stream(*given: Any) -> AsyncGenerator[Any, None]:
+        async with aclosing(endpoint(*given[:-1], client=identify(given[-1]))) as items:
+            async for item in items:
+                yield item
+
+    @functools.wraps(endpoint)
+    def answer(*given: Any) -> Any:
+        return endpoint(*given[:-1], client=identify(given[-1]))
+
+    told: Any = stream if inspect.isasyncgenfunction(endpoint) else answer
+    shown = [parameter for name, parameter in signature.parameters.items() if name != "client"]
+    kind, hint = inspect.Parameter.POSITIONAL_OR_KEYWORD, gr.Request | None
+    request = inspect.Parameter("request", kind, default=None, annotation=hint)
+    told.__signature__ = signature.replace(parameters=[*shown, request])
+    told.__annotations__ = {**endpoint.__annotations__, "request": hint}
+    return told
 
 
 def guarded(component: Any) -> Any:
@@ -159,8 +196,9 @@ class Panel:
 class Handlers:
     """What happens when something on the page is pressed. Of one page's checks, the latest wins."""
 
-    def __init__(self, endpoints: Endpoints, jobs: Jobs, panel: Panel) -> None:
+    def __init__(self, endpoints: Endpoints, jobs: Jobs, panel: Panel, identify: Identify) -> None:
         self._endpoints = endpoints
+        self._identify = identify
         self._jobs = jobs
         self._panel = panel
         self._latest: dict[str | None, object] = {}  # session of a page -> its latest check
@@ -205,7 +243,7 @@ class Handlers:
         session = request.session_hash
         mine = self._latest[session] = object()
         try:
-            async with aclosing(self._check(guess, ask)) as updates:
+            async with aclosing(self._check(guess, ask, self._identify(request))) as updates:
                 async for update in updates:
                     if self._latest.get(session) is not mine:
                         return
@@ -214,7 +252,7 @@ class Handlers:
             if self._latest.get(session) is mine:
                 del self._latest[session]
 
-    async def _check(self, guess: dict[str, Any], ask: Ask) -> AsyncGenerator[Update, None]:
+    async def _check(self, guess: dict[str, Any], ask: Ask, client: str) -> AsyncGenerator[Update, None]:
         yield self._panel.working(None, progress_html("queued", 0.0, "Starting"))
         with tempfile.TemporaryDirectory(prefix="unmask-page-") as name:
             folder, found = Path(name), None
@@ -223,7 +261,7 @@ class Handlers:
                 fetched = folder / "video"  # a link's video is left there, to be drawn into
                 video = source.path if isinstance(source, FileSource) else fetched
                 keep = None if isinstance(source, FileSource) else fetched
-                async with aclosing(self._endpoints.follow(source, options, keep)) as states:
+                async with aclosing(self._endpoints.follow(source, options, keep, client)) as states:
                     async for job, state in states:
                         found = state.report
                         yield self._panel.working(job, state_html(state))
@@ -269,10 +307,11 @@ class Handlers:
 def build(settings: Settings, jobs: Jobs, uploads: Path) -> gr.Blocks:
     """The page and the API with everything wired; `launch` serves it."""
     endpoints = Endpoints(settings, jobs, uploads)
+    who_asks = functools.partial(asker, settings.clients)
     with gr.Blocks(
         title="Unmask", analytics_enabled=False, delete_cache=(KEEPER_SECONDS, KEPT_SECONDS)
     ) as page:
-        plain(HEAD)
+        plain(HEAD + notice_html(settings.notice))
         with gr.Column(elem_classes="um-ask"):
             with gr.Tabs():
                 with gr.Tab("Link"), gr.Row(elem_classes="um-line"):
@@ -285,8 +324,8 @@ def build(settings: Settings, jobs: Jobs, uploads: Path) -> gr.Blocks:
         cancel = gr.Button("Cancel", size="sm", elem_id="um-cancel")
         panel = result_panel(status)
         plain(report.limits() + PRIVACY)
-        declare_api(endpoints)  # before the page's own events, which would take its names
-        handlers, outputs = Handlers(endpoints, jobs, panel), panel.outputs()
+        declare_api(endpoints, who_asks)  # before the page's own events, which would take its names
+        handlers, outputs = Handlers(endpoints, jobs, panel, who_asks), panel.outputs()
         gr.on([check_link.click, url.submit], handlers.check_link, [url, *options], outputs, **QUIET)
         check_upload.click(handlers.check_upload, [file, *options], outputs, **QUIET)
         examples.click(handlers.check_example, options[:1], outputs, **QUIET)
@@ -388,8 +427,17 @@ def plain(value: str = "", **options: Any) -> gr.HTML:
 # --- how it is served
 
 
-def launch(page: gr.Blocks, settings: Settings, environ: Mapping[str, str]) -> None:
+def asker(clients: Clients, request: Any) -> str:
+    """Who sent a request of gradio's, which has no address where gradio asks itself."""
+    client, headers = getattr(request, "client", None), getattr(request, "headers", None)
+    return identify(getattr(client, "host", None), dict(headers or {}), clients)
+
+
+def launch(page: gr.Blocks, settings: Settings, uploads: Path, environ: Mapping[str, str]) -> None:
     """Serve without blocking. Spaces say by SPACE_ID who they are, and want to be reached from outside."""
+    around = Middleware(
+        Doorkeeper, clients=settings.clients, max_upload_bytes=settings.limits.max_bytes, uploads=uploads
+    )
     page.launch(
         server_name=environ.get("GRADIO_SERVER_NAME")
         or ("0.0.0.0" if "SPACE_ID" in environ else "127.0.0.1"),
@@ -408,6 +456,7 @@ def launch(page: gr.Blocks, settings: Settings, environ: Mapping[str, str]) -> N
         pwa=False,
         footer_links=["api", "settings"],
         prevent_thread_lock=True,
+        app_kwargs={"middleware": [around]},
     )
 
 
@@ -455,8 +504,8 @@ def calm_theme() -> gr.themes.Base:
 @contextlib.contextmanager
 def private_cache() -> Iterator[Path]:
     """Uploads, and what the page shows, lie in a folder for this user only, and go with the process."""
-    with tempfile.TemporaryDirectory(prefix="unmask-space-", ignore_cleanup_errors=True) as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder
+    with private_folder() as folder:
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)
         yield Path(get_upload_folder())
 
 
@@ -481,12 +530,23 @@ def gpu_seconds(*args: Any) -> int:
     return 8 + len(args[-1])
 
 
-def warm_up(checker: Checker, settings: Settings) -> None:
-    """Load the default model: no visitor waits for it, and ZeroGPU wants it before it lends anything."""
+def warm_up(checker: Checker, settings: Settings) -> Settings:
+    """Load the default model: no visitor waits for it, and ZeroGPU wants it before it lends anything.
+
+    Where the chosen one cannot be loaded the bundled one takes its place, and everybody is told.
+    """
     try:
         checker.load(settings.models)
     except ModelUnavailable as error:
-        logger.warning("Checks with the default model will fail: %s", error.message)
+        logger.warning("The chosen model cannot be used: %s", error.message)
+    else:
+        return settings
+    try:
+        checker.load((DEFAULT,))
+    except ModelUnavailable as error:
+        logger.error("Nor can the bundled one, so checks will fail: %s", error.message)
+        return settings
+    return dataclasses.replace(settings, model=DEFAULT, notice=OTHER_MODEL)
 
 
 def main() -> None:
@@ -494,11 +554,16 @@ def main() -> None:
     settings = from_environment(os.environ)
     with private_cache() as uploads:
         checker = Checker(on_gpu=on_gpu)
-        warm_up(checker, settings)
-        jobs = Jobs(checker, queue_size=settings.queue_size, cache_seconds=settings.cache_seconds)
+        settings = warm_up(checker, settings)
+        jobs = Jobs(
+            checker,
+            queue_size=settings.queue_size,
+            cache_seconds=settings.cache_seconds,
+            clients=settings.clients,
+        )
         page = build(settings, jobs, uploads)
         try:
-            launch(page, settings, os.environ)
+            launch(page, settings, uploads, os.environ)
             page.block_thread()
         finally:
             jobs.shutdown()

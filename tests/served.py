@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,9 @@ START_SECONDS = 900.0  # importing torch and gradio takes 8, on a very busy mach
 class Served:
     """A running Space."""
 
-    def __init__(self, url: str, temporary: Path, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, url: str, temporary: Path, log: Path, process: subprocess.Popen[bytes]) -> None:
         self.url = url
+        self.log = log  # all that it prints
         self.temporary = temporary  # its folder for temporary files
         self.process = process
 
@@ -66,13 +67,21 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, policy: dict[str, float] | None = None, **settings: str) -> Iterator[Served]:
-    """Start the Space with an untrained model, `policy` written into its config; stop it at the end."""
+def served(
+    folder: Path,
+    policy: dict[str, float] | None = None,
+    command: Sequence[str] = (str(APP),),
+    **settings: str,
+) -> Iterator[Served]:
+    """Start the Space with an untrained model, `policy` written into its config; stop it at the end.
+
+    `command` is what Python is given. No client is limited unless `settings` say so.
+    """
     model, temporary, log = untrained_model(folder / "model"), folder / "tmp", folder / "log.txt"
     config = json.loads((model / "config.json").read_text())
     config["policy"] |= policy or {}
     (model / "config.json").write_text(json.dumps(config))
-    temporary.mkdir()
+    temporary.mkdir(exist_ok=True)
     url = f"http://127.0.0.1:{_free_port()}"
     environment = {
         **os.environ,
@@ -81,13 +90,15 @@ def served(folder: Path, policy: dict[str, float] | None = None, **settings: str
         "GRADIO_SERVER_PORT": url.rpartition(":")[2],
         "UNMASK_MODEL": str(model),
         "UNMASK_ALLOW_PRIVATE": "1",
+        "UNMASK_CLIENT_PLACES": "0",
+        "UNMASK_CLIENT_PER_MINUTE": "0",
         **settings,
     }
     with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, APP], env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen([sys.executable, *command], env=environment, stdout=output, stderr=output)
     try:
         _wait(url, process, log)
-        yield Served(url, temporary, process)
+        yield Served(url, temporary, log, process)
     finally:
         process.send_signal(signal.SIGTERM)
         try:

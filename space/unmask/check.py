@@ -328,7 +328,7 @@ def _picture(model: LoadedModel, clip: FaceClip) -> _Picture:
 
 def _warnings(media: Media, people: People, options: Options) -> list[str]:
     """What a person should know about how the verdict came about."""
-    found = []
+    found = list(options.notices)
     duration, end = media.source.duration_seconds, options.span.end_seconds
     if duration is not None and end is not None and end > duration + ROUNDING_SECONDS:
         found.append(f"The video ends at {duration:.1f} s, before the end that was asked for ({end:g} s).")

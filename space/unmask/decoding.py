@@ -18,10 +18,10 @@ from unmask import video
 from unmask.confine import Bounds, close_doors, confine
 from unmask.errors import TooLarge, UnmaskError
 from unmask.guard import seal_process
-from unmask.video import DecodePlan, Frames, Span
+from unmask.video import DecodePlan, Frames, Image, Span
 
 Task = dict[str, Any]
-Say = Callable[[dict[str, Any], "np.ndarray | None"], None]
+Say = Callable[[dict[str, Any], Image | None], None]  # a message and its payload
 
 MEMORY_BYTES = 2 * 2**30  # 8K with four threads needs 1 GiB
 CPU_SECONDS = {"probe": 60.0, "decode": 180.0, "play": 900.0, "capture": 60.0}
@@ -123,11 +123,11 @@ def _keep_stdout() -> BinaryIO:
 
 
 def _speaker(pipe: BinaryIO) -> Say:
-    def say(fields: dict[str, Any], payload: np.ndarray | None) -> None:
+    def say(fields: dict[str, Any], payload: Image | None) -> None:
         size_bytes = 0 if payload is None else payload.nbytes
         pipe.write(json.dumps({**fields, "bytes": size_bytes}).encode() + b"\n")
         if payload is not None:
-            pipe.write(memoryview(payload).cast("B"))
+            pipe.write(payload.data)
         pipe.flush()
 
     return say

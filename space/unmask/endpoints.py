@@ -31,7 +31,8 @@ logger = logging.getLogger(__name__)
 
 
 class Endpoints:
-    """A method an endpoint. Names, parameters and docstrings are what the API page and MCP clients show.
+    """A method an endpoint. Names, parameters and docstrings are what the API page and MCP clients show,
+    but for `client`: who asks, see `clients.identify`.
 
     Arguments come from strangers: their types are what is asked for, not what is sent.
     """
@@ -44,7 +45,13 @@ class Endpoints:
         self._choices = {name for name in names if not Path(name).is_absolute()}
 
     async def check_url(
-        self, url: str, model: str = "", start_seconds: float = 0.0, end_seconds: float | None = None
+        self,
+        url: str,
+        model: str = "",
+        start_seconds: float = 0.0,
+        end_seconds: float | None = None,
+        *,
+        client: str | None = None,
     ) -> AsyncGenerator[Item, None]:
         """Check the video behind a link for signs of a deepfake.
 
@@ -61,12 +68,18 @@ class Endpoints:
             The report, schema unmask.report/1.
         """
         ask = lambda: (to_url(url), self.options(model, start_seconds, end_seconds))
-        async with aclosing(self._stream(guess_source("url", url), ask)) as items:
+        async with aclosing(self._stream(guess_source("url", url), ask, client)) as items:
             async for item in items:
                 yield item
 
     async def check_file(
-        self, video: Any, model: str = "", start_seconds: float = 0.0, end_seconds: float | None = None
+        self,
+        video: Any,
+        model: str = "",
+        start_seconds: float = 0.0,
+        end_seconds: float | None = None,
+        *,
+        client: str | None = None,
     ) -> AsyncGenerator[Item, None]:
         """Check an uploaded video file for signs of a deepfake. For a link use check_url.
 
@@ -84,12 +97,18 @@ class Endpoints:
         """
         name = video.get("orig_name") if isinstance(video, Mapping) else None
         ask = lambda: (self.upload(video), self.options(model, start_seconds, end_seconds))
-        async with aclosing(self._stream(guess_source("file", name), ask)) as items:
+        async with aclosing(self._stream(guess_source("file", name), ask, client)) as items:
             async for item in items:
                 yield item
 
     async def check_frames(
-        self, frames: list[Any], page_url: str = "", model: str = "", title: str = ""
+        self,
+        frames: list[Any],
+        page_url: str = "",
+        model: str = "",
+        title: str = "",
+        *,
+        client: str | None = None,
     ) -> AsyncGenerator[Item, None]:
         """Check pictures taken from a playing video, for videos that only the browser can fetch.
 
@@ -106,12 +125,18 @@ class Endpoints:
             The report, schema unmask.report/1.
         """
         ask = lambda: (to_frames(frames, page_url, title), self.options(model, None, None))
-        async with aclosing(self._stream(guess_source("frames", page_url), ask)) as items:
+        async with aclosing(self._stream(guess_source("frames", page_url), ask, client)) as items:
             async for item in items:
                 yield item
 
     def submit(
-        self, url: str, model: str = "", start_seconds: float = 0.0, end_seconds: float | None = None
+        self,
+        url: str,
+        model: str = "",
+        start_seconds: float = 0.0,
+        end_seconds: float | None = None,
+        *,
+        client: str | None = None,
     ) -> Item:
         """Queue a check of the video behind a link and return at once; ask job for its state.
 
@@ -129,7 +154,7 @@ class Endpoints:
         """
         try:
             options = self.options(model, start_seconds, end_seconds)
-            return {"job": self._jobs.submit(to_url(url), options)}
+            return {"job": self._jobs.submit(to_url(url), options, None, client)}
         except Exception as error:  # noqa: BLE001 - told to the client, a defect is logged
             return {"job": None, "report": to_failure(guess_source("url", url), error)}
 
@@ -170,21 +195,27 @@ class Endpoints:
 
     def options(self, model: object, start: object, end: object) -> Options:
         """Raises BadInput, ModelUnavailable."""
-        names = to_models(model, self._choices) or self._settings.models
-        return Options(to_span(start, end), names, self._settings.limits)
+        asked = to_models(model, self._choices)
+        notices = (self._settings.notice,) if self._settings.notice and not asked else ()
+        names = asked or self._settings.models
+        return Options(to_span(start, end), names, self._settings.limits, notices)
 
     def upload(self, video: object) -> VideoSource:
         """Raises BadInput."""
         return to_upload(video, self._uploads)
 
     async def follow(
-        self, source: VideoSource, options: Options, keep: Path | None = None
+        self,
+        source: VideoSource,
+        options: Options,
+        keep: Path | None = None,
+        client: str | None = None,
     ) -> AsyncGenerator[tuple[str, JobState], None]:
         """Submit a check; yield its job and every state until it has finished, repeated as a heartbeat.
 
         Leaving early cancels it. `keep`: see Jobs.submit. Raises UnmaskError when the check is refused.
         """
-        job = await asyncio.to_thread(self._jobs.submit, source, options, keep)
+        job = await asyncio.to_thread(self._jobs.submit, source, options, keep, client)
         last, said_at = None, -math.inf
         try:
             while last is None or not last.finished:
@@ -196,9 +227,12 @@ class Endpoints:
         finally:
             self._jobs.cancel(job)  # nothing to a finished one; spares work that someone else waits for
 
-    async def _stream(self, guess: dict[str, Any], ask: Ask) -> AsyncGenerator[Item, None]:
+    async def _stream(
+        self, guess: dict[str, Any], ask: Ask, client: str | None
+    ) -> AsyncGenerator[Item, None]:
         try:
-            async with aclosing(self.follow(*ask())) as states:
+            source, options = ask()
+            async with aclosing(self.follow(source, options, client=client)) as states:
                 async for _, state in states:
                     yield to_progress(state) if state.report is None else state.report
         except Exception as error:  # noqa: BLE001 - told to the client, a defect is logged

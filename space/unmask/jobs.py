@@ -1,29 +1,33 @@
 """Many checks at once: a bounded queue, worker threads, equal work done once, reports kept for a while.
 
 A job is what one asker waits for; a piece of work is what is computed. Several jobs may wait for one piece
-of work, and it stops only when the last of them is cancelled. Nothing here knows how a check is done.
+of work, and it stops only when the last of them is cancelled. Clients take turns, and none holds more than
+its share of the places. Nothing here knows how a check is done.
 """
 
 import hashlib
 import logging
+import re
 import secrets
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from unmask.errors import BadInput, Busy, Cancelled, InternalError, UnmaskError
+from unmask.clients import USUAL, Clients, Rates, fair_order
+from unmask.errors import BadInput, Busy, Cancelled, InternalError, RateLimited, UnmaskError
 from unmask.sources import FileSource, Options, UrlSource, VideoSource, content_key, describe
 from unmask.verdict import Report, to_failed_report
 
 RESULT_SECONDS = 900.0  # a finished job can be asked for this long
 MAX_JOBS = 4096  # askers remembered at once, merged ones included
 MAX_CACHED = 256  # finished reports kept for equal requests
+ABANDONED_SECONDS = 300.0  # a job that still waits and that nobody asked for so long loses its place
 WAKE_SECONDS = 15.0  # an idle worker looks this often for what has expired
+ID_LIFE, ID_REST = r"[0-9a-f]{8}", r"[\w-]{32}"  # what ids look like: the process, and what no one can guess
 DEFAULT_PORTS = {"http": 80, "https": 443}
 TRACKING = ("utm_", "fbclid", "gclid", "igsh")  # query fields that say who shared a link, not what it is
 
@@ -73,6 +77,7 @@ class _Work:
     source: VideoSource | None  # None once finished: a finished job holds no media
     options: Options
     keep: Path | None = None
+    client: str | None = None  # who asked for it first; None: nobody who is to be limited
     askers: set[str] = field(default_factory=set)
     state: StateName = "queued"
     stage: str = "queued"
@@ -90,6 +95,7 @@ class _Job:
 
     work: _Work
     described: dict[str, Any]  # the source as this asker named it
+    asked_at: float  # when its state was last wanted
     cancelled_at: float | None = None
 
     @property
@@ -107,16 +113,22 @@ class Jobs:
         workers: int = 3,  # they fetch and decode side by side; the checker takes turns on the model
         queue_size: int = 16,  # pieces of work waiting or running before the answer is `busy`
         cache_seconds: float = 3600.0,  # how long a report answers equal requests; 0 switches it off
+        clients: Clients = USUAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._checker = checker
         self._queue_size = queue_size
         self._cache_seconds = cache_seconds
+        self._clients = clients
         self._clock = clock
+        self._life = secrets.token_hex(4)  # begins the ids of this process
+        self._rates = Rates(clients.per_minute, clock)
         self._changed = threading.Condition(threading.RLock())  # guards every field below
         self._jobs: dict[str, _Job] = {}
-        self._queue: deque[_Work] = deque()
+        self._queue: list[_Work] = []  # in the order of their coming
         self._running: set[_Work] = set()
+        self._turns = 0  # that any client had
+        self._last_turns: dict[str | None, int] = {}  # of the clients that wait for another
         self._shared: dict[Key, _Work] = {}  # queued or running work that a new job may join
         self._reports: dict[Key, tuple[float, Report]] = {}  # when it was finished; oldest first
         self._closed = False
@@ -127,39 +139,48 @@ class Jobs:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, source: VideoSource, options: Options, keep: Path | None = None) -> str:
-        """Queue a check; return the job's id, which cannot be guessed.
+    def submit(
+        self, source: VideoSource, options: Options, keep: Path | None = None, client: str | None = None
+    ) -> str:
+        """Queue a check; return the job's id, which cannot be guessed. `client`: see `clients.identify`.
 
         Equal work that waits, runs or has a fresh report is not done again. A job that wants to `keep` the
         fetched video (see `Checker.check`) fetches in any case; what comes after the fetch is shared.
         The file of a FileSource must stay where it is until the job has finished.
-        Raises Busy when the queue is full, BadInput when the file cannot be read.
+        Raises Busy when the queue is full, RateLimited when this client asks for too much, BadInput when the
+        file cannot be read.
         """
+        with self._changed:
+            self._check_rate(client)
         key = self._key(fingerprint(source, options.limits.max_bytes), options)
         with self._changed:
             self._forget_expired()
             if self._closed or len(self._jobs) >= MAX_JOBS:
                 raise Busy("No more work can be taken at the moment; try again in a minute.")
             work = self._known_work(key, options) if keep is None else None
-            work = work or self._enqueue(_Work(key, source, options, keep))
-            job = secrets.token_urlsafe(24)
-            self._jobs[job] = _Job(work, describe(source))
+            work = work or self._enqueue(_Work(key, source, options, keep, client))
+            job = f"{self._life}-{secrets.token_urlsafe(24)}"
+            self._jobs[job] = _Job(work, describe(source), self._clock())
             work.askers.add(job)
             self._changed.notify_all()
             return job
 
     def state(self, job: str) -> JobState:
-        """Raises BadInput when there is no such job, or it has expired."""
+        """Raises BadInput when there is no such job, or it has expired.
+
+        A job of an earlier life of the service, before it was stopped or broke down, is cancelled.
+        """
         with self._changed:
             self._forget_expired()
             if job not in self._jobs:
-                raise BadInput("There is no such job; it may have expired.")
+                return self._lost(job)
             asked = self._jobs[job]
+            asked.asked_at = self._clock()
             work = asked.work
             if asked.cancelled_at is not None:
                 report = to_failed_report(asked.described, Cancelled("The check was cancelled."))
                 return JobState("cancelled", work.stage, work.fraction, "Cancelled", 0, report)
-            position = self._queue.index(work) + 1 if work in self._queue else 0
+            position = self._in_turn().index(work) + 1 if work in self._queue else 0
             own_report = None if work.report is None else _readdressed(work.report, asked.described)
             return JobState(work.state, work.stage, work.fraction, work.text, position, own_report)
 
@@ -210,7 +231,24 @@ class Jobs:
         models = sorted(self._checker.identify(options.models))
         return (fingerprint, *models, span.start_seconds, span.end_seconds)
 
+    def _lost(self, job: str) -> JobState:
+        life, _, rest = job.partition("-")
+        if not re.fullmatch(ID_LIFE, life) or not re.fullmatch(ID_REST, rest) or life == self._life:
+            raise BadInput("There is no such job; it may have expired.")
+        lost = Cancelled("The service was started anew and has lost this check. Ask for it again.")
+        report = to_failed_report({"kind": "url", "name": "", "url": None}, lost)
+        return JobState("cancelled", "queued", 0.0, lost.message, 0, report)
+
     # With the lock held:
+
+    def _check_rate(self, client: str | None) -> None:
+        if client is not None and not self._rates.take(client):
+            raise RateLimited(
+                f"At most {self._clients.per_minute} checks a minute are taken from one place; wait a little."
+            )
+
+    def _in_turn(self) -> list[_Work]:
+        return fair_order(self._queue, lambda work: work.client, self._running, self._last_turns)
 
     def _known_work(self, key: Key, options: Options) -> _Work | None:
         """Work under way, or a stand-in for finished work whose report is fresh."""
@@ -224,6 +262,11 @@ class Jobs:
     def _enqueue(self, work: _Work) -> _Work:
         if len(self._queue) + len(self._running) >= self._queue_size:
             raise Busy(f"{self._queue_size} checks are waiting already; try again in a minute.")
+        mine = [other for other in (*self._queue, *self._running) if other.client == work.client]
+        if work.client is not None and 0 < self._clients.places <= len(mine):
+            raise RateLimited(
+                f"{len(mine)} of your checks wait or run already; wait for one to finish, or cancel it."
+            )
         self._queue.append(work)
         self._shared.setdefault(work.key, work)
         return work
@@ -251,10 +294,19 @@ class Jobs:
 
     def _forget_expired(self) -> None:
         now = self._clock()
+        for job, asked in self._jobs.items():
+            if asked.work in self._queue and asked.asked_at + ABANDONED_SECONDS <= now:
+                self.cancel(job)
         for job in [job for job, asked in self._jobs.items() if asked.over_at + RESULT_SECONDS <= now]:
             del self._jobs[job]
         for key in [key for key in self._reports if self._fresh_report(key) is None]:
             del self._reports[key]
+
+    def _note_turn(self, work: _Work) -> None:
+        self._turns += 1
+        still_wait = {other.client for other in self._queue}
+        kept = {client: turn for client, turn in self._last_turns.items() if client in still_wait}
+        self._last_turns = {**kept, work.client: self._turns}
 
     # In the worker threads, taking the lock where needed:
 
@@ -271,7 +323,9 @@ class Jobs:
                 self._forget_expired()
             if self._closed:
                 return None
-            work = self._queue.popleft()
+            work = self._in_turn()[0]
+            self._queue.remove(work)
+            self._note_turn(work)
             work.state = "running"
             self._running.add(work)
             self._changed.notify_all()

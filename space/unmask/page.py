@@ -51,6 +51,13 @@ parties.</p>
 """
 
 
+OTHER_MODEL = "The model chosen for this service could not be loaded; the bundled one answers in its place."
+
+
+def notice_html(notice: str) -> str:
+    return f'<p class="um-note">{escape(notice)}</p>' if notice else ""
+
+
 def state_html(state: JobState) -> str:
     """A job that waits or runs."""
     if state.position:

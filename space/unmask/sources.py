@@ -51,6 +51,7 @@ class Options:
     span: Span = Span()
     models: tuple[str, ...] = ("default",)  # several make an ensemble
     limits: Limits = Limits()
+    notices: tuple[str, ...] = ()  # what the owner of the service has to say, for the report's warnings
 
 
 def to_source(text: str) -> UrlSource | FileSource:

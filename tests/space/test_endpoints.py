@@ -19,7 +19,7 @@ class Jobs:
         self.states = list(states)
         self.cancelled = []
 
-    def submit(self, source, options, keep=None):
+    def submit(self, source, options, keep=None, client=None):
         if not self.states:
             raise Busy("The queue is full.")
         return "job-1"

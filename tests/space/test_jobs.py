@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from unmask import jobs as jobs_module
-from unmask.errors import BadInput, Busy, FetchFailed
+from unmask.clients import Clients
+from unmask.errors import BadInput, Busy, FetchFailed, RateLimited
 from unmask.jobs import Checks, Jobs, JobState, canonical_url
 from unmask.sources import FileSource, FramesSource, Options, UrlSource, VideoSource, content_key, describe
 from unmask.verdict import Report
@@ -407,3 +408,98 @@ def test_canonical_url(url: str, canonical: str) -> None:
 
 def test_a_file_stands_for_the_part_of_the_video_that_it_holds() -> None:
     assert content_key("a", 0.0) != content_key("a", 5.0)
+
+
+# Who asks.
+
+
+def test_one_client_cannot_fill_the_queue(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=1, clients=Clients(places=2))
+    sources = [UrlSource(f"https://a.example/{number}") for number in range(4)]
+    ids = [jobs.submit(source, OPTIONS, client="a") for source in sources[:2]]
+    with pytest.raises(RateLimited, match="2 of your checks"):
+        jobs.submit(sources[2], OPTIONS, client="a")
+    assert jobs.submit(sources[2], OPTIONS, client="b")
+    assert jobs.submit(sources[2], OPTIONS, client="a")  # joining what b waits for takes no place
+    jobs.cancel(ids[1])
+    assert jobs.submit(sources[3], OPTIONS, client="a")  # a place that was given back
+
+
+def test_one_client_cannot_ask_for_ever(checking: Checking, start: Callable[..., Jobs]) -> None:
+    now = [0.0]
+    jobs = start(workers=1, clients=Clients(per_minute=3), clock=lambda: now[0])
+    checking.go.set()
+    for _ in range(3):
+        finish(jobs, jobs.submit(A, OPTIONS, client="a"))  # answered from memory, and yet asked
+    with pytest.raises(RateLimited, match="3 checks a minute"):
+        jobs.submit(A, OPTIONS, client="a")
+    assert jobs.submit(A, OPTIONS, client="b")
+    now[0] = 20.0
+    assert jobs.submit(A, OPTIONS, client="a")
+
+
+def test_clients_take_turns_in_the_queue(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=1)
+    jobs.submit(UrlSource("https://first.example/"), OPTIONS, client="c")
+    assert checking.started.acquire(timeout=5)
+    greedy = [jobs.submit(UrlSource(f"https://a.example/{n}"), OPTIONS, client="a") for n in range(3)]
+    modest = jobs.submit(B, OPTIONS, client="b")
+    assert [jobs.state(job).position for job in (*greedy, modest)] == [1, 3, 4, 2]
+    checking.go.set()
+    for job in (*greedy, modest):
+        finish(jobs, job)
+    assert [source.url for source in checking.done if isinstance(source, UrlSource)] == [
+        "https://first.example/",
+        "https://a.example/0",
+        B.url,
+        "https://a.example/1",
+        "https://a.example/2",
+    ]
+
+
+def test_a_waiting_job_that_nobody_asks_for_loses_its_place(
+    checking: Checking, start: Callable[..., Jobs]
+) -> None:
+    now = [0.0]
+    jobs = start(workers=1, queue_size=3, clock=lambda: now[0])
+    running = jobs.submit(UrlSource("https://x.example/"), OPTIONS)
+    assert checking.started.acquire(timeout=5)
+    forgotten, followed = jobs.submit(A, OPTIONS), jobs.submit(B, OPTIONS)
+    now[0] = jobs_module.ABANDONED_SECONDS - 1
+    assert jobs.state(followed).position == 2
+    now[0] = jobs_module.ABANDONED_SECONDS + 1
+    assert jobs.state(followed).position == 1
+    assert jobs.state(forgotten).state == "cancelled"
+    assert jobs.state(running).state == "running"  # what runs is finished
+    assert jobs.submit(UrlSource("https://y.example/"), OPTIONS)  # there is room again
+
+
+def test_a_job_of_an_earlier_life_is_cancelled(checking: Checking, start: Callable[..., Jobs]) -> None:
+    before, now = start(workers=0), start(workers=0)
+    job = before.submit(A, OPTIONS)
+    state = now.state(job)
+    assert (state.state, state.finished) == ("cancelled", True)
+    assert state.report is not None
+    assert state.report["error"]["code"] == "cancelled"
+    assert "Ask for it again" in state.report["error"]["message"]
+    assert not now.cancel(job)
+
+
+@pytest.mark.parametrize(
+    "job", ["", "x", "nobody's", "-" * 41, "0" * 41, "zzzzzzzz-" + "a" * 32, "a" * 100_000]
+)
+def test_what_was_never_an_id_is_bad_input(job: str, checking: Checking, start: Callable[..., Jobs]) -> None:
+    with pytest.raises(BadInput):
+        start(workers=0).state(job)
+
+
+def test_an_id_of_this_life_that_is_wrong_in_one_letter_is_nobodys(
+    checking: Checking, start: Callable[..., Jobs]
+) -> None:
+    jobs = start(workers=0)
+    job = jobs.submit(A, OPTIONS)
+    wrong = job[:-1] + ("a" if job[-1] != "a" else "b")
+    with pytest.raises(BadInput):
+        jobs.state(wrong)
+    assert not jobs.cancel(wrong)
+    assert jobs.state(job).state == "queued"
