@@ -56,6 +56,8 @@ __all__ = ["CACHE_SIDE_PX", "main_person_clips", "people", "portraits", "video_p
 
 RETRIES = 3  # of a video whose worker died, on a cluster
 
+Spread = Callable[[Callable[[Task], list[StoredClip]], Iterable[Task]], Iterable[tuple[Task, Any]]]
+
 
 def main() -> None:
     arguments = _parse()
@@ -63,10 +65,9 @@ def main() -> None:
         clip = ClipSpec(arguments.frames, arguments.stride, CACHE_SIDE_PX)
         spec = CutSpec(clip, arguments.windows)
         catalog, tasks = list_tasks(arguments.data, arguments.split)
+        spread: Spread = functools.partial(workers.spread, workers=arguments.workers)
         if arguments.ray:
             spread = functools.partial(cluster.spread, address=arguments.ray, retries=RETRIES)
-        else:
-            spread = functools.partial(workers.spread, workers=arguments.workers)
         failed = prepare(tasks, arguments.out, spec, spread)
         with written(arguments.out / "left-out.tsv") as draft:
             rows = ({"file": str(item.path), "reason": item.reason} for item in catalog.left_out)
@@ -92,9 +93,6 @@ def list_tasks(data: Iterable[str], how: str) -> tuple[Catalog, list[Task]]:
         found += catalog
     tasks = [Task(index, video, video.video_id in cut_already) for index, video in enumerate(found.videos)]
     return found, tasks
-
-
-Spread = Callable[[Callable[[Task], list[StoredClip]], Iterable[Task]], Iterable[tuple[Task, Any]]]
 
 
 def prepare(tasks: Sequence[Task], out: Path, spec: CutSpec, spread: Spread) -> list[FailedVideo]:

@@ -68,8 +68,8 @@ def test_pairs_that_swap_faces_stay_together():
 
 
 def test_a_crowd_parts_and_loses_the_videos_between_its_parts():
-    crowd = [(f"id{i}", f"id{j}") for i in range(59) for j in range(59) if i != j]
-    alone = [(f"youtube{i}",) for i in range(300)]
+    crowd: list[tuple[str, ...]] = [(f"id{i}", f"id{j}") for i in range(59) for j in range(59) if i != j]
+    alone: list[tuple[str, ...]] = [(f"youtube{i}",) for i in range(300)]
     splits = by_hash(crowd + alone)
     assert {"train", "val", "test", NOWHERE} == set(splits[: len(crowd)])
     assert NOWHERE not in splits[len(crowd) :]
