@@ -46,7 +46,7 @@ class Seen:
     """Everything that a model is shown."""
 
     def __init__(self, module):
-        self.inputs = []
+        self.inputs: list[list[torch.Tensor]] = []
         module.register_forward_pre_hook(
             lambda _, given: self.inputs.append([part.clone() for part in given])
         )

@@ -1,7 +1,6 @@
 """Labelled videos, and who is in them, in splits that share nobody. How data sets lie on disk: layouts.py."""
 
-import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,13 +10,10 @@ from training.splits import NOWHERE, SPLITS, check_disjoint
 
 __all__ = [
     "Catalog",
-    "FaceImage",
     "LabelledVideo",
     "LeftOut",
     "StoredClip",
-    "face_shards",
     "labelled_videos",
-    "pictures",
     "split",
     "stored_clips",
 ]
@@ -152,50 +148,3 @@ def describe_files(paths: Iterable[Path], describe: Callable[[Path], LabelledVid
 def absent_files(folder: Path, names: Iterable[str]) -> Catalog:
     paths = (folder / name for name in sorted(names))
     return Catalog((), tuple(LeftOut(path, "the file is missing") for path in paths if not path.exists()))
-
-
-# --- leftovers ---
-
-
-@dataclass(frozen=True)
-class FaceImage:
-    """One face crop, still compressed."""
-
-    name: str
-    fake: bool
-    original_id: str  # the real video that a fake was made from, or the real video itself
-    split: str  # "train" or "val"
-    jpeg: bytes
-
-
-def face_shards(folder: Path) -> list[FaceImage]:
-    """Tar shards with `manifest.tsv` (columns shard, file, label, original_id, split) -> faces in memory.
-
-    Raises KeyError when the manifest names a file that its shard does not hold.
-    """
-    rows: dict[str, list[dict[str, str]]] = {}
-    for row in read_table(folder / MANIFEST):
-        rows.setdefault(row["shard"], []).append(row)
-    return [face for shard in sorted(rows) for face in _shard(folder / shard, rows[shard])]
-
-
-def _shard(path: Path, rows: list[dict[str, str]]) -> Iterator[FaceImage]:
-    with tarfile.open(path) as archive:
-        for row in rows:
-            member = archive.extractfile(row["file"])
-            if member is None:
-                raise KeyError(f"{path.name} holds no file {row['file']}")
-            yield FaceImage(
-                row["file"], row["label"] == "fake", row["original_id"], row["split"], member.read()
-            )
-
-
-def pictures(archive_path: Path) -> dict[str, bytes]:
-    """A tar of pictures -> name: compressed bytes, in the archive's order."""
-    with tarfile.open(archive_path) as archive:
-        members = [member for member in archive if member.isfile()]
-        return {
-            member.name: stream.read()
-            for member in members
-            if (stream := archive.extractfile(member)) is not None
-        }

@@ -19,40 +19,30 @@ import hashlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import joblib
-import numpy as np
 from tqdm import tqdm
 
 from training import workers
-from training.catalog import HOWS, Catalog, FaceImage, StoredClip
+from training.catalog import HOWS, Catalog, StoredClip
 from training.collection import Collection
 from training.cut import (
     CACHE_SIDE_PX,
-    JPEG_QUALITY,
     CutSpec,
     Task,
     cut,
-    main_person_clips,
-    people,
     reason,
-    video_people,
 )
 from training.layouts import layout, read
 from training.shards import FailedVideo, format_table, stored_clips, written
 from unmask import cluster
 from unmask.check import WINDOWS
-from unmask.clips import ClipSpec, crop_square, square_boxes
+from unmask.clips import ClipSpec
 from unmask.errors import UnmaskError
-from unmask.faces import FaceFinder
-from unmask.video import Frames
-
-__all__ = ["CACHE_SIDE_PX", "main_person_clips", "people", "portraits", "video_people"]
 
 RETRIES = 3  # of a video whose worker died, on a cluster
 
@@ -119,20 +109,6 @@ def settings(tasks: Iterable[Task], spec: CutSpec) -> dict[str, Any]:
     videos = [asdict(replace(task.video, path=Path(task.video.path.name))) for task in tasks]
     digest = hashlib.sha256(json.dumps(videos, default=str).encode()).hexdigest()
     return {"videos": digest, **asdict(spec)}
-
-
-def portraits(pictures: Mapping[str, bytes], finder: FaceFinder, spec: ClipSpec) -> list[FaceImage]:
-    """Photographs of people -> the best face of each, as a real training face; none where none is found."""
-    faces = []
-    for name, compressed in pictures.items():
-        image = cv2.imdecode(np.frombuffer(compressed, np.uint8), cv2.IMREAD_COLOR_RGB)
-        found = finder.detect(Frames(np.asarray(image[None], np.uint8), np.zeros(1)))[0]
-        if not len(found):
-            continue
-        crop = crop_square(image, square_boxes(found.xyxy[:1], spec)[0], CACHE_SIDE_PX)
-        encoded = cv2.imencode(".jpg", crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-        faces.append(FaceImage(name, False, name, "train", encoded.tobytes()))
-    return faces
 
 
 def summary(out: Path, catalog: Catalog, failed: Sequence[FailedVideo]) -> str:

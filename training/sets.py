@@ -7,6 +7,7 @@ Three kinds, told apart by what lies in the folder beside `manifest.tsv`:
 """
 
 import hashlib
+import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,7 +18,7 @@ import cv2
 import numpy as np
 
 from training import augment, robustness
-from training.catalog import LabelledVideo, StoredClip, labelled_videos, pictures, stored_clips
+from training.catalog import LabelledVideo, StoredClip, labelled_videos, stored_clips
 from training.robustness import CLEAN, Condition, spoil
 from training.shards import MANIFEST, read_table
 from unmask import boxes, clips, faces, mtcnn, people, reader, video
@@ -163,6 +164,17 @@ def find_people(windows: Iterable[Frames], finder: FaceFinder, look: Look) -> Fo
         spec: tuple(clip for person in everybody.all for clip in person.clips[spec]) for spec in look.specs
     }
     return Found(found, everybody.excluded)
+
+
+def pictures(archive_path: Path) -> dict[str, bytes]:
+    """A tar of pictures -> name: compressed bytes, in the archive's order."""
+    with tarfile.open(archive_path) as archive:
+        members = [member for member in archive if member.isfile()]
+        return {
+            member.name: stream.read()
+            for member in members
+            if (stream := archive.extractfile(member)) is not None
+        }
 
 
 def decode(jpeg: bytes) -> np.ndarray:
