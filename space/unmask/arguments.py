@@ -51,11 +51,18 @@ def to_upload(video: object, folder: Path) -> FileSource:
     path_text = video.get("path") if isinstance(video, Mapping) else video
     if not isinstance(path_text, str) or not path_text:
         raise BadInput("Choose a video file first.")
-    path = Path(path_text.replace("\0", "")).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+    path = Path(path_text.replace("\0", ""))
+    if not _lies_in(path, folder):
         raise BadInput("That file was not uploaded here. Upload it first, or check its link.")
     name = video.get("orig_name") if isinstance(video, Mapping) else None
-    return FileSource(path, Path(name).name if isinstance(name, str) and name else path.name)
+    return FileSource(path.resolve(), Path(name).name if isinstance(name, str) and name else path.name)
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder.resolve()) and path.is_file()
+    except (OSError, RuntimeError, ValueError):  # a name that no file can have, or links in a circle
+        return False
 
 
 def to_frames(frames: object, page_url: object, title: object) -> FramesSource:

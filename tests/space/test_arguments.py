@@ -75,6 +75,13 @@ def test_an_upload_keeps_the_name_it_came_with(tmp_path):
     assert to_upload({"path": str(path), "orig_name": "../my clip.mp4"}, tmp_path).name == "my clip.mp4"
 
 
+@pytest.mark.parametrize("name", ["\ud800", "x" * 100_000, "a\0b", "/" * 5000, "loop"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(BadInput):
+        to_upload(f"{tmp_path}/{name}", tmp_path)
+
+
 def test_no_file_but_an_upload_is_taken(tmp_path):
     uploads, secret = tmp_path / "uploads", tmp_path / "secret.mp4"
     uploads.mkdir()
