@@ -29,7 +29,7 @@ from gradio.components.api_component import Api
 from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
-from unmask import explain, report
+from unmask import explain, log, report
 from unmask.arguments import guess_source, to_url
 from unmask.check import Checker
 from unmask.clients import Clients, identify
@@ -551,6 +551,7 @@ def warm_up(checker: Checker, settings: Settings) -> Settings:
 
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that what follows is cleaned up
+    log.begin()
     settings = from_environment(os.environ)
     with private_cache() as uploads:
         checker = Checker(on_gpu=on_gpu)

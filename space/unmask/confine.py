@@ -57,7 +57,7 @@ def close_doors() -> None:
         return
     import resource
 
-    if os.geteuid() == 0:
+    if sys.platform == "linux" and os.geteuid() == 0:
         _become_nobody()
     _limit(resource.RLIMIT_NOFILE, 0, 0)
 
@@ -67,8 +67,7 @@ def _become_nobody() -> None:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
-    if sys.platform == "linux":
-        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # changing the user forgets it
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # changing the user forgets it
 
 
 def _limit(kind: int, soft: int, hard: int) -> None:

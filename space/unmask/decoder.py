@@ -22,6 +22,7 @@ import numpy as np
 from unmask.capture import Capture
 from unmask.child import Child, Message
 from unmask.errors import InternalError, NotAVideo, TimedOut, UnmaskError, from_code
+from unmask.log import frames
 from unmask.reader import Image, Timed, open_file
 from unmask.video import MAX_SIDE_PX, DecodePlan, Frames, Span, VideoStream
 
@@ -126,7 +127,7 @@ def _explain(crash: subprocess.CalledProcessError) -> UnmaskError:
     if name in CRASHES:
         logger.warning("The decoder crashed on a video: %s", name)
         return NotAVideo("This video is damaged in a way that stops the decoder. Give another copy of it.")
-    logger.error("The decoder ended with %s: %s", name or crash.returncode, crash.stderr)
+    logger.error("The decoder ended with %s: %s", name or crash.returncode, frames(crash.stderr))
     return InternalError("The video could not be read, for a reason on our side. Trying again may help.")
 
 

@@ -5,6 +5,7 @@ takes too long, grows too large or is no longer wanted. What the child says is c
 """
 
 import hashlib
+import logging
 import os
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ from unmask.child import Child
 from unmask.decoder import probe
 from unmask.errors import BadInput, BadUrl, InternalError, NotAVideo, TimedOut, from_code
 from unmask.guard import Limits, check_bytes, check_seconds, check_url
+from unmask.log import frames
 from unmask.video import Span
 
 OnProgress = Callable[[str, float, str], None]  # stage, fraction 0..1, text; may raise Cancelled
@@ -28,6 +30,8 @@ SMUGGLING = "__youtubedl_smuggle"  # behind a #, yt-dlp reads headers and more f
 
 # The child gets its code from where this process has it.
 START = "import sys; sys.path[:] = sys.argv[1:]; from unmask.download import main; main()"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,7 @@ def _next_message(child: Child) -> dict[str, Any]:
     try:
         message = child.next_message()
     except subprocess.CalledProcessError as crash:
+        logger.error("A download ended with %s: %s", crash.returncode, frames(crash.stderr))
         raise InternalError("The download ended in a way that it should not.") from crash
     return {} if message is None else message.fields
 

@@ -106,7 +106,7 @@ ENDS: list[tuple[str, str, type[errors.UnmaskError], str]] = [
     ("an assertion in native code", "os.abort()", errors.NotAVideo, "SIGABRT"),
     ("a decoder that never ends", "while True: pass", errors.TimedOut, ""),
     ("a file that fills the memory", "b = [bytearray(2**28) for _ in range(64)]", errors.TooLarge, ""),
-    ("a defect of ours", "raise ZeroDivisionError('out of cheese')", errors.InternalError, "cheese"),
+    ("a defect of ours", "raise KeyError('out of cheese')", errors.InternalError, "KeyError"),
     ("the kernel, short of memory", "os.kill(os.getpid(), 9)", errors.InternalError, "SIGKILL"),
     ("an exit without a word", "os._exit(0)", errors.InternalError, "ended with 0"),
 ]
@@ -137,7 +137,7 @@ def test_whatever_ends_the_decoder_is_one_failed_call(
         with pytest.raises(errors.UnmaskError) as caught:
             list(decoder.decode(media("short.mp4"), DecodePlan()))
     assert type(caught.value) is kind
-    assert "cheese" not in caught.value.message
+    assert "cheese" not in caught.value.message + caplog.text
     assert logged in caplog.text
     assert len(list(decoder.decode(media("short.mp4"), DecodePlan()))) == 1  # and this process lives on
 

@@ -1,0 +1,39 @@
+"""A minute of fifty clients. `python -m tests.bench.soak` does the same for ten and prints the numbers."""
+
+import sys
+
+import pytest
+
+from tests.soaking import Tally, soak
+
+SECONDS = 60.0
+MIB = 2**20
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(sys.platform != "linux", reason="reads memory from /proc"),
+]
+
+
+@pytest.fixture(scope="module")
+def tally(tmp_path_factory: pytest.TempPathFactory) -> Tally:
+    return soak(SECONDS, tmp_path_factory.mktemp("soak"))
+
+
+def test_every_request_gets_a_report_or_an_error_of_the_contract(tally: Tally) -> None:
+    assert tally.wrong == []
+
+
+def test_the_mixture_was_one(tally: Tally) -> None:
+    assert {"url", "file", "frames", "job", "leave", "strangers_job"} <= set(tally.latencies)
+    assert {"ok", "left", "fetch_failed"} <= set(tally.outcomes)
+    assert {"busy", "rate_limited"} & set(tally.outcomes)  # there was more than could be done
+
+
+def test_nothing_is_left_when_it_is_over(tally: Tally) -> None:
+    assert tally.left_files == []
+    assert tally.left_children == 0
+
+
+def test_memory_is_flat(tally: Tally) -> None:
+    assert tally.growth_bytes() < 150 * MIB, tally.resident_bytes
