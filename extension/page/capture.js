@@ -76,8 +76,8 @@ export async function capture(video, screen, onProgress, signal) {
  * @typedef {{plan: Plan, take: (seconds: number) => Promise<Taken>}} Way
  */
 
-/** @param {HTMLVideoElement} video */
-function canSeek(video) {
+/** Not a live stream. @param {HTMLVideoElement} video */
+export function canSeek(video) {
   return Number.isFinite(video.duration) && video.duration > 0 && video.seekable.length > 0 && video.seekable.end(video.seekable.length - 1) > 0;
 }
 
@@ -213,12 +213,13 @@ function isBlack(canvas) {
   return pixels.every((value, place) => place % 4 === 3 || value <= BLACK);
 }
 
-/** @param {Blob} blob @returns {Promise<string>} */
+/** By a reader: Firefox lets no content script take bytes out of a buffer of the page's. @param {Blob} blob @returns {Promise<string>} */
 async function toBase64(blob) {
-  const bytes = new Uint8Array(await blob.arrayBuffer());
-  let letters = "";
-  for (let start = 0; start < bytes.length; start += 8192) letters += String.fromCharCode(...bytes.subarray(start, start + 8192));
-  return btoa(letters);
+  const reader = new FileReader();
+  const read = once(reader, "loadend");
+  reader.readAsDataURL(blob);
+  await read;
+  return String(reader.result).split(",")[1] ?? "";
 }
 
 /** @param {string} dataUrl JPEG */

@@ -20,7 +20,7 @@ import { summary, toLabel, progressLabel } from "../label.js";
 import { failedReport, toReport } from "../report.js";
 import { direction, tag, toWords } from "../words.js";
 import { Badge } from "./badge.js";
-import { CANVAS_PLAN, capture, CaptureError } from "./capture.js";
+import { canSeek, CANVAS_PLAN, capture, CaptureError } from "./capture.js";
 import * as panel from "./panel.js";
 import { copy, save } from "./save.js";
 import { drawTimeline, seek } from "./timeline.js";
@@ -175,7 +175,7 @@ export class Visit {
     this.badge.say(`${label.text}. ${label.detail}`);
     const speech = { words, language: this.language.lang, deeds: this.#deeds(report), title: this.title };
     this.badge.fill(...panel.answer(report, savedAt, speech));
-    if (video) drawTimeline(this.badge.strip, report, video, words, AbortSignal.any([this.signal, this.#timeline.signal]));
+    if (video && canSeek(video)) drawTimeline(this.badge.strip, report, video, words, AbortSignal.any([this.signal, this.#timeline.signal]));
     this.badge.place();
   }
 
@@ -242,7 +242,7 @@ export class Visit {
   #deeds(report) {
     const { video } = this;
     return {
-      ...(video ? { seek: (/** @type {number} */ seconds) => seek(video, seconds) } : {}),
+      ...(video && canSeek(video) ? { seek: (/** @type {number} */ seconds) => seek(video, seconds) } : {}),
       copy: () => void copy(summary(report, this.words), this.badge.panel).then(() => this.badge.say(this.words("copied"))),
       save: (kind) => save(report, kind, this.words, this.language),
       openSpace: () => void tellWorker({ type: "open", path: "space", url: report.source.kind === "frames" ? null : this.target.url }),

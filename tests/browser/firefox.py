@@ -36,7 +36,7 @@ const done = arguments[0];
 const {{ ExtensionParent }} = ChromeUtils.importESModule("resource://gre/modules/ExtensionParent.sys.mjs");
 const {{ extension }} = WebExtensionPolicy.getByID("{ADD_ON}");
 const button = ExtensionParent.apiManager.global.browserActionFor(extension);
-button.triggerAction(window).then(() => done(""), (error) => done(String(error)));
+Promise.resolve(button.triggerAction(window)).then(() => done(""), (error) => done(String(error)));
 """
 POPUP = """[...document.querySelectorAll("browser")]
     .find((one) => one.currentURI?.spec.endsWith("/popup.html"))"""

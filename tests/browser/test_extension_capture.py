@@ -70,6 +70,7 @@ def test_what_cannot_be_wound_is_watched_as_it_plays(chromium, web):
     take_pictures(overlay)
     overlay.answer()
     overlay.wait("card")
+    assert not overlay.find("moment"), "there is nowhere to go to"
     shoot(page, "live")
 
 

@@ -42,6 +42,9 @@ def foreign(elsewhere, release, tmp_path):
 def connect(firefox, address):
     firefox.open_own("options.html")
     box = firefox.driver.find_element(By.ID, "space")
+    firefox.until(
+        lambda: firefox.driver.find_elements(By.CSS_SELECTOR, "#language option")
+    )  # it is filled in
     box.clear()
     box.send_keys(address)
     firefox.driver.find_element(By.ID, "connect").click()

@@ -1,0 +1,214 @@
+"""The extension's own pages and the looks of its panel: read, searched, switched, and checked with axe."""
+
+import json
+import os
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from extension.pack import pack
+from tests.browser.chromium import Chromium
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+
+AXE = (Path(__file__).resolve().parents[1] / "node_modules" / "axe-core" / "axe.min.js").read_text(
+    encoding="utf-8"
+)
+RUN_AXE = """(async () => {
+    const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+    const said = ({ html, failureSummary }) => [html, failureSummary];
+    return violations.map(({ id, nodes }) => [id, nodes.map(said)]);
+})()"""
+
+
+def shoot(page, name):
+    if folder := os.environ.get("UNMASK_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/extension-{name}.png")
+
+
+def assert_accessible(page):
+    page.evaluate(AXE + "; 0")
+    assert page.evaluate(RUN_AXE) == []
+
+
+def test_the_welcome_page_opens_once_and_says_it_in_five_sentences(
+    playwright_session, tmp_path_factory, bundled_space
+):
+    browser = Chromium(playwright_session, tmp_path_factory.mktemp("profile"), bundled_space.url)
+    try:
+        browser.own.wait_for_timeout(2000)
+        (welcome,) = [page for page in browser.context.pages if page.url.endswith("/welcome.html")]
+        sentences = welcome.locator("li")
+        assert sentences.count() == 5
+        assert all(text.count(".") == 1 and text.endswith(".") for text in sentences.all_inner_texts())
+        assert_accessible(welcome)
+        shoot(welcome, "welcome")
+    finally:
+        browser.close()
+
+
+def test_settings_test_the_connection_before_they_keep_it(chromium, bundled_space):
+    page = chromium.open_own("options.html")
+    page.locator("#language option").first.wait_for(state="attached")  # it is filled in
+    for address, answer in (
+        ("not an address", "This is no web address"),
+        ("http://127.0.0.1:9", "cannot be reached"),
+        (bundled_space.url, "Connected. Models:"),
+    ):
+        page.get_by_label("Address of the Space").fill(address)
+        page.get_by_role("button", name="Connect").click()
+        page.get_by_text(answer).wait_for()
+    assert page.get_by_label("Model").locator("option").count() >= 2
+    assert_accessible(page)
+    shoot(page, "options")
+    page.get_by_label("Language").select_option("ar")
+    page.locator("html[dir=rtl]").wait_for(state="attached")  # its policy forbids evaluated conditions
+    assert_accessible(page)
+    shoot(page, "options-arabic")
+
+
+def test_another_models_name_is_sent_when_it_is_chosen(chromium, web):
+    chromium.set(model="no-such-model")
+    overlay = chromium.check(chromium.open(web.url("/plain")))
+    overlay.wait("badge", "Could not check")
+    overlay.press("badge")
+    overlay.wait("detail", "The chosen model is not there")
+
+
+def test_the_history_is_searched_opened_exported_and_deleted(chromium, web):
+    label = chromium.check(chromium.open(web.url("/plain"))).answer()
+    chromium.check(chromium.open(web.url("/two")), 0).wait("badge", "No face found")
+    page = chromium.open_own("history.html")
+    page.get_by_text("Reports: 2").wait_for()
+    search = page.get_by_role("searchbox", name="Search")
+    search.fill("no face")
+    page.get_by_text("Reports: 1").wait_for()
+    search.fill("clip.mp4")
+    page.get_by_text("Reports: 1").wait_for()
+    page.get_by_role("button", name=re.compile("^Report: ")).click()
+    page.get_by_role("img", name="Face 1", exact=True).wait_for()
+    assert page.get_by_role("heading", name=label).is_visible()
+    assert_accessible(page)
+    shoot(page, "history")
+    search.fill("")
+    with page.expect_download() as exporting:
+        page.get_by_role("button", name="Export").click()
+    exported = json.loads(exporting.value.path().read_text(encoding="utf-8"))
+    assert {one["report"]["status"] for one in exported} == {"ok"} and len(exported) == 2
+    page.get_by_role("button", name=re.compile("^Remove: ")).first.click()
+    page.get_by_text("Reports: 1").wait_for()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete these").click()
+    page.get_by_text("Reports: 0").wait_for()
+    kept = page.evaluate("chrome.storage.local.get(null).then(Object.keys)")
+    assert not [key for key in kept if key.startswith("report:")]
+
+
+def test_the_history_holds_no_more_than_is_wanted(chromium, web):
+    chromium.set(historySize=1)
+    chromium.check(chromium.open(web.url("/plain"))).answer()
+    chromium.check(chromium.open(web.url("/two")), 0).wait("badge", "No face found")
+    page = chromium.open_own("history.html")
+    page.get_by_text("Reports: 1").wait_for()
+    page.get_by_text("No face found").wait_for()
+
+
+def test_axe_finds_nothing_in_the_toolbars_window(chromium, web):
+    page = chromium.open(web.url("/two"))
+    popup = chromium.press_toolbar(page)
+    popup.wait("#auto-label", "Check videos on")
+    popup.evaluate(AXE + "; 0")
+    assert popup.evaluate(RUN_AXE) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_badge_panel_and_timeline(scheme, chromium, web):
+    page = chromium.open(web.url("/plain"))
+    page.emulate_media(color_scheme=scheme)
+    page.evaluate("document.documentElement.style.colorScheme = 'light dark'")
+    overlay = chromium.check(page)
+    overlay.answer()
+    overlay.press("badge")
+    overlay.wait("actions")
+    overlay.open_up()
+    page.evaluate(AXE + "; 0")
+    assert page.evaluate("document.querySelector('[popover]').shadowRoot !== null")
+    found = page.evaluate(RUN_AXE)
+    own = [(rule, nodes) for rule, nodes in found if any("popover" not in html for html, _ in nodes)]
+    assert [one for one in own if one[0] not in PAGES_OWN] == []
+    shoot(page, f"panel-{scheme}")
+
+
+PAGES_OWN = {  # rules that the test page itself breaks, having nothing but a player
+    "html-has-lang",
+    "landmark-one-main",
+    "page-has-heading-one",
+    "region",
+}
+
+
+LOOKS = {  # name -> (what a script does to the page, zoom, language)
+    "theatre": (
+        "document.querySelector('video').style.width = '100%'; document.body.style.margin = 0",
+        1,
+        "en",
+    ),
+    "zoom": ("", 2, "en"),
+    "arabic": ("document.dir = 'rtl'", 1, "ar"),
+    "hindi": ("", 1, "hi"),
+    "small": ("document.querySelector('video').style.width = '200px'", 1, "de"),
+}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_the_panel_stays_in_the_window_whatever_the_page_looks_like(name, chromium, web):
+    script, zoom, language = LOOKS[name]
+    chromium.set(language=language)
+    page = chromium.open(web.url("/plain"))
+    page.evaluate(script)
+    overlay = chromium.check(page)
+    tab = chromium.videos(page)["tabId"]
+    chromium.own.evaluate("([tab, zoom]) => chrome.tabs.setZoom(tab, zoom)", [tab, zoom])
+    overlay.wait("moment")
+    overlay.press("badge")
+    overlay.wait("gauge")
+    page.wait_for_timeout(500)
+    left, top, right, bottom = overlay.box("panel")
+    width, height = page.evaluate("[innerWidth, innerHeight]")
+    assert left >= 0 and top >= 0 and right <= width + 1 and bottom <= height + 1, (left, top, right, bottom)
+    shoot(page, f"panel-{name}")
+
+
+def test_no_style_of_the_page_leaks_in_and_none_leaks_out(chromium, web):
+    page = chromium.open(web.url("/plain"))
+    measure = "getComputedStyle(document.body).cssText.length + document.styleSheets.length"
+    before = page.evaluate(measure)
+    page.add_style_tag(
+        content="* { font-size: 40px !important; color: lime !important; display: block !important }"
+    )
+    overlay = chromium.check(page)
+    overlay.answer()
+    height = overlay.box("corner")
+    assert height[3] - height[1] < 60
+    overlay.press("close")
+    overlay.wait_gone()
+    page.evaluate("document.querySelectorAll('style')[1].remove()")
+    assert page.evaluate(measure) == before
+
+
+def test_chromium_has_nothing_to_say_about_the_packed_extension(playwright_session, tmp_path, bundled_space):
+    packed = next(path for path in pack(tmp_path / "dist") if "chromium" in path.name)
+    folder = tmp_path / "unpacked"
+    zipfile.ZipFile(packed).extractall(folder)
+    browser = Chromium(playwright_session, tmp_path / "profile", bundled_space.url, folder)
+    try:
+        page = browser.context.new_page()
+        page.goto("chrome://extensions/")
+        found = page.evaluate("chrome.developerPrivate.getExtensionsInfo()")
+        (own,) = [one for one in found if one["id"] == browser.id]
+        problems = ("manifestErrors", "installWarnings", "runtimeErrors")
+        assert {name: own.get(name, []) for name in problems} == {name: [] for name in problems}
+    finally:
+        browser.close()

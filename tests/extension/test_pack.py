@@ -1,0 +1,64 @@
+"""What goes to the stores."""
+
+import json
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from extension.pack import HERE, pack
+
+WEB_EXT = Path(__file__).resolve().parents[1] / "node_modules" / ".bin" / "web-ext"
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """{"chromium": path, "firefox": path}"""
+    return {path.name.split("-")[1]: path for path in pack(tmp_path_factory.mktemp("dist"))}
+
+
+def manifest(path):
+    return json.loads(zipfile.ZipFile(path).read("manifest.json"))
+
+
+def test_equal_sources_give_equal_bytes(packed, tmp_path):
+    for path in pack(tmp_path):
+        assert path.read_bytes() == packed[path.name.split("-")[1]].read_bytes()
+
+
+@pytest.mark.parametrize("store", ["chromium", "firefox"])
+def test_it_holds_what_runs_and_nothing_that_only_developers_need(packed, store):
+    names = set(zipfile.ZipFile(packed[store]).namelist())
+    assert {"manifest.json", "background.js", "page/main.js", "_locales/ar/messages.json"} <= names
+    assert {Path(name).suffix for name in names} == {".json", ".js", ".html", ".css", ".png"}
+    assert not names & {"package.json", "tsconfig.json"}
+
+
+@pytest.mark.parametrize("store", ["chromium", "firefox"])
+def test_every_file_that_the_manifest_and_the_pages_name_is_there(packed, store):
+    archive = zipfile.ZipFile(packed[store])
+    own = manifest(packed[store])
+    named = [*own["icons"].values(), own["action"]["default_popup"], own["options_ui"]["page"]]
+    named += [own["background"].get("service_worker") or own["background"]["scripts"][0]]
+    named += [
+        name for entry in own["web_accessible_resources"] for name in entry["resources"] if "*" not in name
+    ]
+    assert set(named) <= set(archive.namelist())
+
+
+def test_each_store_gets_the_keys_that_it_knows(packed):
+    chromium, firefox = manifest(packed["chromium"]), manifest(packed["firefox"])
+    assert chromium["background"] == {"service_worker": "background.js", "type": "module"}
+    assert firefox["background"] == {"scripts": ["background.js"], "type": "module"}
+    assert "browser_specific_settings" not in chromium and "minimum_chrome_version" not in firefox
+    source = json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))
+    assert chromium["permissions"] == firefox["permissions"] == source["permissions"]
+    assert set(source["permissions"]) == {"activeTab", "scripting", "storage", "contextMenus"}
+
+
+@pytest.mark.timeout(300)
+def test_web_ext_lint_is_clean(packed):
+    command = [WEB_EXT, "lint", "--output", "json", "--source-dir", packed["firefox"]]
+    said = json.loads(subprocess.run(command, capture_output=True, check=False).stdout)
+    assert said["summary"] == {"errors": 0, "notices": 0, "warnings": 0}, said
