@@ -188,7 +188,7 @@ def _title(model: ModelFolder, trained: Trained, results: Results, lineup: str) 
 
 {_prose(f"{trained.summary} {size}")}
 
-Weights: revision `{model.revision}`. Written by `python -m training.card` from an evaluation of {results.day}.
+Weights: revision `{model.revision}`. Written by `python -m training.card`; evaluated on {results.day}.
 
 {_prose(geometry)}"""
 

@@ -1,0 +1,116 @@
+"""Publish a model folder on the Hugging Face Hub and read it back, or deploy the Space.
+
+    python -m training.publish --model-folder space/weights/NAME --repo owner/name [--private] [--tag v1]
+    python -m training.publish --space owner/name [--private]
+
+The card, its pictures, `config.json` and `model.safetensors` go up in one commit; then the model is loaded
+from that commit as any user would, and must give the same logits, bit for bit, as the folder. `--space` makes
+a Space the very copy of the folder `space/`, in one commit. HF_TOKEN, or `hf auth login`, says who you are;
+HF_ENDPOINT which Hub.
+"""
+
+import argparse
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
+from training.card import card_revision, read_folder
+from unmask import weights
+from unmask.clips import FaceClip
+from unmask.weights import LoadedModel
+
+SPACE = Path(__file__).parents[1] / "space"
+MODEL_FILES = ("README.md", "config.json", "model.safetensors")
+KEPT = ".gitattributes"  # made by the Hub, needed by its large files
+CPU = torch.device("cpu")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model-folder", type=Path)
+    parser.add_argument("--repo", metavar="owner/name", help="model repository; made if it is not there")
+    parser.add_argument("--tag", help="a name for the commit, such as v1")
+    parser.add_argument("--space", metavar="owner/name", help="Space; made if it is not there")
+    parser.add_argument("--private", action="store_true", help="only you can see what is made")
+    arguments = parser.parse_args(argv)
+    if bool(arguments.model_folder) != bool(arguments.repo) or not (arguments.repo or arguments.space):
+        parser.error("give --model-folder with --repo, or --space, or all three")
+    api = HfApi()
+    if arguments.repo:
+        commit = publish_model(api, arguments.model_folder, arguments.repo, arguments.private, arguments.tag)
+        verify(arguments.model_folder, f"{arguments.repo}@{commit}")
+        print(f"published: {api.endpoint}/{arguments.repo}, commit {commit}; read back, the logits are equal")
+    if arguments.space:
+        commit = deploy_space(api, SPACE, arguments.space, arguments.private)
+        print(f"deployed: {api.endpoint}/spaces/{arguments.space}, commit {commit}")
+
+
+def publish_model(api: HfApi, folder: Path, repo: str, private: bool, tag: str | None) -> str:
+    """Put a model folder on the Hub in one commit -> its id. Raises SystemExit unless the card fits it."""
+    missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
+    if missing:
+        raise SystemExit(f"{folder.name} has no {', '.join(missing)}")
+    revision = read_folder(folder).revision
+    if card_revision(folder / "README.md") != revision:
+        raise SystemExit(
+            f"The card of {folder.name} is not of revision {revision}: run python -m training.card"
+        )
+    files = [*(folder / name for name in MODEL_FILES), *sorted(folder.glob("figures/*.png"))]
+    api.create_repo(repo, private=private, exist_ok=True)
+    commit = _commit(api, "model", repo, folder, files, f"{folder.name} {revision}")
+    if tag:
+        api.create_tag(repo, tag=tag, revision=commit)
+    return commit
+
+
+def deploy_space(api: HfApi, folder: Path, space: str, private: bool) -> str:
+    """Make a Space equal to the folder in one commit -> its id. What the folder lacks is deleted there."""
+    files = tracked(folder)
+    api.create_repo(space, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
+    return _commit(api, "space", space, folder, files, "The Space, as it is in the repository")
+
+
+def tracked(folder: Path) -> list[Path]:
+    """The files of a folder that git knows: no caches, nothing private that lies about."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=folder, capture_output=True, check=True, encoding="utf-8"
+    )
+    paths = (folder / name for name in listed.stdout.split("\0") if name)
+    return [path for path in paths if path.is_file()]
+
+
+def _commit(api: HfApi, kind: str, repo: str, folder: Path, files: Sequence[Path], title: str) -> str:
+    """One commit after which the repository holds `files`, named as in `folder`, and nothing else."""
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    there = api.list_repo_files(repo, repo_type=kind)
+    operations = [CommitOperationAdd(name, path) for name, path in names.items()]
+    stale = [CommitOperationDelete(name) for name in there if name not in names and name != KEPT]
+    made = api.create_commit(repo, [*operations, *stale], commit_message=title, repo_type=kind)
+    return made.oid
+
+
+def verify(folder: Path, name: str) -> None:
+    """Load both and compare. Raises SystemExit when a logit differs in a single bit."""
+    models = [weights.load(where, CPU) for where in (str(folder), name)]
+    here, there = (weights.score(model, fixed_clips(model)) for model in models)
+    if here.tobytes() != there.tobytes():
+        raise SystemExit(f"{name} gives other logits than {folder.name}: {there} instead of {here}")
+
+
+def fixed_clips(model: LoadedModel) -> list[FaceClip]:
+    """Two clips of noise, of the model's own geometry, the same every time."""
+    spec, rng = model.spec, np.random.default_rng(0)
+    shape = (spec.frames_per_clip, spec.side_px, spec.side_px, 3)
+    seconds = spec.frame_stride_seconds * np.arange(spec.frames_per_clip, dtype=np.float64)
+    square = np.tile(np.array([0, 0, spec.side_px, spec.side_px], np.float32), (spec.frames_per_clip, 1))
+    return [FaceClip(rng.integers(0, 256, shape, np.uint8), seconds, track, square) for track in range(2)]
+
+
+if __name__ == "__main__":
+    main()
