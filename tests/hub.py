@@ -7,12 +7,18 @@ commit are one commit; what is private needs the token.
     with Hub() as hub:
         environment = hub.environment(folder)   # for a process that shall know no other Hub
         hub.repositories["model/me/name"].head.files
+
+`python -m tests.hub COMMAND…` runs a command that knows this Hub alone.
 """
 
 import base64
 import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -367,3 +373,13 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             """Quiet: `hub.calls` has it all."""
 
     return Handler
+
+
+def main() -> None:
+    with Hub() as hub, tempfile.TemporaryDirectory() as home:
+        done = subprocess.run(sys.argv[1:], env={**os.environ, **hub.environment(Path(home))}, check=False)
+    sys.exit(done.returncode)
+
+
+if __name__ == "__main__":
+    main()
