@@ -13,6 +13,10 @@ with sync_playwright() as playwright:
     sys.exit(not Path(playwright.chromium.executable_path).exists())' 2>/dev/null
 }
 
+have_firefox() {
+    [[ -x /usr/bin/firefox-esr || -x /usr/bin/firefox ]]
+}
+
 have_node() {
     command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'
 }
@@ -38,6 +42,8 @@ case "${1:-}" in
 browser)
     have_browser || apt_install chromium
     have_browser || playwright_install
+    have_firefox || apt_install firefox-esr
+    have_firefox || echo "Without Firefox its tests of the extension are skipped (Debian: apt-get install firefox-esr)."
     have_browser && exit
     echo "The tests of the page need Chromium: install it (Debian: apt-get install chromium; elsewhere:" \
         ".venv/bin/python -m playwright install chromium) and run the command again."

@@ -112,7 +112,11 @@ class Firefox:
         def there() -> WebElement | None:
             return next((one for text in texts or ("",) for one in self.find(css_class, text)), None)
 
-        element: WebElement = self.until(there)
+        try:
+            element: WebElement = self.until(there)
+        except AssertionError as error:
+            shown = [one.text for one in self.find("root")]
+            raise AssertionError(f"no {css_class!r} with {texts}; shown: {shown}") from error
         return element
 
     def press(self, css_class: str, text: str = "") -> None:
@@ -123,15 +127,15 @@ class Firefox:
     def press_toolbar(self) -> None:
         """Press the extension's button; its window opens and gets the focus."""
         with self.driver.context(self.driver.CONTEXT_CHROME):
+            self.driver.execute_script(
+                f"({POPUP})?.closest('panel')?.hidePopup()"
+            )  # a second press would close it
+            self.until(lambda: not self.driver.execute_script(f"return Boolean({POPUP})"))
             problem = self.driver.execute_async_script(TRIGGER)
             assert not problem, problem
             self.until(lambda: self.driver.execute_script(f"return Boolean({POPUP})"))
             time.sleep(1.5)  # it lists the videos; nothing tells the outside when
             self.driver.execute_script(f"({POPUP}).focus()")
-
-    def popup_is_open(self) -> bool:
-        with self.driver.context(self.driver.CONTEXT_CHROME):
-            return bool(self.driver.execute_script(f"return Boolean({POPUP})"))
 
     def type(self, *keys: str) -> None:
         """Press keys together, as on the keyboard: they reach Firefox first."""
@@ -168,12 +172,9 @@ class Firefox:
     def until(self, happened: Callable[[], Any]) -> Any:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not (value := happened()):
-            assert time.monotonic() < deadline, f"it did not happen; the page says: {self._said()}"
+            assert time.monotonic() < deadline, f"it did not happen: {happened}"
             time.sleep(0.1)
         return value
-
-    def _said(self) -> list[str]:
-        return [one.text for one in self.find("root")]
 
     def close(self) -> None:
         self.driver.quit()
