@@ -22,6 +22,7 @@ from tests.untrained import untrained_model
 
 APP = Path(__file__).resolve().parents[1] / "space" / "app.py"
 START_SECONDS = 900.0  # importing torch and gradio takes 8, on a very busy machine minutes
+STOP_SECONDS = 120.0  # the same machine takes its time to stop it
 
 
 class Served:
@@ -102,7 +103,7 @@ def served(
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(30)
+            process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
 
