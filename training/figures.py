@@ -128,7 +128,7 @@ def reliability(results: Results) -> Figure:
 def score_histograms(results: Results) -> Figure:
     """How the shown probabilities lie, and the band in which no answer is given."""
     figure, panels = _panels(len(results.lineups), len(results.sets), (3.6, 2.3))
-    edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
+    edges = [index / HISTOGRAM_BINS for index in range(HISTOGRAM_BINS + 1)]
     for row, lineup in zip(panels, results.lineups, strict=True):
         for axes, one in zip(row, results.sets, strict=True):
             scores, fake = scores_of(one.rows, lineup.name), labels_of(one.rows)

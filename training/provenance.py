@@ -36,9 +36,7 @@ class Peer:
 SOURCES = {
     "dfdc": DataSource("DFDC", "Dolhansky et al., 2020", "research, non-commercial"),
     "ffhq": DataSource("FFHQ", "Karras et al., 2019", "CC BY-NC-SA 4.0: non-commercial"),
-    "talking": DataSource(
-        "Clips of people talking", "from the demonstrations of two research projects", "terms not stated"
-    ),
+    "talking": DataSource("Clips of people talking", "provenance not stated", "terms not stated"),
     "imagenet": DataSource("ImageNet", "Deng et al., 2009", "research, non-commercial"),
 }
 

@@ -192,8 +192,8 @@ def _row(item: Summary) -> list[str]:
 
     area = str(item.metrics["auc"]) if "auc" in item.metrics else "–"
     wrong = "–" if item.wrong_answers is None else f"{item.wrong_answers.value:.1%}"
-    names = ("ap", "eer", "tpr_at_fpr_0.01", "tpr_at_fpr_0.05", "accuracy")
-    names += ("ece", "ece_frank", "ece_answered")
+    names = ["ap", "eer", "tpr_at_fpr_0.01", "tpr_at_fpr_0.05", "accuracy"]
+    names += ["ece", "ece_frank", "ece_answered"]
     return [
         item.lineup,
         area,

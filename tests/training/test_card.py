@@ -66,7 +66,7 @@ def test_the_card_holds_every_number_of_its_model(shipped, evaluated):
 def test_the_card_names_data_and_terms_and_is_read_by_the_hub(shipped, evaluated):
     text = written(shipped, evaluated)
     front = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
-    assert "license: other" in front[1]
+    assert front is not None and "license: other" in front[1]
     for words in ("DFDC", "FFHQ", "non-commercial", "--model mobilenet-gru", "no proof"):
         assert words in text
     assert max(map(len, re.sub(r"^\|.*$", "", text, flags=re.MULTILINE).splitlines())) <= 110

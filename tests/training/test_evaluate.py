@@ -8,7 +8,8 @@ from tests.training.sets import crop_set, video_set
 from tests.untrained import SPEC, untrained_model
 from training import evaluate
 from training.results import read
-from training.sets import ClipSet
+from training.robustness import GRID
+from training.sets import ClipSet, open_set
 from unmask.check import Checker, FileSource, Options
 from unmask.clips import ClipSpec
 from unmask.verdict import Calibration, score
@@ -72,7 +73,7 @@ def test_results_hold_models_sets_and_the_command_without_paths(models, videos, 
 
 
 def test_robustness_is_measured_on_sets_with_both_kinds(models, videos, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluate, "GRID", evaluate.GRID[:1])
+    monkeypatch.setattr(evaluate, "GRID", GRID[:1])
     only_real = video_set(tmp_path / "real", {"x": "real"})
     run(
         "--model",
@@ -94,11 +95,10 @@ def test_robustness_is_measured_on_sets_with_both_kinds(models, videos, tmp_path
 
 def test_stored_clips_of_validation_come_after_sets_from_elsewhere(models, videos, tmp_path, monkeypatch):
     stored = [face("r", split="val"), face("f", "r", split="val", shift=6), face("t")]
-    opened = evaluate.open_set
     monkeypatch.setattr(
         evaluate,
         "open_set",
-        lambda folder, *rest: ClipSet(stored) if folder != videos else opened(folder, *rest),
+        lambda folder, *rest: ClipSet(stored) if folder != videos else open_set(folder, *rest),
     )
     folder = video_set(tmp_path / "faces", {"x": "real"})
     run("--model", models[0], "--set", f"faces={folder}", "--set", f"v={videos}", "--out", tmp_path)
