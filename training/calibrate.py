@@ -4,7 +4,8 @@
 
 Only rows of the split "val" are used: their reals, their true fakes, and a blended fake of every real, all
 re-compressed as the web does. A folder that holds none is refused, so nothing is ever fitted on a set that is
-for measuring. Prints what the thresholds give on halves of the data that they were not fitted on.
+for measuring. Keeps the logits in RUN/validation.npz, and prints what the thresholds give on halves of the
+data that they were not fitted on.
 """
 
 import argparse
@@ -33,11 +34,10 @@ from unmask.models import VideoModel
 from unmask.verdict import Calibration, Policy
 
 MAX_FALSE_ALARMS = 0.01  # of real clips, labelled fake
-MAX_WRONG = 0.05  # of the clips labelled real that are fake, fakes as frequent as reals
+MAX_WRONG = 0.05  # of the clips that get a label, fakes as frequent as reals
 CONFIDENCE = 0.9  # with which the second promise holds
 WEB = replace(NO_AUGMENTATION, geometry=1.0, resize=0.4, compression=0.7)
 DRAWS = 20  # halvings of the data, to see whether the promises hold on the other half
-MIN_LABELLED_REAL = 50  # fewer clips below a threshold prove nothing
 
 Floats = NDArray[np.float64]
 
@@ -70,6 +70,7 @@ def main() -> None:
     scored = score_validation(
         model.module, clips, model.spec, arguments.run.parent / "meshes", arguments.workers
     )
+    np.savez(arguments.run / "validation.npz", **vars(scored))
     calibration, policy = fit(scored)
     file = replace(
         weights.read_config(start.model), calibration=calibration, policy=policy, headline=headline(scored)
@@ -113,8 +114,8 @@ def fit(scored: Scored) -> tuple[Calibration, Policy]:
     line = LogisticRegression(C=1e6).fit(scored.logits[:, None], scored.fake)
     calibration = Calibration(temperature=1 / float(line.coef_[0, 0]), bias=float(line.intercept_[0]))
     probability = probabilities(scored.logits, calibration)
-    fake_above = above_reals(probability[~scored.fake])
-    real_below = min(below_fakes(probability, scored.fake), fake_above)
+    fake_above = max(above_reals(probability[~scored.fake]), trusted_above(probability, scored.fake))
+    real_below = below_fakes(probability, scored.fake, fake_above)
     return calibration, Policy(real_below=round(real_below, 4), fake_above=round(fake_above, 4))
 
 
@@ -124,17 +125,30 @@ def above_reals(reals: Floats) -> float:
     return float(np.sort(reals)[rank - 1]) if rank <= len(reals) else 1.0
 
 
-def below_fakes(probability: Floats, fake: NDArray[np.bool_]) -> float:
-    """The highest threshold below which, at CONFIDENCE, at most MAX_WRONG are fake; 0 where there is none.
+def trusted_above(probability: Floats, fake: NDArray[np.bool_]) -> float:
+    """The lowest threshold for `fake` above which, at CONFIDENCE, at most MAX_WRONG are real; else 1."""
+    order = np.argsort(-probability, kind="stable")
+    bound = highest_share(np.cumsum(~fake[order]), np.arange(1, len(order) + 1))
+    kept = np.flatnonzero(bound <= MAX_WRONG)
+    return float(probability[order][kept[-1]]) if len(kept) else 1.0
 
-    The bound is Clopper and Pearson's (1934) on the share of fakes among all clips below.
+
+def below_fakes(probability: Floats, fake: NDArray[np.bool_], fake_above: float) -> float:
+    """The highest threshold for `real` with which, at CONFIDENCE, at most MAX_WRONG of all labels are wrong.
+
+    0 where there is none.
     """
     order = np.argsort(probability, kind="stable")
-    below = np.arange(1, len(order) + 1)
-    wrong = np.cumsum(fake[order])
-    bound = beta.ppf(CONFIDENCE, wrong + 1, np.maximum(below - wrong, 1e-9))
-    kept = np.flatnonzero((bound <= MAX_WRONG) & (below >= MIN_LABELLED_REAL))
+    said_fake = probability > fake_above
+    labels = np.arange(1, len(order) + 1) + said_fake.sum()
+    wrong = np.cumsum(fake[order]) + (said_fake & ~fake).sum()
+    kept = np.flatnonzero((highest_share(wrong, labels) <= MAX_WRONG) & (probability[order] < fake_above))
     return float(probability[order][kept[-1]]) if len(kept) else 0.0
+
+
+def highest_share(count: NDArray[np.int_], total: NDArray[np.int_]) -> Floats:
+    """The bound of Clopper and Pearson (1934), at CONFIDENCE, on the share that a count stands for."""
+    return np.asarray(beta.ppf(CONFIDENCE, count + 1, np.maximum(total - count, 1e-9)), np.float64)
 
 
 def probabilities(logits: Floats, calibration: Calibration) -> Floats:
