@@ -229,7 +229,7 @@ class Jobs:
     def _key(self, fingerprint: str, options: Options) -> Key:
         span = options.span
         models = sorted(self._checker.identify(options.models))
-        return (fingerprint, *models, span.start_seconds, span.end_seconds)
+        return (fingerprint, *models, span.start_seconds, span.end_seconds, *options.notices)
 
     def _lost(self, job: str) -> JobState:
         life, _, rest = job.partition("-")

@@ -503,3 +503,11 @@ def test_an_id_of_this_life_that_is_wrong_in_one_letter_is_nobodys(
         jobs.state(wrong)
     assert not jobs.cancel(wrong)
     assert jobs.state(job).state == "queued"
+
+
+def test_a_notice_stays_with_those_whom_it_concerns(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=1)
+    checking.go.set()
+    finish(jobs, jobs.submit(A, Options(notices=("Another model answers.",))))
+    finish(jobs, jobs.submit(A, OPTIONS))
+    assert len(checking.done) == 2
