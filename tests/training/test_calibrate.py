@@ -22,12 +22,13 @@ from training.shards import store
 from unmask.verdict import Calibration, to_probability
 
 
-def scored(pairs, gap=2.0, seed=0, scale=1.0):
+def scored(pairs, gap=2.0, seed=0, scale=1.0, harder=-1.0):
     """Logits of real and fake clips in turn, `gap` apart, in units of their spread."""
     rng = np.random.default_rng(seed)
     fake = np.tile([False, True], pairs)
     logits = scale * (rng.normal(0, 1, 2 * pairs) + gap * (fake - 0.5))
-    return Scored(logits, fake, np.zeros(2 * pairs, bool))
+    hard = scale * (rng.normal(0, 1, (2, 400)) - gap / 2 + np.array([[-1.0], [harder]]))
+    return Scored(logits, fake, np.zeros(2 * pairs, bool), hard)
 
 
 @pytest.mark.parametrize("gap", [0.5, 2.0, 4.0])
@@ -39,6 +40,15 @@ def test_the_promises_hold_on_new_data(gap):
         rates.append(label_rates(probabilities(fresh.logits, calibration), fresh.fake, policy))
     assert np.mean([rate["reals_labelled_fake"] for rate in rates]) <= 1.15 * MAX_FALSE_ALARMS
     assert np.mean([rate["wrong_of_confident"] for rate in rates]) <= MAX_WRONG
+
+
+def test_the_worst_condition_decides_what_is_called_fake():
+    rates = []
+    for seed in range(100, 130):
+        calibration, policy = fit(scored(1000, seed=seed, harder=1.0))
+        fresh = scored(10, seed=seed + 1000, harder=1.0)
+        rates.append((probabilities(fresh.hard[1], calibration) > policy.fake_above).mean())
+    assert 0.002 < np.mean(rates) < 0.015
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0, 5.0])
