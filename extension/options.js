@@ -14,8 +14,6 @@ const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 const words = speak(await readSpeech(), document);
 part("top").prepend(logo());
-await show();
-void askForModels();
 input("connect").addEventListener("click", () => void connect());
 input("space").addEventListener("change", () => void showToken());
 input("hover").addEventListener("change", () => void switchHover());
@@ -23,6 +21,8 @@ for (const name of ["model", "consent", "language"]) {
   input(name).addEventListener("change", () => void keep({ [name]: input(name).value }));
 }
 input("historySize").addEventListener("change", () => void keep({ historySize: input("historySize").valueAsNumber }));
+await show();
+void askForModels();
 
 async function show() {
   const settings = await readSettings();

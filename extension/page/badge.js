@@ -12,6 +12,7 @@ import { icon } from "./icons.js";
 
 const MARGIN_PX = 12;
 const FOLLOW_MS = 250; // how often it is looked whether the video moved without any event
+const LOW_PX = 200; // a panel below the badge rather scrolls than covers it, down to this height
 const SMALL_PX = 260; // a narrower video gets a badge without words
 
 const HOST_STYLE = "all: initial; position: fixed; inset: 0 auto auto 0; width: 0; height: 0; border: 0; padding: 0; margin: 0; overflow: visible; background: none;";
@@ -118,9 +119,12 @@ export class Badge {
     const fits = (atStart ? box.left : innerWidth - box.right) >= width + 16;
     const beside = atStart ? box.left - width - 8 : box.right + 8;
     const below = atStart ? corner.left : corner.right - width;
+    const lowest = innerHeight - 8 - (fits ? height : Math.min(height, LOW_PX));
+    const y = clamp(fits ? box.top : corner.bottom + 8, 8, Math.max(8, lowest));
     const style = this.panel.style;
     style.left = `${clamp(fits ? beside : below, 8, Math.max(8, innerWidth - width - 8))}px`;
-    style.top = `${clamp(fits ? box.top : corner.bottom + 8, 8, Math.max(8, innerHeight - height - 8))}px`;
+    style.top = `${y}px`;
+    style.maxHeight = `${innerHeight - 16 - (fits ? 0 : y - 8)}px`;
   }
 
   /** Along the player's lower edge, below the controls of most: what lies under the player stays free. @param {{left: number, right: number, bottom: number}} box */

@@ -93,7 +93,7 @@ class Chromium:
         page.bring_to_front()
         return self.own.evaluate(
             """async (url) => {
-                const [tab] = await chrome.tabs.query({ url: url + "*" });
+                const [tab] = await chrome.tabs.query({ url: url + "*", active: true });
                 const videos = await chrome.runtime.sendMessage({ type: "videos", tabId: tab.id });
                 return { tabId: tab.id, videos };
             }""",
@@ -125,10 +125,15 @@ class Chromium:
         devtools.send("ServiceWorker.enable")
         devtools.send("ServiceWorker.stopAllWorkers")
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while states[-1:] != ["stopped"]:
+        while "stopped" not in states:  # a page that waits for its answer wakes it again at once
             assert time.monotonic() < deadline, "the worker still runs"
             self.own.wait_for_timeout(20)
         devtools.detach()
+
+    def wake_worker(self) -> None:
+        """Ask it something, and give Playwright the time to notice that it lives."""
+        self.own.evaluate("chrome.runtime.sendMessage({ type: 'hello' })")
+        self.own.wait_for_timeout(500)
 
     def close(self) -> None:
         self.context.close()

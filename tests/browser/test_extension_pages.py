@@ -134,7 +134,9 @@ def test_axe_finds_nothing_in_badge_panel_and_timeline(scheme, chromium, web):
     overlay.wait("actions")
     overlay.open_up()
     page.evaluate(AXE + "; 0")
-    assert page.evaluate("document.querySelector('[popover]').shadowRoot !== null")
+    background = "getComputedStyle(document.querySelector('[popover]').shadowRoot.querySelector('.panel'))"
+    wanted = {"light": "rgb(255, 255, 255)", "dark": "rgb(26, 33, 43)"}
+    assert page.evaluate(f"{background}.backgroundColor") == wanted[scheme]
     found = page.evaluate(RUN_AXE)
     own = [(rule, nodes) for rule, nodes in found if any("popover" not in html for html, _ in nodes)]
     assert [one for one in own if one[0] not in PAGES_OWN] == []
@@ -178,6 +180,9 @@ def test_the_panel_stays_in_the_window_whatever_the_page_looks_like(name, chromi
     left, top, right, bottom = overlay.box("panel")
     width, height = page.evaluate("[innerWidth, innerHeight]")
     assert left >= 0 and top >= 0 and right <= width + 1 and bottom <= height + 1, (left, top, right, bottom)
+    corner = overlay.box("corner")
+    beside = corner[2] <= left or right <= corner[0] or corner[3] <= top or bottom <= corner[1]
+    assert beside, "the badge, and with it the way to close the panel, is covered"
     shoot(page, f"panel-{name}")
 
 
