@@ -16,7 +16,7 @@ help:
 	@echo 'make test                               set up everything, run every test'
 	@echo 'make setup                              only what run and check need'
 	@echo 'make lint                               style and types'
-	@echo 'make bench                              10,000 spoiled files and ten minutes of 50 clients: numbers'
+	@echo 'make bench                              spoiled files, fifty clients, an idle page: numbers'
 	@echo 'make extension                          the browser extension, packed for the stores, in dist/'
 
 run: setup
@@ -38,10 +38,12 @@ lint: .venv/.testing tests/node_modules/.installed
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 	tests/node_modules/.bin/tsc --project tests
+	$(python) -m training.card --check
 
 bench: .venv/.testing
 	$(python) -m tests.bench.fuzz
 	$(python) -m tests.bench.soak
+	$(python) -m tests.bench.idle
 
 # the stores' own checker reads what was packed
 extension: .venv/.made tests/node_modules/.installed

@@ -53,6 +53,9 @@ HARD = tuple(  # what ordinary uploads go through; no false alarms more often un
     }.items()
     for level in levels
 )
+MIN_SLOPE = (
+    0.01  # of a model that ranks no better than chance: its probabilities say nothing, and it abstains
+)
 HARD_REALS = 400  # real clips under each
 DRAWS = 20  # halvings of the data, to see whether the promises hold on the other half
 
@@ -148,7 +151,8 @@ def score_validation(
 def fit(scored: Scored) -> tuple[Calibration, Policy]:
     """Platt scaling, and the narrowest abstain band that keeps both promises."""
     line = LogisticRegression(C=1e6).fit(scored.logits[:, None], scored.fake)
-    calibration = Calibration(temperature=1 / float(line.coef_[0, 0]), bias=float(line.intercept_[0]))
+    slope = max(float(line.coef_[0, 0]), MIN_SLOPE)
+    calibration = Calibration(temperature=1 / slope, bias=float(line.intercept_[0]))
     probability = probabilities(scored.logits, calibration)
     fake_above = max(
         above_reals(probability[~scored.fake]),

@@ -68,10 +68,12 @@ def test_an_array_is_calibrated_as_serving_calibrates():
     assert probabilities(logits, calibration) == pytest.approx(served)
 
 
-def test_a_model_that_knows_nothing_abstains():
-    _, policy = fit(scored(1000, gap=0.0))
-    assert policy.real_below == 0.0
-    assert policy.fake_above > 0.45
+@pytest.mark.parametrize("gap", [0.0, -1.0])
+def test_a_model_that_knows_nothing_abstains(gap):
+    some = scored(1000, gap=gap)
+    calibration, policy = fit(some)
+    rates = label_rates(probabilities(some.logits, calibration), some.fake, policy)
+    assert rates["abstained"] == 1.0
 
 
 # reals, threshold: the ceil(0.99 (n + 1))-th smallest, and none where that does not exist
