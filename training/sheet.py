@@ -38,9 +38,9 @@ def main() -> None:
 def face_of(path: Path, finder: FaceFinder) -> blend.Image:
     """The first face of a picture, cut as for the models. Raises ValueError when there is none."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    found = (
-        finder.detect(Frames(np.asarray(image[None], np.uint8), np.zeros(1)))[0] if image is not None else ()
-    )
+    if image is None:
+        raise ValueError(f"{path.name} is not a picture")
+    found = finder.detect(Frames(np.asarray(image[None], np.uint8), np.zeros(1)))[0]
     if not len(found):
         raise ValueError(f"{path.name}: no face found")
     return crop_square(image, square_boxes(found.xyxy[:1], ClipSpec())[0], SIDE_PX)

@@ -256,8 +256,20 @@ def test_nothing_is_sent_before_a_person_asks(chromium, web, gateway):
 def count_connections(gateway):
     """Listen in the gateway's place -> how many came."""
     port = int(gateway.url.rpartition(":")[2])
-    server = ThreadingHTTPServer(("127.0.0.1", port), BaseHTTPRequestHandler)
-    came: list[object] = []
-    server.verify_request = lambda request, address: came.append(address) or True
+    server = Counting(("127.0.0.1", port), BaseHTTPRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    return lambda: (server.shutdown(), server.server_close(), len(came))[2]
+
+    def stop() -> int:
+        server.shutdown()
+        server.server_close()
+        return server.came
+
+    return stop
+
+
+class Counting(ThreadingHTTPServer):
+    came = 0
+
+    def verify_request(self, request, client_address):
+        self.came += 1
+        return True

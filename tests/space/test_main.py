@@ -369,6 +369,8 @@ class OneMachineRay:
     class exceptions:
         class RayError(Exception): ...
 
+        class RayTaskError(Exception): ...
+
     def __init__(self) -> None:
         self.asked: dict[str, Any] = {}
         self.shut_down = False
