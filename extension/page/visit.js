@@ -15,7 +15,7 @@
  * @property {boolean} auto videos of this page are checked as they play
  */
 
-import { tellWorker } from "../browser.js";
+import { isAlive, tellWorker } from "../browser.js";
 import { summary, toLabel, progressLabel } from "../label.js";
 import { failedReport, toReport } from "../report.js";
 import { direction, tag, toWords } from "../words.js";
@@ -24,6 +24,9 @@ import { canSeek, CANVAS_PLAN, capture, CaptureError } from "./capture.js";
 import * as panel from "./panel.js";
 import { copy, save } from "./save.js";
 import { drawTimeline, seek } from "./timeline.js";
+
+const ASKED_AGAIN = 3; // times, after an answer that never came
+const ASK_AGAIN_MS = 500;
 
 export class Visit {
   /** @type {string | null} key of the check under way */
@@ -135,13 +138,16 @@ export class Visit {
     return round === this.#round && !this.signal.aborted;
   }
 
-  /** @param {Record<string, unknown>} message @returns {Promise<Snapshot | {failure: string}>} */
+  /** A worker that is ended while it answers is asked once more. @param {Record<string, unknown>} message @returns {Promise<Snapshot | {failure: string}>} */
   async #tell(message) {
-    try {
-      const said = await tellWorker(message);
-      return said && !said.problem ? said : { failure: "internal" };
-    } catch {
-      return { failure: "internal" };
+    for (let left = ASKED_AGAIN; ; left--) {
+      try {
+        const said = await tellWorker(message);
+        if (said || left === 0) return said && !said.problem ? said : { failure: "internal" };
+      } catch {
+        if (left === 0 || !isAlive()) return { failure: "internal" };
+      }
+      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
     }
   }
 

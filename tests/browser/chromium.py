@@ -17,7 +17,7 @@ from tests.browser.overlay import Overlay
 
 EXTENSION = Path(__file__).resolve().parents[2] / "extension"
 INSTALLED = Path("/usr/bin/chromium")
-PATIENCE_SECONDS = 120.0  # everything ends early when it happens
+PATIENCE_SECONDS = 240.0  # everything ends early when it happens
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -17,8 +17,9 @@ from tests.servers import Site, media
 
 @pytest.fixture(scope="session")
 def bundled_space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The real Space with the model that comes with it."""
-    with served(tmp_path_factory.mktemp("space"), UNMASK_MODEL="default") as running:
+    """The real Space with the model that comes with it; tests hold back a video for as long as they need."""
+    settings = {"UNMASK_MODEL": "default", "UNMASK_TIMEOUT_SECONDS": "900"}
+    with served(tmp_path_factory.mktemp("space"), **settings) as running:
         yield running
 
 

@@ -21,7 +21,7 @@ OPEN_UP = (
 
 
 class Overlay:
-    def __init__(self, page: Page, patience_seconds: float = 120.0) -> None:
+    def __init__(self, page: Page, patience_seconds: float = 240.0) -> None:
         self._page = page
         self._patience_seconds = patience_seconds
         self._devtools = page.context.new_cdp_session(page)
