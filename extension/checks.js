@@ -172,7 +172,7 @@ export class Checks {
     const { space } = await this.where();
     try {
       const said = await space.job(job);
-      if (isUnknownJob(said) && !record.resubmitted) return await this.#resubmit(record, space);
+      if (isLost(said) && !record.resubmitted) return await this.#resubmit(record, space);
       if (said.report) return await this.#finish(record, finished(key, toReport(said.report)));
       const waitMs = backOffMs(0, this.now() - record.startedAt);
       const snapshot = toSnapshot(key, said, waitMs);
@@ -297,10 +297,11 @@ function toSnapshot(key, said, waitMs) {
   };
 }
 
-/** @param {{[name: string]: unknown}} said */
-function isUnknownJob(said) {
+/** A Space that was started anew or is stopping; a job that is cancelled from here is never asked for. @param {{[name: string]: unknown}} said */
+function isLost(said) {
   const report = said.report ? toReport(said.report) : null;
-  return report?.status === "failed" && report.error.code === "bad_input" && said.stage === "queued";
+  if (report?.status !== "failed") return false;
+  return report.error.code === "cancelled" || (report.error.code === "bad_input" && said.stage === "queued");
 }
 
 /** @param {unknown} error */

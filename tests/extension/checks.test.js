@@ -115,12 +115,15 @@ test("a Space that stays away is a failure in the end", async () => {
 });
 
 test("a Space that was started anew gets the job once more, and only once", async () => {
-  const space = new FakeSpace(unknown);
-  const { checks } = setUp(space);
-  let snapshot = await checks.start({ url: URL_A });
-  for (let round = 0; round < 5 && !snapshot.finished; round++) snapshot = await checks.ask(snapshot.key);
-  assert.equal(space.submitted, 2);
-  assert.equal(snapshot.report?.status, "failed");
+  const lost = { ...unknown, state: "cancelled", report: { ...unknown.report, error: { code: "cancelled", message: "" } } };
+  for (const answer of [unknown, lost]) {
+    const space = new FakeSpace(answer);
+    const { checks } = setUp(space);
+    let snapshot = await checks.start({ url: URL_A });
+    for (let round = 0; round < 5 && !snapshot.finished; round++) snapshot = await checks.ask(snapshot.key);
+    assert.equal(space.submitted, 2);
+    assert.equal(snapshot.report?.status, "failed");
+  }
 });
 
 test("a failure is not remembered: the next check begins anew", async () => {
