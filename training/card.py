@@ -198,7 +198,7 @@ def _trained_on(trained: Trained) -> str:
         [f"{source.name} ({source.citation})", used, source.terms]
         for source, used in ((SOURCES[key], used) for key, used in trained.sources.items())
     ]
-    commands = ", ".join(f"`{text}`" if text.startswith("python") else text for text in trained.commands)
+    commands = "\n".join(" \\\n    ".join(_lines(command, WIDTH - 6)) for command in trained.commands)
     terms = f"""It began with {trained.started_from}. The weights may be used as the data may: for research
         and other non-commercial purposes. {trained.chosen_by}"""
     return f"""## Trained on
@@ -207,7 +207,11 @@ def _trained_on(trained: Trained) -> str:
 
 {_prose(terms)}
 
-To make it again: {commands}."""
+To make it again:
+
+```sh
+{commands}
+```"""
 
 
 def _measured(results: Results, lineup: str) -> str:
@@ -438,7 +442,7 @@ def renew_section(path: Path, text: str) -> None:
 
 
 def _prose(text: str) -> str:
-    return textwrap.fill(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(_lines(" ".join(text.split()), WIDTH))
 
 
 def _table(rows: Table) -> str:
@@ -452,6 +456,10 @@ def _cell(value: Interval | None) -> str:
 
 def _share(value: Interval | None) -> str:
     return "–" if value is None else f"{value.value:.1%} ({value.low:.0%}–{value.high:.0%})"
+
+
+def _lines(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 if __name__ == "__main__":
