@@ -9,6 +9,7 @@ import re
 import pytest
 
 from tests.browser.overlay import attributes, text_of
+from unmask.verdict import percent
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -31,7 +32,7 @@ def test_one_press_gives_what_the_space_says_and_a_timeline_that_seeks(chromium,
     shoot(page, "panel")
     report = bundled_space.ask("check_url", {"url": web.url("/clip.mp4")})
     assert label == SHOWN[report["verdict"]["label"]]
-    overlay.wait("number", f"{round(100 * report['verdict']['probability_fake'])}%")
+    overlay.wait("number", percent(report["verdict"]["probability_fake"]))
     moments = overlay.find("moment")
     assert len(moments) == len(report["timeline"]) >= 2
     for moment in (moments[-1], moments[0]):
