@@ -1,10 +1,14 @@
 """Fakes made from real faces alone, so that a detector learns the traces of pasting and not of one data set.
 
 Written from Shiohara & Yamasaki, "Detecting Deepfakes with Self-Blended Images", CVPR 2022: two slightly
-different versions of one face are blended under a deformed, soft landmark mask. Two things are added: the
-mask may cover only a part of the face, as re-enactment changes only the mouth or the eyes; and the source
-may be another person's face of the same pose and colour (cross-blending), as in a face swap.
+different versions of one face are blended under a deformed, soft landmark mask. Added are: a mask over a part
+of the face, as re-enactment changes only the mouth or the eyes; a source that is another person's face of the
+same pose and colour (cross-blending), as in a face swap; a source whose features have moved a little, and one
+that looks as a generator renders it, smooth and then sharpened; and pasting of gradients (Perez et al., 2003),
+which leaves no edge of colour.
 """
+
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,6 +28,8 @@ REGIONS = {  # which mesh points span the mask, and how often
     "eyes": (face_mesh.EYES + (168,), 0.1),
 }
 OPACITIES = (0.5, 0.75, 1.0, 1.0, 1.0)
+WARPED_SHARE = 0.3  # of the self-blended: features have moved
+GRADIENT_SHARE = 0.08  # of all: pasted by gradients
 
 
 def self_blend(image: Image, points: Points, rng: Generator) -> Image:
@@ -33,6 +39,8 @@ def self_blend(image: Image, points: Points, rng: Generator) -> Image:
         source = _shift_statistics(source, rng)
     else:
         target = _shift_statistics(target, rng)
+    if rng.random() < WARPED_SHARE:
+        source = _deform(source, 0.012, rng)
     return _paste(source, target, points, rng)
 
 
@@ -53,7 +61,7 @@ def region_mask(points: Points, side_px: int, rng: Generator) -> Mask:
     hull = cv2.convexHull(outline.astype(np.float32)).astype(np.int32)
     mask = np.zeros((side_px, side_px), np.float32)
     cv2.fillConvexPoly(mask, hull, 1.0)
-    return _soften(_deform(mask, rng), rng)
+    return _soften(_deform(mask, 0.03, rng), rng)
 
 
 def _paste(source: Image, target: Image, points: Points, rng: Generator) -> Image:
@@ -67,8 +75,21 @@ def _paste(source: Image, target: Image, points: Points, rng: Generator) -> Imag
     )
     moved = cv2.warpAffine(source, matrix, (side_px, side_px), borderMode=cv2.BORDER_REFLECT)
     moved_mask = cv2.warpAffine(mask, matrix, (side_px, side_px))[..., None] * rng.choice(OPACITIES)
+    if rng.random() < GRADIENT_SHARE:
+        moved = _with_gradients_of(np.asarray(moved, np.uint8), target, moved_mask)
     blended = moved * moved_mask + target * (1 - moved_mask)
     return np.clip(np.rint(blended), 0, 255).astype(np.uint8)
+
+
+def _with_gradients_of(source: Image, target: Image, mask: Mask) -> Image:
+    """The target with the source's gradients where the mask (S, S, 1) is not nothing."""
+    inside = np.asarray((mask[..., 0] > 0.02) * np.uint8(255))
+    inside[[0, -1]] = inside[:, [0, -1]] = 0  # the edge of the crop has nothing to start from
+    x, y, width, height = cv2.boundingRect(inside)
+    if width < 3 or height < 3:
+        return source
+    centre = (x + width // 2, y + height // 2)
+    return np.asarray(cv2.seamlessClone(source, target, inside, centre, cv2.NORMAL_CLONE), np.uint8)
 
 
 def _shift_statistics(image: Image, rng: Generator) -> Image:
@@ -88,7 +109,9 @@ def _shift_statistics(image: Image, rng: Generator) -> Image:
 def _shift_frequencies(image: Image, rng: Generator) -> Image:
     side_px = image.shape[0]
     kind = rng.random()
-    if kind < 0.45:
+    if kind < 0.15:
+        return _rendered(image, rng)
+    if kind < 0.5:
         small = int(side_px * rng.uniform(0.25, 0.7))
         down = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
         up = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC)[rng.choice(3, p=(0.1, 0.5, 0.4))]
@@ -104,6 +127,14 @@ def _shift_frequencies(image: Image, rng: Generator) -> Image:
     return np.asarray(result, np.uint8)
 
 
+def _rendered(image: Image, rng: Generator) -> Image:
+    """As a generator draws a face: skin without grain, then edges that are too clear."""
+    smooth = cv2.bilateralFilter(image, 7, rng.uniform(15, 45), 4)
+    soft = cv2.GaussianBlur(smooth, (0, 0), rng.uniform(1, 2))
+    amount = rng.uniform(0.2, 1.0)
+    return np.asarray(cv2.addWeighted(smooth, 1 + amount, soft, -amount, 0), np.uint8)
+
+
 def _recolour(source: Image, target: Image, points: Points) -> Image:
     """Give the source the target's mean and spread in LAB inside the face (Reinhard et al., 2001)."""
     inside = np.zeros(target.shape[:2], np.uint8)
@@ -117,13 +148,13 @@ def _recolour(source: Image, target: Image, points: Points) -> Image:
     return np.asarray(cv2.cvtColor(np.clip(lab, 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB), np.uint8)
 
 
-def _deform(mask: Mask, rng: Generator) -> Mask:
-    """Elastic deformation by a smooth random field of a few cells."""
-    side_px = mask.shape[0]
-    field = rng.normal(0, 0.03 * side_px, (2, 5, 5)).astype(np.float32)
+def _deform(picture: NDArray[Any], reach: float, rng: Generator) -> NDArray[Any]:
+    """Elastic deformation of a picture or mask by a smooth random field of a few cells; `reach` in sides."""
+    side_px = picture.shape[0]
+    field = rng.normal(0, reach * side_px, (2, 5, 5)).astype(np.float32)
     dx, dy = (cv2.resize(cells, (side_px, side_px), interpolation=cv2.INTER_CUBIC) for cells in field)
     y, x = np.mgrid[:side_px, :side_px].astype(np.float32)
-    return np.asarray(cv2.remap(mask, x + dx, y + dy, cv2.INTER_LINEAR), np.float32)
+    return np.asarray(cv2.remap(picture, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
 def _soften(mask: Mask, rng: Generator) -> Mask:

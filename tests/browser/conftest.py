@@ -53,8 +53,9 @@ def allowed_extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright_session() -> Iterator[Playwright]:
+    """Ended with its module: as long as it lives, an event loop runs here, and no other test may start one."""
     with sync_playwright() as running:
         yield running
 
