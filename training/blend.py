@@ -1,11 +1,11 @@
 """Fakes made from real faces alone, so that a detector learns the traces of pasting and not of one data set.
 
 Written from Shiohara & Yamasaki, "Detecting Deepfakes with Self-Blended Images", CVPR 2022: two slightly
-different versions of one face are blended under a deformed, soft landmark mask. Added are: a mask over a part
-of the face, as re-enactment changes only the mouth or the eyes; a source that is another person's face of the
-same pose and colour (cross-blending), as in a face swap; a source whose features have moved a little, and one
-that looks as a generator renders it, smooth and then sharpened; and pasting of gradients (Perez et al., 2003),
-which leaves no edge of colour.
+different versions of one face are blended under a deformed, soft landmark mask. Added are: a mask over a
+part of the face, as re-enactment changes only the mouth or the eyes; a source that is another person's face
+of the same pose and colour (cross-blending), as in a face swap; a source whose features have moved a little,
+and one that looks as a generator renders it, smooth and then sharpened; and pasting of gradients (Perez et
+al., 2003), which leaves no edge of colour.
 """
 
 from typing import Any

@@ -3,8 +3,9 @@
     python -m training.calibrate --run RUN --data FACES [--data CLIPS] --out space/weights/mobilenet-gru
 
 Only rows of the split "val" are used: their reals, their true fakes, and a blended fake of every real, all
-re-compressed as the web does; and their reals spoiled in each way of HARD, the worst of which decides what is
-called fake. A folder that holds none is refused, so nothing is ever fitted on a set that is for measuring.
+re-compressed as the web does, and mildly once more, as serving does before it gives an answer; and their
+reals spoiled in each way of HARD, the worst of which decides what is called fake. A folder that holds none is
+refused, so nothing is ever fitted on a set that is for measuring.
 Keeps the logits in RUN/validation.npz, and prints what the thresholds give on halves of the data that they
 were not fitted on.
 """
@@ -24,7 +25,7 @@ from sklearn.linear_model import LogisticRegression
 from torch.utils.data import Dataset
 
 from training.augment import NO_AUGMENTATION
-from training.dataset import ClipPairs, Pair, find_meshes
+from training.dataset import ClipPairs, Pair, as_face_clip, find_meshes
 from training.metrics import auc
 from training.recipes import Mixture
 from training.robustness import Condition
@@ -33,12 +34,13 @@ from training.sets import face_clip
 from training.shards import StoredClip, stored_clips
 from training.train import predict
 from unmask import weights
-from unmask.clips import ClipSpec
+from unmask.clips import ClipSpec, recompressed
 from unmask.models import VideoModel
 from unmask.verdict import Calibration, Policy
 
 MAX_FALSE_ALARMS = 0.01  # of real clips, labelled fake
 MAX_WRONG = 0.05  # of the clips that get a label, fakes as frequent as reals
+MAX_WITHHELD = 0.02  # of right labels, because a second look after re-compression says otherwise
 CONFIDENCE = 0.9  # with which the second promise holds
 WEB = replace(NO_AUGMENTATION, geometry=1.0, resize=0.4, compression=0.7)
 HARD = tuple(  # what ordinary uploads go through; no false alarms more often under any of them
@@ -69,12 +71,33 @@ class Scored:
     logits: Floats  # (n,)
     fake: NDArray[np.bool_]  # (n,)
     blended: NDArray[np.bool_]  # (n,) the pair's fake is a blended one
+    again: Floats  # (n,) of the same clips, mildly re-compressed
     hard: Floats  # (conditions, m) of the same real clips under each condition of HARD
 
     def half(self, pairs: NDArray[np.bool_], reals: NDArray[np.bool_]) -> "Scored":
         """Some of the pairs, and some of the hard reals."""
         chosen = np.repeat(pairs, 2)
-        return Scored(self.logits[chosen], self.fake[chosen], self.blended[chosen], self.hard[:, reals])
+        return Scored(
+            self.logits[chosen],
+            self.fake[chosen],
+            self.blended[chosen],
+            self.again[chosen],
+            self.hard[:, reals],
+        )
+
+
+class Again(Dataset[Pair]):
+    """The same pairs, mildly re-compressed."""
+
+    def __init__(self, pairs: ClipPairs) -> None:
+        self.pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Pair:
+        spec = self.pairs.spec
+        return [(recompressed(as_face_clip(clip, spec)).data, fake) for clip, fake in self.pairs[index]]
 
 
 class SpoiledReals(Dataset[Pair]):
@@ -141,11 +164,12 @@ def score_validation(
             mixture = Mixture(blended_share=float(blended), same_source=False, augment=WEB)
             pairs = ClipPairs(reals, meshes, [] if blended else fakes, spec, mixture, seed=7)
             logits, fake = predict(model, pairs, spec, workers)
-            parts.append((logits, fake, np.full(len(fake), blended)))
+            again, _ = predict(model, Again(pairs), spec, workers)
+            parts.append((logits, fake, np.full(len(fake), blended), again))
     some = [reals[row] for row in np.linspace(0, len(reals) - 1, min(HARD_REALS, len(reals))).astype(int)]
     hard = [predict(model, SpoiledReals(some, spec, way), spec, workers)[0] for way in HARD]
-    logits, fake, kind = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Scored(logits, fake, kind, np.stack(hard))
+    logits, fake, kind, again = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Scored(logits, fake, kind, again, np.stack(hard))
 
 
 def fit(scored: Scored) -> tuple[Calibration, Policy]:
@@ -160,7 +184,18 @@ def fit(scored: Scored) -> tuple[Calibration, Policy]:
         trusted_above(probability, scored.fake),
     )
     real_below = below_fakes(probability, scored.fake, fake_above)
-    return calibration, Policy(real_below=round(real_below, 4), fake_above=round(fake_above, 4))
+    policy = Policy(real_below=round(real_below, 4), fake_above=round(fake_above, 4))
+    return calibration, replace(policy, max_drift=round(usual_drift(scored, calibration, policy), 3))
+
+
+def usual_drift(scored: Scored, calibration: Calibration, policy: Policy) -> float:
+    """How far, in log-odds, re-compression moves right labels towards the other one, but for MAX_WITHHELD."""
+    probability = probabilities(scored.logits, calibration)
+    right_fake = (probability > policy.fake_above) & scored.fake
+    right_real = (probability < policy.real_below) & ~scored.fake
+    drift = (scored.logits - scored.again) / calibration.temperature
+    drifts = np.concatenate([drift[right_fake], -drift[right_real]])
+    return max(0.0, float(np.quantile(drifts, 1 - MAX_WITHHELD))) if len(drifts) else policy.max_drift
 
 
 def above_reals(reals: Floats) -> float:

@@ -32,9 +32,10 @@ from training.robustness import CLEAN, GRID, Condition
 from training.sets import EvaluationSet, Example, Found, Look, open_set, subset
 from unmask import weights
 from unmask.check import WINDOWS, cautious_policy, plan_windows
+from unmask.clips import recompressed
 from unmask.errors import UnmaskError
 from unmask.faces import FaceFinder
-from unmask.verdict import ClipScore, Policy, decide, score
+from unmask.verdict import ClipScore, Policy, decide, deciding_faces, score
 from unmask.video import DecodePlan, Span
 from unmask.weights import LoadedModel
 
@@ -237,9 +238,15 @@ def judge(
                 people = {example: seen for example in some if (seen := _look(found, example, look))}
                 unreadable |= {example.id: None for example in some if example not in people}
                 scored = score_all(models, list(people.values()))
-                for (example, seen), scores in zip(people.items(), scored, strict=True):
+                sure = [
+                    recompressed_deciders(*both, together)
+                    for both in zip(people.values(), scored, strict=True)
+                ]
+                for (example, seen), scores, again in zip(
+                    people.items(), scored, score_all(models, sure), strict=True
+                ):
                     answers[example.id] |= {
-                        team.name: answer(team, scores, seen.excluded) for team in together
+                        team.name: answer(team, scores, again, seen.excluded) for team in together
                     }
                 bar.update(len(some))
     rows = [_row(example, answers[example.id]) for example in task.examples if example.id not in unreadable]
@@ -288,11 +295,31 @@ def score_all(models: Sequence[LoadedModel], people: Sequence[Found]) -> list[li
     return scores
 
 
-def answer(team: Team, scores: Iterable[ClipScore], excluded: Sequence[str]) -> Answer:
+def recompressed_deciders(seen: Found, scores: Sequence[ClipScore], teams: Sequence[Team]) -> Found:
+    """The clips that the Space would look at a second time, for any of the teams."""
+    first = [decide(_own(team, scores), team.policy, seen.excluded) for team in teams]
+    faces = frozenset().union(*map(deciding_faces, first))
+    again = {
+        spec: tuple(recompressed(clip) for clip in some if clip.track_id in faces)
+        for spec, some in seen.clips.items()
+    }
+    return Found(again, seen.excluded)
+
+
+def _own(team: Team, scores: Iterable[ClipScore]) -> list[ClipScore]:
+    members = {model.name for model in team.models}
+    return [item for item in scores if item.model in members]
+
+
+def answer(
+    team: Team, scores: Iterable[ClipScore], again: Iterable[ClipScore], excluded: Sequence[str]
+) -> Answer:
     """What the Space would say, and what it would say if no doubt kept it from saying so."""
-    members, policy = {model.name for model in team.models}, team.policy
-    own = [item for item in scores if item.model in members]
-    shown = decide(own, policy, excluded)
+    policy, own = team.policy, _own(team, scores)
+    first = decide(own, policy, excluded)
+    deciding = deciding_faces(first)
+    second = [item for item in _own(team, again) if item.track_id in deciding]
+    shown = decide(own, policy, excluded, second)
     no_doubts = replace(policy, min_frames=0, min_clips=0, max_disagreement=1.0, max_contrary=2.0)
     frank = decide(own, no_doubts, excluded).probability_fake
     return Answer(shown.label, shown.probability_fake, frank, mean_of_frames(own))

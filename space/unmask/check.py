@@ -35,6 +35,7 @@ from unmask.verdict import (
     Report,
     Timing,
     decide,
+    deciding_faces,
     to_report,
 )
 from unmask.verdict import score as calibrate
@@ -147,9 +148,13 @@ class Checker:
     ) -> Report:
         """What follows the fetch."""
         people = self._look(media, models, tell, clock)
-        scores = self._score(people, models, tell, clock)
         policy = cautious_policy([model.policy for model in models])
-        decided = decide(scores, policy, people.excluded)
+        scores = self._score(people.all, models, tell, clock)
+        first = decide(scores, policy, people.excluded)
+        deciding = deciding_faces(first)
+        sure = [person for person in people.all if person.id in deciding]
+        again = self._score_again(sure, models, tell, clock)
+        decided = decide(scores, policy, people.excluded, again)
         faces = self._explain(people, models, scores, tell, clock)
         return to_report(
             media.source,
@@ -186,11 +191,11 @@ class Checker:
         return people
 
     def _score(
-        self, people: People, models: Sequence[LoadedModel], tell: OnProgress, clock: "_Clock"
+        self, people: Sequence[Person], models: Sequence[LoadedModel], tell: OnProgress, clock: "_Clock"
     ) -> list[ClipScore]:
         """Every clip of everybody by every model; other checks may come in between."""
         waiting = [
-            (model, clip) for model in models for person in people.all for clip in person.clips[model.spec]
+            (model, clip) for model in models for person in people for clip in person.clips[model.spec]
         ]
         scores: list[ClipScore] = []
         for model in models:
@@ -201,6 +206,14 @@ class Checker:
                     logits = self.score_clips(self._name_of(model), part)
                 scores += [_to_score(model, *pair) for pair in zip(part, logits, strict=True)]
         return scores
+
+    def _score_again(
+        self, people: Sequence[Person], models: Sequence[LoadedModel], tell: OnProgress, clock: "_Clock"
+    ) -> list[ClipScore]:
+        """The same after a mild re-compression."""
+        with clock.stage("model"):
+            spoiled = [person.recompressed() for person in people]
+        return self._score(spoiled, models, tell, clock)
 
     def _explain(
         self,

@@ -4,7 +4,7 @@ Training and serving come through here alike, so a model sees when it serves wha
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ Float64Array = npt.NDArray[np.float64]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of RGB in 0..1
 IMAGENET_STD = (0.229, 0.224, 0.225)
+MILD_JPEG_QUALITY = 70
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,13 @@ def _cut(image: UInt8Array, left: int, top: int, width: int, height: int) -> UIn
     y = np.clip(np.arange(top, top + height), 0, rows - 1)
     x = np.clip(np.arange(left, left + width), 0, columns - 1)
     return image[y[:, None], x]
+
+
+def recompressed(clip: FaceClip) -> FaceClip:
+    """The same clip after a mild JPEG compression, as one more upload would do to it."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, MILD_JPEG_QUALITY]
+    encoded = (cv2.imencode(".jpg", image[..., ::-1], options)[1] for image in clip.data)
+    return replace(clip, data=np.stack([cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) for data in encoded]))
 
 
 def to_input(clips: Sequence[FaceClip], spec: ClipSpec) -> ClipBatch:

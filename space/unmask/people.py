@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from unmask.clips import ClipSpec, FaceClip, crop
+from unmask.clips import ClipSpec, FaceClip, crop, recompressed
 from unmask.faces import FaceBoxes, FaceRules, FaceTrack, link, why_excluded
 from unmask.video import Frames
 
@@ -33,6 +33,11 @@ class Person:
         count = min(len(self.boxes), MAX_BOXES)
         chosen = np.linspace(0, len(self.boxes) - 1, count).round().astype(int)
         return [(self.seconds[i], self._box(i)) for i in chosen]
+
+    def recompressed(self) -> "Person":
+        """The same person in clips that were mildly compressed once more."""
+        clips = {spec: [recompressed(clip) for clip in some] for spec, some in self.clips.items()}
+        return replace(self, clips=clips)
 
     def _box(self, index: int) -> tuple[float, float, float, float]:
         x1, y1, x2, y2 = self.boxes[index].tolist()

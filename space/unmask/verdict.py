@@ -38,6 +38,7 @@ REASONS: dict[str, str] = {
     "too_few_frames": "The face could be looked at in too few frames for an answer.",
     "models_disagree": "The models that looked at it contradict each other.",
     "mixed_over_time": "Some moments look manipulated and others do not: look at the marked ones yourself.",
+    "unstable": "After a mild re-compression the detector says something else, so no answer is given.",
     "several_people": (
         "Several faces were compared. Among many, one looks odd by chance, so each score was lowered."
     ),
@@ -76,6 +77,7 @@ class Policy:
     min_frames: int = 4  # of one face
     min_clips: int = 1  # of one face
     max_contrary: float = 0.25  # share of a face's frames in clips that look fake, for the label `real`
+    max_drift: float = 2.0  # log-odds towards the other label that mild re-compression may cost an answer
     trim: float = 0.1  # share of a face's frames ignored at either end, as outliers
     crowd_weight: float = 1.0  # 1: each of n faces has a prior of 1/n; 0: faces are judged as if alone
 
@@ -156,10 +158,17 @@ def score(
     return ClipScore(model, track_id, start_seconds, end_seconds, frames, float(logit), log_odds)
 
 
-def decide(scores: Sequence[ClipScore], policy: Policy, excluded: Sequence[str] = ()) -> Verdict:
-    """All clips of all faces -> one verdict. `excluded`: why faces were left out, as codes.
+def decide(
+    scores: Sequence[ClipScore],
+    policy: Policy,
+    excluded: Sequence[str] = (),
+    again: Sequence[ClipScore] = (),
+) -> Verdict:
+    """All clips of all faces -> one verdict.
 
-    The order of the scores does not matter. Raising a logit never lowers a probability.
+    `excluded`: why faces were left out, as codes. `again`: of the faces that were looked at a second time,
+    scores of the same clips, mildly re-compressed. The order of the scores does not matter. Raising a logit
+    of `scores` never lowers a probability without `again`.
     """
     left_out = tuple(sorted(set(excluded)))
     by_face = _group(scores, "track_id")
@@ -167,7 +176,11 @@ def decide(scores: Sequence[ClipScore], policy: Policy, excluded: Sequence[str] 
         reasons = left_out or ("no_face",)
         return Verdict("no_face", None, None, reasons, _no_face_text(left_out), (), ())
     crowd = crowd_shift(len(by_face), policy)
-    faces = [_judge(face_id, by_face[face_id], crowd, policy) for face_id in sorted(by_face)]
+    second = _group(again, "track_id")
+    faces = [
+        _judge(face_id, by_face[face_id], second.get(face_id, []), crowd, policy)
+        for face_id in sorted(by_face)
+    ]
     faces.sort(key=lambda face: -face.probability_fake)
     highest = faces[0]
     several = ("several_people",) if crowd > 0 else ()
@@ -180,6 +193,13 @@ def decide(scores: Sequence[ClipScore], policy: Policy, excluded: Sequence[str] 
         faces=tuple(faces),
         models=_alone(scores, crowd, policy),
     )
+
+
+def deciding_faces(verdict: Verdict) -> frozenset[int]:
+    """Ids of the faces that an answer stands on, which deserve a second look; none without an answer."""
+    if verdict.face_id is None or verdict.label == "uncertain":
+        return frozenset()
+    return frozenset(face.id for face in verdict.faces if face.label == "fake") or {verdict.face_id}
 
 
 def pool(scores: Sequence[ClipScore], trim: float) -> float:
@@ -199,11 +219,16 @@ def crowd_shift(faces: int, policy: Policy) -> float:
     return policy.crowd_weight * math.log(max(faces, 1))
 
 
-def _judge(face_id: int, scores: Sequence[ClipScore], crowd: float, policy: Policy) -> FaceVerdict:
-    by_model = [pool(some, policy.trim) - crowd for some in _group(scores, "model").values()]
-    probability = to_probability(math.fsum(by_model) / len(by_model))
+def _judge(
+    face_id: int, scores: Sequence[ClipScore], again: Sequence[ClipScore], crowd: float, policy: Policy
+) -> FaceVerdict:
+    by_model = _by_model(scores, crowd, policy)
+    log_odds = _mean(by_model)
+    probability = to_probability(log_odds)
     label = policy.label(probability)
     doubts = _doubts(scores, by_model, crowd, label, policy)
+    if again and _is_unstable(log_odds, _mean(_by_model(again, crowd, policy)), label, policy):
+        doubts += ("unstable",)
     if doubts and (label == "real" or doubts != ("mixed_over_time",)):
         probability = float(np.clip(probability, policy.real_below, policy.fake_above))
     said = {"fake": ("score_high",), "real": ("score_low",), "uncertain": ("score_between",)}[label]
@@ -227,6 +252,20 @@ def _doubts(
     if against and against >= policy.max_contrary * frames:
         found.append("mixed_over_time")
     return tuple(found)
+
+
+def _by_model(scores: Sequence[ClipScore], crowd: float, policy: Policy) -> list[float]:
+    """What each model says of a face, as log-odds."""
+    return [pool(some, policy.trim) - crowd for some in _group(scores, "model").values()]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _is_unstable(log_odds: float, again: float, label: Label, policy: Policy) -> bool:
+    """Whether re-compression moved an answer further towards the other label than it moves right ones."""
+    return {"fake": log_odds - again, "real": again - log_odds}.get(label, 0.0) > policy.max_drift
 
 
 def _is_contrary(moment: ClipScore, crowd: float, label: Label, policy: Policy) -> bool:
@@ -308,6 +347,7 @@ def _why(face: FaceVerdict) -> str:
         "too_few_frames": "too few frames",
         "models_disagree": "the models disagree",
         "mixed_over_time": "some moments look manipulated, others do not",
+        "unstable": "a mild re-compression changes the answer",
     }
     found = [words[code] for code in face.reasons if code in words]
     return ", ".join(found) or f"{percent(face.probability_fake)}, where it is often wrong"

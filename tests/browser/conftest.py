@@ -55,7 +55,7 @@ def allowed_extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def playwright_session() -> Iterator[Playwright]:
-    """Ended with its module: as long as it lives, an event loop runs here, and no other test may start one."""
+    """Ended with its module: as long as it lives, no other test may start an event loop."""
     with sync_playwright() as running:
         yield running
 

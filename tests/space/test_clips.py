@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.media import astronaut
-from unmask.clips import ClipSpec, FaceClip, crop, crop_square, square_boxes, to_input
+from unmask.clips import ClipSpec, FaceClip, crop, crop_square, recompressed, square_boxes, to_input
 from unmask.faces import FaceTrack
 from unmask.video import Frames
 
@@ -191,3 +191,14 @@ def test_clips_that_do_not_fit_are_refused(clips):
 def test_a_spec_that_makes_no_sense_is_refused(fields):
     with pytest.raises(ValueError, match="must be"):
         ClipSpec(**fields)
+
+
+def test_recompression_is_mild_and_leaves_times_and_place():
+    """A photograph: noise would not survive even a mild one."""
+    face = cv2.resize(astronaut()[40:260, 120:320], (160, 160), interpolation=cv2.INTER_AREA)
+    clip = FaceClip(np.stack([face] * 3), times(3), 7, np.zeros((3, 4), np.float32))
+    again = recompressed(clip)
+    difference = np.abs(again.data.astype(int) - clip.data)
+    assert 0.5 < difference.mean() < 5
+    assert again.data.shape == clip.data.shape
+    assert again.track_id == 7 and np.array_equal(again.seconds, clip.seconds)

@@ -24,6 +24,7 @@ from unmask.verdict import (
     Verdict,
     clock,
     decide,
+    deciding_faces,
     percent,
     pool,
     score,
@@ -102,6 +103,43 @@ def test_cases(scores, label, reasons):
     verdict = decide(scores, POLICY)
     assert verdict.label == label
     assert reasons <= set(verdict.reasons)
+
+
+# logits at first, logits after re-compression, label: only a drift towards the other label is a doubt
+SECOND_LOOKS = {
+    "a fake stays one": (3.0, 2.5, "fake"),
+    "a fake drifts away": (3.0, 0.5, "uncertain"),
+    "a fake looks worse still": (3.0, 6.0, "fake"),
+    "a real one stays one": (-3.0, -2.5, "real"),
+    "a real one drifts away": (-3.0, -0.5, "uncertain"),
+    "a real one looks better still": (-3.0, -6.0, "real"),
+    "no answer to be doubted": (0.2, -6.0, "uncertain"),
+}
+
+
+@pytest.mark.parametrize(("first", "again", "label"), SECOND_LOOKS.values(), ids=SECOND_LOOKS)
+def test_an_answer_must_survive_a_mild_recompression(first, again, label):
+    verdict = decide(clips([first] * 8), POLICY, again=clips([again] * 8))
+    assert verdict.label == label
+    assert ("unstable" in verdict.reasons) == (label == "uncertain" and abs(first) > 1)
+    if "unstable" in verdict.reasons:
+        assert "re-compression" in verdict.text
+
+
+def test_the_doubt_concerns_the_face_that_was_looked_at_again():
+    two_fakes = clips([4.0] * 8) + clips([5.0] * 8, 1)
+    verdict = decide(two_fakes, POLICY, again=clips([4.0] * 8) + clips([0.0] * 8, 1))
+    assert {face.id: face.label for face in verdict.faces} == {0: "fake", 1: "uncertain"}
+    assert (verdict.label, verdict.face_id) == ("fake", 0)
+
+
+def test_an_answer_deserves_a_second_look_and_a_doubt_does_not():
+    fake_and_real = clips([4.0] * 8) + clips([5.0] * 8, 1) + clips([-4.0] * 8, 2)
+    assert deciding_faces(decide(fake_and_real, POLICY)) == {0, 1}
+    two_reals = clips([-4.0] * 8) + clips([-3.0] * 8, 1)
+    assert deciding_faces(decide(two_reals, POLICY)) == {1}
+    assert deciding_faces(decide(clips([0.2] * 8), POLICY)) == frozenset()
+    assert deciding_faces(decide([], POLICY)) == frozenset()
 
 
 def test_faces_left_out_are_the_reason_when_nobody_could_be_judged():

@@ -8,6 +8,7 @@ import pytest
 from tests.training.faces import face
 from training.calibrate import (
     MAX_FALSE_ALARMS,
+    MAX_WITHHELD,
     MAX_WRONG,
     Scored,
     above_reals,
@@ -19,7 +20,7 @@ from training.calibrate import (
     validation_clips,
 )
 from training.shards import store
-from unmask.verdict import Calibration, to_probability
+from unmask.verdict import Calibration, Policy, to_probability
 
 
 def scored(pairs, gap=2.0, seed=0, scale=1.0, harder=-1.0):
@@ -28,7 +29,8 @@ def scored(pairs, gap=2.0, seed=0, scale=1.0, harder=-1.0):
     fake = np.tile([False, True], pairs)
     logits = scale * (rng.normal(0, 1, 2 * pairs) + gap * (fake - 0.5))
     hard = scale * (rng.normal(0, 1, (2, 400)) - gap / 2 + np.array([[-1.0], [harder]]))
-    return Scored(logits, fake, np.zeros(2 * pairs, bool), hard)
+    again = logits - 0.3 * scale * rng.exponential(1, 2 * pairs)
+    return Scored(logits, fake, np.zeros(2 * pairs, bool), again, hard)
 
 
 @pytest.mark.parametrize("gap", [0.5, 2.0, 4.0])
@@ -49,6 +51,22 @@ def test_the_worst_condition_decides_what_is_called_fake():
         fresh = scored(10, seed=seed + 1000, harder=1.0)
         rates.append((probabilities(fresh.hard[1], calibration) > policy.fake_above).mean())
     assert 0.002 < np.mean(rates) < 0.015
+
+
+def test_few_right_labels_are_withheld_because_recompression_moves_them():
+    calibration, policy = fit(scored(2000))
+    fresh = scored(20_000, seed=1)
+    probability = probabilities(fresh.logits, calibration)
+    fakes = (probability > policy.fake_above) & fresh.fake
+    reals = (probability < policy.real_below) & ~fresh.fake
+    drift = (fresh.logits - fresh.again) / calibration.temperature
+    withheld = np.concatenate([drift[fakes], -drift[reals]]) > policy.max_drift
+    assert 0.5 * MAX_WITHHELD < withheld.mean() < 1.5 * MAX_WITHHELD
+
+
+def test_without_right_labels_the_drift_that_is_let_pass_is_the_usual_one():
+    _, policy = fit(scored(1000, gap=0.0))
+    assert policy.max_drift == Policy().max_drift
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0, 5.0])
