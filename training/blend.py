@@ -53,6 +53,22 @@ def cross_blend(image: Image, points: Points, other: Image, other_points: Points
     return _paste(_recolour(np.asarray(aligned, np.uint8), image, points), image, points, rng)
 
 
+def flicker(real: NDArray[np.uint8], fake: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+    """What a blend changed in (T, S, S, 3), stronger here and weaker there, and not quite in its place.
+
+    Faces that are swapped frame by frame tremble so; a filmed one does not, which is what a temporal head can
+    learn from stills.
+    """
+    strength, shake_px = rng.uniform(0.05, 0.3), rng.uniform(0.0, 0.008) * real.shape[1]
+    frames = []
+    for before, after in zip(real.astype(np.float32), fake.astype(np.float32), strict=True):
+        shift = rng.normal(0, shake_px, 2)
+        matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float32)
+        change = cv2.warpAffine(after - before, matrix, before.shape[1::-1])
+        frames.append(before + change * np.clip(rng.normal(1, strength), 0.2, 1.6))
+    return np.clip(np.rint(np.stack(frames)), 0, 255).astype(np.uint8)
+
+
 def region_mask(points: Points, side_px: int, rng: Generator) -> Mask:
     """Mesh (468, 2) -> a deformed, soft mask (S, S) in 0..1 over the whole face or a part of it."""
     names = list(REGIONS)

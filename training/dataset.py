@@ -3,7 +3,7 @@
 Item i is the i-th real clip and one fake: a true one, or itself blended. What is drawn depends on
 (seed, epoch, index) alone, so any number of loader processes and machines gives the same data. A still face
 is a clip of one frame, and stands still for as long as the model's clips are; a blended video is blended
-alike in every frame, on a mesh that moves with the face, with the jitter that a face swap has.
+alike in every frame, on a mesh that moves with the face, and half of them flicker as a face swap does.
 """
 
 import zlib
@@ -27,6 +27,8 @@ from training.shards import StoredClip
 from unmask.clips import ClipBatch, ClipSpec, FaceClip, to_input
 
 Mesh = NDArray[np.float32]  # (T, 468, 2), px of the stored crop
+FLICKER_SHARE = 0.5  # of the blended clips
+
 Pair = list[tuple[Clip, bool]]  # clips (T, S, S, 3) with True where fake
 
 
@@ -90,7 +92,10 @@ class ClipPairs(Dataset[Pair]):
             else:
                 face = decode(self.reals[other])[0]
                 frames.append(blend.cross_blend(image, points, face, self.meshes[other][0], again))
-        return np.stack(frames)
+        if self.spec.frames_per_clip == 1 or rng.random() >= FLICKER_SHARE:
+            return np.stack(frames)
+        real, fake = (_as_long_as(clip, self.spec.frames_per_clip) for clip in (real, np.stack(frames)))
+        return blend.flicker(real, fake, rng)
 
     def _alike(self, index: int, rng: Generator) -> int | None:
         """Of some faces of other people, the one of the likest pose and expression."""
