@@ -10,13 +10,16 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from unmask.errors import BadInput, ModelUnavailable
+from unmask.errors import BadInput, BadUrl, ModelUnavailable
+from unmask.guard import MAX_URL_CHARACTERS
 from unmask.sources import FileSource, FramesSource, UrlSource
 from unmask.video import Span
 
 MAX_FRAMES = 256  # in one request
 MAX_FRAMES_BYTES = 64 * 2**20  # of their JPEGs together
-MAX_TEXT = 2048  # characters of a title or an address that are kept
+MAX_TEXT = 2048  # characters of a title or an address that are kept,
+MAX_NAME = 255  # of a file's name,
+MAX_TIME = 40  # and that a time may have
 JPEG = b"\xff\xd8"  # a JPEG picture starts so
 
 
@@ -29,7 +32,7 @@ def to_seconds(value: object, name: str) -> float | None:
     )
     parts = text.split(":")
     try:
-        if len(parts) <= 3:
+        if len(parts) <= 3 and len(text) <= MAX_TIME:
             return sum(float(part) * 60**power for power, part in enumerate(reversed(parts)))
     except (ValueError, OverflowError):
         pass
@@ -43,6 +46,8 @@ def to_span(start: object, end: object) -> Span:
 def to_url(url: object) -> UrlSource:
     if not isinstance(url, str) or not url.strip():
         raise BadInput("Paste the link of a video first.")
+    if len(url) > MAX_URL_CHARACTERS:  # before it is kept for as long as the job can be asked for
+        raise BadUrl(f"This link is longer than {MAX_URL_CHARACTERS} characters.")
     return UrlSource(url.strip())
 
 
@@ -54,8 +59,9 @@ def to_upload(video: object, folder: Path) -> FileSource:
     path = Path(path_text.replace("\0", ""))
     if not _lies_in(path, folder):
         raise BadInput("That file was not uploaded here. Upload it first, or check its link.")
-    name = video.get("orig_name") if isinstance(video, Mapping) else None
-    return FileSource(path.resolve(), Path(name).name if isinstance(name, str) and name else path.name)
+    told = video.get("orig_name") if isinstance(video, Mapping) else None
+    name = Path(told).name if isinstance(told, str) and told else path.name
+    return FileSource(path.resolve(), name[-MAX_NAME:])
 
 
 def _lies_in(path: Path, folder: Path) -> bool:

@@ -5,14 +5,12 @@ they are untrusted: count, bytes and picture size are checked from the headers b
 """
 
 import hashlib
-import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from unmask.errors import BadInput, TooLarge
 from unmask.guard import Limits, check_bytes
@@ -24,7 +22,9 @@ CLOSE_STRIDES = 0.75  # a picture closer to the one before, in strides, is left 
 GAP_STRIDES = 4.0  # a gap wider than this begins a new window,
 GAP_STEPS = 2.5  # unless the pictures are as far apart throughout: then it takes this many usual steps
 
-END_OF_JPEG = b"\xff\xd9"
+START_OF_JPEG, END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
+MAX_HEAD_PARTS = 256  # that are looked at for the size; cameras write a few dozen
+TELL_SIZE = frozenset(bytes([kind]) for kind in range(0xC0, 0xD0)) - {b"\xc4", b"\xc8", b"\xcc"}
 
 
 @dataclass(frozen=True)
@@ -132,19 +132,32 @@ def _decode_jpeg(image: bytes, size: tuple[int, int]) -> np.ndarray:
 
 
 def _jpeg_size(image: bytes) -> tuple[int, int]:
-    """(width, height) px as the header says. Raises BadInput, TooLarge."""
+    """(width, height) px as the header says. Raises BadInput, TooLarge.
+
+    Read by hand: libraries keep all parts of a header, and a picture can be made of millions of them.
+    """
     if END_OF_JPEG not in image[-64:]:  # some cameras write a little after it
         raise BadInput("A frame is damaged: it is no whole JPEG picture.")
-    try:
-        with Image.open(io.BytesIO(image), formats=["JPEG"]) as picture:
-            width, height = picture.size
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise BadInput("Frames must be JPEG pictures; one of them is not.") from error
-    except Image.DecompressionBombError as error:
-        raise TooLarge(f"A frame has more than {MAX_PICTURE_PX / 1e6:g} million pixels.") from error
+    start = _size_part(image)
+    width, height = (int.from_bytes(image[start + at : start + at + 2]) for at in (5, 3)) if start else (0, 0)
+    if width * height == 0:
+        raise BadInput("Frames must be JPEG pictures; one of them is not.")
     if width * height > MAX_PICTURE_PX:
         raise TooLarge(f"A frame is {width} × {height} pixels; at most {MAX_PICTURE_PX / 1e6:g} million fit.")
     return width, height
+
+
+def _size_part(image: bytes) -> int | None:
+    """Where the part of the header that tells the size has its own length; None if it has no such part."""
+    place = len(START_OF_JPEG)
+    for _ in range(MAX_HEAD_PARTS if image.startswith(START_OF_JPEG) else 0):
+        if image[place : place + 1] != b"\xff":
+            return None
+        kind, length = image[place + 1 : place + 2], int.from_bytes(image[place + 2 : place + 4])
+        if kind in TELL_SIZE:
+            return place + 2
+        place += 1 if kind == b"\xff" else 2 + length  # before a part there may be more of its first byte
+    return None
 
 
 def _digest(images: Sequence[bytes], seconds: Sequence[float]) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unmask.arguments import to_frames, to_models, to_seconds, to_span, to_upload, to_url
-from unmask.errors import BadInput, ModelUnavailable, UnmaskError
+from unmask.errors import BadInput, BadUrl, ModelUnavailable, UnmaskError
 from unmask.video import Span
 
 JPEG = base64.b64encode(b"\xff\xd8\xff\xe0rest").decode()
@@ -24,7 +24,7 @@ SECONDS = [
     ("1:02", 62.0),
     ("1:02:03.5", 3723.5),
 ]
-NO_SECONDS = [True, "soon", "1:2:3:4", ":", "1:", [3], {"seconds": 3}, b"3"]
+NO_SECONDS = [True, "soon", "1:2:3:4", ":", "1:", [3], {"seconds": 3}, b"3", "1" * 10_000_000]
 
 
 @pytest.mark.parametrize(("given", "seconds"), SECONDS)
@@ -36,6 +36,17 @@ def test_a_time_may_be_a_number_or_a_clock(given, seconds):
 def test_what_is_no_time_is_refused_by_name(given):
     with pytest.raises(BadInput, match="The start must be seconds"):
         to_seconds(given, "The start")
+
+
+def test_nothing_is_kept_that_is_longer_than_it_may_be(tmp_path):
+    """A job can be asked for long after it has failed."""
+    with pytest.raises(BadUrl, match="longer"):
+        to_url("https://videos.example/" + "x" * 5000)
+    (tmp_path / "clip.mp4").write_bytes(b"video")
+    upload = to_upload({"path": str(tmp_path / "clip.mp4"), "orig_name": "x" * 5000 + ".mp4"}, tmp_path)
+    assert upload.name == "x" * 251 + ".mp4"
+    frames = to_frames([{"seconds": 0, "jpeg": JPEG}], "https://x/" + "y" * 5000, "z" * 5000)
+    assert len(frames.page_url) == len(frames.title) == 2048
 
 
 def test_a_span_is_open_where_nothing_is_said():

@@ -1,5 +1,7 @@
 """Captured frames: what is taken, and how it falls into windows."""
 
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -72,12 +74,25 @@ GOOD = jpeg(np.zeros((48, 64, 3), np.uint8))
         ([b""], [0.0], BadInput),
         ([b"\x89PNG\r\n\x1a\n" + bytes(64)], [0.0], BadInput),  # JPEG only
         ([GOOD] * 257, [float(i) for i in range(257)], TooLarge),
+        ([GOOD[:2] + b"\xff\xe1\x00\x02" * 10_000_000 + GOOD[2:]], [0.0], BadInput),  # a head without end
+        ([GOOD[:2] + b"\xff" * 10_000_000 + GOOD[2:]], [0.0], BadInput),
+        ([GOOD[:2] + b"\xff\xd9"], [0.0], BadInput),  # no head
         ([jpeg(np.zeros((2001, 2000, 3), np.uint8))], [0.0], TooLarge),
     ],
 )
 def test_bad_frames_are_refused(images: list[bytes], seconds: list[float], error: type[Exception]) -> None:
+    began = time.process_time()
     with pytest.raises(error):
         capture.collect(images, seconds, Limits())
+    assert time.process_time() - began < 2  # whatever it is made of
+
+
+@pytest.mark.parametrize("flags", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 1)])
+def test_the_size_is_read_from_the_head_of_every_kind_of_jpeg(flags) -> None:
+    data = cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8), flags)[1].tobytes()
+    comment = b"\xff\xff\xff\xfe\x00\x07hello"  # filling is allowed before each part
+    taken = capture.collect([data, data[:2] + comment + data[2:]], [0.0, 0.1], Limits())
+    assert taken.sizes == ((64, 48), (64, 48))
 
 
 def test_frames_with_too_many_bytes_are_refused() -> None:
