@@ -101,10 +101,6 @@ const OWN_ANSWERS = {
   videos: ({ tabId }) => videosIn(tabId),
   start: ({ tabId, frameId, id }) => browser.tellFrame(tabId, frameId, { type: "start", wanted: id === undefined ? {} : { id } }),
   settings: () => settingsChanged(),
-  auto: async ({ tabId, on }) => {
-    await settingsChanged();
-    for (const frameId of await browser.enterTab(tabId)) void browser.tellFrame(tabId, frameId, { type: "auto", on }).catch(() => {});
-  },
 };
 const OPENABLE = ["options.html", "history.html", "welcome.html"];
 
@@ -144,13 +140,14 @@ browser.onInstalled((reason) => {
 });
 
 browser.onStartup(() => void applySettings());
-browser.onPermissions(() => void applySettings());
+browser.onPermissions(() => void applySettings().then(() => browser.tellPages({ type: "settings" })));
 
-/** What was switched off is given back. */
+/** What was switched off is given back, and ends on the pages that are open. */
 async function settingsChanged() {
   await applySettings();
   const settings = await browser.readSettings();
   await browser.leaveOtherPages(settings, spaceAddress(settings.space) ?? "");
+  await browser.tellPages({ type: "settings" });
 }
 
 /** One after the other: two at the same time would register things twice. */

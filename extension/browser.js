@@ -102,6 +102,11 @@ export function tellFrame(tabId, frameId, message) {
   return chrome.tabs.sendMessage(tabId, message, { frameId });
 }
 
+/** Tell every page that the extension is in. @param {unknown} message */
+export async function tellPages(message) {
+  for (const { id = -1 } of await chrome.tabs.query({})) void chrome.tabs.sendMessage(id, message).catch(() => {}); // most have none of it
+}
+
 /**
  * Answer messages of this extension's own parts.
  *

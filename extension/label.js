@@ -62,6 +62,7 @@ export const REASON_CODES = [
   "too_few_frames",
   "models_disagree",
   "mixed_over_time",
+  "unstable",
   "several_people",
   "no_face",
   "face_too_small",

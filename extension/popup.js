@@ -1,5 +1,6 @@
 /**
- * The toolbar button's window: check the video that is meant, or choose another one of the page.
+ * The toolbar button's window: check the video that is meant, or choose another one of the page. Everything that
+ * can be pressed appears at once: nothing moves under a finger.
  *
  * @typedef {import("./background.js").Found} Found
  */
@@ -17,34 +18,37 @@ const words = speak(await readSpeech(), document);
 part("top").prepend(logo());
 for (const page of ["history", "options"]) part(page).addEventListener("click", () => void openTab(`${page}.html`).then(() => close()));
 const tab = await activeTab();
-await Promise.all([showVideos(), showAuto()]);
+const site = siteOf(tab?.url ?? "");
+const [found, keys, isAuto] = await Promise.all([tellWorker({ type: "videos", tabId: tab?.id ?? -1 }), shortcut(), isSwitchedOn()]);
+if (site) showAuto(site);
+if (Array.isArray(found)) showVideos(tab?.id ?? -1, found);
+else say(words("page_closed"));
+part("rest").hidden = false;
+part("check").focus();
 
-async function showVideos() {
-  const tabId = tab?.id ?? -1;
-  const found = await tellWorker({ type: "videos", tabId });
-  if (!Array.isArray(found)) return say(words("page_closed"));
-  const [first, ...others] = /** @type {Found[]} */ (found);
-  const keys = await shortcut();
+/** @param {number} tabId @param {Found[]} videos the one that is meant first */
+function showVideos(tabId, [first, ...others]) {
   say(first ? titleOf(first) : words("no_video"));
   const check = part("check");
   check.textContent = words(first ? "menu_check" : "menu_check_page");
   check.title = keys;
   check.hidden = false;
   check.addEventListener("click", () => void start(tabId, first));
-  check.focus();
   part("others").hidden = others.length === 0;
   part("videos").replaceChildren(...others.slice(0, 8).map((video) => h("li", {}, choice(tabId, video))));
 }
 
-/** The switch for the site of the page. */
-async function showAuto() {
-  const site = siteOf(tab?.url ?? "");
-  if (!site) return;
-  const { autoSites } = await readSettings();
+/** Whether the videos of the page's site are checked as they play. */
+async function isSwitchedOn() {
+  return site !== null && (await readSettings()).autoSites.includes(site) && (await mayReach(site));
+}
+
+/** The switch for that. @param {string} site */
+function showAuto(site) {
   const box = /** @type {HTMLInputElement} */ (part("auto"));
   part("auto-label").textContent = words("auto_site", new URL(site).hostname);
   part("auto-line").hidden = false;
-  box.checked = autoSites.includes(site) && (await mayReach(site));
+  box.checked = isAuto;
   box.addEventListener("change", () => void switchAuto(box, site));
 }
 
@@ -55,7 +59,7 @@ async function switchAuto(box, site) {
   await writeSettings({ autoSites: box.checked ? [...others, site] : others });
   if (asked && !(await asked)) await writeSettings({ autoSites: others });
   box.checked &&= (await asked) === true;
-  await tellWorker({ type: "auto", tabId: tab?.id ?? -1, on: box.checked });
+  await tellWorker({ type: "settings" });
 }
 
 /** @param {string} text */

@@ -6,16 +6,14 @@
  * @typedef {import("../words.js").Words} Words
  */
 
-import { fileUrl } from "../browser.js";
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
+import { overPage } from "./layer.js";
 
 const MARGIN_PX = 12;
 const FOLLOW_MS = 250; // how often it is looked whether the video moved without any event
 const LOW_PX = 200; // a panel below the badge rather scrolls than covers it, down to this height
 const SMALL_PX = 260; // a narrower video gets a badge without words
-
-const HOST_STYLE = "all: initial; position: fixed; inset: 0 auto auto 0; width: 0; height: 0; border: 0; padding: 0; margin: 0; overflow: visible; background: none;";
 
 export class Badge {
   #panelOpen = false;
@@ -39,11 +37,13 @@ export class Badge {
     this.panel = h("section", { class: "panel", role: "dialog", "aria-label": "Unmask", tabindex: -1, hidden: true });
     this.strip = h("div", { class: "strip", role: "toolbar", dir: "ltr", "aria-label": words("timeline"), hidden: true });
     this.live = h("p", { class: "live", role: "status" });
-    this.root = h("div", { class: "root", lang, dir, hidden: true }, this.corner, this.panel, this.strip, this.live);
-    this.host = h("div", { popover: "manual" });
-    this.shadow = this.host.attachShadow({ mode: "closed" });
-    this.#keepToItself(signal);
-    this.#appear(signal);
+    this.root = h("div", { class: "root", lang, dir }, this.corner, this.panel, this.strip, this.live);
+    this.root.addEventListener("keydown", (event) => event.key === "Escape" && this.#panelOpen && this.toggle(false));
+    const over = overPage(this.root, video?.closest("dialog[open]") ?? undefined, () => this.place());
+    this.host = over.host;
+    this.shadow = over.shadow;
+    this.#follow(signal);
+    signal.addEventListener("abort", () => this.host.remove());
   }
 
   /** @param {Label} label */
@@ -134,30 +134,6 @@ export class Badge {
     style.left = `${left}px`;
     style.width = `${right - left}px`;
     style.top = `${bottom - height}px`;
-  }
-
-  /** Keys and clicks here are no shortcuts of the page. @param {AbortSignal} signal */
-  #keepToItself(signal) {
-    const own = ["keydown", "keyup", "keypress", "click", "dblclick", "pointerdown", "pointerup", "mousedown", "mouseup", "touchstart", "wheel"];
-    for (const type of own) this.root.addEventListener(type, (event) => event.stopPropagation(), { signal, passive: true });
-    const onEscape = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && this.#panelOpen && this.toggle(false);
-    this.root.addEventListener("keydown", onEscape, { signal });
-  }
-
-  /** @param {AbortSignal} signal */
-  #appear(signal) {
-    const style = h("link", { rel: "stylesheet", href: fileUrl("page/badge.css"), onload: () => this.#dressed() });
-    this.shadow.append(style, this.root);
-    this.host.style.cssText = HOST_STYLE.replaceAll(";", " !important;");
-    (this.video?.closest("dialog[open]") ?? document.documentElement).append(this.host);
-    this.host.showPopover();
-    this.#follow(signal);
-    signal.addEventListener("abort", () => this.host.remove());
-  }
-
-  #dressed() {
-    this.root.hidden = false;
-    this.place();
   }
 
   /** @param {AbortSignal} signal */

@@ -4,10 +4,10 @@
  * @typedef {import("./visit.js").Hello} Hello
  */
 
-import { fileUrl } from "../browser.js";
 import { direction, tag, toWords } from "../words.js";
 import { h } from "./dom.js";
 import { logo } from "./icons.js";
+import { overPage } from "./layer.js";
 import { videoAt } from "./videos.js";
 
 const REST_MS = 250; // the pointer is asked where it is at most this often
@@ -47,11 +47,5 @@ function button(video, text, language, ask) {
   const corner = h("div", { class: "corner" }, face);
   corner.style.cssText = `left: ${right - 52}px; top: ${Math.max(4, top + 12)}px;`;
   const root = h("div", { class: "root hover", ...language }, corner);
-  for (const type of ["click", "pointerdown", "mousedown"]) root.addEventListener(type, (event) => event.stopPropagation());
-  const host = h("div", { popover: "manual" });
-  host.style.cssText = "all: initial !important; position: fixed !important; inset: 0 auto auto 0 !important; width: 0 !important; height: 0 !important; overflow: visible !important;";
-  host.attachShadow({ mode: "closed" }).append(h("link", { rel: "stylesheet", href: fileUrl("page/badge.css") }), root);
-  document.documentElement.append(host);
-  host.showPopover();
-  return host;
+  return overPage(root).host;
 }

@@ -16,33 +16,39 @@ const WATCH_MS = 500; // how often it is looked whether the page has moved on, w
 
 /** @type {Map<HTMLVideoElement | string, {visit: Visit, controller: AbortController}>} by video or link */
 const visits = new Map();
+/** @type {Map<string, AbortController>} what a person has switched on, as long as it is */
+const running = new Map();
 const page = new AbortController(); // the page's whole life
-/** @type {AbortController | null} */
-let auto = null;
 
 watchClicks(page.signal);
 onMessage(answer, page.signal);
-void tellWorker({ type: "hello" }).then(begun);
+void obey();
 
-/** @param {Hello | undefined} hello */
-function begun(hello) {
-  if (hello?.hover) offerOnHover(hello, (video) => void checkVideo(video), page.signal);
-  if (hello?.auto) switchAuto(true);
+/** Do what the settings say, now and after each change. */
+async function obey() {
+  const hello = /** @type {Hello | undefined} */ (await tellWorker({ type: "hello" }));
+  if (!hello) return;
+  switchTo(hello.hover, "hover", (signal) => offerOnHover(hello, (video) => void checkVideo(video), signal));
+  switchTo(hello.auto, "auto", (signal) => checkAsTheyPlay((video) => void checkVideo(video, true), signal));
+}
+
+/** @param {boolean} on @param {string} name @param {(signal: AbortSignal) => void} run */
+function switchTo(on, name, run) {
+  if (on === running.has(name)) return;
+  running.get(name)?.abort();
+  running.delete(name);
+  if (!on) return;
+  const controller = new AbortController();
+  running.set(name, controller);
+  run(controller.signal);
 }
 
 /** @param {any} message @returns {Promise<unknown> | undefined} */
 function answer(message) {
   if (message?.type === "videos") return Promise.resolve(candidates());
-  if (message?.type === "auto") return Promise.resolve(switchAuto(message.on === true));
+  if (message?.type === "settings") return obey();
   if (message?.type !== "start") return undefined;
   return start(message.wanted ?? {}).then(() => true);
-}
-
-/** Check videos as they play, or no longer. @param {boolean} on */
-function switchAuto(on) {
-  auto?.abort();
-  auto = on ? new AbortController() : null;
-  if (auto) checkAsTheyPlay((video) => void checkVideo(video, true), auto.signal);
 }
 
 /** @param {{id?: number, src?: string, link?: string}} wanted */

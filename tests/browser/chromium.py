@@ -163,14 +163,15 @@ class Popup:
         self._until(lambda: self.evaluate(found))
 
     def press(self, element_id: str, text: str = "") -> None:
-        """A click of the mouse in the middle of an element."""
+        """A click of the mouse in the middle of an element, once the window has grown so far."""
         self.wait(f"#{element_id}", text)
-        x, y = self.evaluate(
-            f"""(() => {{
-                const box = document.getElementById({json.dumps(element_id)}).getBoundingClientRect();
-                return [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
-            }})()"""
-        )
+        middle = f"""(() => {{
+            const element = document.getElementById({json.dumps(element_id)});
+            const box = element.getBoundingClientRect();
+            const [x, y] = [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
+            return element.contains(document.elementFromPoint(x, y)) && [x, y];
+        }})()"""
+        x, y = self._until(lambda: self.evaluate(middle))
         for kind in ("mousePressed", "mouseReleased"):
             click = {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1}
             self._ask("Input.dispatchMouseEvent", click)

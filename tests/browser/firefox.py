@@ -29,6 +29,7 @@ from selenium.webdriver.remote.webelement import WebElement
 ADD_ON = "unmask@unmask.invalid"
 INSTALLED = ("/usr/bin/firefox-esr", "/usr/bin/firefox")
 PATIENCE_SECONDS = 120.0
+LISTED_PX = 150  # the toolbar's window is lower until it has listed the videos
 DRIVERS = {"Linux": "geckodriver_linux64", "Darwin": "geckodriver_macos", "Windows": "geckodriver_win64.exe"}
 
 TRIGGER = f"""
@@ -133,8 +134,8 @@ class Firefox:
             self.until(lambda: not self.driver.execute_script(f"return Boolean({POPUP})"))
             problem = self.driver.execute_async_script(TRIGGER)
             assert not problem, problem
-            self.until(lambda: self.driver.execute_script(f"return Boolean({POPUP})"))
-            time.sleep(1.5)  # it lists the videos; nothing tells the outside when
+            tall = f"return ({POPUP})?.getBoundingClientRect().height > {LISTED_PX}"
+            self.until(lambda: self.driver.execute_script(tall))
             self.driver.execute_script(f"({POPUP}).focus()")
 
     def type(self, *keys: str) -> None:
