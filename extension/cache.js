@@ -53,6 +53,14 @@ export class Cache {
     return report === undefined ? null : { report, savedAt: entry.savedAt };
   }
 
+  /** As `find`, but nothing of a model that the Space has replaced since, as newer reports tell. @param {string} key */
+  async findCurrent(key) {
+    const entries = await this.history();
+    const entry = entries.find((one) => one.key === key);
+    const newest = entry && entries.find((one) => isOfSameModel(one, entry));
+    return newest && newest.models === entry.models ? this.find(key) : null;
+  }
+
   /** @returns {Promise<Entry[]>} newest first */
   async history() {
     const found = (await this.area.get([INDEX]))[INDEX];
@@ -125,6 +133,11 @@ export function trim(entries, most) {
   });
   const end = firstTooMany < 0 ? entries.length : firstTooMany;
   return { kept: entries.slice(0, end), dropped: entries.slice(end) };
+}
+
+/** Whether the same Space was asked for the same model, whatever the video. @param {Entry} a @param {Entry} b */
+function isOfSameModel(a, b) {
+  return a.key.slice(0, -a.url.length) === b.key.slice(0, -b.url.length);
 }
 
 /** @param {unknown} value @returns {value is Entry} */

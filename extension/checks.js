@@ -205,7 +205,7 @@ export class Checks {
 
   /** @param {string} key @returns {Promise<Snapshot | null>} */
   async #remembered(key) {
-    const found = await this.cache.find(key);
+    const found = await this.cache.findCurrent(key);
     const report = found && toReport(found.report);
     return report?.status === "ok" ? { ...finished(key, report), savedAt: found?.savedAt ?? null } : null;
   }

@@ -44,6 +44,23 @@ test("the same video under another model or Space is another entry", () => {
   assert.equal(new Set(keys).size, 4);
 });
 
+test("a report of a model that was replaced since stays in the history, but is no answer any more", async () => {
+  const cache = new Cache(new Memory());
+  const [model] = report.models;
+  if (!model) throw new Error("the example names no model");
+  const newer = { ...report, models: [{ ...model, revision: "newer" }] };
+  const save = (/** @type {string} */ space, /** @type {string} */ url, now = report) => cache.save(cacheKey(space, "", url), url, now, 10);
+  await save("s", "https://a.example/");
+  await save("s", "https://b.example/long");
+  await save("t", "https://c.example/", newer); // what another Space does tells nothing
+  assert.ok(await cache.findCurrent(cacheKey("s", "", "https://a.example/")));
+  await save("s", "https://b.example/long", newer);
+  assert.equal(await cache.findCurrent(cacheKey("s", "", "https://a.example/")), null);
+  assert.ok(await cache.findCurrent(cacheKey("s", "", "https://b.example/long")));
+  assert.ok(await cache.find(cacheKey("s", "", "https://a.example/")));
+  assert.equal(await cache.findCurrent("other"), null);
+});
+
 test("a check made again replaces the older one and comes first", async () => {
   let now = 0;
   const cache = new Cache(new Memory(), () => ++now);
