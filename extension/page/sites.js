@@ -133,13 +133,14 @@ const ROWS = [
   },
   // https://bsky.app/profile/nasa.gov/post/3kabcdefghi2z?ref=1 -> https://bsky.app/profile/nasa.gov/post/3kabcdefghi2z
   // https://bsky.app/profile/did:plc:abc123/post/3kabcdefghi2z -> https://bsky.app/profile/did:plc:abc123/post/3kabcdefghi2z
+  // https://bsky.app/profile/did%3Aplc%3Aabc123/post/3kabcdefghi2z -> https://bsky.app/profile/did:plc:abc123/post/3kabcdefghi2z
   {
     site: "bluesky",
     host: /^(\w+\.)?bsky\.app$/,
     feed: true,
     read: (url) => {
-      const found = /^\/profile\/([\w.:%-]+)\/post\/(\w+)/.exec(url.pathname);
-      return found ? `https://bsky.app/profile/${decodeURIComponent(found[1] ?? "")}/post/${found[2]}` : null;
+      const found = /^\/profile\/((?:[\w.:-]|%3A)+)\/post\/(\w+)/i.exec(url.pathname);
+      return found ? `https://bsky.app/profile/${found[1]?.replace(/%3A/gi, ":")}/post/${found[2]}` : null;
     },
   },
   // https://t.me/durov/123?single -> https://t.me/durov/123
