@@ -53,6 +53,7 @@ from unmask.page import (
 from unmask.scratch import private_folder
 from unmask.settings import Settings, from_environment
 from unmask.sources import FileSource
+from unmask.upkeep import upkeep
 from unmask.verdict import Report
 from unmask.web import Doorkeeper
 from unmask.weights import DEFAULT, available
@@ -60,6 +61,7 @@ from unmask.weights import DEFAULT, available
 HERE = Path(__file__).parent
 KEPT_SECONDS = 30 * 60  # uploads, and what the page shows, are deleted this long after they came
 MAX_STREAMS = 200  # calls that are being answered at the same time; a stream is one, and costs no thread
+MAX_SESSIONS = 1000  # of pages and other clients that gradio remembers; each takes 90 kB
 KEEPER_SECONDS = 60  # how often it is looked what has to go
 
 Update = dict[Any, Any]  # component -> what to change
@@ -308,9 +310,7 @@ def build(settings: Settings, jobs: Jobs, uploads: Path) -> gr.Blocks:
     """The page and the API with everything wired; `launch` serves it."""
     endpoints = Endpoints(settings, jobs, uploads)
     who_asks = functools.partial(asker, settings.clients)
-    with gr.Blocks(
-        title="Unmask", analytics_enabled=False, delete_cache=(KEEPER_SECONDS, KEPT_SECONDS)
-    ) as page:
+    with gr.Blocks(title="Unmask", analytics_enabled=False) as page:
         plain(HEAD + notice_html(settings.notice))
         with gr.Column(elem_classes="um-ask"):
             with gr.Tabs():
@@ -436,7 +436,10 @@ def asker(clients: Clients, request: Any) -> str:
 def launch(page: gr.Blocks, settings: Settings, uploads: Path, environ: Mapping[str, str]) -> None:
     """Serve without blocking. Spaces say by SPACE_ID who they are, and want to be reached from outside."""
     around = Middleware(
-        Doorkeeper, clients=settings.clients, max_upload_bytes=settings.limits.max_bytes, uploads=uploads
+        Doorkeeper,
+        clients=settings.clients,
+        max_upload_bytes=settings.limits.max_bytes,
+        kept_seconds=KEPT_SECONDS + KEEPER_SECONDS,
     )
     page.launch(
         server_name=environ.get("GRADIO_SERVER_NAME")
@@ -447,6 +450,7 @@ def launch(page: gr.Blocks, settings: Settings, uploads: Path, environ: Mapping[
         head=f"<style>{report.CSS}</style><script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
         max_file_size=settings.limits.max_bytes,
         max_threads=MAX_STREAMS,
+        state_session_capacity=MAX_SESSIONS,
         mcp_server=True,
         show_error=False,
         run_history=False,
@@ -456,7 +460,10 @@ def launch(page: gr.Blocks, settings: Settings, uploads: Path, environ: Mapping[
         pwa=False,
         footer_links=["api", "settings"],
         prevent_thread_lock=True,
-        app_kwargs={"middleware": [around]},
+        app_kwargs={
+            "middleware": [around],
+            "lifespan": upkeep(page, uploads, KEEPER_SECONDS, KEPT_SECONDS),
+        },
     )
 
 
@@ -506,6 +513,7 @@ def private_cache() -> Iterator[Path]:
     """Uploads, and what the page shows, lie in a folder for this user only, and go with the process."""
     with private_folder() as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder)
+        gr.mcp.DEFAULT_TEMP_DIR = str(folder)  # it has read the variable already
         yield Path(get_upload_folder())
 
 

@@ -4,8 +4,10 @@ Every link, title, file and address holds a mark. It is looked for in all tempor
 what another visitor can get.
 """
 
+import base64
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import httpx
 import pytest
 
 from tests.media import make
-from tests.served import Served, served
+from tests.served import APP, Served, served
 from tests.servers import Site, html, media, slow
 from tests.soaking import children
 
@@ -118,6 +120,20 @@ def test_others_on_the_machine_cannot_read_the_folder(space):
     assert cache.stat().st_mode & 0o077 == 0
 
 
+def test_a_file_that_an_mcp_client_sends_lies_there_too(space, clip):
+    states("An uploaded file, the video with the findings and the downloads of a report lie in a folder")
+    video = "data:video/mp4;base64," + base64.b64encode(clip).decode()
+    call = {"name": "check_file", "arguments": {"video": video}}
+    answer = httpx.post(
+        f"{space.url}/gradio_api/mcp/",
+        json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call},
+        headers={"Accept": "application/json, text/event-stream"},
+        timeout=300,
+    )
+    assert "verdict" in answer.text
+    assert all(name.startswith("unmask-space-") for name in space.files())
+
+
 def test_reports_are_not_on_the_disk(space, site):
     states("Nothing is written to disk or sent on.")
     succeed(space, site)
@@ -164,32 +180,86 @@ def test_nobody_else_is_given_a_report_or_a_name(space, site):
     assert theirs["source"]["url"].endswith("#other")  # their own words, though the work was done once
 
 
-def test_a_cache_that_is_switched_off_keeps_nothing(tmp_path, site, clip):
-    states("`0` keeps none")
-    with served(tmp_path, UNMASK_CACHE_SECONDS="0") as space:
-        before = site.hits("/clip.mp4")
-        for _ in range(2):
-            succeed(space, site)
-        assert site.hits("/clip.mp4") - before >= 2  # looked at anew
+FORGETFUL = f"""
+import sys; sys.path.insert(0, {str(APP.parent)!r})
+import app
+assert app.KEPT_SECONDS == 30 * 60
+app.KEPT_SECONDS, app.KEEPER_SECONDS = 4, 4
+app.main()
+"""
 
 
-def test_what_a_killed_server_leaves_goes_with_the_next_start(tmp_path, site, clip):
+@pytest.fixture(scope="module")
+def forgetful(tmp_path_factory):
+    """It keeps nothing for long."""
+    folder = tmp_path_factory.mktemp("forgetful")
+    with served(folder, command=("-c", FORGETFUL)) as running:
+        yield running
+
+
+def test_an_upload_is_deleted_after_a_while(forgetful, clip, tmp_path):
+    states("They are deleted after 30 minutes")
+    (tmp_path / "clip.mp4").write_bytes(clip)
+    assert forgetful.upload(tmp_path / "clip.mp4").is_success
+    assert forgetful.files()
+    (cache,) = forgetful.temporary.glob("unmask-space-*")
+    wait_for(lambda: list(cache.iterdir()) == [])  # with the folder that it lay in
+
+
+def test_so_is_one_that_is_broken_off(forgetful):
+    states("what was broken off as well")
+    part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\n' + bytes(2**20)
+    head = (
+        b"POST /gradio_api/upload HTTP/1.1\r\nHost: space\r\nContent-Length: 9000000\r\n"
+        b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+    )
+    port = int(forgetful.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(head + part)
+        wait_for(lambda: forgetful.files())
+    wait_for(lambda: forgetful.files() == [])
+
+
+def test_a_check_whose_stream_nobody_reads_is_ended(forgetful, site):
+    """It was asked for, and its answers were never fetched."""
+    forgetful.begin("check_url", {"url": link(site, "/slow.mp4") + "&unread"})
+    wait_for(lambda: children(forgetful.process.pid))
+    wait_for(lambda: not children(forgetful.process.pid))
+    assert forgetful.files() == []
+
+
+@pytest.fixture(scope="module")
+def reborn(tmp_path_factory, site, clip):
+    """A server that starts where one was killed at work, with what that one left; it keeps no reports."""
+    folder = tmp_path_factory.mktemp("reborn")
+    with served(folder) as killed:
+        (folder / f"{MARK}.mp4").write_bytes(clip)
+        assert killed.upload(folder / f"{MARK}.mp4").is_success
+        killed.ask("submit", {"url": link(site, "/slow.mp4") + "&killed"})
+        wait_for(lambda: len(killed.files()) >= 2)
+        orphans = children(killed.process.pid)
+        killed.process.kill()
+        killed.process.wait()
+    assert orphans
+    wait_for(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in orphans))
+    left = set(folder.glob("tmp/unmask-space-*"))
+    assert [path for place in left for path in place.rglob("*") if path.is_file()]
+    with served(folder, UNMASK_CACHE_SECONDS="0") as running:
+        yield running, left
+    assert list(folder.glob("tmp/unmask*")) == []  # nor does one that is stopped leave anything
+
+
+def test_what_a_killed_server_leaves_goes_with_the_next_start(reborn):
     states("Whatever a server that is killed leaves behind is deleted when the next one starts.")
-    with served(tmp_path) as space:
-        upload = tmp_path / f"{MARK}.mp4"
-        upload.write_bytes(clip)
-        assert space.upload(upload).is_success
-        space.ask("submit", {"url": link(site, "/slow.mp4") + "&killed"})
-        wait_for(lambda: len(space.files()) >= 2)
-        orphans = children(space.process.pid)
-        assert orphans
-        space.process.kill()
-        space.process.wait()
-        wait_for(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in orphans))
-        assert len(space.files()) >= 1
-    left = set(tmp_path.glob("tmp/unmask-space-*"))
-    assert left
-    with served(tmp_path) as space:
-        assert not left & set(tmp_path.glob("tmp/unmask-space-*"))
-        assert space.files() == []
-    assert list((tmp_path / "tmp").glob("unmask*")) == []
+    space, left = reborn
+    assert not left & set(space.temporary.glob("unmask-space-*"))
+    assert space.files() == []
+
+
+def test_a_cache_that_is_switched_off_keeps_nothing(reborn, site):
+    states("`0` keeps none")
+    space, _ = reborn
+    before = site.hits("/clip.mp4")
+    for _ in range(2):
+        succeed(space, site)
+    assert site.hits("/clip.mp4") - before >= 2  # looked at anew

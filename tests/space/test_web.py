@@ -1,7 +1,7 @@
 """What stands around every request, with a small application inside."""
 
 import asyncio
-from pathlib import Path
+import json
 
 import httpx
 import pytest
@@ -24,23 +24,40 @@ async def echo(scope, receive, send):
 
 
 @pytest.fixture
-def door(tmp_path, monkeypatch):
+def door(monkeypatch):
     monkeypatch.setattr(web, "MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr(web, "SMALL_BYTES", 100)
     monkeypatch.setattr(web, "FORM_BYTES", 100)
-    uploads = tmp_path / "uploads"
-    uploads.mkdir()
 
-    def make(**rules):
-        return Doorkeeper(echo, clients=Clients(**rules), max_upload_bytes=5000, uploads=uploads)
+    def make(app=echo, kept_seconds=1000.0, **rules):
+        return Doorkeeper(app, clients=Clients(**rules), max_upload_bytes=5000, kept_seconds=kept_seconds)
 
     return make
 
 
+async def slowly(scope, receive, send):
+    await asyncio.sleep(0.1)
+    await echo(scope, receive, send)
+
+
+def session(door, client="203.0.113.7"):
+    return httpx.AsyncClient(transport=httpx.ASGITransport(door, client=(client, 1)), base_url="http://space")
+
+
 def ask(door, method, path, times=1, client="203.0.113.7", **options):
     async def talk():
-        transport = httpx.ASGITransport(door, client=(client, 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://space") as session:
-            return [await session.request(method, path, **options) for _ in range(times)]
+        async with session(door, client) as asking:
+            return [await asking.request(method, path, **options) for _ in range(times)]
+
+    return asyncio.run(talk())
+
+
+def ask_at_once(door, requests):
+    async def talk():
+        async with session(door) as asking:
+            return await asyncio.gather(
+                *(asking.request(method, path, content=content) for method, path, content in requests)
+            )
 
     return asyncio.run(talk())
 
@@ -49,6 +66,11 @@ async def chunks(count):
     """A body that does not say how long it is."""
     for _ in range(count):
         yield bytes(100)
+
+
+async def one_at_a_time(body):
+    for byte in body:
+        yield bytes([byte])
 
 
 @pytest.mark.parametrize(
@@ -76,6 +98,18 @@ def test_nor_is_one_that_hides_its_length(door):
     assert answer.status_code == 413
 
 
+def test_it_is_told_so_whatever_the_application_makes_of_it(door):
+    async def deaf(scope, receive, send):
+        try:
+            await echo(scope, receive, send)
+        except Exception:  # noqa: BLE001 - as what is inside does
+            await send({"type": "http.response.start", "status": 400, "headers": []})
+            await send({"type": "http.response.body", "body": b"There was an error"})
+
+    (answer,) = ask(door(app=deaf), "POST", "/gradio_api/queue/join", content=chunks(11))
+    assert (answer.status_code, answer.json()) == (413, {"error": {"code": "too_large"}})
+
+
 def test_a_length_that_is_no_number_is_refused(door):
     (answer,) = ask(door(), "GET", "/", headers={"content-length": "-1"})
     assert answer.status_code == 400
@@ -92,19 +126,86 @@ def test_one_client_cannot_ask_for_ever_and_others_still_may(door):
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize(("proxies", "told"), [(0, "203.0.113.7"), (1, "198.51.100.1, 198.51.100.2")])
+def test_nobody_says_for_whom_a_call_is_that_the_space_sends_to_itself(door, proxies, told):
+    """As gradio does for MCP, with the headers of the first request."""
+    heard: list[str] = []
+
+    async def inner(scope, receive, send):
+        heard.extend(value.decode() for name, value in scope["headers"] if name == b"x-forwarded-for")
+        await echo(scope, receive, send)
+
+    spoofed = {"X-Forwarded-For": "198.51.100.1, 198.51.100.2"}
+    ask(door(app=inner, proxies=proxies), "POST", "/gradio_api/mcp/", headers=spoofed)
+    assert heard == [told]
+
+
 def test_uploads_are_counted_like_checks(door):
     answers = ask(door(per_minute=2), "POST", "/gradio_api/upload", times=3)
     assert [answer.status_code for answer in answers] == [200, 200, 429]
 
 
-def test_uploads_cannot_fill_the_disk(door, tmp_path):
-    keeper = door()
-    (tmp_path / "uploads" / "earlier").write_bytes(bytes(20 * 5000 + 1))
-    (answer,) = ask(keeper, "POST", "/gradio_api/upload", content=b"x")
-    assert answer.status_code == 503
-    assert answer.json() == {"error": {"code": "busy"}}
-    (tmp_path / "uploads" / "earlier").unlink()
-    (answer,) = ask(keeper, "POST", "/gradio_api/upload", content=b"x")
+UPLOADS = ("POST", "/gradio_api/upload")
+CALLS = ("POST", "/gradio_api/queue/join")
+
+
+def test_uploads_cannot_fill_the_disk(door):
+    keeper = door(per_minute=0)
+    for number in range(4):  # of one client as many as make up its share
+        answers = ask(keeper, *UPLOADS, times=6, client=f"203.0.113.{number}", content=bytes(5000))
+        assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+        assert answers[-1].json() == {"error": {"code": "rate_limited"}}
+    (answer,) = ask(keeper, *UPLOADS, client="203.0.113.9", content=b"x")  # of all together
+    assert (answer.status_code, answer.json()) == (503, {"error": {"code": "busy"}})
+
+
+def test_nor_can_those_that_hide_their_length(door):
+    answers = ask_at_once(door(per_minute=0), [(*UPLOADS, chunks(1))] * 5)
+    assert sorted(answer.status_code for answer in answers) == [200] * 4 + [429]
+
+
+def test_the_room_of_an_upload_is_free_again_when_it_has_been_deleted(door):
+    async def talk(keeper):
+        async with session(keeper) as asking:
+            first = [await asking.post(UPLOADS[1], content=bytes(5000)) for _ in range(6)]
+            await asyncio.sleep(0.3)
+            return [answer.status_code for answer in (*first, await asking.post(UPLOADS[1], content=b"x"))]
+
+    assert asyncio.run(talk(door(kept_seconds=0.2, per_minute=0))) == [200] * 5 + [429, 200]
+
+
+def test_bodies_under_way_cannot_fill_the_memory(door):
+    """Large ones, that is, until they are answered."""
+    answers = ask_at_once(door(app=slowly), [(*CALLS, bytes(900))] * 3 + [(*CALLS, bytes(90))] * 9)
+    assert [answer.status_code for answer in answers] == [200, 200, 429] + [200] * 9
+    keeper = door(app=slowly)
+    assert [answer.status_code for answer in ask(keeper, *CALLS, times=9, content=bytes(900))] == [200] * 9
+
+
+@pytest.mark.parametrize("body", [b"[],", b"{},", b"0,", b"[", b'{"', ",".encode("utf-16")])
+def test_a_body_of_many_small_parts_is_refused_before_it_is_read(door, monkeypatch, body):
+    """Read, each of its bytes would take hundreds, and minutes for all."""
+    monkeypatch.setattr(web, "MAX_PARTS", 100)
+    (answer,) = ask(door(), *CALLS, content=body * 101)
+    assert answer.status_code == 413
+    (answer,) = ask(door(), *CALLS, content=one_at_a_time(body * 101))
+    assert answer.status_code == 413
+    (answer,) = ask(door(), *CALLS, content=body * 30)
+    assert answer.status_code == 200
+
+
+def test_the_largest_capture_has_far_fewer_parts():
+    frames = [{"seconds": 0.1, "jpeg": "data:image/jpeg;base64,AAAA"}] * 256
+    body = json.dumps({"frames": frames, "page_url": "x", "title": "x", "model": ""}).encode()
+    assert sum(map(body.count, web.JSON_MARKS)) < web.MAX_PARTS / 5
+
+
+def test_an_upload_holds_a_few_files_at_most(door):
+    part = b'--x\r\nContent-Disposition: form-data; name="files"; FileName="a.mp4"\r\n\r\nvideo\r\n'
+    for content in (part * 5, one_at_a_time(part * 5)):
+        (answer,) = ask(door(), *UPLOADS, content=content)
+        assert answer.status_code == 413
+    (answer,) = ask(door(), *UPLOADS, content=one_at_a_time(part * 4))
     assert answer.status_code == 200
 
 
@@ -129,8 +230,7 @@ def test_what_is_not_http_passes(door):
     async def inner(scope, receive, send):
         seen.append(scope["type"])
 
-    keeper = Doorkeeper(inner, clients=Clients(), max_upload_bytes=1, uploads=Path())
-    asyncio.run(keeper({"type": "lifespan"}, None, None))
+    asyncio.run(door(app=inner)({"type": "lifespan"}, None, None))
     assert seen == ["lifespan"]
 
 
