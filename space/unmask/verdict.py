@@ -199,7 +199,8 @@ def deciding_faces(verdict: Verdict) -> frozenset[int]:
     """Ids of the faces that an answer stands on, which deserve a second look; none without an answer."""
     if verdict.face_id is None or verdict.label == "uncertain":
         return frozenset()
-    return frozenset(face.id for face in verdict.faces if face.label == "fake") or {verdict.face_id}
+    fakes = frozenset(face.id for face in verdict.faces if face.label == "fake")
+    return fakes or frozenset({verdict.face_id})
 
 
 def pool(scores: Sequence[ClipScore], trim: float) -> float:
