@@ -21,7 +21,7 @@
  * @property {number} waitMs when to ask again
  *
  * @typedef {object} Ticket what is stored of a check
- * @property {string | null} job id on the Space; null: pictures are being checked
+ * @property {string | null} job id on the Space; empty: it has not answered yet; null: pictures are being checked
  * @property {string} url
  * @property {string} model
  * @property {number} failures questions in a row that got no answer
@@ -155,15 +155,22 @@ export class Checks {
 
   /** @param {string} key @param {string} url @param {string} model @param {SpaceApi} space */
   async #submit(key, url, model, space) {
+    const record = this.#record("", url, model, waiting(key, "queued"));
     try {
-      const { job, report } = await space.submit(url, model);
-      if (typeof job !== "string") return finished(key, toReport(report));
-      const record = this.#record(job, url, model, waiting(key, "queued"));
-      await this.#store(record);
-      return record.snapshot;
+      return await this.#enter(record, space);
     } catch (error) {
-      return this.#failed(key, codeOf(error));
+      if (codeOf(error) !== "timeout") return this.#failed(key, codeOf(error));
+      await this.#store(record); // it is only slow, or just waking up: `ask` submits again
+      return record.snapshot;
     }
+  }
+
+  /** Equal work is done once there, so that it does no harm to submit what had arrived after all. @param {Ticket} record @param {SpaceApi} space @returns {Promise<Snapshot>} */
+  async #enter(record, space) {
+    const { job, report } = await space.submit(record.url, record.model);
+    if (typeof job !== "string") return this.#finish(record, finished(record.snapshot.key, toReport(report)));
+    await this.#store({ ...record, job, failures: 0 });
+    return record.snapshot;
   }
 
   /** @param {Ticket} record @param {string} job @returns {Promise<Snapshot>} */
@@ -171,6 +178,7 @@ export class Checks {
     const { key } = record.snapshot;
     const { space } = await this.where();
     try {
+      if (!job) return await this.#enter(record, space);
       const said = await space.job(job);
       if (isLost(said) && !record.resubmitted) return await this.#resubmit(record, space);
       if (said.report) return await this.#finish(record, finished(key, toReport(said.report)));

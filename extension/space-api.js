@@ -27,11 +27,13 @@ export class SpaceApi {
    * @param {string} address without a slash at the end
    * @param {string} [token] of Hugging Face, for a private Space; sent to this address only
    * @param {typeof fetch} [fetcher]
+   * @param {number} [answerMs]
    */
-  constructor(address, token = "", fetcher = (...args) => fetch(...args)) {
+  constructor(address, token = "", fetcher = (...args) => fetch(...args), answerMs = ANSWER_MS) {
     this.address = address;
     this.token = token;
     this.fetcher = fetcher;
+    this.answerMs = answerMs;
   }
 
   /** @param {string} url @param {string} model @returns {Promise<Record<string, unknown>>} {job} or {job: null, report} */
@@ -69,7 +71,7 @@ export class SpaceApi {
   /** The last item of a quick call. @param {string} name @param {unknown[]} args @returns {Promise<unknown>} */
   async #answer(name, args) {
     let last;
-    for await (const item of this.#call(name, args, AbortSignal.timeout(ANSWER_MS))) last = item;
+    for await (const item of this.#call(name, args, AbortSignal.timeout(this.answerMs))) last = item;
     return last;
   }
 
@@ -101,11 +103,17 @@ export class SpaceApi {
     const rules = /** @type {const} */ ({ credentials: "omit", referrerPolicy: "no-referrer", redirect: "error" });
     const asked = this.fetcher(`${this.address}/gradio_api/call/${path}`, { ...rules, ...options, headers });
     const response = await asked.catch((/** @type {unknown} */ error) => {
-      throw new SpaceError(options.signal?.aborted ? "cancelled" : "space_unreachable", String(error));
+      throw new SpaceError(codeOfBreak(options.signal), String(error));
     });
     if (response.ok) return response;
     throw new SpaceError(codeOf(response.status), `${response.status}`);
   }
+}
+
+/** Why nothing more came. @param {AbortSignal | null | undefined} signal of the call */
+function codeOfBreak(signal) {
+  if (!signal?.aborted) return "space_unreachable";
+  return signal.reason?.name === "TimeoutError" ? "timeout" : "cancelled";
 }
 
 /** @param {number} status of an HTTP answer */
@@ -139,7 +147,7 @@ async function* readEvents(response, signal) {
     }
   } catch (error) {
     if (error instanceof SpaceError) throw error;
-    throw new SpaceError(signal.aborted ? "cancelled" : "space_unreachable", String(error));
+    throw new SpaceError(codeOfBreak(signal), String(error));
   } finally {
     await reader?.cancel().catch(() => {});
   }

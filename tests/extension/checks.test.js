@@ -107,6 +107,27 @@ test("a Space that is away for a while is asked again, later and later", async (
   assert.equal(third.report?.status, "ok");
 });
 
+test("a Space that is slow to take the job is asked again for it", async () => {
+  const space = new FakeSpace(done);
+  const slow = new SpaceError("timeout");
+  let asked = 0;
+  space.submit = async () => {
+    if (++asked <= 2) throw slow;
+    return { job: "job-1" };
+  };
+  const { worker } = setUp(space);
+  let snapshot = await worker().start({ url: URL_A });
+  for (let round = 0; round < 4 && !snapshot.finished; round++) snapshot = await worker().ask(snapshot.key);
+  assert.deepEqual([snapshot.report?.status, asked], ["ok", 3]);
+});
+
+test("a Space that refuses the connection is a failure at once", async () => {
+  const space = new FakeSpace();
+  space.submit = async () => Promise.reject(new SpaceError("space_unreachable"));
+  const { report } = await setUp(space).checks.start({ url: URL_A });
+  assert.equal(report?.status === "failed" && report.error.code, "space_unreachable");
+});
+
 test("a Space that stays away is a failure in the end", async () => {
   const { checks } = setUp(new FakeSpace(new SpaceError("space_unreachable")));
   let snapshot = await checks.start({ url: URL_A });

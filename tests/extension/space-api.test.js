@@ -62,6 +62,18 @@ test("what goes wrong has a code", async () => {
   await failsWith(new SpaceApi("http://s", "", async () => Promise.reject(new TypeError("gone"))).models(), "space_unreachable");
 });
 
+test("a Space that takes too long is not one that was left", async () => {
+  /** @type {typeof fetch} never answers */
+  const silent = (_, options) => new Promise((_, reject) => options?.signal?.addEventListener("abort", () => reject(options.signal?.reason)));
+  const awake = setTimeout(() => {}, 5000); // the timer of a signal does not keep Node running
+  await failsWith(new SpaceApi("http://s", "", silent, 5).models(), "timeout");
+  const left = new AbortController();
+  const call = new SpaceApi("http://s", "", silent).checkFrames({ frames: [], pageUrl: "", model: "", title: "" }, left.signal).next();
+  left.abort();
+  await failsWith(call, "cancelled");
+  clearTimeout(awake);
+});
+
 test("an unfinished event waits for its end", () => {
   assert.deepEqual(parseEvents("event: a\r\ndata: 1\r\n\r\nevent: b\nda"), { events: [{ event: "a", data: "1" }], rest: "event: b\nda" });
 });
