@@ -6,6 +6,7 @@ import sys
 import tempfile
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any, TextIO
 
 LINK = re.compile(r"\b[a-z][a-z0-9+.-]*:(?://|\\/\\/)[^\s\"'<>]*", re.IGNORECASE)
 NUMBERS = re.compile(r"(?<![\w.:])[0-9a-f:.]*[.:][0-9a-f:.]*[0-9a-f]", re.IGNORECASE)
@@ -17,6 +18,19 @@ class Discreet(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
+
+
+class DiscreetStream:
+    """A stream that does the same with what others print, tracebacks for example."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(redact(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def redact(text: str) -> str:
@@ -38,7 +52,9 @@ def _hide_address(found: re.Match[str]) -> str:
 
 
 def begin() -> None:
-    """Log to stderr from now on, warnings and worse."""
+    """Log to stderr from now on, warnings and worse; whatever else goes there is discreet, too."""
+    stream: Any = DiscreetStream(sys.stderr)
+    sys.stderr = stream
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)

@@ -272,17 +272,3 @@ def test_endpoints_are_tools_for_mcp_clients(space):
     assert check.inputSchema["required"] == ["url"]
     assert all(field["description"] for field in check.inputSchema["properties"].values())
     assert "bad_url" in answer
-
-
-def test_nothing_is_left_behind(tmp_path, site):
-    with served(tmp_path) as space:
-        cache = next(space.temporary.glob("unmask-space-*"))
-        assert cache.stat().st_mode & 0o077 == 0, "others on this machine can read the uploads"
-        space.ask("check_url", {"url": site.url("/clip.mp4"), "end_seconds": 1})
-        assert space.files() == []
-        uploaded = space.upload(FACE).json()[0]
-        assert uploaded.startswith(str(cache))
-        assert len(space.files()) == 1
-    assert space.process.returncode == 0
-    assert space.files() == []
-    assert list(space.temporary.glob("unmask*")) == []

@@ -1,11 +1,13 @@
 """What the log leaves out."""
 
+import io
 import logging
 import tempfile
+import traceback
 
 import pytest
 
-from unmask.log import Discreet, frames, redact
+from unmask.log import Discreet, DiscreetStream, frames, redact
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,16 @@ def test_also_from_a_traceback():
     text = Discreet("%(message)s").format(record)
     assert "zebra" not in text.replace("raise OSError(", "")
     assert "raise OSError(" in text  # the path is left out where the code lies in the temporary folder
+
+
+def test_also_from_what_others_print():
+    printed = io.StringIO()
+    try:
+        raise FileNotFoundError(f"{tempfile.gettempdir()}/unmask-space-1/0f3a/zebra.mp4")
+    except FileNotFoundError:
+        traceback.print_exc(file=DiscreetStream(printed))
+    assert "zebra" not in printed.getvalue().replace("unmask-space-1/0f3a/zebra.mp4\")", "")
+    assert "FileNotFoundError: (file)" in printed.getvalue()
 
 
 def test_of_a_childs_traceback_only_the_places_are_kept():
