@@ -5,12 +5,15 @@ Plain ASGI: whatever serves the page is inside.
 
 import asyncio
 import json
+import logging
 import re
+import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from unmask.clients import Clients, Rates, identify
+from unmask.log import frames
 
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
@@ -59,6 +62,8 @@ FILE_HEADERS = {
     # what was uploaded runs nothing and loads nothing, whatever it is
     "content-security-policy": "default-src 'none'; media-src 'self'; img-src 'self'; sandbox",
 }
+
+logger = logging.getLogger(__name__)
 
 
 class TooMuch(Exception):
@@ -120,10 +125,13 @@ class Doorkeeper:
             await self._app(self._told_apart(scope), body, answer)
         except TooMuch:
             pass
+        except Exception:  # noqa: BLE001 - what it says may be in a stranger's words, and would be printed
+            logger.error("A request failed: %s", frames(traceback.format_exc()))
         finally:
             self._let_go(scope)
-        if body.too_much and not started:
-            await _refuse(_with_headers(scope, send), 413, "too_large")
+        if not started:
+            status, code = (413, "too_large") if body.too_much else (500, "internal")
+            await _refuse(_with_headers(scope, send), status, code)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Status and code, when the request is refused before its body is read."""

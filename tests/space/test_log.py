@@ -42,7 +42,7 @@ def test_also_from_what_others_print():
         raise FileNotFoundError(f"{tempfile.gettempdir()}/unmask-space-1/0f3a/zebra.mp4")
     except FileNotFoundError:
         traceback.print_exc(file=DiscreetStream(printed))
-    assert "zebra" not in printed.getvalue().replace("unmask-space-1/0f3a/zebra.mp4\")", "")
+    assert "zebra" not in printed.getvalue().replace('unmask-space-1/0f3a/zebra.mp4")', "")
     assert "FileNotFoundError: (file)" in printed.getvalue()
 
 

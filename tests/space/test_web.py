@@ -110,6 +110,16 @@ def test_it_is_told_so_whatever_the_application_makes_of_it(door):
     assert (answer.status_code, answer.json()) == (413, {"error": {"code": "too_large"}})
 
 
+def test_a_defect_is_logged_without_its_words(door, caplog):
+    async def broken(scope, receive, send):
+        raise KeyError("zebra")
+
+    (answer,) = ask(door(app=broken), "GET", "/")
+    assert (answer.status_code, answer.json()) == (500, {"error": {"code": "internal"}})
+    assert "KeyError" in caplog.text
+    assert "zebra" not in caplog.text.replace('raise KeyError("zebra")', "")
+
+
 def test_a_length_that_is_no_number_is_refused(door):
     (answer,) = ask(door(), "GET", "/", headers={"content-length": "-1"})
     assert answer.status_code == 400
