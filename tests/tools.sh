@@ -17,6 +17,11 @@ have_firefox() {
     [[ -x /usr/bin/firefox-esr || -x /usr/bin/firefox ]]
 }
 
+# without it Firefox plays no H.264, in which most of the web's videos are; on Debian it only recommends it
+have_codecs() {
+    ! command -v ldconfig >/dev/null || ldconfig -p | grep libavcodec >/dev/null
+}
+
 have_node() {
     command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'
 }
@@ -42,7 +47,7 @@ case "${1:-}" in
 browser)
     have_browser || apt_install chromium
     have_browser || playwright_install
-    have_firefox || apt_install firefox-esr
+    have_firefox && have_codecs || apt_install firefox-esr libavcodec-extra
     have_firefox || echo "Without Firefox its tests of the extension are skipped (Debian: apt-get install firefox-esr)."
     have_browser && exit
     echo "The tests of the page need Chromium: install it (Debian: apt-get install chromium; elsewhere:" \
