@@ -45,7 +45,7 @@ function button(video, text, language, ask) {
   const { top, right } = video.getBoundingClientRect();
   const face = h("button", { class: "badge", type: "button", title: text, "aria-label": text, onclick: ask }, logo());
   const corner = h("div", { class: "corner" }, face);
-  corner.style.cssText = `left: ${right - 52}px; top: ${Math.max(4, top + 12)}px;`;
+  corner.style.cssText = `left: ${right - 57}px; top: ${Math.max(4, top + 12)}px;`;
   const root = h("div", { class: "root hover", ...language }, corner);
   return overPage(root).host;
 }
