@@ -32,7 +32,7 @@ from training.robustness import Condition
 from training.run_folder import RunFolder
 from training.sets import face_clip
 from training.shards import StoredClip, stored_clips
-from training.train import predict
+from training.train import predict, some
 from unmask import weights
 from unmask.clips import ClipSpec, recompressed
 from unmask.models import VideoModel
@@ -121,12 +121,15 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="run folder of the stage `clips`")
     parser.add_argument("--data", type=Path, action="append", required=True, help="folder of stored clips")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
+    parser.add_argument(
+        "--limit", type=int, help="only so many real videos of each folder: quicker, and looser"
+    )
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     start = RunFolder(arguments.run)
     model = weights.load(str(start.model), torch.device("cpu"))
-    clips = validation_clips(arguments.data)
+    clips = validation_clips(arguments.data, arguments.limit)
     scored = score_validation(
         model.module, clips, model.spec, arguments.run.parent / "meshes", arguments.workers
     )
@@ -140,14 +143,17 @@ def main() -> None:
     print(promises(scored))
 
 
-def validation_clips(folders: Sequence[Path]) -> list[StoredClip]:
-    """The clips that may be fitted on. Raises ValueError naming a folder without any."""
+def validation_clips(folders: Sequence[Path], limit: int | None = None) -> list[StoredClip]:
+    """The clips that may be fitted on, of at most `limit` real videos a folder and the fakes made of them.
+
+    Raises ValueError naming a folder without any.
+    """
     found = []
     for folder in folders:
         clips = [clip for clip in stored_clips(folder) if clip.split == "val"]
         if not clips:
             raise ValueError(f"{folder.name} holds no row of split `val`: it is not for fitting")
-        found += clips
+        found += clips if limit is None else some(clips, limit, seed=0)
     return found
 
 

@@ -121,5 +121,7 @@ def test_a_set_that_is_for_measuring_is_refused(tmp_path):
     store(tmp_path / "fit", [face("a", split="val"), face("b", split="train", shift=3)])
     store(tmp_path / "measure", [face("c", split="test")])
     assert [clip.video_id for clip in validation_clips([tmp_path / "fit"])] == ["a"]
+    store(tmp_path / "more", [face(name, split="val") for name in "defg"])
+    assert len(validation_clips([tmp_path / "more"], limit=3)) == 3
     with pytest.raises(ValueError, match="measure holds no row of split `val`"):
         validation_clips([tmp_path / "fit", tmp_path / "measure"])
