@@ -77,7 +77,8 @@ class Customer:
 
     async def live(self, until: float) -> None:
         headers = {"X-Forwarded-For": f"198.18.{self._number // 250}.{self._number % 250 + 1}"}
-        limits = httpx.Limits(max_keepalive_connections=2)
+        # the server closes an idle connection after 5 s, perhaps while a request is on its way
+        limits = httpx.Limits(max_keepalive_connections=2, keepalive_expiry=2.0)
         async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, headers=headers, limits=limits) as self._http:
             while time.monotonic() < until:
                 await self._one_request()

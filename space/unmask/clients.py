@@ -94,16 +94,19 @@ def fair_order(
     owner: Callable[[Work], Client],
     running: Collection[Work],
     last_turns: Mapping[Any, int],  # a number that rises from turn to turn
+    overdue: Callable[[Work], bool] = lambda work: False,
 ) -> list[Work]:
     """Whose turn it is next: who has least under way, then who had no turn lately, then who came first.
 
-    One who asks for ten checks at once has the second of them done after everybody's first.
+    One who asks for ten checks at once has the second of them done after everybody's first, but not after
+    all who come later, without end: what is `overdue` goes before everything, in the order of its coming.
     """
     under_way: dict[Client, int] = {}
     for work in running:
         under_way[owner(work)] = under_way.get(owner(work), 0) + 1
     keys = []
     for index, work in enumerate(waiting):
-        keys.append((under_way.get(owner(work), 0), last_turns.get(owner(work), 0), index))
-        under_way[owner(work)] = keys[-1][0] + 1
+        has = under_way.get(owner(work), 0)
+        keys.append((-1, 0, index) if overdue(work) else (has, last_turns.get(owner(work), 0), index))
+        under_way[owner(work)] = has + 1
     return [waiting[index] for *_, index in sorted(keys)]

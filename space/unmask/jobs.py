@@ -26,6 +26,7 @@ RESULT_SECONDS = 900.0  # a finished job can be asked for this long
 MAX_JOBS = 4096  # askers remembered at once, merged ones included
 MAX_CACHED = 256  # finished reports kept for equal requests
 ABANDONED_SECONDS = 300.0  # a job that still waits and that nobody asked for so long loses its place
+PATIENT_ROUNDS = 2  # a job goes first when so many times all places of the queue had a turn before it
 WAKE_SECONDS = 15.0  # an idle worker looks this often for what has expired
 ID_LIFE, ID_REST = r"[0-9a-f]{8}", r"[\w-]{32}"  # what ids look like: the process, and what no one can guess
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -85,6 +86,7 @@ class _Work:
     text: str = "Waiting for a free place"
     report: Report | None = None
     content: str | None = None  # what was fetched, see check.content_key
+    came_at: int = 0  # how many turns there had been
     unwanted: bool = False  # to be stopped at its next sign of progress
     finished_at: float = float("inf")
 
@@ -248,7 +250,8 @@ class Jobs:
             )
 
     def _in_turn(self) -> list[_Work]:
-        return fair_order(self._queue, lambda work: work.client, self._running, self._last_turns)
+        overdue = lambda work: self._turns - work.came_at >= PATIENT_ROUNDS * self._queue_size
+        return fair_order(self._queue, lambda work: work.client, self._running, self._last_turns, overdue)
 
     def _known_work(self, key: Key, options: Options) -> _Work | None:
         """Work under way, or a stand-in for finished work whose report is fresh."""
@@ -267,6 +270,7 @@ class Jobs:
             raise RateLimited(
                 f"{len(mine)} of your checks wait or run already; wait for one to finish, or cancel it."
             )
+        work.came_at = self._turns
         self._queue.append(work)
         self._shared.setdefault(work.key, work)
         return work

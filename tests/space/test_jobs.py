@@ -457,6 +457,22 @@ def test_clients_take_turns_in_the_queue(checking: Checking, start: Callable[...
     ]
 
 
+def test_nobody_waits_for_ever_behind_newcomers(checking: Checking, start: Callable[..., Jobs]) -> None:
+    jobs = start(workers=1, queue_size=3)
+    running = jobs.submit(A, OPTIONS, client="a")
+    assert checking.started.acquire(timeout=5)
+    waiting, overtaken = jobs.submit(B, OPTIONS, client="a"), 0
+    while overtaken < 20:
+        newcomer = UrlSource(f"https://new.example/{overtaken}")
+        came = jobs.submit(newcomer, OPTIONS, client=f"newcomer {overtaken}")
+        jobs.cancel(running)
+        assert checking.started.acquire(timeout=5)
+        if jobs.state(waiting).state == "running":
+            break
+        running, overtaken = came, overtaken + 1
+    assert overtaken == 6  # two rounds of the places
+
+
 def test_a_waiting_job_that_nobody_asks_for_loses_its_place(
     checking: Checking, start: Callable[..., Jobs]
 ) -> None:
