@@ -1,6 +1,6 @@
 """Finding faces, following them, and saying why one is left out."""
 
-import unmask.models  # noqa: F401  first: it makes the reference importable beside a CPU build of torch
+import training.backbone  # noqa: F401  first: it makes the reference importable beside a CPU build of torch
 
 # isort: split
 from pathlib import Path
