@@ -138,7 +138,7 @@ def main() -> None:
     file = replace(
         weights.read_config(start.model), calibration=calibration, policy=policy, headline=headline(scored)
     )
-    weights.save(arguments.out, model.module, file)
+    weights.save(arguments.out, weights.restore(start.model), file)
     print(file.headline, calibration, policy, sep="\n")
     print(promises(scored))
 

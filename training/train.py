@@ -134,8 +134,7 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
 def first_weights(request: Request) -> VideoModel:
     """A model to begin with: another run's result, else ImageNet's backbone where there is one."""
     if request.start is not None:
-        start = str(RunFolder(request.start).model)
-        return weights.load(start, torch.device("cpu")).module.requires_grad_(True)
+        return weights.restore(RunFolder(request.start).model)
     _, module = ARCHITECTURES[request.config.architecture]
     model = module(request.config.model)
     if not request.scratch:

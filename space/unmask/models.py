@@ -13,27 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-def _import_torchvision() -> Any:
-    """Import torchvision also where its wheel and torch disagree about CUDA.
-
-    A torchvision wheel built for CUDA cannot register its operators beside a CPU build of torch; the
-    backbones need none of them, so declaring the two that its import looks up is enough. Everywhere else
-    the plain import succeeds and nothing is declared.
-    """
-    try:
-        import torchvision
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-        for operator in ("nms", "qnms"):
-            schema = f"torchvision::{operator}"
-            torch.library.define(schema, "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import torchvision
-    return torchvision
-
-
-torchvision = _import_torchvision()
+from unmask.backbones import mobilenet_v2, resnext50
 
 
 @dataclass(frozen=True)
@@ -102,7 +82,7 @@ class MobileNetGru(VideoModel):
 
     def __init__(self, config: MobileNetGruConfig) -> None:
         super().__init__()
-        self.backbone = torchvision.models.mobilenet_v2(weights=None).features
+        self.backbone = mobilenet_v2()
         self.project = nn.Linear(1280, config.hidden)
         self.gru = nn.GRU(config.hidden, config.hidden, batch_first=True)
         self.dropout = nn.Dropout(config.dropout)
@@ -124,8 +104,7 @@ class ResNextLstm(VideoModel):
 
     def __init__(self, config: ResNextLstmConfig) -> None:
         super().__init__()
-        resnext = torchvision.models.resnext50_32x4d(weights=None)
-        self.backbone = nn.Sequential(*list(resnext.children())[:-2])
+        self.backbone = resnext50()
         self.lstm = nn.LSTM(
             2048,
             config.hidden,

@@ -17,19 +17,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from httpx import TransportError
-from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-)
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from unmask.backbones import fold_norms
 from unmask.clips import ClipSpec, FaceClip, to_input
 from unmask.errors import ModelUnavailable
 from unmask.models import ARCHITECTURES, ModelConfig, VideoModel, channels_last
@@ -39,6 +32,7 @@ SCHEMA = "unmask.model/1"
 BUNDLED = Path(__file__).parent.parent / "weights"
 DEFAULT = "mobilenet-gru"
 CARRY_CODE = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".py"})
+CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # as torch calls them, the last one on ARM
 CLIPS_PER_BATCH = 8  # bounds memory: 8 clips of 8 frames at 224 px need about 0.6 GB of activations
 
 logger = logging.getLogger(__name__)
@@ -89,18 +83,23 @@ class LoadedModel:
 
 
 def load(name: str, device: torch.device) -> LoadedModel:
-    """Load a bundled name, `default`, a folder, or `owner/name[@revision]` on the Hub.
+    """Load a bundled name, `default`, a folder, or `owner/name[@revision]` on the Hub, to score with.
 
     Raises ModelUnavailable when there is no such model or its files do not fit together.
     """
     folder, revision = locate(name)
     config = read_config(folder)
     payload = _read_bytes(folder / "model.safetensors")
-    info = _info(config, payload, revision)
-    module = _build(config, payload)
-    module.eval().requires_grad_(False).to(device)
-    channels_last(module)
+    module = _build(config, payload).eval().requires_grad_(False)
+    info = _info(config, module, payload, revision)
+    fold_norms(module)
+    channels_last(module.to(device))
     return LoadedModel(info, module, config.clip, config.calibration, config.policy, device)
+
+
+def restore(folder: Path) -> VideoModel:
+    """The module of a folder as it was saved, to train it on or to save it anew. Raises ModelUnavailable."""
+    return _build(read_config(folder), _read_bytes(folder / "model.safetensors"))
 
 
 def save(folder: Path, module: VideoModel, config: ModelConfigFile) -> None:
@@ -123,7 +122,8 @@ def available() -> tuple[ModelInfo, ...]:
 
 def _look(folder: Path) -> ModelInfo | None:
     try:
-        return _info(read_config(folder), _read_bytes(folder / "model.safetensors"), None)
+        config = read_config(folder)
+        return _info(config, _outline(config), _read_bytes(folder / "model.safetensors"), None)
     except ModelUnavailable as error:
         logger.warning("A bundled model cannot be used: %s", error.message)
         return None
@@ -175,6 +175,9 @@ def read_config(folder: Path) -> ModelConfigFile:
 
 
 def _download(name: str) -> tuple[Path, str]:
+    from huggingface_hub import snapshot_download  # takes half a second to import; most models are here
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
     repository, _, revision = name.partition("@")
     if repository.count("/") != 1:
         raise ModelUnavailable(
@@ -196,6 +199,10 @@ def _vetted_commit(repository: str, revision: str | None) -> str | None:
 
     Offline there is only what was vetted when it was fetched.
     """
+    from httpx import TransportError
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
     try:
         info = HfApi().model_info(repository, revision=revision)
     except (OfflineModeIsEnabled, TransportError):
@@ -216,11 +223,12 @@ def _refuse_code(place: str, names: Iterable[str]) -> None:
 def _build(config: ModelConfigFile, payload: bytes) -> VideoModel:
     try:
         tensors = load_tensors(payload)
-        wanted = _outline(config).state_dict()
+        module = _outline(config)
+        wanted = module.state_dict()
         if wrong := {key for key in wanted | tensors if _shape(wanted, key) != _shape(tensors, key)}:
             raise ValueError(f"{len(wrong)} tensors differ, {min(wrong)} among them")
-        module = ARCHITECTURES[config.architecture][1](config.model)
-        module.load_state_dict({key: value.to(wanted[key].dtype) for key, value in tensors.items()})
+        typed = {key: value.to(wanted[key].dtype) for key, value in tensors.items()}
+        module.load_state_dict(typed, assign=True)
     except (SafetensorError, ValueError, RuntimeError) as error:
         raise ModelUnavailable(f"The weights of {config.name} do not fit its config: {error}.") from error
     return module
@@ -239,8 +247,7 @@ def _shape(tensors: Mapping[str, Tensor], key: str) -> torch.Size | None:
     return tensors[key].shape if key in tensors else None
 
 
-def _info(config: ModelConfigFile, payload: bytes, revision: str | None) -> ModelInfo:
-    module = _outline(config)
+def _info(config: ModelConfigFile, module: VideoModel, payload: bytes, revision: str | None) -> ModelInfo:
     return ModelInfo(
         name=config.name,
         revision=revision or hashlib.sha256(payload).hexdigest()[:12],
@@ -272,9 +279,12 @@ def _logits(model: LoadedModel, clips: Sequence[FaceClip]) -> np.ndarray:
 
 @functools.cache
 def _bfloat16_wins(device: torch.device) -> bool:
-    """CUDA: yes. CPU: not every one has bfloat16 arithmetic, so a layer is timed both ways once."""
+    """CUDA: yes. A CPU that has bfloat16 arithmetic: if a layer, timed both ways once, is faster with it."""
     if device.type == "cuda":
         return True
+    abilities = torch.cpu.get_capabilities()
+    if not any(abilities.get(name) for name in CPU_BFLOAT16):
+        return False  # it would be imitated, which takes many times longer: also to find out
     layer = nn.Conv2d(64, 64, 3, padding=1).eval()
     channels_last(layer)
     images = torch.zeros(16, 64, 56, 56).contiguous(memory_format=torch.channels_last)

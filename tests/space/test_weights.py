@@ -4,13 +4,14 @@ import hashlib
 import json
 import pickle
 
+import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
 
 from tests.servers import Site, content
 from unmask import weights
-from unmask.clips import ClipSpec, FaceClip
+from unmask.clips import ClipSpec, FaceClip, to_input
 from unmask.errors import ModelUnavailable
 from unmask.models import MobileNetGru, MobileNetGruConfig
 from unmask.verdict import Calibration, Policy
@@ -61,8 +62,17 @@ def test_two_loads_give_equal_logits_and_a_second_save_equal_bytes(folder, tmp_p
     clips = [clip(0), clip(1, frames=2)]
     first, second = (weights.load(str(folder), CPU) for _ in range(2))
     assert np.array_equal(weights.score(first, clips), weights.score(second, clips))
-    weights.save(tmp_path, first.module, weights.read_config(folder))
+    weights.save(tmp_path, weights.restore(folder), weights.read_config(folder))
     assert (tmp_path / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+def test_what_is_loaded_scores_as_what_was_saved(folder):
+    model = weights.load(str(folder), CPU)
+    batch = to_input([clip(0), clip(1, frames=2)], SPEC)
+    saved = weights.restore(folder).eval()
+    with torch.inference_mode():
+        assert torch.allclose(model.module(batch.data, batch.mask), saved(batch.data, batch.mask), atol=1e-4)
+    assert model.info.parameters == sum(parameter.numel() for parameter in saved.parameters())
 
 
 def test_scores_do_not_depend_on_how_clips_are_batched(folder):
@@ -79,7 +89,7 @@ def test_scores_do_not_depend_on_how_clips_are_batched(folder):
     ["nonsense", "owner/name/too/deep", "../..", "", "http://example.org/model", "UPPER case/with space"],
 )
 def test_a_name_that_is_no_model_is_refused(name, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ModelUnavailable):
         weights.load(name, CPU)
 
