@@ -5,36 +5,15 @@ a frame is real; padding stands at the end of a clip and never changes the resul
 `frame_features` and `temporal` are the two halves of `forward`; heatmaps look between them.
 """
 
-import functools
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import fuse_conv_bn_eval
 
-
-@functools.cache
-def backbones() -> Any:
-    """`torchvision.models`, imported when a model is built, even where its wheel and torch disagree on CUDA.
-
-    A torchvision wheel built for CUDA cannot register its operators beside a CPU build of torch; the
-    backbones need none of them, so declaring the two that its import looks up is enough. Everywhere else
-    the plain import succeeds and nothing is declared.
-    """
-    try:
-        import torchvision
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-        for operator in ("nms", "qnms"):
-            schema = f"torchvision::{operator}"
-            torch.library.define(schema, "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import torchvision
-    return torchvision.models
+from unmask.backbones import mobilenet_v2, resnext50
 
 
 @dataclass(frozen=True)
@@ -103,7 +82,7 @@ class MobileNetGru(VideoModel):
 
     def __init__(self, config: MobileNetGruConfig) -> None:
         super().__init__()
-        self.backbone = backbones().mobilenet_v2(weights=None).features
+        self.backbone = mobilenet_v2()
         self.project = nn.Linear(1280, config.hidden)
         self.gru = nn.GRU(config.hidden, config.hidden, batch_first=True)
         self.dropout = nn.Dropout(config.dropout)
@@ -125,8 +104,7 @@ class ResNextLstm(VideoModel):
 
     def __init__(self, config: ResNextLstmConfig) -> None:
         super().__init__()
-        resnext = backbones().resnext50_32x4d(weights=None)
-        self.backbone = nn.Sequential(*list(resnext.children())[:-2])
+        self.backbone = resnext50()
         self.lstm = nn.LSTM(
             2048,
             config.hidden,
@@ -269,20 +247,6 @@ class _SpectrumBranch(nn.Module):
             spectrum = torch.fft.fftshift(torch.fft.fft2(grey, norm="ortho"), dim=(-2, -1))
             magnitude = torch.log1p(spectrum.abs())
         return self.layers(magnitude)
-
-
-def fold_norms(module: nn.Module) -> None:
-    """Put every batch norm that follows a convolution into its weights; for a module that only scores.
-
-    In these networks the norm of a convolution stands right behind it, by order of the names, too.
-    """
-    children = list(module.named_children())
-    for (name, first), (norm_name, second) in pairwise(children):
-        if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-            setattr(module, name, fuse_conv_bn_eval(first, second))
-            setattr(module, norm_name, nn.Identity())
-    for _, child in children:
-        fold_norms(child)
 
 
 def channels_last(module: nn.Module) -> None:

@@ -22,9 +22,10 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from unmask.backbones import fold_norms
 from unmask.clips import ClipSpec, FaceClip, to_input
 from unmask.errors import ModelUnavailable
-from unmask.models import ARCHITECTURES, ModelConfig, VideoModel, channels_last, fold_norms
+from unmask.models import ARCHITECTURES, ModelConfig, VideoModel, channels_last
 from unmask.verdict import Calibration, Policy
 
 SCHEMA = "unmask.model/1"

@@ -1,9 +1,6 @@
 """Finding faces, following them, and saying why one is left out."""
 
-# ruff: noqa: E402
-from unmask.models import backbones
-
-backbones()  # first: it makes the reference importable beside a CPU build of torch
+import training.backbone  # noqa: F401  first: it makes the reference importable beside a CPU build of torch
 
 # isort: split
 from pathlib import Path

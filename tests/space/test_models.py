@@ -2,17 +2,8 @@
 
 import pytest
 import torch
-from torch import nn
 
-from unmask.models import (
-    ARCHITECTURES,
-    MesoTransformerConfig,
-    MobileNetGru,
-    MobileNetGruConfig,
-    ResNextLstm,
-    ResNextLstmConfig,
-    fold_norms,
-)
+from unmask.models import ARCHITECTURES, MesoTransformerConfig, MobileNetGruConfig, ResNextLstmConfig
 
 CONFIGS = {  # small versions: the code is the same, the time is not
     "mobilenet-gru": MobileNetGruConfig(hidden=16),
@@ -102,35 +93,3 @@ def test_the_default_sizes_are_those_of_the_published_backbones(name, low, high)
     with torch.device("meta"):
         count = sum(parameter.numel() for parameter in module(config()).parameters())
     assert low < count < high
-
-
-def lived_in(module):
-    """As if it had been trained: norms that change what they are given."""
-    torch.manual_seed(0)
-    for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            nn.init.uniform_(layer.running_mean, -0.5, 0.5)
-            nn.init.uniform_(layer.running_var, 0.5, 2)
-            nn.init.uniform_(layer.weight, 0.5, 1.5)
-            nn.init.uniform_(layer.bias, -0.5, 0.5)
-    return module.eval()
-
-
-@pytest.mark.parametrize("name", ARCHITECTURES)
-@torch.inference_mode()
-def test_folding_norms_changes_no_logit(name):
-    config, module = ARCHITECTURES[name]
-    model = lived_in(module(config()))
-    data, mask = torch.randn(2, 3, 3, 96, 96), torch.ones(2, 3, dtype=torch.bool)
-    before = model(data, mask)
-    fold_norms(model)
-    assert torch.allclose(model(data, mask), before, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("network", "config"), [(MobileNetGru, MobileNetGruConfig), (ResNextLstm, ResNextLstmConfig)]
-)
-def test_no_norm_is_left_behind_a_convolution(network, config):
-    folded = network(config()).eval()
-    fold_norms(folded)
-    assert not [layer for layer in folded.modules() if isinstance(layer, nn.BatchNorm2d)]
