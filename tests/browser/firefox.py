@@ -85,6 +85,12 @@ class Firefox:
     def open_own(self, name: str) -> None:
         self.driver.get(f"moz-extension://{self.id}/{name}")
 
+    def settings(self) -> dict[str, Any]:
+        """What is kept; to be asked on a page of the extension."""
+        asked = "const done = arguments[0]; browser.storage.local.get('settings').then(done)"
+        kept: dict[str, Any] = self.driver.execute_async_script(asked)
+        return kept.get("settings", {})
+
     def close_other_tabs(self) -> None:
         """Only the first tab stays."""
         first, *others = self.driver.window_handles

@@ -154,7 +154,7 @@ def test_the_hover_button_is_switched_on_with_a_permission_and_off_without(firef
     hover = firefox.driver.find_element(By.ID, "hover")
     hover.click()
     firefox.until(lambda: "<all_urls>" in firefox.permissions())
-    firefox.until(hover.is_selected)
+    firefox.until(lambda: firefox.settings().get("hover"))
     firefox.open(foreign.url("/plain"))
     video = firefox.driver.find_element(By.TAG_NAME, "video")
 
@@ -169,7 +169,9 @@ def test_the_hover_button_is_switched_on_with_a_permission_and_off_without(firef
     firefox.press("badge")
     firefox.wait("badge", *LABELS)
     firefox.open_own("options.html")
-    firefox.driver.find_element(By.ID, "hover").click()
+    hover = firefox.driver.find_element(By.ID, "hover")
+    firefox.until(hover.is_selected)  # the page shows what is kept
+    hover.click()
     firefox.until(lambda: "<all_urls>" not in firefox.permissions())
 
 
