@@ -16,7 +16,7 @@ help:
 	@echo 'make test                               set up everything, run every test'
 	@echo 'make setup                              only what run and check need'
 	@echo 'make lint                               style and types'
-	@echo 'make bench                              speed, faces, spoiled files, fifty clients, an idle page'
+	@echo 'make bench                              speed, spoiled files, fifty clients, an idle page: numbers'
 	@echo 'make extension                          the browser extension, packed for the stores, in dist/'
 
 run: setup
@@ -42,7 +42,6 @@ lint: .venv/.testing tests/node_modules/.installed
 
 bench: .venv/.testing
 	$(python) -m tests.bench.speed
-	$(python) -m tests.bench.faces
 	$(python) -m tests.bench.fuzz
 	$(python) -m tests.bench.soak
 	$(python) -m tests.bench.idle

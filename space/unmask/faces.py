@@ -1,12 +1,11 @@
 """Frames -> faces -> tracks. MTCNN (Zhang et al., IEEE SPL 2016) in torch; boxes and tracks in plain numpy.
 
-A few frames of a window are searched: P-Net proposes boxes on a pyramid of small pictures, R-Net rejects
-most of them, O-Net refines the rest and places five landmarks. In the frames between, O-Net alone looks where
-these faces must be. Weights are the data files of the package `mtcnn`, whose code (TensorFlow) is never
-imported.
+The three networks run on all frames of a window together: P-Net proposes boxes on a pyramid of small
+pictures, R-Net rejects most of them, O-Net refines the rest and places five landmarks. Weights are the
+data files of the package `mtcnn`, whose code (TensorFlow) is never imported.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -38,8 +37,6 @@ SAME_PROPOSAL = 0.7  # overlap above which P-Net's proposals are one
 SAME_REFINED = 0.9  # and R-Net's: near-twins go on, because their mean is steadier than the best of them
 SAME_FACE = 0.7  # and O-Net's, over the smaller one; they vote on the box
 MAX_PROPOSALS = 300  # of P-Net, a frame and level
-FOLLOW_SECONDS = 0.3  # every frame is so near to one that is searched: two strides of 0.12 s
-NUDGES = ((0.0, 0.0), (-0.06, 0.0), (0.06, 0.0), (0.0, -0.06), (0.0, 0.06))  # see `nudged`
 FRAMES_PER_BATCH = 8  # bounds P-Net's memory: about 5 MB a frame of 640x360; more at once is no faster
 PATCHES_PER_BATCH = {"cpu": 64, "cuda": 1024}  # 0.3 MB each; a CPU's cache holds no more
 
@@ -114,35 +111,18 @@ class FaceFinder:
 
     @torch.inference_mode()
     def detect(self, frames: Frames) -> list[FaceBoxes]:
-        """Find the faces of every frame (N, H, W, 3).
-
-        A frame in which a face that is followed gets lost is searched, too.
-        """
-        found = self._search(frames, searched_frames(frames.seconds))
-        between = [index for index in range(len(frames)) if index not in found]
-        expected = {index: expected_faces(index, frames.seconds, found) for index in between}
-        followed = self._follow(frames, expected)
-        lost = [index for index in between if _misses(followed[index], expected[index])]
-        found |= followed | self._search(frames, lost)
-        return [found[index] for index in range(len(frames))]
-
-    def _search(self, frames: Frames, indices: Sequence[int]) -> dict[int, FaceBoxes]:
-        """All that there is in some of the frames."""
+        """Find the faces of every frame (N, H, W, 3)."""
         found: list[FaceBoxes] = []
-        for start in range(0, len(indices), FRAMES_PER_BATCH):
-            images = [frames.data[index] for index in indices[start : start + FRAMES_PER_BATCH]]
-            small = shrink(images, SEARCH_SIDE_PX)
-            scale = frames.data.shape[2] / small.shape[2]
-            refined = self._refine(small, self._propose(small))
-            found += self._place(images, [square(boxes * scale) for boxes, _ in refined])
-        return dict(zip(indices, found, strict=True))
+        for start in range(0, len(frames.data), FRAMES_PER_BATCH):
+            found.extend(self._detect(frames.data[start : start + FRAMES_PER_BATCH]))
+        return found
 
-    def _follow(self, frames: Frames, expected: Mapping[int, Float32Array]) -> dict[int, FaceBoxes]:
-        """What O-Net says of where faces are expected, and then of where it has found them."""
-        images = [frames.data[index] for index in expected]
-        near = self._place(images, [square(boxes) for boxes in expected.values()])
-        found = self._place(images, [nudged(square(faces.xyxy)) for faces in near])
-        return dict(zip(expected, found, strict=True))
+    def _detect(self, images: UInt8Array) -> list[FaceBoxes]:
+        small = shrink(images, SEARCH_SIDE_PX)
+        scale = images.shape[2] / small.shape[2]
+        proposed = self._propose(small)
+        refined = self._refine(small, proposed)
+        return self._place(images, [(boxes * scale, score) for boxes, score in refined])
 
     def _propose(self, images: UInt8Array) -> list[Scored]:
         """P-Net on every level of the pyramid -> candidate boxes of every frame."""
@@ -163,14 +143,15 @@ class FaceFinder:
         scored = zip(moved, _split(score, boxes), strict=True)
         return [_keep_apart(_above(item, MIN_SCORE[1]), SAME_REFINED) for item in scored]
 
-    def _place(self, images: Sequence[UInt8Array], boxes: Sequence[Float32Array]) -> list[FaceBoxes]:
-        """O-Net on every square, cut from the full frame -> faces."""
+    def _place(self, images: UInt8Array, refined: Sequence[Scored]) -> list[FaceBoxes]:
+        """O-Net on every candidate, cut from the full frame -> faces."""
+        boxes = [square(xyxy) for xyxy, _ in refined]
         score, offset, points = self._run(self._onet, images, boxes, 48)
         parts = (boxes, _split(score, boxes), _split(offset, boxes), _split(points, boxes))
         return [_to_faces(*part) for part in zip(*parts, strict=True)]
 
     def _run(
-        self, net: nn.Module, images: Iterable[UInt8Array], boxes: Sequence[Float32Array], side_px: int
+        self, net: nn.Module, images: UInt8Array, boxes: Sequence[Float32Array], side_px: int
     ) -> list[Float32Array]:
         """The network's outputs for all boxes of all frames, one after another."""
         places = [(image, box) for image, some in zip(images, boxes, strict=True) for box in some]
@@ -200,16 +181,16 @@ def pyramid_sides(height: int, width: int) -> Iterator[tuple[int, int]]:
         scale *= PYRAMID_STEP
 
 
-def shrink(images: Sequence[UInt8Array], side_px: int) -> UInt8Array:
-    """(h, w, 3) each -> (n, h, w, 3), scaled down so that the longest side is at most side_px."""
-    height, width = images[0].shape[:2]
+def shrink(images: UInt8Array, side_px: int) -> UInt8Array:
+    """(n, h, w, 3), scaled down so that the longest side is at most side_px."""
+    height, width = images.shape[1:3]
     scale = side_px / max(height, width)
     if scale >= 1:
-        return np.stack(images)
+        return images
     return resize(images, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
-def resize(images: Iterable[UInt8Array], side: tuple[int, int]) -> UInt8Array:
+def resize(images: UInt8Array, side: tuple[int, int]) -> UInt8Array:
     """(n, h, w, 3) -> (n, *side, 3) by area averaging."""
     height, width = side
     return np.stack([cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images])
@@ -249,7 +230,7 @@ def _join(parts: Sequence[Scored]) -> Scored:
 
 def _split(values: Float32Array, like: Sequence[Float32Array]) -> list[Float32Array]:
     """One array for all frames -> an array a frame."""
-    return np.split(values, np.cumsum([len(part) for part in like]))[:-1]
+    return np.split(values, np.cumsum([len(part) for part in like])[:-1])
 
 
 def _decode_map(score: Tensor, offset: Tensor, level: UInt8Array, images: UInt8Array) -> Iterator[Scored]:
@@ -288,55 +269,6 @@ def _to_faces(
     return FaceBoxes(votes @ xyxy, np.einsum("fv,vpc->fpc", votes, landmarks), score[kept])
 
 
-# --- following ---
-
-
-def searched_frames(seconds: Float64Array) -> list[int]:
-    """The fewest frames such that none is further than FOLLOW_SECONDS from one of them."""
-    chosen: list[int] = []
-    for now in seconds:
-        if not chosen or now - seconds[chosen[-1]] > FOLLOW_SECONDS:
-            chosen.append(int(np.searchsorted(seconds, now + FOLLOW_SECONDS, "right")) - 1)
-    return chosen
-
-
-def expected_faces(index: int, seconds: Float64Array, found: Mapping[int, FaceBoxes]) -> Float32Array:
-    """Where the faces (n, 4) of a frame must be, to judge by the frames `found` nearest to it.
-
-    A face that is in both moves evenly from one to the other; one that is in one of them only stays there.
-    """
-    before = max((other for other in found if other < index), default=None)
-    after = min((other for other in found if other > index), default=None)
-    if before is None or after is None:
-        return np.concatenate([found[other].xyxy for other in (before, after) if other is not None])
-    first, second = found[before].xyxy, found[after].xyxy
-    pairs = np.array(_same_faces(first, second), np.int64).reshape(-1, 2)
-    share = np.float32((seconds[index] - seconds[before]) / (seconds[after] - seconds[before]))
-    between = first[pairs[:, 0]] * (1 - share) + second[pairs[:, 1]] * share
-    return np.concatenate([between, np.delete(first, pairs[:, 0], 0), np.delete(second, pairs[:, 1], 0)])
-
-
-def nudged(squares: Float32Array) -> Float32Array:
-    """Squares (n, 4) -> for each of them several (m, 4), shifted by parts of its side.
-
-    They stand for the near-twins that R-Net finds of every face: O-Net's mean over them is as steady.
-    """
-    shifts = np.tile(np.array(NUDGES, np.float32), 2)  # of both corners
-    lengths = (squares[:, 2:] - squares[:, :2])[:, None, [0, 1, 0, 1]]
-    return (squares[:, None] + shifts * lengths).reshape(-1, 4)
-
-
-def _same_faces(first: Float32Array, second: Float32Array) -> list[tuple[int, int]]:
-    """Pairs of boxes (n, 4), (m, 4) that are one face in successive frames, best overlap first."""
-    likeness = overlaps(first, second)
-    return best_pairs(np.where(likeness >= MIN_TRACK_OVERLAP, likeness, -np.inf))
-
-
-def _misses(faces: FaceBoxes, expected: Float32Array) -> bool:
-    """Whether there is no face where one was expected."""
-    return bool((overlaps(expected, faces.xyxy).max(1, initial=0.0) < MIN_TRACK_OVERLAP).any())
-
-
 # --- tracks ---
 
 
@@ -364,7 +296,8 @@ def _paths(boxes: Sequence[FaceBoxes]) -> list[list[Sighting]]:
     for frame, faces in enumerate(boxes):
         live = [path for path in paths if frame - path[-1][0] <= MAX_GAP_FRAMES + 1]
         last = np.array([boxes[at].xyxy[face] for at, face in (path[-1] for path in live)], np.float32)
-        pairs = _same_faces(last.reshape(-1, 4), faces.xyxy)
+        likeness = overlaps(last.reshape(-1, 4), faces.xyxy)
+        pairs = best_pairs(np.where(likeness >= MIN_TRACK_OVERLAP, likeness, -np.inf))
         for row, face in pairs:
             live[row].append((frame, face))
         taken = {face for _, face in pairs}

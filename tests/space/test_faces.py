@@ -16,20 +16,10 @@ from facenet_pytorch.models.utils import detect_face
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.bench.faces import compare
 from tests.media import astronaut
 from unmask import mtcnn
 from unmask.boxes import overlaps, sides
-from unmask.faces import (
-    FaceBoxes,
-    FaceFinder,
-    FaceRules,
-    FaceTrack,
-    expected_faces,
-    link,
-    searched_frames,
-    why_excluded,
-)
+from unmask.faces import FaceBoxes, FaceFinder, FaceRules, FaceTrack, link, why_excluded
 from unmask.video import DecodePlan, Frames, decode
 
 
@@ -137,64 +127,8 @@ def test_a_window_gives_what_its_frames_give_alone(finder):
     assert [len(found) for found in together] == [1, 1, 1, 0]
     for found, image in zip(together, images, strict=True):
         (alone,) = finder.detect(frames(image))
-        assert (overlaps(found.xyxy, alone.xyxy) > 0.85).all()
-        np.testing.assert_allclose(found.landmarks, alone.landmarks, atol=4)
-
-
-def test_faces_are_found_on_both_sides_of_a_cut(finder):
-    here, there = astronaut(), np.ascontiguousarray(astronaut()[:, ::-1])
-    for cut in range(1, 8):
-        found = finder.detect(frames(*[here] * cut, *[there] * (8 - cut)))
-        assert [len(faces) for faces in found] == [1] * 8
-        centres = [float(faces.xyxy[0, [0, 2]].mean()) for faces in found]
-        np.testing.assert_allclose(centres, [224] * cut + [288] * (8 - cut), atol=6)
-
-
-@pytest.mark.shared
-def test_faces_that_are_followed_lie_where_a_search_finds_them(finder, shared_data: Path):
-    agreed = []
-    for path in sorted(shared_data.glob("*-videos/*.mp4"))[::4]:
-        window = next(iter(decode(path, DecodePlan(windows=1))))
-        agreed += compare(finder, window).overlap
-    assert np.mean(np.array(agreed) >= 0.8) >= 0.98
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [
-        (times(1), [0]),
-        (times(3), [2]),
-        (times(8), [2, 7]),
-        ([0.0, 0.3, 0.6], [1]),
-        # too far apart to follow anything
-        ([0.0, 1.0, 2.0], [0, 1, 2]),
-        ([0.0, 0.1, 5.0], [1, 2]),
-    ],
-)
-def test_no_frame_is_far_from_one_that_is_searched(seconds, expected):
-    assert searched_frames(np.array(seconds)) == expected
-
-
-@pytest.mark.parametrize(
-    ("found", "expected"),
-    [
-        # between two sightings, nearer to the first
-        ({0: [(100, 100, 80)], 4: [(120, 100, 80)]}, [(105, 100, 80)]),
-        # grows
-        ({0: [(100, 100, 80)], 2: [(100, 100, 100)]}, [(100, 100, 90)]),
-        # seen on one side only
-        ({0: [(100, 100, 80)], 4: []}, [(100, 100, 80)]),
-        ({4: [(100, 100, 80)]}, [(100, 100, 80)]),
-        # one that goes and another that comes
-        ({0: [(100, 100, 80)], 4: [(400, 100, 60)]}, [(100, 100, 80), (400, 100, 60)]),
-        ({0: [], 4: []}, []),
-        # what is further away in time does not count
-        ({0: [(100, 100, 80)], 2: [(110, 100, 80)], 4: [(300, 100, 80)]}, [(105, 100, 80)]),
-    ],
-)
-def test_where_faces_are_expected_between_two_frames(found, expected):
-    given = {frame: seen(*faces) for frame, faces in found.items()}
-    np.testing.assert_allclose(expected_faces(1, times(5), given), seen(*expected).xyxy)
+        np.testing.assert_allclose(found.xyxy, alone.xyxy, atol=0.05)
+        np.testing.assert_allclose(found.landmarks, alone.landmarks, atol=0.05)
 
 
 @pytest.mark.parametrize(("right", "down"), [(3, 5), (-7, 2), (40, 11)])
