@@ -510,10 +510,15 @@ def calm_theme() -> gr.themes.Base:
 
 @contextlib.contextmanager
 def private_cache() -> Iterator[Path]:
-    """Uploads, and what the page shows, lie in a folder for this user only, and go with the process."""
+    """Uploads, and what the page shows, lie in a folder for this user only, and go with the process.
+
+    Folders of checks lie beside it, not in it: what gradio finds in its own folder it does not copy.
+    """
     with private_folder() as folder:
-        os.environ["GRADIO_TEMP_DIR"] = str(folder)
-        gr.mcp.DEFAULT_TEMP_DIR = str(folder)  # it has read the variable already
+        own = folder / "page"
+        own.mkdir()
+        os.environ["GRADIO_TEMP_DIR"] = str(own)
+        gr.mcp.DEFAULT_TEMP_DIR = str(own)  # it has read the variable already
         yield Path(get_upload_folder())
 
 

@@ -11,8 +11,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from pathlib import Path
 from typing import Any
 
-CHECKS = "unmask-"  # what the folders of running checks begin with; they go with their check
-
 
 def upkeep(
     page: Any, folder: Path, every_seconds: float, kept_seconds: float
@@ -41,8 +39,6 @@ def remove_old(folder: Path, kept_seconds: float) -> None:
     """Remove the files that have lain in `folder` so long, and folders in it that are empty as long."""
     too_old = time.time() - kept_seconds
     for entry in folder.iterdir():
-        if entry.name.startswith(CHECKS):
-            continue
         for path in [*entry.rglob("*"), entry] if entry.is_dir() and not entry.is_symlink() else [entry]:
             with suppress(OSError):  # somebody else removes it, or it is a folder with something in it
                 if path.lstat().st_mtime < too_old:
