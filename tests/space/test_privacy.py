@@ -207,7 +207,7 @@ def test_an_upload_is_deleted_after_a_while(forgetful, clip, tmp_path):
     (tmp_path / "clip.mp4").write_bytes(clip)
     assert forgetful.upload(tmp_path / "clip.mp4").is_success
     assert forgetful.files()
-    (cache,) = forgetful.temporary.glob("unmask-space-*")
+    (cache,) = forgetful.temporary.glob("unmask-space-*/page")
     wait_for(lambda: list(cache.iterdir()) == [])  # with the folder that it lay in
 
 
