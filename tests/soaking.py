@@ -254,8 +254,8 @@ async def _until_idle(space: Served) -> None:
 
 
 def _is_upload(name: str) -> bool:
-    """unmask-space-…/<hash>/name: kept for half an hour."""
-    return len(Path(name).parts) == 3 and len(Path(name).parts[1]) == 64
+    """unmask-space-…/page/<hash>/name: kept for half an hour."""
+    return len(Path(name).parts) == 4 and len(Path(name).parts[2]) == 64
 
 
 def resident_bytes(pid: int) -> int:
