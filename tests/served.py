@@ -61,9 +61,11 @@ class Served:
             return httpx.post(f"{self.url}/gradio_api/upload", files={"files": (path.name, file)}, timeout=60)
 
     def files(self) -> list[str]:
-        """What lies in the folder for temporary files."""
+        """What lies in the folder for temporary files; folders may vanish meanwhile."""
         return sorted(
-            str(path.relative_to(self.temporary)) for path in self.temporary.rglob("*") if path.is_file()
+            str((Path(folder) / name).relative_to(self.temporary))
+            for folder, _, names in os.walk(self.temporary)
+            for name in names
         )
 
 

@@ -230,7 +230,7 @@ def test_a_check_whose_stream_nobody_reads_is_ended(forgetful, site):
     forgetful.begin("check_url", {"url": link(site, "/slow.mp4") + "&unread"})
     wait_for(lambda: children(forgetful.process.pid))
     wait_for(lambda: not children(forgetful.process.pid))
-    assert forgetful.files() == []
+    wait_for(lambda: forgetful.files() == [])
 
 
 @pytest.fixture(scope="module")
