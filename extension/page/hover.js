@@ -10,34 +10,42 @@ import { logo } from "./icons.js";
 import { overPage } from "./layer.js";
 import { videoAt } from "./videos.js";
 
-const REST_MS = 250; // the pointer is asked where it is at most this often
+const PACE_MS = 250; // it is looked where the pointer is at most this often
 const MIN_PX = 160;
 
 /**
  * @param {Hello} hello
  * @param {(video: HTMLVideoElement) => void} check
+ * @param {(video: HTMLVideoElement) => boolean} isChecked it has a badge where the button would be
  * @param {AbortSignal} signal
  */
-export function offerOnHover({ speech }, check, signal) {
+export function offerOnHover({ speech }, check, isChecked, signal) {
   const words = toWords(speech.table, speech.fallback);
+  const language = { lang: tag(speech.language), dir: direction(speech.language) };
   /** @type {{video: HTMLVideoElement, host: HTMLElement} | null} */
   let shown = null;
-  let lookedAt = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const point = { x: 0, y: 0 };
   const hide = () => (shown?.host.remove(), (shown = null));
-  const look = (/** @type {PointerEvent} */ event) => {
-    if (event.timeStamp - lookedAt < REST_MS || event.target === shown?.host) return;
-    lookedAt = event.timeStamp;
-    const video = videoAt(event.clientX, event.clientY);
-    if (video === shown?.video) return;
+  const look = () => {
+    timer = undefined;
+    const video = videoAt(point.x, point.y);
+    if (video && video === shown?.video) return;
     hide();
-    if (video && Math.min(video.clientWidth, video.clientHeight) >= MIN_PX) {
-      const ask = () => (hide(), check(video));
-      shown = { video, host: button(video, words("menu_check"), { lang: tag(speech.language), dir: direction(speech.language) }, ask) };
-    }
+    if (!video || isChecked(video) || Math.min(video.clientWidth, video.clientHeight) < MIN_PX) return;
+    const ask = () => (hide(), check(video));
+    shown = { video, host: button(video, words("menu_check"), language, ask) };
   };
-  addEventListener("pointermove", look, { passive: true, signal });
+  const move = (/** @type {PointerEvent} */ event) => {
+    [point.x, point.y] = [event.clientX, event.clientY];
+    timer ||= setTimeout(look, PACE_MS); // after the last move, too: a pointer that leaves fast has left
+  };
+  const leave = () => (clearTimeout(timer), (timer = undefined), hide());
+  addEventListener("pointermove", move, { passive: true, signal });
+  document.documentElement.addEventListener("pointerleave", leave, { passive: true, signal });
   for (const type of ["scroll", "resize"]) addEventListener(type, hide, { capture: true, passive: true, signal });
-  signal.addEventListener("abort", hide);
+  signal.addEventListener("abort", leave);
 }
 
 /** @param {HTMLVideoElement} video @param {string} text @param {{lang: string, dir: string}} language @param {() => void} ask */

@@ -28,7 +28,7 @@ void obey();
 async function obey() {
   const hello = /** @type {Hello | undefined} */ (await tellWorker({ type: "hello" }));
   if (!hello) return;
-  switchTo(hello.hover, "hover", (signal) => offerOnHover(hello, (video) => void checkVideo(video), signal));
+  switchTo(hello.hover, "hover", (signal) => offerOnHover(hello, (video) => void checkVideo(video), (video) => visits.has(video), signal));
   switchTo(hello.auto, "auto", (signal) => checkAsTheyPlay((video) => void checkVideo(video, true), signal));
 }
 

@@ -140,6 +140,9 @@ def test_the_hover_button_is_on_the_video_under_the_pointer_and_can_be_switched_
     rest(page, overlay, 300, 200)
     overlay.press("badge")
     overlay.answer()
+    page.mouse.move(340, 240)
+    page.wait_for_timeout(1000)
+    assert len(overlay.find("badge")) == 1, "a second button lies over the answer"
     page = allowed.open(foreign.url("/plain"))
     before = page.content()
     overlay = Overlay(page)
