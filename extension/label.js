@@ -49,6 +49,7 @@ const NEXT = {
   space_forbidden: ["settings"],
   permission_needed: ["settings"],
   job_lost: ["retry"],
+  no_player: ["retry"],
   capture_black: [],
   capture_blocked: [],
   capture_stopped: ["capture"],

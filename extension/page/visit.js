@@ -205,8 +205,10 @@ export class Visit {
       capture: () => this.#askToCapture(report),
       settings: () => void tellWorker({ type: "open", path: "options.html" }),
     };
-    this.badge.show(toLabel(report, this.words));
-    this.badge.fill(...panel.failure(report, this.words, does, this.#mayCapture()));
+    const { code, message } = report.error;
+    const told = this.video === null && NEEDS_PLAYER.has(code) ? failedReport("no_player", message) : report;
+    this.badge.show(toLabel(told, this.words));
+    this.badge.fill(...panel.failure(told, this.words, does, this.#mayCapture()));
   }
 
   #mayCapture() {
@@ -265,3 +267,4 @@ export class Visit {
 }
 
 const NEEDS_CAPTURE = new Set(["unsupported_site", "login_required", "blocked_address", "bad_url"]);
+const NEEDS_PLAYER = new Set(["unsupported_site", "bad_url", "not_a_video"]); // only pictures of one would help

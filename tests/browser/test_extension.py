@@ -226,5 +226,5 @@ def test_without_a_video_the_page_itself_is_sent_and_the_failure_says_what_to_do
     overlay = chromium.check(page)
     overlay.wait("badge", "Could not check")
     overlay.press("badge")
-    overlay.wait("detail", "cannot fetch a video from this page")
+    overlay.wait("detail", "no player is on this page")
     shoot(page, "failure")
