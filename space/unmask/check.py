@@ -12,7 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -114,10 +114,17 @@ class Checker:
         tell = _on_whole_bar(on_progress)
         tell("fetch", 0.0, "Getting ready")
         models = self.load(options.models)
-        with tempfile.TemporaryDirectory(prefix="unmask-", ignore_cleanup_errors=True) as folder:
+        with ExitStack() as open_things:
+            folder = open_things.enter_context(
+                tempfile.TemporaryDirectory(prefix="unmask-", ignore_cleanup_errors=True)
+            )
             with clock.stage("fetch"):
-                media = open_media(source, Path(folder), options.limits, options.span, tell)
-            report = known(media.content) or self._examine(media, models, options, tell, clock)
+                opening = open_media(
+                    source, Path(folder), options.limits, options.span, tell, whole=keep is not None
+                )
+                media = open_things.enter_context(opening)
+            seen = known(media.content) if media.content is not None else None
+            report = seen or self._examine(media, models, options, tell, clock)
             if keep is not None and keep.parent.is_dir() and media.fetched is not None:
                 shutil.move(media.fetched, keep)
         tell("done", 0.0, "Done")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
+
+from unmask.errors import UnmaskError
 
 POLL_SECONDS = 0.25  # how late a timeout or a cancellation may be noticed
 DYING_SECONDS = 2.0  # a child that has closed its pipe may take so long to say how it ended
@@ -43,7 +45,9 @@ class Child:
     """A running child; leaving the context kills it and everything that it started.
 
     `code` is run by a fresh interpreter whose arguments are `arguments` and then the folders to import from.
-    It works in `folder`, or nowhere, and reads `stdin`, or what `tell` is given.
+    It works in `folder`, or nowhere, and reads `stdin`, or what `tell` is given. It also has the file
+    descriptors `pass_fds`. What it says with a field "want" is no message: `on_want` is called with that, in
+    another thread, also while nobody waits for a message; an UnmaskError of it goes to who waits next.
     """
 
     def __init__(
@@ -54,7 +58,11 @@ class Child:
         folder: Path | None = None,
         stdin: BinaryIO | None = None,
         max_payload_bytes: int = 0,
+        pass_fds: Sequence[int] = (),
+        on_want: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
+        self._on_want = on_want
+        self._problem: UnmaskError | None = None  # what `on_want` raised
         self._max_payload_bytes = max_payload_bytes
         self._stderr = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
@@ -65,6 +73,7 @@ class Child:
             cwd=folder or os.sep,
             env=_environment(folder),
             start_new_session=True,
+            pass_fds=tuple(pass_fds),
         )
         self._asked = False  # the listener has been told to read on, and has not answered yet
         self._wanted = threading.Semaphore(0)  # one permit a message: nothing is read ahead
@@ -79,18 +88,23 @@ class Child:
         _kill(self._process)
         self._wanted.release()
         self._listener.join(timeout=1.0)
+        if self._process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
         self._stderr.close()
 
     def tell(self, request: dict[str, Any]) -> None:
-        """Write to its stdin and close it."""
+        """Write a line to its stdin."""
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError), self._process.stdin as pipe:  # it died at once: no answer will tell
-            pipe.write(json.dumps(request).encode())
+        with suppress(BrokenPipeError):  # it has died: no answer will tell
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
 
     def next_message(self) -> Message | None:
         """What it says next; None if nothing for POLL_SECONDS.
 
-        Raises subprocess.CalledProcessError, with the end of its stderr, when it has ended or talks nonsense.
+        Raises subprocess.CalledProcessError, with the end of its stderr, when it has ended or talks nonsense,
+        and UnmaskError where `on_want` did.
         """
         if not self._asked:
             self._asked = True
@@ -100,6 +114,8 @@ class Child:
         except queue.Empty:
             return None
         self._asked = False
+        if self._problem is not None:
+            raise self._problem
         if message is None:
             raise self._end()
         return message
@@ -117,17 +133,21 @@ class Child:
         with self._process.stdout as pipe:
             message: Message | None = Message({})
             while message is not None:
-                self._wanted.acquire()
                 message = self._read(pipe)
                 self._messages.put(message)
 
     def _read(self, pipe: Any) -> Message | None:
-        line = pipe.readline(MAX_LINE_CHARACTERS)
-        try:
-            fields = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
-            return None
-        if not isinstance(fields, dict):
+        fields = _fields(pipe)
+        while fields is not None and self._on_want is not None and "want" in fields:
+            try:
+                self._on_want(fields)
+            except UnmaskError as problem:
+                self._problem = problem
+                fields = None
+            else:
+                fields = _fields(pipe)
+        self._wanted.acquire()  # of a message no more than its line is read ahead
+        if fields is None:
             return None
         size_bytes = fields.get("bytes", 0)
         if not isinstance(size_bytes, int) or not 0 <= size_bytes <= self._max_payload_bytes:
@@ -135,6 +155,16 @@ class Child:
         payload = np.empty(size_bytes, np.uint8)
         whole = pipe.readinto(payload) == size_bytes
         return Message(fields, payload) if whole else None
+
+
+def _fields(pipe: Any) -> dict[str, Any] | None:
+    """The next line; None if there is none, or nonsense."""
+    line = pipe.readline(MAX_LINE_CHARACTERS)
+    try:
+        fields = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    return fields if isinstance(fields, dict) else None
 
 
 def _import_path() -> list[str]:

@@ -8,12 +8,16 @@ at the child decodes the next, and waits with it, so that two or three are in me
 import json
 import logging
 import math
+import os
 import signal
+import struct
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +27,7 @@ from unmask.capture import Capture
 from unmask.child import Child, Message
 from unmask.errors import InternalError, NotAVideo, TimedOut, UnmaskError, from_code
 from unmask.log import frames
+from unmask.parts import ANNOUNCED, Parts
 from unmask.reader import Image, Timed, open_file
 from unmask.video import MAX_SIDE_PX, DecodePlan, Frames, Span, VideoStream
 
@@ -42,18 +47,20 @@ def ignore() -> None:
     """For callers who always want to know."""
 
 
-def probe(path: Path, still_wanted: StillWanted = ignore) -> VideoStream:
-    """See `video.probe`. Raises TimedOut and InternalError, too."""
+def probe(path: Path, still_wanted: StillWanted = ignore, parts: Parts | None = None) -> VideoStream:
+    """See `video.probe`; fetches missing `parts`. Raises TimedOut and InternalError, too."""
     with open_file(path) as media:
-        for message in _answers({"task": "probe"}, media, 0, still_wanted):
+        for message in _answers({"task": "probe"}, media, 0, still_wanted, parts):
             return _to_stream(message)
     raise _nonsense()
 
 
-def decode(path: Path, plan: DecodePlan, still_wanted: StillWanted = ignore) -> Iterator[Frames]:
-    """See `video.decode`. Raises TimedOut and InternalError, too."""
+def decode(
+    path: Path, plan: DecodePlan, still_wanted: StillWanted = ignore, parts: Parts | None = None
+) -> Iterator[Frames]:
+    """See `video.decode`; fetches missing `parts`. Raises TimedOut and InternalError, too."""
     with open_file(path) as media:
-        yield from _windows({"task": "decode", "plan": asdict(plan)}, media, plan, still_wanted)
+        yield from _windows({"task": "decode", "plan": asdict(plan)}, media, plan, still_wanted, parts)
 
 
 def play(path: Path, span: Span, max_side_px: int = MAX_SIDE_PX) -> Iterator[Timed[Image]]:
@@ -84,18 +91,27 @@ def decode_capture(
 
 
 def _windows(
-    task: dict[str, Any], media: BinaryIO, plan: DecodePlan, still_wanted: StillWanted
+    task: dict[str, Any],
+    media: BinaryIO,
+    plan: DecodePlan,
+    still_wanted: StillWanted,
+    parts: Parts | None = None,
 ) -> Iterator[Frames]:
     most_bytes = plan.frames_per_window * plan.max_side_px**2 * 3
-    for message in _answers(task, media, most_bytes, still_wanted):
+    for message in _answers(task, media, most_bytes, still_wanted, parts):
         yield _to_frames(message, plan)
 
 
 def _answers(
-    task: dict[str, Any], media: BinaryIO, most_bytes: int, still_wanted: StillWanted
+    task: dict[str, Any],
+    media: BinaryIO,
+    most_bytes: int,
+    still_wanted: StillWanted,
+    parts: Parts | None = None,
 ) -> Iterator[Message]:
     """What a child says to a task, up to its end."""
-    with Child(START, [json.dumps(task)], stdin=media, max_payload_bytes=most_bytes) as child:
+    with ExitStack() as open_things:
+        child = open_things.enter_context(_start(task, media, most_bytes, parts, open_things))
         heard_at = time.monotonic()
         while True:
             still_wanted()
@@ -110,6 +126,41 @@ def _answers(
                 raise from_code(message.fields["error"]["code"], message.fields["error"]["message"])
             yield message
             heard_at = time.monotonic()
+
+
+def _start(
+    task: dict[str, Any], media: BinaryIO, most_bytes: int, parts: Parts | None, open_things: ExitStack
+) -> Child:
+    """A child at the task, and with `parts` a pipe on which it hears what has come."""
+    if parts is None:
+        return Child(START, [json.dumps(task)], stdin=media, max_payload_bytes=most_bytes)
+    hears, tells = os.pipe()
+    open_things.callback(os.close, hears)
+    speaker = open_things.enter_context(FileIO(tells, "wb"))
+
+    def fetch(fields: dict[str, Any]) -> None:
+        begin, end = _to_range(fields["want"], parts.size_bytes)
+        here = parts.provide(begin, end)
+        with suppress(ValueError):  # it is closed: nobody wants to know any more
+            speaker.write(struct.pack(ANNOUNCED, *here))
+
+    return Child(
+        START,
+        [json.dumps(task | {"announced_on": hears})],
+        stdin=media,
+        max_payload_bytes=most_bytes,
+        pass_fds=(hears,),
+        on_want=fetch,
+    )
+
+
+def _to_range(said: object, size_bytes: int) -> tuple[int, int]:
+    """What the child asks for, if it is a part of the file."""
+    match said:
+        case [int(begin), int(end)] if 0 <= begin < end <= size_bytes:
+            return begin, end
+        case _:
+            raise _nonsense()
 
 
 def _next_message(child: Child) -> Message | None:

@@ -6,6 +6,7 @@ Before it reads the first byte it has given up everything else: sockets, program
 import faulthandler
 import json
 import os
+import struct
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from unmask import video
 from unmask.confine import Bounds, close_doors, confine
 from unmask.errors import TooLarge, UnmaskError
 from unmask.guard import seal_process
+from unmask.parts import ANNOUNCED, PartialFile
 from unmask.video import DecodePlan, Frames, Image, Span
 
 Task = dict[str, Any]
@@ -39,7 +41,7 @@ def main() -> None:
     give_up(task["task"])
     say = _speaker(pipe)
     try:
-        work(FileIO(0, "rb", closefd=False), task, say)
+        work(_media(task, say), task, say)
         say({"end": True}, None)
     except UnmaskError as error:
         say({"error": {"code": error.code, "message": error.message}}, None)
@@ -67,6 +69,20 @@ def give_up(task: str) -> None:
     confine(Bounds(MEMORY_BYTES, CPU_SECONDS[task], WALL_SECONDS, STDERR_BYTES, open_files=16))
     close_doors()
     seal_process()
+
+
+def _media(task: Task, say: Say) -> FileIO:
+    """What lies on stdin; missing parts of it are asked for on stdout and announced on a pipe."""
+    if "announced_on" not in task:
+        return FileIO(0, "rb", closefd=False)
+    pipe = FileIO(task["announced_on"], "rb")
+
+    def ask(begin: int, end: int) -> tuple[int, int]:
+        say({"want": [begin, end]}, None)
+        first, last = struct.unpack(ANNOUNCED, pipe.read(struct.calcsize(ANNOUNCED)))
+        return first, last
+
+    return PartialFile(0, ask)
 
 
 def probe(media: FileIO, task: Task, say: Say) -> None:

@@ -1,7 +1,9 @@
 """The child process of a fetch: one request on stdin, JSON lines on stdout. fetch.py starts and kills it.
 
-The only file that imports yt_dlp. A line is {"fraction", "text"} while it works, and at last
-{"result": …} or {"error": {"code", "message"}}; no such last line means that it crashed.
+With `failures` and `ranges` the only file that imports yt_dlp. A line is {"fraction", "text"} while it works,
+and at last {"result": …} or {"error": {"code", "message"}}; no such last line means that it crashed. A file
+that is to be read in parts is left where it is: then each further line on stdin, {"begin", "end"}, is
+answered by {"bytes"} and these bytes, or by an error.
 """
 
 import json
@@ -14,19 +16,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from yt_dlp import YoutubeDL
 from yt_dlp.networking import Request as WebRequest
 from yt_dlp.networking.exceptions import RequestError
 from yt_dlp.utils import DownloadError, int_or_none
 
-from unmask import failures, hls
+from unmask import failures, hls, ranges
 from unmask.confine import Bounds, confine
 from unmask.errors import LiveStream, NoFrames, TooLarge, UnsupportedSite
 from unmask.guard import Limits, blocked, check_bytes, check_seconds, guard_process
 
-Report = Callable[[dict[str, Any]], None]
+Report = Callable[[dict[str, Any]], None]  # a line for the parent
 Info = dict[str, Any]  # what yt-dlp knows about a video
 
 PROGRAMS = frozenset({"deno"})  # runs YouTube's player code, itself without files and network
@@ -40,6 +42,7 @@ MAX_PAGE_BYTES = 16 * 2**20  # of a page or playlist, which is read into memory 
 MAX_MEMORY_BYTES = 2 * 2**30
 MAX_OPEN_FILES = 256
 PASSWORD_FIELD = re.compile(rb"""<input[^>]+type=["']?password""", re.IGNORECASE)
+SERVING_SECONDS = 3600.0  # a file is read in parts as long as its check takes; the parent is less patient
 SILENCE_SECONDS = 20.0  # how long a server may say nothing
 PROGRESS_SECONDS = 0.2  # between two lines
 
@@ -53,6 +56,7 @@ class Request:
     limits: Limits
     start_seconds: float
     end_seconds: float | None
+    in_parts: bool = False  # a large file may stay where it is
 
     @classmethod
     def from_json(cls, text: str) -> "Request":
@@ -68,33 +72,49 @@ class Found:
     extractor: str | None
     duration_seconds: float | None  # of the whole video
     offset_seconds: float  # in the whole video, of the file's second 0
+    size_bytes: int | None  # of the file that stays where it is; None: it was fetched
 
 
 def main() -> None:
     """Fetch what stdin asks for. A defect ends in a traceback on stderr and a missing last line."""
-    request = Request.from_json(sys.stdin.read())
-    report = _reporter(_keep_stdout())
-    confine(_bounds(request.limits))
+    request = Request.from_json(sys.stdin.readline())
+    pipe = _keep_stdout()
+    report = _reporter(pipe)
+    confine(_bounds(request))
     refused = guard_process(request.limits, PROGRAMS)
     try:
-        report({"result": asdict(download(request, report))})
+        with Session(_options(request, report), request.limits) as session:
+            info, offset_seconds = session.prepare(request)
+            remote = ranges.find(session.urlopen, info) if request.in_parts else None
+            if remote is None:
+                session.save(info, Path(request.file))
+            else:
+                check_bytes(remote.size_bytes, request.limits)
+            report({"result": asdict(_found(info, offset_seconds, remote))})
+            if remote is not None:
+                serve(remote, session, pipe)
     except failures.EXPECTED as error:
         problem = blocked() if refused else failures.explain(error)
         report({"error": {"code": problem.code, "message": problem.message}})
 
 
-def download(request: Request, report: Report) -> Found:
-    """Find the one video behind the URL, check it against the limits, fetch it into `request.file`.
+def serve(remote: ranges.RemoteFile, session: "Session", pipe: BinaryIO) -> None:
+    """Give the parent what it asks for, until it asks no more."""
+    for line in sys.stdin:
+        asked = json.loads(line)
+        data = remote.read(session.urlopen, asked["begin"], asked["end"])
+        pipe.write(json.dumps({"bytes": len(data)}).encode() + b"\n" + data)
+        pipe.flush()
 
-    Raises UnmaskError, or what yt-dlp raises: `failures.explain` tells them apart.
-    """
-    with Session(_options(request, report), request.limits) as session:
-        info = session.find(request.url)
-        _check_ended(info)
-        offset_seconds = session.cut_to_range(info, request)
-        check_bytes(info.get("filesize") or 0, request.limits)
-        session.save(info, Path(request.file))
-    return Found(_line(info.get("title")), _line(info.get("extractor")), info.get("duration"), offset_seconds)
+
+def _found(info: Info, offset_seconds: float, remote: ranges.RemoteFile | None) -> Found:
+    return Found(
+        _line(info.get("title")),
+        _line(info.get("extractor")),
+        info.get("duration"),
+        offset_seconds,
+        remote.size_bytes if remote is not None else None,
+    )
 
 
 class Session(YoutubeDL):  # type: ignore[misc]
@@ -142,6 +162,18 @@ class Session(YoutubeDL):  # type: ignore[misc]
         except RequestError as error:
             self.last_failure = error
             raise
+
+    def prepare(self, request: Request) -> tuple[Info, float]:
+        """Find the one video behind the URL, check it against the limits, cut it to the asked range.
+
+        Returns what there is to fetch and where in the whole video it begins. Raises UnmaskError, or what
+        yt-dlp raises: `failures.explain` tells them apart.
+        """
+        info = self.find(request.url)
+        _check_ended(info)
+        offset_seconds = self.cut_to_range(info, request)
+        check_bytes(info.get("filesize") or 0, request.limits)
+        return info, offset_seconds
 
     def find(self, url: str) -> Info:
         """The one video behind `url`, its format chosen. Raises UnsupportedSite for playlists."""
@@ -358,12 +390,13 @@ def _bounded(read_some: Callable[[], bytes]) -> Iterator[bytes]:
         yield block
 
 
-def _bounds(limits: Limits) -> Bounds:
+def _bounds(request: Request) -> Bounds:
     """The parent ends what takes too long; these end what the parent can no longer end."""
+    limits = request.limits
     return Bounds(
         memory_bytes=MAX_MEMORY_BYTES,
         cpu_seconds=limits.timeout_seconds + 10,
-        wall_seconds=limits.timeout_seconds + 10,
+        wall_seconds=max(limits.timeout_seconds + 10, SERVING_SECONDS if request.in_parts else 0.0),
         file_bytes=limits.max_bytes + 2**20,
         open_files=MAX_OPEN_FILES,
     )
@@ -375,16 +408,16 @@ def _line(text: object) -> str | None:
     return words[:MAX_TITLE_CHARACTERS] or None
 
 
-def _keep_stdout() -> TextIO:
+def _keep_stdout() -> BinaryIO:
     """The pipe to the parent; whatever else prints to stdout lands on stderr."""
-    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    pipe = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return pipe
 
 
-def _reporter(pipe: TextIO) -> Report:
+def _reporter(pipe: BinaryIO) -> Report:
     def report(message: dict[str, Any]) -> None:
-        pipe.write(json.dumps(message) + "\n")
+        pipe.write(json.dumps(message).encode() + b"\n")
         pipe.flush()
 
     return report

@@ -4,6 +4,7 @@ A URL is fetched by `unmask.download` in a child process, which is killed with a
 takes too long, grows too large or is no longer wanted. What the child says is checked again here.
 """
 
+import functools
 import hashlib
 import logging
 import os
@@ -11,21 +12,23 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from unmask.child import Child
-from unmask.decoder import probe
+from unmask.decoder import StillWanted, ignore, probe
 from unmask.errors import BadInput, BadUrl, InternalError, NotAVideo, TimedOut, from_code
 from unmask.guard import Limits, check_bytes, check_seconds, check_url
 from unmask.log import frames
+from unmask.parts import MOST_BYTES, Parts
 from unmask.video import Span
 
 OnProgress = Callable[[str, float, str], None]  # stage, fraction 0..1, text; may raise Cancelled
 
 LOOKING = "Looking for the video"
+IN_PARTS = os.name == "posix"  # elsewhere a child cannot be given another pipe
 SMUGGLING = "__youtubedl_smuggle"  # behind a #, yt-dlp reads headers and more for its own use
 
 # The child gets its code from where this process has it.
@@ -46,14 +49,18 @@ class VideoFile:
     width: int
     height: int
     size_bytes: int
-    sha256: str
+    sha256: str | None  # None: not all of it is here
     offset_seconds: float = 0.0  # time in the whole video of the file's second 0
+    parts: Parts | None = None  # the way to what is not here; whoever got the file closes it
 
 
-def fetch(url: str, into: Path, limits: Limits, span: Span, on_progress: OnProgress) -> VideoFile:
+def fetch(
+    url: str, into: Path, limits: Limits, span: Span, on_progress: OnProgress, *, in_parts: bool = False
+) -> VideoFile:
     """Fetch the one video behind `url` to a file in `into`; the asked range only, where the site allows it.
 
-    Whatever happens, `into` holds nothing more afterwards than the result. Raises UnmaskError, or what
+    With `in_parts` a large file may be read where it lies, where the site allows that: see `parts`. Whatever
+    happens, `into` holds nothing more afterwards than the result. Raises UnmaskError, or what
     `on_progress` raises, which is called several times a second.
     """
     url = check_url(url, limits)
@@ -61,14 +68,26 @@ def fetch(url: str, into: Path, limits: Limits, span: Span, on_progress: OnProgr
         raise BadUrl("This link holds instructions for the downloader. Copy the address of the page again.")
     into = into.resolve()
     on_progress("fetch", 0.0, LOOKING)
-    with tempfile.TemporaryDirectory(prefix="fetch-", dir=into) as scratch:
+    with tempfile.TemporaryDirectory(prefix="fetch-", dir=into) as scratch, ExitStack() as open_things:
         downloaded = Path(scratch) / "video"
-        found = _run_child(url, downloaded, limits, span, on_progress)
-        video = _describe(downloaded, limits, span, found["offset_seconds"])
+        child = open_things.enter_context(
+            Child(START, folder=downloaded.parent, max_payload_bytes=MOST_BYTES)
+        )
+        request = {"url": url, "file": str(downloaded), "limits": asdict(limits), **asdict(span)}
+        found = _ask(child, request | {"in_parts": in_parts and IN_PARTS}, limits, on_progress)
+        parts = None
+        if found["size_bytes"] is not None:
+            parts = Parts(child, downloaded, found["size_bytes"], limits)
+            open_things.callback(parts.close)
+        wanted = functools.partial(on_progress, "fetch", 1.0, LOOKING)
+        video = _describe(downloaded, limits, span, found["offset_seconds"], parts, wanted)
         path = downloaded.replace(into / downloaded.name)
+        if parts is not None:
+            parts.hold(open_things.pop_all())
     return replace(
         video,
         path=path,
+        parts=parts,
         url=url,
         title=found["title"],
         extractor=found["extractor"],
@@ -85,13 +104,20 @@ def from_path(path: Path, limits: Limits, span: Span) -> VideoFile:
     return _describe(path, limits, span)
 
 
-def _describe(path: Path, limits: Limits, span: Span, cut_seconds: float = 0.0) -> VideoFile:
+def _describe(
+    path: Path,
+    limits: Limits,
+    span: Span,
+    cut_seconds: float = 0.0,
+    parts: Parts | None = None,
+    still_wanted: StillWanted = ignore,
+) -> VideoFile:
     """Measure a file whose first picture is that at `cut_seconds` of the video, 0 if nothing was cut off."""
     size_bytes = path.stat().st_size
     if size_bytes == 0:
         raise NotAVideo("The file is empty.")
     check_bytes(size_bytes, limits)
-    stream = probe(path)
+    stream = probe(path, still_wanted, parts)
     # pieces of fragmented MP4 keep the clock of the whole video, pieces of MPEG-TS start anew
     offset_seconds = cut_seconds - stream.begin_seconds if cut_seconds else 0.0
     if stream.duration_seconds is not None:
@@ -106,7 +132,7 @@ def _describe(path: Path, limits: Limits, span: Span, cut_seconds: float = 0.0) 
         width=stream.width,
         height=stream.height,
         size_bytes=size_bytes,
-        sha256=_sha256(path),
+        sha256=_sha256(path) if parts is None else None,
         offset_seconds=offset_seconds,
     )
 
@@ -116,24 +142,23 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _run_child(url: str, file: Path, limits: Limits, span: Span, on_progress: OnProgress) -> dict[str, Any]:
-    """What the child says about the video that it put into `file`."""
+def _ask(child: Child, request: dict[str, Any], limits: Limits, on_progress: OnProgress) -> dict[str, Any]:
+    """What the child says about the video that it put into the file of the request, or left where it is."""
     deadline = time.monotonic() + limits.timeout_seconds
     fraction, text = 0.0, LOOKING
-    with Child(START, folder=file.parent) as child:
-        child.tell({"url": url, "file": str(file), "limits": asdict(limits), **asdict(span)})
-        while True:
-            message = _next_message(child)
-            if "result" in message:
-                return dict(message["result"])
-            if "error" in message:
-                raise from_code(message["error"]["code"], message["error"]["message"])
-            if time.monotonic() > deadline:
-                raise TimedOut(f"The download took longer than {limits.timeout_seconds:.3g} seconds.")
-            # a fragment lies on disk twice while it is put in its place
-            check_bytes(_bytes_in(file.parent) / 2, limits)
-            fraction, text = max(fraction, message.get("fraction") or 0.0), message.get("text") or text
-            on_progress("fetch", min(fraction, 1.0), text)
+    child.tell(request)
+    while True:
+        message = _next_message(child)
+        if "result" in message:
+            return dict(message["result"])
+        if "error" in message:
+            raise from_code(message["error"]["code"], message["error"]["message"])
+        if time.monotonic() > deadline:
+            raise TimedOut(f"The download took longer than {limits.timeout_seconds:.3g} seconds.")
+        # a fragment lies on disk twice while it is put in its place
+        check_bytes(_bytes_in(Path(request["file"]).parent) / 2, limits)
+        fraction, text = max(fraction, message.get("fraction") or 0.0), message.get("text") or text
+        on_progress("fetch", min(fraction, 1.0), text)
 
 
 def _next_message(child: Child) -> dict[str, Any]:

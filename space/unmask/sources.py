@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from unmask import capture, decoder, fetch
 from unmask.decoder import StillWanted
 from unmask.errors import BadInput
-from unmask.fetch import OnProgress
+from unmask.fetch import OnProgress, VideoFile
 from unmask.guard import Limits
 from unmask.verdict import Source
 from unmask.video import DecodePlan, Frames, Span
@@ -82,25 +83,38 @@ class Media:
     """A source that is here and within the limits."""
 
     source: Source  # for the report
-    content: str  # equal for equal content, see content_key
+    content: str | None  # equal for equal content, see content_key; None: not all of it is known
     windows: Callable[[DecodePlan, StillWanted], Iterable[Frames]]  # decodes: one window at a time
     span: Span  # the asked part, in the file's own time
     offset_seconds: float = 0.0  # time in the original of the file's second 0
     fetched: Path | None = None  # the file, if it was fetched for this check
 
 
+@contextmanager
 def open_media(
-    source: VideoSource, folder: Path, limits: Limits, span: Span, on_progress: OnProgress
-) -> Media:
-    """Fetch a URL into `folder`, look at a file, or collect captured pictures. Raises UnmaskError."""
+    source: VideoSource, folder: Path, limits: Limits, span: Span, on_progress: OnProgress, whole: bool = True
+) -> Iterator[Media]:
+    """Fetch a URL into `folder`, look at a file, or collect captured pictures. Raises UnmaskError.
+
+    Unless the `whole` file is wanted, of a large one perhaps only what is looked at is fetched.
+    """
     if isinstance(source, FramesSource):
-        return _open_frames(source, limits, span)
+        yield _open_frames(source, limits, span)
+        return
     if isinstance(source, UrlSource):
-        file = fetch.fetch(source.url, folder, limits, span, on_progress)
+        file = fetch.fetch(source.url, folder, limits, span, on_progress, in_parts=not whole)
     elif _exists(source.path):
         file = fetch.from_path(source.path, limits, span)
     else:
         raise BadInput(f"There is no file {str(source.path)[:MAX_NAME]}.")
+    try:
+        yield _open_file(source, file, span)
+    finally:
+        if file.parts is not None:
+            file.parts.close()
+
+
+def _open_file(source: UrlSource | FileSource, file: VideoFile, span: Span) -> Media:
     found = {
         "title": file.title,
         "extractor": file.extractor,
@@ -111,8 +125,8 @@ def open_media(
     }
     return Media(
         source=Source(**{**describe(source), **found}),
-        content=content_key(file.sha256, file.offset_seconds),
-        windows=lambda plan, still_wanted: decoder.decode(file.path, plan, still_wanted),
+        content=content_key(file.sha256, file.offset_seconds) if file.sha256 else None,
+        windows=lambda plan, still_wanted: decoder.decode(file.path, plan, still_wanted, file.parts),
         span=_shifted(span, -file.offset_seconds),
         offset_seconds=file.offset_seconds,
         fetched=file.path if isinstance(source, UrlSource) else None,

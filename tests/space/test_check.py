@@ -332,9 +332,9 @@ def test_memory_does_not_grow_with_the_video(
     most = 0
     decode = decoder.decode
 
-    def watched(path: Path, plan: DecodePlan, still_wanted: Callable[[], None]) -> Iterator[Frames]:
+    def watched(path: Path, plan: DecodePlan, *rest: Any) -> Iterator[Frames]:
         nonlocal most
-        for frames in decode(path, plan, still_wanted):
+        for frames in decode(path, plan, *rest):
             alive.append(weakref.ref(frames.data))
             gc.collect()
             most = max(most, sum(ref() is not None for ref in alive))
