@@ -42,6 +42,7 @@ lint: .venv/.testing tests/node_modules/.installed
 
 bench: .venv/.testing
 	$(python) -m tests.bench.speed
+	$(python) -m tests.bench.reach
 	$(python) -m tests.bench.fuzz
 	$(python) -m tests.bench.soak
 	$(python) -m tests.bench.idle
