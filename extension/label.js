@@ -49,6 +49,8 @@ const NEXT = {
   space_forbidden: ["settings"],
   permission_needed: ["settings"],
   job_lost: ["retry"],
+  needs_pictures: ["settings"],
+  no_local_files: ["settings"],
   capture_black: [],
   capture_blocked: [],
   capture_stopped: ["capture"],

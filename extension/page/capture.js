@@ -56,13 +56,14 @@ export function planSeconds(duration, { windows, framesPerWindow, strideSeconds 
  * @param {Screen} screen
  * @param {OnProgress} onProgress
  * @param {AbortSignal} signal
+ * @param {boolean} [mayDisturb] nobody asked: what plays is watched, and neither wound nor muted
  * @returns {Promise<Frame[]>} Raises CaptureError.
  */
-export async function capture(video, screen, onProgress, signal) {
+export async function capture(video, screen, onProgress, signal, mayDisturb = true) {
   const way = isReadable(video) ? fromElement(video) : fromScreen(video, screen);
-  const restore = remember(video);
+  const restore = mayDisturb ? remember(video) : () => {};
   try {
-    const frames = canSeek(video) ? await bySeeking(video, way, onProgress, signal) : await whilePlaying(video, way, onProgress, signal);
+    const frames = mayDisturb && canSeek(video) ? await bySeeking(video, way, onProgress, signal) : await whilePlaying(video, way, onProgress, signal, mayDisturb);
     if (frames.length < Math.min(MIN_FRAMES, way.plan.framesPerWindow)) throw new CaptureError("capture_stopped");
     if (frames.every((frame) => frame.black)) throw new CaptureError("capture_black");
     return frames.map(({ seconds, jpeg }) => ({ seconds, jpeg }));
@@ -95,9 +96,9 @@ async function bySeeking(video, { plan, take }, onProgress, signal) {
   return frames;
 }
 
-/** A stream that cannot be wound: what it shows for a while. @param {HTMLVideoElement} video @param {Way} way @param {OnProgress} onProgress @param {AbortSignal} signal */
-async function whilePlaying(video, { plan, take }, onProgress, signal) {
-  await video.play().catch(() => {});
+/** A stream that cannot be wound: what it shows for a while. @param {HTMLVideoElement} video @param {Way} way @param {OnProgress} onProgress @param {AbortSignal} signal @param {boolean} mayDisturb */
+async function whilePlaying(video, { plan, take }, onProgress, signal, mayDisturb) {
+  if (mayDisturb) await video.play().catch(() => {});
   const count = plan.windows * plan.framesPerWindow;
   /** @type {Taken[]} */
   const frames = [];

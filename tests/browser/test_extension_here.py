@@ -1,0 +1,75 @@
+"""A check on this computer, in real browsers, with no Space at all: the answer of Python, and nothing sent."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Playwright
+
+from tests.browser.chromium import EXTENSION, Chromium
+from tests.browser.sites import EXAMPLES, pages, player
+from tests.servers import Site, html, media
+from unmask.check import FileSource, Options, shared_checker
+from unmask.verdict import SHOWN_LABEL
+
+BROWSER_ITSELF = "not an origin"  # looks for its own updates
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(
+        not (EXTENSION / "models" / "model.onnx").exists(), reason="make extension has not added the detector"
+    ),
+]
+
+
+@pytest.fixture
+def site(elsewhere, release, tmp_path) -> Iterator[Site]:
+    """The pages, and one for each example."""
+    answers = pages(elsewhere.url("/clip.mp4"), release, tmp_path)
+    for path in EXAMPLES.glob("*.mp4"):
+        answers[f"/files/{path.name}"] = media(path.read_bytes())
+        answers[f"/{path.stem}"] = html(player(f"/files/{path.name}"), path.stem)
+    with Site(answers) as running:
+        yield running
+
+
+@pytest.fixture
+def chromium(playwright_session: Playwright, tmp_path: Path) -> Iterator[Chromium]:
+    log = f"--log-net-log={tmp_path / 'network.json'}"
+    browser = Chromium(playwright_session, tmp_path / "profile", arguments=(log,))
+    yield browser
+    browser.close()
+
+
+def shoot(page, name):
+    if folder := os.environ.get("UNMASK_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/extension-{name}.png")
+
+
+def in_python(path: Path) -> str:
+    report = shared_checker().check(FileSource(path, path.name), Options(models=("default",)))
+    return SHOWN_LABEL[report["verdict"]["label"]]
+
+
+@pytest.mark.parametrize("name", ["blended-face", "photograph", "no-face"])
+def test_the_label_is_that_of_python_and_nothing_is_sent(name, chromium, site, tmp_path):
+    page = chromium.open(site.url(f"/{name}"))
+    overlay = chromium.check(page)
+    assert overlay.answer() == in_python(EXAMPLES / f"{name}.mp4")
+    overlay.press("badge")
+    overlay.wait("hint", "checked on this computer. Nothing was sent.")
+    shoot(page, f"here-{name}")
+    chromium.close()
+    assert asked_hosts(tmp_path / "network.json") == {urlsplit(site.url("/")).netloc}
+
+
+def asked_hosts(network_log: Path) -> set[str]:
+    """Hosts that pages and the extension, its worker and its detector, asked for something."""
+    events = json.loads(network_log.read_text(encoding="utf-8"))["events"]
+    asked = [event["params"] for event in events if "initiator" in event.get("params", {})]
+    urls = [urlsplit(one["url"]) for one in asked if one["initiator"] != BROWSER_ITSELF]
+    return {url.netloc for url in urls if url.scheme in ("http", "https", "ws", "wss")}
