@@ -171,17 +171,18 @@ function notes(report, savedAt, words, language) {
   const warnings = report.warnings.map((warning) => h("p", { class: "hint", lang: "en", dir: "auto" }, warning));
   return [
     ...warnings,
-    h("p", { class: "hint" }, words(wayOf(report), report.coverage.frames), " ", words("summary_models", models)),
+    h("p", { class: "hint" }, wayOf(report, words), " ", words("summary_models", models)),
     ...(savedAt === null ? [] : [h("p", { class: "hint" }, words("remembered", age(savedAt, Date.now(), language)))]),
     ...(hasHeatmap ? [h("p", { class: "hint" }, words("heatmap_hint"))] : []),
     h("p", { class: "hint" }, words("no_proof")),
   ];
 }
 
-/** How the pictures came to the detector. @param {OkReport} report */
-function wayOf(report) {
-  if (isFromHere(report)) return "way_here";
-  return report.source.kind === "frames" ? "way_frames" : "way_url";
+/** How the pictures came to the detector. @param {OkReport} report @param {Words} words */
+function wayOf(report, words) {
+  const { frames } = report.coverage;
+  if (isFromHere(report)) return words("way_here", frames);
+  return words(report.source.kind === "frames" ? "way_frames" : "way_url", frames);
 }
 
 /** @param {Words} words @param {Deeds} deeds */

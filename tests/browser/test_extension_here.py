@@ -10,6 +10,8 @@ import pytest
 from playwright.sync_api import Playwright
 
 from tests.browser.chromium import EXTENSION, Chromium
+from tests.browser.firefox import Firefox, is_installed
+from tests.browser.overlay import LABELS
 from tests.browser.sites import EXAMPLES, pages, player
 from tests.servers import Site, html, media
 from unmask.check import FileSource, Options, shared_checker
@@ -65,6 +67,32 @@ def test_the_label_is_that_of_python_and_nothing_is_sent(name, chromium, site, t
     shoot(page, f"here-{name}")
     chromium.close()
     assert asked_hosts(tmp_path / "network.json") == {urlsplit(site.url("/")).netloc}
+
+
+@pytest.fixture(scope="module")
+def firefox() -> Iterator[Firefox]:
+    browser = Firefox(EXTENSION)
+    browser.until(lambda: len(browser.driver.window_handles) == 2)  # it welcomes a person
+    browser.close_other_tabs()
+    yield browser
+    browser.close()
+
+
+@pytest.mark.skipif(not is_installed(), reason="Firefox is not installed")
+@pytest.mark.parametrize("name", ["blended-face", "no-face"])
+def test_firefox_says_the_same_and_sends_nothing(name, firefox, site):
+    with firefox.recording() as asked:
+        firefox.open(site.url(f"/{name}"))
+        firefox.press_toolbar()
+        firefox.type("Enter")
+        badge = firefox.wait("badge", *LABELS)
+        assert badge.text.strip() == in_python(EXAMPLES / f"{name}.mp4")
+        firefox.press("badge")
+        firefox.wait("hint", "checked on this computer. Nothing was sent.")
+    if folder := os.environ.get("UNMASK_SCREENSHOTS"):
+        firefox.driver.save_screenshot(f"{folder}/firefox-here-{name}.png")
+    hosts = {urlsplit(url).netloc for url, _ in asked}
+    assert hosts == {urlsplit(site.url("/")).netloc}, asked
 
 
 def asked_hosts(network_log: Path) -> set[str]:
