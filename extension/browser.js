@@ -242,8 +242,9 @@ export function hasLocalFiles() {
  * @type {import("./local-api.js").Run}
  */
 export async function runLocally(asked, onProgress, signal) {
-  if (!("offscreen" in chrome)) return (await ownHost()).check(asked, onProgress, signal);
-  await openOffscreen();
+  const { offscreen } = chrome; // Chromium's
+  if (!offscreen) return (await ownHost()).check(asked, onProgress, signal);
+  await openOffscreen(offscreen);
   signal.throwIfAborted();
   const port = chrome.runtime.connect({ name: LOCAL_PORT });
   return new Promise((resolve, reject) => {
@@ -283,10 +284,11 @@ async function ownHost() {
 /** @type {Promise<void> | undefined} two at the same time would fail */
 let opening;
 
-async function openOffscreen() {
-  if (await chrome.offscreen.hasDocument()) return;
-  const reasons = [chrome.offscreen.Reason.WORKERS];
-  opening ??= chrome.offscreen.createDocument({ url: "offscreen.html", reasons, justification: "The detector runs in a worker." }).finally(() => (opening = undefined));
+/** @param {typeof chrome.offscreen} offscreen */
+async function openOffscreen(offscreen) {
+  if (await offscreen.hasDocument()) return;
+  const reasons = [offscreen.Reason.WORKERS];
+  opening ??= offscreen.createDocument({ url: "offscreen.html", reasons, justification: "The detector runs in a worker." }).finally(() => (opening = undefined));
   await opening;
 }
 

@@ -2,9 +2,9 @@
 
     python -m training.export --model-folder space/weights/mobilenet-gru --out extension/models
 
-Writes `model.onnx` (one clip of any number of frames, normalised, -> its logit), MTCNN's `pnet.onnx`, `rnet.onnx`
-and `onet.onnx`, and `config.json`, the model's own with its revision. Each is run by ONNX Runtime on noise and
-must say what torch says, or nothing is left behind.
+Writes `model.onnx` (one clip of any number of frames, normalised, -> its logit), MTCNN's `pnet.onnx`,
+`rnet.onnx` and `onet.onnx`, and `config.json`, the model's own with its revision. Each is run by ONNX Runtime on
+noise and must say what torch says, or nothing is left behind.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def export(folder: Path, out: Path) -> list[Path]:
-    """Write the files of a model folder into `out` -> their paths. Raises SystemExit when one says other things."""
+    """Write the files of a model folder into `out` -> their paths. Raises SystemExit when one differs."""
     config, model = weights.read_config(folder), weights.load(str(folder), CPU)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as scratch:

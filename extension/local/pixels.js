@@ -22,6 +22,7 @@
  */
 
 const CUBIC = -0.75; // OpenCV's
+const HALF_UP = 1 / 4096; // bytes round halves to the even number by themselves; OpenCV rounds them up
 
 /** To whole numbers as Python does: halves to the even one. @param {number} value */
 export function roundEven(value) {
@@ -147,9 +148,9 @@ function downwards(lines, width, height, { from, at, weight }) {
   const data = new Uint8ClampedArray(3 * width * height);
   const sum = new Float32Array(3 * width);
   for (let row = 0; row < height; row++) {
-    sum.fill(0);
+    sum.fill(HALF_UP);
     for (let tap = from[row] ?? 0; tap < (from[row + 1] ?? 0); tap++) {
-      const line = lines.get(at[tap] ?? 0) ?? sum;
+      const line = /** @type {Float32Array} */ (lines.get(at[tap] ?? 0));
       const share = weight[tap] ?? 0;
       for (let place = 0; place < sum.length; place++) sum[place] = (sum[place] ?? 0) + share * (line[place] ?? 0);
     }

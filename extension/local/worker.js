@@ -37,7 +37,7 @@ async function answer(asked) {
 /** @returns {Promise<Kit>} */
 async function load() {
   /** @type {Runtime} */
-  const runtime = await import(here("vendor/ort.wasm.min.mjs"));
+  const runtime = await import(/** @type {string} */ ("../vendor/ort.wasm.min.mjs"));
   runtime.env.wasm.numThreads = 1; // more need an isolated page, which pages of an extension are not
   runtime.env.wasm.wasmPaths = { mjs: here("vendor/ort-wasm-simd-threaded.mjs"), wasm: here("vendor/ort-wasm-simd-threaded.wasm") };
   runtime.env.logLevel = "error";

@@ -1,4 +1,4 @@
-"""A check on this computer, in real browsers, with no Space at all: the answer of Python, and nothing sent."""
+"""A check on this computer, in real browsers, with no Space: the answer of Python, and nothing sent."""
 
 import json
 import os
