@@ -15,7 +15,7 @@ import numpy as np
 from unmask import capture, faces
 from unmask.clips import ClipSpec, crop_square, square_boxes
 from unmask.faces import FaceBoxes, FaceTrack
-from unmask.verdict import Calibration, ClipScore, Policy, deciding_faces, decide
+from unmask.verdict import Calibration, ClipScore, Policy, decide, deciding_faces
 from unmask.verdict import score as calibrate
 from unmask.video import DecodePlan, Frames
 

@@ -3,8 +3,8 @@
     python -m training.export --model-folder space/weights/mobilenet-gru --out extension/models
 
 Writes `model.onnx` (one clip of any number of frames, normalised, -> its logit), MTCNN's `pnet.onnx`,
-`rnet.onnx` and `onet.onnx`, and `config.json`, the model's own with its revision. Each is run by ONNX Runtime on
-noise and must say what torch says, or nothing is left behind.
+`rnet.onnx` and `onet.onnx`, and `config.json`, the model's own with its revision. Each is run by ONNX Runtime
+on noise and must say what torch says, or nothing is left behind.
 """
 
 import argparse

@@ -56,11 +56,34 @@ export function whole({ width, height }) {
  * @returns {Picture}
  */
 export function scale(picture, region, width, height, method, beyond = "edge") {
+  if (method === "area" && isDouble(picture, region, width, height)) return halve(picture, region, width, height);
   const shrinks = method === "area" && region.width >= width && region.height >= height;
   const own = method === "area" && !shrinks ? "linear" : method;
   const columns = placed(taps(region.width, width, own), region.left, picture.width, beyond);
   const rows = placed(taps(region.height, height, own), region.top, picture.height, beyond);
   return { width, height, data: downwards(sideways(picture, columns, rows), width, height, rows) };
+}
+
+/** Most pictures of videos are twice as large as the search for faces needs them. @param {Picture} picture @param {Region} region @param {number} width @param {number} height */
+function isDouble(picture, { left, top, ...size }, width, height) {
+  const isInside = left >= 0 && top >= 0 && left + size.width <= picture.width && top + size.height <= picture.height;
+  return isInside && size.width === 2 * width && size.height === 2 * height;
+}
+
+/** The mean of each four, without any table: most of the time of a check would go there. @param {Picture} picture @param {Region} region @param {number} width @param {number} height @returns {Picture} */
+function halve({ width: stride, data: from }, { left, top }, width, height) {
+  const data = new Uint8Array(3 * width * height);
+  for (let row = 0, to = 0; row < height; row++) {
+    let upper = 3 * ((top + 2 * row) * stride + left);
+    for (let column = 0; column < width; column++, upper += 6) {
+      const lower = upper + 3 * stride;
+      for (let at = 0; at < 3; at++) {
+        const sum = (from[upper + at] ?? 0) + (from[upper + at + 3] ?? 0) + (from[lower + at] ?? 0) + (from[lower + at + 3] ?? 0);
+        data[to++] = (sum + 2) >> 2;
+      }
+    }
+  }
+  return { width, height, data };
 }
 
 /** @param {number} from length @param {number} to length @param {Method} method @returns {Taps} relative to the line's own begin */
@@ -125,9 +148,11 @@ function sideways({ width, data }, { from, at, weight }, rows) {
   for (const row of rows.at) {
     if (scaled.has(row)) continue;
     const line = new Float32Array(3 * count);
-    for (let place = 0, to = 0; place < count; place++, to += 3) {
-      let [red, green, blue] = [0, 0, 0];
-      for (let tap = from[place] ?? 0; tap < (from[place + 1] ?? 0); tap++) {
+    for (let place = 0, to = 0, tap = 0; place < count; place++, to += 3) {
+      let red = 0;
+      let green = 0;
+      let blue = 0;
+      for (const end = from[place + 1] ?? 0; tap < end; tap++) {
         const source = 3 * (row * width + (at[tap] ?? 0));
         const share = weight[tap] ?? 0;
         red += share * (data[source] ?? 0);
