@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import av
+import numpy as np
 import pytest
 from playwright.sync_api import Playwright
 
@@ -13,6 +15,7 @@ from tests.browser.chromium import EXTENSION, Chromium
 from tests.browser.firefox import Firefox, is_installed
 from tests.browser.overlay import LABELS
 from tests.browser.sites import EXAMPLES, pages, player
+from tests.media import write_video
 from tests.servers import Site, html, media
 from unmask.check import FileSource, Options, shared_checker
 from unmask.verdict import SHOWN_LABEL
@@ -28,11 +31,25 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module")
+def couple(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people beside each other."""
+    path = tmp_path_factory.mktemp("couple") / "couple.mp4"
+    both = zip(pictures("blended-face"), pictures("photograph"), strict=False)
+    write_video(path, (np.hstack([left, right[:, ::-1]]) for left, right in both))
+    return path
+
+
+def pictures(example: str) -> Iterator[np.ndarray]:
+    with av.open(str(EXAMPLES / f"{example}.mp4")) as container:
+        yield from (frame.to_ndarray(format="rgb24") for frame in container.decode(video=0))
+
+
 @pytest.fixture
-def site(elsewhere, release, tmp_path) -> Iterator[Site]:
+def site(elsewhere, release, tmp_path, couple) -> Iterator[Site]:
     """The pages, and one for each example."""
     answers = pages(elsewhere.url("/clip.mp4"), release, tmp_path)
-    for path in EXAMPLES.glob("*.mp4"):
+    for path in (*EXAMPLES.glob("*.mp4"), couple):
         answers[f"/files/{path.name}"] = media(path.read_bytes())
         answers[f"/{path.stem}"] = html(player(f"/files/{path.name}"), path.stem)
     with Site(answers) as running:
@@ -93,6 +110,79 @@ def test_firefox_says_the_same_and_sends_nothing(name, firefox, site):
         firefox.driver.save_screenshot(f"{folder}/firefox-here-{name}.png")
     hosts = {urlsplit(url).netloc for url, _ in asked}
     assert hosts == {urlsplit(site.url("/")).netloc}, asked
+
+
+def test_two_people_in_the_picture_are_two_faces_and_the_label_is_that_of_python(chromium, site, couple):
+    page = chromium.open(site.url("/couple"))
+    overlay = chromium.check(page)
+    assert overlay.answer() == in_python(couple)
+    overlay.press("badge")
+    overlay.wait("card", "Face 2")
+    shoot(page, "here-couple")
+
+
+def test_a_media_source_is_checked_without_a_question_and_put_back(chromium, site):
+    page = chromium.open(site.url("/stream"))
+    page.evaluate("document.querySelector('video').currentTime = 1.5")
+    page.wait_for_function("!document.querySelector('video').seeking")
+    overlay = chromium.check(page)
+    overlay.answer()
+    assert page.evaluate("document.querySelector('video').currentTime") == pytest.approx(1.5, abs=0.05)
+    overlay.press("badge")
+    overlay.wait("card")
+
+
+def test_a_player_that_shows_only_black_is_said_to_be_protected(chromium, site):
+    overlay = chromium.check(chromium.open(site.url("/black")))
+    overlay.press("badge")
+    overlay.wait("detail", "protected against copying")
+
+
+def test_without_any_network_there_is_still_an_answer_and_it_is_remembered(chromium):
+    video = media((EXAMPLES / "no-face.mp4").read_bytes())
+    with Site({"/": html(player("/clip.mp4")), "/clip.mp4": video}) as site:
+        page = chromium.open(site.url("/"))
+        page.wait_for_function(
+            "(({ buffered, duration }) => buffered.end(0) >= duration - 0.1)(document.querySelector('video'))"
+        )
+    overlay = chromium.check(page)
+    assert overlay.answer() == "No face found"
+    overlay.press("close")
+    overlay.wait_gone()
+    overlay = chromium.check(page)
+    overlay.answer()
+    overlay.press("badge")
+    overlay.wait("hint", "Remembered")
+
+
+def test_a_check_that_is_cancelled_ends_and_the_next_one_works(chromium, site):
+    page = chromium.open(site.url("/no-face"))
+    overlay = chromium.check(page)
+    overlay.press("badge")
+    overlay.wait("detail", "Finding faces")
+    overlay.press("plain", "Cancel")
+    overlay.wait("detail", "The check was stopped")
+    overlay.press("primary", "Try again")
+    assert overlay.answer() == "No face found"
+
+
+def test_a_link_says_that_its_page_must_be_opened(chromium, site):
+    page = chromium.open(site.url("/nothing"))
+    overlay = chromium.check(page)
+    overlay.press("badge")
+    overlay.wait("detail", "only a video that plays in a tab can be checked")
+
+
+def test_the_space_is_asked_for_a_second_opinion_only_by_a_press(chromium, bundled_space, site):
+    chromium.set(space=bundled_space.url, place="local")
+    page = chromium.open(site.url("/no-face"))
+    overlay = chromium.check(page)
+    overlay.answer()
+    overlay.press("badge")
+    overlay.wait("hint", "Nothing was sent.")
+    overlay.press("plain", "Ask the Space, too")
+    overlay.wait("hint", "The Space fetched the video")
+    assert overlay.answer() == "No face found"
 
 
 def asked_hosts(network_log: Path) -> set[str]:
