@@ -16,8 +16,8 @@ help:
 	@echo 'make test                               set up everything, run every test'
 	@echo 'make setup                              only what run and check need'
 	@echo 'make lint                               style and types'
-	@echo 'make bench                              speed, spoiled files, fifty clients, an idle page: numbers'
-	@echo 'make extension                          the browser extension, packed for the stores, in dist/'
+	@echo 'make bench                              speed, spoiled files, fifty clients, an idle page, the browser: numbers'
+	@echo 'make extension                          the browser extension with its detector, packed for the stores, in dist/'
 
 run: setup
 	@GRADIO_SERVER_NAME='$(HOST)' GRADIO_SERVER_PORT='$(PORT)' exec $(python) -m unmask.keeper space/app.py
@@ -40,11 +40,12 @@ lint: .venv/.testing tests/node_modules/.installed
 	tests/node_modules/.bin/tsc --project tests
 	$(python) -m training.card --check
 
-bench: .venv/.testing
+bench: .venv/.testing need-browser detector
 	$(python) -m tests.bench.speed
 	$(python) -m tests.bench.fuzz
 	$(python) -m tests.bench.soak
 	$(python) -m tests.bench.idle
+	$(python) -m tests.bench.browser
 
 # the stores' own checker reads what was packed, ONNX Runtime's own scripts aside
 extension: detector tests/node_modules/.installed
@@ -60,7 +61,7 @@ model_folder := space/weights/mobilenet-gru
 
 extension/models/.made: $(model_folder)/config.json $(model_folder)/model.safetensors training/export.py | .venv/.training
 	@echo 'Writing the networks for the browser …' >&2
-	@$(python) -m training.export --model-folder $(model_folder) --out $(@D) >&2
+	@$(python) -m training.publish --onnx --model-folder $(model_folder) --out $(@D) >&2
 	@touch $@
 
 runtime := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm

@@ -1,18 +1,16 @@
 """A model folder and the face finder as ONNX, for the extension, which runs them in the browser.
 
-    python -m training.export --model-folder space/weights/mobilenet-gru --out extension/models
+    python -m training.publish --onnx --model-folder space/weights/mobilenet-gru --out extension/models
 
 Writes `model.onnx` (one clip of any number of frames, normalised, -> its logit), MTCNN's `pnet.onnx`,
 `rnet.onnx` and `onet.onnx`, and `config.json`, the model's own with its revision. Each is run by ONNX Runtime
 on noise and must say what torch says, or nothing is left behind.
 """
 
-import argparse
 import dataclasses
 import json
 import tempfile
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,14 +51,9 @@ class Network:
     outputs: tuple[str, ...]
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model-folder", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="folder, made if it is not there")
-    arguments = parser.parse_args(argv)
-    for path in export(arguments.model_folder, arguments.out):
+def write(folder: Path, out: Path) -> None:
+    """`export`, telling what it wrote."""
+    for path in export(folder, out):
         print(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
 
 
@@ -119,7 +112,3 @@ def _compare(network: Network, path: Path, size: tuple[int, ...]) -> None:
     for ours, theirs in zip(expected if isinstance(expected, tuple) else (expected,), said, strict=True):
         if ours.shape != theirs.shape or not np.allclose(ours.numpy(), theirs, rtol=0, atol=MAX_ERROR):
             raise SystemExit(f"{network.name}.onnx does not say what torch says for {size}")
-
-
-if __name__ == "__main__":
-    main()
