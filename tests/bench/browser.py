@@ -3,8 +3,8 @@
     python -m tests.bench.browser [VIDEO …]
 
 Without a VIDEO: the examples of the Space. Each is played by a real Chromium with the extension, which checks
-it twice: the first check also loads the networks. Seconds are from the press to the answer, pictures included;
-`longest task` is how long the page itself could not move meanwhile. Needs what `make extension` adds.
+it twice: the first check also loads the networks. Seconds are from the press to the answer; `longest task` is
+how long the page itself could not move meanwhile. Needs what `make extension` adds.
 """
 
 import argparse

@@ -13,7 +13,7 @@ from playwright.sync_api import Playwright
 
 from tests.browser.chromium import EXTENSION, Chromium
 from tests.browser.firefox import Firefox, is_installed
-from tests.browser.overlay import LABELS
+from tests.browser.overlay import LABELS, Overlay
 from tests.browser.sites import EXAMPLES, pages, player
 from tests.media import write_video
 from tests.servers import Site, html, media
@@ -164,6 +164,25 @@ def test_a_check_that_is_cancelled_ends_and_the_next_one_works(chromium, site):
     overlay.wait("detail", "The check was stopped")
     overlay.press("primary", "Try again")
     assert overlay.answer() == "No face found"
+
+
+def test_what_is_checked_as_it_plays_is_neither_stopped_nor_muted(chromium, site):
+    chromium.set(autoSites=["http://127.0.0.1"])
+    page = chromium.open(site.url("/blended-face"))
+    page.evaluate(
+        """async () => {
+            const video = document.querySelector("video");
+            Object.assign(video, { muted: false, volume: 0.5, loop: true });
+            await video.play();
+            window.disturbed = [];
+            for (const type of ["volumechange", "pause"])
+                video.addEventListener(type, () => disturbed.push(type));
+        }"""
+    )
+    page.wait_for_timeout(100)
+    page.evaluate("disturbed.length = 0")  # the change of volume is told a little later
+    assert Overlay(page).answer() == in_python(EXAMPLES / "blended-face.mp4")
+    assert page.evaluate("disturbed") == []
 
 
 def test_a_link_says_that_its_page_must_be_opened(chromium, site):
