@@ -40,16 +40,25 @@ def couple(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def single_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Large pictures, each of which needs all of those before it."""
+    path = tmp_path_factory.mktemp("single-key") / "single-key.mp4"
+    large = (picture.repeat(3, axis=0).repeat(3, axis=1) for picture in pictures("photograph"))
+    write_video(path, large, options={"g": "1000", "sc_threshold": "0", "preset": "ultrafast"})
+    return path
+
+
 def pictures(example: str) -> Iterator[np.ndarray]:
     with av.open(str(EXAMPLES / f"{example}.mp4")) as container:
         yield from (frame.to_ndarray(format="rgb24") for frame in container.decode(video=0))
 
 
 @pytest.fixture
-def site(elsewhere, release, tmp_path, couple) -> Iterator[Site]:
+def site(elsewhere, release, tmp_path, couple, single_key) -> Iterator[Site]:
     """The pages, and one for each example."""
     answers = pages(elsewhere.url("/clip.mp4"), release, tmp_path)
-    for path in (*EXAMPLES.glob("*.mp4"), couple):
+    for path in (*EXAMPLES.glob("*.mp4"), couple, single_key):
         answers[f"/files/{path.name}"] = media(path.read_bytes())
         answers[f"/{path.stem}"] = html(player(f"/files/{path.name}"), path.stem)
     with Site(answers) as running:
@@ -130,6 +139,15 @@ def test_a_media_source_is_checked_without_a_question_and_put_back(chromium, sit
     assert page.evaluate("document.querySelector('video').currentTime") == pytest.approx(1.5, abs=0.05)
     overlay.press("badge")
     overlay.wait("card")
+
+
+def test_a_video_with_a_single_key_frame_is_checked_and_put_back(chromium, site, single_key):
+    """Winding is slow in it, so that windows are played through where a machine is."""
+    page = chromium.open(site.url("/single-key"))
+    overlay = chromium.check(page)
+    assert overlay.answer() == in_python(single_key)
+    video = page.locator("video")
+    assert video.evaluate("video => [video.paused, video.currentTime]") == [True, 0]
 
 
 def test_a_player_that_shows_only_black_is_said_to_be_protected(chromium, site):
