@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run check setup test lint bench extension need-video need-browser need-node FORCE
+.PHONY: help run check setup test lint bench extension detector need-video need-browser need-node FORCE
 
 python := .venv/bin/python
 PORT ?= 7860
@@ -16,8 +16,8 @@ help:
 	@echo 'make test                               set up everything, run every test'
 	@echo 'make setup                              only what run and check need'
 	@echo 'make lint                               style and types'
-	@echo 'make bench                              speed, spoiled files, fifty clients, an idle page: numbers'
-	@echo 'make extension                          the browser extension, packed for the stores, in dist/'
+	@echo 'make bench                              speed, spoiled files, fifty clients, an idle page, the browser: numbers'
+	@echo 'make extension                          the browser extension with its detector, packed for the stores, in dist/'
 
 run: setup
 	@GRADIO_SERVER_NAME='$(HOST)' GRADIO_SERVER_PORT='$(PORT)' exec $(python) -m unmask.keeper space/app.py
@@ -29,7 +29,7 @@ check: need-video setup
 
 setup: .venv/.serving
 
-test: lint need-browser
+test: lint need-browser detector
 	$(if $(wildcard $(script_tests)),node --test $(wildcard $(script_tests)))
 	$(python) -m pytest
 
@@ -40,18 +40,39 @@ lint: .venv/.testing tests/node_modules/.installed
 	tests/node_modules/.bin/tsc --project tests
 	$(python) -m training.card --check
 
-bench: .venv/.testing
+bench: .venv/.testing need-browser detector
 	$(python) -m tests.bench.speed
 	$(python) -m tests.bench.reach
 	$(python) -m tests.bench.fuzz
 	$(python) -m tests.bench.soak
 	$(python) -m tests.bench.idle
+	$(python) -m tests.bench.browser
 
-# the stores' own checker reads what was packed
-extension: .venv/.made tests/node_modules/.installed
+# the stores' own checker reads what was packed, ONNX Runtime's own scripts aside
+extension: detector tests/node_modules/.installed
 	$(python) extension/pack.py dist
 	for packed in dist/unmask-firefox-*.zip; do \
-		tests/node_modules/.bin/web-ext lint --warnings-as-errors --source-dir $$packed; done
+		tests/node_modules/.bin/web-ext lint --warnings-as-errors --ignore-files 'vendor/*.mjs' \
+			--source-dir $$packed; done
+
+# what lets the extension check on its own: the bundled model and the face finder as ONNX, and what runs them
+detector: extension/models/.made extension/vendor/.made
+
+model_folder := space/weights/mobilenet-gru
+
+extension/models/.made: $(model_folder)/config.json $(model_folder)/model.safetensors training/export.py | .venv/.training
+	@echo 'Writing the networks for the browser …' >&2
+	@$(python) -m training.publish --onnx --model-folder $(model_folder) --out $(@D) >&2
+	@touch $@
+
+runtime := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm
+
+extension/vendor/.made: extension/package.json extension/package-lock.json | .venv/.made need-node
+	@echo 'Fetching what runs them in the browser …' >&2
+	@mkdir -p $(@D) .venv/runtime && cp $^ .venv/runtime/
+	@npm ci --prefix .venv/runtime --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+	@cp $(runtime:%=.venv/runtime/node_modules/onnxruntime-web/dist/%) $(@D)/
+	@touch $@
 
 # --- what the verbs stand on; an empty file in .venv stands for each finished step
 

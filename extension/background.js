@@ -6,9 +6,10 @@
 import * as browser from "./browser.js";
 import { Cache } from "./cache.js";
 import { Checks } from "./checks.js";
+import { LocalApi } from "./local-api.js";
 import { webAddress } from "./report.js";
 import { SpaceApi, SpaceError } from "./space-api.js";
-import { spaceAddress } from "./settings.js";
+import { checksHere, spaceAddress } from "./settings.js";
 import { toWords } from "./words.js";
 
 /**
@@ -20,10 +21,16 @@ import { toWords } from "./words.js";
 const cache = new Cache(browser.local());
 const checks = new Checks({ session: browser.session(), cache, where });
 
-/** @returns {Promise<import("./checks.js").Where>} */
-async function where() {
-  const [settings, space] = [await browser.readSettings(), await reachSpace()];
-  return { space, model: settings.model, historySize: settings.historySize };
+const thisComputer = new LocalApi(browser.runLocally);
+
+/** @param {boolean} onSpace whatever the settings say @returns {Promise<import("./checks.js").Where>} */
+async function where(onSpace) {
+  const settings = await browser.readSettings();
+  const { historySize, model } = settings;
+  const isPossible = await browser.hasLocalFiles();
+  if (onSpace || !checksHere(settings, isPossible)) return { space: await reachSpace(), model, historySize };
+  if (!isPossible) throw new SpaceError("no_local_files");
+  return { space: thisComputer, model: "", historySize };
 }
 
 /** Raises SpaceError without the permission to reach it. */
@@ -82,14 +89,16 @@ async function videosOf(tabId, frameId) {
 /** @type {Record<string, (message: any, sender: chrome.runtime.MessageSender) => Promise<unknown>>} */
 const ANSWERS = {
   hello: async (_, sender) => {
-    const { space, consent, hover, autoSites } = await browser.readSettings();
+    const settings = await browser.readSettings();
+    const { space, consent, hover, autoSites } = settings;
     const auto = autoSites.includes(browser.siteOfTab(sender) ?? "");
-    return { speech: await browser.readSpeech(), space: spaceAddress(space), consent, hover, auto };
+    const here = checksHere(settings, await browser.hasLocalFiles());
+    return { speech: await browser.readSpeech(), space: spaceAddress(space), here, consent, hover, auto };
   },
-  check: ({ url, model, fresh }, sender) => orFailure(checks.start({ url, model, fresh, who: nameOf(sender) })),
+  check: ({ url, model, fresh, onSpace }, sender) => orFailure(checks.start({ url, model, fresh, onSpace, who: nameOf(sender) })),
   ask: ({ key }, sender) => orFailure(checks.ask(key, nameOf(sender))),
   cancel: ({ key }, sender) => orFailure(checks.cancel(key, nameOf(sender))),
-  frames: ({ url, model, title, frames }) => orFailure(checks.startFrames({ url, model, title, frames })),
+  frames: ({ url, model, title, frames, onSpace }) => orFailure(checks.startFrames({ url, model, title, frames, onSpace })),
   screen: async (_, { tab }) => browser.pictureOfTab(tab?.windowId ?? -1),
   consent: async ({ consent }) => browser.writeSettings({ consent }),
   models: async () => (await reachSpace()).models(),

@@ -223,6 +223,75 @@ function mayEnter(pattern) {
   return chrome.permissions.contains({ origins: [pattern] });
 }
 
+// --- checks on this computer
+
+const LOCAL_FILES = ["models/config.json", "models/model.onnx", "vendor/ort.wasm.min.mjs"]; // put there by `make extension`
+const LOCAL_PORT = "local";
+/** @type {Promise<boolean> | undefined} */
+let localFiles;
+
+/** Whether this copy of the extension holds the models and what runs them. */
+export function hasLocalFiles() {
+  const isThere = (/** @type {string} */ path) => fetch(fileUrl(path), { method: "HEAD" }).then(({ ok }) => ok, () => false);
+  return (localFiles ??= Promise.all(LOCAL_FILES.map(isThere)).then((found) => found.every(Boolean)));
+}
+
+/**
+ * Check here: in an offscreen document in Chromium, whose worker may begin no other; in this very page in Firefox.
+ *
+ * @type {import("./local-api.js").Run}
+ */
+export async function runLocally(asked, onProgress, signal) {
+  const { offscreen } = chrome; // Chromium's
+  if (!offscreen) return (await ownHost()).check(asked, onProgress, signal);
+  await openOffscreen(offscreen);
+  signal.throwIfAborted();
+  const port = chrome.runtime.connect({ name: LOCAL_PORT });
+  return new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => (port.disconnect(), reject(signal.reason)));
+    port.onDisconnect.addListener(() => reject(new Error("the check was ended")));
+    port.onMessage.addListener(({ report, problem, ...progress }) => {
+      if (report) resolve(report);
+      else if (problem) reject(new Error(problem));
+      else onProgress(progress);
+      if (report || problem) port.disconnect();
+    });
+    port.postMessage(asked);
+  });
+}
+
+/** The offscreen document's side of it. @param {import("./local-api.js").Run} run */
+export function onLocalCheck(run) {
+  chrome.runtime.onConnect.addListener((port) => {
+    if (port.name !== LOCAL_PORT || port.sender?.id !== chrome.runtime.id) return;
+    const stopping = new AbortController();
+    const tell = (/** @type {unknown} */ said) => stopping.signal.aborted || port.postMessage(said);
+    port.onDisconnect.addListener(() => stopping.abort());
+    port.onMessage.addListener((asked) => {
+      run(asked, tell, stopping.signal).then((report) => tell({ report }), (error) => tell({ problem: String(error) }));
+    });
+  });
+}
+
+/** @type {import("./local/host.js").Host | undefined} */
+let host;
+
+async function ownHost() {
+  const { Host } = await import("./local/host.js");
+  return (host ??= new Host());
+}
+
+/** @type {Promise<void> | undefined} two at the same time would fail */
+let opening;
+
+/** @param {typeof chrome.offscreen} offscreen */
+async function openOffscreen(offscreen) {
+  if (await offscreen.hasDocument()) return;
+  const reasons = [offscreen.Reason.WORKERS];
+  opening ??= offscreen.createDocument({ url: "offscreen.html", reasons, justification: "The detector runs in a worker." }).finally(() => (opening = undefined));
+  await opening;
+}
+
 // --- the worker's own events; registered at top level, so that they wake it
 
 /** @param {(reason: string) => void} listener */

@@ -26,17 +26,19 @@
  * @property {string} model
  * @property {number} failures questions in a row that got no answer
  * @property {boolean} resubmitted
+ * @property {boolean} onSpace whatever the settings say
  * @property {number} startedAt
  * @property {number} askedAt
  * @property {Snapshot} snapshot
  *
  * @typedef {object} Where the Space, and how much to remember
- * @property {SpaceApi} space
+ * @property {Pick<SpaceApi, "address" | "submit" | "job" | "cancel" | "checkFrames">} space
  * @property {string} model
  * @property {number} historySize
  */
 
 import { cacheKey } from "./cache.js";
+import { THIS_COMPUTER } from "./local-api.js";
 import { failedReport, toReport } from "./report.js";
 import { SpaceError } from "./space-api.js";
 
@@ -58,7 +60,7 @@ export class Checks {
    * @param {object} parts
    * @param {Area & {all: () => Promise<Record<string, unknown>>}} parts.session
    * @param {Cache} parts.cache
-   * @param {() => Promise<Where>} parts.where
+   * @param {(onSpace: boolean) => Promise<Where>} parts.where
    * @param {() => number} [parts.now]
    */
   constructor({ session, cache, where, now = Date.now }) {
@@ -75,11 +77,12 @@ export class Checks {
    * @param {string} asked.url
    * @param {string | undefined} [asked.model]
    * @param {boolean | undefined} [asked.fresh] do not remember
+   * @param {boolean | undefined} [asked.onSpace] whatever the settings say
    * @param {string} [asked.who] a frame of a tab
    * @returns {Promise<Snapshot>}
    */
-  async start({ url, model = "", fresh = false, who = "" }) {
-    const where = await this.where();
+  async start({ url, model = "", fresh = false, onSpace = false, who = "" }) {
+    const where = await this.where(onSpace);
     const key = cacheKey(where.space.address, model || where.model, url);
     this.#note(key, who);
     return this.#once(key, async () => {
@@ -88,7 +91,7 @@ export class Checks {
       const record = await this.#load(key);
       if (record && !record.snapshot.finished) return record.snapshot;
       await this.#forgetOld();
-      return this.#submit(key, url, model || where.model, where.space);
+      return this.#submit(this.#record("", url, model || where.model, onSpace, waiting(key, "queued")), where.space);
     });
   }
 
@@ -109,7 +112,7 @@ export class Checks {
     if (this.#othersWait(key, who)) return this.#failed(key, "cancelled");
     const record = await this.#load(key);
     this.#streams.get(key)?.controller.abort();
-    const { space } = await this.where();
+    const { space } = await this.where(record?.onSpace ?? false);
     if (record?.job) await space.cancel(record.job).catch(() => false);
     const snapshot = this.#failed(key, "cancelled");
     return record ? this.#finish(record, snapshot) : snapshot;
@@ -118,19 +121,20 @@ export class Checks {
   /**
    * Check pictures taken from the player; `ask` tells how far it is.
    *
-   * @param {{url: string, model?: string | undefined, title: string, frames: Frame[]}} asked
+   * @param {{url: string, model?: string | undefined, title: string, frames: Frame[], onSpace?: boolean | undefined}} asked
    * @returns {Promise<Snapshot>}
    */
-  async startFrames({ url, model = "", title, frames }) {
-    const where = await this.where();
+  async startFrames({ url, model = "", title, frames, onSpace = false }) {
+    const where = await this.where(onSpace);
     const key = cacheKey(where.space.address, model || where.model, url);
-    const record = this.#record(null, url, model || where.model, waiting(key, "send"));
+    const isHere = where.space.address === THIS_COMPUTER;
+    const record = this.#record(null, url, model || where.model, onSpace, waiting(key, isHere ? "faces" : "send"));
     await this.#store(record);
     this.#streams.get(key)?.controller.abort();
     const stream = { snapshot: record.snapshot, controller: new AbortController() };
     this.#streams.set(key, stream);
     const items = where.space.checkFrames({ frames, pageUrl: url, model: record.model, title }, stream.controller.signal);
-    void this.#follow(record, stream, items);
+    void this.#follow(record, stream, items, isHere);
     return record.snapshot;
   }
 
@@ -138,13 +142,14 @@ export class Checks {
    * @param {Ticket} record
    * @param {{snapshot: Snapshot, controller: AbortController}} stream
    * @param {AsyncGenerator<unknown>} items
+   * @param {boolean} isHere it is checked on this computer
    */
-  async #follow(record, stream, items) {
+  async #follow(record, stream, items, isHere) {
     const { key } = record.snapshot;
     let last;
     try {
       for await (last of items) stream.snapshot = toSnapshot(key, last, 700);
-      await this.#finish(record, finished(key, toReport(last)));
+      await this.#finish(record, finished(key, toReport(last, isHere)));
     } catch (error) {
       if (stream.controller.signal.aborted) return;
       await this.#finish(record, this.#failed(key, codeOf(error)));
@@ -153,9 +158,9 @@ export class Checks {
     }
   }
 
-  /** @param {string} key @param {string} url @param {string} model @param {SpaceApi} space */
-  async #submit(key, url, model, space) {
-    const record = this.#record("", url, model, waiting(key, "queued"));
+  /** @param {Ticket} record @param {Where["space"]} space */
+  async #submit(record, space) {
+    const { key } = record.snapshot;
     try {
       return await this.#enter(record, space);
     } catch (error) {
@@ -165,10 +170,10 @@ export class Checks {
     }
   }
 
-  /** Equal work is done once there, so that it does no harm to submit what had arrived after all. @param {Ticket} record @param {SpaceApi} space @returns {Promise<Snapshot>} */
+  /** Equal work is done once there, so that it does no harm to submit what had arrived after all. @param {Ticket} record @param {Where["space"]} space @returns {Promise<Snapshot>} */
   async #enter(record, space) {
     const { job, report } = await space.submit(record.url, record.model);
-    if (typeof job !== "string") return this.#finish(record, finished(record.snapshot.key, toReport(report)));
+    if (typeof job !== "string") return this.#finish(record, finished(record.snapshot.key, toReport(report, false)));
     await this.#store({ ...record, job, failures: 0 });
     return record.snapshot;
   }
@@ -176,12 +181,12 @@ export class Checks {
   /** @param {Ticket} record @param {string} job @returns {Promise<Snapshot>} */
   async #poll(record, job) {
     const { key } = record.snapshot;
-    const { space } = await this.where();
+    const { space } = await this.where(record.onSpace);
     try {
       if (!job) return await this.#enter(record, space);
       const said = await space.job(job);
       if (isLost(said) && !record.resubmitted) return await this.#resubmit(record, space);
-      if (said.report) return await this.#finish(record, finished(key, toReport(said.report)));
+      if (said.report) return await this.#finish(record, finished(key, toReport(said.report, false)));
       const waitMs = backOffMs(0, this.now() - record.startedAt);
       const snapshot = toSnapshot(key, said, waitMs);
       await this.#store({ ...record, snapshot, failures: 0, askedAt: this.now() });
@@ -195,9 +200,9 @@ export class Checks {
     }
   }
 
-  /** The Space was started anew and knows nothing of the job. @param {Ticket} record @param {SpaceApi} space */
-  async #resubmit(record, space) {
-    const snapshot = await this.#submit(record.snapshot.key, record.url, record.model, space);
+  /** The Space was started anew and knows nothing of the job. @param {Ticket} record @param {Where["space"]} space */
+  async #resubmit({ url, model, onSpace, snapshot: { key } }, space) {
+    const snapshot = await this.#submit(this.#record("", url, model, onSpace, waiting(key, "queued")), space);
     const stored = await this.#load(snapshot.key);
     if (stored && !snapshot.finished) await this.#store({ ...stored, resubmitted: true });
     return snapshot;
@@ -205,7 +210,7 @@ export class Checks {
 
   /** @param {Ticket} record @param {Snapshot} snapshot @returns {Promise<Snapshot>} */
   async #finish(record, snapshot) {
-    const { historySize } = await this.where();
+    const { historySize } = await this.where(record.onSpace);
     await this.#store({ ...record, snapshot, askedAt: this.now() });
     if (snapshot.report?.status === "ok") await this.cache.save(snapshot.key, record.url, snapshot.report, historySize);
     return snapshot;
@@ -218,9 +223,9 @@ export class Checks {
     return report?.status === "ok" ? { ...finished(key, report), savedAt: found?.savedAt ?? null } : null;
   }
 
-  /** @param {string | null} job @param {string} url @param {string} model @param {Snapshot} snapshot @returns {Ticket} */
-  #record(job, url, model, snapshot) {
-    return { job, url, model, failures: 0, resubmitted: false, startedAt: this.now(), askedAt: 0, snapshot };
+  /** @param {string | null} job @param {string} url @param {string} model @param {boolean} onSpace @param {Snapshot} snapshot @returns {Ticket} */
+  #record(job, url, model, onSpace, snapshot) {
+    return { job, url, model, onSpace, failures: 0, resubmitted: false, startedAt: this.now(), askedAt: 0, snapshot };
   }
 
   /** @param {string} key @param {string} code */

@@ -7,7 +7,7 @@ import { h } from "./page/dom.js";
 import { icon, logo } from "./page/icons.js";
 import { answer } from "./page/panel.js";
 import { copy, download, save as saveReport } from "./page/save.js";
-import { toReport, webAddress } from "./report.js";
+import { isFromHere, toReport, webAddress } from "./report.js";
 import { direction, tag } from "./words.js";
 
 /** @typedef {import("./cache.js").Entry} Entry */
@@ -66,7 +66,7 @@ function fillSheet(entry, report, sheet) {
   const deeds = {
     copy: () => void copy(summary(report, words), inside).then(() => (said.textContent = words("copied"))),
     save: (/** @type {"json" | "html"} */ kind) => saveReport(report, kind, words, language),
-    openSpace: () => void tellWorker({ type: "open", path: "space", url: report.source.kind === "frames" ? null : entry.url }),
+    ...(isFromHere(report) ? {} : { openSpace: () => void tellWorker({ type: "open", path: "space", url: report.source.kind === "frames" ? null : entry.url }) }),
   };
   const inside = h("section", { class: "sheet" }, ...answer(report, entry.savedAt, { words, language: language.lang, deeds, title: report.source.title ?? "" }), said);
   const style = h("link", { rel: "stylesheet", href: fileUrl("page/badge.css") });

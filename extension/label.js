@@ -50,6 +50,8 @@ const NEXT = {
   permission_needed: ["settings"],
   job_lost: ["retry"],
   no_player: ["retry"],
+  needs_pictures: ["settings"],
+  no_local_files: ["settings"],
   capture_black: [],
   capture_blocked: [],
   capture_stopped: ["capture"],

@@ -1,9 +1,9 @@
 /** The settings page: everything is kept as soon as it is changed; the Space only after it was reached. */
 
-import { askForAllPages, askToReach, readSettings, readSpeech, readToken, speak, tellWorker, writeSettings, writeToken } from "./browser.js";
+import { askForAllPages, askToReach, hasLocalFiles, readSettings, readSpeech, readToken, speak, tellWorker, writeSettings, writeToken } from "./browser.js";
 import { h } from "./page/dom.js";
 import { logo } from "./page/icons.js";
-import { mayCarryToken, spaceAddress } from "./settings.js";
+import { checksHere, mayCarryToken, spaceAddress } from "./settings.js";
 import { SpaceApi, SpaceError } from "./space-api.js";
 import { LANGUAGES, tag } from "./words.js";
 
@@ -17,7 +17,7 @@ part("top").prepend(logo());
 input("connect").addEventListener("click", () => void connect());
 input("space").addEventListener("change", () => void showToken());
 input("hover").addEventListener("change", () => void switchHover());
-for (const name of ["model", "consent", "language"]) {
+for (const name of ["place", "model", "consent", "language"]) {
   input(name).addEventListener("change", () => void keep({ [name]: input(name).value }));
 }
 input("historySize").addEventListener("change", () => void keep({ historySize: input("historySize").valueAsNumber }));
@@ -26,6 +26,9 @@ void askForModels();
 
 async function show() {
   const settings = await readSettings();
+  const isPossible = await hasLocalFiles();
+  input("place").value = checksHere(settings, isPossible) ? "local" : "space";
+  part("place-missing").hidden = isPossible;
   input("space").value = settings.space;
   await showToken();
   input("consent").value = settings.consent;
@@ -83,7 +86,8 @@ async function connect() {
   try {
     const models = await new SpaceApi(address, token).models();
     await writeToken(token, address);
-    await keep({ space: input("space").value.trim() });
+    await keep({ space: input("space").value.trim(), place: "space" });
+    input("place").value = "space";
     showModels(models, (await readSettings()).model);
     say(words("space_found", models.map(({ name }) => name).join(", ")));
   } catch (error) {

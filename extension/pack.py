@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-LEFT_OUT = {"manifest.json", "pack.py", "README.md", "icons/icon.svg"}  # each store gets its manifest
+# each store gets its own manifest
+LEFT_OUT = {"manifest.json", "pack.py", "README.md", "icons/icon.svg", "package.json", "package-lock.json"}
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
 
 Manifest = dict[str, Any]
@@ -38,7 +39,8 @@ def for_firefox(manifest: Manifest) -> Manifest:
     """Without what only Chromium reads: Firefox runs the same file as an event page."""
     background = {key: value for key, value in manifest["background"].items() if key != "service_worker"}
     kept = {key: value for key, value in manifest.items() if key != "minimum_chrome_version"}
-    return kept | {"background": background}
+    permissions = [name for name in manifest["permissions"] if name != "offscreen"]
+    return kept | {"background": background, "permissions": permissions}
 
 
 def write(path: Path, manifest: Manifest) -> None:

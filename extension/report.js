@@ -23,6 +23,7 @@
  * @property {string} name
  * @property {string} revision
  * @property {number | null} probability_fake
+ * @property {"browser"} [runtime] where it was this very extension that checked
  *
  * @typedef {object} Face
  * @property {number} id
@@ -80,10 +81,11 @@ const JPEG_URL = /^data:image\/jpeg;base64,[A-Za-z0-9+/]+={0,2}$/;
 const CODE = /^[a-z0-9_]{1,64}$/;
 
 /**
- * @param {unknown} json what a server said
+ * @param {unknown} json what a server said, or storage
+ * @param {boolean} [isOwn] it does not come from a server, which could claim that nothing was sent to it
  * @returns {Report}
  */
-export function toReport(json) {
+export function toReport(json, isOwn = true) {
   const from = fields(json);
   if (from.schema !== SCHEMA) return failedReport("bad_report", "");
   if (from.status === "failed") return toFailed(from);
@@ -94,7 +96,7 @@ export function toReport(json) {
     status: "ok",
     source: toSource(from.source),
     verdict,
-    models: list(from.models, MAX_FACES).map(toModel),
+    models: list(from.models, MAX_FACES).map((model) => toModel(model, isOwn)),
     faces: list(from.faces, MAX_FACES).flatMap(toFace),
     timeline: list(from.timeline, MAX_SPANS).flatMap(toSpan).sort((a, b) => a.start_seconds - b.start_seconds),
     coverage: toCoverage(from.coverage),
@@ -114,6 +116,11 @@ export function toReport(json) {
 export function failedReport(code, message, url = "") {
   const source = toSource({ kind: "url", name: url, url });
   return { schema: SCHEMA, status: "failed", source, error: { code, message } };
+}
+
+/** Whether it was made on this computer. @param {OkReport} report */
+export function isFromHere({ models }) {
+  return models.some(({ runtime }) => runtime === "browser");
 }
 
 /**
@@ -178,10 +185,11 @@ function toBand(json) {
   return typeof low === "number" && typeof high === "number" && low <= high ? [low, high] : [...BAND];
 }
 
-/** @param {unknown} json @returns {Model} */
-function toModel(json) {
+/** @param {unknown} json @param {boolean} isOwn @returns {Model} */
+function toModel(json, isOwn) {
   const from = fields(json);
-  return { name: text(from.name), revision: text(from.revision), probability_fake: probability(from.probability_fake) };
+  const runtime = isOwn && from.runtime === "browser" ? /** @type {const} */ ({ runtime: "browser" }) : {};
+  return { name: text(from.name), revision: text(from.revision), probability_fake: probability(from.probability_fake), ...runtime };
 }
 
 /** @param {unknown} json @returns {Face[]} none when it cannot be read */

@@ -3,7 +3,10 @@
  *
  * @typedef {"ask" | "always" | "never"} Consent to taking pictures from a player
  *
+ * @typedef {"auto" | "local" | "space"} Place where checks are done; auto: here, unless a Space was chosen
+ *
  * @typedef {object} Settings
+ * @property {Place} place
  * @property {string} space an address, or `owner/name` of a hosted Space
  * @property {string} model empty: the Space's default
  * @property {Consent} consent
@@ -19,6 +22,7 @@ import { fields } from "./report.js";
 
 /** @type {Readonly<Settings>} */
 export const DEFAULTS = Object.freeze({
+  place: "auto",
   space: "http://127.0.0.1:7860",
   model: "",
   consent: "ask",
@@ -34,6 +38,7 @@ export function toSettings(stored) {
   const from = fields(stored);
   const size = from.historySize;
   return {
+    place: from.place === "local" || from.place === "space" ? from.place : DEFAULTS.place,
     space: typeof from.space === "string" && spaceAddress(from.space) ? from.space : DEFAULTS.space,
     model: typeof from.model === "string" ? from.model : DEFAULTS.model,
     consent: from.consent === "always" || from.consent === "never" ? from.consent : DEFAULTS.consent,
@@ -42,6 +47,11 @@ export function toSettings(stored) {
     language: typeof from.language === "string" ? from.language : DEFAULTS.language,
     autoSites: Array.isArray(from.autoSites) ? from.autoSites.filter((site) => typeof site === "string" && siteOf(site) === site) : [],
   };
+}
+
+/** Whether checks are done on this computer. @param {Settings} settings @param {boolean} isPossible */
+export function checksHere({ place, space }, isPossible) {
+  return place === "local" || (place === "auto" && isPossible && space === DEFAULTS.space);
 }
 
 /** The site of a page, without a port, as permissions know none. @param {string} href @returns {string | null} */

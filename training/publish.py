@@ -2,11 +2,12 @@
 
     python -m training.publish --model-folder space/weights/NAME --repo owner/name [--private] [--tag v1]
     python -m training.publish --space owner/name [--private]
+    python -m training.publish --onnx --model-folder space/weights/NAME --out extension/models
 
 The card, its pictures, `config.json` and `model.safetensors` go up in one commit; then the model is loaded
 from that commit as any user would, and must give the same logits, bit for bit, as the folder. `--space` makes
 a Space the very copy of the folder `space/`, in one commit. HF_TOKEN, or `hf auth login`, says who you are;
-HF_ENDPOINT which Hub.
+HF_ENDPOINT which Hub. `--onnx` writes what the browser runs, see training/export.py, and publishes nothing.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
+from training import export
 from training.card import card_revision, read_folder
 from unmask import weights
 from unmask.clips import FaceClip
@@ -38,7 +40,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--tag", help="a name for the commit, such as v1")
     parser.add_argument("--space", metavar="owner/name", help="Space; made if it is not there")
     parser.add_argument("--private", action="store_true", help="only you can see what is made")
+    parser.add_argument("--onnx", action="store_true", help="write the networks for the browser into --out")
+    parser.add_argument("--out", type=Path, help="folder for --onnx")
     arguments = parser.parse_args(argv)
+    if arguments.onnx:
+        if not (arguments.model_folder and arguments.out):
+            parser.error("--onnx needs --model-folder and --out")
+        export.write(arguments.model_folder, arguments.out)
+        return
     if bool(arguments.model_folder) != bool(arguments.repo) or not (arguments.repo or arguments.space):
         parser.error("give --model-folder with --repo, or --space, or all three")
     api = HfApi()

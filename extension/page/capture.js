@@ -15,7 +15,10 @@
 
 const MAX_SIDE_PX = 1280;
 const JPEG_QUALITY = 0.9;
-const SEEK_MS = 6000; // a player that needs longer to show a moment is stuck
+const SEEK_MS = 15_000; // a player that needs longer to show a moment is stuck
+const SLOW_SEEK_MS = 250; // where a moment takes longer, key frames are rare: a window is played through instead
+const WINDOW_MS = 8000; // longest time for that
+const TOLERANCE = 0.2; // of a stride: so much earlier a frame will do
 const PAINT_MS = 250; // a video out of view may never be painted
 const SCREEN_MS = 550; // browsers take at most two pictures of a tab a second
 const BLACK = 10; // of 255; protected video is shown to programs as black
@@ -56,13 +59,14 @@ export function planSeconds(duration, { windows, framesPerWindow, strideSeconds 
  * @param {Screen} screen
  * @param {OnProgress} onProgress
  * @param {AbortSignal} signal
+ * @param {boolean} [mayDisturb] nobody asked: what plays is watched, and neither wound nor muted
  * @returns {Promise<Frame[]>} Raises CaptureError.
  */
-export async function capture(video, screen, onProgress, signal) {
+export async function capture(video, screen, onProgress, signal, mayDisturb = true) {
   const way = isReadable(video) ? fromElement(video) : fromScreen(video, screen);
-  const restore = remember(video);
+  const restore = mayDisturb ? remember(video) : () => {};
   try {
-    const frames = canSeek(video) ? await bySeeking(video, way, onProgress, signal) : await whilePlaying(video, way, onProgress, signal);
+    const frames = mayDisturb && canSeek(video) ? await bySeeking(video, way, onProgress, signal) : await whilePlaying(video, way, onProgress, signal, mayDisturb);
     if (frames.length < Math.min(MIN_FRAMES, way.plan.framesPerWindow)) throw new CaptureError("capture_stopped");
     if (frames.every((frame) => frame.black)) throw new CaptureError("capture_black");
     return frames.map(({ seconds, jpeg }) => ({ seconds, jpeg }));
@@ -73,7 +77,10 @@ export async function capture(video, screen, onProgress, signal) {
 
 /**
  * @typedef {Frame & {black: boolean}} Taken
- * @typedef {{plan: Plan, take: (seconds: number) => Promise<Taken>}} Way
+ * @typedef {object} Way
+ * @property {Plan} plan
+ * @property {(seconds: number) => Promise<Taken>} take
+ * @property {boolean} mayPlay it is quick enough to take pictures of what moves
  */
 
 /** Not a live stream. @param {HTMLVideoElement} video */
@@ -82,22 +89,62 @@ export function canSeek(video) {
 }
 
 /** @param {HTMLVideoElement} video @param {Way} way @param {OnProgress} onProgress @param {AbortSignal} signal */
-async function bySeeking(video, { plan, take }, onProgress, signal) {
+async function bySeeking(video, { plan, take, mayPlay }, onProgress, signal) {
   video.pause();
   const times = planSeconds(video.duration, plan);
   /** @type {Taken[]} */
   const frames = [];
-  for (const [place, seconds] of times.entries()) {
+  for (let place = 0; place < times.length; place++) {
     if (signal.aborted) throw new CaptureError("capture_stopped");
+    const [seconds = 0, begun] = [times[place], performance.now()];
     frames.push(await take(await show(video, seconds)));
-    onProgress((place + 1) / times.length);
+    const isSlow = mayPlay && performance.now() - begun > SLOW_SEEK_MS;
+    if (isSlow && place % plan.framesPerWindow === 0) {
+      frames.push(...(await playThrough(video, plan, take, frames.at(-1)?.seconds ?? seconds, signal)));
+      place += plan.framesPerWindow - 1;
+    }
+    onProgress(Math.min(1, (place + 1) / times.length));
   }
   return frames;
 }
 
-/** A stream that cannot be wound: what it shows for a while. @param {HTMLVideoElement} video @param {Way} way @param {OnProgress} onProgress @param {AbortSignal} signal */
-async function whilePlaying(video, { plan, take }, onProgress, signal) {
+/**
+ * The rest of a window as it plays, for a video in which each moment must be decoded from far before it.
+ *
+ * @param {HTMLVideoElement} video @param {Plan} plan @param {Way["take"]} take
+ * @param {number} from seconds of the window's first frame, which is taken already
+ * @param {AbortSignal} signal
+ */
+async function playThrough(video, { framesPerWindow, strideSeconds }, take, from, signal) {
+  const deadline = performance.now() + WINDOW_MS;
+  /** @type {Taken[]} */
+  const frames = [];
+  let last = from;
   await video.play().catch(() => {});
+  while (frames.length < framesPerWindow - 1 && performance.now() < deadline && !video.ended && !signal.aborted) {
+    const now = await nextPaint(video);
+    if (now - from > framesPerWindow * strideSeconds) break; // a machine that drops pictures takes fewer
+    if (now - last < (1 - TOLERANCE) * strideSeconds) continue;
+    last = now;
+    frames.push(await take(now));
+  }
+  video.pause();
+  return frames;
+}
+
+/** The time of the next picture that is shown. @param {HTMLVideoElement} video @returns {Promise<number>} */
+function paint(video) {
+  return new Promise((resolve) => video.requestVideoFrameCallback((_, { mediaTime }) => resolve(mediaTime)));
+}
+
+/** The same, or where the player is when nothing of it is painted. @param {HTMLVideoElement} video @returns {Promise<number>} */
+function nextPaint(video) {
+  return Promise.race([paint(video), wait(PAINT_MS).then(() => video.currentTime)]);
+}
+
+/** A stream that cannot be wound: what it shows for a while. @param {HTMLVideoElement} video @param {Way} way @param {OnProgress} onProgress @param {AbortSignal} signal @param {boolean} mayDisturb */
+async function whilePlaying(video, { plan, take }, onProgress, signal, mayDisturb) {
+  if (mayDisturb) await video.play().catch(() => {});
   const count = plan.windows * plan.framesPerWindow;
   /** @type {Taken[]} */
   const frames = [];
@@ -120,8 +167,7 @@ async function whilePlaying(video, { plan, take }, onProgress, signal) {
  */
 async function show(video, seconds) {
   const sought = once(video, "seeked");
-  /** @type {Promise<number>} */
-  const painted = new Promise((resolve) => video.requestVideoFrameCallback((_, { mediaTime }) => resolve(mediaTime)));
+  const painted = paint(video);
   video.currentTime = seconds;
   const inTime = await Promise.race([sought.then(() => true), wait(SEEK_MS).then(() => false)]);
   if (!inTime) throw new CaptureError("capture_stopped");
@@ -149,7 +195,7 @@ function fromElement(video) {
     const canvas = draw(video, Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale));
     return toFrame(canvas, seconds);
   };
-  return { plan: CANVAS_PLAN, take };
+  return { plan: CANVAS_PLAN, take, mayPlay: true };
 }
 
 /** @param {HTMLVideoElement} video @param {Screen} screen @returns {Way} */
@@ -160,7 +206,7 @@ function fromScreen(video, screen) {
     const tab = await createImageBitmap(toBlob(dataUrl));
     return toFrame(cropTo(video, tab), seconds);
   };
-  return { plan: SCREEN_PLAN, take };
+  return { plan: SCREEN_PLAN, take, mayPlay: false };
 }
 
 /** The part of a picture of the tab that shows the video. @param {HTMLVideoElement} video @param {ImageBitmap} tab */

@@ -13,10 +13,12 @@
  * @property {(kind: "json" | "html") => void} save
  * @property {() => void} [again]
  * @property {() => void} [models]
- * @property {() => void} openSpace
+ * @property {() => void} [openSpace]
+ * @property {() => void} [askSpace] for a second opinion
  */
 
 import { age, clock, nextActions, percent, progressLabel, reason, toLabel, toneOf } from "../label.js";
+import { isFromHere } from "../report.js";
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
 
@@ -169,11 +171,18 @@ function notes(report, savedAt, words, language) {
   const warnings = report.warnings.map((warning) => h("p", { class: "hint", lang: "en", dir: "auto" }, warning));
   return [
     ...warnings,
-    h("p", { class: "hint" }, words(report.source.kind === "frames" ? "way_frames" : "way_url", report.coverage.frames), " ", words("summary_models", models)),
+    h("p", { class: "hint" }, wayOf(report, words), " ", words("summary_models", models)),
     ...(savedAt === null ? [] : [h("p", { class: "hint" }, words("remembered", age(savedAt, Date.now(), language)))]),
     ...(hasHeatmap ? [h("p", { class: "hint" }, words("heatmap_hint"))] : []),
     h("p", { class: "hint" }, words("no_proof")),
   ];
+}
+
+/** How the pictures came to the detector. @param {OkReport} report @param {Words} words */
+function wayOf(report, words) {
+  const { frames } = report.coverage;
+  if (isFromHere(report)) return words("way_here", frames);
+  return words(report.source.kind === "frames" ? "way_frames" : "way_url", frames);
 }
 
 /** @param {Words} words @param {Deeds} deeds */
@@ -184,7 +193,8 @@ function actions(words, deeds) {
     button(words("save_json"), () => deeds.save("json")),
     ...(deeds.again ? [button(words("check_again"), deeds.again)] : []),
     ...(deeds.models ? [button(words("other_models"), deeds.models)] : []),
-    button(words("open_space"), deeds.openSpace),
+    ...(deeds.askSpace ? [button(words("ask_space"), deeds.askSpace)] : []),
+    ...(deeds.openSpace ? [button(words("open_space"), deeds.openSpace)] : []),
   );
 }
 

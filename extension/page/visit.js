@@ -10,6 +10,7 @@
  * @typedef {object} Hello what the worker says first
  * @property {Speech} speech
  * @property {string} space its address
+ * @property {boolean} here checks are done on this computer, and nothing is sent
  * @property {import("../settings.js").Consent} consent
  * @property {boolean} hover
  * @property {boolean} auto videos of this page are checked as they play
@@ -17,7 +18,7 @@
 
 import { isAlive, tellWorker } from "../browser.js";
 import { summary, toLabel, progressLabel } from "../label.js";
-import { failedReport, toReport } from "../report.js";
+import { failedReport, isFromHere, toReport } from "../report.js";
 import { direction, tag, toWords } from "../words.js";
 import { Badge } from "./badge.js";
 import { canSeek, CANVAS_PLAN, capture, CaptureError } from "./capture.js";
@@ -31,6 +32,7 @@ const ASK_AGAIN_MS = 500;
 export class Visit {
   /** @type {string | null} key of the check under way */
   #key = null;
+  #onSpace = false; // a person wants to know what the Space says, whatever the settings say
   #round = 0; // a newer question makes the answers to older ones void
   #timeline = new AbortController();
 
@@ -57,13 +59,14 @@ export class Visit {
     this.badge = new Badge({ video, words: this.words, ...this.language, signal: this.signal, onDismiss });
   }
 
-  /** @param {{model?: string | undefined, fresh?: boolean}} [how] */
-  async check({ model, fresh } = {}) {
+  /** @param {{model?: string | undefined, fresh?: boolean, onSpace?: boolean}} [how] */
+  async check({ model, fresh, onSpace = this.#onSpace } = {}) {
     const round = ++this.#round;
     this.model = model;
+    this.#onSpace = onSpace;
     this.#clearTimeline();
-    if (this.target.url === null) return this.#fail(failedReport("unsupported_site", ""));
-    await this.#follow(round, { type: "check", url: this.target.url, model, fresh });
+    if (this.target.url === null) return this.#fail(failedReport(this.#isHere ? "needs_pictures" : "unsupported_site", ""));
+    await this.#follow(round, { type: "check", url: this.target.url, model, fresh, onSpace });
   }
 
   /** Take pictures in the tab and have them checked. */
@@ -77,7 +80,7 @@ export class Visit {
     const onProgress = (/** @type {number} */ fraction) => show({ stage: "capture", fraction, position: 0 });
     try {
       onProgress(0);
-      const frames = await capture(video, () => this.#screen(), onProgress, signal);
+      const frames = await capture(video, () => this.#screen(), onProgress, signal, !this.quiet);
       await this.#send(round, frames);
     } catch (error) {
       if (!this.signal.aborted) this.#fail(failedReport(error instanceof CaptureError ? error.code : "internal", ""));
@@ -95,7 +98,7 @@ export class Visit {
   /** @param {number} round @param {import("./capture.js").Frame[]} frames */
   async #send(round, frames) {
     const url = this.target.url ?? location.href;
-    const message = { type: "frames", url, model: this.model, title: this.title, frames };
+    const message = { type: "frames", url, model: this.model, title: this.title, frames, onSpace: this.#onSpace };
     const lost = await this.#follow(round, message);
     if (lost) await this.#follow(round, message); // the worker was ended midway: once more
   }
@@ -118,7 +121,7 @@ export class Visit {
    */
   async #follow(round, first) {
     const show = this.#beginProgress();
-    show({ stage: first.type === "frames" ? "send" : "queued", fraction: 0, position: 0 });
+    show({ stage: first.type !== "frames" ? "queued" : this.#isHere ? "faces" : "send", fraction: 0, position: 0 });
     let message = first;
     while (this.#isCurrent(round)) {
       const snapshot = await this.#tell(message);
@@ -193,6 +196,7 @@ export class Visit {
 
   /** A failure; where pictures may help, they are offered at once. @param {import("../report.js").FailedReport} report */
   #fail(report) {
+    if (report.error.code === "needs_pictures" && this.video) return void this.capture();
     if (this.quiet && this.badge.panel.hidden) return this.controller.abort();
     if (this.#mayCapture() && NEEDS_CAPTURE.has(report.error.code)) this.#askToCapture(report);
     else this.#showFailure(report);
@@ -212,12 +216,17 @@ export class Visit {
   }
 
   #mayCapture() {
-    return this.video !== null && this.hello.consent !== "never";
+    return this.video !== null && (this.#isHere || this.hello.consent !== "never");
+  }
+
+  /** Whether this check is done on this computer: its pictures go nowhere, so there is nothing to ask. */
+  get #isHere() {
+    return this.hello.here && !this.#onSpace;
   }
 
   /** @param {import("../report.js").FailedReport} [because] shown again when it is declined */
   #askToCapture(because = failedReport("cancelled", "")) {
-    if (this.hello.consent === "always") return void this.capture();
+    if (this.#isHere || this.hello.consent === "always") return void this.capture();
     const count = CANVAS_PLAN.windows * CANVAS_PLAN.framesPerWindow;
     const once = () => void this.capture();
     const always = () => {
@@ -253,8 +262,15 @@ export class Visit {
       ...(video && canSeek(video) ? { seek: (/** @type {number} */ seconds) => seek(video, seconds) } : {}),
       copy: () => void copy(summary(report, this.words), this.badge.panel).then(() => this.badge.say(this.words("copied"))),
       save: (kind) => save(report, kind, this.words, this.language),
-      openSpace: () => void tellWorker({ type: "open", path: "space", url: report.source.kind === "frames" ? null : this.target.url }),
+      ...(isFromHere(report) ? { askSpace: () => void this.check({ onSpace: true }) } : this.#deedsOnSpace(report)),
       again: () => void (report.source.kind === "frames" && video ? this.#askToCapture() : this.check({ fresh: true })),
+    };
+  }
+
+  /** @param {OkReport} report */
+  #deedsOnSpace({ source }) {
+    return {
+      openSpace: () => void tellWorker({ type: "open", path: "space", url: source.kind === "frames" ? null : this.target.url }),
       models: () => void this.#chooseModel(),
     };
   }

@@ -12,7 +12,8 @@ WebDriver sees into closed shadow roots; and in its `chrome` context it reaches 
 import importlib.util
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,21 @@ KEYS = {
     "Shift": ("Shift", "ShiftLeft", 16),
     "U": ("U", "KeyU", 85),
 }
+
+
+RECORD = """
+const seen = (window.unmaskSeen = []);
+window.unmaskObserver = (channel) => {
+  const { URI, loadInfo } = channel.QueryInterface(Ci.nsIChannel);
+  const who = loadInfo?.triggeringPrincipal;
+  seen.push([URI.spec, who?.isSystemPrincipal ? "browser" : (who?.origin ?? "")]);
+};
+Services.obs.addObserver(window.unmaskObserver, "http-on-modify-request");
+"""
+RECORDED = """
+Services.obs.removeObserver(window.unmaskObserver, "http-on-modify-request");
+return window.unmaskSeen;
+"""
 
 
 class Firefox:
@@ -167,6 +183,16 @@ class Firefox:
             self.driver.execute_async_script(
                 f"{EXTENSION_OBJECT}.extension.terminateBackground().then(arguments[0], arguments[0]);"
             )
+
+    @contextmanager
+    def recording(self) -> Iterator[list[tuple[str, str]]]:
+        """Every request of pages and the extension: its address and who made it; filled in at the end."""
+        asked: list[tuple[str, str]] = []
+        with self.driver.context(self.driver.CONTEXT_CHROME):
+            self.driver.execute_script(RECORD)
+        yield asked
+        with self.driver.context(self.driver.CONTEXT_CHROME):
+            asked += [(url, who) for url, who in self.driver.execute_script(RECORDED) if who != "browser"]
 
     def permissions(self) -> list[str]:
         """Pages that the extension may enter now."""

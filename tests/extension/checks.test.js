@@ -4,6 +4,8 @@ import test from "node:test";
 
 import { Cache } from "../../extension/cache.js";
 import { backOffMs, Checks } from "../../extension/checks.js";
+import { LocalApi } from "../../extension/local-api.js";
+import { isFromHere } from "../../extension/report.js";
 import { SpaceApi, SpaceError } from "../../extension/space-api.js";
 
 const REPORT = JSON.parse(readFileSync(new URL("../assets/report.json", import.meta.url), "utf8"));
@@ -205,6 +207,26 @@ test("pictures under way when the worker ended are lost, and that is said", asyn
   const { key } = await worker().startFrames({ url: URL_A, title: "", frames: [] });
   const { report } = await worker().ask(key);
   assert.equal(report?.status === "failed" && report.error.code, "job_lost");
+});
+
+test("what was checked on this computer says so, and a Space cannot claim it", async () => {
+  const claimed = { ...REPORT, models: REPORT.models.map((/** @type {object} */ model) => ({ ...model, runtime: "browser" })) };
+  const isHere = (/** @type {import("../../extension/report.js").Report | null} */ report) => report?.status === "ok" && isFromHere(report);
+  const here = /** @type {FakeSpace} */ (/** @type {unknown} */ (new LocalApi(async () => claimed)));
+  const space = new FakeSpace({ ...done, report: claimed });
+  const both = async (/** @type {boolean} */ onSpace) => ({ space: onSpace ? space : here, model: "", historySize: 10 });
+  const checks = new Checks({ session: new Memory(), cache: new Cache(new Memory()), where: both });
+  const first = await checks.start({ url: URL_A });
+  assert.equal(first.report?.status === "failed" && first.report.error.code, "needs_pictures");
+  const { key, stage } = await checks.startFrames({ url: URL_A, title: "", frames: [] });
+  assert.equal(stage, "faces");
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(isHere((await checks.ask(key)).report), true);
+  assert.equal(isHere((await checks.start({ url: URL_A })).report), true, "it is remembered so");
+  const other = await checks.start({ url: URL_A, onSpace: true });
+  await new Promise((resolve) => setTimeout(resolve, 350));
+  assert.equal(isHere((await checks.ask(other.key)).report), false);
+  assert.deepEqual([other.key === key, space.submitted], [false, 1]);
 });
 
 test("the wait grows with time and failures, has jitter and an end", () => {

@@ -7,7 +7,7 @@ import { escape, toHtml } from "../../extension/page/save.js";
 import { placeAfter } from "../../extension/page/timeline.js";
 import { score } from "../../extension/page/videos.js";
 import { toReport } from "../../extension/report.js";
-import { originPattern, spaceAddress, toSettings, DEFAULTS } from "../../extension/settings.js";
+import { checksHere, originPattern, spaceAddress, toSettings, DEFAULTS } from "../../extension/settings.js";
 import { toWords } from "../../extension/words.js";
 
 const read = (/** @type {string} */ path) => JSON.parse(readFileSync(new URL(path, import.meta.url), "utf8"));
@@ -54,6 +54,15 @@ test("a Space is given as an address or as owner/name", () => {
   const given = ["http://127.0.0.1:7860/", " https://my.example/space/ ", "Some-One/My_Space", "https://huggingface.co/spaces/a/b", "ftp://x", "", "javascript:1"];
   assert.deepEqual(given.map(spaceAddress), ["http://127.0.0.1:7860", "https://my.example/space", "https://some-one-my-space.hf.space", "https://a-b.hf.space", null, null, null]);
   assert.equal(originPattern("http://127.0.0.1:7860"), "http://127.0.0.1/*");
+});
+
+test("checks are done on this computer where that is possible, unless a Space was chosen", () => {
+  const space = "https://a.example";
+  assert.deepEqual([true, false].map((isPossible) => checksHere(DEFAULTS, isPossible)), [true, false]);
+  assert.equal(checksHere({ ...DEFAULTS, space }, true), false);
+  assert.deepEqual([true, false].map((isPossible) => checksHere({ ...DEFAULTS, space, place: "local" }, isPossible)), [true, true]);
+  assert.equal(checksHere({ ...DEFAULTS, place: "space" }, true), false);
+  assert.equal(toSettings({ place: "elsewhere" }).place, "auto");
 });
 
 test("settings that make no sense are as if not set", () => {

@@ -1,0 +1,109 @@
+"""The extension's own detector beside Python, on the same files: label, probability and seconds, as a table.
+
+    python -m tests.bench.browser [VIDEO …]
+
+Without a VIDEO: the examples of the Space. Each is played by a real Chromium with the extension, which checks
+it twice: the first check also loads the networks. Seconds are from the press to the answer; `longest task` is
+how long the page itself could not move meanwhile. Needs what `make extension` adds.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import sync_playwright
+
+from tests.browser.chromium import Chromium
+from tests.browser.sites import EXAMPLES, player
+from tests.servers import Site, html, media
+from unmask.check import Checker
+from unmask.sources import FileSource, Options
+from unmask.verdict import Report
+
+NEAR = 0.02  # of a threshold: there the label may differ
+FORGET = "Promise.all([chrome.storage.local.clear(), chrome.storage.session.clear()])"
+STORED = "chrome.storage.local.get(null)"
+WATCH_TASKS = """(() => {
+    window.longest = 0;
+    const hear = ({ duration }) => { longest = Math.max(longest, duration); };
+    const watch = (list) => list.getEntries().forEach(hear);
+    new PerformanceObserver(watch).observe({ type: "longtask" });
+})()"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a browser made of one video."""
+
+    report: Report
+    first_seconds: float  # with the networks still to load
+    again_seconds: float
+    longest_task_ms: float  # 0: none above 50 ms
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("videos", type=Path, nargs="*", metavar="VIDEO")
+    videos = parser.parse_args(argv).videos or sorted(EXAMPLES.glob("*.mp4"))
+    checker = Checker()
+    print(f"{'video':28}  {'Python':18}  {'browser':18}  {'':9}  {'first':>7}  {'again':>7}  longest task")
+    agreed = 0
+    for video in videos:
+        python = checker.check(FileSource(video, video.name), Options(models=("default",)))
+        seen = in_browser(video)
+        verdicts = python["verdict"], seen.report["verdict"]
+        fits = agree(*verdicts)
+        agreed += fits
+        said = (f"{one['label']:10} {_chance(one):>7}" for one in verdicts)
+        times = f"{seen.first_seconds:5.1f} s  {seen.again_seconds:5.1f} s"
+        columns = [video.name[-28:].ljust(28), *said, "agrees   " if fits else "DISAGREES", times]
+        print(*columns, f"{seen.longest_task_ms:.0f} ms", sep="  ", flush=True)
+    print(f"{agreed} of {len(videos)} agree")
+
+
+def agree(python: dict[str, Any], browser: dict[str, Any]) -> bool:
+    """Whether the labels are equal, or Python's number lies beside the edge between them."""
+    chance = python["probability_fake"]
+    near = chance is not None and min(abs(chance - edge) for edge in python["band"]) <= NEAR
+    return python["label"] == browser["label"] or near
+
+
+def in_browser(video: Path) -> Seen:
+    routes = {"/video.mp4": media(video.read_bytes()), "/": html(player("/video.mp4"), video.name)}
+    with Site(routes) as site, sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
+        browser = Chromium(playwright, Path(profile) / "profile")
+        try:
+            page = browser.open(site.url("/"))
+            page.evaluate(WATCH_TASKS)
+            first_seconds, _ = _check(browser, page)
+            page.reload()
+            page.wait_for_function("document.querySelector('video').readyState >= 2")
+            page.evaluate(WATCH_TASKS)
+            again_seconds, report = _check(browser, page)
+            return Seen(report, first_seconds, again_seconds, page.evaluate("longest"))
+        finally:
+            browser.close()
+
+
+def _check(browser: Chromium, page: Any) -> tuple[float, Report]:
+    started = time.perf_counter()
+    browser.check(page).answer()
+    seconds = time.perf_counter() - started
+    reports = [value for key, value in browser.own.evaluate(STORED).items() if key.startswith("report:")]
+    browser.own.evaluate(FORGET)
+    return seconds, reports[0]
+
+
+def _chance(verdict: dict[str, Any]) -> str:
+    chance = verdict["probability_fake"]
+    return "" if chance is None else f"{chance:.4f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""A check on this computer, in real browsers, with no Space: the answer of Python, and nothing sent."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import av
+import numpy as np
+import pytest
+from playwright.sync_api import Playwright
+
+from tests.browser.chromium import EXTENSION, Chromium
+from tests.browser.firefox import Firefox, is_installed
+from tests.browser.overlay import LABELS, Overlay
+from tests.browser.sites import EXAMPLES, pages, player
+from tests.media import write_video
+from tests.servers import Site, html, media
+from unmask.check import FileSource, Options, shared_checker
+from unmask.verdict import SHOWN_LABEL
+
+BROWSER_ITSELF = "not an origin"  # looks for its own updates
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(
+        not (EXTENSION / "models" / "model.onnx").exists(), reason="make extension has not added the detector"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def couple(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people beside each other."""
+    path = tmp_path_factory.mktemp("couple") / "couple.mp4"
+    both = zip(pictures("blended-face"), pictures("photograph"), strict=False)
+    write_video(path, (np.hstack([left, right[:, ::-1]]) for left, right in both))
+    return path
+
+
+@pytest.fixture(scope="module")
+def single_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Large pictures, each of which needs all of those before it."""
+    path = tmp_path_factory.mktemp("single-key") / "single-key.mp4"
+    large = (picture.repeat(3, axis=0).repeat(3, axis=1) for picture in pictures("photograph"))
+    write_video(path, large, options={"g": "1000", "sc_threshold": "0", "preset": "ultrafast"})
+    return path
+
+
+def pictures(example: str) -> Iterator[np.ndarray]:
+    with av.open(str(EXAMPLES / f"{example}.mp4")) as container:
+        yield from (frame.to_ndarray(format="rgb24") for frame in container.decode(video=0))
+
+
+@pytest.fixture
+def site(elsewhere, release, tmp_path, couple, single_key) -> Iterator[Site]:
+    """The pages, and one for each example."""
+    answers = pages(elsewhere.url("/clip.mp4"), release, tmp_path)
+    for path in (*EXAMPLES.glob("*.mp4"), couple, single_key):
+        answers[f"/files/{path.name}"] = media(path.read_bytes())
+        answers[f"/{path.stem}"] = html(player(f"/files/{path.name}"), path.stem)
+    with Site(answers) as running:
+        yield running
+
+
+@pytest.fixture
+def chromium(playwright_session: Playwright, tmp_path: Path) -> Iterator[Chromium]:
+    log = f"--log-net-log={tmp_path / 'network.json'}"
+    browser = Chromium(playwright_session, tmp_path / "profile", arguments=(log,))
+    yield browser
+    browser.close()
+
+
+def shoot(page, name):
+    if folder := os.environ.get("UNMASK_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/extension-{name}.png")
+
+
+def in_python(path: Path) -> str:
+    report = shared_checker().check(FileSource(path, path.name), Options(models=("default",)))
+    return SHOWN_LABEL[report["verdict"]["label"]]
+
+
+@pytest.mark.parametrize("name", ["blended-face", "photograph", "no-face"])
+def test_the_label_is_that_of_python_and_nothing_is_sent(name, chromium, site, tmp_path):
+    page = chromium.open(site.url(f"/{name}"))
+    overlay = chromium.check(page)
+    assert overlay.answer() == in_python(EXAMPLES / f"{name}.mp4")
+    overlay.press("badge")
+    overlay.wait("hint", "checked on this computer. Nothing was sent.")
+    shoot(page, f"here-{name}")
+    chromium.close()
+    assert asked_hosts(tmp_path / "network.json") == {urlsplit(site.url("/")).netloc}
+
+
+@pytest.fixture(scope="module")
+def firefox() -> Iterator[Firefox]:
+    browser = Firefox(EXTENSION)
+    browser.until(lambda: len(browser.driver.window_handles) == 2)  # it welcomes a person
+    browser.close_other_tabs()
+    yield browser
+    browser.close()
+
+
+@pytest.mark.skipif(not is_installed(), reason="Firefox is not installed")
+@pytest.mark.parametrize("name", ["blended-face", "no-face"])
+def test_firefox_says_the_same_and_sends_nothing(name, firefox, site):
+    with firefox.recording() as asked:
+        firefox.open(site.url(f"/{name}"))
+        firefox.press_toolbar()
+        firefox.type("Enter")
+        badge = firefox.wait("badge", *LABELS)
+        assert badge.text.strip() == in_python(EXAMPLES / f"{name}.mp4")
+        firefox.press("badge")
+        firefox.wait("hint", "checked on this computer. Nothing was sent.")
+    if folder := os.environ.get("UNMASK_SCREENSHOTS"):
+        firefox.driver.save_screenshot(f"{folder}/firefox-here-{name}.png")
+    hosts = {urlsplit(url).netloc for url, _ in asked}
+    assert hosts == {urlsplit(site.url("/")).netloc}, asked
+
+
+def test_two_people_in_the_picture_are_two_faces_and_the_label_is_that_of_python(chromium, site, couple):
+    page = chromium.open(site.url("/couple"))
+    overlay = chromium.check(page)
+    assert overlay.answer() == in_python(couple)
+    overlay.press("badge")
+    overlay.wait("card", "Face 2")
+    shoot(page, "here-couple")
+
+
+def test_a_media_source_is_checked_without_a_question_and_put_back(chromium, site):
+    page = chromium.open(site.url("/stream"))
+    page.evaluate("document.querySelector('video').currentTime = 1.5")
+    page.wait_for_function("!document.querySelector('video').seeking")
+    overlay = chromium.check(page)
+    overlay.answer()
+    assert page.evaluate("document.querySelector('video').currentTime") == pytest.approx(1.5, abs=0.05)
+    overlay.press("badge")
+    overlay.wait("card")
+
+
+def test_a_video_with_a_single_key_frame_is_checked_and_put_back(chromium, site, single_key):
+    """Winding is slow in it, so that windows are played through where a machine is."""
+    page = chromium.open(site.url("/single-key"))
+    overlay = chromium.check(page)
+    assert overlay.answer() == in_python(single_key)
+    video = page.locator("video")
+    assert video.evaluate("video => [video.paused, video.currentTime]") == [True, 0]
+
+
+def test_a_player_that_shows_only_black_is_said_to_be_protected(chromium, site):
+    overlay = chromium.check(chromium.open(site.url("/black")))
+    overlay.press("badge")
+    overlay.wait("detail", "protected against copying")
+
+
+def test_without_any_network_there_is_still_an_answer_and_it_is_remembered(chromium):
+    video = media((EXAMPLES / "no-face.mp4").read_bytes())
+    with Site({"/": html(player("/clip.mp4")), "/clip.mp4": video}) as site:
+        page = chromium.open(site.url("/"))
+        page.wait_for_function(
+            "(({ buffered, duration }) => buffered.end(0) >= duration - 0.1)(document.querySelector('video'))"
+        )
+    overlay = chromium.check(page)
+    assert overlay.answer() == "No face found"
+    overlay.press("close")
+    overlay.wait_gone()
+    overlay = chromium.check(page)
+    overlay.answer()
+    overlay.press("badge")
+    overlay.wait("hint", "Remembered")
+
+
+def test_a_check_that_is_cancelled_ends_and_the_next_one_works(chromium, site):
+    page = chromium.open(site.url("/no-face"))
+    overlay = chromium.check(page)
+    overlay.press("badge")
+    overlay.wait("detail", "Finding faces")
+    overlay.press("plain", "Cancel")
+    overlay.wait("detail", "The check was stopped")
+    overlay.press("primary", "Try again")
+    assert overlay.answer() == "No face found"
+
+
+def test_what_is_checked_as_it_plays_is_neither_stopped_nor_muted(chromium, site):
+    chromium.set(autoSites=["http://127.0.0.1"])
+    page = chromium.open(site.url("/blended-face"))
+    page.evaluate(
+        """async () => {
+            const video = document.querySelector("video");
+            Object.assign(video, { muted: false, volume: 0.5, loop: true });
+            await video.play();
+            window.disturbed = [];
+            for (const type of ["volumechange", "pause"])
+                video.addEventListener(type, () => disturbed.push(type));
+        }"""
+    )
+    page.wait_for_timeout(100)
+    page.evaluate("disturbed.length = 0")  # the change of volume is told a little later
+    assert Overlay(page).answer() == in_python(EXAMPLES / "blended-face.mp4")
+    assert page.evaluate("disturbed") == []
+
+
+def test_a_link_says_that_its_page_must_be_opened(chromium, site):
+    page = chromium.open(site.url("/nothing"))
+    overlay = chromium.check(page)
+    overlay.press("badge")
+    overlay.wait("detail", "only a video that plays in a tab can be checked")
+
+
+def test_the_space_is_asked_for_a_second_opinion_only_by_a_press(chromium, bundled_space, site):
+    chromium.set(space=bundled_space.url, place="local")
+    page = chromium.open(site.url("/no-face"))
+    overlay = chromium.check(page)
+    overlay.answer()
+    overlay.press("badge")
+    overlay.wait("hint", "Nothing was sent.")
+    overlay.press("plain", "Ask the Space, too")
+    overlay.wait("hint", "The Space fetched the video")
+    assert overlay.answer() == "No face found"
+
+
+def asked_hosts(network_log: Path) -> set[str]:
+    """Hosts that pages and the extension, its worker and its detector, asked for something."""
+    events = json.loads(network_log.read_text(encoding="utf-8"))["events"]
+    asked = [event["params"] for event in events if "initiator" in event.get("params", {})]
+    urls = [urlsplit(one["url"]) for one in asked if one["initiator"] != BROWSER_ITSELF]
+    return {url.netloc for url in urls if url.scheme in ("http", "https", "ws", "wss")}

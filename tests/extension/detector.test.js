@@ -1,0 +1,158 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+
+import { arrange, cropSquare, People, squareBox, toInput } from "../../extension/local/clips.js";
+import { detail, link, patch } from "../../extension/local/faces.js";
+import { Host } from "../../extension/local/host.js";
+import { scale, whole } from "../../extension/local/pixels.js";
+import { decide, decidingFaces, toLogOdds } from "../../extension/local/verdict.js";
+import { LocalApi } from "../../extension/local-api.js";
+import { SpaceError } from "../../extension/space-api.js";
+
+/**
+ * @typedef {import("../../extension/local/boxes.js").Box} Box
+ * @typedef {import("../../extension/local/pixels.js").Picture} Picture
+ */
+
+/** Written by Python: python -m tests.vectors */
+const SAID = JSON.parse(readFileSync(new URL("../assets/detector.json", import.meta.url), "utf8"));
+const IMAGE = toPicture(SAID.image);
+
+/** @param {{width: number, height: number, data: string}} stored @returns {Picture} */
+function toPicture({ width, height, data }) {
+  return { width, height, data: new Uint8Array(Buffer.from(data, "base64")) };
+}
+
+/** @param {Picture} ours @param {Picture} theirs */
+function assertAlike(ours, theirs) {
+  assert.deepEqual([ours.width, ours.height, ours.data.length], [theirs.width, theirs.height, theirs.data.length]);
+  const differences = [...ours.data].map((value, place) => Math.abs(value - (theirs.data[place] ?? 0)));
+  assert.ok(Math.max(...differences) <= 1, `differs by ${Math.max(...differences)}`);
+}
+
+test("pictures are scaled as OpenCV scales them, to one step of a byte", () => {
+  for (const level of SAID.levels) assertAlike(scale(IMAGE, whole(IMAGE), level.width, level.height, "area"), toPicture(level));
+});
+
+test("patches of a face, black beyond the picture", () => {
+  for (const said of SAID.patches) assertAlike(patch(IMAGE, said.box, said.width), toPicture(said));
+});
+
+test("crops for the model, with the edge repeated beyond the picture", () => {
+  for (const said of SAID.crops) {
+    const square = squareBox(said.box, SAID.spec);
+    for (const [place, side] of square.entries()) assert.ok(Math.abs(side - said.square[place]) < 1e-3);
+    assertAlike(cropSquare(IMAGE, said.square, said.width), toPicture(said));
+  }
+});
+
+test("the share of fine detail", () => {
+  for (const { box, sharpness } of SAID.details) assert.ok(Math.abs(detail(IMAGE, box) - sharpness) < 0.02 * sharpness + 0.002);
+});
+
+test("pictures are arranged in the same windows", () => {
+  for (const { seconds, windows } of SAID.windows) assert.deepEqual(arrange(seconds, SAID.spec), windows);
+});
+
+test("faces are linked to the same tracks, within a window and from one to the next", () => {
+  for (const { seconds, windows } of SAID.tracks) {
+    /** @type {Map<number, import("../../extension/local/faces.js").Track>} */
+    const known = new Map();
+    for (const { boxes, tracks } of windows) {
+      const faces = boxes.map((/** @type {Box[]} */ some) => some.map((box) => ({ box, score: 1 })));
+      const found = link(faces, seconds, [...known.values()]);
+      for (const track of found) known.set(track.id, track);
+      assert.deepEqual(found.map(({ id, seen }) => ({ id, frames: seen.map(({ frame }) => frame), first: seen[0]?.box })), tracks);
+    }
+  }
+});
+
+test("the verdict is the same to the last word", () => {
+  const toScores = (/** @type {[number, number, number, number][]} */ given) =>
+    given.map(([face, start, frames, logit]) => ({ face, start, end: start + 0.12 * (frames - 1), frames, logOdds: toLogOdds(SAID.calibration, logit) }));
+  const labels = new Set();
+  for (const said of SAID.verdicts) {
+    const [scores, again] = [toScores(said.scores), toScores(said.again)];
+    const first = decide(scores, SAID.policy, said.excluded);
+    assert.deepEqual(decidingFaces(first).sort(), said.deciding);
+    const verdict = decide(scores, SAID.policy, said.excluded, again.filter(({ face }) => said.deciding.includes(face)));
+    const near = (/** @type {number | null} */ a, /** @type {number | null} */ b) => assert.ok(a === b || Math.abs(Number(a) - Number(b)) < 1e-9);
+    near(verdict.probability, said.probability);
+    near(verdict.alone, said.alone);
+    assert.deepEqual([verdict.label, verdict.face, verdict.reasons, verdict.text], [said.label, said.face, said.reasons, said.text]);
+    assert.deepEqual(verdict.faces.map(({ id, label, reasons }) => [id, label, reasons]), said.faces.map((/** @type {any[]} */ [id, , label, reasons]) => [id, label, reasons]));
+    labels.add(verdict.label);
+  }
+  assert.deepEqual([...labels].sort(), ["fake", "no_face", "real", "uncertain"]);
+});
+
+test("a logit that is no number is refused", () => {
+  assert.throws(() => toLogOdds(SAID.calibration, NaN), RangeError);
+});
+
+test("input is normalised, colour by colour", () => {
+  const { data, shape } = toInput([{ width: 1, height: 1, data: Uint8Array.of(255, 0, 0) }], { ...SAID.spec, side_px: 1 });
+  const expected = SAID.spec.mean.map((/** @type {number} */ mean, /** @type {number} */ color) => ((color ? 0 : 1) - mean) / SAID.spec.std[color]);
+  assert.deepEqual(shape, [1, 3, 1, 1]);
+  for (const [place, value] of data.entries()) assert.ok(Math.abs(value - expected[place]) < 1e-5);
+});
+
+test("a face that is too small or seen too briefly is left out, with the reason", () => {
+  const people = new People(SAID.spec);
+  const picture = { width: 56, height: 40, data: IMAGE.data };
+  const box = /** @type {Box} */ ([5, 5, 35, 35]);
+  people.add({ pictures: Array(8).fill(picture), seconds: [0, 1, 2, 3, 4, 5, 6, 7].map((place) => 0.12 * place) }, Array.from({ length: 8 }, (_, place) => (place < 2 ? [{ box, score: 1 }] : [])));
+  assert.deepEqual([people.excluded, people.all, people.framesWithFace], [["face_too_brief"], [], 2]);
+});
+
+test("checks here take pictures only, tell how far they are, and end with the report", async () => {
+  const api = new LocalApi(async (asked, onProgress) => {
+    onProgress({ stage: "faces", fraction: 0.5 });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    onProgress({ stage: "model", fraction: 0.9 });
+    return { title: asked.title };
+  });
+  await assert.rejects(api.submit(), (error) => error instanceof SpaceError && error.code === "needs_pictures");
+  const said = [];
+  for await (const item of api.checkFrames({ frames: [], pageUrl: "", title: "A speech" }, new AbortController().signal)) said.push(item);
+  assert.deepEqual(said, [{ stage: "faces", fraction: 0.5 }, { stage: "model", fraction: 0.9 }, { title: "A speech" }]);
+});
+
+test("a check here that breaks is a failure, and one that is left is cancelled", async () => {
+  const broken = new LocalApi(() => Promise.reject(new Error("out of memory")));
+  const first = (/** @type {AbortSignal} */ signal) => broken.checkFrames({ frames: [], pageUrl: "", title: "" }, signal).next();
+  await assert.rejects(first(new AbortController().signal), (error) => error instanceof SpaceError && error.code === "internal");
+  await assert.rejects(first(AbortSignal.abort()), (error) => error instanceof SpaceError && error.code === "cancelled");
+});
+
+/** Answers as the worker does, a moment later. */
+class FakeWorker {
+  static running = 0;
+  /** @type {(event: {data: unknown}) => void} */
+  onmessage = () => {};
+  onerror = () => {};
+  constructor() {
+    FakeWorker.running++;
+  }
+  postMessage = (/** @type {{title: string}} */ { title }) => void (title === "never" || setTimeout(() => this.onmessage({ data: title ? { report: title } : { problem: "no title" } })));
+  terminate = () => void FakeWorker.running--;
+}
+
+test("the worker is begun when it is needed, ended when it is idle, left or broken, and checks one after the other", async () => {
+  let idle = 0;
+  const host = new Host(() => idle++, () => /** @type {any} */ (new FakeWorker()), 20);
+  const ask = (/** @type {string} */ title, signal = new AbortController().signal) => host.check({ frames: [], pageUrl: "", title }, () => {}, signal);
+  assert.equal(FakeWorker.running, 0);
+  assert.deepEqual(await Promise.all([ask("a"), ask("b")]), ["a", "b"]);
+  assert.equal(FakeWorker.running, 1);
+  await assert.rejects(ask(""), /no title/);
+  assert.equal(FakeWorker.running, 0);
+  const leaving = new AbortController();
+  const left = ask("never", leaving.signal);
+  setTimeout(() => leaving.abort());
+  await assert.rejects(left);
+  assert.equal(await ask("c"), "c");
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  assert.deepEqual([FakeWorker.running, idle], [0, 1]);
+});

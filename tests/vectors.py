@@ -1,0 +1,167 @@
+"""What Python says of small made-up cases, for the tests of the extension's own detector.
+
+python -m tests.vectors        # writes tests/assets/detector.json anew
+"""
+
+import base64
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from unmask import capture, faces
+from unmask.clips import ClipSpec, crop_square, square_boxes
+from unmask.faces import FaceBoxes, FaceTrack
+from unmask.verdict import Calibration, ClipScore, Policy, decide, deciding_faces
+from unmask.verdict import score as calibrate
+from unmask.video import DecodePlan, Frames
+
+FILE = Path(__file__).parent / "assets" / "detector.json"
+POLICY = Policy()
+SPEC = ClipSpec()
+Vectors = dict[str, Any]
+
+
+def vectors() -> Vectors:
+    rng = np.random.default_rng(8)
+    image = cv2.GaussianBlur(rng.integers(0, 256, (40, 56, 3), np.uint8), (0, 0), 1.5)
+    return {
+        "image": _picture(image),
+        "policy": asdict(POLICY),
+        "spec": asdict(SPEC),
+        "calibration": asdict(Calibration(0.77, -0.1)),
+        "levels": [_level(image, side) for side in ((20, 28), (14, 20), (13, 17), (12, 16))],
+        "patches": [
+            _patch(image, box, side) for side in (24, 48) for box in _boxes_around(rng, 144 // side - 1)
+        ],
+        "crops": [_crop(image, box, 16) for box in _boxes_around(rng, 8)],
+        "windows": [_windows(seconds) for seconds in _times()],
+        "tracks": [_tracks(rng) for _ in range(12)],
+        "details": [_detail(image, box) for box in _boxes_around(rng, 6)],
+        "verdicts": [_verdict(rng) for _ in range(48)],
+    }
+
+
+def _picture(image: np.ndarray) -> Vectors:
+    height, width = image.shape[:2]
+    return {"width": width, "height": height, "data": base64.b64encode(image.tobytes()).decode()}
+
+
+def _boxes_around(rng: np.random.Generator, count: int) -> list[list[float]]:
+    """Squares, some of which reach beyond the picture."""
+    corners, sides = rng.uniform(-12, 36, (count, 2)), rng.uniform(6, 70, count)
+    return [[x, y, x + side, y + side] for (x, y), side in zip(corners.round(2), sides.round(2), strict=True)]
+
+
+def _level(image: np.ndarray, side: tuple[int, int]) -> Vectors:
+    return _picture(faces.resize(image[None], side)[0])
+
+
+def _patch(image: np.ndarray, box: list[float], side_px: int) -> Vectors:
+    return {"box": box, **_picture(faces.patch(image, np.array(box), side_px))}
+
+
+def _crop(image: np.ndarray, box: list[float], side_px: int) -> Vectors:
+    square = square_boxes(np.array([box], np.float32), SPEC)[0].tolist()
+    return {"box": box, "square": square, **_picture(crop_square(image, square, side_px))}
+
+
+def _times() -> list[list[float]]:
+    def windows(starts: list[float], step: float, count: int) -> list[float]:
+        return [round(start + step * place, 3) for start in starts for place in range(count)]
+
+    return [
+        windows([0.5, 8.0, 20.0], 0.12, 8),
+        windows([float(start) for start in range(0, 60, 4)], 0.12, 8),  # more than are looked at
+        windows([0.0], 0.04, 40),  # every frame of a second and a half
+        windows([0.0], 1.5, 20),  # all far apart
+        windows([1.0, 1.9], 0.12, 8),  # close to each other
+        [3.0],
+    ]
+
+
+def _windows(seconds: list[float]) -> Vectors:
+    taken = capture.Capture((b"",) * len(seconds), tuple(seconds), ((640, 360),) * len(seconds), "")
+    plan = DecodePlan(frames_per_window=SPEC.frames_per_clip, frame_stride_seconds=SPEC.frame_stride_seconds)
+    found = capture._spread(capture.arrange(taken, plan), plan.windows)
+    return {"seconds": seconds, "windows": found}
+
+
+def _tracks(rng: np.random.Generator) -> Vectors:
+    """Two people who move a little, seen in two windows, not in all frames."""
+    people = [np.array([40.0, 30, 120, 130]), np.array([200.0, 40, 260, 110])]
+    known: tuple[FaceTrack, ...] = ()
+    windows = []
+    for _ in range(2):
+        seconds = np.arange(6) * 0.12
+        found = []
+        for _ in seconds:
+            people = [box + rng.normal(0, 4, 4) for box in people]
+            seen = [box for box in people if rng.random() < 0.8]
+            found.append(np.array(seen, np.float32).reshape(-1, 4).round(2))
+        scores = [FaceBoxes(boxes, np.zeros((len(boxes), 5, 2)), np.ones(len(boxes))) for boxes in found]
+        tracks = faces.link(scores, seconds, known)
+        known = tuple({track.id: track for track in (*known, *tracks)}.values())
+        said = [
+            {"id": track.id, "frames": track.frame_index.tolist(), "first": _rounded(track.xyxy[0])}
+            for track in tracks
+        ]
+        windows.append({"boxes": [_rounded(boxes) for boxes in found], "tracks": said})
+    return {"seconds": (np.arange(6) * 0.12).tolist(), "windows": windows}
+
+
+def _rounded(values: np.ndarray) -> Any:
+    return np.asarray(values, np.float64).round(2).tolist()
+
+
+def _detail(image: np.ndarray, box: list[float]) -> Vectors:
+    xyxy = np.array([box], np.float32)
+    track = FaceTrack(0, np.zeros(1, np.int64), np.zeros(1), xyxy, np.zeros((1, 5, 2)), np.ones(1))
+    return {"box": box, "sharpness": faces.sharpness(Frames(image[None], np.zeros(1)), track)}
+
+
+def _verdict(rng: np.random.Generator) -> Vectors:
+    calibration = Calibration(0.77, -0.1)
+    people, middle = int(rng.integers(0, 4)), rng.normal(0, 2.5)
+    given = [
+        (face, 4.0 * clip, int(rng.integers(1, 9)), round(float(rng.normal(middle, 1.5)), 3))
+        for face in range(people)
+        for clip in range(int(rng.integers(1, 7)))
+    ]
+    excluded = rng.choice(["face_too_small", "face_too_brief"], int(rng.integers(0, 3))).tolist()
+    scores = [_score(calibration, *one) for one in given]
+    again = [
+        (face, start, frames, round(logit + float(rng.normal(0, 1.5)), 3))
+        for face, start, frames, logit in given
+    ]
+    first = decide(scores, POLICY, excluded)
+    second = [_score(calibration, *one) for one in again if one[0] in deciding_faces(first)]
+    verdict = decide(scores, POLICY, excluded, second)
+    return {
+        "scores": given,
+        "again": again,
+        "excluded": excluded,
+        "deciding": sorted(deciding_faces(first)),
+        "label": verdict.label,
+        "probability": verdict.probability_fake,
+        "face": verdict.face_id,
+        "reasons": verdict.reasons,
+        "text": verdict.text,
+        "faces": [[face.id, face.probability_fake, face.label, face.reasons] for face in verdict.faces],
+        "alone": verdict.models[0][1] if verdict.models else None,
+    }
+
+
+def _score(calibration: Calibration, face: int, start: float, frames: int, logit: float) -> ClipScore:
+    end = start + 0.12 * (frames - 1)
+    return calibrate(
+        "m", calibration, logit, track_id=face, start_seconds=start, end_seconds=end, frames=frames
+    )
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(vectors(), separators=(",", ":")) + "\n", encoding="utf-8")
+    print(f"{FILE}  {FILE.stat().st_size / 1024:.0f} KB")

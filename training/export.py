@@ -1,0 +1,114 @@
+"""A model folder and the face finder as ONNX, for the extension, which runs them in the browser.
+
+    python -m training.publish --onnx --model-folder space/weights/mobilenet-gru --out extension/models
+
+Writes `model.onnx` (one clip of any number of frames, normalised, -> its logit), MTCNN's `pnet.onnx`,
+`rnet.onnx` and `onet.onnx`, and `config.json`, the model's own with its revision. Each is run by ONNX Runtime
+on noise and must say what torch says, or nothing is left behind.
+"""
+
+import dataclasses
+import json
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unmask import weights
+from unmask.models import VideoModel
+from unmask.mtcnn import ONet, PNet, RNet, load
+
+OPSET = 17
+MAX_ERROR = 1e-3  # of a logit; scores and box offsets stay far below
+CPU = torch.device("cpu")
+
+
+class OneClip(nn.Module):
+    """A clip without padding (T, 3, S, S) -> its logit (1,)."""
+
+    def __init__(self, model: VideoModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, data: Tensor) -> Tensor:
+        vectors = self.model.frame_vectors(self.model.frame_features(data))
+        mask = torch.ones(1, vectors.shape[0], dtype=torch.bool)
+        return self.model.sequence_logits(vectors[None], mask)
+
+
+@dataclass(frozen=True)
+class Network:
+    """One file to write."""
+
+    name: str
+    module: nn.Module
+    sizes: tuple[tuple[int, ...], ...]  # of inputs: the first to export with, all to compare with
+    free: tuple[int, ...]  # axes of the input that may have any length
+    outputs: tuple[str, ...]
+
+
+def write(folder: Path, out: Path) -> None:
+    """`export`, telling what it wrote."""
+    for path in export(folder, out):
+        print(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
+
+
+def export(folder: Path, out: Path) -> list[Path]:
+    """Write the files of a model folder into `out` -> their paths. Raises SystemExit when one differs."""
+    config, model = weights.read_config(folder), weights.load(str(folder), CPU)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        made = [_write(network, Path(scratch)) for network in networks(model)]
+        told = {"schema": weights.SCHEMA, **dataclasses.asdict(config), "revision": model.revision}
+        made.append(Path(scratch) / "config.json")
+        made[-1].write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        return [path.replace(out / path.name) for path in made]
+
+
+def networks(model: weights.LoadedModel) -> list[Network]:
+    spec = model.spec
+    clips = tuple((frames, 3, spec.side_px, spec.side_px) for frames in (spec.frames_per_clip, 1))
+    boxes = ("score", "offset")
+    return [
+        Network("model", OneClip(model.module), clips, (0,), ("logit",)),
+        Network("pnet", load(PNet(), CPU), ((2, 3, 90, 160), (1, 3, 12, 17)), (0, 2, 3), boxes),
+        Network("rnet", load(RNet(), CPU), ((2, 3, 24, 24), (5, 3, 24, 24)), (0,), boxes),
+        Network("onet", load(ONet(), CPU), ((2, 3, 48, 48), (5, 3, 48, 48)), (0,), (*boxes, "points")),
+    ]
+
+
+def _write(network: Network, folder: Path) -> Path:
+    path = folder / f"{network.name}.onnx"
+    module = network.module.eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter's age and of batches, which are tried out below
+        torch.onnx.export(
+            module,
+            (torch.zeros(network.sizes[0]),),
+            path,
+            input_names=["data"],
+            output_names=list(network.outputs),
+            dynamic_axes={"data": {axis: f"axis{axis}" for axis in network.free}},
+            opset_version=OPSET,
+            dynamo=False,  # the newer one needs two packages more, and writes the same here
+        )
+    for size in network.sizes:
+        _compare(network, path, size)
+    return path
+
+
+@torch.inference_mode()
+def _compare(network: Network, path: Path, size: tuple[int, ...]) -> None:
+    """Raises SystemExit when ONNX Runtime and torch differ."""
+    import onnxruntime  # only an export needs it
+
+    data = np.random.default_rng(0).normal(size=size).astype(np.float32)
+    said = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"data": data})
+    expected = network.module.eval()(torch.from_numpy(data))
+    for ours, theirs in zip(expected if isinstance(expected, tuple) else (expected,), said, strict=True):
+        if ours.shape != theirs.shape or not np.allclose(ours.numpy(), theirs, rtol=0, atol=MAX_ERROR):
+            raise SystemExit(f"{network.name}.onnx does not say what torch says for {size}")
