@@ -203,6 +203,15 @@ def test_what_is_checked_as_it_plays_is_neither_stopped_nor_muted(chromium, site
     assert page.evaluate("disturbed") == []
 
 
+def test_the_background_is_ended_midway_and_the_pictures_are_checked_once_more(chromium, site):
+    page = chromium.open(site.url("/no-face"))
+    overlay = chromium.check(page)
+    overlay.press("badge")
+    overlay.wait("detail", "Finding faces")
+    chromium.end_worker()
+    assert overlay.answer() == "No face found"
+
+
 def test_a_link_says_that_its_page_must_be_opened(chromium, site):
     page = chromium.open(site.url("/nothing"))
     overlay = chromium.check(page)

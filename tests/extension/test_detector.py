@@ -12,7 +12,7 @@ import torch
 from extension.pack import HERE
 from tests.browser.sites import EXAMPLES
 from tests.vectors import FILE, vectors
-from training.export import export
+from training.publish import main
 from unmask import decoder, weights
 from unmask.boxes import overlaps
 from unmask.check import plan_windows
@@ -30,8 +30,10 @@ def test_the_vectors_that_the_extension_is_tested_with_are_what_python_says_toda
 
 
 def test_an_export_says_what_torch_says_and_carries_the_models_settings(tmp_path):
-    paths = export(weights.BUNDLED / weights.DEFAULT, tmp_path)  # which compares, or raises
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
+    folder = str(weights.BUNDLED / weights.DEFAULT)
+    main(["--onnx", "--model-folder", folder, "--out", str(tmp_path)])  # which compares, or raises
+    names = ["config.json", "model.onnx", "onet.onnx", "pnet.onnx", "rnet.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
     told = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     model = weights.load("default", CPU)
     assert told["revision"] == model.revision
