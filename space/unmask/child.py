@@ -96,7 +96,7 @@ class Child:
     def tell(self, request: dict[str, Any]) -> None:
         """Write a line to its stdin."""
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has died: no answer will tell
+        with suppress(BrokenPipeError, ValueError):  # it has died or was ended: no answer will tell
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
 
@@ -124,8 +124,10 @@ class Child:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(DYING_SECONDS)
         _kill(self._process)
-        self._stderr.seek(0)
-        words = self._stderr.read()[-MAX_STDERR_CHARACTERS:]
+        words = ""
+        with suppress(ValueError):  # it is closed: another thread has left the context meanwhile
+            self._stderr.seek(0)
+            words = self._stderr.read()[-MAX_STDERR_CHARACTERS:]
         return subprocess.CalledProcessError(self._process.returncode, "child", stderr=words)
 
     def _listen(self) -> None:
