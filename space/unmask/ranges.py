@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from yt_dlp.networking import Request
 from yt_dlp.networking.exceptions import RequestError, TransportError
@@ -14,6 +15,7 @@ Open = Callable[[Request], Any]  # a request -> its response; dials under the gu
 
 LEAST_BYTES = 8 * 2**20  # a smaller file is here sooner when it is fetched as a whole
 DIRECT = frozenset({"http", "https"})  # of yt-dlp's protocols, those of one file
+CREDENTIALS = frozenset({"authorization", "cookie"})
 ATTEMPTS = 3  # at one range, before the connection counts as broken
 
 
@@ -65,6 +67,10 @@ def find(open_url: Open, info: Mapping[str, Any]) -> RemoteFile | None:
     first, last, size_bytes = _part(response) or (0, 0, 0)
     if (first, last) != (0, 0) or size_bytes < LEAST_BYTES:
         return None
+    if (
+        urlsplit(response.url).netloc != urlsplit(info["url"]).netloc
+    ):  # what was for one host is not for another
+        headers = {name: value for name, value in headers.items() if name.lower() not in CREDENTIALS}
     return RemoteFile(response.url, headers | _same_version(response.headers), size_bytes)
 
 

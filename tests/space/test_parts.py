@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from tests.servers import Answer, Handler, Site, content, media, redirect, status
-from unmask import decoder, errors, fetch
+from unmask import decoder, errors, fetch, ranges
 from unmask.check import Checker, Options, UrlSource
 from unmask.fetch import VideoFile
 from unmask.guard import Limits
@@ -108,6 +109,17 @@ def test_it_is_fetched_as_a_whole_from(index_in_front, tmp_path, answer, what):
     with Site({"/v.mp4": answer(index_in_front)}) as site, fetched(site.url("/v.mp4"), tmp_path) as file:
         assert file.parts is None, what
         assert file.sha256
+
+
+@pytest.mark.parametrize(("host", "kept"), [("a.example", True), ("b.example", False)])
+def test_credentials_for_one_host_do_not_go_to_another_that_it_leads_to(host, kept):
+    part = {"Content-Range": f"bytes 0-0/{LEAST_BYTES}"}
+    answer = SimpleNamespace(url=f"https://{host}/v", status=206, headers=part, close=lambda: None)
+    headers = {"Authorization": "secret", "Referer": "https://a.example/"}
+    info = {"url": "https://a.example/v", "protocol": "https", "http_headers": headers}
+    remote = ranges.find(lambda _: answer, info)
+    assert ("Authorization" in remote.headers) is kept
+    assert remote.headers["Referer"]
 
 
 def changing(first: Answer, then: Answer, after: int = 3) -> Answer:
