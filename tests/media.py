@@ -23,6 +23,8 @@ import numpy as np
 import numpy.typing as npt
 import skimage.data
 
+from unmask.video import Frames
+
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 Recipe = Callable[[Path], None]
 
@@ -58,6 +60,22 @@ def recipe(name: str) -> Callable[[Recipe], Recipe]:
 @functools.cache
 def astronaut() -> Image:
     return skimage.data.astronaut()
+
+
+def scaled(image: Image, factor: float) -> Image:
+    """The image, so many times as large."""
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=method)
+
+
+def times(count: int) -> npt.NDArray[np.float64]:
+    """When a window's frames are shown, in seconds."""
+    return np.linspace(0.0, 0.12 * (count - 1), count)
+
+
+def window_of(*images: Image) -> Frames:
+    """Images as the frames of a window."""
+    return Frames(np.stack(images), times(len(images)))
 
 
 def glide(count: int, width: int = 320, height: int = 240, reach_px: int = 280) -> Iterator[Image]:

@@ -14,7 +14,8 @@ import numpy as np
 
 from unmask import capture, faces
 from unmask.clips import ClipSpec, crop_square, square_boxes
-from unmask.faces import FaceBoxes, FaceTrack
+from unmask.faces import FaceBoxes
+from unmask.tracks import FaceTrack, link, sharpness
 from unmask.verdict import Calibration, ClipScore, Policy, decide, deciding_faces
 from unmask.verdict import score as calibrate
 from unmask.video import DecodePlan, Frames
@@ -42,6 +43,7 @@ def vectors() -> Vectors:
         "tracks": [_tracks(rng) for _ in range(12)],
         "details": [_detail(image, box) for box in _boxes_around(rng, 6)],
         "verdicts": [_verdict(rng) for _ in range(48)],
+        "foretold": [_foretold(rng) for _ in range(8)],
     }
 
 
@@ -103,7 +105,7 @@ def _tracks(rng: np.random.Generator) -> Vectors:
             seen = [box for box in people if rng.random() < 0.8]
             found.append(np.array(seen, np.float32).reshape(-1, 4).round(2))
         scores = [FaceBoxes(boxes, np.zeros((len(boxes), 5, 2)), np.ones(len(boxes))) for boxes in found]
-        tracks = faces.link(scores, seconds, known)
+        tracks = link(scores, seconds, known)
         known = tuple({track.id: track for track in (*known, *tracks)}.values())
         said = [
             {"id": track.id, "frames": track.frame_index.tolist(), "first": _rounded(track.xyxy[0])}
@@ -113,6 +115,20 @@ def _tracks(rng: np.random.Generator) -> Vectors:
     return {"seconds": (np.arange(6) * 0.12).tolist(), "windows": windows}
 
 
+def _foretold(rng: np.random.Generator) -> Vectors:
+    """Two people between two pictures, each with proposals around the face, and some beside it."""
+    places = np.array([[20, 20, 60, 70], [120, 40, 180, 110]], np.float32)
+    ends = []
+    for _ in range(2):
+        places = (places + rng.normal(0, 6, (2, 4))).round(2).astype(np.float32)
+        around = np.concatenate([places, places, places[:1] + 70])
+        proposals = (around + rng.normal(0, 3, around.shape)).round(2).astype(np.float32)
+        none = np.zeros((2, 5, 2), np.float32)
+        ends.append(faces.Searched(proposals, places, FaceBoxes(places, none, np.ones(2, np.float32))))
+    told = [{"proposals": _rounded(end.proposals), "places": _rounded(end.places)} for end in ends]
+    return {"ends": told, "boxes": [_rounded(boxes) for boxes in faces.foretell(ends[0], ends[1], 6)]}
+
+
 def _rounded(values: np.ndarray) -> Any:
     return np.asarray(values, np.float64).round(2).tolist()
 
@@ -120,7 +136,7 @@ def _rounded(values: np.ndarray) -> Any:
 def _detail(image: np.ndarray, box: list[float]) -> Vectors:
     xyxy = np.array([box], np.float32)
     track = FaceTrack(0, np.zeros(1, np.int64), np.zeros(1), xyxy, np.zeros((1, 5, 2)), np.ones(1))
-    return {"box": box, "sharpness": faces.sharpness(Frames(image[None], np.zeros(1)), track)}
+    return {"box": box, "sharpness": sharpness(Frames(image[None], np.zeros(1)), track)}
 
 
 def _verdict(rng: np.random.Generator) -> Vectors:

@@ -4,6 +4,8 @@
  * @typedef {[number, number, number, number]} Box x1, y1, x2, y2 in px
  */
 
+const SAME_OVERLAP = 0.3;
+
 /** Mean of width and height. @param {Box} box */
 export function side([x1, y1, x2, y2]) {
   return (x2 - x1 + y2 - y1) / 2;
@@ -20,6 +22,14 @@ export function square([x1, y1, x2, y2]) {
 export function move([x1, y1, x2, y2], [dx1, dy1, dx2, dy2]) {
   const [width, height] = [x2 - x1, y2 - y1];
   return [x1 + dx1 * width, y1 + dy1 * height, x2 + dx2 * width, y2 + dy2 * height];
+}
+
+/** Moved and stretched as another box was. @param {Box} box @param {Box} before @param {Box} after @returns {Box} */
+export function carry(box, before, after) {
+  const [across, down] = [2, 3].map((part) => ((after[part] ?? 0) - (after[part - 2] ?? 0)) / Math.max((before[part] ?? 0) - (before[part - 2] ?? 0), 1e-9));
+  const [x1, y1, x2, y2] = box;
+  const [x, y] = [(/** @type {number} */ value) => after[0] + (value - before[0]) * (across ?? 1), (/** @type {number} */ value) => after[1] + (value - before[1]) * (down ?? 1)];
+  return [x(x1), y(y1), x(x2), y(y2)];
 }
 
 /** @param {Box} box */
@@ -76,4 +86,9 @@ export function bestPairs(likeness) {
     if (value > -Infinity && !pairs.some(([row, other]) => row === place || other === column)) pairs.push([place, column]);
   }
   return pairs;
+}
+
+/** The same faces in two pictures of a window. @param {readonly Box[]} first @param {readonly Box[]} second @returns {[number, number][]} */
+export function same(first, second) {
+  return bestPairs(first.map((a) => second.map((b) => (overlap(a, b) >= SAME_OVERLAP ? overlap(a, b) : -Infinity))));
 }

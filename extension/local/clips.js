@@ -4,8 +4,8 @@
  *
  * @typedef {import("./boxes.js").Box} Box
  * @typedef {import("./faces.js").Face} Face
- * @typedef {import("./faces.js").Track} Track
- * @typedef {import("./faces.js").Window} Window
+ * @typedef {import("./tracks.js").Track} Track
+ * @typedef {import("./tracks.js").Window} Window
  * @typedef {import("./pixels.js").Picture} Picture
  *
  * @typedef {object} ClipSpec of config.json
@@ -28,7 +28,7 @@
  */
 
 import { side } from "./boxes.js";
-import { link, meanArea, median, whyExcluded } from "./faces.js";
+import { link, meanArea, median, whyExcluded } from "./tracks.js";
 import { roundEven, scale, toPlanes } from "./pixels.js";
 
 export const WINDOWS = 8;

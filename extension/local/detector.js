@@ -88,17 +88,16 @@ async function look({ frames }, { config, networks, decode }, clock, onProgress)
   const total = windows.flat().length;
   let [done, width, height] = [0, 0, 0];
   for (const indices of windows) {
-    /** @type {import("./faces.js").Window & {faces: import("./faces.js").Face[][]}} */
-    const window = { pictures: [], seconds: [], faces: [] };
+    /** @type {import("./tracks.js").Window} */
+    const window = { pictures: [], seconds: [] };
     for (const { jpeg, seconds } of indices.flatMap((index) => ordered[index] ?? [])) {
       onProgress("faces", (BEGINS.model ?? 1) * (done++ / total));
       const picture = await clock.time("decode", () => decode(jpeg));
-      window.faces.push(await clock.time("faces", () => detect(picture, networks)));
       window.pictures.push(picture);
       window.seconds.push(seconds);
       [width, height] = [width || picture.width, height || picture.height];
     }
-    people.add(window, window.faces);
+    people.add(window, await clock.time("faces", () => detect(window.pictures, networks)));
   }
   return { people, size: { width, height } };
 }

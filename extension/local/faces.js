@@ -1,6 +1,6 @@
 /**
- * Pictures -> faces -> tracks, as unmask/faces.py: MTCNN on a pyramid of small pictures, boxes and tracks by plain
- * arithmetic. Pure; the three networks are given.
+ * Pictures -> faces, as unmask/faces.py: MTCNN on a pyramid of small pictures, boxes by plain arithmetic. Pure; the
+ * three networks are given.
  *
  * @typedef {import("./boxes.js").Box} Box
  * @typedef {import("./pixels.js").Picture} Picture
@@ -11,21 +11,18 @@
  *
  * @typedef {{box: Box, score: number}} Face px of the picture; may reach beyond it
  *
- * @typedef {object} Sighting one face in one frame of a window
- * @property {number} frame
- * @property {number} seconds
- * @property {Box} box
+ * @typedef {object} View one picture in both sizes
+ * @property {Picture} full
+ * @property {Picture} small which is searched
+ * @property {number} factor from the small one to the full one
  *
- * @typedef {object} Track one face through the frames of one window
- * @property {number} id the same for one person in all windows
- * @property {Sighting[]} seen in order of time, at least one
- *
- * @typedef {object} Window
- * @property {Picture[]} pictures
- * @property {number[]} seconds
+ * @typedef {object} Searched
+ * @property {Face[]} proposals px of the small picture, by P-Net
+ * @property {Box[]} places of the faces, in the same px
+ * @property {Face[]} faces
  */
 
-import { area, bestPairs, move, overlap, side, square, step, suppress } from "./boxes.js";
+import { carry, move, overlap, same, square, suppress } from "./boxes.js";
 import { roundEven, scale, toPlanes, whole } from "./pixels.js";
 
 const SEARCH_SIDE_PX = 640;
@@ -42,25 +39,75 @@ const MAX_PROPOSALS = 300;
 const PATCHES_PER_BATCH = 64;
 const MTCNN_MEAN = /** @type {const} */ ([127.5, 127.5, 127.5]);
 const MTCNN_STD = /** @type {const} */ ([128, 128, 128]);
+const ON_FACE = 0.5;
+const FRAMES_PER_BATCH = 8;
 
-const MIN_TRACK_OVERLAP = 0.3;
-const MAX_GAP_FRAMES = 2;
-const MAX_STEP_SIDES = 1.0;
-const MAX_SIZE_RATIO = 1.6;
-const SHARPNESS_SIDE_PX = 64;
-const MIN_SIDE_PX = 48;
-const MIN_SHARPNESS = 0.045;
-const MIN_FRAMES = 3;
+/** The faces of each picture of a window, best first. @param {readonly Picture[]} pictures @param {Networks} networks @returns {Promise<Face[][]>} */
+export async function detect(pictures, networks) {
+  const found = [];
+  for (let start = 0; start < pictures.length; start += FRAMES_PER_BATCH) {
+    found.push(...(await detectSome(pictures.slice(start, start + FRAMES_PER_BATCH).map(view), networks)));
+  }
+  return found;
+}
 
-// --- faces
+/** Both ends are searched; between, the faces that both show are only confirmed. @param {readonly View[]} views @param {Networks} networks */
+async function detectSome(views, networks) {
+  /** @type {Face[][]} */
+  const faces = [];
+  const first = await search(/** @type {View} */ (views[0]), networks);
+  const last = views.length > 1 ? await search(/** @type {View} */ (views.at(-1)), networks) : first;
+  const guesses = foretell(first, last, views.length - 2);
+  for (const [row, between] of views.slice(1, -1).entries()) {
+    const confirmed = guesses[row] && (await judge(between, guesses[row], networks));
+    faces.push(confirmed?.length === first.faces.length ? confirmed : (await search(between, networks)).faces);
+  }
+  return [first.faces, ...faces, last.faces].slice(0, views.length);
+}
 
-/** @param {Picture} picture @param {Networks} networks @returns {Promise<Face[]>} best first */
-export async function detect(picture, networks) {
-  const small = shrink(picture, SEARCH_SIDE_PX);
-  const proposed = await propose(small, networks.pnet);
+/**
+ * Candidates for each of the pictures between two searched ones: the nearer one's proposals, carried along with the
+ * face on which they lie. None where the two do not show the same faces, or show no face.
+ *
+ * @param {Searched} first @param {Searched} last @param {number} count @returns {Box[][]}
+ */
+export function foretell(first, last, count) {
+  const pairs = same(first.places, last.places);
+  if (!pairs.length || pairs.length !== first.places.length || pairs.length !== last.places.length) return [];
+  const ways = pairs.map(([row, column]) => /** @type {[Box, Box]} */ ([first.places[row], last.places[column]]));
+  return Array.from({ length: Math.max(0, count) }, (_, step) => {
+    const share = (step + 1) / (count + 1);
+    const { proposals } = share <= 0.5 ? first : last;
+    return ways.flatMap(([start, end]) => {
+      const before = share <= 0.5 ? start : end;
+      const now = /** @type {Box} */ (start.map((from, part) => from + share * ((end[part] ?? 0) - from)));
+      return proposals.filter(({ box }) => overlap(box, before) > ON_FACE).map(({ box }) => carry(box, before, now));
+    });
+  });
+}
+
+/** @param {View} view @param {Networks} networks @returns {Promise<Searched>} */
+async function search(view, networks) {
+  const proposals = await propose(view.small, networks.pnet);
+  const faces = await judge(view, proposals.map(boxOf), networks);
+  return { proposals, faces, places: faces.map(({ box }) => times(box, 1 / view.factor)) };
+}
+
+/** R- and O-Net on candidates. @param {View} view @param {readonly Box[]} proposed @param {Networks} networks */
+async function judge({ full, small, factor }, proposed, networks) {
   const refined = await refine(small, proposed, networks.rnet);
-  const factor = picture.width / small.width;
-  return place(picture, refined.map(({ box }) => /** @type {Box} */ (box.map((value) => value * factor))), networks.onet);
+  return place(full, refined.map(({ box }) => times(box, factor)), networks.onet);
+}
+
+/** @param {Picture} full @returns {View} */
+function view(full) {
+  const small = shrink(full, SEARCH_SIDE_PX);
+  return { full, small, factor: full.width / small.width };
+}
+
+/** @param {Box} box @param {number} factor */
+function times(box, factor) {
+  return /** @type {Box} */ (box.map((value) => value * factor));
 }
 
 /** [height, width] of each level. @param {number} height @param {number} width @returns {[number, number][]} */
@@ -110,9 +157,9 @@ function decodeMap(score, offset, level, image) {
   return suppress(best, ({ cell }) => cell, SAME_CELL);
 }
 
-/** @param {Picture} image @param {readonly Face[]} proposed @param {Network} rnet */
+/** @param {Picture} image @param {readonly Box[]} proposed @param {Network} rnet */
 async function refine(image, proposed, rnet) {
-  const boxes = proposed.map(({ box }) => square(box));
+  const boxes = proposed.map(square);
   const { score = [], offset = [] } = await run(rnet, image, boxes, 24);
   const moved = boxes.map((box, row) => ({ box: move(box, four(offset, row)), score: score[row] ?? 0 }));
   return suppress(moved.filter((face) => face.score > MIN_SCORE[1]), boxOf, SAME_REFINED);
@@ -166,120 +213,4 @@ function boxOf({ box }) {
 /** @param {readonly number[]} values @param {number} row @returns {Box} */
 function four(values, row) {
   return /** @type {Box} */ ([0, 1, 2, 3].map((part) => values[4 * row + part] ?? 0));
-}
-
-// --- tracks
-
-/**
- * Join the faces of one window's frames into tracks, ordered by id.
- *
- * @param {readonly Face[][]} faces of each frame
- * @param {readonly number[]} seconds
- * @param {readonly Track[]} known the last track of every person seen in earlier windows
- * @returns {Track[]}
- */
-export function link(faces, seconds, known) {
-  const tracks = paths(faces, seconds).map((seen) => ({ id: -1, seen }));
-  const likeness = tracks.map((track) => known.map((old) => nearness(first(track), last(old))));
-  for (const [row, column] of bestPairs(likeness)) /** @type {Track} */ (tracks[row]).id = known[column]?.id ?? -1;
-  let next = 1 + Math.max(-1, ...known.map(({ id }) => id));
-  for (const track of tracks.filter(({ id }) => id < 0).sort((a, b) => medianSide(b) - medianSide(a))) track.id = next++;
-  return tracks.sort((a, b) => a.id - b.id);
-}
-
-/** @param {readonly Face[][]} faces @param {readonly number[]} seconds @returns {Sighting[][]} */
-function paths(faces, seconds) {
-  /** @type {Sighting[][]} */
-  const found = [];
-  for (const [frame, some] of faces.entries()) {
-    const sightings = some.map(({ box }) => ({ frame, seconds: seconds[frame] ?? 0, box }));
-    const live = found.filter((path) => frame - (path.at(-1)?.frame ?? -Infinity) <= MAX_GAP_FRAMES + 1);
-    const likeness = live.map((path) => sightings.map(({ box }) => enough(overlap(/** @type {Sighting} */ (path.at(-1)).box, box))));
-    const pairs = bestPairs(likeness);
-    for (const [row, face] of pairs) live[row]?.push(/** @type {Sighting} */ (sightings[face]));
-    const taken = new Set(pairs.map(([, face]) => face));
-    found.push(...sightings.filter((_, face) => !taken.has(face)).map((sighting) => [sighting]));
-  }
-  return found;
-}
-
-/** @param {number} likeness */
-function enough(likeness) {
-  return likeness >= MIN_TRACK_OVERLAP ? likeness : -Infinity;
-}
-
-/** @param {Box} now @param {Box} before */
-function nearness(now, before) {
-  const [distance, ratio] = step(now, before);
-  return distance <= MAX_STEP_SIDES && ratio <= MAX_SIZE_RATIO ? -distance : -Infinity;
-}
-
-/** @param {Track} track @returns {Box} */
-function first({ seen }) {
-  return /** @type {Sighting} */ (seen[0]).box;
-}
-
-/** @param {Track} track @returns {Box} */
-function last({ seen }) {
-  return /** @type {Sighting} */ (seen.at(-1)).box;
-}
-
-/** @param {Track} track */
-function medianSide({ seen }) {
-  return median(seen.map(({ box }) => side(box)));
-}
-
-/** Mean over the frames, px². @param {Track} track */
-export function meanArea({ seen }) {
-  return seen.reduce((sum, { box }) => sum + area(box), 0) / seen.length;
-}
-
-/** @param {readonly number[]} values */
-export function median(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  return ((sorted[Math.floor(middle)] ?? 0) + (sorted[Math.ceil(middle)] ?? 0)) / 2;
-}
-
-// --- what is worth a model's time
-
-/** A stable reason code when the track is not worth scoring. @param {Track} track @param {Window} window @returns {string | null} */
-export function whyExcluded(track, { pictures }) {
-  if (track.seen.length < Math.min(MIN_FRAMES, pictures.length)) return "face_too_brief";
-  if (medianSide(track) < MIN_SIDE_PX) return "face_too_small";
-  const details = track.seen.map(({ frame, box }) => detail(/** @type {Picture} */ (pictures[frame]), box));
-  return median(details) < MIN_SHARPNESS ? "face_too_blurred" : null;
-}
-
-/** Share of fine detail: variance of the Laplacian over the variance, at one size. @param {Picture} picture @param {Box} box */
-export function detail(picture, [x1, y1, x2, y2]) {
-  const { width, height } = picture;
-  const inside = (/** @type {number} */ value, /** @type {number} */ size) => Math.min(Math.max(value, 0), size);
-  const face = patch(picture, [inside(x1, width), inside(y1, height), inside(x2, width), inside(y2, height)], SHARPNESS_SIDE_PX);
-  const gray = grayOf(face);
-  return variance(laplacian(gray, SHARPNESS_SIDE_PX)) / Math.max(variance(gray), 1);
-}
-
-/** @param {Picture} picture */
-function grayOf({ data }) {
-  return Float64Array.from({ length: data.length / 3 }, (_, place) => {
-    const [red, green, blue] = [data[3 * place] ?? 0, data[3 * place + 1] ?? 0, data[3 * place + 2] ?? 0];
-    return Math.round(0.299 * red + 0.587 * green + 0.114 * blue);
-  });
-}
-
-/** Beyond the edge the picture is mirrored. @param {Float64Array} gray @param {number} width of the square */
-function laplacian(gray, width) {
-  const mirror = (/** @type {number} */ at) => (at < 0 ? 1 : at >= width ? width - 2 : at);
-  const value = (/** @type {number} */ x, /** @type {number} */ y) => gray[mirror(y) * width + mirror(x)] ?? 0;
-  return gray.map((middle, place) => {
-    const [x, y] = [place % width, Math.floor(place / width)];
-    return value(x - 1, y) + value(x + 1, y) + value(x, y - 1) + value(x, y + 1) - 4 * middle;
-  });
-}
-
-/** @param {Float64Array} values */
-function variance(values) {
-  const middle = values.reduce((sum, value) => sum + value, 0) / values.length;
-  return values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / values.length;
 }

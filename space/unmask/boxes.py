@@ -6,6 +6,8 @@ import numpy.typing as npt
 Float32Array = npt.NDArray[np.float32]
 Int64Array = npt.NDArray[np.int64]
 
+SAME_OVERLAP = 0.3  # IoU of one face in two frames of a window
+
 
 def sides(xyxy: Float32Array) -> Float32Array:
     """Mean of width and height of boxes (n, 4) -> (n,)."""
@@ -24,6 +26,12 @@ def move(xyxy: Float32Array, offset: Float32Array) -> Float32Array:
     """Shift each side of boxes (n, 4) by offsets (n, 4), given in the box's width and height."""
     sizes = xyxy[:, 2:] - xyxy[:, :2]
     return xyxy + offset * np.concatenate([sizes, sizes], 1)
+
+
+def carry(xyxy: Float32Array, before: Float32Array, after: Float32Array) -> Float32Array:
+    """Move and stretch boxes (n, 4) as one box (4,) was, from `before` to `after`."""
+    factor = (after[2:] - after[:2]) / np.maximum(before[2:] - before[:2], 1e-9)
+    return (np.tile(after[:2], 2) + (xyxy - np.tile(before[:2], 2)) * np.tile(factor, 2)).astype(np.float32)
 
 
 def overlaps(first: Float32Array, second: Float32Array, of_smaller: bool = False) -> Float32Array:
@@ -66,3 +74,9 @@ def best_pairs(likeness: Float32Array) -> list[tuple[int, int]]:
         pairs.append((row, column))
         left[row], left[:, column] = -np.inf, -np.inf
     return pairs
+
+
+def same(first: Float32Array, second: Float32Array) -> list[tuple[int, int]]:
+    """Pair the faces (n, 4) of one frame with those (m, 4) of another, soon before or after it."""
+    likeness = overlaps(first, second)
+    return best_pairs(np.where(likeness >= SAME_OVERLAP, likeness, -np.inf))

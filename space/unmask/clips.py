@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from unmask.faces import FaceTrack
+from unmask.tracks import FaceTrack
 from unmask.video import Frames
 
 UInt8Array = npt.NDArray[np.uint8]

@@ -1,12 +1,13 @@
-"""Frames -> faces -> tracks. MTCNN (Zhang et al., IEEE SPL 2016) in torch; boxes and tracks in plain numpy.
+"""Frames -> faces. MTCNN (Zhang et al., IEEE SPL 2016) in torch; boxes in plain numpy.
 
 The three networks run on all frames of a window together: P-Net proposes boxes on a pyramid of small
-pictures, R-Net rejects most of them, O-Net refines the rest and places five landmarks. Weights are the
-data files of the package `mtcnn`, whose code (TensorFlow) is never imported.
+pictures, R-Net rejects most of them, O-Net refines the rest and places five landmarks. P-Net, which costs
+most, is spared where the faces of a frame can be foretold from the frames around it. Weights are the data
+files of the package `mtcnn`, whose code (TensorFlow) is never imported.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,16 +15,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from unmask.boxes import best_pairs, move, overlaps, sides, square, steps, suppress
+from unmask.boxes import carry, move, overlaps, same, square, suppress
 from unmask.mtcnn import ONet, PNet, RNet, load
 from unmask.video import Frames
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
-Float64Array = npt.NDArray[np.float64]
-Int64Array = npt.NDArray[np.int64]
 Scored = tuple[Float32Array, Float32Array]  # boxes (n, 4), scores (n,)
-Sighting = tuple[int, int]  # frame of the window, face of the frame
 
 CPU = torch.device("cpu")
 
@@ -37,14 +35,9 @@ SAME_PROPOSAL = 0.7  # overlap above which P-Net's proposals are one
 SAME_REFINED = 0.9  # and R-Net's: near-twins go on, because their mean is steadier than the best of them
 SAME_FACE = 0.7  # and O-Net's, over the smaller one; they vote on the box
 MAX_PROPOSALS = 300  # of P-Net, a frame and level
+ON_FACE = 0.5  # overlap with a face above which a proposal is carried along with it
 FRAMES_PER_BATCH = 8  # bounds P-Net's memory: about 5 MB a frame of 640x360; more at once is no faster
 PATCHES_PER_BATCH = {"cpu": 64, "cuda": 1024}  # 0.3 MB each; a CPU's cache holds no more
-
-MIN_TRACK_OVERLAP = 0.3  # IoU of one face in successive frames, 0.12 s apart
-MAX_GAP_FRAMES = 2  # a track survives so many frames without its face
-MAX_STEP_SIDES = 1.0  # between windows the same person's face moves at most so far, in its own sides,
-MAX_SIZE_RATIO = 1.6  # and grows or shrinks at most so much
-SHARPNESS_SIDE_PX = 64  # faces are compared at this size, so that their own size does not matter
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,39 +60,6 @@ class FaceBoxes:
         return f"FaceBoxes(n={len(self)}, xyxy={self.xyxy.round(1).tolist()})"
 
 
-@dataclass(frozen=True, repr=False)
-class FaceTrack:
-    """One face through the frames of one window."""
-
-    id: int  # the same for one person in all windows
-    frame_index: Int64Array  # (k,) into the window's frames, rising
-    seconds: Float64Array  # (k,)
-    xyxy: Float32Array  # (k, 4) px of the decoded frame
-    landmarks: Float32Array  # (k, 5, 2) px
-    score: Float32Array  # (k,) 0..1
-
-    def __post_init__(self) -> None:
-        count = len(self.frame_index)
-        shapes = (self.seconds.shape, self.xyxy.shape, self.landmarks.shape, self.score.shape)
-        if count < 1 or shapes != ((count,), (count, 4), (count, 5, 2), (count,)):
-            raise ValueError(f"{count} frames, but seconds, xyxy, landmarks, score are {shapes}")
-
-    def __len__(self) -> int:
-        return len(self.frame_index)
-
-    def __repr__(self) -> str:
-        return f"FaceTrack(id={self.id}, frames={self.frame_index.tolist()}, first={self.xyxy[0].round(1)})"
-
-
-@dataclass(frozen=True)
-class FaceRules:
-    """Which tracks are worth a model's time. A face outside of these is left out, with the reason."""
-
-    min_side_px: float = 48.0  # mean of width and height in the decoded frame
-    min_sharpness: float = 0.045  # see `sharpness`; a face enlarged from 24 px has 0.036, clear ones 0.1 to 1
-    min_frames: int = 3  # of a window; in a shorter window, all of its frames
-
-
 class FaceFinder:
     """MTCNN on one device, for all frames of a window at once. Safe to share; takes about 2 MB."""
 
@@ -111,18 +71,44 @@ class FaceFinder:
 
     @torch.inference_mode()
     def detect(self, frames: Frames) -> list[FaceBoxes]:
-        """Find the faces of every frame (N, H, W, 3)."""
+        """Find the faces of every frame (N, H, W, 3).
+
+        Of a few frames in a row the first and the last are searched. Where both show the same faces, these
+        are only confirmed in between; a frame where one is not confirmed is searched like the others.
+        """
         found: list[FaceBoxes] = []
         for start in range(0, len(frames.data), FRAMES_PER_BATCH):
-            found.extend(self._detect(frames.data[start : start + FRAMES_PER_BATCH]))
+            full = frames.data[start : start + FRAMES_PER_BATCH]
+            found.extend(self._detect(_Pictures(full, shrink(full, SEARCH_SIDE_PX))))
         return found
 
-    def _detect(self, images: UInt8Array) -> list[FaceBoxes]:
-        small = shrink(images, SEARCH_SIDE_PX)
-        scale = images.shape[2] / small.shape[2]
-        proposed = self._propose(small)
-        refined = self._refine(small, proposed)
-        return self._place(images, [(boxes * scale, score) for boxes, score in refined])
+    def _detect(self, pictures: "_Pictures") -> list[FaceBoxes]:
+        last = len(pictures.full) - 1
+        ends = self._search(pictures, sorted({0, last}))
+        between = range(1, last)
+        guesses = foretell(ends[0], ends[last], len(between))
+        confirmed = zip(between, self._judge(pictures.at(between), guesses), strict=True) if guesses else ()
+        faces = {row: one for row, one in confirmed if len(one) == len(ends[0].faces)}
+        rest = self._search(pictures, [row for row in between if row not in faces])
+        faces |= {row: one.faces for row, one in (ends | rest).items()}
+        return [faces[row] for row in range(last + 1)]
+
+    def _search(self, pictures: "_Pictures", rows: Sequence[int]) -> dict[int, "Searched"]:
+        """All three networks on some of the pictures."""
+        if not rows:
+            return {}
+        chosen = pictures.at(rows)
+        proposed = self._propose(chosen.small)
+        faces = self._judge(chosen, [xyxy for xyxy, _ in proposed])
+        return {
+            row: Searched(xyxy, one.xyxy / np.float32(chosen.scale), one)
+            for row, (xyxy, _), one in zip(rows, proposed, faces, strict=True)
+        }
+
+    def _judge(self, pictures: "_Pictures", proposed: Sequence[Float32Array]) -> list[FaceBoxes]:
+        """R- and O-Net on the candidates of each picture."""
+        refined = self._refine(pictures.small, proposed)
+        return self._place(pictures.full, [xyxy * pictures.scale for xyxy in refined])
 
     def _propose(self, images: UInt8Array) -> list[Scored]:
         """P-Net on every level of the pyramid -> candidate boxes of every frame."""
@@ -135,17 +121,17 @@ class FaceFinder:
                 found[index].append(scored)
         return [_keep_apart(_join(levels), SAME_PROPOSAL) for levels in found]
 
-    def _refine(self, images: UInt8Array, proposed: Sequence[Scored]) -> list[Scored]:
+    def _refine(self, images: UInt8Array, proposed: Sequence[Float32Array]) -> list[Float32Array]:
         """R-Net on every candidate -> fewer, better boxes."""
-        boxes = [square(xyxy) for xyxy, _ in proposed]
+        boxes = [square(xyxy) for xyxy in proposed]
         score, offset = self._run(self._rnet, images, boxes, 24)
         moved = [move(xyxy, shift) for xyxy, shift in zip(boxes, _split(offset, boxes), strict=True)]
         scored = zip(moved, _split(score, boxes), strict=True)
-        return [_keep_apart(_above(item, MIN_SCORE[1]), SAME_REFINED) for item in scored]
+        return [_keep_apart(_above(item, MIN_SCORE[1]), SAME_REFINED)[0] for item in scored]
 
-    def _place(self, images: UInt8Array, refined: Sequence[Scored]) -> list[FaceBoxes]:
+    def _place(self, images: UInt8Array, refined: Sequence[Float32Array]) -> list[FaceBoxes]:
         """O-Net on every candidate, cut from the full frame -> faces."""
-        boxes = [square(xyxy) for xyxy, _ in refined]
+        boxes = [square(xyxy) for xyxy in refined]
         score, offset, points = self._run(self._onet, images, boxes, 48)
         parts = (boxes, _split(score, boxes), _split(offset, boxes), _split(points, boxes))
         return [_to_faces(*part) for part in zip(*parts, strict=True)]
@@ -168,6 +154,55 @@ class FaceFinder:
         """(n, h, w, 3) uint8 -> (n, 3, h, w) in about -1..1, as MTCNN was trained, on the device."""
         pixels = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
         return (pixels.float() - 127.5) / 128
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Frames in both sizes."""
+
+    full: UInt8Array  # (n, H, W, 3)
+    small: UInt8Array  # (n, h, w, 3), at most SEARCH_SIDE_PX
+
+    @property
+    def scale(self) -> float:
+        """From the small to the full one."""
+        return self.full.shape[2] / self.small.shape[2]
+
+    def at(self, rows: Sequence[int]) -> "_Pictures":
+        return _Pictures(self.full[list(rows)], self.small[list(rows)])
+
+
+# --- from frame to frame ---
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a search of one frame gave."""
+
+    proposals: Float32Array  # (m, 4) px of the small picture, by P-Net
+    places: Float32Array  # (n, 4) of the faces, in the same px
+    faces: FaceBoxes
+
+
+def foretell(first: Searched, last: Searched, count: int) -> list[Float32Array]:
+    """Candidates (m, 4) for each of the `count` frames between two searched ones, in px of the small picture.
+
+    The nearer one's proposals are carried along with the face on which they lie, which moves straight from
+    its first place to its last. None at all where the two do not show the same faces, or show no face: then
+    somebody comes, goes, or was overlooked, or the scene changes.
+    """
+    pairs = same(first.places, last.places)
+    if not pairs or not len(pairs) == len(first.places) == len(last.places):
+        return []
+    starts, ends = first.places[[row for row, _ in pairs]], last.places[[row for _, row in pairs]]
+    guesses = []
+    for share in np.linspace(0, 1, count + 2, dtype=np.float32)[1:-1]:
+        near, before = (first.proposals, starts) if share <= 0.5 else (last.proposals, ends)
+        on_face = (overlaps(near, before) > ON_FACE).T
+        now = starts + share * (ends - starts)
+        carried = [carry(near[mine], *way) for mine, *way in zip(on_face, before, now, strict=True)]
+        guesses.append(np.concatenate(carried))
+    return guesses
 
 
 # --- boxes ---
@@ -267,97 +302,3 @@ def _to_faces(
     votes = (overlaps(xyxy[kept], xyxy) > SAME_FACE) * score
     votes /= votes.sum(1, keepdims=True)
     return FaceBoxes(votes @ xyxy, np.einsum("fv,vpc->fpc", votes, landmarks), score[kept])
-
-
-# --- tracks ---
-
-
-def link(
-    boxes: Sequence[FaceBoxes], seconds: Float64Array, known: Sequence[FaceTrack]
-) -> tuple[FaceTrack, ...]:
-    """Join the faces of one window's frames into tracks, ordered by id.
-
-    `known` holds the last track of every person seen in earlier windows: who stands where one of them
-    stood, about as large, keeps the id. Others get new ids, the largest face first.
-    """
-    paths = _paths(boxes)
-    tracks = [_track(-1, path, boxes, seconds) for path in paths]
-    ids = _recognise(tracks, known)
-    fresh = sorted((row for row in range(len(tracks)) if row not in ids), key=lambda row: -_side(tracks[row]))
-    first = 1 + max((track.id for track in known), default=-1)
-    ids.update({row: first + rank for rank, row in enumerate(fresh)})
-    named = [replace(track, id=ids[row]) for row, track in enumerate(tracks)]
-    return tuple(sorted(named, key=lambda track: track.id))
-
-
-def _paths(boxes: Sequence[FaceBoxes]) -> list[list[Sighting]]:
-    """Follow each face through the frames, best overlap first."""
-    paths: list[list[Sighting]] = []
-    for frame, faces in enumerate(boxes):
-        live = [path for path in paths if frame - path[-1][0] <= MAX_GAP_FRAMES + 1]
-        last = np.array([boxes[at].xyxy[face] for at, face in (path[-1] for path in live)], np.float32)
-        likeness = overlaps(last.reshape(-1, 4), faces.xyxy)
-        pairs = best_pairs(np.where(likeness >= MIN_TRACK_OVERLAP, likeness, -np.inf))
-        for row, face in pairs:
-            live[row].append((frame, face))
-        taken = {face for _, face in pairs}
-        paths.extend([(frame, face)] for face in range(len(faces)) if face not in taken)
-    return paths
-
-
-def _track(
-    track_id: int, path: Sequence[Sighting], boxes: Sequence[FaceBoxes], seconds: Float64Array
-) -> FaceTrack:
-    at = np.array([frame for frame, _ in path], np.int64)
-    return FaceTrack(
-        track_id,
-        at,
-        seconds[at],
-        np.stack([boxes[frame].xyxy[face] for frame, face in path]),
-        np.stack([boxes[frame].landmarks[face] for frame, face in path]),
-        np.array([boxes[frame].score[face] for frame, face in path], np.float32),
-    )
-
-
-def _recognise(tracks: Sequence[FaceTrack], known: Sequence[FaceTrack]) -> dict[int, int]:
-    """Row in `tracks` -> id of the known person who was last seen nearest to where the track starts."""
-    if not tracks or not known:
-        return {}
-    starts = np.stack([track.xyxy[0] for track in tracks])
-    ends = np.stack([track.xyxy[-1] for track in known])
-    distance, ratio = steps(starts, ends)
-    near = (distance <= MAX_STEP_SIDES) & (ratio <= MAX_SIZE_RATIO)
-    return {row: known[column].id for row, column in best_pairs(np.where(near, -distance, -np.inf))}
-
-
-def _side(track: FaceTrack) -> float:
-    """Median over the frames of the mean of width and height, px."""
-    return float(np.median(sides(track.xyxy)))
-
-
-def why_excluded(track: FaceTrack, frames: Frames, rules: FaceRules) -> str | None:
-    """A stable reason code when the track is not worth scoring, else None."""
-    if len(track) < min(rules.min_frames, len(frames)):
-        return "face_too_brief"
-    if _side(track) < rules.min_side_px:
-        return "face_too_small"
-    if sharpness(frames, track) < rules.min_sharpness:
-        return "face_too_blurred"
-    return None
-
-
-def sharpness(frames: Frames, track: FaceTrack) -> float:
-    """Share of fine detail in the face: variance of its Laplacian over its variance, at one size.
-
-    The ratio does not change with exposure or contrast. Median over the frames.
-    """
-    sightings = zip(track.frame_index, track.xyxy, strict=True)
-    return float(np.median([_detail(frames.data[at], box) for at, box in sightings]))
-
-
-def _detail(image: UInt8Array, xyxy: Float32Array) -> float:
-    height, width = image.shape[:2]
-    inside = xyxy.clip(0, [width, height, width, height])  # black beyond the picture would count as detail
-    face = patch(image, inside, SHARPNESS_SIDE_PX)
-    gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    return float(cv2.Laplacian(gray, cv2.CV_32F).var() / max(gray.var(), 1.0))

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from unmask.clips import ClipSpec, FaceClip, crop, recompressed
-from unmask.faces import FaceBoxes, FaceRules, FaceTrack, link, why_excluded
+from unmask.faces import FaceBoxes
+from unmask.tracks import FaceRules, FaceTrack, link, why_excluded
 from unmask.video import Frames
 
 MAX_PEOPLE = 12  # who are scored; in a crowd, those seen first, and among them the largest

@@ -3,9 +3,10 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { arrange, cropSquare, People, squareBox, toInput } from "../../extension/local/clips.js";
-import { detail, link, patch } from "../../extension/local/faces.js";
+import { foretell, patch } from "../../extension/local/faces.js";
 import { Host } from "../../extension/local/host.js";
 import { scale, whole } from "../../extension/local/pixels.js";
+import { detail, link } from "../../extension/local/tracks.js";
 import { decide, decidingFaces, toLogOdds } from "../../extension/local/verdict.js";
 import { LocalApi } from "../../extension/local-api.js";
 import { SpaceError } from "../../extension/space-api.js";
@@ -55,9 +56,19 @@ test("pictures are arranged in the same windows", () => {
   for (const { seconds, windows } of SAID.windows) assert.deepEqual(arrange(seconds, SAID.spec), windows);
 });
 
+test("between two pictures with the same faces, theirs are foretold alike", () => {
+  for (const { ends, boxes } of SAID.foretold) {
+    const [first, last] = ends.map((/** @type {{proposals: Box[], places: Box[]}} */ { proposals, places }) => ({ places, faces: [], proposals: proposals.map((box) => ({ box, score: 1 })) }));
+    const found = foretell(first, last, boxes.length);
+    assert.deepEqual(found.map((some) => some.length), boxes.map((/** @type {Box[]} */ some) => some.length));
+    for (const [place, value] of found.flat(2).entries()) assert.ok(Math.abs(value - boxes.flat(2)[place]) < 0.02);
+    assert.deepEqual(foretell(first, { ...last, places: [] }, 3), []);
+  }
+});
+
 test("faces are linked to the same tracks, within a window and from one to the next", () => {
   for (const { seconds, windows } of SAID.tracks) {
-    /** @type {Map<number, import("../../extension/local/faces.js").Track>} */
+    /** @type {Map<number, import("../../extension/local/tracks.js").Track>} */
     const known = new Map();
     for (const { boxes, tracks } of windows) {
       const faces = boxes.map((/** @type {Box[]} */ some) => some.map((box) => ({ box, score: 1 })));

@@ -23,8 +23,7 @@ runtime.env.wasm.wasmBinary = readFileSync(new URL("vendor/ort-wasm-simd-threade
 runtime.env.wasm.wasmPaths = { mjs: new URL("vendor/ort-wasm-simd-threaded.mjs", EXTENSION).href };
 const networks = { model: await open("model"), pnet: await open("pnet"), rnet: await open("rnet"), onet: await open("onet") };
 
-const boxes = [];
-for (const picture of pictures) boxes.push((await detect(picture, networks)).map(({ box }) => box));
+const boxes = (await detect(pictures, networks)).map((some) => some.map(({ box }) => box));
 const seen = window.boxes.map((/** @type {number[][]} */ some, /** @type {number} */ frame) => ({ frame, seconds: window.seconds[frame], box: some[0] }));
 const clip = crop({ pictures, seconds: window.seconds }, { id: 0, seen }, spec);
 const { data, shape } = toInput(clip.pictures, spec);

@@ -9,7 +9,7 @@ import torch
 
 from tests.media import astronaut
 from unmask.clips import ClipSpec, FaceClip, crop, crop_square, recompressed, square_boxes, to_input
-from unmask.faces import FaceTrack
+from unmask.tracks import FaceTrack
 from unmask.video import Frames
 
 SPEC = ClipSpec(frames_per_clip=4, side_px=64)

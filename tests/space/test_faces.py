@@ -1,4 +1,4 @@
-"""Finding faces, following them, and saying why one is left out."""
+"""Finding faces."""
 
 import training.backbone  # noqa: F401  first: it makes the reference importable beside a CPU build of torch
 
@@ -13,27 +13,12 @@ import torch
 from facenet_pytorch import MTCNN
 from facenet_pytorch.models import mtcnn as reference_nets
 from facenet_pytorch.models.utils import detect_face
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tests.media import astronaut
+from tests.media import astronaut, scaled, window_of
 from unmask import mtcnn
 from unmask.boxes import overlaps, sides
-from unmask.faces import FaceBoxes, FaceFinder, FaceRules, FaceTrack, link, why_excluded
-from unmask.video import DecodePlan, Frames, decode
-
-
-def times(count):
-    return np.linspace(0.0, 0.12 * (count - 1), count)
-
-
-def frames(*images):
-    return Frames(np.stack(images), times(len(images)))
-
-
-def scaled(image, factor):
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=method)
+from unmask.faces import FaceBoxes, FaceFinder, Searched, foretell
+from unmask.video import DecodePlan, decode
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +76,7 @@ def test_networks_equal_the_reference(name, side_px):
 @pytest.mark.parametrize("factor", [0.75, 1.0, 1.5, 2.0, 3.0])
 def test_photograph_agrees_with_the_reference(finder, reference, factor):
     image = scaled(astronaut(), factor)
-    (found,) = finder.detect(frames(image))
+    (found,) = finder.detect(window_of(image))
     box, points = reference(image)
     assert len(found) == 1
     assert overlaps(box[None], found.xyxy)[0, 0] >= 0.9
@@ -113,7 +98,7 @@ def test_research_videos_agree_with_the_reference(finder, reference, shared_data
 
 
 def test_landmarks_lie_where_eyes_nose_and_mouth_are(finder):
-    (found,) = finder.detect(frames(astronaut()))
+    (found,) = finder.detect(window_of(astronaut()))
     left_eye, right_eye, nose, left_mouth, right_mouth = found.landmarks[0]
     assert left_eye[0] < nose[0] < right_eye[0]
     assert left_mouth[0] < nose[0] < right_mouth[0]
@@ -123,17 +108,17 @@ def test_landmarks_lie_where_eyes_nose_and_mouth_are(finder):
 
 def test_a_window_gives_what_its_frames_give_alone(finder):
     images = [np.roll(astronaut(), shift, 1) for shift in (0, 7, 30)] + [np.zeros_like(astronaut())]
-    together = finder.detect(frames(*images))
+    together = finder.detect(window_of(*images))
     assert [len(found) for found in together] == [1, 1, 1, 0]
     for found, image in zip(together, images, strict=True):
-        (alone,) = finder.detect(frames(image))
+        (alone,) = finder.detect(window_of(image))
         np.testing.assert_allclose(found.xyxy, alone.xyxy, atol=0.05)
         np.testing.assert_allclose(found.landmarks, alone.landmarks, atol=0.05)
 
 
 @pytest.mark.parametrize(("right", "down"), [(3, 5), (-7, 2), (40, 11)])
 def test_boxes_move_with_the_picture(finder, right, down):
-    first, second = finder.detect(frames(astronaut(), np.roll(astronaut(), (down, right), (0, 1))))
+    first, second = finder.detect(window_of(astronaut(), np.roll(astronaut(), (down, right), (0, 1))))
     moved = first.xyxy + np.array([right, down, right, down], np.float32)
     assert overlaps(moved, second.xyxy)[0, 0] > 0.9
 
@@ -143,7 +128,7 @@ def test_faces_of_48_px_in_720p_are_found(finder, size):
     face = scaled(astronaut(), 0.5)  # its face is 48 px
     image = np.full((*size, 3), 110, np.uint8)
     image[300:556, 200:456] = face
-    (found,) = finder.detect(frames(image))
+    (found,) = finder.detect(window_of(image))
     assert len(found) == 1
     assert 42 < sides(found.xyxy)[0] < 54
 
@@ -154,7 +139,7 @@ def test_every_face_of_a_group_is_found(finder):
     places = [(10, 20), (10, 500), (300, 900), (450, 200), (250, 500)]
     for top, left in places:
         image[top : top + 220, left : left + 210] = head
-    (found,) = finder.detect(frames(image))
+    (found,) = finder.detect(window_of(image))
     centres = (found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2
     offsets = centres[np.argsort(centres[:, 0])] - np.array(sorted((left, top) for top, left in places))
     np.testing.assert_allclose(offsets, offsets.mean(0, keepdims=True).repeat(5, 0), atol=6)
@@ -172,182 +157,122 @@ def test_every_face_of_a_group_is_found(finder):
     ids=["1 px", "flat strip", "tall strip", "white", "noise"],
 )
 def test_no_face_is_an_answer(finder, image):
-    (found,) = finder.detect(frames(image))
+    (found,) = finder.detect(window_of(image))
     assert len(found) == 0
     assert found.xyxy.shape == (0, 4)
     assert found.landmarks.shape == (0, 5, 2)
 
 
 def test_a_face_cut_by_the_edge_is_found(finder):
-    (found,) = finder.detect(frames(np.ascontiguousarray(astronaut()[75:, 190:])))
+    (found,) = finder.detect(window_of(np.ascontiguousarray(astronaut()[75:, 190:])))
     assert len(found) == 1
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_finds_what_the_cpu_finds(finder):
-    window = frames(astronaut(), scaled(scaled(astronaut(), 0.5), 2))
+    window = window_of(astronaut(), scaled(scaled(astronaut(), 0.5), 2))
     on_gpu = FaceFinder(torch.device("cuda")).detect(window)
     for mine, their in zip(finder.detect(window), on_gpu, strict=True):
         np.testing.assert_allclose(mine.xyxy, their.xyxy, atol=1.0)
 
 
-# Tracks.
+# From frame to frame.
 
 
-def seen(*faces):
-    """One frame's faces, each (centre x, centre y, side)."""
-    rows = np.array(faces, np.float32).reshape(-1, 3)
-    half = rows[:, 2:] / 2
-    xyxy = np.concatenate([rows[:, :2] - half, rows[:, :2] + half], 1)
-    return FaceBoxes(xyxy, np.zeros((len(rows), 5, 2), np.float32), np.ones(len(rows), np.float32))
+def drifting(count=8, step_px=6):
+    return [np.roll(astronaut(), step_px * index, 1) for index in range(count)]
 
 
-def linked(*boxes, known=()):
-    """(id, frames, x of the first centre) of every track."""
-    tracks = link(boxes, times(len(boxes)), known)
-    return [
-        (track.id, track.frame_index.tolist(), round(float(track.xyxy[0, [0, 2]].mean()))) for track in tracks
-    ]
+@pytest.fixture
+def searched(finder, monkeypatch):
+    """How many pictures P-Net looked at, call by call."""
+    counts = []
+    propose = finder._propose
+
+    def counted(images):
+        counts.append(len(images))
+        return propose(images)
+
+    monkeypatch.setattr(finder, "_propose", counted)
+    return counts
 
 
-def known(*people):
-    """Last tracks of people, each (id, centre x, centre y, side)."""
-    return tuple(
-        FaceTrack(person, np.array([3]), np.array([0.5]), faces.xyxy, faces.landmarks, faces.score)
-        for person, *face in people
-        for faces in [seen(face)]
-    )
-
-
-A, B = (100, 100, 80), (400, 100, 60)
-NOBODY = seen()
-
-
-@pytest.mark.parametrize(
-    ("boxes", "expected"),
-    [
-        ([], []),
-        ([NOBODY, NOBODY], []),
-        ([seen(A), seen(A)], [(0, [0, 1], 100)]),
-        # the largest is number 0, whatever their order in a frame
-        ([seen(B, A), seen(A, B)], [(0, [0, 1], 100), (1, [0, 1], 400)]),
-        # a drifting face
-        ([seen((100 + 20 * step, 100, 80)) for step in range(4)], [(0, [0, 1, 2, 3], 100)]),
-        # one or two frames without it are bridged, three are not
-        ([seen(A), NOBODY, NOBODY, seen(A)], [(0, [0, 3], 100)]),
-        ([seen(A), NOBODY, NOBODY, NOBODY, seen(A)], [(0, [0], 100), (1, [4], 100)]),
-        # a cut to somebody elsewhere
-        ([seen(A), seen(B)], [(0, [0], 100), (1, [1], 400)]),
-        # a face as large as a room around a small one is not the same
-        ([seen((100, 100, 20)), seen((100, 100, 90))], [(0, [1], 100), (1, [0], 100)]),
-        # two that come close: each goes on with what overlaps more
-        (
-            [seen((100, 100, 80), (200, 100, 80)), seen((170, 100, 80), (130, 100, 80))],
-            [(0, [0, 1], 100), (1, [0, 1], 200)],
-        ),
-    ],
-)
-def test_link_inside_a_window(boxes, expected):
-    assert linked(*boxes) == expected
+def test_a_face_that_stays_is_searched_at_both_ends_and_confirmed_between(finder, searched):
+    found = finder.detect(window_of(*drifting()))
+    assert searched == [2]
+    for one, image in zip(found, drifting(), strict=True):
+        (alone,) = finder.detect(window_of(image))
+        assert len(one) == 1
+        assert overlaps(one.xyxy, alone.xyxy)[0, 0] >= 0.85
+        assert np.abs(one.landmarks - alone.landmarks).max() < 6
 
 
 @pytest.mark.parametrize(
-    ("people", "expected"),
+    "window",
     [
-        ([(5, *A)], [(5, 100)]),  # stands where number 5 stood
-        ([(5, 160, 100, 80)], [(5, 100)]),  # moved by less than a face
-        ([(5, 190, 100, 80)], [(6, 100)]),  # too far
-        ([(5, 100, 100, 160)], [(6, 100)]),  # too large
-        ([(0, *B)], [(1, 100)]),  # somebody else: next number
-        ([(0, 150, 100, 80), (1, 110, 100, 80)], [(1, 100)]),  # the nearer one
+        [*drifting(4), *[np.zeros_like(astronaut())] * 4],  # goes
+        [*[np.zeros_like(astronaut())] * 4, *drifting(4)],  # comes
+        [*drifting(4), *drifting(4, -60)],  # a cut
+        [*[np.zeros_like(astronaut())] * 3, *drifting(2), *[np.zeros_like(astronaut())] * 3],  # a moment
     ],
 )
-def test_ids_continue_across_windows(people, expected):
-    assert [(track, x) for track, _, x in linked(seen(A), known=known(*people))] == expected
+def test_where_the_ends_differ_or_show_nobody_every_frame_is_searched(finder, searched, window):
+    found = finder.detect(window_of(*window))
+    assert searched == [2, 6]
+    assert [len(one) for one in found] == [int(image.any()) for image in window]
 
 
-def test_one_id_is_given_once_a_window():
-    assert linked(seen(A, (150, 100, 80)), known=known((3, *A))) == [(3, [0], 100), (4, [0], 150)]
-
-
-def test_tracks_carry_times_and_landmarks_of_their_frames():
-    boxes = [NOBODY, seen(A), seen(A)]
-    boxes[2].landmarks[:] = 7
-    (track,) = link(boxes, np.array([1.0, 1.5, 2.5]), ())
-    assert track.seconds.tolist() == [1.5, 2.5]
-    assert track.landmarks[:, 0, 0].tolist() == [0, 7]
-    assert len(track) == 2
-
-
-face = st.tuples(st.integers(0, 300), st.integers(0, 300), st.integers(20, 200))
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(face, max_size=4), max_size=6), st.lists(face, max_size=3))
-def test_every_face_is_in_one_track_and_ids_are_unique(window, earlier):
-    boxes = [seen(*faces) for faces in window]
-    people = known(*((2 * number, *face) for number, face in enumerate(earlier)))
-    tracks = link(boxes, times(len(boxes)), people)
-    assert sum(len(track) for track in tracks) == sum(len(faces) for faces in window)
-    assert len({track.id for track in tracks}) == len(tracks)
-    assert all((np.diff(track.frame_index) > 0).all() for track in tracks)
-
-
-# Exclusion.
-
-
-def looked_at(image, count=8):
-    """A window that shows one image, and the track of its face."""
-    box = np.array([[181, 63, 267, 172]], np.float32) * (image.shape[0] / 512)
-    faces = FaceBoxes(box, np.zeros((1, 5, 2), np.float32), np.ones(1, np.float32))
-    window = frames(*[image] * 8)
-    (track,) = link([faces] * count + [NOBODY] * (8 - count), window.seconds, ())
-    return track, window
-
-
-def through(image, factor):
-    """The image as it looks after it was stored `factor` times smaller."""
-    return cv2.resize(scaled(image, factor), image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-
-
-def jpeg(image, quality):
-    stored = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.imdecode(stored, cv2.IMREAD_COLOR)[..., ::-1]
-
-
-@pytest.mark.parametrize(
-    ("image", "count", "reason"),
-    [
-        (astronaut(), 8, None),
-        (astronaut(), 3, None),
-        (astronaut(), 2, "face_too_brief"),
-        (scaled(astronaut(), 3), 8, None),  # 290 px
-        (scaled(astronaut(), 0.55), 8, None),  # 53 px
-        (scaled(astronaut(), 0.4), 8, "face_too_small"),  # 39 px
-        (scaled(astronaut(), 0.4), 1, "face_too_brief"),
-        (through(astronaut(), 0.5), 8, None),  # as soft as a face of 48 px
-        (through(astronaut(), 0.15), 8, "face_too_blurred"),  # as a face of 15 px
-        (cv2.GaussianBlur(astronaut(), (0, 0), 5), 8, "face_too_blurred"),
-        (jpeg(astronaut(), 20), 8, None),
-        (astronaut() // 4, 8, None),  # dark
-        (astronaut() // 2 + 110, 8, None),  # faded
-        (np.full_like(astronaut(), 90), 8, "face_too_blurred"),
-    ],
-)
-def test_why_excluded(image, count, reason):
-    track, window = looked_at(image, count)
-    assert why_excluded(track, window, FaceRules()) == reason
-
-
-def test_a_short_window_asks_for_no_more_frames_than_it_has():
-    track, window = looked_at(astronaut(), 1)
-    alone = Frames(window.data[:1], window.seconds[:1])
-    assert why_excluded(track, alone, FaceRules()) is None
+def test_a_frame_where_a_face_is_not_confirmed_is_searched(finder, searched):
+    window = drifting(step_px=0)
+    window[3] = np.roll(window[3], 150, 0)  # for this moment somewhere else
+    found = finder.detect(window_of(*window))
+    assert searched == [2, 1]
+    assert all(len(one) == 1 for one in found)
+    assert found[3].xyxy[0, 1] - found[2].xyxy[0, 1] == pytest.approx(150, abs=5)
 
 
 @pytest.mark.shared
-def test_clear_faces_of_research_videos_are_kept(finder, shared_data: Path):
-    for path in sorted(shared_data.glob("*-videos/*.mp4"))[::2]:
-        window = next(iter(decode(path, DecodePlan(windows=1, frames_per_window=3))))
-        (track,) = link(finder.detect(window), window.seconds, ())
-        assert why_excluded(track, window, FaceRules()) is None, path.name
+def test_research_videos_lose_no_face_by_being_followed(finder, shared_data: Path):
+    plan, overlap = DecodePlan(windows=2, frames_per_window=8, frame_stride_seconds=0.12), []
+    for path in sorted(shared_data.glob("*-videos/*.mp4"))[::4]:
+        for window in decode(path, plan):
+            for image, followed in zip(window.data, finder.detect(window), strict=True):
+                (alone,) = finder.detect(window_of(image))
+                overlap += overlaps(alone.xyxy, followed.xyxy).max(1, initial=0).tolist()
+    assert np.mean(np.array(overlap) >= 0.8) >= 0.98
+
+
+def boxes(*rows):
+    return np.array(rows, np.float32).reshape(-1, 4)
+
+
+def sighting(faces, proposals):
+    count = len(faces)
+    found = FaceBoxes(2 * faces, np.zeros((count, 5, 2), np.float32), np.ones(count, np.float32))
+    return Searched(proposals, faces, found)
+
+
+A, B, FAR = [10, 10, 50, 50], [22, 10, 62, 50], [200, 10, 240, 50]
+
+
+def test_proposals_are_carried_from_the_nearer_end_along_with_their_face():
+    first = sighting(boxes(A), boxes([8, 10, 48, 50], FAR))
+    last = sighting(boxes(B), boxes([22, 13, 62, 53]))
+    early, late = foretell(first, last, 2)
+    np.testing.assert_allclose(early, boxes([12, 10, 52, 50]), atol=1e-4)
+    np.testing.assert_allclose(late, boxes([18, 13, 58, 53]), atol=1e-4)
+
+
+def test_a_face_that_grows_stretches_its_proposals():
+    first = sighting(boxes([0, 0, 40, 40]), boxes([0, 4, 40, 44]))
+    last = sighting(boxes([0, 0, 60, 60]), boxes([0, 0, 60, 60]))
+    (middle,) = foretell(first, last, 1)
+    np.testing.assert_allclose(middle, boxes([0, 5, 50, 55]), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [(boxes(), boxes()), (boxes(A), boxes()), (boxes(A), boxes(A, FAR)), (boxes(A), boxes(FAR))],
+)
+def test_nothing_is_foretold_unless_both_ends_show_the_same_faces(first, last):
+    assert foretell(sighting(first, first), sighting(last, last), 3) == []

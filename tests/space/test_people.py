@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from unmask.clips import ClipSpec
-from unmask.faces import FaceBoxes, FaceRules, FaceTrack
+from unmask.faces import FaceBoxes
 from unmask.people import MAX_BOXES, MAX_PEOPLE, People, Person, at_stride, shown_seconds
+from unmask.tracks import FaceRules, FaceTrack
 from unmask.video import Frames
 
 SPEC = ClipSpec(side_px=32)
