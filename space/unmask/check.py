@@ -1,8 +1,8 @@
 """One check from source to report: fetch, decode, faces, clips, score, decide, explain, report.
 
-A video passes through in windows: a window's pictures are dropped once its faces are cut out, so memory does
-not grow with the video. Fetching and decoding of several checks run side by side; on the models, and on the
-face finder, they take turns.
+A video passes through in windows: while the next one is decoded, the faces of this one are cut out and
+judged, and its pictures dropped, so memory does not grow with the video. Fetching and decoding of several
+checks run side by side; on the models, and on the face finder, they take turns.
 """
 
 import functools
@@ -36,6 +36,7 @@ from unmask.verdict import (
     Timing,
     decide,
     deciding_faces,
+    percent,
     to_report,
 )
 from unmask.verdict import score as calibrate
@@ -49,8 +50,8 @@ STAGES = {
     "queued": 0.0,
     "fetch": 0.0,
     "decode": 0.35,
-    "faces": 0.37,
-    "model": 0.75,
+    "faces": 0.37,  # and what a model says of them, unless it is asked at the end, see `Checker`
+    "model": 0.8,
     "explain": 0.9,
     "done": 1.0,
 }
@@ -78,7 +79,8 @@ class Checker:
     """Holds the face finder and the models; loads them at first use. Safe to share between threads.
 
     `on_gpu` wraps the two functions that run models, `score_clips` and `explain_faces`, for a Space that
-    borrows its GPU by the call (`spaces.GPU`); the face finder then stays on the CPU.
+    borrows its GPU by the call (`spaces.GPU`); the face finder then stays on the CPU, and the models are
+    asked once, at the end, instead of after every window.
     """
 
     def __init__(
@@ -154,9 +156,9 @@ class Checker:
         clock: "_Clock",
     ) -> Report:
         """What follows the fetch."""
-        people = self._look(media, models, tell, clock)
         policy = cautious_policy([model.policy for model in models])
-        scores = self._score(people.all, models, tell, clock)
+        people, scores = self._look(media, models, policy, tell, clock)
+        tell("model", 0.0, "Weighing what was found")
         first = decide(scores, policy, people.excluded)
         deciding = deciding_faces(first)
         sure = [person for person in people.all if person.id in deciding]
@@ -182,20 +184,28 @@ class Checker:
             warnings=_warnings(media, people, options),
         )
 
-    def _look(self, media: Media, models: Sequence[LoadedModel], tell: OnProgress, clock: "_Clock") -> People:
-        """Decode window by window and find the people; no window is kept."""
+    def _look(
+        self, media: Media, models: Sequence[LoadedModel], policy: Policy, tell: OnProgress, clock: "_Clock"
+    ) -> tuple[People, list[ClipScore]]:
+        """Decode window by window, find the people and judge them; no window is kept."""
         plan = plan_windows(models, media.span)
         people = People([model.spec for model in models])
+        scores: list[ClipScore] = []
         now = ("decode", 0.0, "Reading the video")
+        tell_now: OnProgress = lambda *_: tell(*now)
         windows = media.windows(plan, lambda: tell(*now))
         tell(*now)
         for index, frames in enumerate(clock.timed("decode", windows)):
-            now = ("faces", index / plan.windows, "Looking for faces")
+            now = ("faces", index / plan.windows, so_far(scores, policy))
             with self._on_turn(tell, *now), clock.stage("faces"):
                 boxes = self._face_finder().detect(frames)
             with clock.stage("faces"):
-                people.add(replace(frames, seconds=frames.seconds + media.offset_seconds), boxes)
-        return people
+                seen = people.add(replace(frames, seconds=frames.seconds + media.offset_seconds), boxes)
+            if not self._borrows:
+                scores += self._score(seen, models, tell_now, clock)
+        if self._borrows:
+            scores = self._score(people.all, models, tell, clock)
+        return people, scores
 
     def _score(
         self, people: Sequence[Person], models: Sequence[LoadedModel], tell: OnProgress, clock: "_Clock"
@@ -254,9 +264,12 @@ class Checker:
         return next(name for name, loaded in self._models.items() if loaded is model)
 
     def _face_finder(self) -> FaceFinder:
-        borrows = self.score_clips != self._score_clips
-        self._finder = self._finder or FaceFinder(torch.device("cpu") if borrows else self.device)
+        self._finder = self._finder or FaceFinder(torch.device("cpu") if self._borrows else self.device)
         return self._finder
+
+    @property
+    def _borrows(self) -> bool:
+        return self.score_clips != self._score_clips
 
     @contextmanager
     def _on_turn(self, tell: OnProgress, stage: str, fraction: float, text: str) -> Iterator[None]:
@@ -288,6 +301,14 @@ def plan_windows(models: Sequence[LoadedModel], span: Span) -> DecodePlan:
         start_seconds=span.start_seconds,
         end_seconds=span.end_seconds,
     )
+
+
+def so_far(scores: Sequence[ClipScore], policy: Policy) -> str:
+    """What is being done, for a person, with the number that the next window may change."""
+    probability = decide(scores, policy).probability_fake
+    if probability is None:
+        return "Looking for faces"
+    return f"Looking at faces – so far {percent(probability)} fake, provisional"
 
 
 def cautious_policy(policies: Sequence[Policy]) -> Policy:

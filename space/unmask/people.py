@@ -29,6 +29,13 @@ class Person:
     boxes: list[npt.NDArray[np.float32]] = field(default_factory=list)  # xyxy (4,) px of the original frame
     clips: dict[ClipSpec, list[FaceClip]] = field(default_factory=dict)  # a clip a window it was seen in
 
+    def extend(self, seen: "Person") -> None:
+        """Take what a later window shows of the same person."""
+        self.seconds.extend(seen.seconds)
+        self.boxes.extend(seen.boxes)
+        for spec, clips in seen.clips.items():
+            self.clips.setdefault(spec, []).extend(clips)
+
     def thinned_boxes(self) -> list[tuple[float, tuple[float, float, float, float]]]:
         """(seconds, xyxy) of at most MAX_BOXES boxes, spread evenly, the first and the last among them."""
         count = min(len(self.boxes), MAX_BOXES)
@@ -70,19 +77,25 @@ class People:
         """Reason codes of the faces that were left out wherever they were seen."""
         return tuple(reason for face, reason in self._left_out.items() if face not in self._people)
 
-    def add(self, frames: Frames, boxes: Sequence[FaceBoxes]) -> None:
-        """Take what one window shows: frames, and the faces found in each of them."""
+    def add(self, frames: Frames, boxes: Sequence[FaceBoxes]) -> tuple[Person, ...]:
+        """Take what one window shows, frames and the faces found in each of them -> who is seen in it.
+
+        These are given with what the window adds to them alone.
+        """
         self.frames += len(frames)
         self.frames_with_face += sum(1 for found in boxes if len(found))
         self.analysed_seconds += shown_seconds(frames)
         tracks = link(boxes, frames.seconds, tuple(self._known.values()))
         self._known.update({track.id: track for track in tracks})
+        seen = []
         for track in sorted(tracks, key=_area, reverse=True):
             reason = why_excluded(track, frames, self._rules)
             if reason is not None:
                 self._left_out[track.id] = reason
             elif (person := self._person(track.id)) is not None:
-                self._remember(person, track, frames)
+                seen.append(self._sighting(person.id, track, frames))
+                person.extend(seen[-1])
+        return tuple(seen)
 
     def _person(self, face: int) -> Person | None:
         """Who a face belongs to; None for a new one when there are too many."""
@@ -93,13 +106,14 @@ class People:
             self._people[face] = Person(len(self._people))
         return self._people[face]
 
-    def _remember(self, person: Person, track: FaceTrack, frames: Frames) -> None:
-        person.seconds.extend(track.seconds.tolist())
-        person.boxes.extend(track.xyxy * np.float32(frames.scale))
-        own = replace(track, id=person.id)
-        for spec in self._specs:
-            clip = crop(frames, at_stride(own, spec.frame_stride_seconds), spec)
-            person.clips.setdefault(spec, []).append(clip)
+    def _sighting(self, person: int, track: FaceTrack, frames: Frames) -> Person:
+        """One person in one window."""
+        own = replace(track, id=person)
+        clips = {
+            spec: [crop(frames, at_stride(own, spec.frame_stride_seconds), spec)] for spec in self._specs
+        }
+        boxes = track.xyxy * np.float32(frames.scale)
+        return Person(person, track.seconds.tolist(), list(boxes), clips)
 
 
 def at_stride(track: FaceTrack, stride_seconds: float) -> FaceTrack:

@@ -1,6 +1,7 @@
 """The whole check on real small videos, with a small untrained model: everything but the verdict is real."""
 
 import json
+import re
 import tempfile
 import threading
 import time
@@ -242,6 +243,34 @@ def test_the_bundled_model_is_the_default(checker: Checker, media: Path) -> None
 def test_an_unknown_model_is_told_before_anything_is_fetched(checker: Checker) -> None:
     with pytest.raises(ModelUnavailable):
         checker.check(UrlSource("https://unreachable.invalid/"), Options(models=("no-such-model",)))
+
+
+def test_progress_carries_a_provisional_number_as_soon_as_there_is_one(
+    checker: Checker, media: Path, model: str
+) -> None:
+    told: list[tuple[str, str]] = []
+    checker.check(
+        file(media, "h264.mp4"), Options(models=(model,)), lambda stage, _, text: told.append((stage, text))
+    )
+    texts = list(dict.fromkeys(text for stage, text in told if stage == "faces"))
+    assert texts[0] == "Looking for faces"
+    assert len(texts) > 1 and all(re.search(r"so far \S+% fake, provisional", text) for text in texts[1:])
+    assert {text for stage, text in told if "provisional" in text and stage != "faces"} == set()
+
+
+def test_a_borrowed_gpu_is_asked_once_for_the_whole_video(media: Path, model: str) -> None:
+    calls: list[str] = []
+
+    def on_gpu(function: Any) -> Any:
+        def borrowing(*given: Any) -> Any:
+            calls.append(function.__name__)
+            return function(*given)
+
+        return borrowing
+
+    report = Checker(on_gpu=on_gpu).check(file(media, "h264.mp4"), Options(models=(model,)))
+    again = 0 if report["verdict"]["label"] == "uncertain" else 1
+    assert calls == ["_score_clips"] * (1 + again) + ["_explain_faces"]
 
 
 def test_the_widest_band_of_an_ensemble_holds() -> None:
