@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from front.words import EXAMPLES, STAGES, example_cards, progress_html, state_html
 from unmask.check import STAGES as CHECK_STAGES
 from unmask.jobs import JobState
-from unmask.page import EXAMPLES, STAGES, example_cards, progress_html, state_html
 
 FOLDER = Path(__file__).resolve().parents[2] / "space" / "examples"
 
