@@ -11,21 +11,8 @@ import numpy as np
 from tests.media import FACE_XY, astronaut
 from unmask.errors import LoginRequired
 from unmask.explain import jpeg, paint
-from unmask.verdict import (
-    Calibration,
-    ClipScore,
-    Coverage,
-    FaceBox,
-    FaceDetail,
-    Policy,
-    Report,
-    Source,
-    Timing,
-    decide,
-    score,
-    to_failed_report,
-    to_report,
-)
+from unmask.report import Coverage, FaceBox, FaceDetail, Report, Source, Timing, to_failed_report, to_report
+from unmask.verdict import Calibration, ClipScore, Policy, decide, score
 
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;\u202e"

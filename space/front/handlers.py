@@ -15,13 +15,13 @@ import gradio as gr
 
 from front.api import Identify
 from front.words import EXAMPLES, NO_VIDEO, progress_html, save_links, seekable, state_html
-from unmask import explain, report
+from unmask import document, explain
 from unmask.arguments import guess_source, to_url
 from unmask.endpoints import HEARTBEAT_SECONDS, Ask, Endpoints, to_failure
 from unmask.errors import Cancelled
 from unmask.jobs import Jobs
+from unmask.report import Report
 from unmask.sources import FileSource
-from unmask.verdict import Report
 
 EXAMPLE_VIDEOS = Path(__file__).parents[1] / "examples"
 
@@ -55,14 +55,14 @@ class Panel:
     def found(self, found: Report) -> Update:
         """Everything but the video."""
         if found["status"] != "ok":
-            return {self.job: None, self.status: report.failure(found)}
+            return {self.job: None, self.status: document.failure(found)}
         return {
             self.job: None,
             self.status: "",
-            self.summary: report.summary(found),
-            self.timeline: seekable(report.timeline_svg(found), found),
-            self.faces: seekable(report.face_cards(found), found),
-            self.details: report.details(found),
+            self.summary: document.summary(found),
+            self.timeline: seekable(document.timeline_svg(found), found),
+            self.faces: seekable(document.face_cards(found), found),
+            self.details: document.details(found),
             self.saving: save_links(found),
         }
 

@@ -9,7 +9,7 @@ import gradio as gr
 from front.api import asker, declare_api, guarded
 from front.handlers import EXAMPLE_VIDEOS, Handlers, Panel
 from front.words import EMPTY, HEAD, PRIVACY, example_cards, notice_html
-from unmask import report
+from unmask import document
 from unmask.endpoints import Endpoints
 from unmask.jobs import Jobs
 from unmask.settings import Settings
@@ -47,7 +47,7 @@ def build(settings: Settings, jobs: Jobs, uploads: Path) -> gr.Blocks:
         status = plain(EMPTY, elem_id="um-status")
         cancel = gr.Button("Cancel", size="sm", elem_id="um-cancel")
         panel = result_panel(status)
-        plain(report.limits() + PRIVACY)
+        plain(document.limits() + PRIVACY)
         declare_api(endpoints, who_asks)  # before the page's own events, which would take its names
         handlers, outputs = Handlers(endpoints, jobs, panel, who_asks), panel.outputs()
         gr.on([check_link.click, url.submit], handlers.check_link, [url, *options], outputs, **QUIET)

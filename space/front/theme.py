@@ -4,7 +4,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from unmask import report
+from unmask import document
 
 HERE = Path(__file__).parent
 STYLE_SHEET = HERE / "page.css"
@@ -13,7 +13,7 @@ STYLE_SHEET = HERE / "page.css"
 def head_html() -> str:
     """The style of a report, and the script of the page."""
     script = (HERE / "page.js").read_text(encoding="utf-8")
-    return f"<style>{report.CSS}</style><script>{script}</script>"
+    return f"<style>{document.CSS}</style><script>{script}</script>"
 
 
 def calm_theme() -> gr.themes.Base:

@@ -5,9 +5,9 @@ import json
 from html import escape
 from pathlib import Path
 
-from unmask import report
+from unmask import document
 from unmask.jobs import JobState
-from unmask.verdict import Report
+from unmask.report import Report
 
 STAGES = {  # stage -> what a person is told, in the order of a check
     "fetch": "Getting the video",
@@ -102,7 +102,7 @@ def save_links(found: Report) -> str:
     as_json = json.dumps(found, indent=1, ensure_ascii=False)
     return (
         '<div class="um-saving">'
-        + _save_link("Save the report (HTML)", "unmask-report.html", "text/html", report.to_html(found))
+        + _save_link("Save the report (HTML)", "unmask-report.html", "text/html", document.to_html(found))
         + _save_link("Save the data (JSON)", "unmask-report.json", "application/json", as_json)
         + "</div>"
     )

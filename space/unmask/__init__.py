@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unmask.check import Checker
+    from unmask.document import to_html
     from unmask.errors import UnmaskError
     from unmask.guard import Limits
     from unmask.jobs import Jobs, JobState
-    from unmask.report import to_html
+    from unmask.report import Report
     from unmask.sources import FileSource, FramesSource, Options, UrlSource
-    from unmask.verdict import Report
     from unmask.video import Span
 
 __all__ = [

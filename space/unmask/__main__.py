@@ -165,7 +165,7 @@ def _told() -> Iterator[None]:
 
 def _fail(error: UnmaskError, described: dict[str, Any], as_json: bool) -> int:
     from unmask.console import on_one_line
-    from unmask.verdict import to_failed_report
+    from unmask.report import to_failed_report
 
     if as_json:
         print(json.dumps(to_failed_report(described, error), ensure_ascii=False))
@@ -204,7 +204,7 @@ def _write_outputs(
     on_progress: Callable[[str, float, str], None],
 ) -> None:
     if args.report:
-        from unmask.report import to_html
+        from unmask.document import to_html
 
         with _written_whole(args.report) as part:
             part.write_text(to_html(report), encoding="utf-8")

@@ -25,20 +25,9 @@ from unmask.clips import FaceClip
 from unmask.faces import FaceFinder
 from unmask.fetch import OnProgress
 from unmask.people import People, Person
+from unmask.report import Coverage, FaceBox, FaceDetail, Report, Timing, to_report
 from unmask.sources import FileSource, FramesSource, Media, Options, UrlSource, VideoSource, open_media
-from unmask.verdict import (
-    ClipScore,
-    Coverage,
-    FaceBox,
-    FaceDetail,
-    Policy,
-    Report,
-    Timing,
-    decide,
-    deciding_faces,
-    percent,
-    to_report,
-)
+from unmask.verdict import ClipScore, Policy, decide, deciding_faces, percent
 from unmask.verdict import score as calibrate
 from unmask.video import DecodePlan, Span
 from unmask.weights import LoadedModel

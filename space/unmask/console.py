@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from unmask.verdict import SHOWN_LABEL, Report, percent
+from unmask.report import Report
+from unmask.verdict import SHOWN_LABEL, percent
 
 MOMENTS_SHOWN = 3  # of the timeline, the most suspicious first
 FACES_SHOWN = 6

@@ -17,9 +17,9 @@ from unmask import weights
 from unmask.arguments import guess_source, to_frames, to_models, to_span, to_upload, to_url
 from unmask.errors import InternalError, UnmaskError
 from unmask.jobs import Jobs, JobState
+from unmask.report import Report, to_failed_report
 from unmask.settings import Settings
 from unmask.sources import Options, VideoSource
-from unmask.verdict import Report, to_failed_report
 
 POLL_SECONDS = 0.15  # how often a followed job is asked for its state
 HEARTBEAT_SECONDS = 1.0  # a stream says something at least this often, so that a client's leaving is noticed

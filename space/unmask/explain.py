@@ -16,8 +16,8 @@ from torch import Tensor
 
 from unmask.clips import FaceClip, to_input
 from unmask.decoder import play, probe
+from unmask.report import Report
 from unmask.scene import Scene
-from unmask.verdict import Report
 from unmask.video import Span, VideoStream
 from unmask.weights import LoadedModel
 

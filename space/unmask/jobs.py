@@ -19,8 +19,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from unmask.clients import USUAL, Clients, Rates, fair_order
 from unmask.errors import BadInput, Busy, Cancelled, InternalError, RateLimited, UnmaskError
+from unmask.report import Report, to_failed_report
 from unmask.sources import FileSource, Options, UrlSource, VideoSource, content_key, describe
-from unmask.verdict import Report, to_failed_report
 
 RESULT_SECONDS = 900.0  # a finished job can be asked for this long
 MAX_JOBS = 4096  # askers remembered at once, merged ones included

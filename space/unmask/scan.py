@@ -11,8 +11,8 @@ from pathlib import Path
 from unmask.check import Checker, shared_checker
 from unmask.cluster import first_line, spread
 from unmask.errors import BadInput, Cancelled, InternalError, UnmaskError
+from unmask.report import Report, to_failed_report
 from unmask.sources import FileSource, Options, UrlSource, describe, to_source
-from unmask.verdict import Report, to_failed_report
 
 # What is looked at in a folder; a text file of inputs may name anything.
 VIDEO_SUFFIXES = (

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from unmask.verdict import SHOWN_LABEL, Policy, Report, clock, percent
+from unmask.report import Report
+from unmask.verdict import SHOWN_LABEL, Policy, clock, percent
 
 UInt8Array = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]  # RGB

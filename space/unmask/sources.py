@@ -13,7 +13,7 @@ from unmask.decoder import StillWanted
 from unmask.errors import BadInput
 from unmask.fetch import OnProgress, VideoFile
 from unmask.guard import Limits
-from unmask.verdict import Source
+from unmask.report import Source
 from unmask.video import DecodePlan, Frames, Span
 
 MAX_NAME = 200  # characters of a name in a message

@@ -1,26 +1,21 @@
-"""Logits -> calibrated scores -> verdict -> report. Pure: numbers and words, no pictures, no torch.
+"""Logits -> calibrated scores -> verdict. Pure: numbers and words, no pictures, no torch.
 
 A person is fake if their clips, taken together, say so; a video is fake if any person in it is. The label
 always follows from the number that is shown: what the evidence cannot carry is held inside the abstain band.
 """
 
-import base64
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from unmask.errors import UnmaskError
-
-SCHEMA = "unmask.report/1"
 MAX_LOG_ODDS = 6.9  # 0.1 % .. 99.9 %: no evaluation here is large enough to claim more
 
 Label = Literal["fake", "real", "uncertain", "no_face"]
-Report = dict[str, Any]  # the JSON object of the contract; made here and nowhere else
 Float64Array = npt.NDArray[np.float64]
 
 SHOWN_LABEL: dict[str, str] = {
@@ -171,15 +166,14 @@ def decide(
     of `scores` never lowers a probability without `again`.
     """
     left_out = tuple(sorted(set(excluded)))
-    by_face = _group(scores, "track_id")
-    if not by_face:
+    judged = by_face(scores)
+    if not judged:
         reasons = left_out or ("no_face",)
         return Verdict("no_face", None, None, reasons, _no_face_text(left_out), (), ())
-    crowd = crowd_shift(len(by_face), policy)
-    second = _group(again, "track_id")
+    crowd = crowd_shift(len(judged), policy)
+    second = by_face(again)
     faces = [
-        _judge(face_id, by_face[face_id], second.get(face_id, []), crowd, policy)
-        for face_id in sorted(by_face)
+        _judge(face_id, judged[face_id], second.get(face_id, []), crowd, policy) for face_id in sorted(judged)
     ]
     faces.sort(key=lambda face: -face.probability_fake)
     highest = faces[0]
@@ -189,7 +183,7 @@ def decide(
         probability_fake=highest.probability_fake,
         face_id=highest.id,
         reasons=highest.reasons + several + left_out,
-        text=_text(highest, faces, by_face[highest.id]),
+        text=_text(highest, faces, judged[highest.id]),
         faces=tuple(faces),
         models=_alone(scores, crowd, policy),
     )
@@ -210,6 +204,11 @@ def pool(scores: Sequence[ClipScore], trim: float) -> float:
     ends = np.cumsum([max(frames, 1) for _, frames in ordered], dtype=np.float64)
     edges = np.clip(np.concatenate([[0.0], ends / ends[-1]]), trim, 1 - trim)
     return float(values @ np.diff(edges) / (edges[-1] - edges[0]))
+
+
+def by_face(scores: Iterable[ClipScore]) -> dict[int, list[ClipScore]]:
+    """The scores of each face."""
+    return _group(scores, "track_id")
 
 
 def crowd_shift(faces: int, policy: Policy) -> float:
@@ -241,15 +240,15 @@ def _doubts(
     scores: Sequence[ClipScore], by_model: Sequence[float], crowd: float, label: Label, policy: Policy
 ) -> tuple[str, ...]:
     """Why a face's label may not be given although its number would allow it."""
-    moments = _moments(scores)
-    frames = sum(moment.frames for moment in moments)
+    shown = moments(scores)
+    frames = sum(moment.frames for moment in shown)
     alone = [to_probability(value) for value in by_model]
     found = []
-    if frames < policy.min_frames or len(moments) < policy.min_clips:
+    if frames < policy.min_frames or len(shown) < policy.min_clips:
         found.append("too_few_frames")
     if max(alone) - min(alone) > policy.max_disagreement:
         found.append("models_disagree")
-    against = sum(moment.frames for moment in moments if _is_contrary(moment, crowd, label, policy))
+    against = sum(moment.frames for moment in shown if _is_contrary(moment, crowd, label, policy))
     if against and against >= policy.max_contrary * frames:
         found.append("mixed_over_time")
     return tuple(found)
@@ -274,7 +273,7 @@ def _is_contrary(moment: ClipScore, crowd: float, label: Label, policy: Policy) 
     return {said, label} == {"fake", "real"}
 
 
-def _moments(scores: Sequence[ClipScore]) -> list[ClipScore]:
+def moments(scores: Sequence[ClipScore]) -> list[ClipScore]:
     """The clips of one face in time order, with what the models say of the same clip averaged."""
     by_start = _group(scores, "start_seconds")
     return [_average(by_start[start]) for start in sorted(by_start)]
@@ -299,7 +298,7 @@ def _alone(scores: Sequence[ClipScore], crowd: float, policy: Policy) -> tuple[t
 
 
 def _highest(scores: Sequence[ClipScore], policy: Policy) -> float:
-    return max(pool(face, policy.trim) for face in _group(scores, "track_id").values())
+    return max(pool(face, policy.trim) for face in by_face(scores).values())
 
 
 def _group(scores: Iterable[ClipScore], field: str) -> dict[Any, list[ClipScore]]:
@@ -313,7 +312,7 @@ def _group(scores: Iterable[ClipScore], field: str) -> dict[Any, list[ClipScore]
 
 
 def _text(highest: FaceVerdict, faces: Sequence[FaceVerdict], scores: Sequence[ClipScore]) -> str:
-    seen = _seen(_moments(scores))
+    seen = _seen(moments(scores))
     if highest.label == "fake":
         chance = percent(highest.probability_fake)
         return f"{_who_is_fake(faces)} signs of a deepfake: the detector says {chance}, from {seen}."
@@ -335,10 +334,10 @@ def _faces(count: int) -> str:
     return "face" if count == 1 else f"{count} faces"
 
 
-def _seen(moments: Sequence[ClipScore]) -> str:
-    frames = sum(moment.frames for moment in moments)
-    start = clock(min(moment.start_seconds for moment in moments))
-    end = clock(max(moment.end_seconds for moment in moments))
+def _seen(shown: Sequence[ClipScore]) -> str:
+    frames = sum(moment.frames for moment in shown)
+    start = clock(min(moment.start_seconds for moment in shown))
+    end = clock(max(moment.end_seconds for moment in shown))
     when = f"at {start}" if start == end else f"between {start} and {end}"
     return f"{frames} {'frame' if frames == 1 else 'frames'} of one face {when}"
 
@@ -372,176 +371,3 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-# --- verdict -> report
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the video came from."""
-
-    kind: Literal["url", "file", "frames"]
-    name: str  # the URL, or the file's name
-    url: str | None = None
-    title: str | None = None
-    extractor: str | None = None  # which site's reader found the video
-    duration_seconds: float | None = None
-    width: int | None = None
-    height: int | None = None
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class FaceBox:
-    seconds: float
-    xyxy: tuple[float, float, float, float]  # px of the original frame
-
-
-@dataclass(frozen=True)
-class FaceDetail:
-    """What a report shows of one face."""
-
-    boxes: tuple[FaceBox, ...]
-    thumbnail: bytes  # JPEG of the face where it looks worst
-    heatmap: bytes  # JPEG of the same, with what the model looked at
-    picture_seconds: float | None = None  # when that was
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How much of the video was looked at."""
-
-    frames: int
-    frames_with_face: int
-    analysed_seconds: float
-    start_seconds: float = 0.0  # of the range that was asked for
-    end_seconds: float | None = None  # None: to the end
-    offset_seconds: float = 0.0  # time in the whole video of the fetched file's second 0
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Wall time of the steps, in seconds."""
-
-    fetch: float
-    decode: float
-    faces: float
-    model: float
-    explain: float
-    total: float
-
-
-def to_report(
-    source: Source,
-    verdict: Verdict,
-    scores: Sequence[ClipScore],
-    *,
-    revisions: Mapping[str, str],  # model name -> revision, of every model that was asked
-    faces: Mapping[int, FaceDetail],  # by track id; every judged face
-    coverage: Coverage,
-    timing: Timing,
-    policy: Policy,
-    warnings: Sequence[str] = (),  # in words
-) -> Report:
-    """The report of the contract, in plain JSON types. Raises KeyError when a judged face has no detail."""
-    said = dict(verdict.models)
-    return {
-        "schema": SCHEMA,
-        "status": "ok",
-        "source": _source(source),
-        "verdict": {
-            "label": verdict.label,
-            "probability_fake": _probability(verdict.probability_fake),
-            "face_id": verdict.face_id,
-            "reasons": list(verdict.reasons),
-            "text": verdict.text,
-            "band": [_probability(policy.real_below), _probability(policy.fake_above)],
-        },
-        "models": [
-            {"name": name, "revision": revision, "probability_fake": _probability(said.get(name))}
-            for name, revision in revisions.items()
-        ],
-        "faces": [_face(face, faces[face.id]) for face in verdict.faces],
-        "timeline": _timeline(scores, policy),
-        "coverage": {
-            "frames": int(coverage.frames),
-            "frames_with_face": int(coverage.frames_with_face),
-            "analysed_seconds": _seconds(coverage.analysed_seconds),
-            "start_seconds": _seconds(coverage.start_seconds),
-            "end_seconds": _seconds(coverage.end_seconds),
-            "offset_seconds": _seconds(coverage.offset_seconds),
-        },
-        "timing_seconds": {name: _seconds(value) for name, value in vars(timing).items()},
-        "warnings": list(warnings),
-    }
-
-
-def to_failed_report(source: Source | Mapping[str, Any], error: UnmaskError) -> Report:
-    """The report of a check that gave no verdict. A mapping may lack fields of Source: they are null."""
-    given = vars(source) if isinstance(source, Source) else source
-    known = {key: given[key] for key in Source.__annotations__ if key in given}
-    return {
-        "schema": SCHEMA,
-        "status": "failed",
-        "source": _source(Source(**{"kind": "file", "name": "", **known})),
-        "error": {"code": error.code, "message": error.message},
-    }
-
-
-def _source(source: Source) -> dict[str, Any]:
-    return {
-        **vars(source),
-        "duration_seconds": _seconds(source.duration_seconds),
-        "width": None if source.width is None else int(source.width),
-        "height": None if source.height is None else int(source.height),
-    }
-
-
-def _face(face: FaceVerdict, detail: FaceDetail) -> dict[str, Any]:
-    times = [box.seconds for box in detail.boxes]
-    return {
-        "id": face.id,
-        "probability_fake": _probability(face.probability_fake),
-        "label": face.label,
-        "reasons": list(face.reasons),
-        "first_seconds": _seconds(min(times)),
-        "last_seconds": _seconds(max(times)),
-        "boxes": [
-            {"seconds": _seconds(box.seconds), "xyxy": [round(float(side), 1) for side in box.xyxy]}
-            for box in sorted(detail.boxes, key=lambda box: box.seconds)
-        ],
-        "thumbnail": _jpeg_url(detail.thumbnail),
-        "heatmap": _jpeg_url(detail.heatmap),
-        "picture_seconds": _seconds(detail.picture_seconds),
-    }
-
-
-def _timeline(scores: Sequence[ClipScore], policy: Policy) -> list[dict[str, Any]]:
-    """A row a face and moment, models averaged; in time order."""
-    by_face = _group(scores, "track_id")
-    crowd = crowd_shift(len(by_face), policy)
-    moments = [moment for some in by_face.values() for moment in _moments(some)]
-    moments.sort(key=lambda moment: (moment.start_seconds, moment.track_id))
-    return [
-        {
-            "start_seconds": _seconds(moment.start_seconds),
-            "end_seconds": _seconds(moment.end_seconds),
-            "face_id": moment.track_id,
-            "probability_fake": _probability(to_probability(moment.log_odds - crowd)),
-        }
-        for moment in moments
-    ]
-
-
-def _probability(value: float | None) -> float | None:
-    return None if value is None else round(float(value), 4)
-
-
-def _seconds(value: float | None) -> float | None:
-    """Milliseconds are enough; a container's endless or unknown duration is null."""
-    return None if value is None or not math.isfinite(value) else round(float(value), 3)
-
-
-def _jpeg_url(image: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(image).decode("ascii")

@@ -21,8 +21,8 @@ from tests.browser.chromium import Chromium
 from tests.browser.sites import EXAMPLES, player
 from tests.servers import Site, html, media
 from unmask.check import Checker
+from unmask.report import Report
 from unmask.sources import FileSource, Options
-from unmask.verdict import Report
 
 NEAR = 0.02  # of a threshold: there the label may differ
 FORGET = "Promise.all([chrome.storage.local.clear(), chrome.storage.session.clear()])"

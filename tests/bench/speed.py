@@ -26,8 +26,8 @@ from tests.media import astronaut, repeat, write_video
 from unmask import weights
 from unmask.check import Checker, plan_windows
 from unmask.clips import FaceClip
+from unmask.report import Report
 from unmask.sources import FileSource, Options
-from unmask.verdict import Report
 from unmask.video import Span, decode
 from unmask.weights import LoadedModel
 

@@ -12,7 +12,7 @@ from tests.media import make
 from tests.reports import HOSTILE, example
 from tests.served import Served, served
 from tests.servers import Site, content, html, media, redirect
-from unmask import fetch, report
+from unmask import document, fetch
 from unmask.guard import Limits
 from unmask.video import Span
 
@@ -266,7 +266,7 @@ def test_the_answers_carry_sane_headers(space):
 
 
 def test_a_report_escapes_everything_that_strangers_wrote():
-    page = report.to_html(example("hostile"))
+    page = document.to_html(example("hostile"))
     assert "<script>alert" not in page
     assert "<img src=x" not in page
     assert "javascript:" not in re.sub(r">[^<]*<", "><", page)

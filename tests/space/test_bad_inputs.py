@@ -17,7 +17,8 @@ from tests.servers import Site, split_hls, video_site
 from tests.untrained import untrained_model
 from unmask import errors
 from unmask.__main__ import main
-from unmask.verdict import SCHEMA, Label
+from unmask.report import SCHEMA
+from unmask.verdict import Label
 
 SPACE = Path(__file__).parents[2] / "space"
 HOME = {"UNMASK_ALLOW_PRIVATE": "1"}

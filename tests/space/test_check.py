@@ -21,8 +21,9 @@ from unmask.clips import ClipSpec
 from unmask.errors import BadInput, Cancelled, ModelUnavailable
 from unmask.guard import Limits
 from unmask.people import MAX_BOXES, MAX_PEOPLE
+from unmask.report import Report, to_failed_report
 from unmask.sources import FileSource, FramesSource, Options, UrlSource
-from unmask.verdict import Policy, Report, to_failed_report
+from unmask.verdict import Policy
 from unmask.video import DecodePlan, Frames, Span
 
 HOME = Limits(allow_private=True)

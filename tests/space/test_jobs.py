@@ -12,8 +12,8 @@ from unmask import jobs as jobs_module
 from unmask.clients import Clients
 from unmask.errors import BadInput, Busy, FetchFailed, RateLimited
 from unmask.jobs import Checks, Jobs, JobState, canonical_url
+from unmask.report import Report
 from unmask.sources import FileSource, FramesSource, Options, UrlSource, VideoSource, content_key, describe
-from unmask.verdict import Report
 from unmask.video import Span
 
 OPTIONS = Options()

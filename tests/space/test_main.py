@@ -24,9 +24,10 @@ from unmask.check import Checker, shared_checker
 from unmask.console import describe_report
 from unmask.errors import BadInput, UnmaskError
 from unmask.guard import Limits
+from unmask.report import SCHEMA, Report
 from unmask.scan import ScanInput, finished_inputs, list_inputs
 from unmask.sources import FileSource, Options, UrlSource
-from unmask.verdict import SCHEMA, SHOWN_LABEL, Report
+from unmask.verdict import SHOWN_LABEL
 from unmask.video import probe
 
 SPACE = Path(__file__).parents[2] / "space"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from unmask.report import Source
 from unmask.sources import FileSource, FramesSource, UrlSource, describe, to_source
-from unmask.verdict import Source
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,14 @@
-"""Scores -> verdict -> report: a table of cases, and properties over made-up scores."""
+"""Scores -> verdict: a table of cases, and properties over made-up scores."""
 
-import itertools
-import json
 import math
 import random
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import reports
-from tests.reports import build, clips
-from unmask.errors import NotAVideo
+from tests.reports import clips
 from unmask.verdict import (
     REASONS,
     SHOWN_LABEL,
@@ -29,11 +23,8 @@ from unmask.verdict import (
     pool,
     score,
     sentence,
-    to_failed_report,
-    to_probability,
 )
 
-CONTRACT = Path(__file__).parent.parent / "assets" / "report.json"
 POLICY = Policy()
 STEPS = ("real", "uncertain", "fake")  # labels in order of suspicion
 
@@ -299,120 +290,6 @@ def test_percent_claims_no_certainty(probability, text):
 )
 def test_clock(seconds, text):
     assert clock(seconds) == text
-
-
-# Reports.
-
-
-def assert_same_shape(found: Any, wanted: Any, at: str = "report") -> None:
-    """Same keys in the same order, same types; null stands for any type, a list's items are all alike."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        assert list(found) == list(wanted), at
-        for key in found:
-            assert_same_shape(found[key], wanted[key], f"{at}.{key}")
-    elif isinstance(found, list) and isinstance(wanted, list):
-        for item in found:
-            assert_same_shape(item, wanted[0] if wanted else item, f"{at}[]")
-    elif found is not None and wanted is not None:
-        kinds = {kind(found), kind(wanted)}
-        assert len(kinds) == 1, f"{at}: {kinds}"
-
-
-def kind(value: Any) -> str:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return "number" if is_number else type(value).__name__
-
-
-def numbers(value: Any) -> list[float]:
-    if isinstance(value, dict):
-        return list(itertools.chain.from_iterable(map(numbers, value.values())))
-    if isinstance(value, list):
-        return list(itertools.chain.from_iterable(map(numbers, value)))
-    return [value] if isinstance(value, float) else []
-
-
-def test_the_report_has_the_shape_of_the_contract():
-    contract = json.loads(CONTRACT.read_text(encoding="utf-8"))
-    assert contract["faces"]
-    assert contract["timeline"]
-    found = build(reports.FAKE_AND_REAL, ["face_too_small"], ["a warning"], end_seconds=61.0)
-    assert_same_shape(found, contract)
-    assert_same_shape(contract, found)
-
-
-FIELDS = {  # what other people's code binds to; more may be added
-    "": "schema status source verdict models faces timeline coverage timing_seconds warnings",
-    "source": "kind name url title extractor duration_seconds width height sha256",
-    "verdict": "label probability_fake face_id reasons text",
-    "models": "name revision probability_fake",
-    "faces": "id probability_fake label first_seconds last_seconds boxes thumbnail heatmap",
-    "timeline": "start_seconds end_seconds face_id probability_fake",
-    "coverage": "frames frames_with_face analysed_seconds",
-    "timing_seconds": "fetch decode faces model total",
-}
-
-
-@pytest.mark.parametrize("part", FIELDS)
-def test_no_field_of_the_contract_is_missing(part):
-    found = reports.example("fake")
-    inside = found[part] if part else found
-    for item in inside if isinstance(inside, list) else [inside]:
-        assert set(FIELDS[part].split()) <= set(item)
-
-
-@pytest.mark.parametrize("name", ["fake", "real", "uncertain", "no_face", "crowd", "ensemble"])
-def test_reports_are_plain_finite_json(name):
-    found = reports.example(name)
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert all(math.isfinite(number) for number in numbers(found))
-
-
-def test_numbers_are_rounded():
-    found = reports.example("fake")
-    assert found["verdict"]["probability_fake"] == round(found["verdict"]["probability_fake"], 4)
-    assert found["faces"][0]["boxes"][0] == {"seconds": 0.0, "xyxy": [412.0, 96.5, 610.2, 330.1]}
-    assert all(span["start_seconds"] == round(span["start_seconds"], 3) for span in found["timeline"])
-
-
-def test_no_face_is_null_everywhere():
-    found = reports.example("no_face")
-    assert found["verdict"]["probability_fake"] is None
-    assert found["verdict"]["face_id"] is None
-    assert found["faces"] == found["timeline"] == []
-    assert [model["probability_fake"] for model in found["models"]] == [None]
-
-
-def test_the_timeline_is_in_order_and_averages_the_models():
-    found = reports.example("ensemble")
-    starts = [span["start_seconds"] for span in found["timeline"]]
-    assert starts == sorted(starts)
-    assert len(starts) == 8
-    assert found["timeline"][0]["probability_fake"] == round(to_probability(0.25), 4)
-
-
-def test_the_timeline_and_the_faces_count_the_crowd_alike():
-    found = reports.example("crowd")
-    by_face = {face["id"]: face["probability_fake"] for face in found["faces"]}
-    assert all(span["probability_fake"] == by_face[span["face_id"]] for span in found["timeline"])
-
-
-def test_the_band_travels_with_the_report():
-    assert reports.example("real")["verdict"]["band"] == [POLICY.real_below, POLICY.fake_above]
-
-
-def test_an_unknown_duration_is_null():
-    scores = clips([1.0] * 4)
-    assert build(scores, duration_seconds=math.inf)["source"]["duration_seconds"] is None
-
-
-def test_failed_reports_keep_what_is_known_of_the_source():
-    found = to_failed_report({"kind": "file", "name": "a.mp4", "title": None}, NotAVideo("Not a video."))
-    assert found["schema"] == "unmask.report/1"
-    assert found["status"] == "failed"
-    assert found["error"] == {"code": "not_a_video", "message": "Not a video."}
-    assert set(found["source"]) == set(reports.example("fake")["source"])
-    assert found["source"]["name"] == "a.mp4"
-    assert to_failed_report(reports.source(), NotAVideo("x"))["source"] == reports.example("real")["source"]
 
 
 def test_a_verdict_cannot_be_changed():
