@@ -44,11 +44,11 @@ _MODULES = {
     "Jobs": "jobs",
     "Limits": "guard",
     "Options": "sources",
-    "Report": "verdict",
+    "Report": "report",
     "Span": "video",
     "UnmaskError": "errors",
     "UrlSource": "sources",
-    "to_html": "report",
+    "to_html": "document",
 }
 
 

@@ -9,9 +9,8 @@ import functools
 import shutil
 import tempfile
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,9 +22,9 @@ import torch
 from unmask import explain, weights
 from unmask.clips import FaceClip
 from unmask.faces import FaceFinder
-from unmask.fetch import OnProgress
 from unmask.people import People, Person
-from unmask.report import Coverage, FaceBox, FaceDetail, Report, Timing, to_report
+from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
+from unmask.report import Coverage, FaceBox, FaceDetail, Report, to_report
 from unmask.sources import FileSource, FramesSource, Media, Options, UrlSource, VideoSource, open_media
 from unmask.verdict import ClipScore, Policy, decide, deciding_faces, percent
 from unmask.verdict import score as calibrate
@@ -33,17 +32,6 @@ from unmask.video import DecodePlan, Span
 from unmask.weights import LoadedModel
 
 __all__ = ["Checker", "FileSource", "FramesSource", "Options", "UrlSource", "shared_checker"]
-
-# Stages in their order, with the share of the whole bar at which each begins.
-STAGES = {
-    "queued": 0.0,
-    "fetch": 0.0,
-    "decode": 0.35,
-    "faces": 0.37,  # and what a model says of them, unless it is asked at the end, see `Checker`
-    "model": 0.8,
-    "explain": 0.9,
-    "done": 1.0,
-}
 
 WINDOWS = 8  # of a video that are looked at
 CLIPS_A_TURN = 8  # scored before other checks get their turn and a cancellation is noticed
@@ -53,10 +41,6 @@ TURN_SECONDS = 0.25  # how often a check that waits for its turn looks whether i
 ROUNDING_SECONDS = 0.5  # an asked end so little beyond the end of the video is no mistake
 
 Item = TypeVar("Item")
-
-
-def ignore_progress(stage: str, fraction: float, text: str) -> None:
-    """For callers who do not want to know."""
 
 
 def never_known(content: str) -> Report | None:
@@ -101,8 +85,8 @@ class Checker:
         `keep` is a path in a folder of the caller's, where a fetched video is left after a verdict.
         `known` is asked, as soon as the video is here, for an earlier report on the same content.
         """
-        clock = _Clock()
-        tell = _on_whole_bar(on_progress)
+        clock = Clock()
+        tell = on_whole_bar(on_progress)
         tell("fetch", 0.0, "Getting ready")
         models = self.load(options.models)
         with ExitStack() as open_things:
@@ -142,7 +126,7 @@ class Checker:
         models: Sequence[LoadedModel],
         options: Options,
         tell: OnProgress,
-        clock: "_Clock",
+        clock: Clock,
     ) -> Report:
         """What follows the fetch."""
         policy = cautious_policy([model.policy for model in models])
@@ -174,7 +158,7 @@ class Checker:
         )
 
     def _look(
-        self, media: Media, models: Sequence[LoadedModel], policy: Policy, tell: OnProgress, clock: "_Clock"
+        self, media: Media, models: Sequence[LoadedModel], policy: Policy, tell: OnProgress, clock: Clock
     ) -> tuple[People, list[ClipScore]]:
         """Decode window by window, find the people and judge them; no window is kept."""
         plan = plan_windows(models, media.span)
@@ -197,7 +181,7 @@ class Checker:
         return people, scores
 
     def _score(
-        self, people: Sequence[Person], models: Sequence[LoadedModel], tell: OnProgress, clock: "_Clock"
+        self, people: Sequence[Person], models: Sequence[LoadedModel], tell: OnProgress, clock: Clock
     ) -> list[ClipScore]:
         """Every clip of everybody by every model; other checks may come in between."""
         waiting = [
@@ -214,7 +198,7 @@ class Checker:
         return scores
 
     def _score_again(
-        self, people: Sequence[Person], models: Sequence[LoadedModel], tell: OnProgress, clock: "_Clock"
+        self, people: Sequence[Person], models: Sequence[LoadedModel], tell: OnProgress, clock: Clock
     ) -> list[ClipScore]:
         """The same after a mild re-compression."""
         with clock.stage("model"):
@@ -227,7 +211,7 @@ class Checker:
         models: Sequence[LoadedModel],
         scores: Sequence[ClipScore],
         tell: OnProgress,
-        clock: "_Clock",
+        clock: Clock,
     ) -> dict[int, FaceDetail]:
         """Pictures of every judged face where it looks worst."""
         worst = [(person, *_worst_clip(person, models, scores)) for person in people.all]
@@ -371,51 +355,5 @@ def _warnings(media: Media, people: People, options: Options) -> list[str]:
     return found
 
 
-def _on_whole_bar(on_progress: OnProgress) -> OnProgress:
-    """Turn a stage's own fraction into the share of the whole check; it never goes back."""
-    begins = list(STAGES.values())
-    spans = dict(zip(STAGES, zip(begins, [*begins[1:], 1.0], strict=True), strict=True))
-    furthest = 0.0
-
-    def tell(stage: str, fraction: float, text: str) -> None:
-        nonlocal furthest
-        begin, end = spans[stage]
-        furthest = max(furthest, begin + min(max(fraction, 0.0), 1.0) * (end - begin))
-        on_progress(stage, furthest, text)
-
-    return tell
-
-
 def _parts(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-class _Clock:
-    """Wall time of each stage."""
-
-    def __init__(self) -> None:
-        self._started = time.perf_counter()
-        self._spent: dict[str, float] = defaultdict(float)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._spent[name] += time.perf_counter() - started
-
-    def timed(self, name: str, items: Iterable[Item]) -> Iterator[Item]:
-        """The items; the time that making them takes counts for the stage."""
-        iterator = iter(items)
-        while True:
-            with self.stage(name):
-                item = next(iterator, None)
-            if item is None:
-                return
-            yield item
-
-    def read(self) -> Timing:
-        names = ("fetch", "decode", "faces", "model", "explain")
-        spent = {name: self._spent[name] for name in names}
-        return Timing(**spent, total=time.perf_counter() - self._started)

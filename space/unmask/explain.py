@@ -16,6 +16,7 @@ from torch import Tensor
 
 from unmask.clips import FaceClip, to_input
 from unmask.decoder import play, probe
+from unmask.progress import OnProgress
 from unmask.report import Report
 from unmask.scene import Scene
 from unmask.video import Span, VideoStream
@@ -23,7 +24,6 @@ from unmask.weights import LoadedModel
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
-OnProgress = Callable[[str, float, str], None]
 
 BLUR_SHARE = 1 / 32  # of the side: radius of the blur that takes a face's details away
 GRADIENT_STEPS = 8

@@ -11,7 +11,6 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,9 +22,8 @@ from unmask.errors import BadInput, BadUrl, InternalError, NotAVideo, TimedOut, 
 from unmask.guard import Limits, check_bytes, check_seconds, check_url
 from unmask.log import frames
 from unmask.parts import MOST_BYTES, Parts
+from unmask.progress import OnProgress
 from unmask.video import Span
-
-OnProgress = Callable[[str, float, str], None]  # stage, fraction 0..1, text; may raise Cancelled
 
 LOOKING = "Looking for the video"
 IN_PARTS = os.name == "posix"  # elsewhere a child cannot be given another pipe

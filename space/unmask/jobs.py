@@ -5,7 +5,6 @@ of work, and it stops only when the last of them is cancelled. Clients take turn
 its share of the places. Nothing here knows how a check is done.
 """
 
-import hashlib
 import logging
 import re
 import secrets
@@ -15,12 +14,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from unmask.clients import USUAL, Clients, Rates, fair_order
 from unmask.errors import BadInput, Busy, Cancelled, InternalError, RateLimited, UnmaskError
 from unmask.report import Report, to_failed_report
-from unmask.sources import FileSource, Options, UrlSource, VideoSource, content_key, describe
+from unmask.sources import Options, VideoSource, describe, fingerprint
 
 RESULT_SECONDS = 900.0  # a finished job can be asked for this long
 MAX_JOBS = 4096  # askers remembered at once, merged ones included
@@ -29,8 +27,6 @@ ABANDONED_SECONDS = 300.0  # a job that still waits and that nobody asked for so
 PATIENT_ROUNDS = 2  # a job goes first when so many times all places of the queue had a turn before it
 WAKE_SECONDS = 15.0  # an idle worker looks this often for what has expired
 ID_LIFE, ID_REST = r"[0-9a-f]{8}", r"[\w-]{32}"  # what ids look like: the process, and what no one can guess
-DEFAULT_PORTS = {"http": 80, "https": 443}
-TRACKING = ("utm_", "fbclid", "gclid", "igsh")  # query fields that say who shared a link, not what it is
 
 StateName = Literal["queued", "running", "done", "failed", "cancelled"]
 Key = tuple[object, ...]  # equal keys mean equal work
@@ -376,58 +372,6 @@ class Jobs:
             self._unshare(work)
             self._running.discard(work)
             self._changed.notify_all()
-
-
-def fingerprint(source: VideoSource, max_bytes: int) -> str:
-    """Equal for sources that hold equal video: the canonical URL, or a hash of the content.
-
-    A file above `max_bytes` is not read: nothing equals it. Raises BadInput when it cannot be read.
-    """
-    if isinstance(source, UrlSource):
-        return f"url:{canonical_url(source.url)}"
-    if isinstance(source, FileSource):
-        return _file_fingerprint(source.path, max_bytes)
-    digest = hashlib.sha256(repr((source.page_url, source.title, source.seconds)).encode())
-    for image in source.images:
-        digest.update(hashlib.sha256(image).digest())
-    return f"frames:{digest.hexdigest()}"
-
-
-def canonical_url(url: str) -> str:
-    """One spelling of a URL: no fragment, no default port, no fields that only say who shared it.
-
-    >>> canonical_url("HTTPS://Example.com:443/watch?v=1&utm_source=mail#t=3")
-    'https://example.com/watch?v=1'
-    """
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError:
-        return url
-    host = (parts.hostname or "").lower()
-    login = parts.netloc.rpartition("@")[0]
-    if port is not None and port != DEFAULT_PORTS.get(parts.scheme):
-        host = f"{host}:{port}"
-    fields = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not _is_tracking(pair[0])]
-    netloc = f"{login}@{host}" if login else host
-    return urlunsplit((parts.scheme, netloc, parts.path or "/", urlencode(fields), ""))
-
-
-def _is_tracking(name: str) -> bool:
-    return any(name == known or (known.endswith("_") and name.startswith(known)) for known in TRACKING)
-
-
-def _file_fingerprint(path: Path, max_bytes: int) -> str:
-    digest = hashlib.sha256()
-    try:
-        if path.stat().st_size > max_bytes:
-            return f"unread:{secrets.token_hex(8)}"
-        with path.open("rb") as file:
-            while block := file.read(2**20):
-                digest.update(block)
-    except OSError as error:
-        raise BadInput(f"{path.name} cannot be read: {error.strerror}.") from error
-    return content_key(digest.hexdigest(), 0.0)
 
 
 def _readdressed(report: Report, described: dict[str, Any]) -> Report:

@@ -1,21 +1,27 @@
 """What is checked and how: a URL, a file, or pictures captured in a browser -> Media, within the limits."""
 
+import hashlib
 import math
 import re
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from unmask import capture, decoder, fetch
 from unmask.decoder import StillWanted
 from unmask.errors import BadInput
-from unmask.fetch import OnProgress, VideoFile
+from unmask.fetch import VideoFile
 from unmask.guard import Limits
+from unmask.progress import OnProgress
 from unmask.report import Source
 from unmask.video import DecodePlan, Frames, Span
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
+TRACKING = ("utm_", "fbclid", "gclid", "igsh")  # query fields that say who shared a link, not what it is
 MAX_NAME = 200  # characters of a name in a message
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 BARE_ADDRESS = re.compile(r"www\.\S+|[\w-]+(\.[\w-]+)*(\.[a-z]{2,}|:\d+)/\S*", re.IGNORECASE)
@@ -158,3 +164,55 @@ def _exists(path: Path) -> bool:
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None or not math.isfinite(seconds) else round(seconds, 3)
+
+
+def fingerprint(source: VideoSource, max_bytes: int) -> str:
+    """Equal for sources that hold equal video: the canonical URL, or a hash of the content.
+
+    A file above `max_bytes` is not read: nothing equals it. Raises BadInput when it cannot be read.
+    """
+    if isinstance(source, UrlSource):
+        return f"url:{canonical_url(source.url)}"
+    if isinstance(source, FileSource):
+        return _file_fingerprint(source.path, max_bytes)
+    digest = hashlib.sha256(repr((source.page_url, source.title, source.seconds)).encode())
+    for image in source.images:
+        digest.update(hashlib.sha256(image).digest())
+    return f"frames:{digest.hexdigest()}"
+
+
+def canonical_url(url: str) -> str:
+    """One spelling of a URL: no fragment, no default port, no fields that only say who shared it.
+
+    >>> canonical_url("HTTPS://Example.com:443/watch?v=1&utm_source=mail#t=3")
+    'https://example.com/watch?v=1'
+    """
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        return url
+    host = (parts.hostname or "").lower()
+    login = parts.netloc.rpartition("@")[0]
+    if port is not None and port != DEFAULT_PORTS.get(parts.scheme):
+        host = f"{host}:{port}"
+    fields = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not _is_tracking(pair[0])]
+    netloc = f"{login}@{host}" if login else host
+    return urlunsplit((parts.scheme, netloc, parts.path or "/", urlencode(fields), ""))
+
+
+def _is_tracking(name: str) -> bool:
+    return any(name == known or (known.endswith("_") and name.startswith(known)) for known in TRACKING)
+
+
+def _file_fingerprint(path: Path, max_bytes: int) -> str:
+    digest = hashlib.sha256()
+    try:
+        if path.stat().st_size > max_bytes:
+            return f"unread:{secrets.token_hex(8)}"
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    except OSError as error:
+        raise BadInput(f"{path.name} cannot be read: {error.strerror}.") from error
+    return content_key(digest.hexdigest(), 0.0)

@@ -16,11 +16,12 @@ import pytest
 from tests.media import glide, make
 from tests.servers import video_site
 from tests.untrained import untrained_model
-from unmask.check import STAGES, Checker, cautious_policy, plan_windows
+from unmask.check import Checker, cautious_policy, plan_windows
 from unmask.clips import ClipSpec
 from unmask.errors import BadInput, Cancelled, ModelUnavailable
 from unmask.guard import Limits
 from unmask.people import MAX_BOXES, MAX_PEOPLE
+from unmask.progress import STAGES
 from unmask.report import Report, to_failed_report
 from unmask.sources import FileSource, FramesSource, Options, UrlSource
 from unmask.verdict import Policy

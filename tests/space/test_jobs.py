@@ -11,9 +11,9 @@ import pytest
 from unmask import jobs as jobs_module
 from unmask.clients import Clients
 from unmask.errors import BadInput, Busy, FetchFailed, RateLimited
-from unmask.jobs import Checks, Jobs, JobState, canonical_url
+from unmask.jobs import Checks, Jobs, JobState
 from unmask.report import Report
-from unmask.sources import FileSource, FramesSource, Options, UrlSource, VideoSource, content_key, describe
+from unmask.sources import FileSource, FramesSource, Options, UrlSource, VideoSource, describe
 from unmask.video import Span
 
 OPTIONS = Options()
@@ -387,27 +387,6 @@ def test_many_threads_may_ask_at_once(checking: Checking, start: Callable[..., J
     assert not jobs._running
     assert not jobs._queue
     assert not jobs._shared
-
-
-@pytest.mark.parametrize(
-    ("url", "canonical"),
-    [
-        ("https://Example.com", "https://example.com/"),
-        ("http://example.com:80/a", "http://example.com/a"),
-        ("http://example.com:8080/a", "http://example.com:8080/a"),
-        ("https://example.com/a?b=1&a=2", "https://example.com/a?b=1&a=2"),  # the order may matter
-        ("https://example.com/a?utm_medium=x&v=1&fbclid=2", "https://example.com/a?v=1"),
-        ("https://example.com/A#part", "https://example.com/A"),  # the path's case does matter
-        ("https://[::1/", "https://[::1/"),  # not a URL: equal to itself alone
-    ],
-)
-def test_canonical_url(url: str, canonical: str) -> None:
-    assert canonical_url(url) == canonical
-    assert canonical_url(canonical) == canonical
-
-
-def test_a_file_stands_for_the_part_of_the_video_that_it_holds() -> None:
-    assert content_key("a", 0.0) != content_key("a", 5.0)
 
 
 # Who asks.

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from front.words import EXAMPLES, STAGES, example_cards, progress_html, state_html
-from unmask.check import STAGES as CHECK_STAGES
 from unmask.jobs import JobState
+from unmask.progress import STAGES as CHECK_STAGES
 
 FOLDER = Path(__file__).resolve().parents[2] / "space" / "examples"
 

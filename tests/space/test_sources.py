@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from unmask.report import Source
-from unmask.sources import FileSource, FramesSource, UrlSource, describe, to_source
+from unmask.sources import (
+    FileSource,
+    FramesSource,
+    UrlSource,
+    canonical_url,
+    content_key,
+    describe,
+    to_source,
+)
 
 
 @pytest.mark.parametrize(
@@ -55,3 +63,24 @@ def test_a_source_is_described_without_its_place_on_disk(
     described = Source(**describe(source))
     assert described.name == name
     assert "secret" not in str(described)
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical"),
+    [
+        ("https://Example.com", "https://example.com/"),
+        ("http://example.com:80/a", "http://example.com/a"),
+        ("http://example.com:8080/a", "http://example.com:8080/a"),
+        ("https://example.com/a?b=1&a=2", "https://example.com/a?b=1&a=2"),  # the order may matter
+        ("https://example.com/a?utm_medium=x&v=1&fbclid=2", "https://example.com/a?v=1"),
+        ("https://example.com/A#part", "https://example.com/A"),  # the path's case does matter
+        ("https://[::1/", "https://[::1/"),  # not a URL: equal to itself alone
+    ],
+)
+def test_canonical_url(url: str, canonical: str) -> None:
+    assert canonical_url(url) == canonical
+    assert canonical_url(canonical) == canonical
+
+
+def test_a_file_stands_for_the_part_of_the_video_that_it_holds() -> None:
+    assert content_key("a", 0.0) != content_key("a", 5.0)
