@@ -185,7 +185,7 @@ def look(media: FileIO, kind: str) -> None:
     """All that a check does with a file before it looks for faces."""
     from unmask import capture, video
     from unmask.guard import Limits
-    from unmask.video import DecodePlan
+    from unmask.plan import DecodePlan
 
     plan = DecodePlan(windows=3, frames_per_window=4)
     if kind == "picture":

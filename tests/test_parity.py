@@ -18,9 +18,10 @@ from unmask.check import Checker, plan_windows
 from unmask.clips import crop_square
 from unmask.faces import FaceFinder
 from unmask.models import ARCHITECTURES
+from unmask.plan import Span
 from unmask.sources import FileSource, Options
 from unmask.verdict import Calibration, Policy
-from unmask.video import Span, decode
+from unmask.video import decode
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,11 @@ import numpy as np
 from unmask import capture, faces
 from unmask.clips import ClipSpec, crop_square, square_boxes
 from unmask.faces import FaceBoxes
+from unmask.plan import DecodePlan
 from unmask.tracks import FaceTrack, link, sharpness
 from unmask.verdict import Calibration, ClipScore, Policy, decide, deciding_faces
 from unmask.verdict import score as calibrate
-from unmask.video import DecodePlan, Frames
+from unmask.video import Frames
 
 FILE = Path(__file__).parent / "assets" / "detector.json"
 POLICY = Policy()

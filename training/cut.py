@@ -16,7 +16,8 @@ from unmask.cluster import first_line
 from unmask.errors import NotAVideo, UnmaskError
 from unmask.faces import FaceFinder
 from unmask.people import People
-from unmask.video import DecodePlan, Frames, decode
+from unmask.plan import DecodePlan
+from unmask.video import Frames, decode
 
 CACHE_SIDE_PX = 224  # larger than any input side, so that augmentation still has something to cut
 JPEG_QUALITY = 95

@@ -35,8 +35,8 @@ from unmask.check import WINDOWS, cautious_policy, plan_windows
 from unmask.clips import recompressed
 from unmask.errors import UnmaskError
 from unmask.faces import FaceFinder
+from unmask.plan import DecodePlan, Span
 from unmask.verdict import ClipScore, Policy, decide, deciding_faces, score
-from unmask.video import DecodePlan, Span
 from unmask.weights import LoadedModel
 
 

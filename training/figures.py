@@ -25,8 +25,9 @@ from unmask import explain, weights
 from unmask.clips import FaceClip
 from unmask.faces import FaceFinder
 from unmask.people import People
+from unmask.plan import DecodePlan
 from unmask.verdict import SHOWN_LABEL, percent, to_probability
-from unmask.video import DecodePlan, decode
+from unmask.video import decode
 from unmask.weights import LoadedModel
 
 # Okabe & Ito: told apart with every kind of colour vision

@@ -20,7 +20,7 @@ from unmask import weights
 from unmask.check import plan_windows
 from unmask.clips import FaceClip
 from unmask.faces import FaceFinder
-from unmask.video import Span
+from unmask.plan import Span
 from unmask.weights import LoadedModel
 
 

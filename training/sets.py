@@ -25,7 +25,8 @@ from unmask import boxes, clips, faces, mtcnn, people, reader, video
 from unmask.clips import ClipSpec, FaceClip, crop_square
 from unmask.faces import FaceFinder
 from unmask.people import People
-from unmask.video import DecodePlan, Frames
+from unmask.plan import DecodePlan
+from unmask.video import Frames
 
 WINDOW_GAP_SECONDS = 10.0  # from one window of loose crops to the next: enough to be two moments
 

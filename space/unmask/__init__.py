@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from unmask.errors import UnmaskError
     from unmask.guard import Limits
     from unmask.jobs import Jobs, JobState
+    from unmask.plan import Span
     from unmask.report import Report
     from unmask.sources import FileSource, FramesSource, Options, UrlSource
-    from unmask.video import Span
 
 __all__ = [
     "Checker",
@@ -45,7 +45,7 @@ _MODULES = {
     "Limits": "guard",
     "Options": "sources",
     "Report": "report",
-    "Span": "video",
+    "Span": "plan",
     "UnmaskError": "errors",
     "UrlSource": "sources",
     "to_html": "document",

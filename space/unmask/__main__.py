@@ -64,9 +64,9 @@ def scan(args: argparse.Namespace, settings: Settings, described: dict[str, Any]
     """Many videos -> a file of reports, one a line, and a summary on stdout."""
     from unmask.check import shared_checker
     from unmask.console import counting_bar, describe_scan
+    from unmask.plan import Span
     from unmask.scan import finished_inputs, list_inputs, run_here, run_on_ray
     from unmask.sources import Options
-    from unmask.video import Span
 
     inputs = list_inputs(args.inputs)
     _check_output(args.out, "", str(args.inputs))

@@ -12,8 +12,8 @@ from typing import Any
 
 from unmask.errors import BadInput, BadUrl, ModelUnavailable
 from unmask.guard import MAX_URL_CHARACTERS
+from unmask.plan import Span
 from unmask.sources import FileSource, FramesSource, UrlSource
-from unmask.video import Span
 
 MAX_FRAMES = 256  # in one request
 MAX_FRAMES_BYTES = 64 * 2**20  # of their JPEGs together

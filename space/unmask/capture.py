@@ -14,7 +14,8 @@ import numpy as np
 
 from unmask.errors import BadInput, TooLarge
 from unmask.guard import Limits, check_bytes
-from unmask.video import DecodePlan, Frames
+from unmask.plan import DecodePlan
+from unmask.video import Frames
 
 MAX_PICTURES = 256
 MAX_PICTURE_PX = 4_000_000  # 2560 x 1440 is 3.7 million

@@ -23,12 +23,12 @@ from unmask import explain, weights
 from unmask.clips import FaceClip
 from unmask.faces import FaceFinder
 from unmask.people import People, Person
+from unmask.plan import DecodePlan, Span
 from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
 from unmask.report import Coverage, FaceBox, FaceDetail, Report, to_report
 from unmask.sources import FileSource, FramesSource, Media, Options, UrlSource, VideoSource, open_media
 from unmask.verdict import ClipScore, Policy, decide, deciding_faces, percent
 from unmask.verdict import score as calibrate
-from unmask.video import DecodePlan, Span
 from unmask.weights import LoadedModel
 
 __all__ = ["Checker", "FileSource", "FramesSource", "Options", "UrlSource", "shared_checker"]
@@ -94,9 +94,8 @@ class Checker:
                 tempfile.TemporaryDirectory(prefix="unmask-", ignore_cleanup_errors=True)
             )
             with clock.stage("fetch"):
-                opening = open_media(
-                    source, Path(folder), options.limits, options.span, tell, whole=keep is not None
-                )
+                plan = plan_windows(models, options.span) if keep is None else None
+                opening = open_media(source, Path(folder), options.limits, options.span, tell, plan)
                 media = open_things.enter_context(opening)
             seen = known(media.content) if media.content is not None else None
             report = seen or self._examine(media, models, options, tell, clock)

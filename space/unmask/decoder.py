@@ -28,8 +28,9 @@ from unmask.child import Child, Message
 from unmask.errors import InternalError, NotAVideo, TimedOut, UnmaskError, from_code
 from unmask.log import frames
 from unmask.parts import ANNOUNCED, Parts
+from unmask.plan import MAX_SIDE_PX, DecodePlan, Span
 from unmask.reader import Image, Timed, open_file
-from unmask.video import MAX_SIDE_PX, DecodePlan, Frames, Span, VideoStream
+from unmask.video import Frames, VideoStream
 
 StillWanted = Callable[[], None]  # called several times a second; what it raises ends the work
 

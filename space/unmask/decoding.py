@@ -20,7 +20,8 @@ from unmask.confine import Bounds, close_doors, confine
 from unmask.errors import TooLarge, UnmaskError
 from unmask.guard import seal_process
 from unmask.parts import ANNOUNCED, PartialFile
-from unmask.video import DecodePlan, Frames, Image, Span
+from unmask.plan import DecodePlan, Span
+from unmask.video import Frames, Image
 
 Task = dict[str, Any]
 Say = Callable[[dict[str, Any], Image | None], None]  # a message and its payload

@@ -12,9 +12,9 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +27,7 @@ from unmask import failures, hls, ranges
 from unmask.confine import Bounds, confine
 from unmask.errors import LiveStream, NoFrames, TooLarge, UnsupportedSite
 from unmask.guard import Limits, blocked, check_bytes, check_seconds, guard_process
+from unmask.plan import Span, moments
 
 Report = Callable[[dict[str, Any]], None]  # a line for the parent
 Info = dict[str, Any]  # what yt-dlp knows about a video
@@ -56,12 +57,28 @@ class Request:
     limits: Limits
     start_seconds: float
     end_seconds: float | None
-    in_parts: bool = False  # a large file may stay where it is
+    windows: int = 0  # so many are looked at, and only what they need may be fetched; 0: all of it
+    window_seconds: float = 0.0  # length of each
+
+    def moments(self, duration_seconds: float | None) -> list[tuple[float, float]]:
+        """From when to when the video is needed."""
+        span = Span(self.start_seconds, self.end_seconds)
+        if self.windows == 0 or duration_seconds is None:
+            return [(span.start_seconds, math.inf if span.end_seconds is None else span.end_seconds)]
+        return moments(span, duration_seconds, self.window_seconds, self.windows)
 
     @classmethod
     def from_json(cls, text: str) -> "Request":
         fields = json.loads(text)
         return cls(**fields | {"limits": Limits(**fields["limits"])})
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What was left out of a video in pieces."""
+
+    offset_seconds: float = 0.0  # where the first piece begins in the whole video
+    has_gaps: bool = False  # pieces between others are missing
 
 
 @dataclass(frozen=True)
@@ -73,6 +90,7 @@ class Found:
     duration_seconds: float | None  # of the whole video
     offset_seconds: float  # in the whole video, of the file's second 0
     size_bytes: int | None  # of the file that stays where it is; None: it was fetched
+    has_gaps: bool  # pieces in between were left out
 
 
 def main() -> None:
@@ -84,13 +102,13 @@ def main() -> None:
     refused = guard_process(request.limits, PROGRAMS)
     try:
         with Session(_options(request, report), request.limits) as session:
-            info, offset_seconds = session.prepare(request)
-            remote = ranges.find(session.urlopen, info) if request.in_parts else None
+            info, cut = session.prepare(request)
+            remote = ranges.find(session.urlopen, info) if request.windows else None
             if remote is None:
                 session.save(info, Path(request.file))
             else:
                 check_bytes(remote.size_bytes, request.limits)
-            report({"result": asdict(_found(info, offset_seconds, remote))})
+            report({"result": asdict(_found(info, cut, remote))})
             if remote is not None:
                 serve(remote, session, pipe)
     except failures.EXPECTED as error:
@@ -107,13 +125,14 @@ def serve(remote: ranges.RemoteFile, session: "Session", pipe: BinaryIO) -> None
         pipe.flush()
 
 
-def _found(info: Info, offset_seconds: float, remote: ranges.RemoteFile | None) -> Found:
+def _found(info: Info, cut: Cut, remote: ranges.RemoteFile | None) -> Found:
     return Found(
         _line(info.get("title")),
         _line(info.get("extractor")),
         info.get("duration"),
-        offset_seconds,
+        cut.offset_seconds,
         remote.size_bytes if remote is not None else None,
+        cut.has_gaps,
     )
 
 
@@ -163,17 +182,17 @@ class Session(YoutubeDL):  # type: ignore[misc]
             self.last_failure = error
             raise
 
-    def prepare(self, request: Request) -> tuple[Info, float]:
-        """Find the one video behind the URL, check it against the limits, cut it to the asked range.
+    def prepare(self, request: Request) -> tuple[Info, "Cut"]:
+        """Find the one video behind the URL, check it against the limits, cut it to what is needed.
 
-        Returns what there is to fetch and where in the whole video it begins. Raises UnmaskError, or what
-        yt-dlp raises: `failures.explain` tells them apart.
+        Returns what there is to fetch and how it was cut. Raises UnmaskError, or what yt-dlp raises:
+        `failures.explain` tells them apart.
         """
         info = self.find(request.url)
         _check_ended(info)
-        offset_seconds = self.cut_to_range(info, request)
+        cut = self.cut_out(info, request)
         check_bytes(info.get("filesize") or 0, request.limits)
-        return info, offset_seconds
+        return info, cut
 
     def find(self, url: str) -> Info:
         """The one video behind `url`, its format chosen. Raises UnsupportedSite for playlists."""
@@ -187,10 +206,10 @@ class Session(YoutubeDL):  # type: ignore[misc]
             raise failures.no_video()
         return dict(info)
 
-    def cut_to_range(self, info: Info, request: Request) -> float:
-        """Leave out the pieces of a video in pieces that were not asked for; check the length, where known.
+    def cut_out(self, info: Info, request: Request) -> "Cut":
+        """Leave out the pieces of a video in pieces that are not needed; check the length, where known.
 
-        Changes `info`. Returns where in the whole video the file will begin.
+        Changes `info`.
         """
         if info["protocol"].startswith("m3u8"):
             return self._cut_hls(info, request)
@@ -198,26 +217,24 @@ class Session(YoutubeDL):  # type: ignore[misc]
         lengths = [fragment.get("duration") for fragment in fragments]
         if None in lengths[1:] or not any(lengths):  # the first may be the head
             _check_duration(info, request)
-            return 0.0
+            return Cut()
         info["duration"] = info.get("duration") or sum(length or 0.0 for length in lengths)
         _check_duration(info, request)
-        info["fragments"], offset_seconds = cut_fragments(
-            fragments, request.start_seconds, request.end_seconds or math.inf
-        )
-        return offset_seconds
+        info["fragments"], cut = cut_fragments(fragments, request.moments(info["duration"]))
+        return cut
 
-    def _cut_hls(self, info: Info, request: Request) -> float:
+    def _cut_hls(self, info: Info, request: Request) -> "Cut":
         playlist = self._media_playlist(info)
         if hls.is_master(playlist):
             _check_duration(info, request)
-            return 0.0
+            return Cut()
         if hls.is_live(playlist) and info.get("live_status") not in ENDED:
             raise _live()
         info["duration"] = info.get("duration") or hls.duration_seconds(playlist) or None
         _check_duration(info, request)
-        cut = hls.cut(playlist, request.start_seconds, request.end_seconds or math.inf)
+        cut = hls.cut(playlist, request.moments(info["duration"]))
         info["hls_media_playlist_data"] = cut.text
-        return cut.offset_seconds
+        return Cut(cut.offset_seconds, cut.has_gaps)
 
     def _media_playlist(self, info: Info) -> str:
         if info.get("hls_media_playlist_data"):
@@ -266,19 +283,18 @@ def choose(formats: list[Info], max_bytes: int) -> Info:
     return (fitting or plain)[-1]
 
 
-def cut_fragments(
-    fragments: list[Info], start_seconds: float, end_seconds: float
-) -> tuple[list[Info], float]:
-    """The DASH fragments that overlap the range, and where the first begins. One without length is kept."""
-    kept, clock, offset_seconds = [], 0.0, None
+def cut_fragments(fragments: list[Info], moments: Sequence[tuple[float, float]]) -> tuple[list[Info], Cut]:
+    """The DASH fragments that overlap one of the moments. One without length is kept: it is the head."""
+    kept, clock, until, cut = [], 0.0, None, Cut()
     for fragment in fragments:
         begins, clock = clock, clock + (fragment.get("duration") or 0.0)
         if clock == begins:
             kept.append(fragment)
-        elif begins < end_seconds and clock > start_seconds:
-            offset_seconds = begins if offset_seconds is None else offset_seconds
+        elif any(begins < end and clock > start for start, end in moments):
+            cut = Cut(begins) if until is None else replace(cut, has_gaps=cut.has_gaps or begins > until)
+            until = clock
             kept.append(fragment)
-    return kept, offset_seconds or 0.0
+    return kept, cut
 
 
 class _Silent:
@@ -396,7 +412,7 @@ def _bounds(request: Request) -> Bounds:
     return Bounds(
         memory_bytes=MAX_MEMORY_BYTES,
         cpu_seconds=limits.timeout_seconds + 10,
-        wall_seconds=max(limits.timeout_seconds + 10, SERVING_SECONDS if request.in_parts else 0.0),
+        wall_seconds=max(limits.timeout_seconds + 10, SERVING_SECONDS if request.windows else 0.0),
         file_bytes=limits.max_bytes + 2**20,
         open_files=MAX_OPEN_FILES,
     )

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from unmask.clips import FaceClip, to_input
 from unmask.decoder import play, probe
+from unmask.plan import Span
 from unmask.progress import OnProgress
 from unmask.report import Report
 from unmask.scene import Scene
-from unmask.video import Span, VideoStream
+from unmask.video import VideoStream
 from unmask.weights import LoadedModel
 
 UInt8Array = npt.NDArray[np.uint8]

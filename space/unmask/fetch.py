@@ -22,8 +22,8 @@ from unmask.errors import BadInput, BadUrl, InternalError, NotAVideo, TimedOut, 
 from unmask.guard import Limits, check_bytes, check_seconds, check_url
 from unmask.log import frames
 from unmask.parts import MOST_BYTES, Parts
+from unmask.plan import DecodePlan, Span
 from unmask.progress import OnProgress
-from unmask.video import Span
 
 LOOKING = "Looking for the video"
 IN_PARTS = os.name == "posix"  # elsewhere a child cannot be given another pipe
@@ -53,13 +53,19 @@ class VideoFile:
 
 
 def fetch(
-    url: str, into: Path, limits: Limits, span: Span, on_progress: OnProgress, *, in_parts: bool = False
+    url: str,
+    into: Path,
+    limits: Limits,
+    span: Span,
+    on_progress: OnProgress,
+    *,
+    plan: DecodePlan | None = None,
 ) -> VideoFile:
     """Fetch the one video behind `url` to a file in `into`; the asked range only, where the site allows it.
 
-    With `in_parts` a large file may be read where it lies, where the site allows that: see `parts`. Whatever
-    happens, `into` holds nothing more afterwards than the result. Raises UnmaskError, or what
-    `on_progress` raises, which is called several times a second.
+    With a `plan` only what it looks at may be fetched: a large file is then read where it lies, see `parts`,
+    and of a video in pieces some are left out. Whatever happens, `into` holds nothing more afterwards than
+    the result. Raises UnmaskError, or what `on_progress` raises, which is called several times a second.
     """
     url = check_url(url, limits)
     if SMUGGLING in url:
@@ -72,19 +78,23 @@ def fetch(
             Child(START, folder=downloaded.parent, max_payload_bytes=MOST_BYTES)
         )
         request = {"url": url, "file": str(downloaded), "limits": asdict(limits), **asdict(span)}
-        found = _ask(child, request | {"in_parts": in_parts and IN_PARTS}, limits, on_progress)
+        if plan is not None and IN_PARTS:
+            request |= {"windows": plan.windows, "window_seconds": plan.window_seconds}
+        found = _ask(child, request, limits, on_progress)
         parts = None
         if found["size_bytes"] is not None:
             parts = Parts(child, downloaded, found["size_bytes"], limits)
             open_things.callback(parts.close)
         wanted = functools.partial(on_progress, "fetch", 1.0, LOOKING)
         video = _describe(downloaded, limits, span, found["offset_seconds"], parts, wanted)
+        whole_sha256 = None if found["has_gaps"] else video.sha256
         path = downloaded.replace(into / downloaded.name)
         if parts is not None:
             parts.hold(open_things.pop_all())
     return replace(
         video,
         path=path,
+        sha256=whole_sha256,
         parts=parts,
         url=url,
         title=found["title"],

@@ -1,6 +1,7 @@
-"""HLS media playlists, as text: how long, finished or live, and cut to what a time range needs."""
+"""HLS media playlists, as text: how long, finished or live, and cut to what some moments need."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 OF_ONE_SEGMENT = ("#EXTINF", "#EXT-X-BYTERANGE")  # goes away with its segment; every other tag stays
@@ -9,10 +10,11 @@ ADVERTISING = ("#ANVATO-SEGMENT-INFO", "#UPLYNK-SEGMENT")  # segments that a dow
 
 @dataclass(frozen=True)
 class Cut:
-    """A playlist that holds only the segments of a time range."""
+    """A playlist that holds only the segments of some moments."""
 
     text: str
     offset_seconds: float  # where the first segment kept begins in the whole video
+    has_gaps: bool  # segments between others were left out
 
 
 def is_master(text: str) -> bool:
@@ -29,13 +31,20 @@ def duration_seconds(text: str) -> float:
     return sum(_seconds(line) for line in text.splitlines())
 
 
-def cut(text: str, start_seconds: float, end_seconds: float) -> Cut:
-    """Keep the segments that overlap the range; the whole playlist when its segments depend on each other."""
+def cut(text: str, moments: Sequence[tuple[float, float]]) -> Cut:
+    """Keep the segments that overlap one of the moments, each from a second to a second.
+
+    Where segments cannot be understood without those before them, all between the first moment and the last
+    are kept; where they do not even say where they lie, the whole playlist.
+    """
     if _hangs_together(text):
-        return Cut(text, 0.0)
+        return Cut(text, 0.0, False)
+    if _counts_segments(text):
+        moments = [(min(start for start, _ in moments), max(end for _, end in moments))]
     kept: list[str] = []
     segment: list[str] = []  # the lines of the segment being read
-    clock, dropped, offset_seconds = 0.0, 0, None
+    clock, dropped, offset_seconds = 0.0, 0, None  # dropped: before the first that is kept
+    until, has_gaps = 0.0, False  # until: the end of the last one kept
     for line in filter(None, map(str.strip, text.splitlines())):
         if line.startswith("#") and not line.startswith(OF_ONE_SEGMENT):
             kept.append(line)
@@ -44,13 +53,14 @@ def cut(text: str, start_seconds: float, end_seconds: float) -> Cut:
         if line.startswith("#"):
             continue
         begins, clock = clock, clock + sum(map(_seconds, segment))
-        if begins < end_seconds and clock > start_seconds:
-            offset_seconds = begins if offset_seconds is None else offset_seconds
+        if any(begins < end and clock > start for start, end in moments):
+            has_gaps |= offset_seconds is not None and begins > until
+            offset_seconds, until = begins if offset_seconds is None else offset_seconds, clock
             kept += segment
         elif offset_seconds is None:
             dropped += 1
         segment = []
-    return Cut(_renumber("\n".join(kept) + "\n", dropped), offset_seconds or 0.0)
+    return Cut(_renumber("\n".join(kept) + "\n", dropped), offset_seconds or 0.0, has_gaps)
 
 
 def _seconds(line: str) -> float:
@@ -61,6 +71,14 @@ def _seconds(line: str) -> float:
 def _hangs_together(text: str) -> bool:
     without_place = re.search(r"(?m)^#EXT-X-BYTERANGE:[^@\n]*$", text)
     return bool(without_place) or any(tag in text for tag in ADVERTISING)
+
+
+def _counts_segments(text: str) -> bool:
+    """Whether a segment's number is its key's IV, or the clock starts anew between segments."""
+    keys = re.findall(r"(?m)^#EXT-X-KEY:(.*)$", text)
+    return "#EXT-X-DISCONTINUITY" in text or any(
+        "METHOD=NONE" not in key and "IV=" not in key for key in keys
+    )
 
 
 def _renumber(text: str, dropped: int) -> str:

@@ -16,9 +16,10 @@ from unmask.decoder import StillWanted
 from unmask.errors import BadInput
 from unmask.fetch import VideoFile
 from unmask.guard import Limits
+from unmask.plan import DecodePlan, Span
 from unmask.progress import OnProgress
 from unmask.report import Source
-from unmask.video import DecodePlan, Frames, Span
+from unmask.video import Frames
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 TRACKING = ("utm_", "fbclid", "gclid", "igsh")  # query fields that say who shared a link, not what it is
@@ -98,17 +99,22 @@ class Media:
 
 @contextmanager
 def open_media(
-    source: VideoSource, folder: Path, limits: Limits, span: Span, on_progress: OnProgress, whole: bool = True
+    source: VideoSource,
+    folder: Path,
+    limits: Limits,
+    span: Span,
+    on_progress: OnProgress,
+    plan: DecodePlan | None = None,
 ) -> Iterator[Media]:
     """Fetch a URL into `folder`, look at a file, or collect captured pictures. Raises UnmaskError.
 
-    Unless the `whole` file is wanted, of a large one perhaps only what is looked at is fetched.
+    With a `plan` perhaps only what it looks at is fetched.
     """
     if isinstance(source, FramesSource):
         yield _open_frames(source, limits, span)
         return
     if isinstance(source, UrlSource):
-        file = fetch.fetch(source.url, folder, limits, span, on_progress, in_parts=not whole)
+        file = fetch.fetch(source.url, folder, limits, span, on_progress, plan=plan)
     elif _exists(source.path):
         file = fetch.from_path(source.path, limits, span)
     else:

@@ -26,9 +26,10 @@ from tests.media import astronaut, repeat, write_video
 from unmask import weights
 from unmask.check import Checker, plan_windows
 from unmask.clips import FaceClip
+from unmask.plan import Span
 from unmask.report import Report
 from unmask.sources import FileSource, Options
-from unmask.video import Span, decode
+from unmask.video import decode
 from unmask.weights import LoadedModel
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"

@@ -18,8 +18,8 @@ from unmask.boxes import overlaps
 from unmask.check import plan_windows
 from unmask.clips import crop, to_input
 from unmask.faces import FaceFinder
+from unmask.plan import Span
 from unmask.tracks import link
-from unmask.video import Span
 
 SCRIPT = Path(__file__).with_name("networks.js")
 CPU = torch.device("cpu")

@@ -14,7 +14,7 @@ from tests.served import Served, served
 from tests.servers import Site, content, html, media, redirect
 from unmask import document, fetch
 from unmask.guard import Limits
-from unmask.video import Span
+from unmask.plan import Span
 
 SECRET = "canary-8642-sings"
 META = {"_type": "gradio.FileData"}

@@ -16,6 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 from tests.served import served
 from tests.servers import Site, content, slow
 from unmask import video
+from unmask.plan import DecodePlan
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "space" / "examples"
 FACE = EXAMPLES / "photograph.mp4"
@@ -124,7 +125,7 @@ def test_a_range_is_what_is_looked_at(client):
 
 
 def frames_of(path, count=16):
-    plan = video.DecodePlan(windows=2, frames_per_window=count // 2)
+    plan = DecodePlan(windows=2, frames_per_window=count // 2)
     for window in video.decode(path, plan):
         for picture, second in zip(window.data, window.seconds, strict=True):
             _, jpeg = cv2.imencode(".jpg", picture[..., ::-1])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from unmask.arguments import to_frames, to_models, to_seconds, to_span, to_upload, to_url
 from unmask.errors import BadInput, BadUrl, ModelUnavailable, UnmaskError
-from unmask.video import Span
+from unmask.plan import Span
 
 JPEG = base64.b64encode(b"\xff\xd8\xff\xe0rest").decode()
 

@@ -9,7 +9,7 @@ import pytest
 from unmask import capture
 from unmask.errors import BadInput, TooLarge
 from unmask.guard import Limits
-from unmask.video import DecodePlan
+from unmask.plan import DecodePlan
 
 
 def jpeg(image: np.ndarray) -> bytes:

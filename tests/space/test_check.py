@@ -21,11 +21,12 @@ from unmask.clips import ClipSpec
 from unmask.errors import BadInput, Cancelled, ModelUnavailable
 from unmask.guard import Limits
 from unmask.people import MAX_BOXES, MAX_PEOPLE
+from unmask.plan import DecodePlan, Span
 from unmask.progress import STAGES
 from unmask.report import Report, to_failed_report
 from unmask.sources import FileSource, FramesSource, Options, UrlSource
 from unmask.verdict import Policy
-from unmask.video import DecodePlan, Frames, Span
+from unmask.video import Frames
 
 HOME = Limits(allow_private=True)
 

@@ -19,7 +19,8 @@ from tests.media import RECIPES, glide
 from tests.servers import Site, content
 from unmask import capture, decoder, errors, video
 from unmask.guard import Limits
-from unmask.video import DecodePlan, Frames, Span
+from unmask.plan import DecodePlan, Span
+from unmask.video import Frames
 
 Media = Callable[[str], Path]
 
@@ -191,7 +192,7 @@ PARENT = """
 import sys; sys.path[:0] = [sys.argv[1]]
 from pathlib import Path
 from unmask import decoder
-from unmask.video import DecodePlan
+from unmask.plan import DecodePlan
 windows = decoder.decode(Path(sys.argv[2]), DecodePlan(max_side_px=1920))
 next(windows)
 print("decoding", flush=True)

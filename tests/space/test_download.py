@@ -1,7 +1,8 @@
 """The child process of a fetch, the parts that need no network."""
 
 import json
-from dataclasses import asdict
+import math
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -54,9 +55,24 @@ def test_what_only_another_program_could_fetch_is_unsupported():
 )
 def test_dash_fragments_are_cut_to_the_range_and_keep_their_head(start, end, kept, offset):
     fragments: list[download.Info] = [{"url": "head"}, *({"url": name, "duration": 2.0} for name in "abc")]
-    pieces, offset_seconds = cut_fragments(fragments, start, end)
+    pieces, cut = cut_fragments(fragments, [(start, end)])
     assert [piece["url"] for piece in pieces] == kept
-    assert offset_seconds == offset
+    assert cut == download.Cut(offset)
+
+
+def test_of_moments_the_dash_fragments_between_are_left_out():
+    fragments: list[download.Info] = [{"url": "head"}, *({"url": name, "duration": 2.0} for name in "abcd")]
+    pieces, cut = cut_fragments(fragments, [(2.5, 3.5), (6.5, 7.5)])
+    assert [piece["url"] for piece in pieces] == ["head", "b", "d"]
+    assert cut == download.Cut(2.0, has_gaps=True)
+
+
+def test_what_is_needed_of_a_video_is_its_moments_or_all_of_the_asked_part():
+    request = Request("https://example.com/v", "/tmp/x/video", Limits(), 10.0, None)
+    assert request.moments(100.0) == [(10.0, math.inf)]
+    some = replace(request, windows=3, window_seconds=1.0)
+    assert some.moments(None) == [(10.0, math.inf)]
+    assert some.moments(101.0) == [(9.5, 11.5), (54.5, 56.5), (99.5, 101.5)]
 
 
 def test_a_request_survives_the_pipe():

@@ -31,7 +31,7 @@ from tests.servers import (
 )
 from unmask import errors, fetch, guard
 from unmask.guard import Limits
-from unmask.video import Span
+from unmask.plan import Span
 
 SECRET = "canary-7531-sings"  # in everything that the canary answers
 PUBLIC = "127.0.0.2"

@@ -18,10 +18,11 @@ from unmask.clips import ClipSpec, FaceClip
 from unmask.errors import Cancelled, NotAVideo
 from unmask.explain import heatmap, jpeg, moving_parts, overlay, paint
 from unmask.models import ARCHITECTURES, VideoModel
+from unmask.plan import DecodePlan, Span
 from unmask.report import Report
 from unmask.scene import PANEL, TONES, Scene, box_at, dashes
 from unmask.verdict import Calibration, Policy
-from unmask.video import DecodePlan, Span, decode, play, probe
+from unmask.video import decode, play, probe
 from unmask.weights import LoadedModel, ModelInfo
 
 SIDE_PX = 64

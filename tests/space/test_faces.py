@@ -18,7 +18,8 @@ from tests.media import astronaut, scaled, window_of
 from unmask import mtcnn
 from unmask.boxes import overlaps, sides
 from unmask.faces import FaceBoxes, FaceFinder, Searched, foretell
-from unmask.video import DecodePlan, decode
+from unmask.plan import DecodePlan
+from unmask.video import decode
 
 
 @pytest.fixture(scope="module")

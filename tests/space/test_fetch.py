@@ -18,12 +18,14 @@ import av
 import numpy as np
 import pytest
 
+from tests.media import RATE, make, read_number, repeat
 from tests.servers import (
     Answer,
     Site,
     closing,
     content,
     dash_routes,
+    hls_routes,
     html,
     media,
     media_playlist,
@@ -35,7 +37,8 @@ from tests.servers import (
 from unmask import child, errors, fetch, guard
 from unmask.fetch import VideoFile, from_path
 from unmask.guard import Limits
-from unmask.video import DecodePlan, Span, decode
+from unmask.plan import DecodePlan, Span, moments
+from unmask.video import decode, probe
 
 AT_HOME = Limits(allow_private=True, timeout_seconds=60.0)
 WHOLE = Span()
@@ -280,6 +283,36 @@ def test_times_in_a_cut_file_plus_its_offset_are_times_in_the_video(site, tmp_pa
     frames = next(decode(video.path, DecodePlan(windows=1, frame_stride_seconds=0.1, start_seconds=start)))
     bar = (frames.data[0, 60, :, 0] > 130).nonzero()[0][0]  # moves 40 px a second
     assert bar == pytest.approx(40 * (frames.seconds[0] + video.offset_seconds), abs=4)
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory) -> bytes:
+    """The same few seconds again and again; a frame tells by its number where it belongs."""
+    folder = tmp_path_factory.mktemp("long")
+    repeat(make("h264.mp4", folder), folder / "long.mp4", 4)
+    return (folder / "long.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["hls", "dash"])
+def test_of_a_video_in_pieces_only_those_around_the_windows_are_fetched(long_clip, media, tmp_path, kind):
+    routes = hls_routes(split_hls(long_clip)) if kind == "hls" else dash_routes(long_clip)
+    pieces = {name for name in routes if name.endswith(".ts") or "chunk" in name}
+    plan = DecodePlan(windows=3, frames_per_window=4)
+    with Site(routes) as site:
+        url = site.url("/hls/index.m3u8" if kind == "hls" else "/dash/index.mpd")
+        video = fetch.fetch(url, tmp_path, AT_HOME, WHOLE, _ignore, plan=plan)
+        asked = {name for _, name in site.requests} & pieces
+    assert 3 <= len(asked) <= 0.6 * len(pieces)
+    assert video.sha256 is None
+    count = round((probe(media("h264.mp4")).duration_seconds or 0.0) * RATE)
+    windows = list(decode(video.path, plan))
+    assert len(windows) == 3
+    wanted = moments(WHOLE, video.duration_seconds, plan.window_seconds, plan.windows)
+    for frames, (start, _) in zip(windows, wanted, strict=True):
+        seconds = frames.seconds + video.offset_seconds
+        assert abs(seconds[0] - start) < 1.6  # it moves to the next key frame
+        numbers = [read_number(frame) for frame in frames.data]
+        assert numbers == [round(second * RATE) % count for second in seconds]
 
 
 def test_a_range_of_a_file_is_fetched_with_the_whole_file(site, clip, tmp_path):

@@ -15,7 +15,7 @@ from tests.media import make
 from tests.servers import HLS, Answer, Site, content, endless, html, redirect
 from unmask import errors, fetch
 from unmask.guard import Limits
-from unmask.video import Span
+from unmask.plan import Span
 
 SPOILED_FILES = 500
 MOST_BYTES = 1.5 * 2**30  # of memory, for any file

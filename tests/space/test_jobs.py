@@ -12,9 +12,9 @@ from unmask import jobs as jobs_module
 from unmask.clients import Clients
 from unmask.errors import BadInput, Busy, FetchFailed, RateLimited
 from unmask.jobs import Checks, Jobs, JobState
+from unmask.plan import Span
 from unmask.report import Report
 from unmask.sources import FileSource, FramesSource, Options, UrlSource, VideoSource, describe
-from unmask.video import Span
 
 OPTIONS = Options()
 A, B = UrlSource("https://a.example/clip"), UrlSource("https://b.example/clip")

@@ -19,9 +19,9 @@ from unmask.check import Checker, Options, UrlSource
 from unmask.fetch import VideoFile
 from unmask.guard import Limits
 from unmask.parts import BLOCK_BYTES, PartialFile
+from unmask.plan import DecodePlan, Span
 from unmask.ranges import LEAST_BYTES
 from unmask.sources import open_media
-from unmask.video import DecodePlan, Span
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -65,7 +65,7 @@ def matroska() -> bytes:
 
 @contextmanager
 def fetched(url: str, into: Path) -> Iterator[VideoFile]:
-    file = fetch.fetch(url, into, AT_HOME, Span(), lambda *_: None, in_parts=True)
+    file = fetch.fetch(url, into, AT_HOME, Span(), lambda *_: None, plan=DecodePlan())
     try:
         yield file
     finally:
@@ -211,10 +211,10 @@ def test_a_partial_file_asks_once_for_what_is_missing(tmp_path):
 def test_whoever_wants_to_keep_the_file_gets_all_of_it(index_in_front, tmp_path):
     with Site({"/v.mp4": media(index_in_front)}) as site:
         source = UrlSource(site.url("/v.mp4"))
-        with open_media(source, tmp_path, AT_HOME, Span(), lambda *_: None, whole=True) as whole:
+        with open_media(source, tmp_path, AT_HOME, Span(), lambda *_: None) as whole:
             assert whole.fetched.read_bytes() == index_in_front
             assert re.fullmatch("[0-9a-f]{64}", whole.source.sha256)
-        with open_media(source, tmp_path, AT_HOME, Span(), lambda *_: None, whole=False) as some:
+        with open_media(source, tmp_path, AT_HOME, Span(), lambda *_: None, DecodePlan()) as some:
             assert some.content is None
 
 

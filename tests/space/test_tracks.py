@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tests.media import astronaut, scaled, times, window_of
 from unmask.faces import FaceBoxes, FaceFinder
+from unmask.plan import DecodePlan
 from unmask.tracks import FaceRules, FaceTrack, link, why_excluded
-from unmask.video import DecodePlan, Frames, decode
+from unmask.video import Frames, decode
 
 
 def seen(*faces):

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tests.media import RATE, read_number
 from unmask import reader, video
 from unmask.errors import BadInput, NoFrames, NotAVideo, TooLarge, UnmaskError
+from unmask.plan import DecodePlan, Span, pick, place, spread
 from unmask.reader import Reader
-from unmask.video import DecodePlan, Frames, Span, decode, pick, place, play, probe, spread
+from unmask.video import Frames, decode, play, probe
 
 Media = Callable[[str], Path]
 

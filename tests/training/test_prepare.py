@@ -26,7 +26,8 @@ from unmask import cluster
 from unmask.clips import ClipSpec
 from unmask.faces import FaceFinder
 from unmask.people import People
-from unmask.video import DecodePlan, decode
+from unmask.plan import DecodePlan
+from unmask.video import decode
 
 SPEC = CutSpec(ClipSpec(frames_per_clip=4, side_px=CACHE_SIDE_PX), windows=2)
 VIDEOS = 6  # with a face

@@ -10,7 +10,7 @@ from training.sets import CachedSet, ClipSet, Look, face_clip, open_set, subset
 from unmask.clips import ClipSpec
 from unmask.errors import UnmaskError
 from unmask.faces import FaceFinder
-from unmask.video import DecodePlan
+from unmask.plan import DecodePlan
 
 SPEC = ClipSpec(frames_per_clip=3, side_px=64)
 LARGER = ClipSpec(frames_per_clip=3, side_px=96)

@@ -1,0 +1,125 @@
+"""Which moments of a video are looked at: a few windows of frames, spread over the asked part. Pure."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from unmask.errors import BadInput
+
+MAX_SIDE_PX = 1920  # larger pictures are scaled down
+MARGIN_SECONDS = 0.5  # lists of pieces and the pieces themselves differ a little in what time it is
+
+Item = TypeVar("Item")
+Timed = tuple[float, Item]  # seconds, and what is shown then
+
+
+@dataclass(frozen=True)
+class Span:
+    """The asked part of a video. Raises BadInput unless 0 <= start < end."""
+
+    start_seconds: float = 0.0
+    end_seconds: float | None = None  # None: until the end
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start_seconds) and self.start_seconds >= 0):
+            raise BadInput("The start must be zero or more seconds.")
+        if self.end_seconds is None:
+            return
+        if not (math.isfinite(self.end_seconds) and self.end_seconds > self.start_seconds):
+            raise BadInput("The end must lie after the start, both in seconds.")
+
+
+@dataclass(frozen=True)
+class DecodePlan:
+    """How much of a video is looked at. Raises BadInput for values that make no sense."""
+
+    windows: int = 8  # at most; a short video has fewer
+    frames_per_window: int = 8
+    frame_stride_seconds: float = 0.12  # 8 frames = 0.96 s
+    start_seconds: float = 0.0
+    end_seconds: float | None = None  # None, or beyond the end: until the end
+    max_side_px: int = MAX_SIDE_PX  # larger frames are scaled down while decoding
+
+    def __post_init__(self) -> None:
+        Span(self.start_seconds, self.end_seconds)
+        if min(self.windows, self.frames_per_window) < 1 or self.max_side_px < 16:
+            raise BadInput("A plan needs at least one window, one frame and 16 pixels.")
+        if not 0 < self.frame_stride_seconds < math.inf:
+            raise BadInput("The time between frames must be more than zero seconds.")
+
+    @property
+    def window_seconds(self) -> float:
+        return self.frames_per_window * self.frame_stride_seconds
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where one window lies and how to get there."""
+
+    start_seconds: float
+    until_seconds: float  # the next window's start: what is shown from here on belongs to that one
+    key_seconds: float | None  # the key frame from which it can be decoded; None: none was found
+
+
+def spread(start_seconds: float, end_seconds: float, window_seconds: float, windows: int) -> list[float]:
+    """Starts of at most `windows` windows over the range, the first at its start, the last up to its end.
+
+    A range too short for all of them is covered without gaps by fewer; the last may then be cut short.
+    """
+    length = end_seconds - start_seconds
+    if length < windows * window_seconds:
+        count = max(1, round(length / window_seconds))
+        return [start_seconds + i * window_seconds for i in range(count)]
+    step = (length - window_seconds) / max(1, windows - 1)
+    return [start_seconds + i * step for i in range(windows)]
+
+
+def place(
+    starts: Sequence[float], keys: Sequence[float | None], window_seconds: float, end_seconds: float
+) -> list[Window]:
+    """Move each start but the first to its key frame, if that is less than half the gap between windows.
+
+    `keys` holds the last key frame before each start (or the next after it). A window at a key frame costs
+    nothing to reach; where key frames are further apart, a window stays where it is.
+    """
+    gap = max(0.0, starts[1] - starts[0] - window_seconds) if len(starts) > 1 else 0.0
+    moved = [
+        key if key is not None and abs(start - key) <= gap / 2 else start
+        for start, key in zip(starts, keys, strict=True)
+    ]
+    moved[0] = starts[0]
+    return [Window(*window) for window in zip(moved, [*moved[1:], end_seconds], keys, strict=True)]
+
+
+def pick(timed: Iterable[Timed[Item]], targets: Iterable[float]) -> Iterator[Timed[Item]]:
+    """The item nearest to each target, in order, none twice; reads no further than it must.
+
+    Where items are further apart than targets, the next item serves: late rather than again. The last item
+    serves a target behind it unless it is nearer to the target before.
+    """
+    wanted = iter(targets)
+    last_target, target = -math.inf, next(wanted, None)
+    before: Timed[Item] | None = None
+    for now in timed:
+        while target is not None and now[0] >= target:
+            nearest = before if before and target - before[0] <= now[0] - target else now
+            yield nearest
+            last_target, target, before = target, next(wanted, None), None
+            if nearest is now:
+                break
+        else:
+            before = now
+        if target is None:
+            return
+    if before and target is not None and target - before[0] < before[0] - last_target:
+        yield before
+
+
+def moments(
+    span: Span, duration_seconds: float, window_seconds: float, windows: int
+) -> list[tuple[float, float]]:
+    """From when to when each window lies in a video of about this length, with a margin around it."""
+    end_seconds = min(duration_seconds, math.inf if span.end_seconds is None else span.end_seconds)
+    starts = spread(span.start_seconds, end_seconds, window_seconds, windows)
+    return [(start - MARGIN_SECONDS, start + window_seconds + MARGIN_SECONDS) for start in starts]
