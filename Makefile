@@ -60,7 +60,7 @@ detector: extension/models/.made extension/vendor/.made
 
 model_folder := space/weights/mobilenet-gru
 
-extension/models/.made: $(model_folder)/config.json $(model_folder)/model.safetensors training/export.py | .venv/.training
+extension/models/.made: $(model_folder)/config.json $(model_folder)/model.safetensors training/export.py space/unmask/explain.py | .venv/.training
 	@echo 'Writing the networks for the browser …' >&2
 	@$(python) -m training.publish --onnx --model-folder $(model_folder) --out $(@D) >&2
 	@touch $@

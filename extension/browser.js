@@ -225,7 +225,7 @@ function mayEnter(pattern) {
 
 // --- checks on this computer
 
-const LOCAL_FILES = ["models/config.json", "models/model.onnx", "vendor/ort.wasm.min.mjs"]; // put there by `make extension`
+const LOCAL_FILES = ["models/config.json", "models/model.onnx", "models/heat.onnx", "vendor/ort.wasm.min.mjs"]; // put there by `make extension`
 const LOCAL_PORT = "local";
 /** @type {Promise<boolean> | undefined} */
 let localFiles;

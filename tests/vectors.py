@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from unmask import capture, faces
+from unmask import capture, explain, faces
 from unmask.clips import ClipSpec, crop_square, square_boxes
 from unmask.faces import FaceBoxes
 from unmask.plan import DecodePlan
@@ -40,10 +40,14 @@ def vectors() -> Vectors:
             _patch(image, box, side) for side in (24, 48) for box in _boxes_around(rng, 144 // side - 1)
         ],
         "crops": [_crop(image, box, 16) for box in _boxes_around(rng, 8)],
+        "blurs": [
+            {"sigma": sigma, **_picture(cv2.GaussianBlur(image, (0, 0), sigma))} for sigma in (1.25, 4)
+        ],
         "windows": [_windows(seconds) for seconds in _times()],
         "tracks": [_tracks(rng) for _ in range(12)],
         "details": [_detail(image, box) for box in _boxes_around(rng, 6)],
         "verdicts": [_verdict(rng) for _ in range(48)],
+        "heats": [_heat(rng, cells) for cells in ((5, 5), (4, 4), (1, 1))],
         "foretold": [_foretold(rng) for _ in range(8)],
     }
 
@@ -70,6 +74,13 @@ def _patch(image: np.ndarray, box: list[float], side_px: int) -> Vectors:
 def _crop(image: np.ndarray, box: list[float], side_px: int) -> Vectors:
     square = square_boxes(np.array([box], np.float32), SPEC)[0].tolist()
     return {"box": box, "square": square, **_picture(crop_square(image, square, side_px))}
+
+
+def _heat(rng: np.random.Generator, cells: tuple[int, int]) -> Vectors:
+    """Of a network's cells, and as it is laid over a face."""
+    raw = rng.uniform(0, 0.04, cells).astype(np.float32)
+    large = explain._enlarge(raw / raw.max(), 24)
+    return {"cells": raw.tolist(), "side": len(large), "heat": large.round(4).tolist()}
 
 
 def _times() -> list[list[float]]:

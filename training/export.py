@@ -2,9 +2,10 @@
 
     python -m training.publish --onnx --model-folder space/weights/mobilenet-gru --out extension/models
 
-Writes `model.onnx` (one clip of any number of frames, normalised, -> its logit), MTCNN's `pnet.onnx`,
-`rnet.onnx` and `onet.onnx`, and `config.json`, the model's own with its revision. Each is run by ONNX Runtime
-on noise and must say what torch says, or nothing is left behind.
+Writes `model.onnx` (one clip of any number of frames, normalised, -> its logit and the last feature maps),
+`heat.onnx` (maps of a face, blurred and sharp, -> the heat of each place), MTCNN's `pnet.onnx`, `rnet.onnx`
+and `onet.onnx`, and `config.json`, the model's own with its revision. Each is run by ONNX Runtime on noise
+and must say what torch says, or nothing is left behind.
 """
 
 import dataclasses
@@ -13,31 +14,62 @@ import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from unmask import weights
-from unmask.models import VideoModel
+from unmask.explain import GRADIENT_STEPS
+from unmask.models import MobileNetGru, VideoModel
 from unmask.mtcnn import ONet, PNet, RNet, load
 
 OPSET = 17
-MAX_ERROR = 1e-3  # of a logit; scores and box offsets stay far below
+MAX_ERROR = 1e-3  # of a logit, or of the hottest place; maps, scores and box offsets stay far below
 CPU = torch.device("cpu")
 
 
 class OneClip(nn.Module):
-    """A clip without padding (T, 3, S, S) -> its logit (1,)."""
+    """A clip without padding (T, 3, S, S) -> its logit (1,) and the last feature maps (T, C, h, w)."""
+
+    def __init__(self, model: VideoModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, data: Tensor) -> tuple[Tensor, Tensor]:
+        maps = self.model.frame_features(data)
+        vectors = self.model.frame_vectors(maps)
+        mask = torch.ones(1, vectors.shape[0], dtype=torch.bool)
+        return self.model.sequence_logits(vectors[None], mask), maps
+
+
+class Heat(nn.Module):
+    """Last feature maps of a face, blurred and sharp (2, C, h, w) -> the heat of each place (h, w).
+
+    What `explain.heatmap` says of a clip of this one frame, before it makes the hottest place 1.
+    """
 
     def __init__(self, model: VideoModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, data: Tensor) -> Tensor:
-        vectors = self.model.frame_vectors(self.model.frame_features(data))
-        mask = torch.ones(1, vectors.shape[0], dtype=torch.bool)
-        return self.model.sequence_logits(vectors[None], mask)
+        start, change = data[:1], data[1:] - data[:1]
+        shares = (torch.arange(GRADIENT_STEPS) + 0.5) / GRADIENT_STEPS
+        gradients = torch.func.grad(self._logits)(start + shares.view(-1, 1, 1, 1) * change)
+        return (change[0] * gradients.mean(0)).sum(0).abs()
+
+    def _logits(self, maps: Tensor) -> Tensor:
+        """Sum over clips of one frame, whose gradients do not mix."""
+        mask = torch.ones(len(maps), 1)  # not of bools: the exporter does not turn them into numbers
+        return self.model.temporal(maps[:, None], mask).sum(0)
+
+    def written_out(self, data: Tensor) -> nn.Module:
+        """The same in plain operations: the exporter knows no gradients."""
+        plain: Any = torch.export.default_decompositions()  # typed more narrowly than what takes it
+        return make_fx(self, decomposition_table=plain)(data)
 
 
 @dataclass(frozen=True)
@@ -49,6 +81,7 @@ class Network:
     sizes: tuple[tuple[int, ...], ...]  # of inputs: the first to export with, all to compare with
     free: tuple[int, ...]  # axes of the input that may have any length
     outputs: tuple[str, ...]
+    is_relative: bool = False  # MAX_ERROR is a share of the largest number
 
 
 def write(folder: Path, out: Path) -> None:
@@ -58,8 +91,13 @@ def write(folder: Path, out: Path) -> None:
 
 
 def export(folder: Path, out: Path) -> list[Path]:
-    """Write the files of a model folder into `out` -> their paths. Raises SystemExit when one differs."""
+    """Write the files of a model folder into `out` -> their paths.
+
+    Raises SystemExit when one differs, and for a model that ONNX cannot express.
+    """
     config, model = weights.read_config(folder), weights.load(str(folder), CPU)
+    if not isinstance(model.module, MobileNetGru):
+        raise SystemExit(f"only a mobilenet-gru can be written as ONNX, this is a {config.architecture}")
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         made = [_write(network, Path(scratch)) for network in networks(model)]
@@ -72,9 +110,12 @@ def export(folder: Path, out: Path) -> list[Path]:
 def networks(model: weights.LoadedModel) -> list[Network]:
     spec = model.spec
     clips = tuple((frames, 3, spec.side_px, spec.side_px) for frames in (spec.frames_per_clip, 1))
+    with torch.no_grad():
+        maps = tuple(model.module.frame_features(torch.zeros(2, *clips[0][1:])).shape)
     boxes = ("score", "offset")
     return [
-        Network("model", OneClip(model.module), clips, (0,), ("logit",)),
+        Network("model", OneClip(model.module), clips, (0,), ("logit", "maps")),
+        Network("heat", Heat(model.module), (maps,), (), ("heat",), is_relative=True),
         Network("pnet", load(PNet(), CPU), ((2, 3, 90, 160), (1, 3, 12, 17)), (0, 2, 3), boxes),
         Network("rnet", load(RNet(), CPU), ((2, 3, 24, 24), (5, 3, 24, 24)), (0,), boxes),
         Network("onet", load(ONet(), CPU), ((2, 3, 48, 48), (5, 3, 48, 48)), (0,), (*boxes, "points")),
@@ -83,12 +124,12 @@ def networks(model: weights.LoadedModel) -> list[Network]:
 
 def _write(network: Network, folder: Path) -> Path:
     path = folder / f"{network.name}.onnx"
-    module = network.module.eval()
+    module, data = network.module.eval(), torch.zeros(network.sizes[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's age and of batches, which are tried out below
         torch.onnx.export(
-            module,
-            (torch.zeros(network.sizes[0]),),
+            module.written_out(data) if isinstance(module, Heat) else module,
+            (data,),
             path,
             input_names=["data"],
             output_names=list(network.outputs),
@@ -101,7 +142,7 @@ def _write(network: Network, folder: Path) -> Path:
     return path
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _compare(network: Network, path: Path, size: tuple[int, ...]) -> None:
     """Raises SystemExit when ONNX Runtime and torch differ."""
     import onnxruntime  # only an export needs it
@@ -110,5 +151,6 @@ def _compare(network: Network, path: Path, size: tuple[int, ...]) -> None:
     said = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"data": data})
     expected = network.module.eval()(torch.from_numpy(data))
     for ours, theirs in zip(expected if isinstance(expected, tuple) else (expected,), said, strict=True):
-        if ours.shape != theirs.shape or not np.allclose(ours.numpy(), theirs, rtol=0, atol=MAX_ERROR):
+        error = MAX_ERROR * (float(ours.max()) if network.is_relative else 1.0)
+        if ours.shape != theirs.shape or not np.allclose(ours.numpy(), theirs, rtol=0, atol=error):
             raise SystemExit(f"{network.name}.onnx does not say what torch says for {size}")

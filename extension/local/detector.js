@@ -18,7 +18,7 @@
  *
  * @typedef {object} Kit
  * @property {Config} config
- * @property {Networks & {model: Network}} networks
+ * @property {Networks & {model: Network, heat: Network}} networks
  * @property {(jpeg: string) => Promise<Picture>} decode base64
  * @property {(picture: Picture, quality: number) => Promise<string>} encode to base64 JPEG; quality 0..1
  *
@@ -32,6 +32,7 @@
 
 import { SCHEMA } from "../report.js";
 import { arrange, People, spread, toInput } from "./clips.js";
+import { heatmap, paint } from "./explain.js";
 import { detect } from "./faces.js";
 import { crowdShift, decide, decidingFaces, toLogOdds, toProbability } from "./verdict.js";
 
@@ -139,6 +140,8 @@ async function describe(face, person, scores, { config, networks, encode }) {
   const alone = [];
   for (const picture of clip.pictures) alone.push(await judge([picture], config, networks.model));
   const index = alone.indexOf(Math.max(...alone));
+  const shown = /** @type {Picture} */ (clip.pictures[index]);
+  const jpeg = async (/** @type {Picture} */ picture) => `data:image/jpeg;base64,${await encode(picture, SHOWN_JPEG)}`;
   const times = person.seen.map(({ seconds }) => seconds);
   return {
     id: face.id,
@@ -148,8 +151,8 @@ async function describe(face, person, scores, { config, networks, encode }) {
     first_seconds: milli(Math.min(...times)),
     last_seconds: milli(Math.max(...times)),
     boxes: spread(person.seen, MAX_BOXES).map(({ seconds, box }) => ({ seconds: milli(seconds), xyxy: box.map((value) => Math.round(10 * value) / 10) })),
-    thumbnail: `data:image/jpeg;base64,${await encode(/** @type {Picture} */ (clip.pictures[index]), SHOWN_JPEG)}`,
-    heatmap: null, // needs gradients, which this runtime does not give
+    thumbnail: await jpeg(shown),
+    heatmap: await jpeg(paint(shown, await heatmap(shown, config.clip, networks))),
     picture_seconds: milli(clip.seconds[index] ?? worst.start),
   };
 }

@@ -22,6 +22,7 @@
  */
 
 const CUBIC = -0.75; // OpenCV's
+const BLUR_REACH = 3; // in sigmas to each side, OpenCV's for bytes
 const HALF_UP = 1 / 4096; // bytes round halves to the even number by themselves; OpenCV rounds them up
 
 /** To whole numbers as Python does: halves to the even one. @param {number} value */
@@ -86,11 +87,35 @@ function halve({ width: stride, data: from }, { left, top }, width, height) {
   return { width, height, data };
 }
 
+/** By a Gaussian; beyond its edge the picture is mirrored. @param {Picture} picture @param {number} sigma px, small beside the picture @returns {Picture} */
+export function blur(picture, sigma) {
+  const { width, height } = picture;
+  const [columns, rows] = [gaussianTaps(width, sigma), gaussianTaps(height, sigma)];
+  return { width, height, data: downwards(sideways(picture, columns, rows), width, height, rows) };
+}
+
+/** @param {number} size @param {number} sigma @returns {Taps} */
+function gaussianTaps(size, sigma) {
+  const reach = Math.floor((roundEven(2 * BLUR_REACH * sigma + 1) | 1) / 2);
+  const steps = Array.from({ length: 2 * reach + 1 }, (_, place) => place - reach);
+  const weights = steps.map((step) => Math.exp(-(step ** 2) / (2 * sigma ** 2)));
+  const sum = weights.reduce((a, b) => a + b);
+  return joined(Array.from({ length: size }, (_, middle) => steps.map((step, place) => [mirrored(middle + step, size), (weights[place] ?? 0) / sum])));
+}
+
+/** @param {number} place @param {number} size */
+function mirrored(place, size) {
+  return size - 1 - Math.abs(size - 1 - Math.abs(place));
+}
+
 /** @param {number} from length @param {number} to length @param {Method} method @returns {Taps} relative to the line's own begin */
 function taps(from, to, method) {
   const step = from / to;
-  /** @type {[number, number][][]} */
-  const lists = Array.from({ length: to }, (_, place) => (method === "area" ? areaTaps(place * step, step, from) : pointTaps((place + 0.5) * step - 0.5, method, from)));
+  return joined(Array.from({ length: to }, (_, place) => (method === "area" ? areaTaps(place * step, step, from) : pointTaps((place + 0.5) * step - 0.5, method, from))));
+}
+
+/** @param {[at: number, weight: number][][]} lists one a place @returns {Taps} */
+function joined(lists) {
   const flat = lists.flat();
   const starts = lists.reduce((sum, list) => (sum.push((sum.at(-1) ?? 0) + list.length), sum), [0]);
   return { from: Int32Array.from(starts), at: Int32Array.from(flat, ([at]) => at), weight: Float32Array.from(flat, ([, weight]) => weight) };

@@ -41,8 +41,8 @@ async function load() {
   runtime.env.wasm.numThreads = 1; // more need an isolated page, which pages of an extension are not
   runtime.env.wasm.wasmPaths = { mjs: here("vendor/ort-wasm-simd-threaded.mjs"), wasm: here("vendor/ort-wasm-simd-threaded.wasm") };
   runtime.env.logLevel = "error";
-  const [config, model, pnet, rnet, onet] = await Promise.all([read("config.json").then((file) => file.json()), open("model"), open("pnet"), open("rnet"), open("onet")]);
-  return { config, networks: { model, pnet, rnet, onet }, decode, encode };
+  const [config, model, heat, pnet, rnet, onet] = await Promise.all([read("config.json").then((file) => file.json()), open("model"), open("heat"), open("pnet"), open("rnet"), open("onet")]);
+  return { config, networks: { model, heat, pnet, rnet, onet }, decode, encode };
 
   /** @param {string} name @returns {Promise<import("./faces.js").Network>} */
   async function open(name) {

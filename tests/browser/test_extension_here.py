@@ -20,6 +20,7 @@ from tests.servers import Site, html, media
 from unmask.check import FileSource, Options, shared_checker
 from unmask.verdict import SHOWN_LABEL
 
+STORED = "chrome.storage.local.get(null)"
 BROWSER_ITSELF = "not an origin"  # looks for its own updates
 
 pytestmark = [
@@ -84,6 +85,13 @@ def in_python(path: Path) -> str:
     return SHOWN_LABEL[report["verdict"]["label"]]
 
 
+def heatmaps(chromium: Chromium) -> list[str]:
+    """Of the faces of the only report that is kept; each is more than the bare face."""
+    (report,) = (one for key, one in chromium.own.evaluate(STORED).items() if key.startswith("report:"))
+    assert all(face["heatmap"] != face["thumbnail"] for face in report["faces"])
+    return [face["heatmap"] for face in report["faces"] if face["heatmap"].startswith("data:image/jpeg")]
+
+
 @pytest.mark.parametrize("name", ["blended-face", "photograph", "no-face"])
 def test_the_label_is_that_of_python_and_nothing_is_sent(name, chromium, site, tmp_path):
     page = chromium.open(site.url(f"/{name}"))
@@ -91,6 +99,9 @@ def test_the_label_is_that_of_python_and_nothing_is_sent(name, chromium, site, t
     assert overlay.answer() == in_python(EXAMPLES / f"{name}.mp4")
     overlay.press("badge")
     overlay.wait("hint", "checked on this computer. Nothing was sent.")
+    if name != "no-face":
+        overlay.wait("hint", "What mattered")  # below the heatmap
+    assert len(overlay.find("card")) == len(heatmaps(chromium)) == (name != "no-face")
     shoot(page, f"here-{name}")
     chromium.close()
     assert asked_hosts(tmp_path / "network.json") == {urlsplit(site.url("/")).netloc}
@@ -116,6 +127,8 @@ def test_firefox_says_the_same_and_sends_nothing(name, firefox, site):
         assert badge.text.strip() == in_python(EXAMPLES / f"{name}.mp4")
         firefox.press("badge")
         firefox.wait("hint", "checked on this computer. Nothing was sent.")
+        if name != "no-face":
+            firefox.wait("hint", "What mattered")
     if folder := os.environ.get("UNMASK_SCREENSHOTS"):
         firefox.driver.save_screenshot(f"{folder}/firefox-here-{name}.png")
     hosts = {urlsplit(url).netloc for url, _ in asked}
@@ -128,6 +141,7 @@ def test_two_people_in_the_picture_are_two_faces_and_the_label_is_that_of_python
     assert overlay.answer() == in_python(couple)
     overlay.press("badge")
     overlay.wait("card", "Face 2")
+    assert len(heatmaps(chromium)) == 2
     shoot(page, "here-couple")
 
 

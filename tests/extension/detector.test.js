@@ -3,9 +3,10 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { arrange, cropSquare, People, squareBox, toInput } from "../../extension/local/clips.js";
+import { heatmap, paint } from "../../extension/local/explain.js";
 import { foretell, patch } from "../../extension/local/faces.js";
 import { Host } from "../../extension/local/host.js";
-import { scale, whole } from "../../extension/local/pixels.js";
+import { blur, scale, whole } from "../../extension/local/pixels.js";
 import { detail, link } from "../../extension/local/tracks.js";
 import { decide, decidingFaces, toLogOdds } from "../../extension/local/verdict.js";
 import { LocalApi } from "../../extension/local-api.js";
@@ -107,6 +108,42 @@ test("input is normalised, colour by colour", () => {
   const expected = SAID.spec.mean.map((/** @type {number} */ mean, /** @type {number} */ color) => ((color ? 0 : 1) - mean) / SAID.spec.std[color]);
   assert.deepEqual(shape, [1, 3, 1, 1]);
   for (const [place, value] of data.entries()) assert.ok(Math.abs(value - expected[place]) < 1e-5);
+});
+
+test("blurring is OpenCV's, to one step of a byte", () => {
+  for (const said of SAID.blurs) assertAlike(blur(IMAGE, said.sigma), toPicture(said));
+});
+
+/** Networks that answer with this heat. @param {number[][]} cells */
+function networksSaying(cells) {
+  /** @type {Record<"model" | "heat", unknown[]>} */
+  const heard = { model: [], heat: [] };
+  const model = async (/** @type {Float32Array} */ data, /** @type {number[]} */ shape) => (heard.model.push(shape), { maps: { data, dims: shape } });
+  const heat = async (/** @type {Float32Array} */ data, /** @type {number[]} */ shape) => (heard.heat.push(data, shape), { heat: { data: Float32Array.from(cells.flat()), dims: [cells.length, cells.length] } });
+  return { model, heat, heard };
+}
+
+test("the maps of the blurred and of the sharp face make the heat, which is laid over the face as in Python", async () => {
+  for (const { cells, side, heat } of SAID.heats) {
+    const face = scale(IMAGE, whole(IMAGE), side, side, "linear");
+    const spec = { ...SAID.spec, side_px: side };
+    const { heard, ...networks } = networksSaying(cells);
+    const ours = await heatmap(face, spec, networks);
+    const both = toInput([blur(face, side / 32), face], spec);
+    assert.deepEqual(heard, { model: [both.shape], heat: [both.data, both.shape] });
+    for (const [place, value] of ours.entries()) assert.ok(Math.abs(value - heat.flat()[place]) < 0.01);
+  }
+});
+
+test("where nothing matters nothing is painted, and cold places stay as they are", async () => {
+  const face = scale(IMAGE, whole(IMAGE), 60, 60, "linear");
+  const cold = await heatmap(face, { ...SAID.spec, side_px: 60 }, networksSaying([[0, 0], [0, 0]]));
+  assert.deepEqual([...paint(face, cold).data], [...face.data]);
+  const half = Float32Array.from({ length: 3600 }, (_, place) => (place < 1800 ? 1 : 0));
+  const painted = paint(face, half);
+  assert.deepEqual([...painted.data.slice(3 * 31 * 60)], [...face.data.slice(3 * 31 * 60)]);
+  assert.deepEqual([...painted.data.slice(3 * 29 * 60, 3 * 29 * 60 + 3)], [255, 255, 255]);
+  assert.deepEqual([...painted.data.slice(3 * 30 * 60, 3 * 30 * 60 + 3)], [0, 0, 0]);
 });
 
 test("a face that is too small or seen too briefly is left out, with the reason", () => {

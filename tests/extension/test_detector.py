@@ -3,23 +3,33 @@
 import base64
 import json
 import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
 from extension.pack import HERE
 from tests.browser.sites import EXAMPLES
+from tests.heat import effects
+from tests.media import astronaut
+from tests.untrained import untrained_model
 from tests.vectors import FILE, vectors
 from training.publish import main
 from unmask import decoder, weights
 from unmask.boxes import overlaps
 from unmask.check import plan_windows
-from unmask.clips import crop, to_input
+from unmask.clips import FaceClip, crop, to_input
+from unmask.explain import BLUR_SHARE, heatmap
 from unmask.faces import FaceFinder
 from unmask.plan import Span
 from unmask.tracks import link
+from unmask.weights import LoadedModel
 
 SCRIPT = Path(__file__).with_name("networks.js")
 CPU = torch.device("cpu")
@@ -30,40 +40,121 @@ def test_the_vectors_that_the_extension_is_tested_with_are_what_python_says_toda
     assert stored == now, "python -m tests.vectors writes them anew"
 
 
-def test_an_export_says_what_torch_says_and_carries_the_models_settings(tmp_path):
-    folder = str(weights.BUNDLED / weights.DEFAULT)
-    main(["--onnx", "--model-folder", folder, "--out", str(tmp_path)])  # which compares, or raises
-    names = ["config.json", "model.onnx", "onet.onnx", "pnet.onnx", "rnet.onnx"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == names
-    told = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
-    model = weights.load("default", CPU)
+@pytest.fixture(scope="module")
+def model() -> LoadedModel:
+    return weights.load("default", CPU)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder, out = str(weights.BUNDLED / weights.DEFAULT), tmp_path_factory.mktemp("exported")
+    main(["--onnx", "--model-folder", folder, "--out", str(out)])  # which compares with torch, or raises
+    return out
+
+
+def test_an_export_carries_the_models_settings(exported, model):
+    names = ["config.json", "heat.onnx", "model.onnx", "onet.onnx", "pnet.onnx", "rnet.onnx"]
+    assert sorted(path.name for path in exported.iterdir()) == names
+    told = json.loads((exported / "config.json").read_text(encoding="utf-8"))
     assert told["revision"] == model.revision
-    assert weights.read_config(tmp_path).calibration == model.calibration
-    assert weights.read_config(tmp_path).policy == model.policy and told["policy"]["max_drift"]
+    assert weights.read_config(exported).calibration == model.calibration
+    assert weights.read_config(exported).policy == model.policy and told["policy"]["max_drift"]
 
 
-@pytest.mark.skipif(not (HERE / "models" / "model.onnx").exists(), reason="make extension has not added them")
-def test_faces_crops_and_logits_of_a_video_are_those_of_python(tmp_path):
-    model = weights.load("default", CPU)
-    plan = plan_windows([model], Span())
-    frames = next(iter(decoder.decode(EXAMPLES / "blended-face.mp4", plan, lambda: None)))
-    boxes = FaceFinder().detect(frames)
-    clip = crop(frames, link(boxes, frames.seconds, ())[0], model.spec)
-    with torch.inference_mode():
-        batch = to_input([clip], model.spec)
-        logit = float(model.module(batch.data, batch.mask))
-    told = {
-        "width": frames.data.shape[2],
-        "height": frames.data.shape[1],
-        "seconds": frames.seconds.tolist(),
-        "boxes": [found.xyxy.tolist() for found in boxes],
-    }
-    (tmp_path / "window.json").write_text(json.dumps(told))
-    (tmp_path / "pictures.rgb").write_bytes(frames.data.tobytes())
-    done = subprocess.run(["node", SCRIPT, tmp_path], capture_output=True, check=True, timeout=120)
-    said = json.loads(done.stdout)
-    for ours, theirs in zip(boxes, said["boxes"], strict=True):
-        assert np.diag(overlaps(ours.xyxy, np.array(theirs, np.float32))).min() >= 0.95
-    crops = np.frombuffer(base64.b64decode(said["crops"]), np.uint8).reshape(clip.data.shape)
-    assert np.abs(crops.astype(int) - clip.data.astype(int)).max() <= 2
-    assert abs(said["logit"] - logit) < 0.02
+def test_the_heat_of_an_export_is_that_of_the_space(exported, model):
+    side_px = model.spec.side_px
+    face = cv2.resize(astronaut()[55:205, 150:300], (side_px, side_px), interpolation=cv2.INTER_AREA)
+    clip = FaceClip(face[None], np.zeros(1), 0, np.array([[0, 0, side_px, side_px]], np.float32))
+    both = np.stack([cv2.GaussianBlur(face, (0, 0), side_px * BLUR_SHARE), face])
+    pair = replace(clip, data=both, seconds=np.array([0.0, 0.1]), xyxy=clip.xyxy.repeat(2, 0))
+    _, maps = run(exported / "model.onnx", to_input([pair], model.spec).data[0, :2].numpy())
+    (heat,) = run(exported / "heat.onnx", maps)
+    large = cv2.resize(heat / heat.max(), (side_px, side_px), interpolation=cv2.INTER_CUBIC)
+    assert np.abs(large.clip(0, 1) - heatmap(model, clip)[0]).max() < 1e-3
+
+
+def run(network: Path, data: np.ndarray) -> list[np.ndarray]:
+    outputs: list[np.ndarray] = onnxruntime.InferenceSession(network).run(None, {"data": data})
+    return outputs
+
+
+def test_an_architecture_that_onnx_cannot_express_is_refused(tmp_path):
+    folder = untrained_model(tmp_path / "meso")
+    with pytest.raises(SystemExit, match=r"only a mobilenet-gru .* this is a meso-transformer"):
+        main(["--onnx", "--model-folder", str(folder), "--out", str(tmp_path / "out")])
+
+
+@dataclass(frozen=True)
+class Window:
+    """Of a video, as Python sees it and as the extension does."""
+
+    boxes: list[np.ndarray]
+    clip: FaceClip
+    said: dict[str, Any]
+
+    @property
+    def crops(self) -> np.ndarray:
+        return np.frombuffer(base64.b64decode(self.said["crops"]), np.uint8).reshape(self.clip.data.shape)
+
+    @property
+    def heats(self) -> np.ndarray:
+        return np.frombuffer(base64.b64decode(self.said["heats"]), np.float32).reshape(
+            self.clip.data.shape[:3]
+        )
+
+
+@pytest.fixture(scope="module")
+def windows(model: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> list[Window]:
+    if not (HERE / "models" / "heat.onnx").exists():
+        pytest.skip("make extension has not added the networks")
+    found, folders = [], []
+    for frames in decoder.decode(EXAMPLES / "blended-face.mp4", plan_windows([model], Span()), lambda: None):
+        boxes = FaceFinder().detect(frames)
+        clip = crop(frames, link(boxes, frames.seconds, ())[0], model.spec)
+        found.append(([some.xyxy for some in boxes], clip))
+        told = {
+            "width": frames.data.shape[2],
+            "height": frames.data.shape[1],
+            "seconds": frames.seconds.tolist(),
+            "boxes": [some.xyxy.tolist() for some in boxes],
+        }
+        folders.append(tmp_path_factory.mktemp("window"))
+        (folders[-1] / "window.json").write_text(json.dumps(told))
+        (folders[-1] / "pictures.rgb").write_bytes(frames.data.tobytes())
+    done = subprocess.run(["node", SCRIPT, *folders], capture_output=True, check=True, timeout=300)
+    return [Window(*ours, said) for ours, said in zip(found, json.loads(done.stdout), strict=True)]
+
+
+def test_faces_crops_and_logits_of_a_video_are_those_of_python(model, windows):
+    for window in windows:
+        for ours, theirs in zip(window.boxes, window.said["boxes"], strict=True):
+            assert np.diag(overlaps(ours, np.array(theirs, np.float32))).min() >= 0.95
+        assert np.abs(window.crops.astype(int) - window.clip.data.astype(int)).max() <= 2
+        with torch.inference_mode():
+            batch = to_input([window.clip], model.spec)
+            logit = float(model.module(batch.data, batch.mask))
+        assert abs(window.said["logit"] - logit) < 0.02
+
+
+def single_frames(window: Window) -> Iterator[FaceClip]:
+    """The extension's crops, a clip each."""
+    clip = window.clip
+    for i, image in enumerate(window.crops):
+        yield replace(clip, data=image[None], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[i : i + 1])
+
+
+def test_heatmaps_are_those_of_python(model, windows):
+    for window in windows:
+        for ours, theirs in zip(single_frames(window), window.heats, strict=True):
+            assert np.abs(heatmap(model, ours)[0] - theirs).max() < 0.05
+
+
+def test_blurring_the_hot_places_of_faces_moves_the_score_more_than_blurring_cold_ones(model, windows):
+    moved = [
+        effects(model, clip, heat, model.spec.side_px // 3)
+        for window in windows
+        for clip, heat in zip(single_frames(window), window.heats, strict=True)
+    ]
+    hot, cold = np.array(moved).T
+    assert hot.mean() > 1.3 * cold.mean()
+    assert (hot > cold).mean() > 0.6

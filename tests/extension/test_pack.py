@@ -40,7 +40,7 @@ def test_it_holds_what_runs_and_nothing_that_only_developers_need(packed, store)
 @pytest.mark.skipif(not (HERE / "models" / "model.onnx").exists(), reason="make extension has not added it")
 def test_with_the_detector_it_is_at_most_30_megabytes(packed, store):
     names = zipfile.ZipFile(packed[store]).namelist()
-    assert {"models/model.onnx", "models/pnet.onnx", "vendor/ort-wasm-simd-threaded.wasm"} <= set(names)
+    assert {"models/model.onnx", "models/heat.onnx", "vendor/ort-wasm-simd-threaded.wasm"} <= set(names)
     assert packed[store].stat().st_size < 30_000_000
 
 

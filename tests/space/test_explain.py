@@ -1,7 +1,6 @@
 """Heatmaps against models whose truth is known, and the drawn video against its report."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tests import reports
+from tests.heat import effects
 from tests.media import astronaut, glide, write_video
 from unmask import weights
 from unmask.clips import ClipSpec, FaceClip
@@ -106,8 +106,8 @@ def test_a_face_without_details_has_no_hot_place():
 
 def test_blurring_the_hot_region_matters_more_where_the_truth_is_known():
     model = loaded(TopLeft())
-    images = portraits()
-    hot, cold = effects(model, clip_of(images), side_px=16, blur_px=8.0)
+    clip = clip_of(portraits())
+    hot, cold = effects(model, clip, heatmap(model, clip).mean(0), side_px=16, blur_px=8.0)
     assert hot > cold
 
 
@@ -137,30 +137,12 @@ def test_autocast_around_does_not_change_the_heat():
 def test_blurring_the_hot_region_changes_the_score_more_than_a_cold_one_of_the_same_size():
     """The bundled model on the astronaut, as filmed and with a blended face, at several places and sizes."""
     model = weights.load("mobilenet-gru", torch.device("cpu"))
-    changes = [effects(model, clip, model.spec.side_px // 3) for clip in made_clips(model.spec)]
+    clips = made_clips(model.spec)
+    side_px = model.spec.side_px // 3
+    changes = [effects(model, clip, heatmap(model, clip).mean(0), side_px) for clip in clips]
     hot, cold = np.array(changes).T
     assert hot.mean() > 1.3 * cold.mean()
     assert (hot > cold).mean() > 0.6
-
-
-def effects(model: LoadedModel, clip: FaceClip, side_px: int, blur_px: float = 5.0) -> tuple[float, float]:
-    """How much blurring the hottest and the coldest square changes the logit."""
-    heat = heatmap(model, clip).mean(0)
-    means = cv2.blur(heat, (side_px, side_px), borderType=cv2.BORDER_CONSTANT)
-    edge = side_px // 2
-    inner = means[edge : len(means) - edge, edge : len(means) - edge]
-    places = (np.unravel_index(index, inner.shape) for index in (inner.argmax(), inner.argmin()))
-    blurred = [blur_square(clip, int(y), int(x), side_px, blur_px) for y, x in places]
-    plain, hot, cold = weights.score(model, [clip, *blurred])
-    return abs(float(hot - plain)), abs(float(cold - plain))
-
-
-def blur_square(clip: FaceClip, y: int, x: int, side_px: int, blur_px: float) -> FaceClip:
-    data = clip.data.copy()
-    for image in data:
-        smooth = cv2.GaussianBlur(image, (0, 0), blur_px)
-        image[y : y + side_px, x : x + side_px] = smooth[y : y + side_px, x : x + side_px]
-    return replace(clip, data=data)
 
 
 def made_clips(spec: ClipSpec) -> list[FaceClip]:
