@@ -12,8 +12,8 @@ from unmask.report import Report
 STAGES = {  # stage -> what a person is told, in the order of a check
     "fetch": "Getting the video",
     "decode": "Picking moments",
-    "faces": "Finding faces",
-    "model": "Looking for traces",
+    "faces": "Looking at faces",
+    "model": "Weighing the traces",
     "explain": "Showing what mattered",
 }
 EXAMPLES = {  # file in the folder of examples -> caption

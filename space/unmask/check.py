@@ -280,7 +280,7 @@ def so_far(scores: Sequence[ClipScore], policy: Policy) -> str:
     probability = decide(scores, policy).probability_fake
     if probability is None:
         return "Looking for faces"
-    return f"Looking at faces – so far {percent(probability)} fake, provisional"
+    return f"Looking at faces. So far {percent(probability)} likely a deepfake – provisional, it may change"
 
 
 def cautious_policy(policies: Sequence[Policy]) -> Policy:
