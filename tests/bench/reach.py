@@ -1,11 +1,11 @@
-"""What a long video behind a link costs: read in parts against fetched as a whole, in turns, as a table.
+"""What a long video behind a link costs: what is needed against all of it, in turns, as a table.
 
     python -m tests.bench.reach [--rounds 3] [--mbit 100] [--delay-ms 40] [--minutes 1 10 120]
 
-The videos are 720p H.264 of 1.5 Mbit a second with the index behind, on a local server whose line is as slow
-and as far as the options say. Seconds are from the question to the report; medians of the rounds, with the
-least and the most. The limits on bytes and length are raised, as an owner may; of a file over the usual limit
-only the parts are fetched.
+The videos are 720p H.264 of 1.5 Mbit a second, as a file with the index behind and as HLS in pieces of six
+seconds, on a local server whose line is as slow and as far as the options say. Seconds are from the question
+to the report; medians of the rounds, with the least and the most. The limits on bytes and length are raised,
+as an owner may; of a file over the usual limit only the parts are fetched, and there is no HLS of it.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import torch
 
 from tests.bench.speed import gliding
 from tests.media import repeat, write_video
-from tests.servers import Answer, Handler, Site
+from tests.servers import Answer, Handler, Site, media_playlist, split_hls
 from unmask.check import Checker, Options, UrlSource
 from unmask.guard import Limits
 
@@ -30,7 +30,9 @@ TEN_SECONDS, RATE = 10, 25
 BITS_A_SECOND = 1_500_000
 AT_HOME = Limits(max_bytes=4 * 2**30, max_seconds=10 * 3600.0, timeout_seconds=1800.0, allow_private=True)
 USUAL_BYTES = Limits().max_bytes
+PIECE_SECONDS = 6.0
 CHUNK_BYTES = 2**16
+Case = tuple[int, str, bool]  # minutes; file or hls; fetched as a whole
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,24 @@ class Line:
         self._bytes_a_second = bytes_a_second
         self._delay_seconds = delay_seconds
         self.sent_bytes = 0
+
+    def site(self, path: Path, kind: str) -> tuple[dict[str, Answer], str]:
+        """Routes, and the address of the video in them."""
+        if kind == "file":
+            return {"/video.mp4": self.file(path)}, "/video.mp4"
+        segments = split_hls(path.read_bytes(), PIECE_SECONDS)
+        routes = {f"/{number}.ts": self.piece(segment.data) for number, segment in enumerate(segments)}
+        playlist = media_playlist(segments).encode()
+        return {**routes, "/index.m3u8": self.piece(playlist, "application/vnd.apple.mpegurl")}, "/index.m3u8"
+
+    def piece(self, data: bytes, kind: str = "video/mp2t") -> Answer:
+        def answer(handler: Handler) -> None:
+            time.sleep(self._delay_seconds)
+            handler.start(200, {"Content-Type": kind, "Content-Length": len(data)})
+            if handler.command != "HEAD":
+                self._send(handler, data)
+
+        return answer
 
     def file(self, path: Path) -> Answer:
         size_bytes = path.stat().st_size
@@ -90,19 +110,19 @@ def main() -> None:
     parser.add_argument("--minutes", type=int, nargs="*", default=[1, 10, 120])
     options = parser.parse_args()
     checker = Checker(torch.device("cpu"))
-    costs: dict[tuple[int, bool], list[Cost]] = {}
+    costs: dict[Case, list[Cost]] = {}
     sizes: dict[int, int] = {}
     with tempfile.TemporaryDirectory() as folder:
         for minutes, path in videos(Path(folder), options.minutes):
             sizes[minutes] = path.stat().st_size
         for _ in range(options.rounds + 1):  # the first warms up
             for minutes, size_bytes in sizes.items():
-                for whole in (False, True):
-                    if whole and size_bytes > USUAL_BYTES:
+                for kind, whole in (("file", False), ("file", True), ("hls", False), ("hls", True)):
+                    if size_bytes > USUAL_BYTES and (whole or kind == "hls"):
                         continue
                     line = Line(options.mbit * 1e6 / 8, options.delay_ms / 1000)
-                    cost = check(checker, line, Path(folder, f"{minutes}.mp4"), whole)
-                    costs.setdefault((minutes, whole), []).append(cost)
+                    cost = check(checker, line, Path(folder, f"{minutes}.mp4"), kind, whole)
+                    costs.setdefault((minutes, kind, whole), []).append(cost)
     show({key: some[1:] for key, some in costs.items()}, sizes)
 
 
@@ -126,25 +146,27 @@ def noisy(count: int) -> Iterator[np.ndarray]:
         yield np.minimum(picture, 243) + grain[number % 8]
 
 
-def check(checker: Checker, line: Line, path: Path, whole: bool) -> Cost:
-    with Site({"/video.mp4": line.file(path)}) as site, tempfile.TemporaryDirectory() as kept:
+def check(checker: Checker, line: Line, path: Path, kind: str, whole: bool) -> Cost:
+    routes, address = line.site(path, kind)
+    with Site(routes) as site, tempfile.TemporaryDirectory() as kept:
         keep = Path(kept, "video") if whole else None
         began = time.monotonic()
-        report = checker.check(UrlSource(site.url("/video.mp4")), Options(limits=AT_HOME), keep=keep)
+        report = checker.check(UrlSource(site.url(address)), Options(limits=AT_HOME), keep=keep)
         seconds = time.monotonic() - began
         assert report["verdict"]["label"] != "no_face"
         return Cost(seconds, line.sent_bytes, len(site.requests))
 
 
-def show(costs: dict[tuple[int, bool], list[Cost]], sizes: dict[int, int]) -> None:
-    titles = ("minutes", "MiB", "way", "fetched", "share", "requests", "seconds", "least", "most")
+def show(costs: dict[Case, list[Cost]], sizes: dict[int, int]) -> None:
+    titles = ("minutes", "MiB", "as", "way", "fetched", "share", "requests", "seconds", "least", "most")
     print("".join(f"{title:>10}" for title in titles))
-    for (minutes, whole), some in sorted(costs.items()):
+    for (minutes, kind, whole), some in sorted(costs.items()):
         fetched = statistics.median(cost.sent_bytes for cost in some)
         seconds = sorted(cost.seconds for cost in some)
         cells = (
             str(minutes),
             f"{sizes[minutes] / 2**20:.1f}",
+            kind,
             "whole" if whole else "parts",
             f"{fetched / 2**20:.1f}",
             f"{fetched / sizes[minutes]:.1%}",

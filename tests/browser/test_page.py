@@ -215,7 +215,7 @@ def test_a_part_of_a_link_is_checked_with_progress_in_words(visit, site):
     expect(details).to_contain_text(site.url("/clip.mp4"))
     expect(details).to_contain_text("0:01 to 0:03")
     said = set(page.evaluate("[...window.said]"))
-    assert {"Finding faces", "Looking for traces"} & said, said
+    assert {"Looking at faces", "Weighing the traces"} & said, said
 
 
 def test_a_video_without_a_face_is_no_failure(visit):

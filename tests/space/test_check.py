@@ -257,7 +257,9 @@ def test_progress_carries_a_provisional_number_as_soon_as_there_is_one(
     )
     texts = list(dict.fromkeys(text for stage, text in told if stage == "faces"))
     assert texts[0] == "Looking for faces"
-    assert len(texts) > 1 and all(re.search(r"So far .+% likely a deepfake – provisional", text) for text in texts[1:])
+    assert len(texts) > 1 and all(
+        re.search(r"So far .+% likely a deepfake – provisional", text) for text in texts[1:]
+    )
     assert {text for stage, text in told if "provisional" in text and stage != "faces"} == set()
 
 
