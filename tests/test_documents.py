@@ -50,6 +50,7 @@ BASH, NODE = shutil.which("bash"), shutil.which("node")
 PROGRAMS = ("accelerate", "cp", "git", "make", "node", "pip", "python", ".venv/bin/python")  # the stand-ins
 EXAMPLE_LINKS = re.compile(r"https://example\.(?:org|com)/clip\.mp4")
 EXAMPLE_SPACE = "http://127.0.0.1:7860"
+WORDS_A_MINUTE = 250
 ELIDED = re.compile(r"…|\.\.\.")
 
 FENCED = re.compile(
@@ -468,3 +469,11 @@ def verbs(script: str, job: dict[str, Any]) -> list[str]:
 
 def _cell(row: dict[str, Any], found: re.Match[str]) -> str:
     return str(row[found[1]])
+
+
+def test_the_readme_can_be_read_in_five_minutes():
+    text = re.sub(
+        r"<!-- evaluation -->.*?<!-- /evaluation -->", "", FENCED.sub("", read("README.md")), flags=re.S
+    )
+    words = re.findall(r"\w[^\s|]*", re.sub(r"!\[.*?\]|\]\([^)]*\)", "", text, flags=re.S))
+    assert len(words) <= 5 * WORDS_A_MINUTE
