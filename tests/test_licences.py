@@ -1,10 +1,18 @@
 """The list of licences: what it takes, what it refuses, and that it looks at everything."""
 
+import re
+import sys
 from email.message import Message
+from importlib import metadata
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from tests import licences
+
+COPYLEFT = re.compile(
+    r"lib(avcodec|avformat|x264|x265|gnutls|gmp|nettle|mp3lame|readline)\b.*\.so.*|ffmpeg(-linux.*)?"
+)
 
 
 def about(**fields):
@@ -60,3 +68,13 @@ def test_one_that_does_not_fit_ends_with_its_name(monkeypatch, capsys):
     monkeypatch.setattr(licences, "ALLOWED", {name: "" for name in licences.ALLOWED if name != "Unlicense"})
     with pytest.raises(SystemExit, match=r"yt-dlp \(Unlicense\)"):
         licences.main()
+
+
+def test_the_wheels_that_carry_copyleft_libraries_are_named():
+    carrying = {
+        canonicalize_name(part.name)
+        for part in licences.installed()
+        if any(COPYLEFT.fullmatch(file.name) for file in metadata.files(part.name) or [])
+    }
+    if sys.platform == "linux":  # elsewhere the libraries have other names
+        assert carrying == set(licences.CARRIED)
