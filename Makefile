@@ -2,9 +2,10 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run check setup test lint bench extension detector need-video need-browser need-node FORCE
+.PHONY: help run check setup test test-python lint licences bench extension detector
+.PHONY: need-video need-browser need-node FORCE
 
-python := .venv/bin/python
+python := .venv/$(if $(filter Windows_NT,$(OS)),Scripts/python.exe,bin/python)
 PORT ?= 7860
 # from the command line only: some shells and environments export a HOST of their own
 HOST = 127.0.0.1
@@ -14,8 +15,10 @@ help:
 	@echo 'make run [PORT=7860] [HOST=127.0.0.1]   the page, on http://127.0.0.1:7860'
 	@echo 'make check VIDEO=path-or-URL            check one video, print the verdict'
 	@echo 'make test                               set up everything, run every test'
+	@echo 'make test-python [TESTS=tests/space]    those that need neither a browser nor Node.js'
 	@echo 'make setup                              only what run and check need'
 	@echo 'make lint                               style and types'
+	@echo 'make licences                           the licence of every package; fails at one that does not fit'
 	@echo 'make bench                              speed, spoiled files, fifty clients, an idle page, the browser: numbers'
 	@echo 'make extension                          the browser extension with its detector, packed for the stores, in dist/'
 
@@ -32,6 +35,14 @@ setup: .venv/.serving
 test: lint need-browser detector
 	$(if $(wildcard $(script_tests)),node --test $(wildcard $(script_tests)))
 	$(python) -m pytest
+
+TESTS := tests/space tests/training
+
+test-python: .venv/.testing
+	$(python) -m pytest -m 'not browser' $(TESTS)
+
+licences: .venv/.testing
+	@$(python) -m tests.licences
 
 lint: .venv/.testing tests/node_modules/.installed
 	$(python) -m ruff check --output-format=concise .

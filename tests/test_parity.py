@@ -29,7 +29,7 @@ def video(tmp_path_factory):
     return media.make("h264.mp4", tmp_path_factory.mktemp("video"))
 
 
-@pytest.fixture(scope="module", params=["mobilenet-gru", "meso-transformer", "resnext-lstm"])
+@pytest.fixture(scope="module", params=RECIPES)
 def folder(request, tmp_path_factory):
     """A model of the recipe with random weights: what matters here is what it is shown."""
     recipe = RECIPES[request.param]

@@ -60,6 +60,7 @@ MIN_SLOPE = (
 )
 HARD_REALS = 400  # real clips under each
 DRAWS = 20  # halvings of the data, to see whether the promises hold on the other half
+FEWEST = 20  # pairs and hard reals that can be halved so often without an empty half
 
 Floats = NDArray[np.float64]
 
@@ -252,6 +253,8 @@ def headline(scored: Scored) -> str:
 
 def promises(scored: Scored) -> str:
     """Fit on one half of the pairs, look at the other, many times -> what a person may rely on."""
+    if (fewest := min(len(scored.fake) // 2, scored.hard.shape[1])) < FEWEST:
+        return f"{fewest} clips are too few to try the thresholds on halves of them; {FEWEST} is the least"
     rng = np.random.default_rng(0)
     rates = []
     for _ in range(DRAWS):

@@ -10,6 +10,7 @@ import pytest
 from extension.pack import HERE, pack
 
 WEB_EXT = Path(__file__).resolve().parents[1] / "node_modules" / ".bin" / "web-ext"
+MADE = ("models", "vendor")  # by `make extension`
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def test_equal_sources_give_equal_bytes(packed, tmp_path):
 def test_it_holds_what_runs_and_nothing_that_only_developers_need(packed, store):
     names = set(zipfile.ZipFile(packed[store]).namelist())
     assert {"manifest.json", "background.js", "page/main.js", "_locales/ar/messages.json"} <= names
-    kinds = {Path(name).suffix for name in names if not name.startswith(("models/", "vendor/"))}
+    kinds = {Path(name).suffix for name in names - {"NOTICE.txt"} if name.partition("/")[0] not in MADE}
     assert kinds == {".json", ".js", ".html", ".css", ".png"}
     assert not names & {"package.json", "package-lock.json", "tsconfig.json"}
 
@@ -42,6 +43,15 @@ def test_with_the_detector_it_is_at_most_30_megabytes(packed, store):
     names = zipfile.ZipFile(packed[store]).namelist()
     assert {"models/model.onnx", "models/heat.onnx", "vendor/ort-wasm-simd-threaded.wasm"} <= set(names)
     assert packed[store].stat().st_size < 30_000_000
+
+
+@pytest.mark.parametrize("store", ["chromium", "firefox"])
+def test_it_says_under_which_terms_each_part_stands(packed, store):
+    archive = zipfile.ZipFile(packed[store])
+    notice = archive.read("NOTICE.txt").decode()
+    assert "Permission is hereby granted" in notice
+    for part in ("vendor/", "models/model.onnx", "models/pnet.onnx"):
+        assert part in notice
 
 
 @pytest.mark.parametrize("store", ["chromium", "firefox"])

@@ -1,13 +1,10 @@
 """The command line: what is printed where, exit codes, files written, scans resumed and spread."""
 
-import fcntl
 import json
 import os
-import pty
 import struct
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -479,6 +476,7 @@ def test_importing_the_package_is_light_and_its_names_are_there() -> None:
 
 @pytest.mark.timeout(400)  # a machine under load imports torch for a minute
 def test_a_terminal_shows_progress_and_then_the_verdict_alone(media: Path) -> None:
+    fcntl, pty, termios = map(pytest.importorskip, ("fcntl", "pty", "termios"))  # not on Windows
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = start("check", str(make("short.mp4", media)), stdout=subprocess.PIPE, stderr=slave)

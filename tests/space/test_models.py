@@ -14,7 +14,8 @@ CONFIGS = {  # small versions: the code is the same, the time is not
 
 def build(name):
     torch.manual_seed(0)
-    return ARCHITECTURES[name][1](CONFIGS[name]).eval()
+    config, module = ARCHITECTURES[name]
+    return module(CONFIGS.get(name) or config()).eval()
 
 
 @pytest.fixture(params=ARCHITECTURES)

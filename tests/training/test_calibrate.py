@@ -117,6 +117,11 @@ def test_rates_are_printed_for_halves():
     assert 0 < rates["abstained"] < 1
 
 
+@pytest.mark.parametrize("pairs", [1, 2, 19])
+def test_of_a_handful_it_is_said_that_they_are_too_few(pairs):
+    assert promises(scored(pairs)).startswith(f"{pairs} clips are too few")
+
+
 def test_a_set_that_is_for_measuring_is_refused(tmp_path):
     store(tmp_path / "fit", [face("a", split="val"), face("b", split="train", shift=3)])
     store(tmp_path / "measure", [face("c", split="test")])
