@@ -13,6 +13,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,8 @@ def write_video(
     iterator = iter(frames)
     first = next(iterator)
     kind = container or _container(path)
-    with av.open(str(path), "w", format=kind, options=container_options or {}) as output:
+    written = av.open(str(path), "w", format=kind, options=container_options or {})
+    with _priority_as_before(), written as output:
         stream: Any = output.add_stream(codec, rate=Fraction(rate).limit_denominator(100_000))
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = pix_fmt
@@ -161,6 +163,19 @@ def write_video(
             frame.time_base = time_base or Fraction(1) / Fraction(rate).limit_denominator(100_000)
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
+
+
+@contextmanager
+def _priority_as_before() -> Iterator[None]:
+    """As root, the AV1 encoder puts its caller, and all that this starts later, before everything else."""
+    if not hasattr(os, "sched_getscheduler"):  # neither does it elsewhere than on Linux
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
 
 
 _ENCODER_OPTIONS = {
