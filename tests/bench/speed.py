@@ -1,6 +1,6 @@
 """A check beside its limits and beside the original project's procedure, in turns, as a table.
 
-    python -m tests.bench.speed [VIDEO …] [--rounds 3] [--peer seed_pipeline.py]
+    python -m tests.bench.speed [VIDEO …] [--rounds 3] [--peer seed_pipeline.py] [--picture speed.png]
 
 Without a VIDEO: three made ones (720p of 10 s, 60 s and 10 min) and two of the research data beside the
 checkout, where it is. The limits are decoding alone and the model alone, on as many frames as the check
@@ -21,6 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from tests.media import astronaut, repeat, write_video
 from unmask import weights
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("videos", type=Path, nargs="*", metavar="VIDEO")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer", type=Path, default=SHARED / "peers" / "seed_pipeline.py")
+    parser.add_argument("--picture", type=Path, help="draw it as well")
     options = parser.parse_args()
     peer = options.peer if options.peer.is_file() else None
     if peer is None:
@@ -72,6 +74,8 @@ def main() -> None:
             for name, path in videos.items():
                 costs[name].append(measure(checker, model, path, peer))
     show(costs)
+    if options.picture is not None:
+        draw(costs).savefig(options.picture, dpi=110)
 
 
 def usual(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -135,22 +139,47 @@ def _processor_seconds() -> float:
     return sum(use.ru_utime + use.ru_stime for use in map(resource.getrusage, whose))
 
 
+def medians(rounds: list[Cost]) -> tuple[float, float, float, float | None]:
+    """Processor seconds of a check, of decoding and the model alone, and of the peer where there is one."""
+    check, decoding, model = (
+        statistics.median(getattr(cost, what) for cost in rounds) for what in ("check", "decoding", "model")
+    )
+    theirs = [cost.peer for cost in rounds if cost.peer is not None]
+    return check, decoding, model, statistics.median(theirs) if theirs else None
+
+
+def draw(costs: dict[str, list[Cost]]) -> Figure:
+    """A group of bars a video: the peer's procedure, a check, and the limits that it cannot go below."""
+    figure = Figure(figsize=(8, 1 + 0.75 * len(costs)), layout="constrained")
+    axes = figure.subplots()
+    for place, rounds in enumerate(costs.values()):
+        check, decoding, model, peer = medians(rounds)
+        hidden = "_" if place else ""  # one entry of the legend each
+        if peer is not None:
+            axes.barh(place - 0.27, peer, 0.25, color="#b9c1cb", label=f"{hidden}original procedure")
+            axes.text(peer, place - 0.27, f" {peer / check:.1f} ×", va="center", fontsize=9)
+        axes.barh(place, check, 0.25, color="#3538cd", label=f"{hidden}Unmask")
+        axes.barh(place + 0.27, decoding, 0.25, color="#0f9b8e", label=f"{hidden}limit: decoding alone")
+        axes.barh(place + 0.27, model, 0.25, decoding, color="#e08a1e", label=f"{hidden}and the model alone")
+    axes.set_yticks(range(len(costs)), list(costs))
+    axes.invert_yaxis()
+    axes.set_xlabel("processor seconds, from file to report")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
 def show(costs: dict[str, list[Cost]]) -> None:
     print("".join(f"{title:>10}" for title in ("check", "decoding", "model", "peer", "faster", "frames")))
     for name, rounds in costs.items():
-        check, decoding, model = (
-            statistics.median(getattr(cost, what) for cost in rounds)
-            for what in ("check", "decoding", "model")
-        )
+        check, decoding, model, peer = medians(rounds)
         row = "".join(f"{value:>10.2f}" for value in (check, decoding, model))
-        theirs = [cost.peer for cost in rounds if cost.peer is not None]
-        peer = statistics.median(theirs) if theirs else None
         row += f"{'-':>10}{'-':>10}" if peer is None else f"{peer:>10.2f}{f'{peer / check:.1f}x':>10}"
         print(f"{row}{rounds[0].frames:>10}  {name}")
     print("\nwall seconds of the stages\n" + "".join(f"{stage:>10}" for stage in STAGES))
     for name, rounds in costs.items():
-        medians = (statistics.median(cost.stages[stage] for cost in rounds) for stage in STAGES)
-        print("".join(f"{median:>10.2f}" for median in medians) + f"  {name}")
+        spent_on = (statistics.median(cost.stages[stage] for cost in rounds) for stage in STAGES)
+        print("".join(f"{median:>10.2f}" for median in spent_on) + f"  {name}")
     print(f"\nmost memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
