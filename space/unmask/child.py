@@ -76,6 +76,7 @@ class Child:
             pass_fds=tuple(pass_fds),
         )
         self._asked = False  # the listener has been told to read on, and has not answered yet
+        self._left = False  # nobody wants to hear more
         self._wanted = threading.Semaphore(0)  # one permit a message: nothing is read ahead
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()  # None: it has ended
         self._listener = threading.Thread(target=self._listen, name="child", daemon=True)
@@ -86,6 +87,7 @@ class Child:
 
     def __exit__(self, *_: object) -> None:
         _kill(self._process)
+        self._left = True
         self._wanted.release()
         self._listener.join(timeout=1.0)
         if self._process.stdin is not None:
@@ -149,7 +151,7 @@ class Child:
             else:
                 fields = _fields(pipe)
         self._wanted.acquire()  # of a message no more than its line is read ahead
-        if fields is None:
+        if fields is None or self._left:
             return None
         size_bytes = fields.get("bytes", 0)
         if not isinstance(size_bytes, int) or not 0 <= size_bytes <= self._max_payload_bytes:
