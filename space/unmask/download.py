@@ -27,7 +27,7 @@ from unmask import failures, hls, ranges
 from unmask.confine import Bounds, confine
 from unmask.errors import LiveStream, NoFrames, TooLarge, UnsupportedSite
 from unmask.guard import Limits, blocked, check_bytes, check_seconds, guard_process
-from unmask.plan import Span, moments
+from unmask.plan import Cut, Span, moments
 
 Report = Callable[[dict[str, Any]], None]  # a line for the parent
 Info = dict[str, Any]  # what yt-dlp knows about a video
@@ -71,14 +71,6 @@ class Request:
     def from_json(cls, text: str) -> "Request":
         fields = json.loads(text)
         return cls(**fields | {"limits": Limits(**fields["limits"])})
-
-
-@dataclass(frozen=True)
-class Cut:
-    """What was left out of a video in pieces."""
-
-    offset_seconds: float = 0.0  # where the first piece begins in the whole video
-    has_gaps: bool = False  # pieces between others are missing
 
 
 @dataclass(frozen=True)
@@ -182,7 +174,7 @@ class Session(YoutubeDL):  # type: ignore[misc]
             self.last_failure = error
             raise
 
-    def prepare(self, request: Request) -> tuple[Info, "Cut"]:
+    def prepare(self, request: Request) -> tuple[Info, Cut]:
         """Find the one video behind the URL, check it against the limits, cut it to what is needed.
 
         Returns what there is to fetch and how it was cut. Raises UnmaskError, or what yt-dlp raises:
@@ -206,7 +198,7 @@ class Session(YoutubeDL):  # type: ignore[misc]
             raise failures.no_video()
         return dict(info)
 
-    def cut_out(self, info: Info, request: Request) -> "Cut":
+    def cut_out(self, info: Info, request: Request) -> Cut:
         """Leave out the pieces of a video in pieces that are not needed; check the length, where known.
 
         Changes `info`.
@@ -218,23 +210,24 @@ class Session(YoutubeDL):  # type: ignore[misc]
         if None in lengths[1:] or not any(lengths):  # the first may be the head
             _check_duration(info, request)
             return Cut()
-        info["duration"] = info.get("duration") or sum(length or 0.0 for length in lengths)
+        in_all = sum(length or 0.0 for length in lengths)  # the site may say another
+        info["duration"] = info.get("duration") or in_all
         _check_duration(info, request)
-        info["fragments"], cut = cut_fragments(fragments, request.moments(info["duration"]))
+        info["fragments"], cut = cut_fragments(fragments, request.moments(in_all))
         return cut
 
-    def _cut_hls(self, info: Info, request: Request) -> "Cut":
+    def _cut_hls(self, info: Info, request: Request) -> Cut:
         playlist = self._media_playlist(info)
         if hls.is_master(playlist):
             _check_duration(info, request)
             return Cut()
         if hls.is_live(playlist) and info.get("live_status") not in ENDED:
             raise _live()
-        info["duration"] = info.get("duration") or hls.duration_seconds(playlist) or None
+        in_all = hls.duration_seconds(playlist) or None
+        info["duration"] = info.get("duration") or in_all
         _check_duration(info, request)
-        cut = hls.cut(playlist, request.moments(info["duration"]))
-        info["hls_media_playlist_data"] = cut.text
-        return Cut(cut.offset_seconds, cut.has_gaps)
+        info["hls_media_playlist_data"], cut = hls.cut(playlist, request.moments(in_all))
+        return cut
 
     def _media_playlist(self, info: Info) -> str:
         if info.get("hls_media_playlist_data"):

@@ -2,19 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from unmask.plan import Cut
 
 OF_ONE_SEGMENT = ("#EXTINF", "#EXT-X-BYTERANGE")  # goes away with its segment; every other tag stays
 ADVERTISING = ("#ANVATO-SEGMENT-INFO", "#UPLYNK-SEGMENT")  # segments that a downloader leaves out by itself
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A playlist that holds only the segments of some moments."""
-
-    text: str
-    offset_seconds: float  # where the first segment kept begins in the whole video
-    has_gaps: bool  # segments between others were left out
 
 
 def is_master(text: str) -> bool:
@@ -31,14 +23,14 @@ def duration_seconds(text: str) -> float:
     return sum(_seconds(line) for line in text.splitlines())
 
 
-def cut(text: str, moments: Sequence[tuple[float, float]]) -> Cut:
+def cut(text: str, moments: Sequence[tuple[float, float]]) -> tuple[str, Cut]:
     """Keep the segments that overlap one of the moments, each from a second to a second.
 
     Where segments cannot be understood without those before them, all between the first moment and the last
     are kept; where they do not even say where they lie, the whole playlist.
     """
     if _hangs_together(text):
-        return Cut(text, 0.0, False)
+        return text, Cut()
     if _counts_segments(text):
         moments = [(min(start for start, _ in moments), max(end for _, end in moments))]
     kept: list[str] = []
@@ -60,7 +52,7 @@ def cut(text: str, moments: Sequence[tuple[float, float]]) -> Cut:
         elif offset_seconds is None:
             dropped += 1
         segment = []
-    return Cut(_renumber("\n".join(kept) + "\n", dropped), offset_seconds or 0.0, has_gaps)
+    return _renumber("\n".join(kept) + "\n", dropped), Cut(offset_seconds or 0.0, has_gaps)
 
 
 def _seconds(line: str) -> float:

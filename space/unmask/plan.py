@@ -116,6 +116,14 @@ def pick(timed: Iterable[Timed[Item]], targets: Iterable[float]) -> Iterator[Tim
         yield before
 
 
+@dataclass(frozen=True)
+class Cut:
+    """What was left out of a video in pieces."""
+
+    offset_seconds: float = 0.0  # where the first piece begins in the whole video
+    has_gaps: bool = False  # pieces between others are missing
+
+
 def moments(
     span: Span, duration_seconds: float, window_seconds: float, windows: int
 ) -> list[tuple[float, float]]:

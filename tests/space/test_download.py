@@ -10,6 +10,7 @@ from unmask import download
 from unmask.download import Request, choose, cut_fragments
 from unmask.errors import NoFrames, UnsupportedSite
 from unmask.guard import Limits
+from unmask.plan import Cut
 
 MIB = 2**20
 
@@ -57,14 +58,14 @@ def test_dash_fragments_are_cut_to_the_range_and_keep_their_head(start, end, kep
     fragments: list[download.Info] = [{"url": "head"}, *({"url": name, "duration": 2.0} for name in "abc")]
     pieces, cut = cut_fragments(fragments, [(start, end)])
     assert [piece["url"] for piece in pieces] == kept
-    assert cut == download.Cut(offset)
+    assert cut == Cut(offset)
 
 
 def test_of_moments_the_dash_fragments_between_are_left_out():
     fragments: list[download.Info] = [{"url": "head"}, *({"url": name, "duration": 2.0} for name in "abcd")]
     pieces, cut = cut_fragments(fragments, [(2.5, 3.5), (6.5, 7.5)])
     assert [piece["url"] for piece in pieces] == ["head", "b", "d"]
-    assert cut == download.Cut(2.0, has_gaps=True)
+    assert cut == Cut(2.0, has_gaps=True)
 
 
 def test_what_is_needed_of_a_video_is_its_moments_or_all_of_the_asked_part():

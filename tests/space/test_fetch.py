@@ -34,7 +34,7 @@ from tests.servers import (
     split_hls,
     video_site,
 )
-from unmask import child, errors, fetch, guard
+from unmask import child, download, errors, fetch, guard
 from unmask.fetch import VideoFile, from_path
 from unmask.guard import Limits
 from unmask.plan import DecodePlan, Span, moments
@@ -313,6 +313,21 @@ def test_of_a_video_in_pieces_only_those_around_the_windows_are_fetched(long_cli
         assert abs(seconds[0] - start) < 1.6  # it moves to the next key frame
         numbers = [read_number(frame) for frame in frames.data]
         assert numbers == [round(second * RATE) % count for second in seconds]
+
+
+def test_the_windows_lie_where_the_pieces_say_whatever_length_the_site_tells(long_clip):
+    segments = split_hls(long_clip)
+    info: download.Info = {
+        "protocol": "m3u8_native",
+        "duration": 3.0,
+        "hls_media_playlist_data": media_playlist(segments),
+    }
+    request = download.Request("https://example.com/", "", AT_HOME, 0.0, None, windows=2, window_seconds=0.5)
+    with download.Session({"quiet": True}, AT_HOME) as session:
+        cut = session.cut_out(info, request)
+    assert cut.has_gaps
+    kept = [line for line in info["hls_media_playlist_data"].splitlines() if line.endswith(".ts")]
+    assert kept[-1] == f"{len(segments) - 1}.ts"
 
 
 def test_a_range_of_a_file_is_fetched_with_the_whole_file(site, clip, tmp_path):
