@@ -109,7 +109,6 @@ const ANSWERS = {
 const OWN_ANSWERS = {
   videos: ({ tabId }) => videosIn(tabId),
   start: ({ tabId, frameId, id }) => browser.tellFrame(tabId, frameId, { type: "start", wanted: id === undefined ? {} : { id } }),
-  settings: () => settingsChanged(),
 };
 const OPENABLE = ["options.html", "history.html", "welcome.html"];
 
@@ -149,6 +148,7 @@ browser.onInstalled((reason) => {
 });
 
 browser.onStartup(() => void applySettings());
+browser.onSettings(() => void settingsChanged());
 browser.onPermissions(() => void applySettings().then(() => browser.tellPages({ type: "settings" })));
 
 /** What was switched off is given back, and ends on the pages that are open. */

@@ -51,6 +51,11 @@ export async function writeSettings(changed) {
   await local().set({ [PERSON_SETTINGS]: { ...(await readSettings()), ...changed } });
 }
 
+/** Whoever changed them, and though they closed their window at once. @param {() => void} listener */
+export function onSettings(listener) {
+  chrome.storage.local.onChanged.addListener((changes) => void (PERSON_SETTINGS in changes && listener()));
+}
+
 /** The token that was given for this address, if any. @param {string} address of a Space @returns {Promise<string>} */
 export async function readToken(address) {
   return tokenFor((await local().get([TOKEN]))[TOKEN], address);
@@ -201,13 +206,17 @@ export async function leaveOtherPages({ hover, autoSites }, space) {
   if (others.length) await chrome.permissions.remove({ origins: others }).catch(() => false);
 }
 
-/** Settings may change the permissions of the extension, and a person may take them away. @param {() => void} listener */
+/** A person may take permissions away, or give them in the browser's own pages. @param {() => void} listener */
 export function onPermissions(listener) {
   chrome.permissions.onAdded.addListener(listener);
   chrome.permissions.onRemoved.addListener(listener);
 }
 
-/** Let the page's part be on every page, for the hover button, or on some sites, or nowhere. @param {Settings} settings */
+/**
+ * Let the page's part be on every page, for the hover button, or on some sites, or nowhere; also where a page is open.
+ *
+ * @param {Settings} settings
+ */
 export async function registerPages({ hover, autoSites }) {
   const known = await chrome.scripting.getRegisteredContentScripts({ ids: [PAGE_SCRIPT] });
   const wanted = hover && (await mayEnter(ALL_PAGES)) ? [ALL_PAGES] : [];
@@ -216,6 +225,10 @@ export async function registerPages({ hover, autoSites }) {
   if (known[0] && String(known[0].matches) === String(matches)) return;
   if (known[0]) await chrome.scripting.unregisterContentScripts({ ids: [PAGE_SCRIPT] });
   if (matches.length) await chrome.scripting.registerContentScripts([{ id: PAGE_SCRIPT, matches, js: ["content.js"], allFrames: true, runAt: "document_idle" }]);
+  for (const { id = -1, url = "" } of await chrome.tabs.query({ discarded: false })) {
+    const site = siteOf(url);
+    if (site && (matches === WEB_PAGES || matches.includes(originPattern(site)))) void enterTab(id).catch(() => {}); // closed to extensions, or gone
+  }
 }
 
 /** @param {string} pattern */

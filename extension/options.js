@@ -106,7 +106,6 @@ async function switchHover() {
 /** @param {Partial<import("./settings.js").Settings>} changed */
 async function keep(changed) {
   await writeSettings(changed);
-  await tellWorker({ type: "settings" });
   if ("language" in changed) location.reload();
 }
 

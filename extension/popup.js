@@ -52,14 +52,13 @@ function showAuto(site) {
   box.addEventListener("change", () => void switchAuto(box, site));
 }
 
-/** Written first: some browsers close this window when they ask for a permission, and the worker hears of it. @param {HTMLInputElement} box @param {string} site */
+/** Written first: some browsers close this window when they ask for a permission. @param {HTMLInputElement} box @param {string} site */
 async function switchAuto(box, site) {
   const asked = box.checked ? askToReach(site) : null; // at once, while the press counts
   const others = (await readSettings()).autoSites.filter((one) => one !== site);
   await writeSettings({ autoSites: box.checked ? [...others, site] : others });
   if (asked && !(await asked)) await writeSettings({ autoSites: others });
   box.checked &&= (await asked) === true;
-  await tellWorker({ type: "settings" });
 }
 
 /** @param {string} text */

@@ -83,7 +83,6 @@ class Chromium:
             """async (changed) => {
                 const { settings } = await chrome.storage.local.get("settings");
                 await chrome.storage.local.set({ settings: { ...settings, ...changed } });
-                await chrome.runtime.sendMessage({ type: "settings" });
             }""",
             settings,
         )

@@ -213,3 +213,10 @@ def test_a_site_is_switched_off_on_the_settings_page(allowed, foreign):
         play(one)
         one.wait_for_timeout(6000)
         assert not Overlay(one).find("badge")
+
+
+def test_what_is_switched_on_begins_on_pages_that_are_open(allowed, foreign):
+    page = allowed.open(foreign.url("/plain"))
+    play(page)
+    allowed.set(autoSites=["http://localhost"])
+    assert Overlay(page).answer()
