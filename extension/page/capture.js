@@ -20,7 +20,6 @@ const SLOW_SEEK_MS = 250; // where a moment takes longer, key frames are rare: a
 const WINDOW_MS = 8000; // longest time for that
 const TOLERANCE = 0.2; // of a stride: so much earlier a frame will do
 const PAINT_MS = 250; // a video out of view may never be painted
-const SCREEN_MS = 550; // browsers take at most two pictures of a tab a second
 const BLACK = 10; // of 255; protected video is shown to programs as black
 const MIN_FRAMES = 4;
 const MIN_BOX_PX = 32; // less of a video in view is as good as nothing
@@ -202,8 +201,7 @@ function fromElement(video) {
 function fromScreen(video, screen) {
   /** @param {number} seconds */
   const take = async (seconds) => {
-    const [dataUrl] = await Promise.all([screen(), wait(SCREEN_MS)]);
-    const tab = await createImageBitmap(toBlob(dataUrl));
+    const tab = await createImageBitmap(toBlob(await screen()));
     return toFrame(cropTo(video, tab), seconds);
   };
   return { plan: SCREEN_PLAN, take, mayPlay: false };

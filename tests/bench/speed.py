@@ -1,11 +1,12 @@
 """A check beside its limits and beside the original project's procedure, in turns, as a table.
 
-    python -m tests.bench.speed [VIDEO …] [--rounds 3] [--peer seed_pipeline.py] [--picture speed.png]
+    python -m tests.bench.speed [VIDEO …] [--rounds 3] [--threads 1] [--peer PROGRAM] [--picture speed.png]
 
-Without a VIDEO: three made ones (720p of 10 s, 60 s and 10 min) and two of the research data beside the
-checkout, where it is. The limits are decoding alone and the model alone, on as many frames as the check
-looked at. All are processor seconds, of children too, which other programs do not lengthen much; medians of
-the rounds. The peer is a program that takes a video; without it that column stays empty.
+Without a VIDEO: made ones, see MADE, and two of the research data beside the checkout, where it is. The
+limits are decoding alone and the model alone, on as many frames as the check looked at. Processor seconds
+are those of children, too, and other programs do not lengthen them much; wall seconds mean something on an
+idle machine only. Medians of the rounds. The peer is a program that takes a video; without it that column
+stays empty.
 """
 
 import argparse
@@ -14,8 +15,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -35,18 +38,63 @@ from unmask.weights import LoadedModel
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 RESEARCH = ("anndvqgoko.mp4", "aououvkimi.mp4")  # 1080p and 360x360, 10 s each
-MADE = {"720p 10 s": 1, "720p 60 s": 6, "720p 10 min": 60}  # times that ten seconds are repeated
+TEN_SECONDS, RATE = 10, 25
+STEADY, CHANGING = (
+    (lambda number: number),
+    (lambda number: number + number % 3),
+)  # when a frame is shown, in 1/RATE s
 STAGES = ("fetch", "decode", "faces", "model", "explain")
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Of one round with one video, in processor seconds."""
+class Made:
+    """A video of the bench's own."""
 
-    check: float
-    decoding: float
-    model: float
-    peer: float | None
+    height: int
+    codec: str
+    suffix: str
+    times: int = 1  # that ten seconds are repeated
+    shown_at: Callable[[int], int] = STEADY
+    with_peer: bool = False  # it takes its time
+
+    def write(self, folder: Path) -> Path:
+        first, path = folder / f"first{self.suffix}", folder / f"{len(list(folder.iterdir()))}{self.suffix}"
+        frames = gliding(TEN_SECONDS * RATE, self.height)
+        write_video(first, frames, self.codec, pts=self.shown_at, time_base=Fraction(1, RATE))
+        repeat(first, path, self.times)
+        return path
+
+
+MADE = {
+    "480p h264 10 s": Made(480, "libx264", ".mp4"),
+    "720p h264 10 s": Made(720, "libx264", ".mp4", with_peer=True),
+    "720p h264 60 s": Made(720, "libx264", ".mp4", 6, with_peer=True),
+    "720p h264 10 min": Made(720, "libx264", ".mp4", 60, with_peer=True),
+    "720p h264 2 h": Made(720, "libx264", ".mp4", 720),
+    "720p h264 10 s, changing rate": Made(720, "libx264", ".mp4", 1, CHANGING),
+    "720p vp9 60 s": Made(720, "libvpx-vp9", ".webm", 6),
+    "720p av1 60 s": Made(720, "libsvtav1", ".mp4", 6),
+    "1080p h264 60 s": Made(1080, "libx264", ".mp4", 6),
+    "2160p h264 60 s": Made(2160, "libx264", ".mp4", 6),
+}
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of something."""
+
+    processor: float
+    wall: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one round with one video."""
+
+    check: Spent
+    decoding: Spent
+    model: Spent
+    peer: Spent | None
     frames: int  # that were looked at
     stages: dict[str, float]  # wall seconds of the check
 
@@ -57,13 +105,14 @@ def main() -> None:
     )
     parser.add_argument("videos", type=Path, nargs="*", metavar="VIDEO")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1, help="more wait for each other on a busy machine")
     parser.add_argument("--peer", type=Path, default=SHARED / "peers" / "seed_pipeline.py")
     parser.add_argument("--picture", type=Path, help="draw it as well")
     options = parser.parse_args()
     peer = options.peer if options.peer.is_file() else None
     if peer is None:
         print(f"There is no {options.peer}: nothing is compared with the original procedure.\n")
-    torch.set_num_threads(1)  # on a busy machine, threads that wait for each other count as work
+    torch.set_num_threads(options.threads)
     checker = Checker(torch.device("cpu"))
     (model,) = checker.load(["default"])
     with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +121,8 @@ def main() -> None:
         checker.check(FileSource(next(iter(videos.values())), "warm-up"), Options())
         for _ in range(options.rounds):
             for name, path in videos.items():
-                costs[name].append(measure(checker, model, path, peer))
+                with_peer = name not in MADE or MADE[name].with_peer
+                costs[name].append(measure(checker, model, path, peer if with_peer else None))
     show(costs)
     if options.picture is not None:
         draw(costs).savefig(options.picture, dpi=110)
@@ -80,24 +130,21 @@ def main() -> None:
 
 def usual(folder: Path) -> Iterator[tuple[str, Path]]:
     """Names and paths of the videos that are measured when none is named."""
-    first = folder / "first.mp4"
-    write_video(first, gliding(250))
-    for name, times in MADE.items():
-        path = folder / f"{times}.mp4"
-        repeat(first, path, times)
-        yield name, path
+    for name, made in MADE.items():
+        yield name, made.write(folder)
     for name in RESEARCH:
         path = SHARED / "data" / "dfdc-videos" / name
         if path.is_file():
             yield name, path
 
 
-def gliding(count: int) -> Iterator[np.ndarray]:
-    """A face of 200 px that moves slowly through 720p."""
-    wide = cv2.resize(astronaut(), (1536, 1536), interpolation=cv2.INTER_CUBIC)
+def gliding(count: int, height: int = 720) -> Iterator[np.ndarray]:
+    """A face of more than a quarter of the height that moves slowly through a wide picture."""
+    scale, width = height / 720, height * 8 // 9 * 2
+    wide = cv2.resize(astronaut(), (width * 6 // 5, width * 6 // 5), interpolation=cv2.INTER_CUBIC)
     for number in range(count):
-        left = round(128 + 100 * np.sin(number / 40))
-        yield np.ascontiguousarray(wide[:720, left : left + 1280])
+        left = round(scale * (128 + 100 * np.sin(number / 40)))
+        yield np.ascontiguousarray(wide[:height, left : left + width])
 
 
 def measure(checker: Checker, model: LoadedModel, path: Path, peer: Path | None) -> Cost:
@@ -127,11 +174,11 @@ def ask_peer(peer: Path, video: Path) -> None:
     subprocess.run([sys.executable, str(peer), str(video)], check=True, capture_output=True)
 
 
-def spent(work: Callable[[], object]) -> float:
-    """Processor seconds of this process and of children that it has ended."""
-    before = _processor_seconds()
+def spent(work: Callable[[], object]) -> Spent:
+    """Of this process, and of children that it has ended."""
+    before, began = _processor_seconds(), time.monotonic()
     work()
-    return _processor_seconds() - before
+    return Spent(_processor_seconds() - before, time.monotonic() - began)
 
 
 def _processor_seconds() -> float:
@@ -139,13 +186,19 @@ def _processor_seconds() -> float:
     return sum(use.ru_utime + use.ru_stime for use in map(resource.getrusage, whose))
 
 
-def medians(rounds: list[Cost]) -> tuple[float, float, float, float | None]:
-    """Processor seconds of a check, of decoding and the model alone, and of the peer where there is one."""
-    check, decoding, model = (
-        statistics.median(getattr(cost, what) for cost in rounds) for what in ("check", "decoding", "model")
+def median(spents: Sequence[Spent]) -> Spent:
+    return Spent(
+        statistics.median(one.processor for one in spents), statistics.median(one.wall for one in spents)
     )
-    theirs = [cost.peer for cost in rounds if cost.peer is not None]
-    return check, decoding, model, statistics.median(theirs) if theirs else None
+
+
+def medians(rounds: list[Cost]) -> tuple[Spent, Spent, Spent, Spent | None]:
+    """Of a check, of decoding and the model alone, and of the peer where there is one."""
+    peers = [cost.peer for cost in rounds if cost.peer is not None]
+    check, decoding, model = (
+        median([getattr(cost, what) for cost in rounds]) for what in ("check", "decoding", "model")
+    )
+    return check, decoding, model, median(peers) if peers else None
 
 
 def draw(costs: dict[str, list[Cost]]) -> Figure:
@@ -156,11 +209,17 @@ def draw(costs: dict[str, list[Cost]]) -> Figure:
         check, decoding, model, peer = medians(rounds)
         hidden = "_" if place else ""  # one entry of the legend each
         if peer is not None:
-            axes.barh(place - 0.27, peer, 0.25, color="#b9c1cb", label=f"{hidden}original procedure")
-            axes.text(peer, place - 0.27, f" {peer / check:.1f} ×", va="center", fontsize=9)
-        axes.barh(place, check, 0.25, color="#3538cd", label=f"{hidden}Unmask")
-        axes.barh(place + 0.27, decoding, 0.25, color="#0f9b8e", label=f"{hidden}limit: decoding alone")
-        axes.barh(place + 0.27, model, 0.25, decoding, color="#e08a1e", label=f"{hidden}and the model alone")
+            axes.barh(
+                place - 0.27, peer.processor, 0.25, color="#b9c1cb", label=f"{hidden}original procedure"
+            )
+            times = peer.processor / check.processor
+            axes.text(peer.processor, place - 0.27, f" {times:.1f} ×", va="center", fontsize=9)
+        axes.barh(place, check.processor, 0.25, color="#3538cd", label=f"{hidden}Unmask")
+        limits = (decoding.processor, model.processor)
+        axes.barh(place + 0.27, limits[0], 0.25, color="#0f9b8e", label=f"{hidden}limit: decoding alone")
+        axes.barh(
+            place + 0.27, limits[1], 0.25, limits[0], color="#e08a1e", label=f"{hidden}and the model alone"
+        )
     axes.set_yticks(range(len(costs)), list(costs))
     axes.invert_yaxis()
     axes.set_xlabel("processor seconds, from file to report")
@@ -170,16 +229,22 @@ def draw(costs: dict[str, list[Cost]]) -> Figure:
 
 
 def show(costs: dict[str, list[Cost]]) -> None:
-    print("".join(f"{title:>10}" for title in ("check", "decoding", "model", "peer", "faster", "frames")))
+    for kind in ("processor", "wall"):
+        print(f"{kind} seconds")
+        titles = ("check", "least", "most", "decoding", "model", "x limits", "peer", "faster", "frames")
+        print("".join(f"{title:>10}" for title in titles))
+        for name, rounds in costs.items():
+            check, decoding, model, *peer = (getattr(one, kind) for one in medians(rounds) if one)
+            every = [getattr(cost.check, kind) for cost in rounds]
+            row = "".join(f"{value:>10.2f}" for value in (check, min(every), max(every), decoding, model))
+            row += f"{check / (decoding + model):>10.1f}"
+            row += f"{peer[0]:>10.2f}{f'{peer[0] / check:.1f}x':>10}" if peer else f"{'-':>10}{'-':>10}"
+            print(f"{row}{rounds[0].frames:>10}  {name}")
+        print()
+    print("wall seconds of the stages\n" + "".join(f"{stage:>10}" for stage in STAGES))
     for name, rounds in costs.items():
-        check, decoding, model, peer = medians(rounds)
-        row = "".join(f"{value:>10.2f}" for value in (check, decoding, model))
-        row += f"{'-':>10}{'-':>10}" if peer is None else f"{peer:>10.2f}{f'{peer / check:.1f}x':>10}"
-        print(f"{row}{rounds[0].frames:>10}  {name}")
-    print("\nwall seconds of the stages\n" + "".join(f"{stage:>10}" for stage in STAGES))
-    for name, rounds in costs.items():
-        spent_on = (statistics.median(cost.stages[stage] for cost in rounds) for stage in STAGES)
-        print("".join(f"{median:>10.2f}" for median in spent_on) + f"  {name}")
+        of_stages = (statistics.median(cost.stages[stage] for cost in rounds) for stage in STAGES)
+        print("".join(f"{seconds:>10.2f}" for seconds in of_stages) + f"  {name}")
     print(f"\nmost memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 

@@ -59,6 +59,12 @@ def test_square_boxes(spec, expected):
     np.testing.assert_allclose(square, [expected], atol=1e-3)
 
 
+def test_each_face_has_the_square_of_its_own_size():
+    boxes = np.array([[0, 0, 100, 100], [50, 50, 90, 110]], np.float32)
+    squares = square_boxes(boxes, ClipSpec(crop_shift=(0, 0)))
+    np.testing.assert_allclose(squares, [(0, 0, 100, 100), (45, 55, 95, 105)], atol=1e-3)
+
+
 # The resampler.
 
 
@@ -73,6 +79,29 @@ def test_halving_averages():
     assert np.abs(crop_square(image, (0, 0, 128, 128), 64) - expected).max() <= 0.5
 
 
+def test_shrinking_averages_all_that_becomes_a_pixel():
+    image = astronaut()[:256, :128]
+    expected = image.reshape(64, 4, 64, 2, 3).mean((1, 3))  # as high as four times the side, as wide as two
+    assert np.abs(crop_square(image, (0, 0, 128, 256), 64) - expected).max() <= 0.5
+    expected = image.reshape(128, 2, 128, 3).mean(1)  # only as high as two
+    assert np.abs(crop_square(image, (0, 0, 128, 256), 128) - expected).max() <= 0.5
+
+
+def test_growing_is_cubic():
+    image = np.zeros((8, 8, 3), np.uint8)
+    image[:, 4:] = 200
+    assert crop_square(image, (0, 0, 8, 8), 64).max() > 205  # beyond an edge it swings over; linear does not
+
+
+@pytest.mark.parametrize("box", [(10, 10, 11, 50), (10, 10, 50, 11)])
+def test_a_box_of_one_pixel_is_that_pixel_and_no_neighbour(box):
+    left, top, right, bottom = box
+    image = astronaut()
+    found = crop_square(image, box, 40)
+    line = image[top:bottom, left:right]
+    np.testing.assert_array_equal(found, np.broadcast_to(line, (40, 40, 3)))
+
+
 def test_growing_is_smooth():
     small = cv2.resize(astronaut(), (100, 100), interpolation=cv2.INTER_AREA)
     grown = crop_square(small, (0, 0, 100, 100), 512).astype(float)
@@ -80,7 +109,7 @@ def test_growing_is_smooth():
     assert np.abs(np.diff(grown[:, :, 0], axis=1)).max() < 100  # no steps of whole small pixels
 
 
-@pytest.mark.parametrize("corner", [(-20, -30), (480, 500), (-5, 490), (490, -5)])
+@pytest.mark.parametrize("corner", [(-20, -30), (480, 500), (-5, 490), (490, -5), (490, 99), (99, 490)])
 def test_the_edge_is_repeated_outside(corner):
     image = astronaut()
     padded = cv2.copyMakeBorder(image, 64, 64, 64, 64, cv2.BORDER_REPLICATE)
@@ -155,6 +184,7 @@ def test_short_clips_are_padded_and_masked():
     batch = to_input([clip_of(2), clip_of(4)], SPEC)
     assert batch.data.shape == (2, 4, 3, 64, 64)
     assert batch.data.dtype == torch.float32
+    assert batch.mask.dtype == torch.bool
     assert batch.mask.tolist() == [[True, True, False, False], [True] * 4]
     assert not batch.data[0, 2:].any()
 
@@ -163,6 +193,10 @@ def test_normalised_as_imagenet():
     batch = to_input([clip_of(1, value=(255, 0, 128))], SPEC)
     expected = [(1 - 0.485) / 0.229, (0 - 0.456) / 0.224, (128 / 255 - 0.406) / 0.225]
     np.testing.assert_allclose(batch.data[0, 0, :, 5, 9], expected, rtol=1e-5)
+
+
+def test_a_clip_shows_its_shape_and_not_its_pixels():
+    assert repr(clip_of(2)) == "FaceClip(data=(2, 64, 64, 3), track_id=0, start=0.000 s)"
 
 
 def test_a_clip_does_not_depend_on_its_neighbours():
@@ -174,7 +208,7 @@ def test_a_clip_does_not_depend_on_its_neighbours():
 
 @pytest.mark.parametrize("clips", [[], [clip_of(5)], [clip_of(2, side_px=32)]], ids=["none", "long", "small"])
 def test_clips_that_do_not_fit_are_refused(clips):
-    with pytest.raises(ValueError, match="clip"):
+    with pytest.raises(ValueError, match=r"^no clips$|^a clip of"):
         to_input(clips, SPEC)
 
 
@@ -185,12 +219,25 @@ def test_clips_that_do_not_fit_are_refused(clips):
         {"side_px": 0},
         {"frame_stride_seconds": 0.0},
         {"crop_scale": -1.0},
+        {"crop_scale": 0.0},
         {"std": (1, 0, 1)},
     ],
 )
 def test_a_spec_that_makes_no_sense_is_refused(fields):
-    with pytest.raises(ValueError, match="must be"):
+    with pytest.raises(ValueError, match=r"^frame.* must be (at least 1|positive)$"):
         ClipSpec(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"frames_per_clip": 1, "side_px": 1},
+        {"frame_stride_seconds": 0.04, "crop_scale": 0.9, "std": (0.2, 0.2, 0.2)},
+    ],
+)
+def test_the_least_that_makes_sense_is_taken(fields):
+    spec = ClipSpec(**fields)
+    assert {name: getattr(spec, name) for name in fields} == fields
 
 
 def test_recompression_is_mild_and_leaves_times_and_place():
@@ -202,3 +249,8 @@ def test_recompression_is_mild_and_leaves_times_and_place():
     assert 0.5 < difference.mean() < 5
     assert again.data.shape == clip.data.shape
     assert again.track_id == 7 and np.array_equal(again.seconds, clip.seconds)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 70]
+    once = cv2.imdecode(
+        cv2.imencode(".jpg", np.ascontiguousarray(face[..., ::-1]), quality)[1], cv2.IMREAD_COLOR
+    )
+    np.testing.assert_array_equal(again.data[0], once[..., ::-1])

@@ -275,10 +275,23 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return make("h264.mp4", tmp_path_factory.mktemp("clip")).read_bytes()
 
 
+def own_port() -> int:
+    """One that the system hands out to nobody: no program of another test still calls there by mistake."""
+    for port in range(20_011, 30_000, 97):
+        with socket.socket(socket.AF_INET6) as tried:
+            tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            try:
+                tried.bind(("::", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("every port is taken")
+
+
 @pytest.fixture(scope="module")
 def siege(clip: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Siege]:
     really_public = guard.is_public
-    with pytest.MonkeyPatch.context() as patch, Site(host=PUBLIC) as public:
+    with pytest.MonkeyPatch.context() as patch, Site(host=PUBLIC, port=own_port()) as public:
         patch.setattr(guard, "is_public", lambda address: str(address) == PUBLIC or really_public(address))
         patch.setattr(guard, "WEB_PORTS", range(1, 65536))
         patch.setattr(fetch, "START", STAND_IN)

@@ -137,6 +137,7 @@ def test_faces_left_out_are_the_reason_when_nobody_could_be_judged():
     verdict = decide([], POLICY, ["face_too_small", "face_too_blurred", "face_too_small"])
     assert verdict.label == "no_face"
     assert verdict.reasons == ("face_too_blurred", "face_too_small")
+    assert verdict.faces == verdict.models == ()
 
 
 def test_the_face_that_decides_is_the_most_suspicious():
@@ -152,6 +153,27 @@ def test_a_single_model_says_what_the_verdict_says():
 
 def test_longer_clips_weigh_more():
     assert pool([made(2.0, frames=8), made(-2.0, frames=2)], 0.0) == pytest.approx(1.2)
+
+
+def test_outliers_at_either_end_weigh_nothing():
+    usual = [made(1.0, start=float(i)) for i in range(9)]
+    assert pool([*usual, made(6.0)], 0.1) == pytest.approx(1.0)
+    assert pool([*usual, made(-6.0)], 0.1) == pytest.approx(1.0)
+
+
+def test_a_clip_weighs_as_one_frame_at_least():
+    assert pool([made(2.0, frames=0), made(-2.0, frames=3)], 0.0) == pytest.approx(-1.0)
+
+
+def test_models_weigh_alike():
+    verdict = decide(clips([3.0] * 2) + clips([4.0] * 8, model="b"), POLICY)
+    assert verdict.probability_fake == pytest.approx(1 / (1 + math.exp(-3.5)))
+
+
+def test_an_answer_may_drift_as_far_as_the_policy_says():
+    assert decide([made(5.0)], Policy(max_drift=2.0, trim=0.0), again=[made(3.0)]).label == "fake"
+    assert decide([made(5.0)], Policy(max_drift=1.9), again=[made(3.0)]).label == "uncertain"
+    assert "unstable" not in decide([made(0.2)], Policy(max_drift=0.1), again=[made(-6.0)]).reasons
 
 
 def test_calibration_maps_logits_to_log_odds():
@@ -171,6 +193,18 @@ def test_a_logit_that_is_no_number_is_refused(logit):
 def test_a_policy_that_makes_no_sense_is_refused(fields):
     with pytest.raises(ValueError, match=r"not an abstain band|out of range"):
         Policy(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"real_below": 0.0, "fake_above": 1.0, "trim": 0.0, "crowd_weight": 0.0},
+        {"real_below": 0.5, "fake_above": 0.5, "trim": 0.4, "crowd_weight": 1.0},
+    ],
+)
+def test_a_policy_may_go_to_the_ends(fields):
+    policy = Policy(**fields)
+    assert {name: getattr(policy, name) for name in fields} == fields
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.inf, math.nan])
@@ -259,6 +293,85 @@ def test_the_sentence_says_what_was_looked_at():
     assert "0:00 and 1:14" in text
 
 
+SENTENCES = {
+    "fake": (
+        clips([3.0] * 8, duration=75.0),
+        [],
+        "The face shows signs of a deepfake: the detector says "
+        "95%, from 64 frames of one face between 0:00 and 1:14.",
+    ),
+    "two of three": (
+        clips([5.0] * 2) + clips([4.5] * 2, 1) + clips([-4.0] * 2, 2),
+        [],
+        "2 of 3 faces show signs of a deepfake: the detector "
+        "says 98%, from 16 frames of one face between 0:00 and 1:01.",
+    ),
+    "one of two": (
+        clips([5.0] * 2) + clips([-4.0] * 2, 1),
+        [],
+        "1 of 2 faces shows signs of a deepfake: the detector "
+        "says 99%, from 16 frames of one face between 0:00 and 1:01.",
+    ),
+    "real": (
+        clips([-3.0] * 8),
+        [],
+        "No sign of a deepfake was found in 64 frames of one face "
+        "between 0:00 and 1:01; this is no proof that there is none.",
+    ),
+    "two real": (
+        clips([-3.0] * 8) + clips([-4.0] * 8, 1),
+        [],
+        "No sign of a deepfake was found in 64 frames of one face between "
+        "0:00 and 1:01 and in the other face; this is no proof that there is none.",
+    ),
+    "three real": (
+        clips([-3.0] * 8) + clips([-4.0] * 8, 1) + clips([-4.0] * 8, 2),
+        [],
+        "No sign of a deepfake was found in 64 frames of one face between 0:00 "
+        "and 1:01 and in the other 2 faces; this is no proof that there is none.",
+    ),
+    "between": (
+        clips([0.2] * 8),
+        [],
+        "From 64 frames of one face between 0:00 and 1:01 the detector "
+        "cannot tell whether this is a deepfake (55%, where it is often wrong).",
+    ),
+    "a frame": (
+        [made(3.0, frames=1)],
+        [],
+        "From 1 frame of one face at 0:00 the detector "
+        "cannot tell whether this is a deepfake (too few frames).",
+    ),
+    "models": (
+        clips([4.0] * 4) + clips([-3.0] * 4, model="b"),
+        [],
+        "From 32 frames of one face between 0:00 and 1:01 the "
+        "detector cannot tell whether this is a deepfake (the models disagree).",
+    ),
+    "mixed": (
+        clips([-4.0] * 6 + [4.0] * 2),
+        [],
+        "From 64 frames of one face between 0:00 and 1:01 the detector cannot tell "
+        "whether this is a deepfake (some moments look manipulated, others do not).",
+    ),
+    "nobody": (
+        [],
+        [],
+        "No face was found in the moments that were looked at, so nothing can be said.",
+    ),
+    "nobody to be judged": (
+        [],
+        ["face_too_small"],
+        "No face was large, sharp and long enough in view to be judged, so nothing can be said.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("scores", "excluded", "text"), SENTENCES.values(), ids=SENTENCES)
+def test_the_sentence_of_each_case(scores, excluded, text):
+    assert decide(scores, POLICY, excluded).text == text
+
+
 def test_every_reason_has_a_sentence():
     possible: set[str] = set()
     for scores, _, _ in CASES.values():
@@ -266,6 +379,7 @@ def test_every_reason_has_a_sentence():
     assert possible <= set(REASONS)
     assert all(text.endswith(".") for text in REASONS.values())
     assert sentence("something_new") == "something_new"
+    assert sentence("no_face") == REASONS["no_face"]
 
 
 def test_people_are_shown_the_words_of_the_contract():

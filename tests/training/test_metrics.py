@@ -88,12 +88,31 @@ def test_found_fakes_at_a_low_rate_of_false_alarms_keep_that_rate(rate):
     assert (scores[fake] >= threshold).mean() == pytest.approx(found)
 
 
+def test_a_rate_of_false_alarms_may_be_reached_and_not_passed():
+    curve = metrics.roc(np.array([0.1, 0.8, 0.7, 0.9]), np.array([False, False, True, True]))
+    assert [curve.tpr_at_fpr(rate) for rate in (0.49, 0.5)] == [0.5, 1.0]
+
+
+def test_precision_is_one_where_nothing_is_called_fake():
+    curve = metrics.roc(np.array([0.9, 0.8, 0.7, 0.7]), np.array([False, True, True, False]))
+    assert curve.precision.tolist() == [1.0, 0.0, 0.5, 0.5]
+
+
 def test_calibration_error_of_known_bins():
     # ten of 0.85 of which nine are fake, ten of 0.15 of which none is
     scores = np.repeat([0.85, 0.15], 10)
     fake = np.array([True] * 9 + [False] * 11)
     assert metrics.calibration_error(scores, fake) == pytest.approx((0.05 * 10 + 0.15 * 10) / 20)
-    assert [one.count for one in metrics.reliability(scores, fake)] == [10, 10]
+    low, high = metrics.reliability(scores, fake)
+    assert (low.said, low.found, low.count) == (pytest.approx(0.15), 0.0, 10)
+    assert (high.said, high.found, high.count) == (pytest.approx(0.85), 0.9, 10)
+
+
+def test_the_last_bin_ends_with_certainty():
+    bins = metrics.reliability(np.array([0.85, 0.95, 1.0]), np.array([True, True, True]))
+    assert [one.count for one in bins] == [1, 2]
+    # too low by 0.4 and too high by 0.4 in one bin: as a bin it is right; in two it would not be
+    assert metrics.calibration_error(np.array([0.0, 1.0]), np.array([True, False])) == 1.0
 
 
 def test_perfectly_calibrated_scores_have_almost_no_calibration_error():
@@ -109,6 +128,13 @@ def test_risk_rises_with_coverage_where_sure_answers_are_right():
     assert curve.coverage.tolist() == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert curve.risk.tolist() == pytest.approx([0, 0, 0, 0.25, 0.4])
     assert curve.area == pytest.approx(0.13)
+
+
+def test_the_surest_answers_come_first_wherever_they_stand():
+    curve = metrics.risk_coverage(np.array([0.6, 0.99, 0.5]), np.array([False, True, False]))
+    assert curve.risk.tolist() == pytest.approx(
+        [0, 0.5, 1 / 3]
+    )  # 0.5 is not called fake, which is right here
 
 
 def test_equal_confidences_are_answered_together():
@@ -132,6 +158,50 @@ def test_the_interval_holds_the_value_and_is_the_same_each_time():
     assert first == second
     assert first.low < first.value < first.high
     assert str(first).startswith(f"{first.value:.3f} (")
+
+
+def test_another_seed_draws_others():
+    scores, fake = example()
+    groups = [str(index) for index in range(len(fake))]
+    first, second = (bootstrap(auc, scores, fake, groups, draws=50, seed=seed) for seed in (0, 1))
+    assert first.value == second.value
+    assert (first.low, first.high) != (second.low, second.high)
+    gains = [
+        paired_bootstrap(auc, 1 - scores, scores, fake, groups, draws=50, **how)
+        for how in ({}, {"seed": 0}, {"seed": 1})
+    ]
+    assert gains[0] == gains[1] != gains[2]
+
+
+def test_an_interval_is_the_middle_of_what_was_redrawn():
+    scores, fake = example()
+    groups = [str(index // 3) for index in range(len(fake))]
+    redrawn = [auc(scores[rows], fake[rows]) for rows in metrics.resamples(fake, groups, 100, 0)]
+    interval = bootstrap(auc, scores, fake, groups, draws=100)
+    assert [interval.low, interval.high] == np.percentile(redrawn, [2.5, 97.5]).tolist()
+    gain = paired_bootstrap(auc, np.zeros(60), scores, fake, groups, draws=100)  # against guessing
+    assert [gain.low, gain.high] == pytest.approx([interval.low - 0.5, interval.high - 0.5])
+
+
+def test_draws_without_reals_or_without_fakes_are_left_out():
+    fake = np.array([True, False])
+    drawn = list(metrics.resamples(fake, ["a", "b"], 40, 0))
+    assert 10 < len(drawn) < 30
+    assert all(sorted(fake[rows]) == [False, True] for rows in drawn)
+    assert len(list(metrics.resamples(fake, ["a", "b"], 40, 0, kinds=1))) == 40
+    assert len(list(metrics.resamples(np.array([True, True]), ["a", "b"], 40, 0, kinds=1))) == 40
+
+
+def test_a_set_of_one_kind_is_enough_for_metrics_that_do_with_it():
+    scores, fake = np.array([0.9, 0.7, 0.6]), np.array([True, True, True])
+
+    def measure(scores, fake):
+        return {"ece": metrics.calibration_error(scores, fake)}
+
+    found = intervals(measure, scores, fake, ["a", "b", "c"], draws=20, one_kind=True)["ece"]
+    assert found.low < found.value < found.high
+    with pytest.raises(ValueError, match="needs both reals and fakes"):
+        intervals(measure, scores, fake, ["a", "b", "c"], draws=20)
 
 
 def test_fewer_people_make_a_wider_interval():
@@ -166,7 +236,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
 
 
 def test_a_set_of_one_kind_has_no_auc():
-    with pytest.raises(ValueError, match="both"):
+    with pytest.raises(ValueError, match="^needs both reals and fakes$"):
         bootstrap(auc, np.array([0.1, 0.2]), np.array([False, False]), ["a", "b"])
 
 
@@ -181,6 +251,13 @@ def test_paired_bootstrap_sees_a_difference_that_two_intervals_hide():
     assert gain.value == pytest.approx(second.value - first.value)
     assert 0 < gain.low < gain.value < gain.high
     assert gain.p_value < 0.05
+
+
+def test_a_difference_in_every_draw_is_as_certain_as_the_draws_are_many():
+    fake = np.arange(80) % 2 == 0
+    groups = [str(i) for i in range(80)]
+    gain = paired_bootstrap(auc, 1.0 - fake, 1.0 * fake, fake, groups, draws=50)
+    assert gain.p_value == pytest.approx(2 / 51)
 
 
 def test_a_model_is_not_better_than_itself():

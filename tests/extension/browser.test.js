@@ -1,0 +1,17 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { pictureOfTab } from "../../extension/browser.js";
+
+test("pictures that are asked for together are taken one after the other, as slowly as browsers allow", async () => {
+  /** @type {number[]} */
+  const taken = [];
+  const captureVisibleTab = () => Promise.resolve(taken.push(performance.now())).then(() => "data:image/jpeg;base64,");
+  Object.assign(globalThis, { chrome: { tabs: { captureVisibleTab } } });
+  const asked = performance.now();
+  await Promise.all([pictureOfTab(1), pictureOfTab(2), pictureOfTab(1)]);
+  const [first = NaN, second = NaN, third = NaN] = taken;
+  assert.ok(first - asked < 300, "the first waits for none");
+  assert.ok(third - first > 1000, "three in a second are refused");
+  assert.ok(second - first > 500 && third - second > 500);
+});
