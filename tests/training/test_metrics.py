@@ -236,7 +236,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
 
 
 def test_a_set_of_one_kind_has_no_auc():
-    with pytest.raises(ValueError, match="^needs both reals and fakes$"):
+    with pytest.raises(ValueError, match=r"^needs both reals and fakes$"):
         bootstrap(auc, np.array([0.1, 0.2]), np.array([False, False]), ["a", "b"])
 
 
