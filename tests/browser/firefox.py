@@ -120,20 +120,21 @@ class Firefox:
 
     # --- what the extension draws
 
-    def find(self, css_class: str, text: str = "") -> list[WebElement]:
-        """Visible elements of a class, in document order."""
+    def find(self, css_class: str, *texts: str) -> list[WebElement]:
+        """Visible elements of a class that hold one of the texts, in document order."""
         found = []
         for host in self.driver.find_elements(By.CSS_SELECTOR, "[popover]"):
             try:
                 parts = host.shadow_root.find_elements(By.CSS_SELECTOR, f".{css_class}")
-                found += [one for one in parts if one.is_displayed() and text in one.text]
+                shown = [(one, one.text) for one in parts if one.is_displayed()]
+                found += [one for one, said in shown if any(text in said for text in texts or ("",))]
             except (NoSuchShadowRootException, NoSuchElementException, StaleElementReferenceException):
                 continue  # it is just being replaced
         return found
 
     def wait(self, css_class: str, *texts: str) -> WebElement:
         def there() -> WebElement | None:
-            return next((one for text in texts or ("",) for one in self.find(css_class, text)), None)
+            return next(iter(self.find(css_class, *texts)), None)
 
         try:
             element: WebElement = self.until(there)
@@ -206,7 +207,7 @@ class Firefox:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not (value := happened()):
             assert time.monotonic() < deadline, f"it did not happen: {happened}"
-            time.sleep(0.1)
+            time.sleep(0.2)
         return value
 
     def close(self) -> None:

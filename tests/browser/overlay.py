@@ -15,6 +15,7 @@ from playwright.sync_api import Page
 
 Node = dict[str, Any]
 LABELS = ("Likely deepfake", "No sign of a deepfake", "Not sure", "No face found")
+LOOK_MS = 200  # each look at a page takes some of the time that it needs itself
 OPEN_UP = (
     "function (root) { Object.defineProperty(this, 'shadowRoot', { value: root, configurable: true }); }"
 )
@@ -26,14 +27,14 @@ class Overlay:
         self._patience_seconds = patience_seconds
         self._devtools = page.context.new_cdp_session(page)
 
-    def find(self, css_class: str, text: str = "") -> list[Node]:
-        """Visible elements of a class, in document order."""
+    def find(self, css_class: str, *texts: str) -> list[Node]:
+        """Visible elements of a class that hold one of the texts, in document order."""
         own = [node for _, root in self._roots() for node in walk(root)]
         return [
             node
             for node in own
             if css_class in attributes(node).get("class", "").split()
-            and text in text_of(node)
+            and any(text in text_of(node) for text in texts or ("",))
             and self._box(node)
         ]
 
@@ -41,10 +42,9 @@ class Overlay:
         """Until there is an element with one of the texts."""
         deadline = time.monotonic() + self._patience_seconds
         while time.monotonic() < deadline:
-            for text in texts or ("",):
-                if found := self.find(css_class, text):
-                    return found[0]
-            self._page.wait_for_timeout(100)
+            if found := self.find(css_class, *texts):
+                return found[0]
+            self._page.wait_for_timeout(LOOK_MS)
         shown = [text_of(node) for node in self.find("root")]
         raise AssertionError(f"no {css_class!r} with {texts}; shown: {shown}")
 
@@ -56,7 +56,7 @@ class Overlay:
         deadline = time.monotonic() + self._patience_seconds
         while self.find("root"):
             assert time.monotonic() < deadline, "the badge is still there"
-            self._page.wait_for_timeout(100)
+            self._page.wait_for_timeout(LOOK_MS)
 
     def press(self, css_class: str, text: str = "") -> None:
         node = self.wait(css_class, text)
