@@ -19,7 +19,7 @@ help:
 	@echo 'make setup                              only what run and check need'
 	@echo 'make lint                               style and types'
 	@echo 'make licences                           the licence of every package; fails at one that does not fit'
-	@echo 'make bench                              speed, spoiled files, fifty clients, an idle page, the browser: numbers'
+	@echo 'make bench                              speed, long videos, many clients, spoiled files, an idle page, the browser: numbers'
 	@echo 'make extension                          the browser extension with its detector, packed for the stores, in dist/'
 
 run: setup
@@ -54,6 +54,7 @@ lint: .venv/.testing tests/node_modules/.installed
 bench: .venv/.testing need-browser detector
 	$(python) -m tests.bench.speed
 	$(python) -m tests.bench.reach
+	$(python) -m tests.bench.clients
 	$(python) -m tests.bench.fuzz
 	$(python) -m tests.bench.soak
 	$(python) -m tests.bench.idle

@@ -264,9 +264,9 @@ export function hasLocalFiles() {
  *
  * @type {import("./local-api.js").Run}
  */
-export async function runLocally(asked, onProgress, signal) {
+export async function runLocally({ windows, ...asked }, onProgress, signal) {
   const { offscreen } = chrome; // Chromium's
-  if (!offscreen) return (await ownHost()).check(asked, onProgress, signal);
+  if (!offscreen) return (await ownHost()).check({ windows, ...asked }, onProgress, signal);
   await openOffscreen(offscreen);
   signal.throwIfAborted();
   const port = chrome.runtime.connect({ name: LOCAL_PORT });
@@ -280,19 +280,21 @@ export async function runLocally(asked, onProgress, signal) {
       if (report || problem) port.disconnect();
     });
     port.postMessage(asked);
+    const pass = async () => {
+      for await (const frames of windows) port.postMessage({ frames });
+      port.postMessage({ frames: null });
+    };
+    pass().catch((error) => (port.disconnect(), reject(error)));
   });
 }
 
-/** The offscreen document's side of it. @param {import("./local-api.js").Run} run */
-export function onLocalCheck(run) {
+/** The offscreen document's side of it. @param {(tell: (said: unknown) => void, signal: AbortSignal) => (said: any) => void} begin a check -> who hears what is asked, then its windows */
+export function onLocalCheck(begin) {
   chrome.runtime.onConnect.addListener((port) => {
     if (port.name !== LOCAL_PORT || port.sender?.id !== chrome.runtime.id) return;
     const stopping = new AbortController();
-    const tell = (/** @type {unknown} */ said) => stopping.signal.aborted || port.postMessage(said);
     port.onDisconnect.addListener(() => stopping.abort());
-    port.onMessage.addListener((asked) => {
-      run(asked, tell, stopping.signal).then((report) => tell({ report }), (error) => tell({ problem: String(error) }));
-    });
+    port.onMessage.addListener(begin((said) => void (stopping.signal.aborted || port.postMessage(said)), stopping.signal));
   });
 }
 

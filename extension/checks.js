@@ -41,6 +41,7 @@ import { cacheKey } from "./cache.js";
 import { THIS_COMPUTER } from "./local-api.js";
 import { failedReport, toReport } from "./report.js";
 import { SpaceError } from "./space-api.js";
+import { Windows } from "./windows.js";
 
 const PREFIX = "check:";
 const MIN_ASK_MS = 300; // tabs that ask sooner get the last answer
@@ -53,7 +54,7 @@ export class Checks {
   #asking = new Map();
   /** @type {Map<string, Map<string, number>>} who waits for what, and when they last asked */
   #waiting = new Map();
-  /** @type {Map<string, {snapshot: Snapshot, controller: AbortController}>} pictures under way in this life */
+  /** @type {Map<string, {snapshot: Snapshot, controller: AbortController, windows: Windows}>} pictures under way in this life */
   #streams = new Map();
 
   /**
@@ -119,23 +120,34 @@ export class Checks {
   }
 
   /**
-   * Check pictures taken from the player; `ask` tells how far it is.
+   * Check pictures taken from the player, which `more` brings window by window; `ask` tells how far it is.
    *
-   * @param {{url: string, model?: string | undefined, title: string, frames: Frame[], onSpace?: boolean | undefined}} asked
+   * @param {{url: string, model?: string | undefined, title: string, onSpace?: boolean | undefined}} asked
    * @returns {Promise<Snapshot>}
    */
-  async startFrames({ url, model = "", title, frames, onSpace = false }) {
+  async startFrames({ url, model = "", title, onSpace = false }) {
     const where = await this.where(onSpace);
     const key = cacheKey(where.space.address, model || where.model, url);
     const isHere = where.space.address === THIS_COMPUTER;
     const record = this.#record(null, url, model || where.model, onSpace, waiting(key, isHere ? "faces" : "send"));
     await this.#store(record);
     this.#streams.get(key)?.controller.abort();
-    const stream = { snapshot: record.snapshot, controller: new AbortController() };
+    const controller = new AbortController();
+    const windows = new Windows(controller.signal);
+    const stream = { snapshot: record.snapshot, controller, windows };
     this.#streams.set(key, stream);
-    const items = where.space.checkFrames({ frames, pageUrl: url, model: record.model, title }, stream.controller.signal);
+    const items = where.space.checkFrames({ windows, pageUrl: url, model: record.model, title }, stream.controller.signal);
     void this.#follow(record, stream, items, isHere);
     return record.snapshot;
+  }
+
+  /** @param {string} key @param {Frame[] | null} frames null: that was all @returns {Promise<Snapshot>} */
+  async more(key, frames) {
+    const stream = this.#streams.get(key);
+    stream?.windows.take(frames);
+    if (stream) return stream.snapshot;
+    const record = await this.#load(key);
+    return record?.snapshot.finished ? record.snapshot : this.#failed(key, "job_lost");
   }
 
   /**

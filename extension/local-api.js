@@ -35,17 +35,17 @@ export class LocalApi {
   /**
    * Progress objects, then the report. Leaving early ends the check.
    *
-   * @param {{frames: import("./space-api.js").Frame[], pageUrl: string, title: string}} asked
+   * @param {Asked} asked
    * @param {AbortSignal} signal
    * @returns {AsyncGenerator<unknown>}
    */
-  async *checkFrames({ frames, pageUrl, title }, signal) {
+  async *checkFrames({ windows, pageUrl, title }, signal) {
     /** @type {unknown[]} */
     const heard = [];
     let wake = () => {};
     const hear = (/** @type {unknown} */ said) => (heard.push(said), wake());
     let done = false;
-    const report = this.run({ frames, pageUrl, title }, hear, signal).finally(() => ((done = true), wake()));
+    const report = this.run({ windows, pageUrl, title }, hear, signal).finally(() => ((done = true), wake()));
     report.catch(() => {}); // told below
     while (!done) {
       const next = new Promise((resolve) => (wake = () => resolve(null)));

@@ -2,6 +2,13 @@
 
 import { onLocalCheck } from "./browser.js";
 import { Host } from "./local/host.js";
+import { Windows } from "./windows.js";
 
 const host = new Host(() => close());
-onLocalCheck((asked, onProgress, signal) => host.check(asked, onProgress, signal));
+onLocalCheck((tell, signal) => {
+  const windows = new Windows(signal);
+  return (said) => {
+    if ("frames" in said) windows.take(said.frames);
+    else void host.check({ ...said, windows }, tell, signal).then((report) => tell({ report }), (error) => tell({ problem: String(error) }));
+  };
+});

@@ -61,10 +61,12 @@ export class SpaceApi {
   /**
    * Progress objects, then the report. Leaving early ends the check.
    *
-   * @param {{frames: Frame[], pageUrl: string, model: string, title: string}} asked
+   * @param {{windows: AsyncIterable<Frame[]> | Frame[][], pageUrl: string, model: string, title: string}} asked
    * @param {AbortSignal} signal
    */
-  async *checkFrames({ frames, pageUrl, model, title }, signal) {
+  async *checkFrames({ windows, pageUrl, model, title }, signal) {
+    const frames = [];
+    for await (const some of windows) frames.push(...some);
     yield* this.#call("check_frames", [frames, pageUrl, model, title], signal);
   }
 

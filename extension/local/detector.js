@@ -8,6 +8,7 @@
  * @typedef {import("./faces.js").Networks} Networks
  * @typedef {import("./pixels.js").Picture} Picture
  * @typedef {import("./verdict.js").ClipScore} ClipScore
+ * @typedef {import("../space-api.js").Frame} Frame
  *
  * @typedef {object} Config config.json
  * @property {string} name
@@ -23,7 +24,7 @@
  * @property {(picture: Picture, quality: number) => Promise<string>} encode to base64 JPEG; quality 0..1
  *
  * @typedef {object} Asked
- * @property {{seconds: number, jpeg: string}[]} frames
+ * @property {AsyncIterable<Frame[]> | Frame[][]} windows
  * @property {string} pageUrl
  * @property {string} title
  *
@@ -31,7 +32,7 @@
  */
 
 import { SCHEMA } from "../report.js";
-import { arrange, People, spread, toInput } from "./clips.js";
+import { arrange, People, spread, toInput, WINDOWS } from "./clips.js";
 import { heatmap, paint } from "./explain.js";
 import { detect } from "./faces.js";
 import { crowdShift, decide, decidingFaces, toLogOdds, toProbability } from "./verdict.js";
@@ -82,17 +83,15 @@ export async function check(asked, kit, onProgress) {
 }
 
 /** Decode window by window and find the people. @param {Asked} asked @param {Kit} kit @param {Clock} clock @param {OnProgress} onProgress */
-async function look({ frames }, { config, networks, decode }, clock, onProgress) {
-  const ordered = [...new Map(frames.map((frame) => [frame.seconds, frame]))].map(([, frame]) => frame).sort((a, b) => a.seconds - b.seconds);
-  const windows = arrange(ordered.map(({ seconds }) => seconds), config.clip);
+async function look({ windows }, { config, networks, decode }, clock, onProgress) {
   const people = new People(config.clip);
-  const total = windows.flat().length;
+  const total = WINDOWS * config.clip.frames_per_clip; // at most
   let [done, width, height] = [0, 0, 0];
-  for (const indices of windows) {
+  for await (const frames of inWindows(windows, config.clip)) {
     /** @type {import("./tracks.js").Window} */
     const window = { pictures: [], seconds: [] };
-    for (const { jpeg, seconds } of indices.flatMap((index) => ordered[index] ?? [])) {
-      onProgress("faces", (BEGINS.model ?? 1) * (done++ / total));
+    for (const { jpeg, seconds } of frames) {
+      onProgress("faces", (BEGINS.model ?? 1) * Math.min(1, done++ / total));
       const picture = await clock.time("decode", () => decode(jpeg));
       window.pictures.push(picture);
       window.seconds.push(seconds);
@@ -101,6 +100,14 @@ async function look({ frames }, { config, networks, decode }, clock, onProgress)
     people.add(window, await clock.time("faces", () => detect(window.pictures, networks)));
   }
   return { people, size: { width, height } };
+}
+
+/** What came together, in order and parted where the time leaps. @param {Asked["windows"]} windows @param {import("./clips.js").ClipSpec} spec */
+async function* inWindows(windows, spec) {
+  for await (const frames of windows) {
+    const ordered = [...new Map(frames.map((frame) => [frame.seconds, frame]))].map(([, frame]) => frame).sort((a, b) => a.seconds - b.seconds);
+    for (const indices of arrange(ordered.map(({ seconds }) => seconds), spec)) yield indices.flatMap((index) => ordered[index] ?? []);
+  }
 }
 
 /** Every clip of everybody. @param {readonly Person[]} people @param {Kit} kit @param {Clock} clock @param {OnProgress} onProgress @returns {Promise<ClipScore[]>} */

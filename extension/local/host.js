@@ -36,12 +36,12 @@ export class Host {
   }
 
   /** @param {import("./detector.js").Asked} asked @param {(said: Record<string, unknown>) => void} onProgress @param {AbortSignal} signal */
-  #run(asked, onProgress, signal) {
+  #run({ windows, ...asked }, onProgress, signal) {
     signal.throwIfAborted();
     const worker = (this.#worker ??= this.begin());
     const over = new AbortController();
     const running = new Promise((resolve, reject) => {
-      const stop = (/** @type {unknown} */ reason) => (this.#end(), reject(reason)); // a network under way cannot be asked to stop
+      const stop = (/** @type {unknown} */ reason) => over.signal.aborted || (this.#end(), reject(reason)); // a network under way cannot be asked to stop
       signal.addEventListener("abort", () => stop(signal.reason), { signal: over.signal });
       worker.onerror = (event) => stop(new Error(event.message));
       worker.onmessage = ({ data }) => {
@@ -50,6 +50,11 @@ export class Host {
         else onProgress(data);
       };
       worker.postMessage(asked);
+      const pass = async () => {
+        for await (const frames of windows) worker.postMessage({ frames });
+        worker.postMessage({ frames: null });
+      };
+      pass().catch(stop);
     });
     return running.finally(() => over.abort());
   }

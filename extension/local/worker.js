@@ -1,9 +1,10 @@
 /**
  * Runs checks off every page's thread: networks by ONNX Runtime on WebAssembly, pictures by the browser's codec.
- * Hears one Asked at a time, says {stage, fraction} and then the report or {problem}.
+ * Hears what is asked, then its windows of pictures and null, one check at a time; says {stage, fraction} and then the report or {problem}.
  */
 
 import { check } from "./detector.js";
+import { Windows } from "../windows.js";
 import { withoutAlpha } from "./pixels.js";
 
 /**
@@ -22,7 +23,13 @@ const here = (/** @type {string} */ path) => new URL(`../${path}`, import.meta.u
 /** @type {Promise<Kit> | undefined} loaded at the first check */
 let kit;
 
-self.addEventListener("message", ({ data }) => void answer(data));
+let windows = new Windows(); // of the check under way
+
+self.addEventListener("message", ({ data }) => {
+  if ("frames" in data) return windows.take(data.frames);
+  windows = new Windows();
+  void answer({ ...data, windows });
+});
 
 /** @param {import("./detector.js").Asked} asked */
 async function answer(asked) {
@@ -59,7 +66,9 @@ function read(name) {
 
 /** @param {string} jpeg base64 @returns {Promise<import("./pixels.js").Picture>} */
 async function decode(jpeg) {
-  const bytes = Uint8Array.from(atob(jpeg), (letter) => letter.charCodeAt(0));
+  const text = atob(jpeg);
+  const bytes = new Uint8Array(text.length);
+  for (let place = 0; place < bytes.length; place++) bytes[place] = text.charCodeAt(place);
   const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }), { colorSpaceConversion: "none" });
   const context = contextOf(bitmap.width, bitmap.height);
   context.drawImage(bitmap, 0, 0);

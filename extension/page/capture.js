@@ -5,6 +5,7 @@
  *
  * @typedef {{seconds: number, jpeg: string}} Frame
  * @typedef {(fraction: number) => void} OnProgress
+ * @typedef {(frames: Frame[]) => void} OnWindow pictures that belong together
  * @typedef {() => Promise<string>} Screen a JPEG data URL of the visible tab, without anything of ours in it
  *
  * @typedef {object} Plan how much is looked at
@@ -56,19 +57,24 @@ export function planSeconds(duration, { windows, framesPerWindow, strideSeconds 
 /**
  * @param {HTMLVideoElement} video
  * @param {Screen} screen
- * @param {OnProgress} onProgress
+ * @param {{onProgress: OnProgress, onWindow: OnWindow}} tell
  * @param {AbortSignal} signal
  * @param {boolean} [mayDisturb] nobody asked: what plays is watched, and neither wound nor muted
- * @returns {Promise<Frame[]>} Raises CaptureError.
+ * @returns {Promise<void>} when all were told. Raises CaptureError.
  */
-export async function capture(video, screen, onProgress, signal, mayDisturb = true) {
+export async function capture(video, screen, { onProgress, onWindow }, signal, mayDisturb = true) {
   const way = isReadable(video) ? fromElement(video) : fromScreen(video, screen);
   const restore = mayDisturb ? remember(video) : () => {};
   try {
-    const frames = mayDisturb && canSeek(video) ? await bySeeking(video, way, onProgress, signal) : await whilePlaying(video, way, onProgress, signal, mayDisturb);
+    /** @type {Taken[]} */
+    const frames = [];
+    const windows = mayDisturb && canSeek(video) ? bySeeking(video, way, onProgress, signal) : whilePlaying(video, way, onProgress, signal, mayDisturb);
+    for await (const taken of windows) {
+      frames.push(...taken);
+      onWindow(taken.map(({ seconds, jpeg }) => ({ seconds, jpeg })));
+    }
     if (frames.length < Math.min(MIN_FRAMES, way.plan.framesPerWindow)) throw new CaptureError("capture_stopped");
     if (frames.every((frame) => frame.black)) throw new CaptureError("capture_black");
-    return frames.map(({ seconds, jpeg }) => ({ seconds, jpeg }));
   } finally {
     restore();
   }
@@ -87,22 +93,28 @@ export function canSeek(video) {
   return Number.isFinite(video.duration) && video.duration > 0 && video.seekable.length > 0 && video.seekable.end(video.seekable.length - 1) > 0;
 }
 
-/** @param {HTMLVideoElement} video @param {Way} way @param {OnProgress} onProgress @param {AbortSignal} signal */
-async function bySeeking(video, { plan, take, mayPlay }, onProgress, signal) {
+/** @param {HTMLVideoElement} video @param {Way} way @param {OnProgress} onProgress @param {AbortSignal} signal @returns {AsyncGenerator<Taken[]>} */
+async function* bySeeking(video, way, onProgress, signal) {
   video.pause();
-  const times = planSeconds(video.duration, plan);
+  const times = planSeconds(video.duration, way.plan);
+  for (let place = 0; place < times.length; place += way.plan.framesPerWindow) {
+    const window = times.slice(place, place + way.plan.framesPerWindow);
+    yield await seekWindow(video, window, way, (count) => onProgress((place + count) / times.length), signal);
+  }
+}
+
+/** @param {HTMLVideoElement} video @param {number[]} times @param {Way} way @param {(count: number) => void} onProgress @param {AbortSignal} signal @returns {Promise<Taken[]>} */
+async function seekWindow(video, times, { plan, take, mayPlay }, onProgress, signal) {
   /** @type {Taken[]} */
   const frames = [];
-  for (let place = 0; place < times.length; place++) {
+  for (const seconds of times) {
     if (signal.aborted) throw new CaptureError("capture_stopped");
-    const [seconds = 0, begun] = [times[place], performance.now()];
+    const begun = performance.now();
     frames.push(await take(await show(video, seconds)));
-    const isSlow = mayPlay && performance.now() - begun > SLOW_SEEK_MS;
-    if (isSlow && place % plan.framesPerWindow === 0) {
-      frames.push(...(await playThrough(video, plan, take, frames.at(-1)?.seconds ?? seconds, signal)));
-      place += plan.framesPerWindow - 1;
-    }
-    onProgress(Math.min(1, (place + 1) / times.length));
+    const isSlow = mayPlay && frames.length === 1 && performance.now() - begun > SLOW_SEEK_MS;
+    if (isSlow) frames.push(...(await playThrough(video, plan, take, frames[0]?.seconds ?? seconds, signal)));
+    onProgress(isSlow ? times.length : frames.length);
+    if (isSlow) break;
   }
   return frames;
 }
@@ -141,20 +153,23 @@ function nextPaint(video) {
   return Promise.race([paint(video), wait(PAINT_MS).then(() => video.currentTime)]);
 }
 
-/** A stream that cannot be wound: what it shows for a while. @param {HTMLVideoElement} video @param {Way} way @param {OnProgress} onProgress @param {AbortSignal} signal @param {boolean} mayDisturb */
-async function whilePlaying(video, { plan, take }, onProgress, signal, mayDisturb) {
+/** A stream that cannot be wound: what it shows for a while. @param {HTMLVideoElement} video @param {Way} way @param {OnProgress} onProgress @param {AbortSignal} signal @param {boolean} mayDisturb @returns {AsyncGenerator<Taken[]>} */
+async function* whilePlaying(video, { plan, take }, onProgress, signal, mayDisturb) {
   if (mayDisturb) await video.play().catch(() => {});
   const count = plan.windows * plan.framesPerWindow;
   /** @type {Taken[]} */
-  const frames = [];
+  const window = [];
+  let last = NaN;
   for (let place = 0; place < count; place++) {
     if (signal.aborted) throw new CaptureError("capture_stopped");
     await wait(1000 * plan.strideSeconds);
     const frame = await take(video.currentTime);
-    if (frame.seconds !== frames.at(-1)?.seconds) frames.push(frame);
+    if (frame.seconds !== last) window.push(frame);
+    last = frame.seconds;
     onProgress((place + 1) / count);
+    if (window.length === plan.framesPerWindow) yield window.splice(0);
   }
-  return frames;
+  if (window.length) yield window;
 }
 
 /**
@@ -251,7 +266,7 @@ async function toFrame(canvas, seconds) {
 /** @param {OffscreenCanvas} canvas */
 function isBlack(canvas) {
   const small = new OffscreenCanvas(16, 16);
-  const context = small.getContext("2d");
+  const context = small.getContext("2d", { willReadFrequently: true });
   context?.drawImage(canvas, 0, 0, 16, 16);
   const pixels = context?.getImageData(0, 0, 16, 16).data ?? [];
   return pixels.every((value, place) => place % 4 === 3 || value <= BLACK);

@@ -5,6 +5,8 @@
  * @typedef {import("../report.js").Report} Report
  * @typedef {import("../report.js").OkReport} OkReport
  * @typedef {import("./sites.js").Target} Target
+ * @typedef {import("./capture.js").Frame} Frame
+ * @typedef {{failure: string}} Failure
  * @typedef {import("../browser.js").Speech} Speech
  *
  * @typedef {object} Hello what the worker says first
@@ -66,10 +68,12 @@ export class Visit {
     this.#onSpace = onSpace;
     this.#clearTimeline();
     if (this.target.url === null) return this.#fail(failedReport(this.#isHere ? "needs_pictures" : "unsupported_site", ""));
-    await this.#follow(round, { type: "check", url: this.target.url, model, fresh, onSpace });
+    const show = this.#beginProgress();
+    show({ stage: "queued", fraction: 0, position: 0 });
+    await this.#follow(round, await this.#tell({ type: "check", url: this.target.url, model, fresh, onSpace }), { show });
   }
 
-  /** Take pictures in the tab and have them checked. */
+  /** Take pictures in the tab and have them checked: the first are looked at while the last are taken. */
   async capture() {
     const video = this.video;
     if (!video) return;
@@ -78,11 +82,20 @@ export class Visit {
     const signal = AbortSignal.any([this.signal, stopping.signal]);
     const show = this.#beginProgress(() => stopping.abort());
     const onProgress = (/** @type {number} */ fraction) => show({ stage: "capture", fraction, position: 0 });
+    /** @type {Frame[][]} */
+    const windows = [];
+    let sent = this.#beginPictures();
+    const onWindow = (/** @type {Frame[]} */ frames) => {
+      windows.push(frames);
+      sent = sent.then((begun) => this.#more(begun, frames));
+    };
     try {
       onProgress(0);
-      const frames = await capture(video, () => this.#screen(), onProgress, signal, !this.quiet);
-      await this.#send(round, frames);
+      await capture(video, () => this.#screen(), { onProgress, onWindow }, signal, !this.quiet);
+      const isLost = await this.#follow(round, await this.#more(await sent, null), { ofPictures: true });
+      if (isLost) await this.#sendAgain(round, windows);
     } catch (error) {
+      void sent.then(() => this.cancelQuietly());
       if (!this.signal.aborted) this.#fail(failedReport(error instanceof CaptureError ? error.code : "internal", ""));
     } finally {
       this.badge.hide(false);
@@ -95,12 +108,24 @@ export class Visit {
     this.#key = null;
   }
 
-  /** @param {number} round @param {import("./capture.js").Frame[]} frames */
-  async #send(round, frames) {
+  /** @returns {Promise<Snapshot | Failure>} */
+  async #beginPictures() {
     const url = this.target.url ?? location.href;
-    const message = { type: "frames", url, model: this.model, title: this.title, frames, onSpace: this.#onSpace };
-    const lost = await this.#follow(round, message);
-    if (lost) await this.#follow(round, message); // the worker was ended midway: once more
+    const begun = await this.#tell({ type: "frames", url, model: this.model, title: this.title, onSpace: this.#onSpace });
+    if ("key" in begun) this.#key = begun.key;
+    return begun;
+  }
+
+  /** @param {Snapshot | Failure} begun @param {Frame[] | null} frames null: that was all @returns {Promise<Snapshot | Failure>} */
+  async #more(begun, frames) {
+    return "key" in begun ? this.#tell({ type: "more", key: begun.key, frames }) : begun;
+  }
+
+  /** The worker was ended midway: once more, all of it. @param {number} round @param {Frame[][]} windows */
+  async #sendAgain(round, windows) {
+    let begun = await this.#beginPictures();
+    for (const frames of [...windows, null]) begun = await this.#more(begun, frames);
+    await this.#follow(round, begun, { ofPictures: true });
   }
 
   /** @returns {Promise<string>} the visible tab without anything of ours */
@@ -113,25 +138,22 @@ export class Visit {
   }
 
   /**
-   * Ask, show, wait, until there is a report.
+   * Show, wait, ask, until there is a report.
    *
    * @param {number} round
-   * @param {Record<string, unknown>} first message
+   * @param {Snapshot | Failure} snapshot
+   * @param {{show?: (progress: import("../label.js").Progress) => void, ofPictures?: boolean}} [how]
    * @returns {Promise<boolean>} whether pictures were lost on the way
    */
-  async #follow(round, first) {
-    const show = this.#beginProgress();
-    show({ stage: first.type !== "frames" ? "queued" : this.#isHere ? "faces" : "send", fraction: 0, position: 0 });
-    let message = first;
+  async #follow(round, snapshot, { show = this.#beginProgress(), ofPictures = false } = {}) {
     while (this.#isCurrent(round)) {
-      const snapshot = await this.#tell(message);
-      if (!this.#isCurrent(round)) return false;
       if (!("key" in snapshot)) return this.#fail(failedReport(snapshot.failure, "")), false;
-      if (snapshot.finished) return this.#finish(snapshot, first.type === "frames");
+      if (snapshot.finished) return this.#finish(snapshot, ofPictures);
       this.#key = snapshot.key;
       show(snapshot);
-      await new Promise((resolve) => setTimeout(resolve, snapshot.waitMs));
-      message = { type: "ask", key: snapshot.key };
+      const { key, waitMs } = snapshot;
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+      snapshot = await this.#tell({ type: "ask", key });
     }
     return false;
   }
@@ -141,7 +163,7 @@ export class Visit {
     return round === this.#round && !this.signal.aborted;
   }
 
-  /** A worker that is ended while it answers is asked once more. @param {Record<string, unknown>} message @returns {Promise<Snapshot | {failure: string}>} */
+  /** A worker that is ended while it answers is asked once more. @param {Record<string, unknown>} message @returns {Promise<Snapshot | Failure>} */
   async #tell(message) {
     for (let left = ASKED_AGAIN; ; left--) {
       try {

@@ -191,8 +191,9 @@ test("with history switched off, a tab that asks late still gets the report", as
 
 test("pictures are checked and the report remembered", async () => {
   const { checks } = setUp(new FakeSpace(running, REPORT));
-  const { key, stage } = await checks.startFrames({ url: URL_A, title: "", frames: [] });
+  const { key, stage } = await checks.startFrames({ url: URL_A, title: "" });
   assert.equal(stage, "send");
+  assert.equal((await checks.more(key, null)).key, key);
   await new Promise((resolve) => setTimeout(resolve, 5));
   assert.equal((await checks.ask(key)).report?.status, "ok");
   assert.notEqual((await checks.start({ url: URL_A })).savedAt, null);
@@ -204,8 +205,9 @@ test("pictures under way when the worker ended are lost, and that is said", asyn
     yield await new Promise(() => {});
   };
   const { worker } = setUp(space);
-  const { key } = await worker().startFrames({ url: URL_A, title: "", frames: [] });
-  const { report } = await worker().ask(key);
+  const { key } = await worker().startFrames({ url: URL_A, title: "" });
+  const [{ report }, more] = [await worker().ask(key), await worker().more(key, [])];
+  assert.deepEqual(more.report, report, "nor does it take more of them");
   assert.equal(report?.status === "failed" && report.error.code, "job_lost");
 });
 
@@ -218,7 +220,7 @@ test("what was checked on this computer says so, and a Space cannot claim it", a
   const checks = new Checks({ session: new Memory(), cache: new Cache(new Memory()), where: both });
   const first = await checks.start({ url: URL_A });
   assert.equal(first.report?.status === "failed" && first.report.error.code, "needs_pictures");
-  const { key, stage } = await checks.startFrames({ url: URL_A, title: "", frames: [] });
+  const { key, stage } = await checks.startFrames({ url: URL_A, title: "" });
   assert.equal(stage, "faces");
   await new Promise((resolve) => setTimeout(resolve, 5));
   assert.equal(isHere((await checks.ask(key)).report), true);

@@ -163,13 +163,13 @@ test("checks here take pictures only, tell how far they are, and end with the re
   });
   await assert.rejects(api.submit(), (error) => error instanceof SpaceError && error.code === "needs_pictures");
   const said = [];
-  for await (const item of api.checkFrames({ frames: [], pageUrl: "", title: "A speech" }, new AbortController().signal)) said.push(item);
+  for await (const item of api.checkFrames({ windows: [], pageUrl: "", title: "A speech" }, new AbortController().signal)) said.push(item);
   assert.deepEqual(said, [{ stage: "faces", fraction: 0.5 }, { stage: "model", fraction: 0.9 }, { title: "A speech" }]);
 });
 
 test("a check here that breaks is a failure, and one that is left is cancelled", async () => {
   const broken = new LocalApi(() => Promise.reject(new Error("out of memory")));
-  const first = (/** @type {AbortSignal} */ signal) => broken.checkFrames({ frames: [], pageUrl: "", title: "" }, signal).next();
+  const first = (/** @type {AbortSignal} */ signal) => broken.checkFrames({ windows: [], pageUrl: "", title: "" }, signal).next();
   await assert.rejects(first(new AbortController().signal), (error) => error instanceof SpaceError && error.code === "internal");
   await assert.rejects(first(AbortSignal.abort()), (error) => error instanceof SpaceError && error.code === "cancelled");
 });
@@ -183,14 +183,14 @@ class FakeWorker {
   constructor() {
     FakeWorker.running++;
   }
-  postMessage = (/** @type {{title: string}} */ { title }) => void (title === "never" || setTimeout(() => this.onmessage({ data: title ? { report: title } : { problem: "no title" } })));
+  postMessage = (/** @type {{title?: string}} */ { title }) => void (title === undefined || title === "never" || setTimeout(() => this.onmessage({ data: title ? { report: title } : { problem: "no title" } })));
   terminate = () => void FakeWorker.running--;
 }
 
 test("the worker is begun when it is needed, ended when it is idle, left or broken, and checks one after the other", async () => {
   let idle = 0;
   const host = new Host(() => idle++, () => /** @type {any} */ (new FakeWorker()), 20);
-  const ask = (/** @type {string} */ title, signal = new AbortController().signal) => host.check({ frames: [], pageUrl: "", title }, () => {}, signal);
+  const ask = (/** @type {string} */ title, signal = new AbortController().signal) => host.check({ windows: [], pageUrl: "", title }, () => {}, signal);
   assert.equal(FakeWorker.running, 0);
   assert.deepEqual(await Promise.all([ask("a"), ask("b")]), ["a", "b"]);
   assert.equal(FakeWorker.running, 1);

@@ -46,7 +46,7 @@ test("a stream gives progress, then the report, wherever its chunks are cut", as
       return new Response(new ReadableStream({ pull: (sink) => (at < bytes.length ? sink.enqueue(bytes.slice(at, (at += size))) : sink.close()) }));
     });
     const items = [];
-    const asked = { frames: [], pageUrl: "", model: "", title: "" };
+    const asked = { windows: [], pageUrl: "", model: "", title: "" };
     for await (const item of new SpaceApi("http://s", "", fetcher).checkFrames(asked, new AbortController().signal)) items.push(item);
     assert.deepEqual(items, [{ stage: "faces", text: "Gesichter ä" }, { status: "ok" }]);
   }
@@ -68,7 +68,8 @@ test("a Space that takes too long is not one that was left", async () => {
   const awake = setTimeout(() => {}, 5000); // the timer of a signal does not keep Node running
   await failsWith(new SpaceApi("http://s", "", silent, 5).models(), "timeout");
   const left = new AbortController();
-  const call = new SpaceApi("http://s", "", silent).checkFrames({ frames: [], pageUrl: "", model: "", title: "" }, left.signal).next();
+  const call = new SpaceApi("http://s", "", silent).checkFrames({ windows: [], pageUrl: "", model: "", title: "" }, left.signal).next();
+  await new Promise((resolve) => setTimeout(resolve));
   left.abort();
   await failsWith(call, "cancelled");
   clearTimeout(awake);
