@@ -33,7 +33,7 @@ check: need-video setup
 setup: .venv/.serving
 
 test: lint need-browser detector
-	$(if $(wildcard $(script_tests)),node --test $(wildcard $(script_tests)))
+	$(if $(wildcard $(script_tests)),node --test --experimental-test-coverage $(wildcard $(script_tests)))
 	$(python) -m pytest --numprocesses=2 --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 TESTS := tests/space tests/training

@@ -78,7 +78,7 @@ export class Visit {
     const video = this.video;
     if (!video) return;
     const round = ++this.#round;
-    const stopping = new AbortController();
+    const [stopping, taken] = [new AbortController(), new AbortController()];
     const signal = AbortSignal.any([this.signal, stopping.signal]);
     const show = this.#beginProgress(() => stopping.abort());
     const onProgress = (/** @type {number} */ fraction) => show({ stage: "capture", fraction, position: 0 });
@@ -89,15 +89,18 @@ export class Visit {
       windows.push(frames);
       sent = sent.then((begun) => this.#more(begun, frames));
     };
+    addEventListener("pagehide", () => this.cancelQuietly(), { signal: taken.signal }); // nobody should wait for the rest
     try {
       onProgress(0);
       await capture(video, () => this.#screen(), { onProgress, onWindow }, signal, !this.quiet);
+      taken.abort();
       const isLost = await this.#follow(round, await this.#more(await sent, null), { ofPictures: true });
       if (isLost) await this.#sendAgain(round, windows);
     } catch (error) {
       void sent.then(() => this.cancelQuietly());
       if (!this.signal.aborted) this.#fail(failedReport(error instanceof CaptureError ? error.code : "internal", ""));
     } finally {
+      taken.abort();
       this.badge.hide(false);
     }
   }

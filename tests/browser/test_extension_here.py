@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -218,13 +219,27 @@ def test_what_is_checked_as_it_plays_is_neither_stopped_nor_muted(chromium, site
     assert page.evaluate("disturbed") == []
 
 
-def test_the_background_is_ended_midway_and_the_pictures_are_checked_once_more(chromium, site):
+@pytest.mark.parametrize("stage", ["Taking pictures", "Finding faces"])
+def test_the_background_is_ended_midway_and_the_pictures_are_checked_once_more(stage, chromium, site):
     page = chromium.open(site.url("/no-face"))
     overlay = chromium.check(page)
     overlay.press("badge")
-    overlay.wait("detail", "Finding faces")
+    overlay.wait("detail", stage)
     chromium.end_worker()
     assert overlay.answer() == "No face found"
+
+
+def test_a_page_that_is_closed_while_pictures_are_taken_holds_up_no_other(chromium, site):
+    chromium.check(chromium.open(site.url("/no-face"))).answer()  # all is loaded by now
+    closed = chromium.open(site.url("/photograph"))
+    overlay = chromium.check(closed)
+    overlay.press("badge")
+    overlay.wait("detail", "Taking pictures")
+    closed.close()
+    page = chromium.open(site.url("/blended-face"))
+    began = time.monotonic()
+    assert chromium.check(page).answer() == in_python(EXAMPLES / "blended-face.mp4")
+    assert time.monotonic() - began < 50, "it waited for pictures that nobody takes any more"
 
 
 def test_a_link_says_that_its_page_must_be_opened(chromium, site):
