@@ -4,8 +4,8 @@
 
 Without a VIDEO: the examples of the Space, and a minute of 720p. Each is played by a real Chromium with the
 extension, which checks it twice: the first check also loads the networks. Seconds are from the press to the
-answer, `of them here` those of the detector, after the pictures were taken; `longest task` is how long the
-page itself could not move meanwhile. Needs what `make extension` adds.
+answer, `of them here` from its first pictures on; `longest task` is how long the page itself could not move
+meanwhile. Needs what `make extension` adds.
 """
 
 import argparse
