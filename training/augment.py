@@ -133,10 +133,9 @@ def _colour(clip: Clip, rng: Generator) -> Clip:
     gamma = rng.uniform(0.75, 1.3)
     curve = 255 * (np.clip((levels - 128) * contrast + 128 + brightness + tint, 0, 255) / 255) ** gamma
     table = np.rint(curve).astype(np.uint8)[:, None, :]
-    clip = _each(clip, lambda image: cv2.LUT(image, table))
-    grey = clip.mean(-1, keepdims=True)
     saturation = 0.0 if rng.random() < 0.05 else rng.uniform(0.6, 1.3)
-    return np.clip(grey + (clip - grey) * saturation, 0, 255).astype(np.uint8)
+    mix = np.full((3, 3), (1 - saturation) / 3) + np.eye(3) * saturation  # towards grey or away from it
+    return _each(clip, lambda image: cv2.transform(cv2.LUT(image, table), mix))
 
 
 def _small_and_back(clip: Clip, rng: Generator) -> Clip:

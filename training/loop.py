@@ -27,6 +27,7 @@ from training.dataset import Batch, ClipPairs, Pair, collate
 from training.recipes import StageConfig
 from unmask.clips import ClipSpec
 from unmask.models import VideoModel
+from unmask.weights import LoadedModel
 
 STATE = "state"
 SAVE_SECONDS = float(os.environ.get("UNMASK_TRAIN_SAVE_SECONDS", "300"))
@@ -87,7 +88,7 @@ class Loop:
         *,
         seed: int = 0,
         workers: int = 2,
-        teacher: VideoModel | None = None,
+        teacher: LoadedModel | None = None,
     ) -> None:
         self.accelerator, self.parts, self.spec, self.config = accelerator, parts, spec, config
         self.folder, self.teacher, self.progress = folder / STATE, teacher, Progress()
@@ -171,7 +172,9 @@ class Loop:
     def _update(self, batch: Batch) -> Tensor:
         """One batch; returns its mean loss over all processes, detached."""
         config, device = self.config, self.accelerator.device
-        data, mask, fake = (part.to(device) for part in (batch.clips.data, batch.clips.mask, batch.fake))
+        data, mask, fake = (
+            part.to(device, non_blocking=True) for part in (batch.clips.data, batch.clips.mask, batch.fake)
+        )
         for group, rate in zip(self.optimiser.param_groups, self._rates(), strict=True):
             group["lr"] = rate
         with self.accelerator.accumulate(self.model):
@@ -210,10 +213,14 @@ class Loop:
         decay = min(self.config.average_decay, (1 + step) / (10 + step))
         model = self.accelerator.unwrap_model(self.model)
         for mean, value in zip(self.average.state_dict().values(), model.state_dict().values(), strict=True):
-            if value.is_floating_point():
-                mean.lerp_(value, 1 - decay)
-            else:
+            if not value.is_floating_point():
                 mean.copy_(value)
+        torch._foreach_lerp_(floats(self.average), floats(model), 1 - decay)
+
+
+def floats(model: nn.Module) -> list[Tensor]:
+    """Weights and batch statistics, without counters."""
+    return [value for value in model.state_dict().values() if value.is_floating_point()]
 
 
 def groups(model: VideoModel, config: StageConfig) -> list[dict[str, object]]:
@@ -240,9 +247,12 @@ def loss_of(logits: Tensor, fake: Tensor, hint: Tensor | None, config: StageConf
 
 
 @torch.no_grad()
-def teacher_opinion(teacher: VideoModel, data: Tensor, mask: Tensor) -> Tensor:
-    """The teacher's probabilities (B,) for the same clips."""
-    return teacher(data, mask).float().sigmoid()
+def teacher_opinion(teacher: LoadedModel, data: Tensor, mask: Tensor) -> Tensor:
+    """The teacher's probabilities (B,) for the same clips, seen at the side that it knows."""
+    if data.shape[-1] != teacher.spec.side_px:
+        sides = (teacher.spec.side_px, teacher.spec.side_px)
+        data = nn.functional.interpolate(data.flatten(0, 1), sides, mode="area").unflatten(0, mask.shape)
+    return teacher.module(data, mask).float().sigmoid()
 
 
 def loader(
@@ -255,6 +265,7 @@ def loader(
         num_workers=workers,
         collate_fn=functools.partial(collate, spec=spec),
         worker_init_fn=single_thread,
+        pin_memory=torch.cuda.is_available(),
     )
 
 

@@ -38,6 +38,7 @@ from training.shards import StoredClip, stored_clips
 from unmask import weights
 from unmask.clips import ClipSpec
 from unmask.models import ARCHITECTURES, VideoModel, channels_last
+from unmask.weights import LoadedModel
 
 CLIPS_PER_BATCH = 64  # of one frame, when validating
 
@@ -143,8 +144,8 @@ def first_weights(request: Request) -> VideoModel:
     return model
 
 
-def teacher(name: str | None, device: torch.device) -> VideoModel | None:
-    return None if name is None else weights.load(name, device).module
+def teacher(name: str | None, device: torch.device) -> LoadedModel | None:
+    return None if name is None else weights.load(name, device)
 
 
 def read(data: Sequence[tuple[Path, int]], limit: int | None, seed: int) -> Material:
