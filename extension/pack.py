@@ -12,6 +12,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 # each store gets its own manifest
 LEFT_OUT = {"manifest.json", "pack.py", "README.md", "icons/icon.svg", "package.json", "package-lock.json"}
+ONLY_CHROMIUM = {"minimum_chrome_version", "cross_origin_embedder_policy", "cross_origin_opener_policy"}
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
 
 Manifest = dict[str, Any]
@@ -38,7 +39,7 @@ def for_chromium(manifest: Manifest) -> Manifest:
 def for_firefox(manifest: Manifest) -> Manifest:
     """Without what only Chromium reads: Firefox runs the same file as an event page."""
     background = {key: value for key, value in manifest["background"].items() if key != "service_worker"}
-    kept = {key: value for key, value in manifest.items() if key != "minimum_chrome_version"}
+    kept = {key: value for key, value in manifest.items() if key not in ONLY_CHROMIUM}
     permissions = [name for name in manifest["permissions"] if name != "offscreen"]
     return kept | {"background": background, "permissions": permissions}
 

@@ -18,6 +18,8 @@ import { withoutAlpha } from "./pixels.js";
  * @property {new (type: "float32", data: Float32Array, dims: number[]) => unknown} Tensor
  */
 
+const MOST_THREADS = 4; // more gain little on networks this small
+
 const here = (/** @type {string} */ path) => new URL(`../${path}`, import.meta.url).href;
 
 /** @type {Promise<Kit> | undefined} loaded at the first check */
@@ -45,7 +47,7 @@ async function answer(asked) {
 async function load() {
   /** @type {Runtime} */
   const runtime = await import(/** @type {string} */ ("../vendor/ort.wasm.min.mjs"));
-  runtime.env.wasm.numThreads = 1; // more need an isolated page, which pages of an extension are not
+  runtime.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1; // Firefox isolates no extension
   runtime.env.wasm.wasmPaths = { mjs: here("vendor/ort-wasm-simd-threaded.mjs"), wasm: here("vendor/ort-wasm-simd-threaded.wasm") };
   runtime.env.logLevel = "error";
   const [config, model, heat, pnet, rnet, onet] = await Promise.all([read("config.json").then((file) => file.json()), open("model"), open("heat"), open("pnet"), open("rnet"), open("onet")]);

@@ -95,6 +95,7 @@ def heatmaps(chromium: Chromium) -> list[str]:
 
 @pytest.mark.parametrize("name", ["blended-face", "photograph", "no-face"])
 def test_the_label_is_that_of_python_and_nothing_is_sent(name, chromium, site, tmp_path):
+    assert chromium.own.evaluate("crossOriginIsolated")  # else the networks had to do with one core
     page = chromium.open(site.url(f"/{name}"))
     overlay = chromium.check(page)
     assert overlay.answer() == in_python(EXAMPLES / f"{name}.mp4")

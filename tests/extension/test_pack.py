@@ -71,6 +71,7 @@ def test_each_store_gets_the_keys_that_it_knows(packed):
     assert chromium["background"] == {"service_worker": "background.js", "type": "module"}
     assert firefox["background"] == {"scripts": ["background.js"], "type": "module"}
     assert "browser_specific_settings" not in chromium and "minimum_chrome_version" not in firefox
+    assert chromium["cross_origin_opener_policy"] and not any("cross_origin" in key for key in firefox)
     source = json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))
     assert chromium["permissions"] == source["permissions"] == [*firefox["permissions"], "offscreen"]
     assert set(firefox["permissions"]) == {"activeTab", "scripting", "storage", "contextMenus"}
