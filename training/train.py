@@ -40,7 +40,7 @@ from unmask.clips import ClipSpec
 from unmask.models import ARCHITECTURES, VideoModel, channels_last
 from unmask.weights import LoadedModel
 
-CLIPS_PER_BATCH = 64  # of one frame, when validating
+FRAMES_PER_BATCH = {"cpu": 8, "cuda": 64}  # when validating; few on a CPU, as in `unmask.weights`
 
 Found = TypeVar("Found")
 
@@ -209,7 +209,7 @@ def predict(
     device = next(model.parameters()).device
     batches = DataLoader(
         data,
-        max(1, CLIPS_PER_BATCH // spec.frames_per_clip),
+        max(1, FRAMES_PER_BATCH.get(device.type, 8) // spec.frames_per_clip),
         num_workers=workers,
         collate_fn=functools.partial(collate, spec=spec),
         worker_init_fn=single_thread,

@@ -33,7 +33,9 @@ BUNDLED = Path(__file__).parent.parent / "weights"
 DEFAULT = "mobilenet-gru"
 CARRY_CODE = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".py"})
 CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # as torch calls them, the last one on ARM
-CLIPS_PER_BATCH = 8  # bounds memory: 8 clips of 8 frames at 224 px need about 0.6 GB of activations
+# bounds memory, too. On a CPU, tensors above 32 MB go back to the system after each layer and come anew for
+# the next, which costs as much as half of the arithmetic
+CLIPS_PER_BATCH = {"cpu": 1, "cuda": 8}
 
 logger = logging.getLogger(__name__)
 
@@ -131,10 +133,8 @@ def _look(folder: Path) -> ModelInfo | None:
 
 def score(model: LoadedModel, clips: Sequence[FaceClip]) -> np.ndarray:
     """Clips of one spec -> logits float32 (B,)."""
-    logits = [
-        _logits(model, clips[start : start + CLIPS_PER_BATCH])
-        for start in range(0, len(clips), CLIPS_PER_BATCH)
-    ]
+    size = CLIPS_PER_BATCH.get(model.device.type, 1)
+    logits = [_logits(model, clips[start : start + size]) for start in range(0, len(clips), size)]
     return np.concatenate(logits) if logits else np.zeros(0, np.float32)
 
 
