@@ -7,14 +7,15 @@ import numpy as np
 
 from unmask import weights
 from unmask.clips import FaceClip
-from unmask.explain import Float32Array
+from unmask.explain import BLUR_SHARE, Float32Array
 from unmask.weights import LoadedModel
 
 
 def effects(
-    model: LoadedModel, clip: FaceClip, heat: Float32Array, side_px: int, blur_px: float = 5.0
+    model: LoadedModel, clip: FaceClip, heat: Float32Array, side_px: int, blur_share: float = BLUR_SHARE
 ) -> tuple[float, float]:
     """How much blurring the hottest and the coldest square of heat (S, S) moves the logit of the clip."""
+    blur_px = blur_share * model.spec.side_px
     means = cv2.blur(heat, (side_px, side_px), borderType=cv2.BORDER_CONSTANT)
     edge = side_px // 2
     inner = means[edge : len(means) - edge, edge : len(means) - edge]

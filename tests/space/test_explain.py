@@ -107,7 +107,7 @@ def test_a_face_without_details_has_no_hot_place():
 def test_blurring_the_hot_region_matters_more_where_the_truth_is_known():
     model = loaded(TopLeft())
     clip = clip_of(portraits())
-    hot, cold = effects(model, clip, heatmap(model, clip).mean(0), side_px=16, blur_px=8.0)
+    hot, cold = effects(model, clip, heatmap(model, clip).mean(0), side_px=16, blur_share=1 / 8)
     assert hot > cold
 
 
