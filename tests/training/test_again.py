@@ -25,7 +25,7 @@ def at(places: list[str]) -> list[str]:
 def ran(monkeypatch):
     """What would have been run, word by word."""
     steps = []
-    monkeypatch.setattr(again.subprocess, "run", lambda step, **_: steps.append(step[1:]))
+    monkeypatch.setattr("subprocess.run", lambda step, **_: steps.append(step[1:]))
     return steps
 
 

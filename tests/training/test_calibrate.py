@@ -1,6 +1,7 @@
 """Calibration: promises that hold on data they were not fitted on, and sets that may not be fitted on."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,14 +24,15 @@ from training.shards import store
 from unmask.verdict import Calibration, Policy, to_probability
 
 
-def scored(pairs, gap=2.0, seed=0, scale=1.0, harder=-1.0):
-    """Logits of real and fake clips in turn, `gap` apart, in units of their spread."""
+def scored(pairs, gap=2.0, seed=0, scale=1.0, harder=-1.0, shift=0.0):
+    """Logits of real and fake clips in turn, `gap` apart, in units of their spread; plain ones twice that."""
     rng = np.random.default_rng(seed)
     fake = np.tile([False, True], pairs)
     logits = scale * (rng.normal(0, 1, 2 * pairs) + gap * (fake - 0.5))
     hard = scale * (rng.normal(0, 1, (2, 400)) - gap / 2 + np.array([[-1.0], [harder]]))
     again = logits - 0.3 * scale * rng.exponential(1, 2 * pairs)
-    return Scored(logits, fake, np.zeros(2 * pairs, bool), again, hard)
+    plain = np.concatenate([rng.normal(0, scale, 200) + scale * side * gap for side in (-1, 1)])
+    return Scored(logits, fake, np.zeros(2 * pairs, bool), again, hard, plain + shift, np.arange(400) >= 200)
 
 
 @pytest.mark.parametrize("gap", [0.5, 2.0, 4.0])
@@ -94,15 +96,30 @@ def test_a_model_that_knows_nothing_abstains(gap):
     assert rates["abstained"] == 1.0
 
 
-# reals, threshold: the ceil(0.99 (n + 1))-th smallest, and none where that does not exist
-RANKS = [(99, 0.98), (199, 0.99 - 1e-9), (98, 1.0), (5, 1.0)]
+# reals, threshold: the ceil(0.995 (n + 1))-th smallest, and none where that does not exist
+RANKS = [(199, 0.99), (399, 0.995 - 1e-9), (198, 1.0), (5, 1.0)]
 
 
 @pytest.mark.parametrize(("count", "least"), RANKS)
 def test_too_few_reals_promise_nothing(count, least):
     threshold = above_reals(np.arange(count) / count)
     assert threshold >= least - 0.01
-    assert (threshold == 1.0) == (count < 99)
+    assert (threshold == 1.0) == (count < 199)
+
+
+@pytest.mark.parametrize("shift", [-3.0, 3.0])
+def test_clips_as_they_are_narrow_the_band_where_they_are_judged_worse(shift):
+    """Fakes that look real, or reals that look fake, before anything was re-compressed."""
+    _, usual = fit(scored(1000))
+    _, policy = fit(scored(1000, shift=shift))
+    assert policy.fake_above >= usual.fake_above and policy.real_below <= usual.real_below
+    assert policy.fake_above > usual.fake_above or policy.real_below < usual.real_below
+
+
+def test_without_true_fakes_there_are_only_blended_ones_to_fit_on():
+    some = scored(1000)
+    _, policy = fit(replace(some, plain=np.zeros(0), plain_fake=np.zeros(0, bool)))
+    assert 0 < policy.real_below < policy.fake_above < 1
 
 
 def test_few_clips_below_a_threshold_prove_nothing():
