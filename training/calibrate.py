@@ -281,9 +281,10 @@ def promises(scored: Scored) -> str:
         rest = scored.half(*(~rows for rows in chosen))
         found = label_rates(probabilities(rest.logits, calibration), rest.fake, policy)
         worst = (probabilities(rest.hard, calibration) > policy.fake_above).mean(1).max()
-        as_it_is = label_rates(probabilities(rest.plain, calibration), rest.plain_fake, policy)
-        plain = {f"plain_{key}": value for key, value in as_it_is.items()} if len(rest.plain) else {}
-        rates.append({**found, "hard_reals_labelled_fake": float(worst), **plain})
+        if len(rest.plain):
+            as_it_is = label_rates(probabilities(rest.plain, calibration), rest.plain_fake, policy)
+            found |= {f"plain_{key}": value for key, value in as_it_is.items()}
+        rates.append({**found, "hard_reals_labelled_fake": float(worst)})
     return json.dumps({key: round(float(np.mean([r[key] for r in rates])), 4) for key in rates[0]})
 
 

@@ -69,7 +69,7 @@ TRAINED: dict[str, Trained] = {
                 "python -m training.train mobilenet-gru clips --data DFDC_FACES --data ffhq --data talking=8 "
                 "--data dfdc=2 --start frames --out clips --limit 600"
             ),
-            "python -m training.calibrate --run clips --data DFDC_FACES --out mobilenet-gru",
+            "python -m training.calibrate --run clips --data DFDC_FACES --limit 900 --out mobilenet-gru",
         ),
         limits=(
             "The single faces were learned at 160 px in three runs, of 3, 2 and 5 epochs, as "

@@ -117,9 +117,10 @@ def test_clips_as_they_are_narrow_the_band_where_they_are_judged_worse(shift):
 
 
 def test_without_true_fakes_there_are_only_blended_ones_to_fit_on():
-    some = scored(1000)
-    _, policy = fit(replace(some, plain=np.zeros(0), plain_fake=np.zeros(0, bool)))
+    some = replace(scored(1000), plain=np.zeros(0), plain_fake=np.zeros(0, bool))
+    _, policy = fit(some)
     assert 0 < policy.real_below < policy.fake_above < 1
+    assert not any(name.startswith("plain") for name in json.loads(promises(some)))
 
 
 def test_few_clips_below_a_threshold_prove_nothing():
