@@ -251,6 +251,7 @@ def parse() -> Request:
     add("--pairs-per-batch", type=int, help="of each process")
     add("--accumulate", type=int, help="batches a step")
     add("--learning-rate", type=float)
+    add("--patience", type=int, help="epochs without a better validation before it stops")
     add("--blended-share", type=float, help="of the fakes; 1: real footage alone is enough")
     add("--side", type=int, help="pixels of the square input")
     add("--seed", type=int, default=0)
@@ -277,7 +278,7 @@ def parse() -> Request:
 def changed(recipe: TrainConfig, arguments: argparse.Namespace) -> TrainConfig:
     """The recipe with what the command line says otherwise."""
     stage = recipe.stage(arguments.stage)
-    for name in ("epochs", "pairs_per_batch", "accumulate", "learning_rate"):
+    for name in ("epochs", "pairs_per_batch", "accumulate", "learning_rate", "patience"):
         value = getattr(arguments, name)
         if value is not None:
             stage = replace(stage, **{name: value})
