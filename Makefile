@@ -2,6 +2,8 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
+# two steps of a set-up side by side: one waits for the network or the disk, one computes
+MAKEFLAGS += --jobs=2
 .PHONY: help run check setup test test-python lint licences bench extension detector
 .PHONY: need-video need-browser need-node FORCE
 
@@ -89,7 +91,8 @@ extension/vendor/.made: extension/package.json extension/package-lock.json | .ve
 # --- what the verbs stand on; an empty file in .venv stands for each finished step
 
 # `$(call pip,arguments)`: pip, with only the lines that show a waiting person that it works
-pip = @set -o pipefail; $(python) -m pip install --disable-pip-version-check --no-input $(1) 2>&1 \
+# Python compiles what it imports at the first use: to compile all of it here takes as long as the rest.
+pip = @set -o pipefail; $(python) -m pip install --disable-pip-version-check --no-input --no-compile $(1) 2>&1 \
 	| tee .venv/pip.log \
 	| awk '/^ *Downloading .*[MG]B\)|^WARNING: Retrying|^ERROR/ { sub(/^ */, "  "); print; fflush() } \
 	       /^Installing collected/ { print "  Unpacking " NF - 3 " packages"; fflush() }' >&2 \
@@ -120,7 +123,7 @@ tests/node_modules/.installed: tests/package.json tests/package-lock.json | need
 need-video:
 	@[ -n "$$VIDEO" ] || { echo 'Say which video: make check VIDEO=path-or-URL' >&2; exit 2; }
 
-need-browser: | .venv/.testing
+need-browser: | .venv/.testing need-node  # apt installs one at a time
 need-browser need-node: need-%:
 	@bash tests/tools.sh $*
 

@@ -28,6 +28,16 @@ ARGUMENTS = [
     "--enable-unsafe-extension-debugging",  # lets a test press the toolbar button
 ]
 
+FORGET = """async () => {
+    await chrome.storage.local.clear();
+    await chrome.storage.session.clear();
+    await chrome.scripting.unregisterContentScripts();
+    if (await chrome.offscreen.hasDocument()) await chrome.offscreen.closeDocument();
+    const { origins } = await chrome.permissions.getAll();
+    const asked = origins.filter((one) => !chrome.runtime.getManifest().host_permissions?.includes(one));
+    if (asked.length) await chrome.permissions.remove({ origins: asked });
+}"""
+
 
 class Chromium:
     """A browser with the extension, set to use a Space."""
@@ -128,6 +138,19 @@ class Chromium:
             assert time.monotonic() < deadline, "the worker still runs"
             self.own.wait_for_timeout(20)
         devtools.detach()
+
+    def begin_anew(self, space_url: str) -> None:
+        """As a browser that was just installed, which takes seconds to start: nothing open, known or allowed."""
+        for page in self.context.pages:
+            if page is not self.own:
+                page.close()
+        self.own.evaluate(FORGET)
+        self.end_worker()
+        self.context.clear_cookies()
+        self.context.clear_permissions()
+        self.own.reload()
+        self.wake_worker()
+        self.set(space=space_url)
 
     def wake_worker(self) -> None:
         """Ask it something, and give Playwright the time to notice that it lives."""

@@ -60,10 +60,16 @@ def playwright_session() -> Iterator[Playwright]:
         yield running
 
 
-@pytest.fixture
-def chromium(
-    playwright_session: Playwright, tmp_path_factory: pytest.TempPathFactory, bundled_space: Served
+@pytest.fixture(scope="module")
+def running_chromium(
+    playwright_session: Playwright, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Chromium]:
-    browser = Chromium(playwright_session, tmp_path_factory.mktemp("profile"), bundled_space.url)
+    browser = Chromium(playwright_session, tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()
+
+
+@pytest.fixture
+def chromium(running_chromium: Chromium, bundled_space: Served) -> Chromium:
+    running_chromium.begin_anew(bundled_space.url)
+    return running_chromium
