@@ -140,7 +140,7 @@ class Chromium:
         devtools.detach()
 
     def begin_anew(self, space_url: str) -> None:
-        """As a browser that was just installed, which takes seconds to start: nothing open, known or allowed."""
+        """As a browser that was just installed, but in less time: nothing open, known or allowed."""
         for page in self.context.pages:
             if page is not self.own:
                 page.close()
