@@ -11,7 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.media import make
 
-# Three workers and their Spaces share the cores; more threads would only wait for each other. Set before torch.
+# Workers and their Spaces share the cores; more threads would only wait for each other. Set before torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
