@@ -36,7 +36,7 @@ setup: .venv/.serving
 
 test: lint need-browser detector
 	$(if $(wildcard $(script_tests)),node --test --experimental-test-coverage $(wildcard $(script_tests)))
-	$(python) -m pytest --numprocesses=3 --no-loadscope-reorder --cov --cov-report=term:skip-covered
+	$(python) -m pytest --numprocesses=2 --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 TESTS := tests/space tests/training
 
