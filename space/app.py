@@ -67,6 +67,7 @@ def launch(page: gr.Blocks, settings: Settings, uploads: Path, environ: Mapping[
         enable_monitoring=False,
         ssr_mode=False,
         share=False,
+        _frontend=False,  # or it ends where the page takes over three seconds to answer, as on a busy machine
         pwa=False,
         footer_links=["api", "settings"],
         prevent_thread_lock=True,

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import subprocess
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.served import served
+from tests.served import APP, served
 from tests.servers import Site, content, slow
 from unmask import video
 from unmask.plan import DecodePlan
@@ -53,6 +54,23 @@ def site():
     routes = {"/clip.mp4": content(clip, "video/mp4"), "/a.mp4": slow(clip), "/b.mp4": slow(clip)}
     with Site(routes | {"/c.mp4": slow(clip), "/d.mp4": slow(clip)}) as running:
         yield running
+
+
+IMPATIENT = """
+import runpy, sys
+from gradio import networking
+networking.url_ok = lambda url: False
+sys.path.insert(0, sys.argv[1])
+runpy.run_path(f"{sys.argv[1]}/app.py", run_name="__main__")
+"""
+
+
+def test_it_goes_on_where_gradio_would_have_given_up(tmp_path):
+    """At its start Gradio asks itself for the page, and ends where a busy machine takes over 3 seconds."""
+    with served(tmp_path, command=("-c", IMPATIENT, str(APP.parent))) as space:
+        assert space.ask("models")
+        with pytest.raises(subprocess.TimeoutExpired):
+            space.process.wait(2)
 
 
 def assert_whole(report, kind):
