@@ -30,6 +30,7 @@ from unmask.models import VideoModel
 from unmask.weights import LoadedModel
 
 STATE = "state"
+VECTORS_UNTIL = 0.8  # of the steps: so long a teacher's vectors count beside the labels
 SAVE_SECONDS = float(os.environ.get("UNMASK_TRAIN_SAVE_SECONDS", "300"))
 
 
@@ -74,6 +75,37 @@ class ShuffledBatches(Sampler[list[int]]):
             yield order[first : first + self.per_process].tolist()
 
 
+class Learner(nn.Module):
+    """What learns: a model and, beside a teacher, a layer that guesses the teacher's vectors from its own.
+
+    What a small network is to see is told better by a vector for every frame than by one probability
+    (Romero et al., "FitNets", ICLR 2015). The layer is not kept.
+    """
+
+    def __init__(self, model: VideoModel, teacher: LoadedModel | None, spec: ClipSpec) -> None:
+        super().__init__()
+        self.model = model
+        self.guess = (
+            None
+            if teacher is None
+            else nn.Linear(vector_width(model, spec), vector_width(teacher.module, teacher.spec))
+        )
+
+    def forward(self, data: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, T, 3, S, S), (B, T) bool -> logits (B,) and, beside a teacher, guesses (real frames, D)."""
+        vectors = self.model.clip_vectors(data, mask)
+        guesses = None if self.guess is None else self.guess(vectors[mask])
+        return self.model.sequence_logits(vectors, mask), guesses
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a teacher makes of a batch."""
+
+    opinion: Tensor  # (B,) probabilities
+    vectors: Tensor  # (real frames, D)
+
+
 class Loop:
     """One stage of one model. `folder` keeps the checkpoints; the newest is taken up at the start."""
 
@@ -96,8 +128,9 @@ class Loop:
         self.batches = ShuffledBatches(len(data), config.pairs_per_batch, accelerator, seed)
         self.loader = loader(data, spec, self.batches, workers)
         self.average = copy.deepcopy(model).eval().requires_grad_(False).to(accelerator.device)
-        optimiser = torch.optim.AdamW(groups(model, config), lr=0.0, weight_decay=config.weight_decay)
-        self.model, self.optimiser = accelerator.prepare(model, optimiser)
+        learner = Learner(model, teacher, spec)
+        optimiser = torch.optim.AdamW(groups(learner, config), lr=0.0, weight_decay=config.weight_decay)
+        self.learner, self.optimiser = accelerator.prepare(learner, optimiser)
         self.steps = config.epochs * math.ceil(self.batches.in_epoch / config.accumulate)
         accelerator.register_for_checkpointing(self.average)
         torch.manual_seed(seed)
@@ -140,6 +173,11 @@ class Loop:
         self.progress = replace(self.progress, best=max(score, self.progress.best), stale_epochs=stale)
         return better
 
+    @property
+    def _model(self) -> VideoModel:
+        learner: Learner = self.accelerator.unwrap_model(self.learner)
+        return learner.model
+
     def save(self) -> None:
         """Write the whole state beside the old one, then swap, so that a kill leaves one of the two."""
         fresh = self.folder.with_name(f"{STATE}.new")
@@ -161,11 +199,10 @@ class Loop:
 
     def _train_mode(self, epoch: int) -> None:
         """A backbone that stands still keeps its batch statistics, too."""
-        model = self.accelerator.unwrap_model(self.model)
         frozen = self.config.frozen_epochs
         moves = 0 <= frozen <= epoch
-        self.model.train()
-        for part in backbone_parts(model):
+        self.learner.train()
+        for part in backbone_parts(self._model):
             part.train(moves)
             part.requires_grad_(moves)
 
@@ -177,14 +214,17 @@ class Loop:
         )
         for group, rate in zip(self.optimiser.param_groups, self._rates(), strict=True):
             group["lr"] = rate
-        with self.accelerator.accumulate(self.model):
+        with self.accelerator.accumulate(self.learner):
             with self.accelerator.autocast():
-                logits = self.model(data, mask).float()
-                hint = None if self.teacher is None else teacher_opinion(self.teacher, data, mask)
-            loss = loss_of(logits, fake, hint, config)
+                logits, guesses = self.learner(data, mask)
+                lesson = None if self.teacher is None else taught(self.teacher, data, mask)
+            loss = loss_of(logits.float(), fake, lesson, config)
+            if lesson is not None:
+                share = vector_share(config, self.progress.step / self.steps)
+                loss = loss + share * distance(guesses.float(), lesson.vectors)
             self.accelerator.backward(loss)
             if self.accelerator.sync_gradients:
-                self.accelerator.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+                self.accelerator.clip_grad_norm_(self.learner.parameters(), config.clip_norm)
             self.optimiser.step()
             self.optimiser.zero_grad()
         return self.accelerator.reduce(loss.detach(), "mean")
@@ -211,7 +251,7 @@ class Loop:
     @torch.no_grad()
     def _average_weights(self, step: int) -> None:
         decay = min(self.config.average_decay, (1 + step) / (10 + step))
-        model = self.accelerator.unwrap_model(self.model)
+        model = self._model
         for mean, value in zip(self.average.state_dict().values(), model.state_dict().values(), strict=True):
             if not value.is_floating_point():
                 mean.copy_(value)
@@ -223,11 +263,11 @@ def floats(model: nn.Module) -> list[Tensor]:
     return [value for value in model.state_dict().values() if value.is_floating_point()]
 
 
-def groups(model: VideoModel, config: StageConfig) -> list[dict[str, object]]:
-    """Parameter groups: backbone and head, each with its share of the learning rate."""
-    backbone = {id(value) for part in backbone_parts(model) for value in part.parameters()}
+def groups(learner: Learner, config: StageConfig) -> list[dict[str, object]]:
+    """Parameter groups: backbone and all else, each with its share of the learning rate."""
+    backbone = {id(value) for part in backbone_parts(learner.model) for value in part.parameters()}
     parts = [[], []]  # type: list[list[nn.Parameter]]
-    for value in model.parameters():
+    for value in learner.parameters():
         parts[id(value) in backbone].append(value)
     return [{"params": parts[0], "share": 1.0}, {"params": parts[1], "share": config.backbone_rate}]
 
@@ -237,22 +277,42 @@ def backbone_parts(model: VideoModel) -> list[nn.Module]:
     return [getattr(model, name) for name in model.frame_parts]
 
 
-def loss_of(logits: Tensor, fake: Tensor, hint: Tensor | None, config: StageConfig) -> Tensor:
-    """Cross-entropy with smoothed labels; with a teacher, mostly with its opinion (Hinton et al., 2015)."""
+@torch.no_grad()
+def vector_width(model: VideoModel, spec: ClipSpec) -> int:
+    """Of the vector that the model makes of a frame."""
+    twin = copy.deepcopy(model).eval()
+    picture = next(twin.parameters()).new_zeros(1, 3, spec.side_px, spec.side_px)
+    return twin.frame_vectors(twin.frame_features(picture)).shape[-1]
+
+
+def loss_of(logits: Tensor, fake: Tensor, lesson: Lesson | None, config: StageConfig) -> Tensor:
+    """Cross-entropy with smoothed labels; with a teacher, half with its opinion (Hinton et al., 2015)."""
     smooth = config.label_smoothing
     wanted = fake * (1 - smooth) + smooth / 2
-    if hint is not None:
-        wanted = config.teacher_share * hint + (1 - config.teacher_share) * wanted
+    if lesson is not None:
+        wanted = config.teacher_share * lesson.opinion + (1 - config.teacher_share) * wanted
     return nn.functional.binary_cross_entropy_with_logits(logits, wanted)
 
 
+def vector_share(config: StageConfig, done: float) -> float:
+    """Of the teacher's vectors, once `done` of the steps are; none at last: labels have the last word."""
+    return config.vector_share * max(0.0, 1 - done / VECTORS_UNTIL)
+
+
+def distance(guesses: Tensor, vectors: Tensor) -> Tensor:
+    """Mean square error in parts of the vectors' variance: 1 for who guesses their mean."""
+    return nn.functional.mse_loss(guesses, vectors) / vectors.var().clamp(min=1e-4)
+
+
 @torch.no_grad()
-def teacher_opinion(teacher: LoadedModel, data: Tensor, mask: Tensor) -> Tensor:
-    """The teacher's probabilities (B,) for the same clips, seen at the side that it knows."""
+def taught(teacher: LoadedModel, data: Tensor, mask: Tensor) -> Lesson:
+    """The teacher on the same clips, seen at the side that it knows."""
     if data.shape[-1] != teacher.spec.side_px:
         sides = (teacher.spec.side_px, teacher.spec.side_px)
         data = nn.functional.interpolate(data.flatten(0, 1), sides, mode="area").unflatten(0, mask.shape)
-    return teacher.module(data, mask).float().sigmoid()
+    vectors = teacher.module.clip_vectors(data, mask)
+    logits = teacher.module.sequence_logits(vectors, mask)
+    return Lesson(logits.float().sigmoid(), vectors[mask].float())
 
 
 def loader(

@@ -41,7 +41,8 @@ class StageConfig:
     average_decay: float = 0.999  # of the exponential moving average of the weights
     clip_norm: float = 5.0  # longest gradient
     patience: int = 4  # epochs without a better validation, then it stops
-    teacher_share: float = 0.5  # of the loss, where a teacher is given: agree with it
+    teacher_share: float = 0.5  # of the wanted probability, where a teacher is given
+    vector_share: float = 1.0  # beside that: guess the teacher's vector of each frame
     mixture: Mixture = Mixture()
 
 

@@ -63,12 +63,16 @@ class VideoModel(nn.Module):
         return self.sequence_logits(self.frame_vectors(maps.flatten(0, 1)).unflatten(0, mask.shape), mask)
 
     def forward(self, data: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, 3, S, S), (B, T) bool -> logits (B,). Padded frames cost nothing in the backbone."""
+        """(B, T, 3, S, S), (B, T) bool -> logits (B,)."""
+        return self.sequence_logits(self.clip_vectors(data, mask), mask)
+
+    def clip_vectors(self, data: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, 3, S, S), (B, T) bool -> (B, T, D), 0 where padded, which costs nothing in the backbone."""
         images = data[mask].contiguous(memory_format=torch.channels_last)  # 4 x as fast in bfloat16 on a CPU
         vectors = self.frame_vectors(self.frame_features(images))
         padded = vectors.new_zeros(*mask.shape, vectors.shape[-1])
         padded[mask] = vectors
-        return self.sequence_logits(padded, mask)
+        return padded
 
 
 class MobileNetGru(VideoModel):
