@@ -21,7 +21,7 @@ help:
 	@echo 'make setup                              only what run and check need'
 	@echo 'make lint                               style and types'
 	@echo 'make licences                           the licence of every package; fails at one that does not fit'
-	@echo 'make bench                              speed, long videos, many clients, spoiled files, an idle page, the browser: numbers'
+	@echo 'make bench                              numbers: speed, long videos, many clients, spoiled files, an idle page, the browser, training'
 	@echo 'make extension                          the browser extension with its detector, packed for the stores, in dist/'
 
 run: setup
@@ -61,6 +61,8 @@ bench: .venv/.testing need-browser detector
 	$(python) -m tests.bench.soak
 	$(python) -m tests.bench.idle
 	$(python) -m tests.bench.browser
+	$(python) -m tests.bench.device
+	$(python) -m tests.bench.training
 
 # the stores' own checker reads what was packed, ONNX Runtime's own scripts aside
 extension: detector tests/node_modules/.installed
