@@ -63,6 +63,7 @@ export const REASON_CODES = [
   "score_low",
   "score_between",
   "too_few_frames",
+  "too_blurred",
   "models_disagree",
   "mixed_over_time",
   "unstable",

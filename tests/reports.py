@@ -26,6 +26,7 @@ def clips(
     model: str = "mobilenet-gru",
     duration: float = 61.4,
     frames: int = 8,
+    sharpness: float = 0.1,
 ) -> list[ClipScore]:
     """One clip a logit, spread evenly over the video."""
     starts = np.linspace(0.0, duration - 1, len(logits)).round(3).tolist()
@@ -38,6 +39,7 @@ def clips(
             start_seconds=start,
             end_seconds=start + 0.84,
             frames=frames,
+            sharpness=sharpness,
         )
         for start, logit in zip(starts, logits, strict=True)
     ]

@@ -16,13 +16,13 @@ from unmask import capture, explain, faces
 from unmask.clips import ClipSpec, crop_square, square_boxes
 from unmask.faces import FaceBoxes
 from unmask.plan import DecodePlan
-from unmask.tracks import FaceTrack, link, sharpness
+from unmask.tracks import FaceTrack, crop_sharpness, link, sharpness
 from unmask.verdict import Calibration, ClipScore, Policy, decide, deciding_faces
 from unmask.verdict import score as calibrate
 from unmask.video import Frames
 
 FILE = Path(__file__).parent / "assets" / "detector.json"
-POLICY = Policy()
+POLICY = Policy(min_sharpness=0.04)
 SPEC = ClipSpec()
 Vectors = dict[str, Any]
 
@@ -49,6 +49,7 @@ def vectors() -> Vectors:
         "verdicts": [_verdict(rng) for _ in range(48)],
         "heats": [_heat(rng, cells) for cells in ((5, 5), (4, 4), (1, 1))],
         "foretold": [_foretold(rng) for _ in range(8)],
+        "sharpness": [_sharpness(image, rng, side) for side in (160, 112)],
     }
 
 
@@ -151,19 +152,27 @@ def _detail(image: np.ndarray, box: list[float]) -> Vectors:
     return {"box": box, "sharpness": sharpness(Frames(image[None], np.zeros(1)), track)}
 
 
+def _sharpness(image: np.ndarray, rng: np.random.Generator, side_px: int) -> Vectors:
+    """Of three crops together."""
+    squares = _boxes_around(rng, 3)
+    crops = np.stack([crop_square(image, square, side_px) for square in squares])
+    return {"squares": squares, "side": side_px, "sharpness": crop_sharpness(crops)}
+
+
 def _verdict(rng: np.random.Generator) -> Vectors:
     calibration = Calibration(0.77, -0.1)
     people, middle = int(rng.integers(0, 4)), rng.normal(0, 2.5)
     given = [
-        (face, 4.0 * clip, int(rng.integers(1, 9)), round(float(rng.normal(middle, 1.5)), 3))
+        (face, 4.0 * clip, int(rng.integers(1, 9)), round(float(rng.normal(middle, 1.5)), 3), blur)
         for face in range(people)
         for clip in range(int(rng.integers(1, 7)))
+        for blur in [round(float(rng.uniform(0.01, 0.1)), 3)]
     ]
     excluded = rng.choice(["face_too_small", "face_too_brief"], int(rng.integers(0, 3))).tolist()
     scores = [_score(calibration, *one) for one in given]
     again = [
-        (face, start, frames, round(logit + float(rng.normal(0, 1.5)), 3))
-        for face, start, frames, logit in given
+        (face, start, frames, round(logit + float(rng.normal(0, 1.5)), 3), sharpness)
+        for face, start, frames, logit, sharpness in given
     ]
     first = decide(scores, POLICY, excluded)
     second = [_score(calibration, *one) for one in again if one[0] in deciding_faces(first)]
@@ -183,10 +192,19 @@ def _verdict(rng: np.random.Generator) -> Vectors:
     }
 
 
-def _score(calibration: Calibration, face: int, start: float, frames: int, logit: float) -> ClipScore:
+def _score(
+    calibration: Calibration, face: int, start: float, frames: int, logit: float, sharpness: float
+) -> ClipScore:
     end = start + 0.12 * (frames - 1)
     return calibrate(
-        "m", calibration, logit, track_id=face, start_seconds=start, end_seconds=end, frames=frames
+        "m",
+        calibration,
+        logit,
+        track_id=face,
+        start_seconds=start,
+        end_seconds=end,
+        frames=frames,
+        sharpness=sharpness,
     )
 
 

@@ -5,7 +5,8 @@
 Only rows of the split "val" are used: their reals, their true fakes, and a blended fake of every real, all
 re-compressed as the web does, and mildly once more, as serving does before it gives an answer; the reals and
 true fakes as they are, too; and reals spoiled in each way of HARD, the worst of which decides what is called
-fake. A folder that holds none is refused, so nothing is ever fitted on a set that is for measuring.
+fake. Reals blurred as in BLURRED would put that beyond most fakes; they decide how sharp a face must be to
+get an answer. A folder that holds none is refused, so nothing is ever fitted on a set that is for measuring.
 Keeps the logits in RUN/validation.npz, and prints what the thresholds give on halves of the data that they
 were not fitted on.
 """
@@ -14,6 +15,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 
 import cv2
@@ -36,6 +38,7 @@ from training.train import predict, some
 from unmask import weights
 from unmask.clips import ClipSpec, recompressed
 from unmask.models import VideoModel
+from unmask.tracks import crop_sharpness
 from unmask.verdict import Calibration, Policy
 
 MAX_FALSE_ALARMS = 0.005  # of real clips, labelled fake: half of the promised 1 %, as people elsewhere differ
@@ -55,6 +58,7 @@ HARD = tuple(  # what ordinary uploads go through; no false alarms more often un
     }.items()
     for level in levels
 )
+BLURRED = (Condition("blur", 3), Condition("blur", 4))  # what is blurred more, `FaceRules` leave out anyway
 MIN_SLOPE = (
     0.01  # of a model that ranks no better than chance: its probabilities say nothing, and it abstains
 )
@@ -63,6 +67,7 @@ DRAWS = 20  # halvings of the data, to see whether the promises hold on the othe
 FEWEST = 20  # pairs and hard reals that can be halved so often without an empty half
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.bool_]
 NONE: Floats = np.zeros(0)
 
 
@@ -75,11 +80,18 @@ class Scored:
     blended: NDArray[np.bool_]  # (n,) the pair's fake is a blended one
     again: Floats  # (n,) of the same clips, mildly re-compressed
     hard: Floats  # (conditions, m) of the same real clips under each condition of HARD
-    plain: Floats  # (k,) of clips as they are stored, k / 2 of each kind; none without true fakes
-    plain_fake: NDArray[np.bool_]  # (k,)
+    blurred: Floats  # (levels, k) of all real clips under each of BLURRED
+    sharpness: Floats  # (levels, k) of their crops
+    plain: Floats  # (l,) of clips as they are stored, l / 2 of each kind; none without true fakes
+    plain_fake: NDArray[np.bool_]  # (l,)
 
-    def half(self, pairs: NDArray[np.bool_], reals: NDArray[np.bool_], plain: NDArray[np.bool_]) -> "Scored":
-        """Some of the pairs, of the hard reals, and of the plain clips."""
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """How many pairs, hard reals, plain clips and blurred reals there are."""
+        return len(self.fake) // 2, self.hard.shape[1], len(self.plain), self.blurred.shape[1]
+
+    def half(self, pairs: Rows, reals: Rows, plain: Rows, blurred: Rows) -> "Scored":
+        """Some of the pairs, of the hard reals, of the plain clips, and of the blurred reals."""
         chosen = np.repeat(pairs, 2)
         return Scored(
             self.logits[chosen],
@@ -87,6 +99,8 @@ class Scored:
             self.blended[chosen],
             self.again[chosen],
             self.hard[:, reals],
+            self.blurred[:, blurred],
+            self.sharpness[:, blurred],
             self.plain[plain],
             self.plain_fake[plain],
         )
@@ -180,13 +194,24 @@ def score_validation(
             parts.append((logits, fake, np.full(len(fake), blended), again))
     hard_reals = evenly(reals, HARD_REALS)
     hard = [predict(model, SpoiledReals(hard_reals, spec, way), spec, workers)[0] for way in HARD]
+    blurred, sharpness = score_blurred(model, reals, spec, workers)
     alike = min(len(reals), len(fakes))
     stored = [*evenly(reals, alike), *evenly(fakes, alike)]
     plain, plain_fake = (
         predict(model, PlainClips(stored, spec), spec, workers) if stored else (NONE, NONE > 0)
     )
     logits, fake, kind, again = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Scored(logits, fake, kind, again, np.stack(hard), plain, plain_fake)
+    return Scored(logits, fake, kind, again, np.stack(hard), blurred, sharpness, plain, plain_fake)
+
+
+def score_blurred(
+    model: VideoModel, reals: Sequence[StoredClip], spec: ClipSpec, workers: int
+) -> tuple[Floats, Floats]:
+    """Logits and sharpness (levels, k) of real clips under each of BLURRED."""
+    sets = [SpoiledReals(reals, spec, way) for way in BLURRED]
+    logits = [predict(model, some, spec, workers)[0] for some in sets]
+    sharpness = [[crop_sharpness(some[index][0][0]) for index in range(len(some))] for some in sets]
+    return np.stack(logits), np.array(sharpness)
 
 
 def evenly(clips: Sequence[StoredClip], count: int) -> list[StoredClip]:
@@ -195,7 +220,7 @@ def evenly(clips: Sequence[StoredClip], count: int) -> list[StoredClip]:
 
 
 def fit(scored: Scored) -> tuple[Calibration, Policy]:
-    """Platt scaling, and the narrowest abstain band that keeps both promises."""
+    """Platt scaling, the narrowest abstain band that keeps both promises, and when else to abstain."""
     line = LogisticRegression(C=1e6).fit(scored.logits[:, None], scored.fake)
     slope = max(float(line.coef_[0, 0]), MIN_SLOPE)
     calibration = Calibration(temperature=1 / slope, bias=float(line.intercept_[0]))
@@ -209,7 +234,19 @@ def fit(scored: Scored) -> tuple[Calibration, Policy]:
     )
     real_below = min(below_fakes(probability, fake, fake_above) for probability, fake in both)
     policy = Policy(real_below=round(real_below, 4), fake_above=round(fake_above, 4))
-    return calibration, replace(policy, max_drift=round(usual_drift(scored, calibration, policy), 3))
+    return calibration, replace(
+        policy,
+        min_sharpness=ceil(1e4 * sharp_enough(scored, calibration, policy)) / 1e4,
+        max_drift=round(usual_drift(scored, calibration, policy), 3),
+    )
+
+
+def sharp_enough(scored: Scored, calibration: Calibration, policy: Policy) -> float:
+    """At most MAX_FALSE_ALARMS of the reals at any level of BLURRED are sharper than this and called fake."""
+    said_fake = probabilities(scored.blurred, calibration) > policy.fake_above
+    if not said_fake.any():
+        return 0.0
+    return max(map(above_reals, np.where(said_fake, scored.sharpness, 0.0)))
 
 
 def usual_drift(scored: Scored, calibration: Calibration, policy: Policy) -> float:
@@ -270,21 +307,27 @@ def headline(scored: Scored) -> str:
 
 def promises(scored: Scored) -> str:
     """Fit on one half of the pairs, look at the other, many times -> what a person may rely on."""
-    if (fewest := min(len(scored.fake) // 2, scored.hard.shape[1])) < FEWEST:
+    if (fewest := min(scored.sizes[:2])) < FEWEST:
         return f"{fewest} clips are too few to try the thresholds on halves of them; {FEWEST} is the least"
     rng = np.random.default_rng(0)
     rates = []
     for _ in range(DRAWS):
-        sizes = len(scored.fake) // 2, scored.hard.shape[1], len(scored.plain)
-        chosen = [rng.permutation(size) < size / 2 for size in sizes]
+        chosen = [rng.permutation(size) < size / 2 for size in scored.sizes]
         calibration, policy = fit(scored.half(*chosen))
         rest = scored.half(*(~rows for rows in chosen))
         found = label_rates(probabilities(rest.logits, calibration), rest.fake, policy)
         worst = (probabilities(rest.hard, calibration) > policy.fake_above).mean(1).max()
+        blurred = (probabilities(rest.blurred, calibration) > policy.fake_above) & (
+            rest.sharpness >= policy.min_sharpness
+        )
         if len(rest.plain):
             as_it_is = label_rates(probabilities(rest.plain, calibration), rest.plain_fake, policy)
             found |= {f"plain_{key}": value for key, value in as_it_is.items()}
-        rates.append({**found, "hard_reals_labelled_fake": float(worst)})
+        found |= {
+            "hard_reals_labelled_fake": float(worst),
+            "blurred_reals_labelled_fake": float(blurred.mean(1).max()),
+        }
+        rates.append(found)
     return json.dumps({key: round(float(np.mean([r[key] for r in rates])), 4) for key in rates[0]})
 
 

@@ -31,12 +31,12 @@ from training.results import Answer, Lineup, ModelRecord, Results, RobustnessPoi
 from training.robustness import CLEAN, GRID, Condition
 from training.sets import EvaluationSet, Example, Found, Look, open_set, subset
 from unmask import weights
-from unmask.check import WINDOWS, cautious_policy, plan_windows
+from unmask.check import WINDOWS, cautious_policy, plan_windows, to_score
 from unmask.clips import recompressed
 from unmask.errors import UnmaskError
 from unmask.faces import FaceFinder
 from unmask.plan import DecodePlan, Span
-from unmask.verdict import ClipScore, Policy, decide, deciding_faces, score
+from unmask.verdict import ClipScore, Policy, decide, deciding_faces
 from unmask.weights import LoadedModel
 
 
@@ -281,17 +281,7 @@ def score_all(models: Sequence[LoadedModel], people: Sequence[Found]) -> list[li
         owned = [(index, clip) for index, seen in enumerate(people) for clip in seen.clips[model.spec]]
         logits = weights.score(model, [clip for _, clip in owned])
         for (index, clip), logit in zip(owned, logits, strict=True):
-            scores[index].append(
-                score(
-                    model.name,
-                    model.calibration,
-                    float(logit),
-                    track_id=clip.track_id,
-                    start_seconds=float(clip.seconds[0]),
-                    end_seconds=float(clip.seconds[-1]),
-                    frames=len(clip.seconds),
-                )
-            )
+            scores[index].append(to_score(model, clip, logit))
     return scores
 
 
@@ -320,7 +310,9 @@ def answer(
     deciding = deciding_faces(first)
     second = [item for item in _own(team, again) if item.track_id in deciding]
     shown = decide(own, policy, excluded, second)
-    no_doubts = replace(policy, min_frames=0, min_clips=0, max_disagreement=1.0, max_contrary=2.0)
+    no_doubts = replace(
+        policy, min_frames=0, min_clips=0, min_sharpness=0.0, max_disagreement=1.0, max_contrary=2.0
+    )
     frank = decide(own, no_doubts, excluded).probability_fake
     return Answer(shown.label, shown.probability_fake, frank, mean_of_frames(own))
 

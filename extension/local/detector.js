@@ -35,6 +35,7 @@ import { SCHEMA } from "../report.js";
 import { arrange, People, spread, toInput, WINDOWS } from "./clips.js";
 import { heatmap, paint } from "./explain.js";
 import { detect } from "./faces.js";
+import { cropSharpness } from "./tracks.js";
 import { crowdShift, decide, decidingFaces, toLogOdds, toProbability } from "./verdict.js";
 
 const MILD_JPEG = 0.7;
@@ -120,7 +121,7 @@ async function score(people, { config, networks }, clock, onProgress) {
     onProgress("model", begin + (end - begin) * (scores.length / waiting.length));
     const logit = await clock.time("model", () => judge(clip.pictures, config, networks.model));
     const [start = 0, last = start] = [clip.seconds[0], clip.seconds.at(-1)];
-    scores.push({ face: id, start, end: last, frames: clip.pictures.length, logOdds: toLogOdds(config.calibration, logit) });
+    scores.push({ face: id, start, end: last, frames: clip.pictures.length, sharpness: cropSharpness(clip.pictures), logOdds: toLogOdds(config.calibration, logit) });
   }
   return scores;
 }

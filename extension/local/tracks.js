@@ -26,6 +26,7 @@ const MAX_GAP_FRAMES = 2;
 const MAX_STEP_SIDES = 1.0;
 const MAX_SIZE_RATIO = 1.6;
 const SHARPNESS_SIDE_PX = 64;
+const CROP_SHARPNESS_SIDE_PX = 128;
 const MIN_SIDE_PX = 48;
 const MIN_SHARPNESS = 0.045;
 const MIN_FRAMES = 3;
@@ -105,13 +106,18 @@ export function whyExcluded(track, { pictures }) {
   return median(details) < MIN_SHARPNESS ? "face_too_blurred" : null;
 }
 
-/** Share of fine detail: variance of the Laplacian over the variance, at one size. @param {Picture} picture @param {Box} box */
-export function detail(picture, [x1, y1, x2, y2]) {
+/** The same of a face's crops, as the model is shown them, at a finer size. @param {readonly Picture[]} crops */
+export function cropSharpness(crops) {
+  return median(crops.map((crop) => detail(crop, [0, 0, crop.width, crop.height], CROP_SHARPNESS_SIDE_PX)));
+}
+
+/** Share of fine detail: variance of the Laplacian over the variance, at one size. @param {Picture} picture @param {Box} box @param {number} [sidePx] */
+export function detail(picture, [x1, y1, x2, y2], sidePx = SHARPNESS_SIDE_PX) {
   const { width, height } = picture;
   const inside = (/** @type {number} */ value, /** @type {number} */ size) => Math.min(Math.max(value, 0), size);
-  const face = patch(picture, [inside(x1, width), inside(y1, height), inside(x2, width), inside(y2, height)], SHARPNESS_SIDE_PX);
+  const face = patch(picture, [inside(x1, width), inside(y1, height), inside(x2, width), inside(y2, height)], sidePx);
   const gray = grayOf(face);
-  return variance(laplacian(gray, SHARPNESS_SIDE_PX)) / Math.max(variance(gray), 1);
+  return variance(laplacian(gray, sidePx)) / Math.max(variance(gray), 1);
 }
 
 /** @param {Picture} picture */

@@ -10,6 +10,7 @@
  * @property {number} fake_above
  * @property {number} min_frames
  * @property {number} min_clips
+ * @property {number} min_sharpness
  * @property {number} max_contrary
  * @property {number} max_drift
  * @property {number} trim
@@ -20,6 +21,7 @@
  * @property {number} start seconds
  * @property {number} end
  * @property {number} frames
+ * @property {number} sharpness of the crops that the model was shown
  * @property {number} logOdds calibrated
  *
  * @typedef {"fake" | "real" | "uncertain"} Label
@@ -36,6 +38,7 @@
  */
 
 import { clock } from "../label.js";
+import { median } from "./tracks.js";
 
 const MAX_LOG_ODDS = 6.9;
 
@@ -135,6 +138,7 @@ function doubtsAbout(scores, crowd, label, policy) {
   const against = countFrames(scores.filter(contrary));
   const found = [];
   if (frames < policy.min_frames || scores.length < policy.min_clips) found.push("too_few_frames");
+  if (median(scores.map(({ sharpness }) => sharpness)) < policy.min_sharpness) found.push("too_blurred");
   if (against && against >= policy.max_contrary * frames) found.push("mixed_over_time");
   return found;
 }
@@ -178,6 +182,7 @@ function why({ reasons, probability }) {
   /** @type {Record<string, string>} */
   const words = {
     too_few_frames: "too few frames",
+    too_blurred: "the face is too blurred",
     mixed_over_time: "some moments look manipulated, others do not",
     unstable: "a mild re-compression changes the answer",
   };

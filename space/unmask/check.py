@@ -27,6 +27,7 @@ from unmask.plan import DecodePlan, Span
 from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
 from unmask.report import Coverage, FaceBox, FaceDetail, Report, to_report
 from unmask.sources import FileSource, FramesSource, Media, Options, UrlSource, VideoSource, open_media
+from unmask.tracks import crop_sharpness
 from unmask.verdict import ClipScore, Policy, decide, deciding_faces, percent
 from unmask.verdict import score as calibrate
 from unmask.weights import LoadedModel
@@ -193,7 +194,7 @@ class Checker:
                 done = len(scores) / len(waiting)
                 with self._on_turn(tell, "model", done, f"Judging with {model.name}"), clock.stage("model"):
                     logits = self.score_clips(self._name_of(model), part)
-                scores += [_to_score(model, *pair) for pair in zip(part, logits, strict=True)]
+                scores += [to_score(model, *pair) for pair in zip(part, logits, strict=True)]
         return scores
 
     def _score_again(
@@ -284,15 +285,17 @@ def so_far(scores: Sequence[ClipScore], policy: Policy) -> str:
 
 
 def cautious_policy(policies: Sequence[Policy]) -> Policy:
-    """The first model's policy with the widest abstain band of all."""
+    """The first model's policy, with the widest abstain band of all and the sharpest faces asked for."""
     return replace(
         policies[0],
         real_below=min(policy.real_below for policy in policies),
         fake_above=max(policy.fake_above for policy in policies),
+        min_sharpness=max(policy.min_sharpness for policy in policies),
     )
 
 
-def _to_score(model: LoadedModel, clip: FaceClip, logit: float) -> ClipScore:
+def to_score(model: LoadedModel, clip: FaceClip, logit: float) -> ClipScore:
+    """What a model's logit says of a clip."""
     return calibrate(
         model.name,
         model.calibration,
@@ -301,6 +304,7 @@ def _to_score(model: LoadedModel, clip: FaceClip, logit: float) -> ClipScore:
         start_seconds=float(clip.seconds[0]),
         end_seconds=float(clip.seconds[-1]),
         frames=len(clip.seconds),
+        sharpness=crop_sharpness(clip.data),
     )
 
 

@@ -21,6 +21,7 @@ MAX_GAP_FRAMES = 2  # a track survives so many frames without its face
 MAX_STEP_SIDES = 1.0  # between windows the same person's face moves at most so far, in its own sides,
 MAX_SIZE_RATIO = 1.6  # and grows or shrinks at most so much
 SHARPNESS_SIDE_PX = 64  # faces are compared at this size, so that their own size does not matter
+CROP_SHARPNESS_SIDE_PX = 128  # and crops at this, which parts blurred from clear ones best
 
 
 @dataclass(frozen=True, repr=False)
@@ -135,12 +136,18 @@ def sharpness(frames: Frames, track: FaceTrack) -> float:
     The ratio does not change with exposure or contrast. Median over the frames.
     """
     sightings = zip(track.frame_index, track.xyxy, strict=True)
-    return float(np.median([_detail(frames.data[at], box) for at, box in sightings]))
+    return float(np.median([_detail(frames.data[at], box, SHARPNESS_SIDE_PX) for at, box in sightings]))
 
 
-def _detail(image: UInt8Array, xyxy: Float32Array) -> float:
+def crop_sharpness(crops: UInt8Array) -> float:
+    """The same of a face's crops (T, S, S, 3), as a model is shown them."""
+    whole = np.array([0, 0, crops.shape[2], crops.shape[1]], np.float32)
+    return float(np.median([_detail(crop, whole, CROP_SHARPNESS_SIDE_PX) for crop in crops]))
+
+
+def _detail(image: UInt8Array, xyxy: Float32Array, side_px: int) -> float:
     height, width = image.shape[:2]
     inside = xyxy.clip(0, [width, height, width, height])  # black beyond the picture would count as detail
-    face = patch(image, inside, SHARPNESS_SIDE_PX)
+    face = patch(image, inside, side_px)
     gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
     return float(cv2.Laplacian(gray, cv2.CV_32F).var() / max(gray.var(), 1.0))

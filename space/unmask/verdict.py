@@ -8,6 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Literal
 
 import numpy as np
@@ -31,6 +32,7 @@ REASONS: dict[str, str] = {
     "score_low": "The detector found none of the traces it has learned to look for.",
     "score_between": "The score lies in the range where the detector is often wrong, so it gives no answer.",
     "too_few_frames": "The face could be looked at in too few frames for an answer.",
+    "too_blurred": "The face is too blurred to be judged: the detector takes such blur for manipulation.",
     "models_disagree": "The models that looked at it contradict each other.",
     "mixed_over_time": "Some moments look manipulated and others do not: look at the marked ones yourself.",
     "unstable": "After a mild re-compression the detector says something else, so no answer is given.",
@@ -71,6 +73,7 @@ class Policy:
     max_disagreement: float = 0.4  # between the probabilities of two models for one face
     min_frames: int = 4  # of one face
     min_clips: int = 1  # of one face
+    min_sharpness: float = 0.0  # of one face's crops, median over its clips; see `tracks.crop_sharpness`
     max_contrary: float = 0.25  # share of a face's frames in clips that look fake, for the label `real`
     max_drift: float = 2.0  # log-odds towards the other label that mild re-compression may cost an answer
     trim: float = 0.1  # share of a face's frames ignored at either end, as outliers
@@ -97,6 +100,7 @@ class ClipScore:
     start_seconds: float  # in the original video
     end_seconds: float
     frames: int
+    sharpness: float  # of the crops that the model was shown
     logit: float
     log_odds: float  # calibrated
 
@@ -147,10 +151,11 @@ def score(
     start_seconds: float,
     end_seconds: float,
     frames: int,
+    sharpness: float,
 ) -> ClipScore:
     """Calibrate one logit. Raises ValueError when it is not finite."""
     log_odds = calibration.log_odds(logit)
-    return ClipScore(model, track_id, start_seconds, end_seconds, frames, float(logit), log_odds)
+    return ClipScore(model, track_id, start_seconds, end_seconds, frames, sharpness, float(logit), log_odds)
 
 
 def decide(
@@ -246,6 +251,8 @@ def _doubts(
     found = []
     if frames < policy.min_frames or len(shown) < policy.min_clips:
         found.append("too_few_frames")
+    if median(moment.sharpness for moment in shown) < policy.min_sharpness:
+        found.append("too_blurred")
     if max(alone) - min(alone) > policy.max_disagreement:
         found.append("models_disagree")
     against = sum(moment.frames for moment in shown if _is_contrary(moment, crowd, label, policy))
@@ -286,6 +293,7 @@ def _average(same: Sequence[ClipScore]) -> ClipScore:
         start_seconds=same[0].start_seconds,
         end_seconds=max(item.end_seconds for item in same),
         frames=max(item.frames for item in same),
+        sharpness=math.fsum(item.sharpness for item in same) / len(same),
         logit=math.fsum(item.logit for item in same) / len(same),
         log_odds=math.fsum(item.log_odds for item in same) / len(same),
     )
@@ -345,6 +353,7 @@ def _seen(shown: Sequence[ClipScore]) -> str:
 def _why(face: FaceVerdict) -> str:
     words = {
         "too_few_frames": "too few frames",
+        "too_blurred": "the face is too blurred",
         "models_disagree": "the models disagree",
         "mixed_over_time": "some moments look manipulated, others do not",
         "unstable": "a mild re-compression changes the answer",

@@ -7,7 +7,7 @@ import { heatmap, paint } from "../../extension/local/explain.js";
 import { foretell, patch } from "../../extension/local/faces.js";
 import { Host } from "../../extension/local/host.js";
 import { blur, scale, whole } from "../../extension/local/pixels.js";
-import { detail, link } from "../../extension/local/tracks.js";
+import { cropSharpness, detail, link } from "../../extension/local/tracks.js";
 import { decide, decidingFaces, toLogOdds } from "../../extension/local/verdict.js";
 import { LocalApi } from "../../extension/local-api.js";
 import { SpaceError } from "../../extension/space-api.js";
@@ -53,6 +53,13 @@ test("the share of fine detail", () => {
   for (const { box, sharpness } of SAID.details) assert.ok(Math.abs(detail(IMAGE, box) - sharpness) < 0.02 * sharpness + 0.002);
 });
 
+test("how sharp the crops of a face are", () => {
+  for (const { squares, side, sharpness } of SAID.sharpness) {
+    const ours = cropSharpness(squares.map((/** @type {Box} */ square) => cropSquare(IMAGE, square, side)));
+    assert.ok(Math.abs(ours - sharpness) < 0.02 * sharpness + 0.0005, `${ours}, not ${sharpness}`);
+  }
+});
+
 test("pictures are arranged in the same windows", () => {
   for (const { seconds, windows } of SAID.windows) assert.deepEqual(arrange(seconds, SAID.spec), windows);
 });
@@ -81,8 +88,8 @@ test("faces are linked to the same tracks, within a window and from one to the n
 });
 
 test("the verdict is the same to the last word", () => {
-  const toScores = (/** @type {[number, number, number, number][]} */ given) =>
-    given.map(([face, start, frames, logit]) => ({ face, start, end: start + 0.12 * (frames - 1), frames, logOdds: toLogOdds(SAID.calibration, logit) }));
+  const toScores = (/** @type {[number, number, number, number, number][]} */ given) =>
+    given.map(([face, start, frames, logit, sharpness]) => ({ face, start, end: start + 0.12 * (frames - 1), frames, sharpness, logOdds: toLogOdds(SAID.calibration, logit) }));
   const labels = new Set();
   for (const said of SAID.verdicts) {
     const [scores, again] = [toScores(said.scores), toScores(said.again)];
@@ -95,8 +102,9 @@ test("the verdict is the same to the last word", () => {
     assert.deepEqual([verdict.label, verdict.face, verdict.reasons, verdict.text], [said.label, said.face, said.reasons, said.text]);
     assert.deepEqual(verdict.faces.map(({ id, label, reasons }) => [id, label, reasons]), said.faces.map((/** @type {any[]} */ [id, , label, reasons]) => [id, label, reasons]));
     labels.add(verdict.label);
+    if (verdict.reasons.includes("too_blurred")) labels.add("blurred");
   }
-  assert.deepEqual([...labels].sort(), ["fake", "no_face", "real", "uncertain"]);
+  assert.deepEqual([...labels].sort(), ["blurred", "fake", "no_face", "real", "uncertain"]);
 });
 
 test("a logit that is no number is refused", () => {

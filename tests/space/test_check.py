@@ -278,9 +278,10 @@ def test_a_borrowed_gpu_is_asked_once_for_the_whole_video(media: Path, model: st
     assert calls == ["_score_clips"] * (1 + again) + ["_explain_faces"]
 
 
-def test_the_widest_band_of_an_ensemble_holds() -> None:
-    policy = cautious_policy([Policy(real_below=0.3, fake_above=0.7), Policy(real_below=0.4, fake_above=0.8)])
-    assert (policy.real_below, policy.fake_above) == (0.3, 0.8)
+def test_the_most_cautious_of_an_ensemble_decides_what_is_answered() -> None:
+    one = Policy(real_below=0.3, fake_above=0.7, min_sharpness=0.02)
+    policy = cautious_policy([one, Policy(real_below=0.4, fake_above=0.8)])
+    assert (policy.real_below, policy.fake_above, policy.min_sharpness) == (0.3, 0.8, 0.02)
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "queued"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.media import astronaut, scaled, times, window_of
 from unmask.faces import FaceBoxes, FaceFinder
 from unmask.plan import DecodePlan
-from unmask.tracks import FaceRules, FaceTrack, link, why_excluded
+from unmask.tracks import FaceRules, FaceTrack, crop_sharpness, link, why_excluded
 from unmask.video import Frames, decode
 
 
@@ -158,6 +158,15 @@ def jpeg(image, quality):
 def test_why_excluded(image, count, reason):
     track, window = looked_at(image, count)
     assert why_excluded(track, window, FaceRules()) == reason
+
+
+def test_crops_are_the_less_sharp_the_more_they_are_blurred_however_bright_they_are():
+    face = cv2.resize(astronaut()[63:172, 170:279], (224, 224), interpolation=cv2.INTER_CUBIC)
+    blurred = [cv2.GaussianBlur(face, (0, 0), sigma) for sigma in (1, 2, 3, 4)]
+    found = [crop_sharpness(image[None]) for image in (face, *blurred)]
+    assert found == sorted(found, reverse=True) and found[0] > 5 * found[-1]
+    darker = crop_sharpness(np.stack([face // 2, face // 2 + 60, blurred[3]]))
+    assert darker == pytest.approx(found[0], rel=0.1)  # the middle frame decides
 
 
 def test_a_short_window_asks_for_no_more_frames_than_it_has():

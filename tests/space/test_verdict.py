@@ -38,6 +38,7 @@ def made(logit: float, face: int = 0, start: float = 0.0, frames: int = 8, model
         start_seconds=start,
         end_seconds=start + 0.8,
         frames=frames,
+        sharpness=0.1,
     )
 
 
@@ -122,6 +123,34 @@ def test_the_doubt_concerns_the_face_that_was_looked_at_again():
     verdict = decide(two_fakes, POLICY, again=clips([4.0] * 8) + clips([0.0] * 8, 1))
     assert {face.id: face.label for face in verdict.faces} == {0: "fake", 1: "uncertain"}
     assert (verdict.label, verdict.face_id) == ("fake", 0)
+
+
+# sharpness of the clips of one face, logit, whether it gets an answer: the middle clip decides
+BLURS = {
+    "clear and fake": ([0.1, 0.1, 0.1], 4.0, True),
+    "just sharp enough": ([0.02, 0.02, 0.02], 4.0, True),
+    "blurred and fake": ([0.01, 0.01, 0.01], 4.0, False),
+    "blurred and real": ([0.01, 0.01, 0.01], -4.0, False),
+    "out of focus for a moment": ([0.1, 0.01, 0.1], 4.0, True),
+    "in focus for a moment": ([0.01, 0.1, 0.01], 4.0, False),
+}
+
+
+@pytest.mark.parametrize(("sharpness", "logit", "answered"), BLURS.values(), ids=BLURS)
+def test_a_face_that_is_mostly_too_blurred_gets_no_answer(sharpness, logit, answered):
+    scores = [replace(made(logit, start=float(i)), sharpness=some) for i, some in enumerate(sharpness)]
+    verdict = decide(scores, replace(POLICY, min_sharpness=0.02))
+    assert (verdict.label in ("fake", "real")) == answered
+    assert ("too_blurred" in verdict.reasons) == (not answered)
+    assert answered or "the face is too blurred" in verdict.text
+    assert decide(scores, POLICY).label in ("fake", "real")  # a policy that asks for no sharpness
+
+
+def test_a_blurred_face_leaves_the_answer_to_a_clear_one():
+    scores = clips([5.0] * 8, sharpness=0.01) + clips([4.0] * 8, 1)
+    verdict = decide(scores, replace(POLICY, min_sharpness=0.02))
+    assert {face.id: face.label for face in verdict.faces} == {0: "uncertain", 1: "fake"}
+    assert (verdict.label, verdict.face_id) == ("fake", 1)
 
 
 def test_an_answer_deserves_a_second_look_and_a_doubt_does_not():

@@ -24,15 +24,30 @@ from training.shards import store
 from unmask.verdict import Calibration, Policy, to_probability
 
 
-def scored(pairs, gap=2.0, seed=0, scale=1.0, harder=-1.0, shift=0.0):
-    """Logits of real and fake clips in turn, `gap` apart, in units of their spread; plain ones twice that."""
+def scored(pairs, gap=2.0, seed=0, scale=1.0, harder=-1.0, shift=0.0, blur=-9.0):
+    """Logits of real and fake clips in turn, `gap` apart, in units of their spread; plain ones twice that.
+
+    Real faces look the more manipulated the less sharp they are, the least sharp as `blur` says.
+    """
     rng = np.random.default_rng(seed)
     fake = np.tile([False, True], pairs)
     logits = scale * (rng.normal(0, 1, 2 * pairs) + gap * (fake - 0.5))
     hard = scale * (rng.normal(0, 1, (2, 400)) - gap / 2 + np.array([[-1.0], [harder]]))
     again = logits - 0.3 * scale * rng.exponential(1, 2 * pairs)
     plain = np.concatenate([rng.normal(0, scale, 200) + scale * side * gap for side in (-1, 1)])
-    return Scored(logits, fake, np.zeros(2 * pairs, bool), again, hard, plain + shift, np.arange(400) >= 200)
+    sharpness = rng.uniform(0, 1, (2, 900)) ** 2
+    blurred = scale * (rng.normal(0, 1, (2, 900)) + blur * (1 - sharpness) - gap / 2)
+    return Scored(
+        logits,
+        fake,
+        np.zeros(2 * pairs, bool),
+        again,
+        hard,
+        blurred,
+        sharpness,
+        plain + shift,
+        np.arange(400) >= 200,
+    )
 
 
 @pytest.mark.parametrize("gap", [0.5, 2.0, 4.0])
@@ -53,6 +68,27 @@ def test_the_worst_condition_decides_what_is_called_fake():
         fresh = scored(10, seed=seed + 1000, harder=1.0)
         rates.append((probabilities(fresh.hard[1], calibration) > policy.fake_above).mean())
     assert 0.002 < np.mean(rates) < 0.015
+
+
+def test_of_blurred_reals_that_are_sharp_enough_few_are_called_fake():
+    rates = []
+    for seed in range(100, 130):
+        calibration, policy = fit(scored(1000, seed=seed, blur=9.0))
+        fresh = scored(10, seed=seed + 1000, blur=9.0)
+        said_fake = probabilities(fresh.blurred, calibration) > policy.fake_above
+        assert said_fake.mean() > 0.5 and 0 < policy.min_sharpness < 1
+        rates.append((said_fake & (fresh.sharpness >= policy.min_sharpness)).mean(1).max())
+    assert np.mean(rates) < 2 * MAX_FALSE_ALARMS
+
+
+def test_where_blur_makes_nobody_look_fake_no_sharpness_is_asked_for():
+    _, policy = fit(scored(1000))
+    assert policy.min_sharpness == 0
+
+
+def test_blur_leaves_the_other_thresholds_alone():
+    (one, policy), (other, blurred) = fit(scored(1000)), fit(scored(1000, blur=9.0))
+    assert one == other and replace(blurred, min_sharpness=0) == policy
 
 
 def test_few_right_labels_are_withheld_because_recompression_moves_them():
@@ -132,6 +168,7 @@ def test_few_clips_below_a_threshold_prove_nothing():
 def test_rates_are_printed_for_halves():
     rates = json.loads(promises(scored(400)))
     assert rates["reals_labelled_fake"] < 0.03
+    assert rates["blurred_reals_labelled_fake"] == 0
     assert 0 < rates["abstained"] < 1
 
 

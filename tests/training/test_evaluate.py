@@ -153,6 +153,7 @@ def clip_score(track, probability_logit, start=0.0, frames=8, model="m"):
         start_seconds=start,
         end_seconds=start + 1,
         frames=frames,
+        sharpness=0.1,
     )
 
 
