@@ -57,7 +57,6 @@ def build(settings: Settings, jobs: Jobs, uploads: Path) -> gr.Blocks:
         examples.click(handlers.check_example, options[:1], outputs, **QUIET)
         cancel.click(handlers.cancel, panel.job, None, **QUIET)
         page.load(linked, None, url, **QUIET)
-    page.queue(default_concurrency_limit=None)
     page._queue.sleep_when_free = IDLE_SECONDS
     page._queue.progress_update_sleep_when_free = IDLE_SECONDS
     return page
