@@ -21,7 +21,7 @@ import httpx
 from tests.untrained import untrained_model
 
 APP = Path(__file__).resolve().parents[1] / "space" / "app.py"
-START_SECONDS = 900.0  # importing torch and gradio takes 8, on a very busy machine minutes
+START_SECONDS = 900.0  # importing torch and gradio takes 6, on a very busy machine minutes
 STOP_SECONDS = 120.0  # the same machine takes its time to stop it
 
 
