@@ -463,13 +463,15 @@ def test_help_takes_no_time_because_nothing_heavy_is_imported() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the OpenMP of GCC")
+@pytest.mark.parametrize("package", ["unmask", "training"])
 @pytest.mark.parametrize(("chosen", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
-def test_threads_of_torch_sleep_while_they_wait(chosen: dict[str, str], policy: str) -> None:
+def test_threads_of_torch_sleep_while_they_wait(chosen: dict[str, str], policy: str, package: str) -> None:
     """Unless somebody wants it otherwise. What torch computes with says so itself."""
     library = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
-    code = f"import ctypes, unmask; ctypes.CDLL({str(library)!r})"
+    code = f"import ctypes, {package}; ctypes.CDLL({str(library)!r})"
     kept = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    environment = kept | {"PYTHONPATH": str(SPACE), "OMP_DISPLAY_ENV": "TRUE"} | chosen
+    path = os.pathsep.join([str(SPACE), str(SPACE.parent)])
+    environment = kept | {"PYTHONPATH": path, "OMP_DISPLAY_ENV": "TRUE"} | chosen
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
     assert f"OMP_WAIT_POLICY = '{policy}'" in run.stderr.decode()
 
