@@ -4,6 +4,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 # two steps of a set-up side by side: one waits for the network or the disk, one computes
 MAKEFLAGS += --jobs=2
+# Some images and shells forbid Python to keep what it has compiled; pip compiles nothing here (see below), so
+# every process would begin with compiling PyTorch and Gradio, which takes longer than to import them.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help run check setup test test-python lint licences bench extension detector
 .PHONY: need-video need-browser need-node FORCE
 

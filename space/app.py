@@ -16,8 +16,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from front.quick import without_stubs
+
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: it reads it then
-import gradio as gr
+with without_stubs():
+    import gradio as gr
 import spaces  # before torch is; does nothing but on ZeroGPU
 from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -21,7 +22,9 @@ import httpx
 from tests.untrained import untrained_model
 
 APP = Path(__file__).resolve().parents[1] / "space" / "app.py"
-START_SECONDS = 900.0  # importing torch and gradio takes 8, on a very busy machine minutes
+START_SECONDS = 900.0  # importing torch and gradio takes 6, on a very busy machine minutes
+# For http, where it is not asked: httpx would read all certificates anew for each request, 50 ms of a core.
+NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 STOP_SECONDS = 120.0  # the same machine takes its time to stop it
 
 
@@ -36,12 +39,14 @@ class Served:
 
     def begin(self, endpoint: str, arguments: dict[str, Any]) -> str:
         """Call a named endpoint with named arguments -> the address of its events."""
-        answer = httpx.post(f"{self.url}/gradio_api/call/v2/{endpoint}", json=arguments, timeout=30)
+        url = f"{self.url}/gradio_api/call/v2/{endpoint}"
+        answer = httpx.post(url, json=arguments, timeout=30, verify=NO_CERTIFICATES)
         return f"{self.url}/gradio_api/call/{endpoint}/{answer.raise_for_status().json()['event_id']}"
 
     def stream(self, endpoint: str, arguments: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         """Name and data of each event, heartbeats left out; ending early leaves the stream."""
-        with httpx.stream("GET", self.begin(endpoint, arguments), timeout=90) as answer:
+        url = self.begin(endpoint, arguments)
+        with httpx.stream("GET", url, timeout=90, verify=NO_CERTIFICATES) as answer:
             event = ""
             for line in answer.iter_lines():
                 field, _, value = line.partition(": ")
@@ -59,6 +64,14 @@ class Served:
     def upload(self, path: Path) -> httpx.Response:
         with path.open("rb") as file:
             return httpx.post(f"{self.url}/gradio_api/upload", files={"files": (path.name, file)}, timeout=60)
+
+    def is_there(self) -> bool:
+        """Whether it can be talked to."""
+        try:
+            url = f"{self.url}/gradio_api/info"
+            return httpx.get(url, timeout=5, verify=NO_CERTIFICATES).is_success
+        except httpx.TransportError:
+            return False
 
     def files(self) -> list[str]:
         """What lies in the folder for temporary files; folders may vanish meanwhile."""
@@ -99,9 +112,10 @@ def served(
     }
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, *command], env=environment, stdout=output, stderr=output)
+    space = Served(url, temporary, log, process)
     try:
-        _wait(url, process, log)
-        yield Served(url, temporary, log, process)
+        _wait(space)
+        yield space
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -110,15 +124,13 @@ def served(
             process.kill()
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(space: Served) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/gradio_api/info", timeout=5).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    raise AssertionError(f"the Space did not start:\n{log.read_text()}")
+    while time.monotonic() < deadline and space.process.poll() is None:
+        if space.is_there():
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"the Space did not start:\n{space.log.read_text()}")
 
 
 def _free_port() -> int:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
 from training.results import Difference, Interval
 
@@ -244,5 +243,7 @@ def resamples(
 
 def share(count: int, total: int) -> Interval:
     """A rate with its exact binomial 95 % interval (Clopper-Pearson): honest even for 0 of 16."""
+    from scipy.stats import binomtest  # takes longer to import than training does to start
+
     test = binomtest(count, total).proportion_ci(0.95, "exact")
     return Interval(count / total, float(test.low), float(test.high))

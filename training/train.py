@@ -27,7 +27,6 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
-from training.backbone import from_imagenet
 from training.dataset import ClipPairs, Pair, PlainClips, collate, find_meshes, held_back_blends
 from training.estimate import estimate
 from training.loop import Loop, single_thread
@@ -139,6 +138,8 @@ def first_weights(request: Request) -> VideoModel:
     _, module = ARCHITECTURES[request.config.architecture]
     model = module(request.config.model)
     if not request.scratch:
+        from training.backbone import from_imagenet  # torchvision takes as long to import as all the rest
+
         from_imagenet(model)
     channels_last(model)
     return model

@@ -9,7 +9,12 @@ The names below are imported at first use, so that `import unmask` and `--help` 
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+# Read when torch is loaded: its threads sleep while they wait for each other. They would spin, and where one
+# of them is kept from its core by another program, or another check, a check takes up to eight times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from unmask.check import Checker

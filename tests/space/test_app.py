@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import gradio_client  # type: ignore[import-untyped]
 import httpx
+import psutil
 import pytest
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
@@ -71,6 +72,19 @@ def test_it_goes_on_where_gradio_would_have_given_up(tmp_path):
         assert space.ask("models")
         with pytest.raises(subprocess.TimeoutExpired):
             space.process.wait(2)
+
+
+def test_it_takes_next_to_no_processor_time_while_nobody_asks(space):
+    assert any(busy_share(space.process.pid, 2.0) < 0.04 for _ in range(20)), "it does not come to rest"
+
+
+def busy_share(process, seconds):
+    """The share of a core that a process takes."""
+    times = psutil.Process(process).cpu_times
+    before = times()
+    time.sleep(seconds)
+    after = times()
+    return (after.user + after.system - before.user - before.system) / seconds
 
 
 def assert_whole(report, kind):

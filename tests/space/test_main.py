@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from tests.media import make
 from tests.untrained import untrained_model
@@ -459,6 +460,20 @@ def test_help_takes_no_time_because_nothing_heavy_is_imported() -> None:
     printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
     assert printed.stdout.decode().splitlines()[-1] == "[]"
     assert b"--overlay" in printed.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the OpenMP of GCC")
+@pytest.mark.parametrize("package", ["unmask", "training"])
+@pytest.mark.parametrize(("chosen", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_of_torch_sleep_while_they_wait(chosen: dict[str, str], policy: str, package: str) -> None:
+    """Unless somebody wants it otherwise. What torch computes with says so itself."""
+    library = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
+    code = f"import ctypes, {package}; ctypes.CDLL({str(library)!r})"
+    kept = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    path = os.pathsep.join([str(SPACE), str(SPACE.parent)])
+    environment = kept | {"PYTHONPATH": path, "OMP_DISPLAY_ENV": "TRUE"} | chosen
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert f"OMP_WAIT_POLICY = '{policy}'" in run.stderr.decode()
 
 
 def test_importing_the_package_is_light_and_its_names_are_there() -> None:

@@ -51,13 +51,7 @@ def kill(space: Served) -> list[str]:
 
 
 def come_back(space: Served) -> None:
-    def answers() -> bool:
-        try:
-            return httpx.get(f"{space.url}/gradio_api/info", timeout=5).is_success
-        except httpx.TransportError:
-            return False
-
-    wait_for(answers)
+    wait_for(space.is_there)
     assert space.process.poll() is None
 
 

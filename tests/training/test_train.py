@@ -23,7 +23,7 @@ from training.dataset import as_face_clip, decode
 from training.recipes import RECIPES
 from training.run_folder import RunFolder
 from training.shards import store
-from training.train import Request, read, train
+from training.train import Request, main, read, train
 from unmask import weights
 from unmask.models import ResNextLstmConfig
 
@@ -164,6 +164,14 @@ def command(material, out, *more, launch=()):
     return [sys.executable, *launch, *script, *asked, *more]
 
 
+def run_here(command):
+    """A command in this process, which has imported torch already: that takes longer than the training."""
+    torch.set_num_threads(1)  # as the script does
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", command[1:])
+        main()
+
+
 def environment(**more):
     path = os.pathsep.join([str(ROOT), str(ROOT / "space")])
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **more}
@@ -175,7 +183,7 @@ def losses(out):
 
 @pytest.mark.timeout(600)
 def test_a_killed_run_goes_on_with_the_same_result(material, tmp_path):
-    subprocess.run(command(material, tmp_path / "whole"), env=environment(), check=True)
+    run_here(command(material, tmp_path / "whole"))
     progress = tmp_path / "killed" / loop.STATE / "progress.json"
     saving = environment(UNMASK_TRAIN_SAVE_SECONDS="0")  # after every batch
     running = subprocess.Popen(command(material, tmp_path / "killed"), env=saving)
@@ -184,7 +192,7 @@ def test_a_killed_run_goes_on_with_the_same_result(material, tmp_path):
     assert running.poll() is None, "it ended before it could be killed"
     running.send_signal(signal.SIGKILL)
     running.wait()
-    subprocess.run(command(material, tmp_path / "killed"), env=environment(), check=True)
+    run_here(command(material, tmp_path / "killed"))
     assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
     whole, killed = (load_file(tmp_path / name / "model/model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
@@ -203,10 +211,8 @@ def test_two_processes_give_the_loss_of_one_with_the_doubled_batch(material, tmp
     pair = ["-m", "accelerate.commands.launch", "--cpu", "--mixed_precision", "no"]
     pair += ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
     two = command(material, tmp_path / "two", "--pairs-per-batch", "2", launch=pair)
-    one = command(material, tmp_path / "one", "--pairs-per-batch", "4")
-    for run_it in (two, one):
-        subprocess.run(run_it, env=environment(), check=True)
+    subprocess.run(two, env=environment(), check=True)
+    run_here(command(material, tmp_path / "one", "--pairs-per-batch", "4"))
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
-    accumulated = command(material, tmp_path / "sum", "--pairs-per-batch", "2", "--accumulate", "2")
-    subprocess.run(accumulated, env=environment(), check=True)
+    run_here(command(material, tmp_path / "sum", "--pairs-per-batch", "2", "--accumulate", "2"))
     assert losses(tmp_path / "sum") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
