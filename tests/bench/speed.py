@@ -10,6 +10,7 @@ stays empty.
 """
 
 import argparse
+import os
 import resource
 import statistics
 import subprocess
@@ -183,7 +184,9 @@ def clips(model: LoadedModel, frames: int) -> list[FaceClip]:
 
 
 def ask_peer(peer: Path, video: Path) -> None:
-    subprocess.run([sys.executable, str(peer), str(video)], check=True, capture_output=True)
+    """As it is, in the environment that it would have without us."""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    subprocess.run([sys.executable, str(peer), str(video)], check=True, capture_output=True, env=environment)
 
 
 def spent(work: Callable[[], object]) -> Spent:
