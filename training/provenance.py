@@ -79,6 +79,8 @@ TRAINED: dict[str, Trained] = {
             "was trained on three got 0.91 to 0.95 (none is called fake), and of 20 real videos of "
             "FaceForensics++ at the strongest compression two got 0.96 to 0.97, at the threshold: such faces "
             "are few in the training set. The thresholds leave some room, more data must mend it.",
+            "Blur looks like manipulation to it: a face whose crops are less sharp than a fitted threshold "
+            "gets no answer; so do most faces that were stored four times smaller.",
             "About 60 % of the fakes it learned from are blended from real faces (Shiohara & Yamasaki, CVPR "
             "2022), and most clips are made of single faces: it has seen few fakes that move.",
         ),

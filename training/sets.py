@@ -21,7 +21,7 @@ from training import augment, robustness
 from training.catalog import LabelledVideo, StoredClip, labelled_videos, stored_clips
 from training.robustness import CLEAN, Condition, spoil
 from training.shards import MANIFEST, read_table
-from unmask import boxes, clips, faces, mtcnn, people, reader, video
+from unmask import boxes, clips, faces, mtcnn, people, reader, tracks, video
 from unmask.clips import ClipSpec, FaceClip, crop_square
 from unmask.faces import FaceFinder
 from unmask.people import People
@@ -275,7 +275,7 @@ def _load(path: Path) -> tuple[tuple[FaceClip, ...], tuple[str, ...]]:
 
 def _code(spoiled: bool) -> str:
     """Changes when any code does that decides what is found."""
-    modules = [boxes, clips, faces, mtcnn, people, reader, video]
+    modules = [boxes, clips, faces, mtcnn, people, reader, tracks, video]
     modules += [augment, robustness] if spoiled else []
     return _digest(b"".join(Path(str(module.__file__)).read_bytes() for module in modules))
 
