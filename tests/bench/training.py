@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import joblib
 import torch
 from accelerate import Accelerator
@@ -62,6 +63,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=8, help=f"of {PAIRS} pairs each")
     parser.add_argument("--workers", type=int, default=2, help="processes that make batches")
     options = parser.parse_args()
+    cv2.setNumThreads(1)  # its thread pool does not survive the fork of the loader's processes
     print(f"faces a second, training single faces\n{'plain':>10}{'ours':>10}{'faster':>10}")
     with tempfile.TemporaryDirectory() as folder:
         for name in options.recipes:
