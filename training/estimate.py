@@ -89,13 +89,14 @@ def _train_copy(
             optimiser.step()
             optimiser.zero_grad()
             if index == 0 and len(batches) > 1:
-                _wait(device)
+                wait_for(device)
                 started = time.perf_counter()
-        _wait(device)
+        wait_for(device)
     return time.perf_counter() - started, _peak_bytes(device)
 
 
-def _wait(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
+    """Until what was asked of it is done."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

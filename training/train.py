@@ -247,7 +247,7 @@ def parse() -> Request:
     add("--out", type=Path, required=True, help="run folder")
     add("--start", type=Path, help="run folder whose result is trained further")
     add("--scratch", action="store_true", help="start from random weights, not from ImageNet's")
-    add("--teacher", help="a model whose opinion counts beside the labels: a folder, or a name")
+    add("--teacher", help="a model that is learned from beside the labels: a folder, or a name")
     add("--epochs", type=int)
     add("--pairs-per-batch", type=int, help="of each process")
     add("--accumulate", type=int, help="batches a step")

@@ -84,6 +84,8 @@ class Policy:
             raise ValueError(f"not an abstain band: {self.real_below} to {self.fake_above}")
         if not (0 <= self.trim < 0.5 and 0 <= self.crowd_weight <= 1):
             raise ValueError(f"trim or crowd_weight out of range: {self}")
+        if not 0 <= self.min_sharpness < math.inf:  # no number would ask for nothing
+            raise ValueError(f"min_sharpness out of range: {self.min_sharpness}")
 
     def label(self, probability: float) -> Label:
         if probability > self.fake_above:

@@ -15,6 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.bench.speed import clips, gliding
+from training.estimate import wait_for
 from unmask import weights
 from unmask.faces import FaceFinder
 from unmask.video import Frames
@@ -77,18 +78,13 @@ def operations(model: LoadedModel) -> float:
 def seconds_each(work: Callable[[], object], device: torch.device, seconds: float) -> float:
     """Mean over as many repetitions as fit, after two that warm up."""
     work(), work()
-    _wait(device)
+    wait_for(device)
     began, times = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
         work()
-        _wait(device)
+        wait_for(device)
         times += 1
     return (time.perf_counter() - began) / times
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def device_name(device: torch.device) -> str:

@@ -217,7 +217,16 @@ def test_a_logit_that_is_no_number_is_refused(logit):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"real_below": 0.8}, {"fake_above": 1.2}, {"real_below": -0.1}, {"trim": 0.5}, {"crowd_weight": 2.0}],
+    [
+        {"real_below": 0.8},
+        {"fake_above": 1.2},
+        {"real_below": -0.1},
+        {"trim": 0.5},
+        {"crowd_weight": 2.0},
+        {"min_sharpness": -0.1},
+        {"min_sharpness": math.nan},
+        {"min_sharpness": math.inf},
+    ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(fields):
     with pytest.raises(ValueError, match=r"not an abstain band|out of range"):
