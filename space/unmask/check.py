@@ -332,15 +332,15 @@ class _Picture:
 
 
 def _picture(model: LoadedModel, clip: FaceClip) -> _Picture:
-    """The frame that looks worst when judged alone, and the same with what the model looked at in it."""
+    """The frame that looks worst when judged alone, and the same with what that rests on."""
     alone = [
         replace(clip, data=clip.data[i : i + 1], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[i : i + 1])
         for i in range(len(clip.seconds))
     ]
-    index = int(np.argmax(weights.score(model, alone)))
-    face, heat = clip.data[index], explain.heatmap(model, clip)[index]
+    worst = alone[int(np.argmax(weights.score(model, alone)))]
+    (face,), (heat,) = worst.data, explain.heatmap(model, worst)
     painted = explain.jpeg(explain.paint(face, heat))
-    return _Picture(float(clip.seconds[index]), explain.jpeg(face), painted)
+    return _Picture(float(worst.seconds[0]), explain.jpeg(face), painted)
 
 
 def _warnings(media: Media, people: People, options: Options) -> list[str]:

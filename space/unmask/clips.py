@@ -120,13 +120,13 @@ def recompressed(clip: FaceClip) -> FaceClip:
 
 
 def to_input(clips: Sequence[FaceClip], spec: ClipSpec) -> ClipBatch:
-    """Normalise clips and pad each to `frames_per_clip`.
+    """Normalise clips and pad each to the longest.
 
     Raises ValueError when there is no clip, or one is longer or of another side than the spec's.
     """
     if not clips:
         raise ValueError("no clips")
-    shape = (len(clips), spec.frames_per_clip)
+    shape = (len(clips), max(len(clip.data) for clip in clips))
     data = torch.zeros(*shape, 3, spec.side_px, spec.side_px)
     mask = torch.zeros(shape, dtype=torch.bool)
     for row, clip in enumerate(clips):

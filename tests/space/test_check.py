@@ -6,18 +6,21 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from tests.media import glide, make
 from tests.servers import video_site
 from tests.untrained import untrained_model
-from unmask.check import Checker, cautious_policy, plan_windows
-from unmask.clips import ClipSpec
+from unmask import explain, weights
+from unmask.check import Checker, _picture, cautious_policy, plan_windows
+from unmask.clips import ClipSpec, FaceClip
 from unmask.errors import BadInput, Cancelled, ModelUnavailable
 from unmask.guard import Limits
 from unmask.people import MAX_BOXES, MAX_PEOPLE
@@ -282,6 +285,23 @@ def test_the_most_cautious_of_an_ensemble_decides_what_is_answered() -> None:
     one = Policy(real_below=0.3, fake_above=0.7, min_sharpness=0.02)
     policy = cautious_policy([one, Policy(real_below=0.4, fake_above=0.8)])
     assert (policy.real_below, policy.fake_above, policy.min_sharpness) == (0.3, 0.8, 0.02)
+
+
+def test_a_face_is_shown_where_it_looks_worst_alone_with_what_that_rests_on(model: str) -> None:
+    loaded = weights.load(model, torch.device("cpu"))
+    side_px, rng = loaded.spec.side_px, np.random.default_rng(0)
+    data = rng.integers(0, 255, (3, side_px, side_px, 3), np.uint8)
+    clip = FaceClip(data, np.array([1.0, 1.1, 1.2]), 0, np.zeros((3, 4), np.float32))
+    alone = [
+        replace(clip, data=data[i : i + 1], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[:1])
+        for i in range(3)
+    ]
+    logits = [float(weights.score(loaded, [one])[0]) for one in alone]
+    shown = _picture(loaded, clip)
+    worst = int(np.argmax(logits))
+    assert shown.seconds == clip.seconds[worst]
+    assert shown.face == explain.jpeg(data[worst])
+    assert shown.heatmap == explain.jpeg(explain.paint(data[worst], explain.heatmap(loaded, alone[worst])[0]))
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "queued"])

@@ -203,7 +203,9 @@ def test_a_clip_does_not_depend_on_its_neighbours():
     one, two = clip_of(3), clip_of(4)
     together = to_input([one, two], SPEC)
     for row, clip in enumerate([one, two]):
-        assert torch.equal(together.data[row : row + 1], to_input([clip], SPEC).data)
+        (alone,) = to_input([clip], SPEC).data
+        assert torch.equal(together.data[row, : len(alone)], alone)
+        assert len(alone) == len(clip.data)
 
 
 @pytest.mark.parametrize("clips", [[], [clip_of(5)], [clip_of(2, side_px=32)]], ids=["none", "long", "small"])

@@ -77,11 +77,11 @@ def test_what_is_loaded_scores_as_what_was_saved(folder):
 
 def test_scores_do_not_depend_on_how_clips_are_batched(folder, monkeypatch):
     model = weights.load(str(folder), CPU)
-    clips = [clip(seed) for seed in range(5)]
-    monkeypatch.setitem(weights.CLIPS_PER_BATCH, "cpu", 3)
+    clips = [clip(seed, frames=1 + seed % 3) for seed in range(5)]
+    monkeypatch.setitem(weights.FRAMES_PER_BATCH, "cpu", 12)
     together = weights.score(model, clips)
     assert together.shape == (len(clips),)
-    monkeypatch.setitem(weights.CLIPS_PER_BATCH, "cpu", 1)
+    monkeypatch.setitem(weights.FRAMES_PER_BATCH, "cpu", 1)
     assert np.allclose(together, weights.score(model, clips), atol=0.02)  # bfloat16 may be on
     assert weights.score(model, []).shape == (0,)
 
