@@ -79,7 +79,7 @@ class FaceFinder:
         found: list[FaceBoxes] = []
         for start in range(0, len(frames.data), FRAMES_PER_BATCH):
             full = frames.data[start : start + FRAMES_PER_BATCH]
-            found.extend(self._detect(_Pictures(full, shrink(full, SEARCH_SIDE_PX))))
+            found.extend(self._detect(_Pictures(list(full), shrink(full, SEARCH_SIDE_PX))))
         return found
 
     def _detect(self, pictures: "_Pictures") -> list[FaceBoxes]:
@@ -129,7 +129,7 @@ class FaceFinder:
         scored = zip(moved, _split(score, boxes), strict=True)
         return [_keep_apart(_above(item, MIN_SCORE[1]), SAME_REFINED)[0] for item in scored]
 
-    def _place(self, images: UInt8Array, refined: Sequence[Float32Array]) -> list[FaceBoxes]:
+    def _place(self, images: Sequence[UInt8Array], refined: Sequence[Float32Array]) -> list[FaceBoxes]:
         """O-Net on every candidate, cut from the full frame -> faces."""
         boxes = [square(xyxy) for xyxy in refined]
         score, offset, points = self._run(self._onet, images, boxes, 48)
@@ -137,7 +137,11 @@ class FaceFinder:
         return [_to_faces(*part) for part in zip(*parts, strict=True)]
 
     def _run(
-        self, net: nn.Module, images: UInt8Array, boxes: Sequence[Float32Array], side_px: int
+        self,
+        net: nn.Module,
+        images: Sequence[UInt8Array] | UInt8Array,
+        boxes: Sequence[Float32Array],
+        side_px: int,
     ) -> list[Float32Array]:
         """The network's outputs for all boxes of all frames, one after another."""
         places = [(image, box) for image, some in zip(images, boxes, strict=True) for box in some]
@@ -160,16 +164,16 @@ class FaceFinder:
 class _Pictures:
     """Frames in both sizes."""
 
-    full: UInt8Array  # (n, H, W, 3)
+    full: Sequence[UInt8Array]  # (H, W, 3) each; never copied, which would take as long as the networks
     small: UInt8Array  # (n, h, w, 3), at most SEARCH_SIDE_PX
 
     @property
     def scale(self) -> float:
         """From the small to the full one."""
-        return self.full.shape[2] / self.small.shape[2]
+        return self.full[0].shape[1] / self.small.shape[2]
 
     def at(self, rows: Sequence[int]) -> "_Pictures":
-        return _Pictures(self.full[list(rows)], self.small[list(rows)])
+        return _Pictures([self.full[row] for row in rows], self.small[list(rows)])
 
 
 # --- from frame to frame ---
