@@ -2,10 +2,10 @@
 
     python -m training.publish --onnx --model-folder space/weights/mobilenet-gru --out extension/models
 
-Writes `model.onnx` (one clip of any number of frames, normalised, -> its logit and the last feature maps),
-`heat.onnx` (maps of a face, blurred and sharp, -> the heat of each place), MTCNN's `pnet.onnx`, `rnet.onnx`
-and `onet.onnx`, and `config.json`, the model's own with its revision. Each is run by ONNX Runtime on noise
-and must say what torch says, or nothing is left behind.
+Writes `model.onnx` (one clip of any number of frames, normalised, -> its logit, that of each frame alone, and
+the last feature maps), `heat.onnx` (maps of a face, blurred and sharp, -> the heat of each place), MTCNN's
+`pnet.onnx`, `rnet.onnx` and `onet.onnx`, and `config.json`, the model's own with its revision. Each is run by
+ONNX Runtime on noise and must say what torch says, or nothing is left behind.
 """
 
 import dataclasses
@@ -32,17 +32,18 @@ CPU = torch.device("cpu")
 
 
 class OneClip(nn.Module):
-    """A clip without padding (T, 3, S, S) -> its logit (1,) and the last feature maps (T, C, h, w)."""
+    """A clip without padding (T, 3, S, S) -> its logit (1,), its frames' (T,), the last maps (T, C, h, w)."""
 
     def __init__(self, model: VideoModel) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, data: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, data: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         maps = self.model.frame_features(data)
         vectors = self.model.frame_vectors(maps)
         mask = torch.ones(1, vectors.shape[0], dtype=torch.bool)
-        return self.model.sequence_logits(vectors[None], mask), maps
+        together = self.model.sequence_logits(vectors[None], mask)
+        return together, self.model.sequence_logits(vectors[:, None], mask.T), maps
 
 
 class Heat(nn.Module):
@@ -114,7 +115,7 @@ def networks(model: weights.LoadedModel) -> list[Network]:
         maps = tuple(model.module.frame_features(torch.zeros(2, *clips[0][1:])).shape)
     boxes = ("score", "offset")
     return [
-        Network("model", OneClip(model.module), clips, (0,), ("logit", "maps")),
+        Network("model", OneClip(model.module), clips, (0,), ("logit", "alone", "maps")),
         Network("heat", Heat(model.module), (maps,), (), ("heat",), is_relative=True),
         Network("pnet", load(PNet(), CPU), ((2, 3, 90, 160), (1, 3, 12, 17)), (0, 2, 3), boxes),
         Network("rnet", load(RNet(), CPU), ((2, 3, 24, 24), (5, 3, 24, 24)), (0,), boxes),

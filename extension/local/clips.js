@@ -24,7 +24,8 @@
  * @typedef {object} Person
  * @property {number} id
  * @property {{seconds: number, box: Box}[]} seen
- * @property {Clip[]} clips one a window
+ *
+ * @typedef {{id: number, clip: Clip}} Sighting of a person in a window
  */
 
 import { side } from "./boxes.js";
@@ -108,28 +109,32 @@ export class People {
     return [...this.#leftOut].filter(([face]) => !this.#people.has(face)).map(([, reason]) => reason);
   }
 
-  /** @param {Window} window @param {readonly Face[][]} faces of each picture */
+  /** @param {Window} window @param {readonly Face[][]} faces of each picture @returns {Sighting[]} who is seen in it */
   add(window, faces) {
     this.frames += window.pictures.length;
     this.framesWithFace += faces.filter((some) => some.length).length;
     this.analysedSeconds += shownSeconds(window.seconds);
     const tracks = link(faces, window.seconds, [...this.#known.values()]);
     for (const track of tracks) this.#known.set(track.id, track);
-    for (const track of [...tracks].sort((a, b) => meanArea(b) - meanArea(a))) {
+    return [...tracks].sort((a, b) => meanArea(b) - meanArea(a)).flatMap((track) => {
       const reason = whyExcluded(track, window);
-      if (reason !== null) this.#leftOut.set(track.id, reason);
-      else this.#remember(track, window);
-    }
+      if (reason === null) return this.#remember(track, window);
+      this.#leftOut.set(track.id, reason);
+      return [];
+    });
   }
 
-  /** @param {Track} track @param {Window} window */
+  /** @param {Track} track @param {Window} window @returns {Sighting[]} none when there are too many people */
   #remember(track, window) {
     const known = this.#people.get(track.id);
-    if (!known && this.#people.size === MAX_PEOPLE) return void (this.tooMany = true);
-    const person = known ?? { id: this.#people.size, seen: [], clips: [] };
+    if (!known && this.#people.size === MAX_PEOPLE) {
+      this.tooMany = true;
+      return [];
+    }
+    const person = known ?? { id: this.#people.size, seen: [] };
     this.#people.set(track.id, person);
     person.seen.push(...track.seen.map(({ seconds, box }) => ({ seconds, box })));
-    person.clips.push(crop(window, track, this.spec));
+    return [{ id: person.id, clip: crop(window, track, this.spec) }];
   }
 }
 

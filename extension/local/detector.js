@@ -23,6 +23,11 @@
  * @property {(jpeg: string) => Promise<Picture>} decode base64
  * @property {(picture: Picture, quality: number) => Promise<string>} encode to base64 JPEG; quality 0..1
  *
+ * @typedef {object} Judged a clip and what the model says of it
+ * @property {ClipScore} score
+ * @property {Clip} clip
+ * @property {number[]} alone a logit of each of its pictures, alone
+ *
  * @typedef {object} Asked
  * @property {AsyncIterable<Frame[]> | Frame[][]} windows
  * @property {string} pageUrl
@@ -43,24 +48,23 @@ const SHOWN_JPEG = 0.88;
 const MAX_BOXES = 64; // of one person in a report
 const FEW_FRAMES = 16;
 /** Stages in their order, with the share of the whole bar at which each begins. @type {Record<string, number>} */
-const BEGINS = { decode: 0, faces: 0, model: 0.6, explain: 0.95, done: 1 };
+const BEGINS = { decode: 0, faces: 0, model: 0.85, explain: 0.95, done: 1 };
 
 /** @param {Asked} asked @param {Kit} kit @param {OnProgress} onProgress @returns {Promise<Record<string, unknown>>} */
 export async function check(asked, kit, onProgress) {
   const clock = new Clock();
   const { policy } = kit.config;
-  const { people, size } = await look(asked, kit, clock, onProgress);
-  const scores = await score(people.all, kit, clock, onProgress);
+  const { people, judged, size } = await look(asked, kit, clock, onProgress);
+  const scores = judged.map(({ score }) => score);
   const first = decide(scores, policy, people.excluded);
-  const sure = people.all.filter(({ id }) => decidingFaces(first).includes(id));
-  const spoiled = await Promise.all(sure.map((person) => recompressed(person, kit)));
-  const again = await score(spoiled, kit, clock, onProgress);
-  const verdict = decide(scores, policy, people.excluded, again);
+  const sure = judged.filter(({ score }) => decidingFaces(first).includes(score.face));
+  const verdict = decide(scores, policy, people.excluded, await scoreAgain(sure, kit, clock, onProgress));
   onProgress("explain", BEGINS.explain ?? 1);
   const faces = [];
   for (const face of verdict.faces) {
     const person = /** @type {Person} */ (people.all.find(({ id }) => id === face.id));
-    faces.push(await clock.time("explain", () => describe(face, person, scores, kit)));
+    const own = judged.filter(({ score }) => score.face === face.id);
+    faces.push(await clock.time("explain", () => describe(face, person, own, kit)));
   }
   return {
     schema: SCHEMA,
@@ -83,24 +87,24 @@ export async function check(asked, kit, onProgress) {
   };
 }
 
-/** Decode window by window and find the people. @param {Asked} asked @param {Kit} kit @param {Clock} clock @param {OnProgress} onProgress */
-async function look({ windows }, { config, networks, decode }, clock, onProgress) {
+/** Decode window by window, find the people and judge them, while the next is on its way. @param {Asked} asked @param {Kit} kit @param {Clock} clock @param {OnProgress} onProgress */
+async function look({ windows }, kit, clock, onProgress) {
+  const { config, networks, decode } = kit;
   const people = new People(config.clip);
+  /** @type {Judged[]} */
+  const judged = [];
   const total = WINDOWS * config.clip.frames_per_clip; // at most
   let [done, width, height] = [0, 0, 0];
   for await (const frames of inWindows(windows, config.clip)) {
-    /** @type {import("./tracks.js").Window} */
-    const window = { pictures: [], seconds: [] };
-    for (const { jpeg, seconds } of frames) {
-      onProgress("faces", (BEGINS.model ?? 1) * Math.min(1, done++ / total));
-      const picture = await clock.time("decode", () => decode(jpeg));
-      window.pictures.push(picture);
-      window.seconds.push(seconds);
-      [width, height] = [width || picture.width, height || picture.height];
-    }
-    people.add(window, await clock.time("faces", () => detect(window.pictures, networks)));
+    onProgress("faces", (BEGINS.model ?? 1) * Math.min(1, done / total));
+    const pictures = await clock.time("decode", () => Promise.all(frames.map(({ jpeg }) => decode(jpeg))));
+    const window = { pictures, seconds: frames.map(({ seconds }) => seconds) };
+    done += pictures.length;
+    [width, height] = [width || (pictures[0]?.width ?? 0), height || (pictures[0]?.height ?? 0)];
+    const faces = await clock.time("faces", () => detect(window.pictures, networks));
+    for (const { id, clip } of people.add(window, faces)) judged.push(await clock.time("model", () => judge(id, clip, kit)));
   }
-  return { people, size: { width, height } };
+  return { people, judged, size: { width, height } };
 }
 
 /** What came together, in order and parted where the time leaps. @param {Asked["windows"]} windows @param {import("./clips.js").ClipSpec} spec */
@@ -111,42 +115,37 @@ async function* inWindows(windows, spec) {
   }
 }
 
-/** Every clip of everybody. @param {readonly Person[]} people @param {Kit} kit @param {Clock} clock @param {OnProgress} onProgress @returns {Promise<ClipScore[]>} */
-async function score(people, { config, networks }, clock, onProgress) {
-  const waiting = people.flatMap(({ id, clips }) => clips.map((clip) => ({ id, clip })));
+/** What the model says of a clip. @param {number} face @param {Clip} clip @param {Kit} kit @returns {Promise<Judged>} */
+async function judge(face, clip, { config, networks }) {
+  const { data, shape } = toInput(clip.pictures, config.clip);
+  const { logit, alone } = await networks.model(data, shape);
+  const [start = 0, end = start] = [clip.seconds[0], clip.seconds.at(-1)];
+  const score = { face, start, end, frames: clip.pictures.length, sharpness: cropSharpness(clip.pictures), logOdds: toLogOdds(config.calibration, logit?.data[0] ?? NaN) };
+  return { score, clip, alone: [...(alone?.data ?? [])] };
+}
+
+/** The same clips after a mild compression. @param {readonly Judged[]} judged @param {Kit} kit @param {Clock} clock @param {OnProgress} onProgress @returns {Promise<ClipScore[]>} */
+async function scoreAgain(judged, kit, clock, onProgress) {
   const [begin, end] = [BEGINS.model ?? 0, BEGINS.explain ?? 1];
-  /** @type {ClipScore[]} */
   const scores = [];
-  for (const { id, clip } of waiting) {
-    onProgress("model", begin + (end - begin) * (scores.length / waiting.length));
-    const logit = await clock.time("model", () => judge(clip.pictures, config, networks.model));
-    const [start = 0, last = start] = [clip.seconds[0], clip.seconds.at(-1)];
-    scores.push({ face: id, start, end: last, frames: clip.pictures.length, sharpness: cropSharpness(clip.pictures), logOdds: toLogOdds(config.calibration, logit) });
+  for (const { score, clip } of judged) {
+    onProgress("model", begin + (end - begin) * (scores.length / judged.length));
+    scores.push((await clock.time("model", async () => judge(score.face, await recompressed(clip, kit), kit))).score);
   }
   return scores;
 }
 
-/** @param {readonly Picture[]} pictures @param {Config} config @param {Network} model @returns {Promise<number>} logit */
-async function judge(pictures, config, model) {
-  const { data, shape } = toInput(pictures, config.clip);
-  return (await model(data, shape)).logit?.data[0] ?? NaN;
-}
-
-/** As one more upload would do to it. @param {Person} person @param {Kit} kit @returns {Promise<Person>} */
-async function recompressed(person, { encode, decode }) {
+/** As one more upload would do to it. @param {Clip} clip @param {Kit} kit @returns {Promise<Clip>} */
+async function recompressed({ pictures, seconds }, { encode, decode }) {
   const spoil = async (/** @type {Picture} */ picture) => decode(await encode(picture, MILD_JPEG));
-  const clips = person.clips.map(async ({ pictures, seconds }) => ({ pictures: await Promise.all(pictures.map(spoil)), seconds }));
-  return { ...person, clips: await Promise.all(clips) };
+  return { pictures: await Promise.all(pictures.map(spoil)), seconds };
 }
 
 // --- report
 
-/** A face with its picture where it looks worst. @param {import("./verdict.js").FaceVerdict} face @param {Person} person @param {readonly ClipScore[]} scores @param {Kit} kit */
-async function describe(face, person, scores, { config, networks, encode }) {
-  const worst = scores.filter((one) => one.face === face.id).reduce((a, b) => (b.logOdds > a.logOdds ? b : a));
-  const clip = /** @type {Clip} */ (person.clips.find(({ seconds }) => seconds[0] === worst.start));
-  const alone = [];
-  for (const picture of clip.pictures) alone.push(await judge([picture], config, networks.model));
+/** A face with its picture where it looks worst. @param {import("./verdict.js").FaceVerdict} face @param {Person} person @param {readonly Judged[]} judged @param {Kit} kit */
+async function describe(face, person, judged, { config, networks, encode }) {
+  const { clip, alone } = judged.reduce((a, b) => (b.score.logOdds > a.score.logOdds ? b : a));
   const index = alone.indexOf(Math.max(...alone));
   const shown = /** @type {Picture} */ (clip.pictures[index]);
   const jpeg = async (/** @type {Picture} */ picture) => `data:image/jpeg;base64,${await encode(picture, SHOWN_JPEG)}`;
@@ -161,7 +160,7 @@ async function describe(face, person, scores, { config, networks, encode }) {
     boxes: spread(person.seen, MAX_BOXES).map(({ seconds, box }) => ({ seconds: milli(seconds), xyxy: box.map((value) => Math.round(10 * value) / 10) })),
     thumbnail: await jpeg(shown),
     heatmap: await jpeg(paint(shown, await heatmap(shown, config.clip, networks))),
-    picture_seconds: milli(clip.seconds[index] ?? worst.start),
+    picture_seconds: milli(clip.seconds[index] ?? 0),
   };
 }
 

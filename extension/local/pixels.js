@@ -42,6 +42,16 @@ export function withoutAlpha({ width, height, data }) {
   return { width, height, data: rgb };
 }
 
+/** RGB -> RGBA, as a canvas wants it. @param {Picture} picture @param {Uint8ClampedArray} rgba is written to */
+export function withAlpha({ data }, rgba) {
+  for (let from = 0, to = 0; from < data.length; to++) {
+    rgba[to++] = data[from++] ?? 0;
+    rgba[to++] = data[from++] ?? 0;
+    rgba[to++] = data[from++] ?? 0;
+    rgba[to] = 255;
+  }
+}
+
 /** @param {Picture} picture @returns {Region} */
 export function whole({ width, height }) {
   return { left: 0, top: 0, width, height };

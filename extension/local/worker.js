@@ -5,7 +5,7 @@
 
 import { check } from "./detector.js";
 import { Windows } from "../windows.js";
-import { withoutAlpha } from "./pixels.js";
+import { withAlpha, withoutAlpha } from "./pixels.js";
 
 /**
  * @typedef {import("./detector.js").Kit} Kit
@@ -79,10 +79,10 @@ async function decode(jpeg) {
 }
 
 /** @param {import("./pixels.js").Picture} picture @param {number} quality @returns {Promise<string>} base64 */
-async function encode({ width, height, data }, quality) {
-  const context = contextOf(width, height);
-  const image = context.createImageData(width, height);
-  for (let place = 0; place < width * height; place++) image.data.set([data[3 * place] ?? 0, data[3 * place + 1] ?? 0, data[3 * place + 2] ?? 0, 255], 4 * place);
+async function encode(picture, quality) {
+  const context = contextOf(picture.width, picture.height);
+  const image = context.createImageData(picture.width, picture.height);
+  withAlpha(picture, image.data);
   context.putImageData(image, 0, 0);
   const blob = await context.canvas.convertToBlob({ type: "image/jpeg", quality });
   const bytes = new Uint8Array(await blob.arrayBuffer());

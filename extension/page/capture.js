@@ -85,7 +85,7 @@ export async function capture(video, screen, { onProgress, onWindow }, signal, m
  * @typedef {object} Way
  * @property {Plan} plan
  * @property {(seconds: number) => Promise<Taken>} take
- * @property {boolean} mayPlay it is quick enough to take pictures of what moves
+ * @property {boolean} isInstant the picture is taken when `take` returns, though it is not packed yet: also of what moves
  */
 
 /** Not a live stream. @param {HTMLVideoElement} video */
@@ -104,19 +104,21 @@ async function* bySeeking(video, way, onProgress, signal) {
 }
 
 /** @param {HTMLVideoElement} video @param {number[]} times @param {Way} way @param {(count: number) => void} onProgress @param {AbortSignal} signal @returns {Promise<Taken[]>} */
-async function seekWindow(video, times, { plan, take, mayPlay }, onProgress, signal) {
-  /** @type {Taken[]} */
+async function seekWindow(video, times, { plan, take, isInstant }, onProgress, signal) {
+  /** @type {Promise<Taken>[]} packed while the next moment is sought */
   const frames = [];
   for (const seconds of times) {
     if (signal.aborted) throw new CaptureError("capture_stopped");
     const begun = performance.now();
-    frames.push(await take(await show(video, seconds)));
-    const isSlow = mayPlay && frames.length === 1 && performance.now() - begun > SLOW_SEEK_MS;
-    if (isSlow) frames.push(...(await playThrough(video, plan, take, frames[0]?.seconds ?? seconds, signal)));
+    const shown = await show(video, seconds);
+    frames.push(take(shown));
+    if (!isInstant) await frames.at(-1);
+    const isSlow = isInstant && frames.length === 1 && performance.now() - begun > SLOW_SEEK_MS;
+    if (isSlow) frames.push(...(await playThrough(video, plan, take, shown, signal)));
     onProgress(isSlow ? times.length : frames.length);
     if (isSlow) break;
   }
-  return frames;
+  return Promise.all(frames);
 }
 
 /**
@@ -128,7 +130,7 @@ async function seekWindow(video, times, { plan, take, mayPlay }, onProgress, sig
  */
 async function playThrough(video, { framesPerWindow, strideSeconds }, take, from, signal) {
   const deadline = performance.now() + WINDOW_MS;
-  /** @type {Taken[]} */
+  /** @type {Promise<Taken>[]} */
   const frames = [];
   let last = from;
   await video.play().catch(() => {});
@@ -137,7 +139,7 @@ async function playThrough(video, { framesPerWindow, strideSeconds }, take, from
     if (now - from > framesPerWindow * strideSeconds) break; // a machine that drops pictures takes fewer
     if (now - last < (1 - TOLERANCE) * strideSeconds) continue;
     last = now;
-    frames.push(await take(now));
+    frames.push(take(now));
   }
   video.pause();
   return frames;
@@ -209,7 +211,7 @@ function fromElement(video) {
     const canvas = draw(video, Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale));
     return toFrame(canvas, seconds);
   };
-  return { plan: CANVAS_PLAN, take, mayPlay: true };
+  return { plan: CANVAS_PLAN, take, isInstant: true };
 }
 
 /** @param {HTMLVideoElement} video @param {Screen} screen @returns {Way} */
@@ -219,7 +221,7 @@ function fromScreen(video, screen) {
     const tab = await createImageBitmap(toBlob(await screen()));
     return toFrame(cropTo(video, tab), seconds);
   };
-  return { plan: SCREEN_PLAN, take, mayPlay: false };
+  return { plan: SCREEN_PLAN, take, isInstant: false };
 }
 
 /** The part of a picture of the tab that shows the video. @param {HTMLVideoElement} video @param {ImageBitmap} tab */

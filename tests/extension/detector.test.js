@@ -6,7 +6,7 @@ import { arrange, cropSquare, People, squareBox, toInput } from "../../extension
 import { heatmap, paint } from "../../extension/local/explain.js";
 import { foretell, patch } from "../../extension/local/faces.js";
 import { Host } from "../../extension/local/host.js";
-import { blur, scale, whole } from "../../extension/local/pixels.js";
+import { blur, scale, whole, withAlpha, withoutAlpha } from "../../extension/local/pixels.js";
 import { cropSharpness, detail, link } from "../../extension/local/tracks.js";
 import { decide, decidingFaces, toLogOdds } from "../../extension/local/verdict.js";
 import { LocalApi } from "../../extension/local-api.js";
@@ -35,6 +35,13 @@ function assertAlike(ours, theirs) {
 
 test("pictures are scaled as OpenCV scales them, to one step of a byte", () => {
   for (const level of SAID.levels) assertAlike(scale(IMAGE, whole(IMAGE), level.width, level.height, "area"), toPicture(level));
+});
+
+test("a picture goes through a canvas unchanged", () => {
+  const rgba = new Uint8ClampedArray(4 * IMAGE.width * IMAGE.height);
+  withAlpha(IMAGE, rgba);
+  assert.deepEqual([...rgba.slice(0, 5)], [...IMAGE.data.slice(0, 3), 255, IMAGE.data[3]]);
+  assert.deepEqual(withoutAlpha({ ...IMAGE, data: rgba }), IMAGE);
 });
 
 test("patches of a face, black beyond the picture", () => {

@@ -69,7 +69,7 @@ def test_the_heat_of_an_export_is_that_of_the_space(exported, model):
     clip = FaceClip(face[None], np.zeros(1), 0, np.array([[0, 0, side_px, side_px]], np.float32))
     both = np.stack([cv2.GaussianBlur(face, (0, 0), side_px * BLUR_SHARE), face])
     pair = replace(clip, data=both, seconds=np.array([0.0, 0.1]), xyxy=clip.xyxy.repeat(2, 0))
-    _, maps = run(exported / "model.onnx", to_input([pair], model.spec).data[0, :2].numpy())
+    _, _, maps = run(exported / "model.onnx", to_input([pair], model.spec).data[0, :2].numpy())
     (heat,) = run(exported / "heat.onnx", maps)
     large = cv2.resize(heat / heat.max(), (side_px, side_px), interpolation=cv2.INTER_CUBIC)
     assert np.abs(large.clip(0, 1) - heatmap(model, clip)[0]).max() < 1e-3
