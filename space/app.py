@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from front.quick import without_stubs
+from front.quick import uncollected, without_stubs
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: it reads it then
-with without_stubs():
+with without_stubs(), uncollected():
     import gradio as gr
 import spaces  # before torch is; does nothing but on ZeroGPU
 from gradio.utils import get_upload_folder
