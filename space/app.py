@@ -128,7 +128,8 @@ def ready_checker(settings: Settings) -> tuple[Checks, Settings]:
 
     Where the chosen one cannot be loaded the bundled one takes its place, and everybody is told.
     """
-    from unmask.check import Checker  # and with it torch, which the page is not to wait for
+    with uncollected():
+        from unmask.check import Checker  # and with it torch, which the page is not to wait for
 
     checker = Checker(on_gpu=on_gpu)
     try:
@@ -167,6 +168,7 @@ def main() -> None:
         finally:
             jobs.shutdown()
             page.close()
+            standin.end()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Gradio, imported without what it does for editors at every import, and without looking for garbage.
+"""Imports that take less time: without looking for garbage, and gradio without its work for editors.
 
-It reads the source of each of its components and writes a stub with their events beside it. That is 2 of
-the 5 seconds that importing it takes, and where the folder is not ours to write to, they are for nothing.
+At every import gradio reads the source of each of its components and writes a stub with their events beside
+it. That is 2 of the 5 seconds that importing it takes, and where the folder is not ours to write to, they are
+for nothing.
 """
 
 import gc

@@ -23,10 +23,16 @@ class StandIn:
     def __init__(self, make: Callable[[], Checks]) -> None:
         self._make = make
         self._made: Future[Checks] = Future()
+        self._thread = threading.Thread(target=self._run, name="unmask-standin")
 
     def begin(self) -> None:
-        """Make the checker, in a thread that a stop waits for: an import cannot be broken off halfway."""
-        threading.Thread(target=self._run, name="unmask-standin").start()
+        """Make the checker, in a thread."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Wait for what has begun: the import of torch fails loudly when Python stops in the midst of it."""
+        if self._thread.is_alive():
+            self._thread.join()
 
     def identify(self, models: tuple[str, ...]) -> tuple[str, ...]:
         """As `Checker.identify`, which leaves a model that is not loaded yet its name."""

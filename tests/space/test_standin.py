@@ -94,10 +94,11 @@ def test_models_keep_their_names_until_there_is_a_checker():
         return Checker()
 
     standin = StandIn(make)
+    standin.end()  # nothing has begun: nothing to wait for
     standin.begin()
     assert standin.identify(("b", "a", "b")) == ("a", "b")
     ready.set()
-    standin._made.result(10)
+    standin.end()
     assert standin.identify(("a",)) == ("a@1",)
 
 
@@ -149,6 +150,14 @@ def test_a_space_is_asked_as_soon_as_it_is_there(tmp_path):
     with served(tmp_path, UNMASK_MODEL="") as space:
         report = space.ask("check_file", {"video": uploaded(space, make("short.mp4", tmp_path))})
         assert report["models"][0]["name"] == bundle.DEFAULT
+
+
+@pytest.mark.timeout(900)
+def test_a_space_that_is_stopped_while_it_gets_ready_ends_quietly(tmp_path):
+    with served(tmp_path, UNMASK_MODEL="") as space:
+        pass
+    assert space.process.returncode == 0
+    assert "Traceback" not in space.log.read_text()
 
 
 WITHOUT_TORCH = """
