@@ -23,7 +23,6 @@ with without_stubs(), uncollected():
     import gradio as gr
 import spaces  # before torch is; does nothing but on ZeroGPU
 from gradio.utils import get_upload_folder
-from spaces.config import Config as ZeroConfig
 from starlette.middleware import Middleware
 
 from front.page import build
@@ -120,7 +119,8 @@ def can_follow(settings: Settings) -> bool:
     """Whether the checker may be made behind the page: what the page says must not depend on its models,
     and ZeroGPU wants them before it lends anything.
     """
-    return set(settings.models) <= {"default", bundle.DEFAULT} and not ZeroConfig.zero_gpu
+    lends = on_gpu(gpu_seconds) is not gpu_seconds  # any function would do
+    return set(settings.models) <= {"default", bundle.DEFAULT} and not lends
 
 
 def ready_checker(settings: Settings) -> tuple[Checks, Settings]:
