@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from front.quick import without_stubs
+from front.quick import uncollected, without_stubs
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: it reads it then
-with without_stubs():
+with without_stubs(), uncollected():
     import gradio as gr
 import spaces  # before torch is; does nothing but on ZeroGPU
 from gradio.utils import get_upload_folder
@@ -28,15 +28,14 @@ from starlette.middleware import Middleware
 from front.page import build
 from front.theme import STYLE_SHEET, calm_theme, head_html
 from front.words import OTHER_MODEL
-from unmask import log
-from unmask.check import Checker
+from unmask import bundle, log
 from unmask.errors import Busy, ModelUnavailable
-from unmask.jobs import Jobs
+from unmask.jobs import Checks, Jobs
 from unmask.scratch import private_folder
 from unmask.settings import Settings, from_environment
+from unmask.standin import StandIn
 from unmask.upkeep import upkeep
 from unmask.web import Doorkeeper
-from unmask.weights import DEFAULT
 
 KEPT_SECONDS = 30 * 60  # uploads, and what the page shows, are deleted this long after they came
 MAX_STREAMS = 200  # calls that are being answered at the same time; a stream is one, and costs no thread
@@ -116,23 +115,35 @@ def gpu_seconds(*args: Any) -> int:
     return 8 + len(args[-1])
 
 
-def warm_up(checker: Checker, settings: Settings) -> Settings:
-    """Load the default model: no visitor waits for it, and ZeroGPU wants it before it lends anything.
+def can_follow(settings: Settings) -> bool:
+    """Whether the checker may be made behind the page: what the page says must not depend on its models,
+    and ZeroGPU wants them before it lends anything.
+    """
+    lends = on_gpu(gpu_seconds) is not gpu_seconds  # any function would do
+    return set(settings.models) <= {"default", bundle.DEFAULT} and not lends
+
+
+def ready_checker(settings: Settings) -> tuple[Checks, Settings]:
+    """A checker with the default model loaded, so that no visitor waits for it.
 
     Where the chosen one cannot be loaded the bundled one takes its place, and everybody is told.
     """
+    with uncollected():
+        from unmask.check import Checker  # and with it torch, which the page is not to wait for
+
+    checker = Checker(on_gpu=on_gpu)
     try:
         checker.load(settings.models)
     except ModelUnavailable as error:
         logger.warning("The chosen model cannot be used: %s", error.message)
     else:
-        return settings
+        return checker, settings
     try:
-        checker.load((DEFAULT,))
+        checker.load((bundle.DEFAULT,))
     except ModelUnavailable as error:
         logger.error("Nor can the bundled one, so checks will fail: %s", error.message)
-        return settings
-    return dataclasses.replace(settings, model=DEFAULT, notice=OTHER_MODEL)
+        return checker, settings
+    return checker, dataclasses.replace(settings, model=bundle.DEFAULT, notice=OTHER_MODEL)
 
 
 def main() -> None:
@@ -140,8 +151,8 @@ def main() -> None:
     log.begin()
     settings = from_environment(os.environ)
     with private_cache() as uploads:
-        checker = Checker(on_gpu=on_gpu)
-        settings = warm_up(checker, settings)
+        standin = StandIn(lambda: ready_checker(settings)[0])
+        checker, settings = (standin, settings) if can_follow(settings) else ready_checker(settings)
         jobs = Jobs(
             checker,
             queue_size=settings.queue_size,
@@ -151,10 +162,13 @@ def main() -> None:
         page = build(settings, jobs, uploads)
         try:
             launch(page, settings, uploads, os.environ)
+            if checker is standin:
+                standin.begin()  # not earlier: its import would take the page's time
             page.block_thread()
         finally:
             jobs.shutdown()
             page.close()
+            standin.end()
 
 
 if __name__ == "__main__":

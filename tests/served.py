@@ -22,7 +22,7 @@ import httpx
 from tests.untrained import untrained_model
 
 APP = Path(__file__).resolve().parents[1] / "space" / "app.py"
-START_SECONDS = 900.0  # importing torch and gradio takes 6, on a very busy machine minutes
+START_SECONDS = 900.0  # importing gradio and torch takes 5, on a very busy machine minutes
 # For http, where it is not asked: httpx would read all certificates anew for each request, 50 ms of a core.
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 STOP_SECONDS = 120.0  # the same machine takes its time to stop it

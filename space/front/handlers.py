@@ -15,11 +15,12 @@ import gradio as gr
 
 from front.api import Identify
 from front.words import EXAMPLES, NO_VIDEO, progress_html, save_links, seekable, state_html
-from unmask import document, explain
+from unmask import document
 from unmask.arguments import guess_source, to_url
 from unmask.endpoints import HEARTBEAT_SECONDS, Ask, Endpoints, to_failure
 from unmask.errors import Cancelled
 from unmask.jobs import Jobs
+from unmask.overlay import overlay
 from unmask.report import Report
 from unmask.sources import FileSource
 
@@ -159,7 +160,7 @@ class Handlers:
                 raise Cancelled("The page was left.")
 
         out = folder / "unmask-findings.mp4"
-        drawing = asyncio.wrap_future(self._pencil.submit(explain.overlay, video, found, out, on_progress))
+        drawing = asyncio.wrap_future(self._pencil.submit(overlay, video, found, out, on_progress))
         try:
             while not drawing.done():
                 yield {self._panel.status: progress_html("", done[0], "Drawing the findings into the video")}

@@ -9,11 +9,10 @@ import gradio as gr
 from front.api import asker, declare_api, guarded
 from front.handlers import EXAMPLE_VIDEOS, Handlers, Panel
 from front.words import EMPTY, HEAD, PRIVACY, example_cards, notice_html
-from unmask import document
+from unmask import bundle, document
 from unmask.endpoints import Endpoints
 from unmask.jobs import Jobs
 from unmask.settings import Settings
-from unmask.weights import DEFAULT, available
 
 TELL_EXAMPLE = """
 element.addEventListener("click", (event) => {
@@ -110,8 +109,8 @@ def option_boxes(settings: Settings) -> list[Any]:
 
 def model_choices(settings: Settings) -> list[tuple[str, str]]:
     """What a person may choose: the configured default, then every other model that is here."""
-    default = " + ".join(DEFAULT if name == "default" else Path(name).name for name in settings.models)
-    others = [info.name for info in available() if info.name != default]
+    default = " + ".join(bundle.DEFAULT if name == "default" else Path(name).name for name in settings.models)
+    others = [name for name in bundle.names() if name != default]
     return [(f"{default} (default)", ""), *((name, name) for name in others)]
 
 

@@ -209,7 +209,7 @@ def _write_outputs(
         with _written_whole(args.report) as part:
             part.write_text(to_html(report), encoding="utf-8")
     if keep is not None:
-        from unmask.explain import overlay
+        from unmask.overlay import overlay
 
         video = keep if keep.exists() else source.path
 

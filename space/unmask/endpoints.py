@@ -13,7 +13,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from unmask import weights
+from unmask import bundle
 from unmask.arguments import guess_source, to_frames, to_models, to_span, to_upload, to_url
 from unmask.errors import InternalError, UnmaskError
 from unmask.jobs import Jobs, JobState
@@ -41,7 +41,7 @@ class Endpoints:
         self._settings = settings
         self._jobs = jobs
         self._uploads = uploads  # the folder that uploaded files lie in
-        names = {"default", *settings.models, *(info.name for info in weights.available())}
+        names = {"default", *settings.models, *bundle.names()}
         self._choices = {name for name in names if not Path(name).is_absolute()}
 
     async def check_url(
@@ -191,6 +191,8 @@ class Endpoints:
         Returns:
             [{"name", "revision", "parameters", "size_bytes", "headline"}]
         """
+        from unmask import weights  # and with it torch, which the page is not to wait for
+
         return [dataclasses.asdict(info) for info in weights.available()]
 
     def options(self, model: object, start: object, end: object) -> Options:

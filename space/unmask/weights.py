@@ -22,6 +22,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from unmask import bundle
 from unmask.backbones import fold_norms
 from unmask.clips import ClipSpec, FaceClip, to_input
 from unmask.errors import ModelUnavailable
@@ -29,8 +30,6 @@ from unmask.models import ARCHITECTURES, ModelConfig, VideoModel, channels_last
 from unmask.verdict import Calibration, Policy
 
 SCHEMA = "unmask.model/1"
-BUNDLED = Path(__file__).parent.parent / "weights"
-DEFAULT = "mobilenet-gru"
 CARRY_CODE = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".py"})
 CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # as torch calls them, the last one on ARM
 # bounds memory, too. On a CPU, tensors above 32 MB go back to the system after each layer and come anew for
@@ -118,8 +117,8 @@ def save(folder: Path, module: VideoModel, config: ModelConfigFile) -> None:
 
 def available() -> tuple[ModelInfo, ...]:
     """The bundled models, by name; one whose files are damaged is left out."""
-    folders = sorted(path.parent for path in BUNDLED.glob("*/config.json"))
-    return tuple(info for info in map(_look, folders) if info is not None)
+    infos = (_look(bundle.FOLDER / name) for name in bundle.names())
+    return tuple(info for info in infos if info is not None)
 
 
 def _look(folder: Path) -> ModelInfo | None:
@@ -142,13 +141,13 @@ def score(model: LoadedModel, clips: Sequence[FaceClip]) -> np.ndarray:
 def locate(name: str) -> tuple[Path, str | None]:
     """A model's name -> its folder on disk and, for the Hub, the commit. Raises ModelUnavailable."""
     if name == "default":
-        name = DEFAULT
+        name = bundle.DEFAULT
     if name in ARCHITECTURES:
-        if not (BUNDLED / name / "config.json").is_file():
+        if name not in bundle.names():
             raise ModelUnavailable(
                 f"No weights for {name} are bundled; train it, or give a folder or a Hub name that holds it."
             )
-        return BUNDLED / name, None
+        return bundle.FOLDER / name, None
     if Path(name).is_dir():
         _refuse_code(Path(name).name, [path.name for path in Path(name).iterdir()])
         return Path(name), None

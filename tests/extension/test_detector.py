@@ -22,7 +22,7 @@ from tests.media import astronaut
 from tests.untrained import untrained_model
 from tests.vectors import FILE, vectors
 from training.publish import main
-from unmask import decoder, weights
+from unmask import bundle, decoder, weights
 from unmask.boxes import overlaps
 from unmask.check import plan_windows
 from unmask.clips import FaceClip, crop, to_input
@@ -49,7 +49,7 @@ def model() -> LoadedModel:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, out = str(weights.BUNDLED / weights.DEFAULT), tmp_path_factory.mktemp("exported")
+    folder, out = str(bundle.FOLDER / bundle.DEFAULT), tmp_path_factory.mktemp("exported")
     main(["--onnx", "--model-folder", folder, "--out", str(out)])  # which compares with torch, or raises
     return out
 

@@ -238,7 +238,7 @@ def test_models_prints_a_line_a_model(
 ) -> None:
     untrained_model(tmp_path / "one", "one")
     untrained_model(tmp_path / "two", "two")
-    monkeypatch.setattr("unmask.weights.BUNDLED", tmp_path)
+    monkeypatch.setattr("unmask.bundle.FOLDER", tmp_path)
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["one", "two"]

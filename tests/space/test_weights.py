@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.servers import Site, content
-from unmask import weights
+from unmask import bundle, weights
 from unmask.clips import ClipSpec, FaceClip, to_input
 from unmask.errors import ModelUnavailable
 from unmask.models import MobileNetGru, MobileNetGruConfig
@@ -156,6 +156,7 @@ def test_the_bundled_default_is_listed_and_loads():
     infos = {info.name: info for info in weights.available()}
     default = weights.load("default", CPU)
     assert infos[default.name] == default.info
+    assert bundle.names() == list(infos)
     assert default.info.size_bytes <= 12 * 2**20
     assert default.info.headline
 
@@ -167,7 +168,7 @@ def test_a_damaged_bundled_model_is_left_out_of_the_list(copied, tmp_path_factor
         for path in copied.iterdir():
             (bundled / name / path.name).write_bytes(path.read_bytes())
     (bundled / "damaged" / "config.json").write_text("{")
-    monkeypatch.setattr(weights, "BUNDLED", bundled)
+    monkeypatch.setattr("unmask.bundle.FOLDER", bundled)
     assert [info.name for info in weights.available()] == ["tiny"]
     assert "damaged" in caplog.text
 
