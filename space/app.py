@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from front.quick import uncollected, without_stubs
+from front.quick import without_stubs
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: it reads it then
-with without_stubs(), uncollected():
+with without_stubs():
     import gradio as gr
 import spaces  # before torch is; does nothing but on ZeroGPU
 from gradio.utils import get_upload_folder
@@ -128,8 +128,7 @@ def ready_checker(settings: Settings) -> tuple[Checks, Settings]:
 
     Where the chosen one cannot be loaded the bundled one takes its place, and everybody is told.
     """
-    with uncollected():
-        from unmask.check import Checker  # and with it torch, which the page is not to wait for
+    from unmask.check import Checker  # and with it torch, which the page is not to wait for
 
     checker = Checker(on_gpu=on_gpu)
     try:

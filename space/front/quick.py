@@ -1,11 +1,9 @@
-"""Imports that take less time: without looking for garbage, and gradio without its work for editors.
+"""Gradio, imported without what it does for editors at every import.
 
-At every import gradio reads the source of each of its components and writes a stub with their events beside
-it. That is 2 of the 5 seconds that importing it takes, and where the folder is not ours to write to, they are
-for nothing.
+It reads the source of each of its components and writes a stub with their events beside it. That is 2 of
+the 5 seconds that importing it takes, and where the folder is not ours to write to, they are for nothing.
 """
 
-import gc
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,17 +25,3 @@ def without_stubs() -> Iterator[None]:
         yield
     finally:
         inspect.getfile = find
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """To import in what stays for good: the collector passes over it, now and ever after.
-
-    It would look through all that is there again and again as more comes, which is a tenth of the time.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()

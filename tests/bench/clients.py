@@ -106,9 +106,17 @@ class Crowd:
 
 
 def family(pid: int) -> list[int]:
-    """Children, theirs, and so on."""
-    found = [int(child) for child in children(pid)]
+    """Children, theirs, and so on; not one that has begun this moment, whose memory is still its parent's."""
+    own = command(pid)
+    found = [child for child in map(int, children(pid)) if command(child) != own]
     return found + [one for child in found for one in family(child)]
+
+
+def command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has ended
+        return b""
 
 
 def resident(pid: int) -> int:
