@@ -24,7 +24,7 @@ help:
 	@echo 'make setup                              only what run and check need'
 	@echo 'make lint                               style and types'
 	@echo 'make licences                           the licence of every package; fails at one that does not fit'
-	@echo 'make bench                              numbers: speed, long videos, many clients, spoiled files, an idle page, the browser, training'
+	@echo 'make bench                              numbers: start, speed, long videos, many clients, spoiled files, an idle page, the browser, training'
 	@echo 'make extension                          the browser extension with its detector, packed for the stores, in dist/'
 
 run: setup
@@ -57,6 +57,7 @@ lint: .venv/.testing tests/node_modules/.installed
 	$(python) -m training.card --check
 
 bench: .venv/.testing need-browser detector
+	$(python) -m tests.bench.start
 	$(python) -m tests.bench.speed
 	$(python) -m tests.bench.reach
 	$(python) -m tests.bench.clients

@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import httpx
 from tests.untrained import untrained_model
 
 APP = Path(__file__).resolve().parents[1] / "space" / "app.py"
+ASK_SECONDS = 0.05  # between two looks whether it can be talked to
 START_SECONDS = 900.0  # importing gradio and torch takes 5, on a very busy machine minutes
 # For http, where it is not asked: httpx would read all certificates anew for each request, 50 ms of a core.
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -32,6 +33,7 @@ class Served:
     """A running Space."""
 
     def __init__(self, url: str, temporary: Path, log: Path, process: subprocess.Popen[bytes]) -> None:
+        self.began = time.monotonic()
         self.url = url
         self.log = log  # all that it prints
         self.temporary = temporary  # its folder for temporary files
@@ -71,6 +73,7 @@ class Served:
             url = f"{self.url}/gradio_api/info"
             return httpx.get(url, timeout=5, verify=NO_CERTIFICATES).is_success
         except httpx.TransportError:
+            time.sleep(ASK_SECONDS)
             return False
 
     def files(self) -> list[str]:
@@ -87,11 +90,13 @@ def served(
     folder: Path,
     policy: dict[str, float] | None = None,
     command: Sequence[str] = (str(APP),),
+    until: Callable[[Served], bool] = Served.is_there,
     **settings: str,
 ) -> Iterator[Served]:
     """Start the Space with an untrained model, `policy` written into its config; stop it at the end.
 
-    `command` is what Python is given. No client is limited unless `settings` say so.
+    `command` is what Python is given; `until` looks whether it has started. No client is limited unless
+    `settings` say so.
     """
     model, temporary, log = untrained_model(folder / "model"), folder / "tmp", folder / "log.txt"
     config = json.loads((model / "config.json").read_text())
@@ -114,7 +119,7 @@ def served(
         process = subprocess.Popen([sys.executable, *command], env=environment, stdout=output, stderr=output)
     space = Served(url, temporary, log, process)
     try:
-        _wait(space)
+        _wait(space, until)
         yield space
     finally:
         process.send_signal(signal.SIGTERM)
@@ -124,12 +129,11 @@ def served(
             process.kill()
 
 
-def _wait(space: Served) -> None:
+def _wait(space: Served, until: Callable[[Served], bool]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and space.process.poll() is None:
-        if space.is_there():
+        if until(space):
             return
-        time.sleep(0.2)
     raise AssertionError(f"the Space did not start:\n{space.log.read_text()}")
 
 
