@@ -4,11 +4,12 @@
 
 Each client sends a file of ten seconds and, when it has the answer, the next; no two files are the same, so
 that none is answered from memory. Times are from the request to the report, without sending the file. The
-gain is against the first number of clients, in the same Space. Memory is that of the Space with its
-children.
+gain is against the first number of clients, in the same Space; it can be no more than all cores over those
+that the first number kept busy. Cores and memory are those of the Space with its children.
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import threading
@@ -32,7 +33,8 @@ class Round:
     clients: int
     checks_a_minute: float
     seconds: list[float]  # to each report, shortest first
-    most_bytes: int  # that the Space and its children had in memory
+    cores: float  # that the Space and its children kept busy
+    most_bytes: int  # that they had in memory
 
 
 class Watch(threading.Thread):
@@ -97,12 +99,13 @@ class Crowd:
     def round(self, clients: int, checks: int) -> Round:
         watch = Watch(self._space.process.pid)
         watch.start()
-        began = time.monotonic()
+        began, used = time.monotonic(), processor_seconds(self._space.process.pid)
         with ThreadPoolExecutor(clients) as pool:
             lives = [pool.submit(lambda: [self.ask() for _ in range(checks)]) for _ in range(clients)]
             seconds = sorted(one for life in lives for one in life.result())
         took = time.monotonic() - began
-        return Round(clients, 60 * len(seconds) / took, seconds, watch.stop())
+        cores = (processor_seconds(self._space.process.pid) - used) / took
+        return Round(clients, 60 * len(seconds) / took, seconds, cores, watch.stop())
 
 
 def family(pid: int) -> list[int]:
@@ -119,6 +122,12 @@ def command(pid: int) -> bytes:
         return b""
 
 
+def processor_seconds(pid: int) -> float:
+    """Of a process and of its children that have ended."""
+    times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]
+    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+
+
 def resident(pid: int) -> int:
     try:
         return resident_bytes(pid)
@@ -127,12 +136,12 @@ def resident(pid: int) -> int:
 
 
 def show(rounds: list[Round]) -> None:
-    titles = ("clients", "a minute", "gain", "median s", "longest s", "long/med", "MiB")
+    titles = ("clients", "a minute", "gain", "median s", "longest s", "long/med", "cores", "MiB")
     print("".join(f"{title:>10}" for title in titles))
     for one in rounds:
         median, longest = statistics.median(one.seconds), one.seconds[-1]
         gain = one.checks_a_minute / rounds[0].checks_a_minute
-        row = (one.checks_a_minute, gain, median, longest, longest / median)
+        row = (one.checks_a_minute, gain, median, longest, longest / median, one.cores)
         cells = "".join(f"{value:>10.2f}" for value in row)
         print(f"{one.clients:>10}{cells}{one.most_bytes / 2**20:>10.0f}")
 
