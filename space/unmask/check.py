@@ -2,7 +2,7 @@
 
 A video passes through in windows: while the next one is decoded, the faces of this one are cut out and
 judged, and its pictures dropped, so memory does not grow with the video. Fetching and decoding of several
-checks run side by side; on the models, and on the face finder, they take turns.
+checks run side by side; on the models, and on the face finder, they take `turns`.
 """
 
 import functools
@@ -28,6 +28,7 @@ from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
 from unmask.report import Coverage, FaceBox, FaceDetail, Report, to_report
 from unmask.sources import FileSource, FramesSource, Media, Options, UrlSource, VideoSource, open_media
 from unmask.tracks import crop_sharpness
+from unmask.turns import Turns
 from unmask.verdict import ClipScore, Policy, decide, deciding_faces, percent
 from unmask.verdict import score as calibrate
 from unmask.weights import LoadedModel
@@ -38,7 +39,6 @@ WINDOWS = 8  # of a video that are looked at
 CLIPS_A_TURN = 8  # scored before other checks get their turn and a cancellation is noticed
 FACES_A_TURN = 2  # explained before the same
 FEW_FRAMES = 16  # a report from fewer frames with a face says so
-TURN_SECONDS = 0.25  # how often a check that waits for its turn looks whether it is still wanted
 ROUNDING_SECONDS = 0.5  # an asked end so little beyond the end of the video is no mistake
 
 Item = TypeVar("Item")
@@ -65,7 +65,7 @@ class Checker:
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.score_clips = on_gpu(self._score_clips)
         self.explain_faces = on_gpu(self._explain_faces)
-        self._turn = threading.Lock()  # held by the one check that uses the models or the face finder
+        self._turns = Turns(torch.get_num_threads() if self.device.type == "cpu" else 1)
         self._loading = threading.Lock()
         self._finder: FaceFinder | None = None
         self._models: dict[str, LoadedModel] = {}  # by the name that was asked for
@@ -248,12 +248,10 @@ class Checker:
     def _on_turn(self, tell: OnProgress, stage: str, fraction: float, text: str) -> Iterator[None]:
         """Wait for the models, ready to be cancelled meanwhile."""
         tell(stage, fraction, text)
-        while not self._turn.acquire(timeout=TURN_SECONDS):
-            tell(stage, fraction, text)
-        try:
+        with self._turns.take(lambda: tell(stage, fraction, text)) as threads:
+            if self.device.type == "cpu":
+                torch.set_num_threads(threads)  # of this check's own thread
             yield
-        finally:
-            self._turn.release()
 
 
 @functools.cache
