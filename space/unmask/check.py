@@ -84,7 +84,7 @@ class Checker:
         `on_progress` gets the stage (one of STAGES), the share of the whole check that is done, and words for
         a person; it is called between steps of at most a few seconds, and what it raises ends the check.
         `keep` is a path in a folder of the caller's, where a fetched video is left after a verdict.
-        `known` is asked, as soon as the video is here, for an earlier report on the same content.
+        `known` is asked, as soon as a fetched video is here, for an earlier report on the same content.
         """
         clock = Clock()
         tell = on_whole_bar(on_progress)
@@ -100,10 +100,11 @@ class Checker:
                 media = open_things.enter_context(opening)
             seen = known(media.content) if media.content is not None else None
             report = seen or self._examine(media, models, options, tell, clock)
+            described = replace(media.source, sha256=media.sha256())
             if keep is not None and keep.parent.is_dir() and media.fetched is not None:
                 shutil.move(media.fetched, keep)
         tell("done", 0.0, "Done")
-        return {**report, "source": dict(vars(media.source))}
+        return {**report, "source": dict(vars(described))}
 
     def load(self, names: Sequence[str]) -> tuple[LoadedModel, ...]:
         """The named models, each once. Raises ModelUnavailable."""

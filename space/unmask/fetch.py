@@ -47,7 +47,7 @@ class VideoFile:
     width: int
     height: int
     size_bytes: int
-    sha256: str | None  # None: not all of it is here
+    sha256: str | None  # of what was fetched; None: not all of it is here, or it was here already
     offset_seconds: float = 0.0  # time in the whole video of the file's second 0
     parts: Parts | None = None  # the way to what is not here; whoever got the file closes it
 
@@ -87,14 +87,14 @@ def fetch(
             open_things.callback(parts.close)
         wanted = functools.partial(on_progress, "fetch", 1.0, LOOKING)
         video = _describe(downloaded, limits, span, found["offset_seconds"], parts, wanted)
-        whole_sha256 = None if found["has_gaps"] else video.sha256
         path = downloaded.replace(into / downloaded.name)
+        whole = parts is None and not found["has_gaps"]
         if parts is not None:
             parts.hold(open_things.pop_all())
     return replace(
         video,
         path=path,
-        sha256=whole_sha256,
+        sha256=sha256_of(path) if whole else None,
         parts=parts,
         url=url,
         title=found["title"],
@@ -140,12 +140,12 @@ def _describe(
         width=stream.width,
         height=stream.height,
         size_bytes=size_bytes,
-        sha256=_sha256(path) if parts is None else None,
+        sha256=None,
         offset_seconds=offset_seconds,
     )
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -5,6 +5,7 @@ import math
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,8 +90,9 @@ def content_key(sha256: str, offset_seconds: float) -> str:
 class Media:
     """A source that is here and within the limits."""
 
-    source: Source  # for the report
-    content: str | None  # equal for equal content, see content_key; None: not all of it is known
+    source: Source  # for the report, without its sha256
+    sha256: Callable[[], str | None]  # of all of it; waits where it is still being counted
+    content: str | None  # equal for equal content, see content_key; None: not known before it is decoded
     windows: Callable[[DecodePlan, StillWanted], Iterable[Frames]]  # decodes: one window at a time
     span: Span  # the asked part, in the file's own time
     offset_seconds: float = 0.0  # time in the original of the file's second 0
@@ -115,28 +117,40 @@ def open_media(
         return
     if isinstance(source, UrlSource):
         file = fetch.fetch(source.url, folder, limits, span, on_progress, plan=plan)
+        sha256: Callable[[], str | None] = lambda: file.sha256
     elif _exists(source.path):
         file = fetch.from_path(source.path, limits, span)
+        sha256 = _counting(file.path).result
     else:
         raise BadInput(f"There is no file {str(source.path)[:MAX_NAME]}.")
     try:
-        yield _open_file(source, file, span)
+        yield _open_file(source, file, sha256, span)
     finally:
         if file.parts is not None:
             file.parts.close()
 
 
-def _open_file(source: UrlSource | FileSource, file: VideoFile, span: Span) -> Media:
+def _counting(path: Path) -> Future[str]:
+    """The SHA-256 of a file, counted while it is looked at: of hours of video that takes a second."""
+    pool = ThreadPoolExecutor(1, "unmask-sha256")
+    future = pool.submit(fetch.sha256_of, path)
+    pool.shutdown(wait=False)
+    return future
+
+
+def _open_file(
+    source: UrlSource | FileSource, file: VideoFile, sha256: Callable[[], str | None], span: Span
+) -> Media:
     found = {
         "title": file.title,
         "extractor": file.extractor,
         "duration_seconds": _rounded(file.duration_seconds),
         "width": file.width,
         "height": file.height,
-        "sha256": file.sha256,
     }
     return Media(
         source=Source(**{**describe(source), **found}),
+        sha256=sha256,
         content=content_key(file.sha256, file.offset_seconds) if file.sha256 else None,
         windows=lambda plan, still_wanted: decoder.decode(file.path, plan, still_wanted, file.parts),
         span=_shifted(span, -file.offset_seconds),
@@ -149,7 +163,8 @@ def _open_frames(source: FramesSource, limits: Limits, span: Span) -> Media:
     captured = capture.collect(source.images, source.seconds, limits)
     width, height = captured.sizes[0]
     return Media(
-        source=Source(**describe(source), width=width, height=height, sha256=captured.sha256),
+        source=Source(**describe(source), width=width, height=height),
+        sha256=lambda: captured.sha256,
         content=f"frames:{captured.sha256}",
         windows=lambda plan, still_wanted: decoder.decode_capture(captured, plan, still_wanted),
         span=span,

@@ -1,17 +1,17 @@
 """The extension's own detector beside Python, on the same files: label, probability and seconds, as a table.
 
-    python -m tests.bench.browser [VIDEO …]
+    python -m tests.bench.browser [--firefox] [VIDEO …]
 
-Without a VIDEO: the examples of the Space, and a minute of 720p. Each is played by a real Chromium with the
-extension, which checks it twice: the first check also loads the networks. Seconds are from the press to the
-answer, `of them here` from its first pictures on; `longest task` is how long the page itself could not move
-meanwhile. Needs what `make extension` adds.
+Without a VIDEO: the examples of the Space, and a minute of 720p. Each is played by a real Chromium, or
+Firefox, with the extension, which checks it twice: the first check also loads the networks. Seconds are from
+the press to the answer, `of them here` from its first pictures on; `longest task` is how long the page itself
+could not move meanwhile, which Firefox does not tell. Needs what `make extension` adds.
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 from tests.bench.speed import Made
-from tests.browser.chromium import Chromium
+from tests.browser.chromium import EXTENSION, Chromium
+from tests.browser.firefox import Firefox
+from tests.browser.overlay import LABELS
 from tests.browser.sites import EXAMPLES, player
 from tests.servers import Site, html, media
 from unmask.check import Checker
@@ -44,7 +46,7 @@ class Seen:
     report: Report
     first_seconds: float  # with the networks still to load
     again_seconds: float
-    longest_task_ms: float  # 0: none above 50 ms
+    longest_task_ms: float | None  # 0: none above 50 ms; None: the browser does not tell
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -52,21 +54,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("videos", type=Path, nargs="*", metavar="VIDEO")
-    asked = parser.parse_args(argv).videos
+    parser.add_argument("--firefox", action="store_true")
+    options = parser.parse_args(argv)
+    look = in_firefox if options.firefox else in_chromium
     with tempfile.TemporaryDirectory() as folder:
-        compare(
-            asked or [*sorted(EXAMPLES.glob("*.mp4")), Made(720, "libx264", ".mp4", 6).write(Path(folder))]
-        )
+        minute = Made(720, "libx264", ".mp4", 6)
+        compare(options.videos or [*sorted(EXAMPLES.glob("*.mp4")), minute.write(Path(folder))], look)
 
 
-def compare(videos: Sequence[Path]) -> None:
+def compare(videos: Sequence[Path], look: Callable[[Path], "Seen"]) -> None:
     checker = Checker()
     print(f"{'video':28}  {'Python':18}  {'browser':18}  {'':9}  {'first':>7}  {'again':>7}", end="  ")
     print("of them here  longest task")
     agreed = 0
     for video in videos:
         python = checker.check(FileSource(video, video.name), Options(models=("default",)))
-        seen = in_browser(video)
+        seen = look(video)
         verdicts = python["verdict"], seen.report["verdict"]
         fits = agree(*verdicts)
         agreed += fits
@@ -74,7 +77,8 @@ def compare(videos: Sequence[Path]) -> None:
         times = f"{seen.first_seconds:5.1f} s  {seen.again_seconds:5.1f} s"
         here = f"{seen.report['total_seconds']:10.1f} s"
         columns = [video.name[-28:].ljust(28), *said, "agrees   " if fits else "DISAGREES", times, here]
-        print(*columns, f"{seen.longest_task_ms:.0f} ms", sep="  ", flush=True)
+        longest = "" if seen.longest_task_ms is None else f"{seen.longest_task_ms:.0f} ms"
+        print(*columns, longest, sep="  ", flush=True)
     print(f"{agreed} of {len(videos)} agree")
 
 
@@ -85,9 +89,12 @@ def agree(python: dict[str, Any], browser: dict[str, Any]) -> bool:
     return python["label"] == browser["label"] or near
 
 
-def in_browser(video: Path) -> Seen:
-    routes = {"/video.mp4": media(video.read_bytes()), "/": html(player("/video.mp4"), video.name)}
-    with Site(routes) as site, sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
+def site_with(video: Path) -> Site:
+    return Site({"/video.mp4": media(video.read_bytes()), "/": html(player("/video.mp4"), video.name)})
+
+
+def in_chromium(video: Path) -> Seen:
+    with site_with(video) as site, sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
         browser = Chromium(playwright, Path(profile) / "profile")
         try:
             page = browser.open(site.url("/"))
@@ -109,6 +116,33 @@ def _check(browser: Chromium, page: Any) -> tuple[float, Report]:
     reports = [value for key, value in browser.own.evaluate(STORED).items() if key.startswith("report:")]
     browser.own.evaluate(FORGET)
     return seconds, reports[0]
+
+
+def in_firefox(video: Path) -> Seen:
+    with site_with(video) as site:
+        browser = Firefox(EXTENSION)
+        try:
+            browser.until(lambda: len(browser.driver.window_handles) == 2)  # it says that it is ready
+            browser.close_other_tabs()
+            (first_seconds, _), (again_seconds, report) = (
+                _check_in_firefox(browser, site.url("/")) for _ in range(2)
+            )
+            return Seen(report, first_seconds, again_seconds, None)
+        finally:
+            browser.close()
+
+
+def _check_in_firefox(browser: Firefox, url: str) -> tuple[float, Report]:
+    browser.open(url)
+    started = time.perf_counter()
+    browser.press_toolbar()
+    browser.type("Enter")
+    browser.wait("badge", *LABELS)
+    seconds = time.perf_counter() - started
+    browser.open_own("history.html")
+    stored = browser.driver.execute_async_script(f"{STORED}.then(arguments[0])")
+    browser.driver.execute_async_script(f"{FORGET}.then(() => arguments[0](), arguments[0])")
+    return seconds, next(value for key, value in stored.items() if key.startswith("report:"))
 
 
 def _chance(verdict: dict[str, Any]) -> str:

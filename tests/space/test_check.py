@@ -365,7 +365,9 @@ def test_a_fetched_video_can_be_kept(checker: Checker, media: Path, model: str, 
     assert not unmoved.exists()
 
 
-def test_known_content_is_not_examined_again(checker: Checker, media: Path, model: str) -> None:
+def test_known_content_is_not_examined_again(
+    checker: Checker, media: Path, model: str, tmp_path: Path
+) -> None:
     asked: list[str] = []
     earlier = {**to_failed_report({}, BadInput("")), "status": "ok", "source": {"name": "somebody else's"}}
 
@@ -373,8 +375,12 @@ def test_known_content_is_not_examined_again(checker: Checker, media: Path, mode
         asked.append(content)
         return earlier
 
-    report = checker.check(file(media, "short.mp4"), Options(models=(model,)), known=known)
-    assert report["source"]["name"] == "short.mp4"
+    with video_site(make("short.mp4", media).read_bytes()) as site:
+        source = UrlSource(site.url("/clip.mp4"))
+        folder, kept = tmp_path / "kept", Options(models=(model,), limits=HOME)
+        folder.mkdir()  # who wants to keep the video has it fetched as a whole
+        report = checker.check(source, kept, keep=folder / "video", known=known)
+    assert report["source"]["name"] == source.url
     assert {**report, "source": earlier["source"]} == earlier
     assert len(asked) == 1
 

@@ -38,6 +38,7 @@ from unmask import child, download, errors, fetch, guard
 from unmask.fetch import VideoFile, from_path
 from unmask.guard import Limits
 from unmask.plan import DecodePlan, Span, moments
+from unmask.sources import FileSource, open_media
 from unmask.video import decode, probe
 
 AT_HOME = Limits(allow_private=True, timeout_seconds=60.0)
@@ -600,7 +601,8 @@ def test_a_local_file_is_described(clip, tmp_path):
     assert (video.path, video.url, video.title, video.extractor) == (path, None, None, None)
     assert (video.width, video.height, video.size_bytes) == (160, 120, len(clip))
     assert video.duration_seconds == pytest.approx(4.0, abs=0.15)
-    assert video.sha256 == hashlib.sha256(clip).hexdigest()
+    with open_media(FileSource(path, "mine.mp4"), tmp_path, Limits(), WHOLE, _ignore) as media:
+        assert media.sha256() == hashlib.sha256(clip).hexdigest()
 
 
 @pytest.mark.parametrize(

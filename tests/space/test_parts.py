@@ -213,7 +213,7 @@ def test_whoever_wants_to_keep_the_file_gets_all_of_it(index_in_front, tmp_path)
         source = UrlSource(site.url("/v.mp4"))
         with open_media(source, tmp_path, AT_HOME, Span(), lambda *_: None) as whole:
             assert whole.fetched.read_bytes() == index_in_front
-            assert re.fullmatch("[0-9a-f]{64}", whole.source.sha256)
+            assert re.fullmatch("[0-9a-f]{64}", whole.sha256())
         with open_media(source, tmp_path, AT_HOME, Span(), lambda *_: None, DecodePlan()) as some:
             assert some.content is None
 
