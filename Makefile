@@ -24,7 +24,7 @@ help:
 	@echo 'make setup                              only what run and check need'
 	@echo 'make lint                               style and types'
 	@echo 'make licences                           the licence of every package; fails at one that does not fit'
-	@echo 'make bench                              numbers: start, speed, long videos, many clients, spoiled files, an idle page, the browser, training'
+	@echo 'make bench                              numbers: start, speed, long videos, what speed costs, many clients, spoiled files, an idle page, the browser, training'
 	@echo 'make extension                          the browser extension with its detector, packed for the stores, in dist/'
 
 run: setup
