@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests import media
+from tests.untrained import untrained_recipe
 from training.dataset import PlainClips, collate
 from training.evaluate import score_all
 from training.recipes import RECIPES
@@ -17,10 +18,8 @@ from unmask import weights
 from unmask.check import Checker, plan_windows
 from unmask.clips import crop_square
 from unmask.faces import FaceFinder
-from unmask.models import ARCHITECTURES
 from unmask.plan import Span
 from unmask.sources import FileSource, Options
-from unmask.verdict import Calibration, Policy
 from unmask.video import decode
 
 
@@ -32,15 +31,7 @@ def video(tmp_path_factory):
 @pytest.fixture(scope="module", params=RECIPES)
 def folder(request, tmp_path_factory):
     """A model of the recipe with random weights: what matters here is what it is shown."""
-    recipe = RECIPES[request.param]
-    torch.manual_seed(0)
-    module = ARCHITECTURES[recipe.architecture][1](recipe.model)
-    path = tmp_path_factory.mktemp(request.param)
-    file = weights.ModelConfigFile(
-        recipe.architecture, recipe.architecture, recipe.model, recipe.clip, Calibration(), Policy(), ""
-    )
-    weights.save(path, module, file)
-    return path
+    return untrained_recipe(tmp_path_factory.mktemp(request.param), RECIPES[request.param])
 
 
 class Seen:

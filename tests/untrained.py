@@ -1,11 +1,12 @@
-"""A small model with random weights, for tests of everything around a model: quick to load and to run."""
+"""Models with random weights, for tests of everything around a model."""
 
 from pathlib import Path
 
 import torch
 
+from training.recipes import TrainConfig
 from unmask.clips import ClipSpec
-from unmask.models import MesoTransformer, MesoTransformerConfig
+from unmask.models import ARCHITECTURES, MesoTransformer, MesoTransformerConfig
 from unmask.verdict import Calibration, Policy
 from unmask.weights import ModelConfigFile, save
 
@@ -14,8 +15,17 @@ SMALL = MesoTransformerConfig(merged=32, layers=1, heads=2, feedforward=32)
 
 
 def untrained_model(folder: Path, name: str = "untrained", spec: ClipSpec = SPEC) -> Path:
-    """Save one in `folder` -> the folder, which is a name that every `--model` takes."""
+    """Save one that is quick to load and to run in `folder` -> the folder, which every `--model` takes."""
     torch.manual_seed(0)
     config = ModelConfigFile(name, "meso-transformer", SMALL, spec, Calibration(), Policy(), "never trained")
     save(folder, MesoTransformer(SMALL), config)
+    return folder
+
+
+def untrained_recipe(folder: Path, recipe: TrainConfig) -> Path:
+    """The same of a recipe in its full size, which is shown what the trained one would be."""
+    torch.manual_seed(0)
+    module = ARCHITECTURES[recipe.architecture][1](recipe.model)
+    name = recipe.architecture
+    save(folder, module, ModelConfigFile(name, name, recipe.model, recipe.clip, Calibration(), Policy(), ""))
     return folder

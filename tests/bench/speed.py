@@ -1,12 +1,13 @@
 """A check beside its limits and beside the original project's procedure, in turns, as a table.
 
-    python -m tests.bench.speed [VIDEO …] [--rounds 3] [--threads 1] [--peer PROGRAM] [--picture speed.png]
+    python -m tests.bench.speed [VIDEO …] [--rounds 3] [--threads 1] [--picture speed.png]
+        [--peer PROGRAM] [--untrained resnext-lstm]
 
 Without a VIDEO: made ones, see MADE, and two of the research data beside the checkout, where it is. The
 limits are decoding alone and the model alone, on as many frames as the check looked at. Processor seconds
 are those of children, too, and other programs do not lengthen them much; wall seconds mean something on an
 idle machine only. Medians of the rounds. The peer is a program that takes a video; without it that column
-stays empty.
+stays empty. A model need not be trained to be timed: with --untrained it is that recipe with random weights.
 """
 
 import argparse
@@ -28,6 +29,8 @@ import torch
 from matplotlib.figure import Figure
 
 from tests.media import astronaut, repeat, write_video
+from tests.untrained import untrained_recipe
+from training.recipes import RECIPES
 from unmask import weights
 from unmask.check import Checker, plan_windows
 from unmask.clips import FaceClip
@@ -119,6 +122,7 @@ def main() -> None:
     parser.add_argument("videos", type=Path, nargs="*", metavar="VIDEO")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="more wait for each other on a busy machine")
+    parser.add_argument("--untrained", choices=RECIPES, help="instead of the default model")
     parser.add_argument("--peer", type=Path, default=SHARED / "peers" / "seed_pipeline.py")
     parser.add_argument("--picture", type=Path, help="draw it as well")
     options = parser.parse_args()
@@ -127,15 +131,19 @@ def main() -> None:
         print(f"There is no {options.peer}: nothing is compared with the original procedure.\n")
     torch.set_num_threads(options.threads)
     checker = Checker(torch.device("cpu"))
-    (model,) = checker.load(["default"])
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as own:
+        recipe = RECIPES.get(options.untrained)
+        asked = Options(
+            models=(str(untrained_recipe(Path(own), recipe)) if recipe else "default",), limits=AT_HOME
+        )
+        (model,) = checker.load(asked.models)
         videos = {path.name: path for path in options.videos} or dict(usual(Path(folder)))
         costs: dict[str, list[Cost]] = {name: [] for name in videos}
-        checker.check(FileSource(next(iter(videos.values())), "warm-up"), Options())
+        checker.check(FileSource(next(iter(videos.values())), "warm-up"), asked)
         for _ in range(options.rounds):
             for name, path in videos.items():
                 with_peer = name not in MADE or MADE[name].with_peer
-                costs[name].append(measure(checker, model, path, peer if with_peer else None))
+                costs[name].append(measure(checker, model, path, asked, peer if with_peer else None))
     show(costs)
     if options.picture is not None:
         draw(costs).savefig(options.picture, dpi=110)
@@ -160,9 +168,9 @@ def gliding(count: int, height: int = 720) -> Iterator[np.ndarray]:
         yield np.ascontiguousarray(wide[:height, left : left + width])
 
 
-def measure(checker: Checker, model: LoadedModel, path: Path, peer: Path | None) -> Cost:
+def measure(checker: Checker, model: LoadedModel, path: Path, asked: Options, peer: Path | None) -> Cost:
     report: Report = {}
-    check = spent(lambda: report.update(checker.check(FileSource(path, path.name), Options(limits=AT_HOME))))
+    check = spent(lambda: report.update(checker.check(FileSource(path, path.name), asked)))
     plan, frames = plan_windows([model], Span()), report["coverage"]["frames"]
     noise = clips(model, frames)
     return Cost(
