@@ -82,7 +82,8 @@ def split(catalog: Catalog, how: str) -> Catalog:
         if videos and all(video.split == NOWHERE for video in videos):
             missing = "".join(f" ({item.path.name}: {item.reason})" for item in catalog.left_out[:1])
             raise ValueError(
-                f"no official split is known here{missing}; split in another way: {', '.join(HOWS)}"
+                f"no official split is known here{missing}; split it by people with --split hash, or give all"
+                " of it to one split, with --split test"
             )
         return _placed(catalog, [video.split for video in catalog.videos])
     if how == "alternate":
