@@ -5,7 +5,9 @@
 Writes `model.onnx` (one clip of any number of frames, normalised, -> its logit, that of each frame alone, and
 the last feature maps), `heat.onnx` (maps of a face, blurred and sharp, -> the heat of each place), MTCNN's
 `pnet.onnx`, `rnet.onnx` and `onet.onnx`, and `config.json`, the model's own with its revision. Each is run by
-ONNX Runtime on noise and must say what torch says, or nothing is left behind.
+ONNX Runtime on noise and must say what torch says, or nothing is left behind. The model's large weights are
+then kept in float16, as in its own file, which halves what a person downloads; what that costs, `python -m
+tests.bench.agreement` says.
 """
 
 import dataclasses
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -28,6 +31,8 @@ from unmask.mtcnn import ONet, PNet, RNet, load
 
 OPSET = 17
 MAX_ERROR = 1e-3  # of a logit, or of the hottest place; maps, scores and box offsets stay far below
+HALVED_ERROR = 1e-2  # the same with weights in float16
+LARGE_BYTES = 4096  # of a weight
 CPU = torch.device("cpu")
 
 
@@ -83,6 +88,7 @@ class Network:
     free: tuple[int, ...]  # axes of the input that may have any length
     outputs: tuple[str, ...]
     is_relative: bool = False  # MAX_ERROR is a share of the largest number
+    is_halved: bool = False  # its own file has its weights in float16, too
 
 
 def write(folder: Path, out: Path) -> None:
@@ -115,8 +121,8 @@ def networks(model: weights.LoadedModel) -> list[Network]:
         maps = tuple(model.module.frame_features(torch.zeros(2, *clips[0][1:])).shape)
     boxes = ("score", "offset")
     return [
-        Network("model", OneClip(model.module), clips, (0,), ("logit", "alone", "maps")),
-        Network("heat", Heat(model.module), (maps,), (), ("heat",), is_relative=True),
+        Network("model", OneClip(model.module), clips, (0,), ("logit", "alone", "maps"), is_halved=True),
+        Network("heat", Heat(model.module), (maps,), (), ("heat",), is_relative=True, is_halved=True),
         Network("pnet", load(PNet(), CPU), ((2, 3, 90, 160), (1, 3, 12, 17)), (0, 2, 3), boxes),
         Network("rnet", load(RNet(), CPU), ((2, 3, 24, 24), (5, 3, 24, 24)), (0,), boxes),
         Network("onet", load(ONet(), CPU), ((2, 3, 48, 48), (5, 3, 48, 48)), (0,), (*boxes, "points")),
@@ -139,12 +145,32 @@ def _write(network: Network, folder: Path) -> Path:
             dynamo=False,  # the newer one needs two packages more, and writes the same here
         )
     for size in network.sizes:
-        _compare(network, path, size)
+        _compare(network, path, size, MAX_ERROR)
+    if network.is_halved:
+        _halve(path)
+        for size in network.sizes:
+            _compare(network, path, size, HALVED_ERROR)
     return path
 
 
+def _halve(path: Path) -> None:
+    """Keep the large weights of a file in float16; whoever loads it makes them float32 again, once."""
+    model = onnx.load(path)
+    graph, casts = model.graph, []
+    for weight in graph.initializer:
+        if weight.data_type == onnx.TensorProto.FLOAT and len(weight.raw_data) >= LARGE_BYTES:
+            whole, half = weight.name, f"{weight.name}.half"
+            values = onnx.numpy_helper.to_array(weight).astype(np.float16)
+            weight.CopyFrom(onnx.numpy_helper.from_array(values, half))
+            casts.append(onnx.helper.make_node("Cast", [half], [whole], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.save(model, path)
+
+
 @torch.no_grad()
-def _compare(network: Network, path: Path, size: tuple[int, ...]) -> None:
+def _compare(network: Network, path: Path, size: tuple[int, ...], max_error: float) -> None:
     """Raises SystemExit when ONNX Runtime and torch differ."""
     import onnxruntime  # only an export needs it
 
@@ -152,6 +178,6 @@ def _compare(network: Network, path: Path, size: tuple[int, ...]) -> None:
     said = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"data": data})
     expected = network.module.eval()(torch.from_numpy(data))
     for ours, theirs in zip(expected if isinstance(expected, tuple) else (expected,), said, strict=True):
-        error = MAX_ERROR * (float(ours.max()) if network.is_relative else 1.0)
+        error = max_error * (float(ours.max()) if network.is_relative else 1.0)
         if ours.shape != theirs.shape or not np.allclose(ours.numpy(), theirs, rtol=0, atol=error):
             raise SystemExit(f"{network.name}.onnx does not say what torch says for {size}")

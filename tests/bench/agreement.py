@@ -5,10 +5,14 @@
 Without: faces are searched in every frame instead of being followed between the ends of a window, and the
 model counts in full precision. A folder has a `manifest.tsv` with the columns file and label; without a
 FOLDER those of the research data beside the checkout, where it is. The AUC is that of the videos with a face.
+
+At last the extension's model, whose weights are kept in float16, beside the model itself in full precision,
+on the validation split of the research faces, where they are.
 """
 
 import argparse
 import csv
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,14 +21,20 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from onnxruntime import InferenceSession
 
 from tests.bench.speed import SHARED
+from training.export import export
 from training.metrics import auc
+from training.sets import Look, open_set
 from unmask import weights
-from unmask.check import Checker
+from unmask.check import Checker, plan_windows
+from unmask.clips import to_input
 from unmask.faces import FaceFinder
+from unmask.plan import Span
 from unmask.sources import FileSource, Options
 
+FACES = SHARED / "data" / "dfdc-faces"
 SETS = ("dfdc-videos", "talking-videos", "ffpp-c40-dev")
 
 
@@ -48,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{'':18}{'videos':>8}{'same label':>12}{'apart by most':>15}{'median':>9}{'AUC':>8}{'without':>9}")
     for folder in folders:
         show(folder.name, [Pair(is_fake, *both(checker, path)) for path, is_fake in labelled(folder)])
+    if FACES.is_dir():
+        compare_export(FACES)
 
 
 def labelled(folder: Path) -> Iterator[tuple[Path, bool]]:
@@ -96,6 +108,28 @@ def show(name: str, pairs: Sequence[Pair]) -> None:
     print(
         f"{name:18}{len(pairs):>8}{same:>12}{apart.max():>15.3f}{np.median(apart):>9.3f}{aucs[0]:>8}{aucs[1]:>9}",
         flush=True,
+    )
+
+
+def compare_export(faces: Path) -> None:
+    model, found = weights.load("default", torch.device("cpu")), open_set(faces, FaceFinder(), None)
+    look = Look(plan_windows([model], Span()), (model.spec,))
+    with tempfile.TemporaryDirectory() as folder:
+        export(weights.locate("default")[0], Path(folder))
+        session = InferenceSession(Path(folder) / "model.onnx")
+    said: list[tuple[float, float, bool]] = []
+    for example in found.examples:
+        for clip in found.find(example, look).clips[model.spec]:
+            batch = to_input([clip], model.spec)
+            with torch.inference_mode():
+                whole = model.module(batch.data, batch.mask).item()
+            logit, *_ = session.run(["logit"], {"data": batch.data[0].numpy()})
+            said.append((whole, float(logit[0]), example.fake))
+    ours, theirs, fakes = (np.array(column) for column in zip(*said, strict=True))
+    apart = np.abs(ours - theirs)
+    print(
+        f"model.onnx, {len(said)} faces: logits apart by {apart.max():.3f} at most, {np.median(apart):.4f} in"
+        f" the median; AUC {auc(theirs, fakes):.4f}, of the model itself {auc(ours, fakes):.4f}"
     )
 
 
