@@ -121,9 +121,10 @@ def compare_export(faces: Path) -> None:
     for example in found.examples:
         for clip in found.find(example, look).clips[model.spec]:
             batch = to_input([clip], model.spec)
+            data, mask = batch.data[:, :1], batch.mask[:, :1]  # stored as stills
             with torch.inference_mode():
-                whole = model.module(batch.data, batch.mask).item()
-            logit, *_ = session.run(["logit"], {"data": batch.data[0].numpy()})
+                whole = model.module(data, mask).item()
+            logit, *_ = session.run(["logit"], {"data": data[0].numpy()})
             said.append((whole, float(logit[0]), example.fake))
     ours, theirs, fakes = (np.array(column) for column in zip(*said, strict=True))
     apart = np.abs(ours - theirs)
