@@ -86,11 +86,17 @@ extension/models/.made: $(model_folder)/config.json $(model_folder)/model.safete
 	@$(python) -m training.publish --onnx --model-folder $(model_folder) --out $(@D) >&2
 	@touch $@
 
-runtime := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm
+# a build for WebAssembly, and a larger one for WebGPU that is loaded only where there is a GPU
+runtime := $(addprefix ort-wasm-simd-threaded,.mjs .wasm .asyncify.mjs .asyncify.wasm) ort.wasm.min.mjs ort.webgpu.min.mjs
+
+# the list may have grown since they were fetched
+ifneq ($(words $(wildcard $(runtime:%=extension/vendor/%))),$(words $(runtime)))
+extension/vendor/.made: FORCE
+endif
 
 extension/vendor/.made: extension/package.json extension/package-lock.json | .venv/.made need-node
 	@echo 'Fetching what runs them in the browser …' >&2
-	@mkdir -p $(@D) .venv/runtime && cp $^ .venv/runtime/
+	@mkdir -p $(@D) .venv/runtime && cp $(filter %.json,$^) .venv/runtime/
 	@npm ci --prefix .venv/runtime --ignore-scripts --no-audit --no-fund --loglevel=error >&2
 	@cp $(runtime:%=.venv/runtime/node_modules/onnxruntime-web/dist/%) $(@D)/
 	@touch $@

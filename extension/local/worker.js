@@ -1,26 +1,15 @@
 /**
- * Runs checks off every page's thread: networks by ONNX Runtime on WebAssembly, pictures by the browser's codec.
+ * Runs checks off every page's thread: networks by ONNX Runtime, pictures by the browser's codec.
  * Hears what is asked, then its windows of pictures and null, one check at a time; says {stage, fraction} and then the report or {problem}.
  */
 
 import { check } from "./detector.js";
 import { Windows } from "../windows.js";
+import { findGpu, onGpu, onWasm, read } from "./onnx.js";
 import { withAlpha, withoutAlpha } from "./pixels.js";
+import { choose } from "./runtime.js";
 
-/**
- * @typedef {import("./detector.js").Kit} Kit
- * @typedef {import("./faces.js").Tensor} Tensor
- * @typedef {{run: (feeds: Record<string, unknown>) => Promise<Record<string, Tensor>>}} Session
- *
- * @typedef {object} Runtime the part of onnxruntime-web that is used
- * @property {{wasm: {numThreads: number, wasmPaths: {mjs: string, wasm: string}}, logLevel: string}} env
- * @property {{create: (model: Uint8Array, options: object) => Promise<Session>}} InferenceSession
- * @property {new (type: "float32", data: Float32Array, dims: number[]) => unknown} Tensor
- */
-
-const MOST_THREADS = 4; // more gain little on networks this small
-
-const here = (/** @type {string} */ path) => new URL(`../${path}`, import.meta.url).href;
+/** @typedef {import("./detector.js").Kit} Kit */
 
 /** @type {Promise<Kit> | undefined} loaded at the first check */
 let kit;
@@ -45,25 +34,11 @@ async function answer(asked) {
 
 /** @returns {Promise<Kit>} */
 async function load() {
-  /** @type {Runtime} */
-  const runtime = await import(/** @type {string} */ ("../vendor/ort.wasm.min.mjs"));
-  runtime.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1; // Firefox isolates no extension
-  runtime.env.wasm.wasmPaths = { mjs: here("vendor/ort-wasm-simd-threaded.mjs"), wasm: here("vendor/ort-wasm-simd-threaded.wasm") };
-  runtime.env.logLevel = "error";
-  const [config, model, heat, pnet, rnet, onet] = await Promise.all([read("config.json").then((file) => file.json()), open("model"), open("heat"), open("pnet"), open("rnet"), open("onet")]);
+  const open = await onWasm();
+  const [config, wasm, heat, pnet, rnet, onet] = await Promise.all([read("config.json").then((file) => file.json()), open("model"), open("heat"), open("pnet"), open("rnet"), open("onet")]);
+  const { frames_per_clip, side_px } = config.clip;
+  const model = await choose(wasm, { find: findGpu, open: () => onGpu("model") }, [frames_per_clip, 3, side_px, side_px]);
   return { config, networks: { model, heat, pnet, rnet, onet }, decode, encode };
-
-  /** @param {string} name @returns {Promise<import("./faces.js").Network>} */
-  async function open(name) {
-    const bytes = new Uint8Array(await (await read(`${name}.onnx`)).arrayBuffer());
-    const session = await runtime.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
-    return (data, shape) => session.run({ data: new runtime.Tensor("float32", data, shape) });
-  }
-}
-
-/** @param {string} name */
-function read(name) {
-  return fetch(here(`models/${name}`));
 }
 
 /** @param {string} jpeg base64 @returns {Promise<import("./pixels.js").Picture>} */

@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import av
@@ -23,6 +26,18 @@ from unmask.verdict import SHOWN_LABEL
 
 STORED = "chrome.storage.local.get(null)"
 BROWSER_ITSELF = "not an origin"  # looks for its own updates
+SOFTWARE_GPU_SECONDS = 900.0  # a tenth of that, on an idle machine
+SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
+# A program plays the GPU, and takes its time; WebAssembly says in the trial what is right, then nothing more.
+ONLY_GPU = """
+import { choose as chooseBetween } from "./runtime-as-shipped.js";
+
+export function choose(wasm, gpu, [, ...picture]) {
+  let left = 2;
+  const judge = (...given) => left-- > 0 ? wasm(...given) : Promise.reject(new Error("not on the GPU"));
+  return chooseBetween(judge, { ...gpu, find: async () => ({}) }, [1, ...picture], () => 0);
+}
+"""
 
 pytestmark = [
     pytest.mark.browser,
@@ -52,16 +67,24 @@ def single_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A part of one window, for what takes long."""
+    path = tmp_path_factory.mktemp("second") / "second.mp4"
+    write_video(path, islice(pictures("blended-face"), 16))
+    return path
+
+
 def pictures(example: str) -> Iterator[np.ndarray]:
     with av.open(str(EXAMPLES / f"{example}.mp4")) as container:
         yield from (frame.to_ndarray(format="rgb24") for frame in container.decode(video=0))
 
 
 @pytest.fixture
-def site(elsewhere, release, tmp_path, couple, single_key) -> Iterator[Site]:
+def site(elsewhere, release, tmp_path, couple, single_key, second) -> Iterator[Site]:
     """The pages, and one for each example."""
     answers = pages(elsewhere.url("/clip.mp4"), release, tmp_path)
-    for path in (*EXAMPLES.glob("*.mp4"), couple, single_key):
+    for path in (*EXAMPLES.glob("*.mp4"), couple, single_key, second):
         answers[f"/files/{path.name}"] = media(path.read_bytes())
         answers[f"/{path.stem}"] = html(player(f"/files/{path.name}"), path.stem)
     with Site(answers) as running:
@@ -81,14 +104,24 @@ def shoot(page, name):
         page.screenshot(path=f"{folder}/extension-{name}.png")
 
 
-def in_python(path: Path) -> str:
+def verdict_in_python(path: Path) -> dict[str, Any]:
     report = shared_checker().check(FileSource(path, path.name), Options(models=("default",)))
-    return SHOWN_LABEL[report["verdict"]["label"]]
+    return report["verdict"]
+
+
+def in_python(path: Path) -> str:
+    return SHOWN_LABEL[verdict_in_python(path)["label"]]
+
+
+def kept_report(chromium: Chromium) -> dict[str, Any]:
+    """The only one."""
+    (report,) = (one for key, one in chromium.own.evaluate(STORED).items() if key.startswith("report:"))
+    return report
 
 
 def heatmaps(chromium: Chromium) -> list[str]:
     """Of the faces of the only report that is kept; each is more than the bare face."""
-    (report,) = (one for key, one in chromium.own.evaluate(STORED).items() if key.startswith("report:"))
+    report = kept_report(chromium)
     assert all(face["heatmap"] != face["thumbnail"] for face in report["faces"])
     return [face["heatmap"] for face in report["faces"] if face["heatmap"].startswith("data:image/jpeg")]
 
@@ -107,6 +140,32 @@ def test_the_label_is_that_of_python_and_nothing_is_sent(name, chromium, site, t
     shoot(page, f"here-{name}")
     chromium.close()
     assert asked_hosts(tmp_path / "network.json") == {urlsplit(site.url("/")).netloc}
+
+
+@pytest.fixture
+def on_gpu(playwright_session: Playwright, tmp_path: Path) -> Iterator[Chromium]:
+    """A browser with a copy whose model has nothing but the GPU after the trial."""
+    copy = tmp_path / "extension"
+    shutil.copytree(EXTENSION, copy)
+    shipped, impatience = copy / "local" / "runtime-as-shipped.js", "PATIENCE_MS = 10_000"
+    choosing = (copy / "local" / "runtime.js").read_text(encoding="utf-8")
+    assert impatience in choosing
+    shipped.write_text(choosing.replace(impatience, "PATIENCE_MS = 600_000"), encoding="utf-8")
+    (copy / "local" / "runtime.js").write_text(ONLY_GPU, encoding="utf-8")
+    browser = Chromium(playwright_session, tmp_path / "profile", extension=copy, arguments=SOFTWARE_GPU)
+    yield browser
+    browser.close()
+
+
+@pytest.mark.timeout(1200)
+def test_a_gpu_says_the_same_as_python(on_gpu, site, second):
+    page = on_gpu.open(site.url("/second"))
+    python = verdict_in_python(second)
+    on_gpu.check(page)
+    assert Overlay(page, SOFTWARE_GPU_SECONDS).answer() == SHOWN_LABEL[python["label"]]
+    here = kept_report(on_gpu)["verdict"]
+    assert here["probability_fake"] == pytest.approx(python["probability_fake"], abs=0.02)
+    assert len(heatmaps(on_gpu)) == 1
 
 
 @pytest.fixture(scope="module")
