@@ -15,7 +15,7 @@
  */
 
 const MAX_SIDE_PX = 1280;
-const JPEG_QUALITY = 0.95; // at 0.9 the detector says less of what it says of the video itself
+const JPEG_QUALITY = 0.9;
 const SEEK_MS = 15_000; // a player that needs longer to show a moment is stuck
 const SLOW_SEEK_MS = 250; // where a moment takes longer, key frames are rare: a window is played through instead
 const WINDOW_MS = 8000; // longest time for that
