@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -172,8 +173,6 @@ def _halve(path: Path) -> None:
 @torch.no_grad()
 def _compare(network: Network, path: Path, size: tuple[int, ...], max_error: float) -> None:
     """Raises SystemExit when ONNX Runtime and torch differ."""
-    import onnxruntime  # only an export needs it
-
     data = np.random.default_rng(0).normal(size=size).astype(np.float32)
     said = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"data": data})
     expected = network.module.eval()(torch.from_numpy(data))
