@@ -11,10 +11,11 @@ from accelerate import Accelerator
 from torch.utils.data import ConcatDataset
 
 from training.dataset import Batch, Pair
-from training.loop import ShuffledBatches, loader, loss_of
+from training.loop import Learner, ShuffledBatches, loader, loss_of, made_for, taught
 from training.recipes import StageConfig
 from unmask.clips import ClipSpec
 from unmask.models import VideoModel
+from unmask.weights import LoadedModel
 
 BATCHES = 4  # measured, after one that warms up
 GIB = 2**30
@@ -52,17 +53,18 @@ def estimate(
     spec: ClipSpec,
     config: StageConfig,
     workers: int,
+    teacher: LoadedModel | None = None,
 ) -> Estimate:
     """Train a copy of the model on a few batches."""
     batches = ShuffledBatches(len(data), config.pairs_per_batch, accelerator, seed=0)
-    ready = iter(loader(data, spec, batches, workers))
+    ready = iter(loader(data, made_for(spec, teacher), batches, workers))
     made = [next(ready)]
     started = time.perf_counter()
     for _ in range(min(BATCHES, len(batches) - 1)):
         made.append(next(ready))
     loading = time.perf_counter() - started
     del ready
-    training, memory = _train_copy(accelerator, model, made, config)
+    training, memory = _train_copy(accelerator, model, made, spec, config, teacher)
     clips = 2 * config.pairs_per_batch
     return Estimate(
         model_clips_per_second=clips * max(1, len(made) - 1) / training,
@@ -74,18 +76,25 @@ def estimate(
 
 
 def _train_copy(
-    accelerator: Accelerator, model: VideoModel, batches: list[Batch], config: StageConfig
+    accelerator: Accelerator,
+    model: VideoModel,
+    batches: list[Batch],
+    spec: ClipSpec,
+    config: StageConfig,
+    teacher: LoadedModel | None,
 ) -> tuple[float, int]:
     """Seconds for all batches but the first, and the peak of memory."""
     device = accelerator.device
-    twin = copy.deepcopy(model).to(device).train()
-    optimiser = torch.optim.AdamW(twin.parameters(), lr=1e-6)
     started = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        learner = Learner(copy.deepcopy(model), teacher, spec).to(device).train()
+        optimiser = torch.optim.AdamW(learner.parameters(), lr=1e-6)
         for index, batch in enumerate(batches):
+            data, mask = batch.clips.data.to(device), batch.clips.mask.to(device)
             with accelerator.autocast():
-                logits = twin(batch.clips.data.to(device), batch.clips.mask.to(device)).float()
-            loss_of(logits, batch.fake.to(device), None, config).backward()
+                logits, _ = learner(data, mask)
+                lesson = None if teacher is None else taught(teacher, data, mask)
+            loss_of(logits.float(), batch.fake.to(device), lesson, config).backward()
             optimiser.step()
             optimiser.zero_grad()
             if index == 0 and len(batches) > 1:

@@ -84,7 +84,7 @@ class Learner(nn.Module):
 
     def __init__(self, model: VideoModel, teacher: LoadedModel | None, spec: ClipSpec) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.side_px = model, spec.side_px
         self.guess = (
             None
             if teacher is None
@@ -93,7 +93,7 @@ class Learner(nn.Module):
 
     def forward(self, data: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
         """(B, T, 3, S, S), (B, T) bool -> logits (B,) and, beside a teacher, guesses (real frames, D)."""
-        vectors = self.model.clip_vectors(data, mask)
+        vectors = self.model.clip_vectors(at_side(data, self.side_px), mask)
         guesses = None if self.guess is None else self.guess(vectors[mask])
         return self.model.sequence_logits(vectors, mask), guesses
 
@@ -122,11 +122,11 @@ class Loop:
         workers: int = 2,
         teacher: LoadedModel | None = None,
     ) -> None:
-        self.accelerator, self.parts, self.spec, self.config = accelerator, parts, spec, config
+        self.accelerator, self.parts, self.config = accelerator, parts, config
         self.folder, self.teacher, self.progress = folder / STATE, teacher, Progress()
         data: ConcatDataset[Pair] = ConcatDataset(parts)
         self.batches = ShuffledBatches(len(data), config.pairs_per_batch, accelerator, seed)
-        self.loader = loader(data, spec, self.batches, workers)
+        self.loader = loader(data, made_for(spec, teacher), self.batches, workers)
         self.average = copy.deepcopy(model).eval().requires_grad_(False).to(accelerator.device)
         learner = Learner(model, teacher, spec)
         optimiser = torch.optim.AdamW(groups(learner, config), lr=0.0, weight_decay=config.weight_decay)
@@ -307,12 +307,27 @@ def distance(guesses: Tensor, vectors: Tensor) -> Tensor:
 @torch.no_grad()
 def taught(teacher: LoadedModel, data: Tensor, mask: Tensor) -> Lesson:
     """The teacher on the same clips, seen at the side that it knows."""
-    if data.shape[-1] != teacher.spec.side_px:
-        sides = (teacher.spec.side_px, teacher.spec.side_px)
-        data = nn.functional.interpolate(data.flatten(0, 1), sides, mode="area").unflatten(0, mask.shape)
-    vectors = teacher.module.clip_vectors(data, mask)
+    vectors = teacher.module.clip_vectors(at_side(data, teacher.spec.side_px), mask)
     logits = teacher.module.sequence_logits(vectors, mask)
     return Lesson(logits.float().sigmoid(), vectors[mask].float())
+
+
+def made_for(spec: ClipSpec, teacher: LoadedModel | None) -> ClipSpec:
+    """How clips are made for a model and its teacher: as large as the larger of the two sees them.
+
+    A teacher of 224 px that is shown enlarged clips of 160 px knows much less.
+    """
+    return spec if teacher is None else replace(spec, side_px=max(spec.side_px, teacher.spec.side_px))
+
+
+def at_side(data: Tensor, side_px: int) -> Tensor:
+    """(B, T, 3, S, S) -> (B, T, 3, side_px, side_px)."""
+    if data.shape[-1] == side_px:
+        return data
+    images = nn.functional.interpolate(
+        data.flatten(0, 1), (side_px, side_px), mode="bilinear", antialias=True
+    )
+    return images.unflatten(0, data.shape[:2])
 
 
 def loader(

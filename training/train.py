@@ -29,7 +29,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from training.dataset import ClipPairs, Pair, PlainClips, collate, find_meshes, held_back_blends
 from training.estimate import estimate
-from training.loop import Loop, single_thread
+from training.loop import Loop, made_for, single_thread
 from training.metrics import auc
 from training.recipes import RECIPES, StageName, TrainConfig
 from training.run_folder import Epoch, RunFolder
@@ -37,7 +37,6 @@ from training.shards import StoredClip, stored_clips
 from unmask import weights
 from unmask.clips import ClipSpec
 from unmask.models import ARCHITECTURES, VideoModel, channels_last
-from unmask.weights import LoadedModel
 
 FRAMES_PER_BATCH = {"cpu": 8, "cuda": 64}  # when validating; few on a CPU, as in `unmask.weights`
 
@@ -89,11 +88,14 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
     spec = config.clip if request.stage == "clips" else replace(config.clip, frames_per_clip=1)
     torch.manual_seed(config.seed)
     model = first_weights(request)
+    teacher = None if request.teacher is None else weights.load(request.teacher, accelerator.device)
     material = read(request.data, request.limit, config.seed)
     cache = request.out.parent / "meshes"
     with accelerator.main_process_first():
-        parts = [pairs(clips, spec, request, cache) for clips in material.training if clips]
-    cost = estimate(accelerator, model, ConcatDataset(parts), spec, stage, request.workers)
+        parts = [
+            pairs(clips, made_for(spec, teacher), request, cache) for clips in material.training if clips
+        ]
+    cost = estimate(accelerator, model, ConcatDataset(parts), spec, stage, request.workers, teacher)
     accelerator.print(cost)
     if request.dry_run:
         return run
@@ -109,7 +111,7 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
         request.out,
         seed=config.seed,
         workers=request.workers,
-        teacher=teacher(request.teacher, accelerator.device),
+        teacher=teacher,
     )
     while not loop.done:
         started, number = time.monotonic(), loop.progress.epoch
@@ -143,10 +145,6 @@ def first_weights(request: Request) -> VideoModel:
         from_imagenet(model)
     channels_last(model)
     return model
-
-
-def teacher(name: str | None, device: torch.device) -> LoadedModel | None:
-    return None if name is None else weights.load(name, device)
 
 
 def read(data: Sequence[tuple[Path, int]], limit: int | None, seed: int) -> Material:

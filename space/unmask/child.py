@@ -18,11 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+if sys.platform == "linux":
+    import fcntl
+
 import numpy as np
 import numpy.typing as npt
 
 from unmask.errors import UnmaskError
 
+PIPE_BYTES = 2**20  # the most that Linux gives who asks
 POLL_SECONDS = 0.25  # how late a timeout or a cancellation may be noticed
 DYING_SECONDS = 2.0  # a child that has closed its pipe may take so long to say how it ended
 MAX_LINE_CHARACTERS = 2**16
@@ -75,9 +79,10 @@ class Child:
             start_new_session=True,
             pass_fds=tuple(pass_fds),
         )
+        _widen(self._process.stdout)
         self._asked = False  # the listener has been told to read on, and has not answered yet
         self._left = False  # nobody wants to hear more
-        self._wanted = threading.Semaphore(0)  # one permit a message: nothing is read ahead
+        self._wanted = threading.Semaphore(1)  # one permit a message: one is read ahead
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()  # None: it has ended
         self._listener = threading.Thread(target=self._listen, name="child", daemon=True)
 
@@ -150,7 +155,7 @@ class Child:
                 fields = None
             else:
                 fields = _fields(pipe)
-        self._wanted.acquire()  # of a message no more than its line is read ahead
+        self._wanted.acquire()  # of the message after next no more than its line is read
         if fields is None or self._left:
             return None
         size_bytes = fields.get("bytes", 0)
@@ -180,6 +185,13 @@ def _environment(folder: Path | None) -> dict[str, str]:
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     home = str(folder or os.devnull)
     return kept | OWN_VARIABLES | {"HOME": home, "TMPDIR": home}
+
+
+def _widen(pipe: Any) -> None:
+    """A window is 50 MB: through the usual 64 KiB, both sides wait for each other most of the time."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # the user has too many such pipes already
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -2,7 +2,7 @@
 
 A child gets one open file and can open nothing else (see `decoding`). Where a decoder crashes, runs out of
 memory or never ends, one call raises an UnmaskError. Windows come through a pipe: while one is being looked
-at the child decodes the next, and waits with it, so that two or three are in memory at a time.
+at the next comes here, and the child decodes the one after it, so that three are in memory at a time.
 """
 
 import json

@@ -121,6 +121,7 @@ def _say_all(windows: Iterable[Frames], say: Say) -> None:
     for frames in windows:
         head = {"shape": frames.data.shape, "seconds": frames.seconds.tolist(), "scale": frames.scale}
         say(head, frames.data)
+        del frames  # before the next is made
 
 
 def _read(media: FileIO, size_bytes: int) -> bytes:

@@ -97,7 +97,10 @@ def decode(media: Path | FileIO, plan: DecodePlan) -> Iterator[Frames]:
             if chosen:
                 empty = False
                 seconds, images = zip(*chosen, strict=True)
-                yield Frames(np.stack(images), np.array(seconds), max(source.shown_size) / max(size))
+                frames = Frames(np.stack(images), np.array(seconds), max(source.shown_size) / max(size))
+                del chosen, images  # while the caller looks at them, they would be in memory twice
+                yield frames
+                del frames
         if empty:
             raise NoFrames("No picture can be decoded from the asked part of this video.")
 
