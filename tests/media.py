@@ -13,7 +13,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ import numpy as np
 import numpy.typing as npt
 import skimage.data
 
+from unmask.decoder import OpenVideo, ignore
+from unmask.plan import DecodePlan
 from unmask.video import Frames
 
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
@@ -77,6 +79,12 @@ def times(count: int) -> npt.NDArray[np.float64]:
 def window_of(*images: Image) -> Frames:
     """Images as the frames of a window."""
     return Frames(np.stack(images), times(len(images)))
+
+
+def decoded(path: Path, plan: DecodePlan, still_wanted: Callable[[], None] = ignore) -> Iterator[Frames]:
+    """The windows of a file, from the child that decodes them."""
+    with closing(OpenVideo(path, plan, still_wanted=still_wanted)) as opened:
+        yield from opened.windows(still_wanted)
 
 
 def glide(count: int, width: int = 320, height: int = 240, reach_px: int = 280) -> Iterator[Image]:

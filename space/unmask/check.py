@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from unmask import explain, weights
+from unmask import crew, explain, weights
 from unmask.clips import FaceClip
 from unmask.faces import FaceFinder
 from unmask.people import People, Person
@@ -95,8 +95,8 @@ class Checker:
                 tempfile.TemporaryDirectory(prefix="unmask-", ignore_cleanup_errors=True)
             )
             with clock.stage("fetch"):
-                plan = plan_windows(models, options.span) if keep is None else None
-                opening = open_media(source, Path(folder), options.limits, options.span, tell, plan)
+                plan, whole = plan_windows(models, options.span), keep is not None
+                opening = open_media(source, Path(folder), options.limits, plan, tell, whole=whole)
                 media = open_things.enter_context(opening)
             seen = known(media.content) if media.content is not None else None
             report = seen or self._examine(media, models, options, tell, clock)
@@ -162,15 +162,14 @@ class Checker:
         self, media: Media, models: Sequence[LoadedModel], policy: Policy, tell: OnProgress, clock: Clock
     ) -> tuple[People, list[ClipScore]]:
         """Decode window by window, find the people and judge them; no window is kept."""
-        plan = plan_windows(models, media.span)
         people = People([model.spec for model in models])
         scores: list[ClipScore] = []
         now = ("decode", 0.0, "Reading the video")
         tell_now: OnProgress = lambda *_: tell(*now)
-        windows = media.windows(plan, lambda: tell(*now))
+        windows = media.windows(lambda: tell(*now))
         tell(*now)
         for index, frames in enumerate(clock.timed("decode", windows)):
-            now = ("faces", index / plan.windows, so_far(scores, policy))
+            now = ("faces", index / WINDOWS, so_far(scores, policy))
             with self._on_turn(tell, *now), clock.stage("faces"):
                 boxes = self._face_finder().detect(frames)
             with clock.stage("faces"):
@@ -249,9 +248,7 @@ class Checker:
     def _on_turn(self, tell: OnProgress, stage: str, fraction: float, text: str) -> Iterator[None]:
         """Wait for the models, ready to be cancelled meanwhile."""
         tell(stage, fraction, text)
-        with self._turns.take(lambda: tell(stage, fraction, text)) as threads:
-            if self.device.type == "cpu":
-                torch.set_num_threads(threads)  # of this check's own thread
+        with self._turns.take(lambda: tell(stage, fraction, text)) as threads, crew.of(threads):
             yield
 
 

@@ -14,8 +14,8 @@ import struct
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict
 from io import FileIO
 from pathlib import Path
@@ -48,20 +48,45 @@ def ignore() -> None:
     """For callers who always want to know."""
 
 
-def probe(path: Path, still_wanted: StillWanted = ignore, parts: Parts | None = None) -> VideoStream:
-    """See `video.probe`; fetches missing `parts`. Raises TimedOut and InternalError, too."""
-    with open_file(path) as media:
-        for message in _answers({"task": "probe"}, media, 0, still_wanted, parts):
-            return _to_stream(message)
-    raise _nonsense()
+def probe(path: Path, still_wanted: StillWanted = ignore) -> VideoStream:
+    """See `video.probe`. Raises TimedOut and InternalError, too."""
+    with open_file(path) as media, closing(_answers({"task": "probe"}, media, 0, still_wanted)) as answers:
+        return _to_stream(next(answers, Message({})))
 
 
-def decode(
-    path: Path, plan: DecodePlan, still_wanted: StillWanted = ignore, parts: Parts | None = None
-) -> Iterator[Frames]:
-    """See `video.decode`; fetches missing `parts`. Raises TimedOut and InternalError, too."""
-    with open_file(path) as media:
-        yield from _windows({"task": "decode", "plan": asdict(plan)}, media, plan, still_wanted, parts)
+class OpenVideo:
+    """A file that a child has open: it has looked at it, and is decoding the first window already.
+
+    `plan` counts in seconds of the whole video, of which `cut_seconds` were cut off before the file's first
+    picture. Missing `parts` are fetched. Raises what `video.probe` and `video.decode` raise, TimedOut and
+    InternalError. Whoever made it closes it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        plan: DecodePlan,
+        cut_seconds: float = 0.0,
+        still_wanted: StillWanted = ignore,
+        parts: Parts | None = None,
+    ) -> None:
+        self._plan, self._still_wanted = plan, still_wanted
+        task = {"task": "decode", "plan": asdict(plan), "cut_seconds": cut_seconds}
+        with ExitStack() as opening:
+            media = opening.enter_context(open_file(path))
+            answers = _answers(task, media, _most_bytes(plan), lambda: self._still_wanted(), parts)
+            self._messages = opening.enter_context(closing(answers))
+            self.stream = _to_stream(next(self._messages, Message({})))
+            self._held = opening.pop_all()
+
+    def windows(self, still_wanted: StillWanted = ignore) -> Iterator[Frames]:
+        """See `video.decode`; can be asked for once."""
+        self._still_wanted = still_wanted
+        return (_to_frames(message, self._plan) for message in self._messages)
+
+    def close(self) -> None:
+        """Ends the child, wherever it is."""
+        self._held.close()
 
 
 def play(path: Path, span: Span, max_side_px: int = MAX_SIDE_PX) -> Iterator[Timed[Image]]:
@@ -92,15 +117,15 @@ def decode_capture(
 
 
 def _windows(
-    task: dict[str, Any],
-    media: BinaryIO,
-    plan: DecodePlan,
-    still_wanted: StillWanted,
-    parts: Parts | None = None,
+    task: dict[str, Any], media: BinaryIO, plan: DecodePlan, still_wanted: StillWanted
 ) -> Iterator[Frames]:
-    most_bytes = plan.frames_per_window * plan.max_side_px**2 * 3
-    for message in _answers(task, media, most_bytes, still_wanted, parts):
+    for message in _answers(task, media, _most_bytes(plan), still_wanted):
         yield _to_frames(message, plan)
+
+
+def _most_bytes(plan: DecodePlan) -> int:
+    """Of the pictures of one window."""
+    return plan.frames_per_window * plan.max_side_px**2 * 3
 
 
 def _answers(
@@ -109,7 +134,7 @@ def _answers(
     most_bytes: int,
     still_wanted: StillWanted,
     parts: Parts | None = None,
-) -> Iterator[Message]:
+) -> Generator[Message]:
     """What a child says to a task, up to its end."""
     with ExitStack() as open_things:
         child = open_things.enter_context(_start(task, media, most_bytes, parts, open_things))

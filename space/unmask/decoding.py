@@ -91,7 +91,11 @@ def probe(media: FileIO, task: Task, say: Say) -> None:
 
 
 def decode(media: FileIO, task: Task, say: Say) -> None:
-    _say_all(video.decode(media, DecodePlan(**task["plan"])), say)
+    """What it is first, so that others can judge it meanwhile."""
+    stream = video.probe(media)
+    say({"stream": asdict(stream)}, None)
+    plan = DecodePlan(**task["plan"]).earlier(stream.offset_seconds(task["cut_seconds"]))
+    _say_all(video.decode(media, plan), say)
 
 
 def play(media: FileIO, task: Task, say: Say) -> None:

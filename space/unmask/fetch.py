@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from unmask.child import Child
-from unmask.decoder import StillWanted, ignore, probe
+from unmask.decoder import OpenVideo, StillWanted, ignore, probe
 from unmask.errors import BadInput, BadUrl, InternalError, NotAVideo, TimedOut, from_code
 from unmask.guard import Limits, check_bytes, check_seconds, check_url
 from unmask.log import frames
@@ -49,7 +49,15 @@ class VideoFile:
     size_bytes: int
     sha256: str | None  # of what was fetched; None: not all of it is here, or it was here already
     offset_seconds: float = 0.0  # time in the whole video of the file's second 0
-    parts: Parts | None = None  # the way to what is not here; whoever got the file closes it
+    parts: Parts | None = None  # the way to what is not here
+    opened: OpenVideo | None = None  # with the plan it was asked for with
+
+    def close(self) -> None:
+        """For whoever got it: no child is left that has it open."""
+        if self.opened is not None:
+            self.opened.close()
+        if self.parts is not None:
+            self.parts.close()
 
 
 def fetch(
@@ -60,12 +68,14 @@ def fetch(
     on_progress: OnProgress,
     *,
     plan: DecodePlan | None = None,
+    whole: bool = False,
 ) -> VideoFile:
     """Fetch the one video behind `url` to a file in `into`; the asked range only, where the site allows it.
 
-    With a `plan` only what it looks at may be fetched: a large file is then read where it lies, see `parts`,
-    and of a video in pieces some are left out. Whatever happens, `into` holds nothing more afterwards than
-    the result. Raises UnmaskError, or what `on_progress` raises, which is called several times a second.
+    With a `plan` for the same span the file is opened for it. Then, unless the `whole` is wanted, only what
+    is looked at may be fetched: a large file is read where it lies, see `parts`, and of a video in pieces
+    some are left out. Whatever happens, `into` holds nothing more afterwards than the result. Raises
+    UnmaskError, or what `on_progress` raises, which is called several times a second.
     """
     url = check_url(url, limits)
     if SMUGGLING in url:
@@ -78,7 +88,7 @@ def fetch(
             Child(START, folder=downloaded.parent, max_payload_bytes=MOST_BYTES)
         )
         request = {"url": url, "file": str(downloaded), "limits": asdict(limits), **asdict(span)}
-        if plan is not None and IN_PARTS:
+        if plan is not None and IN_PARTS and not whole:
             request |= {"windows": plan.windows, "window_seconds": plan.window_seconds}
         found = _ask(child, request, limits, on_progress)
         parts = None
@@ -86,15 +96,18 @@ def fetch(
             parts = Parts(child, downloaded, found["size_bytes"], limits)
             open_things.callback(parts.close)
         wanted = functools.partial(on_progress, "fetch", 1.0, LOOKING)
-        video = _describe(downloaded, limits, span, found["offset_seconds"], parts, wanted)
-        path = downloaded.replace(into / downloaded.name)
-        whole = parts is None and not found["has_gaps"]
+        video = _describe(downloaded, limits, span, plan, found["offset_seconds"], parts, wanted)
+        with ExitStack() as otherwise:
+            otherwise.callback(video.close)
+            path = downloaded.replace(into / downloaded.name)
+            sha256 = sha256_of(path) if parts is None and not found["has_gaps"] else None
+            otherwise.pop_all()
         if parts is not None:
             parts.hold(open_things.pop_all())
     return replace(
         video,
         path=path,
-        sha256=sha256_of(path) if whole else None,
+        sha256=sha256,
         parts=parts,
         url=url,
         title=found["title"],
@@ -103,19 +116,23 @@ def fetch(
     )
 
 
-def from_path(path: Path, limits: Limits, span: Span) -> VideoFile:
-    """A file that is already here. Raises BadInput, NotAVideo, NoFrames, TooLarge, TooLong."""
+def from_path(path: Path, limits: Limits, span: Span, plan: DecodePlan | None = None) -> VideoFile:
+    """A file that is already here; with a `plan` for the same span it is opened for it.
+
+    Raises BadInput, NotAVideo, NoFrames, TooLarge, TooLong.
+    """
     if not path.is_file():
         raise BadInput(f"There is no file {path}.")
     if not os.access(path, os.R_OK):
         raise BadInput(f"The file {path} may not be read.")
-    return _describe(path, limits, span)
+    return _describe(path, limits, span, plan)
 
 
 def _describe(
     path: Path,
     limits: Limits,
     span: Span,
+    plan: DecodePlan | None,
     cut_seconds: float = 0.0,
     parts: Parts | None = None,
     still_wanted: StillWanted = ignore,
@@ -125,12 +142,16 @@ def _describe(
     if size_bytes == 0:
         raise NotAVideo("The file is empty.")
     check_bytes(size_bytes, limits)
-    stream = probe(path, still_wanted, parts)
-    # pieces of fragmented MP4 keep the clock of the whole video, pieces of MPEG-TS start anew
-    offset_seconds = cut_seconds - stream.begin_seconds if cut_seconds else 0.0
-    if stream.duration_seconds is not None:
-        whole_seconds = offset_seconds + stream.duration_seconds
-        check_seconds(whole_seconds, span.start_seconds, span.end_seconds, limits)
+    with ExitStack() as otherwise:
+        opened = None if plan is None else OpenVideo(path, plan, cut_seconds, still_wanted, parts)
+        if opened is not None:
+            otherwise.callback(opened.close)
+        stream = probe(path, still_wanted) if opened is None else opened.stream
+        offset_seconds = stream.offset_seconds(cut_seconds)
+        if stream.duration_seconds is not None:
+            whole_seconds = offset_seconds + stream.duration_seconds
+            check_seconds(whole_seconds, span.start_seconds, span.end_seconds, limits)
+        otherwise.pop_all()
     return VideoFile(
         path=path,
         url=None,
@@ -142,6 +163,7 @@ def _describe(
         size_bytes=size_bytes,
         sha256=None,
         offset_seconds=offset_seconds,
+        opened=opened,
     )
 
 

@@ -6,6 +6,7 @@ a frame is real; padding stands at the end of a clip and never changes the resul
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,15 @@ class MesoTransformerConfig:
     dropout: float = 0.1
 
 
+FrameWork = Callable[[Tensor], Tensor]  # (N, 3, S, S) -> (N, D)
+Spread = Callable[[FrameWork, Tensor], Tensor]
+
+
+def whole(work: FrameWork, images: Tensor) -> Tensor:
+    """All images at once."""
+    return work(images)
+
+
 class VideoModel(nn.Module):
     """What the three models share: the way from frames to maps and from maps to a logit."""
 
@@ -66,10 +76,13 @@ class VideoModel(nn.Module):
         """(B, T, 3, S, S), (B, T) bool -> logits (B,)."""
         return self.sequence_logits(self.clip_vectors(data, mask), mask)
 
-    def clip_vectors(self, data: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, 3, S, S), (B, T) bool -> (B, T, D), 0 where padded, which costs nothing in the backbone."""
+    def clip_vectors(self, data: Tensor, mask: Tensor, spread: Spread = whole) -> Tensor:
+        """(B, T, 3, S, S), (B, T) bool -> (B, T, D), 0 where padded, which costs nothing in the backbone.
+
+        `spread` is given the way from images to vectors, and the images.
+        """
         images = data[mask].contiguous(memory_format=torch.channels_last)  # 4 x as fast in bfloat16 on a CPU
-        vectors = self.frame_vectors(self.frame_features(images))
+        vectors = spread(lambda part: self.frame_vectors(self.frame_features(part)), images)
         padded = vectors.new_zeros(*mask.shape, vectors.shape[-1])
         padded[mask] = vectors
         return padded

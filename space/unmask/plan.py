@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from unmask.errors import BadInput
@@ -51,6 +51,15 @@ class DecodePlan:
     @property
     def window_seconds(self) -> float:
         return self.frames_per_window * self.frame_stride_seconds
+
+    def earlier(self, by_seconds: float) -> "DecodePlan":
+        """The same part on a clock that began so much later. Raises BadInput if it ended before that."""
+        end = self.end_seconds
+        return replace(
+            self,
+            start_seconds=max(0.0, self.start_seconds - by_seconds),
+            end_seconds=None if end is None else end - by_seconds,
+        )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ presentation times in seconds, as a player's `currentTime` shows them.
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from io import FileIO
 from itertools import chain, dropwhile, islice
@@ -84,11 +84,11 @@ def open_file(path: Path) -> FileIO:
 
 @contextmanager
 def opened(media: Path | FileIO) -> Iterator["Reader"]:
-    """Read a file, by name or open already, without giving libav a way to open anything else.
+    """Read a file without giving libav a way to open anything else; one that is open already stays open.
 
     Raises BadInput if there is no such file, NotAVideo, NoFrames (only sound) and TooLarge.
     """
-    with open_file(media) if isinstance(media, Path) else media as file:
+    with open_file(media) if isinstance(media, Path) else nullcontext(media) as file:
         file.seek(0)
         _refuse_at_sight(file.read(512))
         with _open(file) as container:

@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,7 @@ class Media:
     source: Source  # for the report, without its sha256
     sha256: Callable[[], str | None]  # of all of it; waits where it is still being counted
     content: str | None  # equal for equal content, see content_key; None: not known before it is decoded
-    windows: Callable[[DecodePlan, StillWanted], Iterable[Frames]]  # decodes: one window at a time
-    span: Span  # the asked part, in the file's own time
+    windows: Callable[[StillWanted], Iterable[Frames]]  # those of the plan, one at a time; asked for once
     offset_seconds: float = 0.0  # time in the original of the file's second 0
     fetched: Path | None = None  # the file, if it was fetched for this check
 
@@ -104,30 +103,29 @@ def open_media(
     source: VideoSource,
     folder: Path,
     limits: Limits,
-    span: Span,
+    plan: DecodePlan,
     on_progress: OnProgress,
-    plan: DecodePlan | None = None,
+    *,
+    whole: bool = False,
 ) -> Iterator[Media]:
     """Fetch a URL into `folder`, look at a file, or collect captured pictures. Raises UnmaskError.
 
-    With a `plan` perhaps only what it looks at is fetched.
+    Unless the `whole` file is wanted, perhaps only what is looked at is fetched.
     """
     if isinstance(source, FramesSource):
-        yield _open_frames(source, limits, span)
+        yield _open_frames(source, limits, plan)
         return
+    span = Span(plan.start_seconds, plan.end_seconds)
     if isinstance(source, UrlSource):
-        file = fetch.fetch(source.url, folder, limits, span, on_progress, plan=plan)
+        file = fetch.fetch(source.url, folder, limits, span, on_progress, plan=plan, whole=whole)
         sha256: Callable[[], str | None] = lambda: file.sha256
     elif _exists(source.path):
-        file = fetch.from_path(source.path, limits, span)
+        file = fetch.from_path(source.path, limits, span, plan)
         sha256 = _counting(file.path).result
     else:
         raise BadInput(f"There is no file {str(source.path)[:MAX_NAME]}.")
-    try:
-        yield _open_file(source, file, sha256, span)
-    finally:
-        if file.parts is not None:
-            file.parts.close()
+    with closing(file):
+        yield _open_file(source, file, sha256)
 
 
 def _counting(path: Path) -> Future[str]:
@@ -138,9 +136,8 @@ def _counting(path: Path) -> Future[str]:
     return future
 
 
-def _open_file(
-    source: UrlSource | FileSource, file: VideoFile, sha256: Callable[[], str | None], span: Span
-) -> Media:
+def _open_file(source: UrlSource | FileSource, file: VideoFile, sha256: Callable[[], str | None]) -> Media:
+    assert file.opened is not None
     found = {
         "title": file.title,
         "extractor": file.extractor,
@@ -152,28 +149,21 @@ def _open_file(
         source=Source(**{**describe(source), **found}),
         sha256=sha256,
         content=content_key(file.sha256, file.offset_seconds) if file.sha256 else None,
-        windows=lambda plan, still_wanted: decoder.decode(file.path, plan, still_wanted, file.parts),
-        span=_shifted(span, -file.offset_seconds),
+        windows=file.opened.windows,
         offset_seconds=file.offset_seconds,
         fetched=file.path if isinstance(source, UrlSource) else None,
     )
 
 
-def _open_frames(source: FramesSource, limits: Limits, span: Span) -> Media:
+def _open_frames(source: FramesSource, limits: Limits, plan: DecodePlan) -> Media:
     captured = capture.collect(source.images, source.seconds, limits)
     width, height = captured.sizes[0]
     return Media(
         source=Source(**describe(source), width=width, height=height),
         sha256=lambda: captured.sha256,
         content=f"frames:{captured.sha256}",
-        windows=lambda plan, still_wanted: decoder.decode_capture(captured, plan, still_wanted),
-        span=span,
+        windows=lambda still_wanted: decoder.decode_capture(captured, plan, still_wanted),
     )
-
-
-def _shifted(span: Span, by_seconds: float) -> Span:
-    end = span.end_seconds
-    return Span(max(0.0, span.start_seconds + by_seconds), None if end is None else end + by_seconds)
 
 
 def _exists(path: Path) -> bool:

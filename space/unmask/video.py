@@ -45,6 +45,13 @@ class VideoStream:
     codec: str
     begin_seconds: float = 0.0  # of the first picture, on the file's own clock
 
+    def offset_seconds(self, cut_seconds: float) -> float:
+        """Time in the whole video of the file's second 0, where so much was cut off before the first picture.
+
+        Pieces of fragmented MP4 keep the clock of the whole video, pieces of MPEG-TS start anew.
+        """
+        return cut_seconds - self.begin_seconds if cut_seconds else 0.0
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Frames:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from unmask import bundle
+from unmask import bundle, crew
 from unmask.backbones import fold_norms
 from unmask.clips import ClipSpec, FaceClip, to_input
 from unmask.errors import ModelUnavailable
@@ -271,10 +271,27 @@ def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
 @torch.inference_mode()
 def _logits(model: LoadedModel, clips: Sequence[FaceClip]) -> np.ndarray:
     batch = to_input(clips, model.spec)
-    with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=_bfloat16_wins(model.device)):
-        logits = model.module(batch.data.to(model.device), batch.mask.to(model.device))
+    data, mask = batch.data.to(model.device), batch.mask.to(model.device)
+    with _autocast(model.device):
+        logits = model.module.sequence_logits(model.module.clip_vectors(data, mask, _spread), mask)
     result: np.ndarray = logits.float().cpu().numpy()
     return result
+
+
+def _spread(work: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Images (N, 3, S, S) -> vectors (N, D), on a CPU by as many threads as there are."""
+    if images.device.type != "cpu":
+        return work(images)
+
+    def share(part: Tensor) -> Tensor:
+        with _autocast(part.device):  # every thread has its own
+            return work(part)
+
+    return torch.cat(crew.each(share, images.chunk(crew.size())))
+
+
+def _autocast(device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=_bfloat16_wins(device))
 
 
 @functools.cache

@@ -22,7 +22,7 @@ from tests.media import astronaut
 from tests.untrained import untrained_model
 from tests.vectors import FILE, vectors
 from training.publish import main
-from unmask import bundle, decoder, weights
+from unmask import bundle, video, weights
 from unmask.boxes import overlaps
 from unmask.check import plan_windows
 from unmask.clips import FaceClip, crop, to_input
@@ -108,7 +108,7 @@ class Window:
 def two_windows(example: str, model: LoadedModel) -> Iterator[Frames]:
     """A fake and a real face: of a fake that is sure already, a blur changes little anywhere."""
     plan = plan_windows([model], Span())
-    yield from islice(decoder.decode(EXAMPLES / f"{example}.mp4", plan, lambda: None), 2)
+    yield from islice(video.decode(EXAMPLES / f"{example}.mp4", plan), 2)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from unmask.clips import ClipSpec, FaceClip
 from unmask.errors import BadInput, Cancelled, ModelUnavailable
 from unmask.guard import Limits
 from unmask.people import MAX_BOXES, MAX_PEOPLE
-from unmask.plan import DecodePlan, Span
+from unmask.plan import Span
 from unmask.progress import STAGES
 from unmask.report import Report, to_failed_report
 from unmask.sources import FileSource, FramesSource, Options, UrlSource
@@ -396,18 +396,18 @@ def test_memory_does_not_grow_with_the_video(
 
     alive: list[weakref.ref[np.ndarray]] = []
     most = 0
-    decode = decoder.decode
+    windows = decoder.OpenVideo.windows
 
-    def watched(path: Path, plan: DecodePlan, *rest: Any) -> Iterator[Frames]:
+    def watched(opened: decoder.OpenVideo, *rest: Any) -> Iterator[Frames]:
         nonlocal most
-        for frames in decode(path, plan, *rest):
+        for frames in windows(opened, *rest):
             alive.append(weakref.ref(frames.data))
             gc.collect()
             most = max(most, sum(ref() is not None for ref in alive))
             yield frames
             del frames
 
-    monkeypatch.setattr(decoder, "decode", watched)
+    monkeypatch.setattr(decoder.OpenVideo, "windows", watched)
     checker.check(file(media, "h264.mp4"), Options(models=(model,)))
     assert len(alive) >= 6
     assert most <= 2

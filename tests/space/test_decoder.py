@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.media import RECIPES, glide
+from tests.media import RECIPES, decoded, glide
 from tests.servers import Site, content
 from unmask import capture, decoder, errors, video
 from unmask.guard import Limits
@@ -40,12 +41,17 @@ def outcome(windows: Callable[[], Iterator[Frames]]) -> list[Frames] | str:
         return f"{error.code}: {error.message}"
 
 
+def looked_at(path: Path, plan: DecodePlan) -> Iterator[Frames]:
+    video.probe(path)
+    return video.decode(path, plan)
+
+
 @pytest.mark.parametrize("name", sorted(set(RECIPES) - NOT_FILES))
 def test_the_child_gives_what_the_decoder_gives(media: Media, name: str) -> None:
     """Also: whatever kind of file it is, nothing has to be imported once the doors are closed."""
     path, plan = media(name), DecodePlan(windows=2, frames_per_window=3, max_side_px=640)
-    here = outcome(lambda: video.decode(path, plan))
-    there = outcome(lambda: decoder.decode(path, plan))
+    here = outcome(lambda: looked_at(path, plan))
+    there = outcome(lambda: decoded(path, plan))
     if isinstance(here, str) or isinstance(there, str):
         assert there == here
         return
@@ -59,6 +65,21 @@ def test_the_child_gives_what_the_decoder_gives(media: Media, name: str) -> None
 @pytest.mark.parametrize("name", ["h264.mp4", "rotated.mp4", "8k.mp4", "live.webm", "animation.gif"])
 def test_the_child_probes_like_the_decoder(media: Media, name: str) -> None:
     assert decoder.probe(media(name)) == video.probe(media(name))
+
+
+def test_an_open_video_has_been_looked_at(media: Media) -> None:
+    with closing(decoder.OpenVideo(media("h264.mp4"), DecodePlan())) as opened:
+        assert opened.stream == video.probe(media("h264.mp4"))
+        assert len(children()) == 1
+    assert children() == []
+
+
+def test_of_a_video_whose_start_was_cut_off_the_asked_part_is_found(media: Media) -> None:
+    asked = DecodePlan(windows=1, start_seconds=101.0, end_seconds=102.0)
+    with closing(decoder.OpenVideo(media("h264.mp4"), asked, cut_seconds=100.0)) as opened:
+        (there,) = opened.windows()
+    (here,) = video.decode(media("h264.mp4"), DecodePlan(windows=1, start_seconds=1.0, end_seconds=2.0))
+    assert there.seconds.tolist() == here.seconds.tolist()
 
 
 def test_the_child_plays_like_the_decoder(media: Media) -> None:
@@ -136,11 +157,11 @@ def test_whatever_ends_the_decoder_is_one_failed_call(
     with monkeypatch.context() as patch:
         patch.setattr(decoder, "START", doing(code, cpu_seconds=1.0 if "while" in code else 30.0))
         with pytest.raises(errors.UnmaskError) as caught:
-            list(decoder.decode(media("short.mp4"), DecodePlan()))
+            list(decoded(media("short.mp4"), DecodePlan()))
     assert type(caught.value) is kind
     assert "cheese" not in caught.value.message + caplog.text
     assert logged in caplog.text
-    assert len(list(decoder.decode(media("short.mp4"), DecodePlan()))) == 1  # and this process lives on
+    assert len(list(decoded(media("short.mp4"), DecodePlan()))) == 1  # and this process lives on
 
 
 def test_a_decoder_that_sleeps_is_ended(media: Media, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +169,7 @@ def test_a_decoder_that_sleeps_is_ended(media: Media, monkeypatch: pytest.Monkey
     monkeypatch.setattr(decoder, "SILENCE_SECONDS", 1.0)
     began = time.monotonic()
     with pytest.raises(errors.TimedOut):
-        list(decoder.decode(media("short.mp4"), DecodePlan()))
+        list(decoded(media("short.mp4"), DecodePlan()))
     assert time.monotonic() - began < BUSY_SECONDS
     assert children() == []
 
@@ -162,12 +183,12 @@ def test_decoding_can_be_cancelled_at_any_moment(media: Media, monkeypatch: pyte
             raise problem
 
     with pytest.raises(errors.Cancelled):
-        list(decoder.decode(media("short.mp4"), DecodePlan(), still_wanted))
+        list(decoded(media("short.mp4"), DecodePlan(), still_wanted))
     assert children() == []
 
 
 def test_leaving_the_windows_ends_the_child(media: Media) -> None:
-    windows = decoder.decode(media("one-key.mp4"), DecodePlan())
+    windows = decoded(media("one-key.mp4"), DecodePlan())
     next(windows)
     assert len(children()) == 1
     windows.close()  # type: ignore[attr-defined]
@@ -193,7 +214,7 @@ import sys; sys.path[:0] = [sys.argv[1]]
 from pathlib import Path
 from unmask import decoder
 from unmask.plan import DecodePlan
-windows = decoder.decode(Path(sys.argv[2]), DecodePlan(max_side_px=1920))
+windows = decoder.OpenVideo(Path(sys.argv[2]), DecodePlan(max_side_px=1920)).windows()
 next(windows)
 print("decoding", flush=True)
 import time; time.sleep(600)
@@ -307,7 +328,7 @@ def attempts(
         code = code.replace("SECRET", repr(str(secret)))
         patch.setattr(decoder, "START", doing(code))
         with pytest.raises(errors.BadInput) as told:
-            list(decoder.decode(media("short.mp4"), DecodePlan()))
+            list(decoded(media("short.mp4"), DecodePlan()))
         outcome, environment, folder = json.loads(told.value.message)
         return outcome, environment, folder, canary.requests
 
@@ -354,7 +375,7 @@ def test_a_child_that_lies_is_not_believed(lie: Any, media: Media, monkeypatch: 
     code = f"print({json.dumps(lie)!r}, flush=True); __import__('os').write(1, bytes(48))"
     monkeypatch.setattr(decoder, "START", code)
     with pytest.raises(errors.InternalError):
-        list(decoder.decode(media("short.mp4"), DecodePlan()))
+        list(decoded(media("short.mp4"), DecodePlan()))
 
 
 @pytest.mark.parametrize(
@@ -378,9 +399,7 @@ def test_nor_is_what_it_says_of_a_file(
 def test_many_videos_may_be_decoded_at_once(media: Media) -> None:
     counts: list[int] = []
     threads = [
-        threading.Thread(
-            target=lambda: counts.append(len(list(decoder.decode(media("short.mp4"), DecodePlan()))))
-        )
+        threading.Thread(target=lambda: counts.append(len(list(decoded(media("short.mp4"), DecodePlan())))))
         for _ in range(6)
     ]
     for thread in threads:

@@ -1,5 +1,6 @@
 """URL -> VideoFile, against real servers that behave well and badly."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -301,12 +302,12 @@ def test_of_a_video_in_pieces_only_those_around_the_windows_are_fetched(long_cli
     plan = DecodePlan(windows=3, frames_per_window=4)
     with Site(routes) as site:
         url = site.url("/hls/index.m3u8" if kind == "hls" else "/dash/index.mpd")
-        video = fetch.fetch(url, tmp_path, AT_HOME, WHOLE, _ignore, plan=plan)
+        with contextlib.closing(fetch.fetch(url, tmp_path, AT_HOME, WHOLE, _ignore, plan=plan)) as video:
+            windows = list(video.opened.windows())
         asked = {name for _, name in site.requests} & pieces
     assert 3 <= len(asked) <= 0.6 * len(pieces)
     assert video.sha256 is None
     count = round((probe(media("h264.mp4")).duration_seconds or 0.0) * RATE)
-    windows = list(decode(video.path, plan))
     assert len(windows) == 3
     wanted = moments(WHOLE, video.duration_seconds, plan.window_seconds, plan.windows)
     for frames, (start, _) in zip(windows, wanted, strict=True):
@@ -601,7 +602,7 @@ def test_a_local_file_is_described(clip, tmp_path):
     assert (video.path, video.url, video.title, video.extractor) == (path, None, None, None)
     assert (video.width, video.height, video.size_bytes) == (160, 120, len(clip))
     assert video.duration_seconds == pytest.approx(4.0, abs=0.15)
-    with open_media(FileSource(path, "mine.mp4"), tmp_path, Limits(), WHOLE, _ignore) as media:
+    with open_media(FileSource(path, "mine.mp4"), tmp_path, Limits(), DecodePlan(), _ignore) as media:
         assert media.sha256() == hashlib.sha256(clip).hexdigest()
 
 

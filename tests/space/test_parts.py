@@ -4,7 +4,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.media import decoded
 from tests.servers import Answer, Handler, Site, content, media, redirect, status
 from unmask import decoder, errors, fetch, ranges
 from unmask.check import Checker, Options, UrlSource
@@ -64,13 +65,10 @@ def matroska() -> bytes:
 
 
 @contextmanager
-def fetched(url: str, into: Path) -> Iterator[VideoFile]:
-    file = fetch.fetch(url, into, AT_HOME, Span(), lambda *_: None, plan=DecodePlan())
-    try:
+def fetched(url: str, into: Path, plan: DecodePlan = PLAN) -> Iterator[VideoFile]:
+    span = Span(plan.start_seconds, plan.end_seconds)
+    with closing(fetch.fetch(url, into, AT_HOME, span, lambda *_: None, plan=plan)) as file:
         yield file
-    finally:
-        if file.parts is not None:
-            file.parts.close()
 
 
 @pytest.mark.parametrize("name", ["index_behind", "index_in_front", "matroska"])
@@ -81,9 +79,9 @@ def test_the_pictures_are_those_of_the_whole_file_from_a_part_of_its_bytes(reque
         assert file.sha256 is None
         assert file.size_bytes == len(whole)
         assert file.duration_seconds == pytest.approx(SECONDS, abs=0.5)
-        windows = list(decoder.decode(file.path, PLAN, parts=file.parts))
+        windows = list(file.opened.windows())
         assert file.parts.fetched_bytes < 0.5 * len(whole)
-    expected = list(decoder.decode(tmp_path / "whole", PLAN))
+    expected = list(decoded(tmp_path / "whole", PLAN))
     assert len(windows) == len(expected) == PLAN.windows
     for window, other in zip(windows, expected, strict=True):
         assert (window.data == other.data).all()
@@ -92,8 +90,8 @@ def test_the_pictures_are_those_of_the_whole_file_from_a_part_of_its_bytes(reque
 
 def test_one_window_in_the_middle_costs_a_few_blocks(index_in_front, tmp_path):
     one = DecodePlan(windows=1, frames_per_window=4, start_seconds=50.0, end_seconds=51.0)
-    with Site({"/v": media(index_in_front)}) as site, fetched(site.url("/v"), tmp_path) as file:
-        (window,) = decoder.decode(file.path, one, parts=file.parts)
+    with Site({"/v": media(index_in_front)}) as site, fetched(site.url("/v"), tmp_path, one) as file:
+        (window,) = file.opened.windows()
         assert 50.0 <= window.seconds[0] < 51.0
         assert file.parts.fetched_bytes <= 8 * BLOCK_BYTES
 
@@ -156,7 +154,7 @@ def test_what_goes_wrong_midway_is_told(index_in_front, tmp_path, then, error):
         assert file.parts is not None
         if error is errors.TimedOut:
             file.parts._left_seconds = 3.0
-        windows = decoder.decode(file.path, PLAN, parts=file.parts)
+        windows = file.opened.windows()
         with pytest.raises(error):
             list(windows)
 
@@ -173,7 +171,7 @@ def test_a_check_that_is_cancelled_while_it_waits_for_a_part_ends_and_leaves_not
     others = set(psutil.Process().children(recursive=True))  # of other tests
     with Site({"/v.mp4": answer}) as site:
         with fetched(site.url("/v.mp4"), tmp_path) as file, pytest.raises(errors.Cancelled):
-            for _ in decoder.decode(file.path, PLAN, cancel, file.parts):
+            for _ in file.opened.windows(cancel):
                 pass
         deadline = time.monotonic() + 10
         while set(psutil.Process().children(recursive=True)) - others:
@@ -211,10 +209,10 @@ def test_a_partial_file_asks_once_for_what_is_missing(tmp_path):
 def test_whoever_wants_to_keep_the_file_gets_all_of_it(index_in_front, tmp_path):
     with Site({"/v.mp4": media(index_in_front)}) as site:
         source = UrlSource(site.url("/v.mp4"))
-        with open_media(source, tmp_path, AT_HOME, Span(), lambda *_: None) as whole:
+        with open_media(source, tmp_path, AT_HOME, PLAN, lambda *_: None, whole=True) as whole:
             assert whole.fetched.read_bytes() == index_in_front
             assert re.fullmatch("[0-9a-f]{64}", whole.sha256())
-        with open_media(source, tmp_path, AT_HOME, Span(), lambda *_: None, DecodePlan()) as some:
+        with open_media(source, tmp_path, AT_HOME, PLAN, lambda *_: None) as some:
             assert some.content is None
 
 
