@@ -35,9 +35,12 @@ MAX_STDERR_CHARACTERS = 4000
 # All that a child gets of our environment: no tokens, no proxies.
 KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "SYSTEMROOT")
 OWN_VARIABLES = {
-    **{"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "YTDLP_NO_PLUGINS": "1"},
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "YTDLP_NO_PLUGINS": "1",
     # glibc keeps the memory of one picture for the next; else the system clears it anew for each
-    **{"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**28)},
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_TRIM_THRESHOLD_": str(2**28),
 }
 
 
