@@ -15,7 +15,7 @@ import numpy as np
 from unmask import capture, explain, faces
 from unmask.clips import ClipSpec, crop_square, square_boxes
 from unmask.faces import FaceBoxes
-from unmask.plan import DecodePlan
+from unmask.plan import DecodePlan, spread
 from unmask.tracks import FaceTrack, crop_sharpness, link, sharpness
 from unmask.verdict import Calibration, ClipScore, Policy, decide, deciding_faces
 from unmask.verdict import score as calibrate
@@ -50,7 +50,18 @@ def vectors() -> Vectors:
         "heats": [_heat(rng, cells) for cells in ((5, 5), (4, 4), (1, 1))],
         "foretold": [_foretold(rng) for _ in range(8)],
         "sharpness": [_sharpness(image, rng, side) for side in (160, 112)],
+        "planned": [_planned(seconds) for seconds in (0.3, 1.0, 2.0, 5.0, 7.6, 7.7, 10.0, 60.0, 7200.0)],
     }
+
+
+def _planned(duration_seconds: float) -> Vectors:
+    """The moments at which a video of this length is looked at, before windows move to its key frames."""
+    plan = DecodePlan()
+    starts = spread(0.0, duration_seconds, plan.window_seconds, plan.windows)
+    moments = [
+        start + i * plan.frame_stride_seconds for start in starts for i in range(plan.frames_per_window)
+    ]
+    return {"duration": duration_seconds, "seconds": [at for at in moments if at < duration_seconds]}
 
 
 def _picture(image: np.ndarray) -> Vectors:

@@ -15,7 +15,7 @@
  */
 
 const MAX_SIDE_PX = 1280;
-const JPEG_QUALITY = 0.9;
+const JPEG_QUALITY = 0.95;
 const SEEK_MS = 15_000; // a player that needs longer to show a moment is stuck
 const SLOW_SEEK_MS = 250; // where a moment takes longer, key frames are rare: a window is played through instead
 const WINDOW_MS = 8000; // longest time for that
@@ -39,17 +39,19 @@ export class CaptureError extends Error {
 }
 
 /**
- * Times to look at: windows spread over the whole, each in the middle of its part.
+ * Times to look at: windows spread over the whole, as `spread` of unmask/plan.py does it. The first is at the
+ * start and the last up to the end; a video too short for all is covered by fewer, the last perhaps cut short.
  *
  * @param {number} duration seconds
  * @param {Plan} plan
  * @returns {number[]} rising
  */
 export function planSeconds(duration, { windows, framesPerWindow, strideSeconds }) {
-  const length = (framesPerWindow - 1) * strideSeconds;
-  const fitting = Math.max(1, Math.min(windows, Math.floor(duration / (length + strideSeconds))));
-  const part = duration / fitting;
-  const starts = Array.from({ length: fitting }, (_, i) => Math.max(0, i * part + (part - length) / 2));
+  const length = framesPerWindow * strideSeconds;
+  const isShort = duration < windows * length;
+  const fitting = isShort ? Math.max(1, Math.round(duration / length)) : windows;
+  const step = isShort ? length : (duration - length) / Math.max(1, windows - 1);
+  const starts = Array.from({ length: fitting }, (_, i) => i * step);
   const all = starts.flatMap((start) => Array.from({ length: framesPerWindow }, (_, i) => start + i * strideSeconds));
   return all.filter((seconds) => seconds < duration);
 }
