@@ -4,8 +4,9 @@ import hashlib
 import math
 import re
 import secrets
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from unmask.video import Frames
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 TRACKING = ("utm_", "fbclid", "gclid", "igsh")  # query fields that say who shared a link, not what it is
+BLOCK_BYTES = 2**18  # hashed at a time: stays in the processor's cache
 MAX_NAME = 200  # characters of a name in a message
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 BARE_ADDRESS = re.compile(r"www\.\S+|[\w-]+(\.[\w-]+)*(\.[a-z]{2,}|:\d+)/\S*", re.IGNORECASE)
@@ -118,22 +120,47 @@ def open_media(
     span = Span(plan.start_seconds, plan.end_seconds)
     if isinstance(source, UrlSource):
         file = fetch.fetch(source.url, folder, limits, span, on_progress, plan=plan, whole=whole)
-        sha256: Callable[[], str | None] = lambda: file.sha256
+        with closing(file):
+            yield _open_file(source, file, lambda: file.sha256)
     elif _exists(source.path):
-        file = fetch.from_path(source.path, limits, span, plan)
-        sha256 = _counting(file.path).result
+        with closing(Digest(source.path, limits.max_bytes)) as digest:
+            file = fetch.from_path(source.path, limits, span, plan)
+            with closing(file):
+                yield _open_file(source, file, digest.result)
     else:
         raise BadInput(f"There is no file {str(source.path)[:MAX_NAME]}.")
-    with closing(file):
-        yield _open_file(source, file, sha256)
 
 
-def _counting(path: Path) -> Future[str]:
-    """The SHA-256 of a file, counted while it is looked at: of hours of video that takes a second."""
-    pool = ThreadPoolExecutor(1, "unmask-sha256")
-    future = pool.submit(fetch.sha256_of, path)
-    pool.shutdown(wait=False)
-    return future
+class Digest:
+    """The SHA-256 of a file, counted while it is looked at: of hours of video that takes a second.
+
+    What is no file, or longer than `max_bytes`, is not read. Whoever made it closes it.
+    """
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._closed = threading.Event()
+        pool = ThreadPoolExecutor(1, "unmask-sha256")
+        self._counted = pool.submit(self._count, path, max_bytes)
+        pool.shutdown(wait=False)
+
+    def result(self) -> str:
+        """Waits for it. Raises BadInput when the file cannot be read, any more."""
+        try:
+            return self._counted.result()
+        except OSError as error:
+            raise BadInput(f"The file cannot be read: {error.strerror}.") from error
+
+    def close(self) -> None:
+        """Nobody wants it any more."""
+        self._closed.set()
+
+    def _count(self, path: Path, max_bytes: int) -> str:
+        digest, block = hashlib.sha256(), memoryview(bytearray(BLOCK_BYTES))
+        if path.is_file() and path.stat().st_size <= max_bytes:
+            with path.open("rb", buffering=0) as file:
+                while not self._closed.is_set() and (size := file.readinto(block)):
+                    digest.update(block[:size])
+        return digest.hexdigest()
 
 
 def _open_file(source: UrlSource | FileSource, file: VideoFile, sha256: Callable[[], str | None]) -> Media:
