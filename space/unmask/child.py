@@ -128,10 +128,8 @@ class Child:
         except queue.Empty:
             return None
         self._asked = False
-        if self._problem is not None:
-            raise self._problem
         if message is None:
-            raise self._end()
+            raise self._problem or self._end()
         return message
 
     def _end(self) -> subprocess.CalledProcessError:
