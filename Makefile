@@ -60,6 +60,7 @@ bench: .venv/.testing need-browser detector
 	$(python) -m tests.bench.start
 	$(python) -m tests.bench.speed
 	$(python) -m tests.bench.reach
+	$(python) -m tests.bench.runtimes
 	$(python) -m tests.bench.agreement
 	$(python) -m tests.bench.clients
 	$(python) -m tests.bench.fuzz

@@ -72,9 +72,9 @@ class VideoModel(nn.Module):
         """(B, T, C, h, w), (B, T) bool -> logits (B,)."""
         return self.sequence_logits(self.frame_vectors(maps.flatten(0, 1)).unflatten(0, mask.shape), mask)
 
-    def forward(self, data: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, data: Tensor, mask: Tensor, spread: Spread = whole) -> Tensor:
         """(B, T, 3, S, S), (B, T) bool -> logits (B,)."""
-        return self.sequence_logits(self.clip_vectors(data, mask), mask)
+        return self.sequence_logits(self.clip_vectors(data, mask, spread), mask)
 
     def clip_vectors(self, data: Tensor, mask: Tensor, spread: Spread = whole) -> Tensor:
         """(B, T, 3, S, S), (B, T) bool -> (B, T, D), 0 where padded, which costs nothing in the backbone.

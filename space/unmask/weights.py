@@ -275,7 +275,7 @@ def _logits(model: LoadedModel, clips: Sequence[FaceClip]) -> np.ndarray:
     batch = to_input(clips, model.spec)
     data, mask = batch.data.to(model.device), batch.mask.to(model.device)
     with _autocast(model.device):
-        logits = model.module.sequence_logits(model.module.clip_vectors(data, mask, _spread), mask)
+        logits = model.module(data, mask, _spread)
     result: np.ndarray = logits.float().cpu().numpy()
     return result
 
