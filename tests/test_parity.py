@@ -40,7 +40,7 @@ class Seen:
     def __init__(self, module):
         self.inputs: list[list[torch.Tensor]] = []
         module.register_forward_pre_hook(
-            lambda _, given: self.inputs.append([part.clone() for part in given])
+            lambda _, given: self.inputs.append([part.clone() for part in given[:2]])
         )
 
     def joined(self, batches=None):
@@ -56,7 +56,7 @@ def test_measuring_shows_a_model_what_serving_shows_it(video, folder, monkeypatc
 
     model = weights.load(str(folder), torch.device("cpu"))
     measured = Seen(model.module)
-    silent = lambda clips, mask: torch.zeros(len(clips))  # what it would say does not matter here
+    silent = lambda clips, mask, spread: torch.zeros(len(clips))  # what it would say does not matter here
     monkeypatch.setattr(model.module, "forward", silent)
     plan = plan_windows([model], Span())
     found = find_people(decode(video, plan), FaceFinder(), Look(plan, (model.spec,)))
