@@ -24,8 +24,12 @@ import numpy as np
 import numpy.typing as npt
 import skimage.data
 
+from unmask import fetch
 from unmask.decoder import OpenVideo, ignore
-from unmask.plan import DecodePlan
+from unmask.fetch import VideoFile
+from unmask.guard import Limits
+from unmask.plan import DecodePlan, Span
+from unmask.progress import OnProgress, ignore_progress
 from unmask.video import Frames
 
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
@@ -85,6 +89,15 @@ def decoded(path: Path, plan: DecodePlan, still_wanted: Callable[[], None] = ign
     """The windows of a file, from the child that decodes them."""
     with closing(OpenVideo(path, plan, still_wanted=still_wanted)) as opened:
         yield from opened.windows(still_wanted)
+
+
+def fetched(
+    url: str, into: Path, limits: Limits, span: Span, on_progress: OnProgress = ignore_progress
+) -> VideoFile:
+    """A whole video that is fetched, and not looked at."""
+    plan = DecodePlan(start_seconds=span.start_seconds, end_seconds=span.end_seconds)
+    with closing(fetch.fetch(url, into, limits, plan, on_progress, whole=True)) as video:
+        return video
 
 
 def glide(count: int, width: int = 320, height: int = 240, reach_px: int = 280) -> Iterator[Image]:

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from unmask.child import Child
-from unmask.decoder import OpenVideo, StillWanted, ignore, probe
+from unmask.decoder import OpenVideo, StillWanted, ignore
 from unmask.errors import BadInput, BadUrl, InternalError, NotAVideo, TimedOut, from_code
 from unmask.guard import Limits, check_bytes, check_seconds, check_url
 from unmask.log import frames
 from unmask.parts import MOST_BYTES, Parts
-from unmask.plan import DecodePlan, Span
+from unmask.plan import DecodePlan
 from unmask.progress import OnProgress
 
 LOOKING = "Looking for the video"
@@ -48,14 +48,13 @@ class VideoFile:
     height: int
     size_bytes: int
     sha256: str | None  # of what was fetched; None: not all of it is here, or it was here already
+    opened: OpenVideo  # for the plan that it was asked for with
     offset_seconds: float = 0.0  # time in the whole video of the file's second 0
     parts: Parts | None = None  # the way to what is not here
-    opened: OpenVideo | None = None  # with the plan it was asked for with
 
     def close(self) -> None:
         """For whoever got it: no child is left that has it open."""
-        if self.opened is not None:
-            self.opened.close()
+        self.opened.close()
         if self.parts is not None:
             self.parts.close()
 
@@ -64,18 +63,17 @@ def fetch(
     url: str,
     into: Path,
     limits: Limits,
-    span: Span,
+    plan: DecodePlan,
     on_progress: OnProgress,
     *,
-    plan: DecodePlan | None = None,
     whole: bool = False,
 ) -> VideoFile:
-    """Fetch the one video behind `url` to a file in `into`; the asked range only, where the site allows it.
+    """Fetch the one video behind `url` to a file in `into` and open it; the span alone, where sites allow it.
 
-    With a `plan` for the same span the file is opened for it. Then, unless the `whole` is wanted, only what
-    is looked at may be fetched: a large file is read where it lies, see `parts`, and of a video in pieces
-    some are left out. Whatever happens, `into` holds nothing more afterwards than the result. Raises
-    UnmaskError, or what `on_progress` raises, which is called several times a second.
+    Unless the `whole` is wanted, only what is looked at may be fetched: a large file is read where it lies,
+    see `parts`, and of a video in pieces some are left out. Whatever happens, `into` holds nothing more
+    afterwards than the result. Raises UnmaskError, or what `on_progress` raises, which is called several
+    times a second.
     """
     url = check_url(url, limits)
     if SMUGGLING in url:
@@ -87,8 +85,8 @@ def fetch(
         child = open_things.enter_context(
             Child(START, folder=downloaded.parent, max_payload_bytes=MOST_BYTES)
         )
-        request = {"url": url, "file": str(downloaded), "limits": asdict(limits), **asdict(span)}
-        if plan is not None and IN_PARTS and not whole:
+        request = {"url": url, "file": str(downloaded), "limits": asdict(limits), **asdict(plan.span)}
+        if IN_PARTS and not whole:
             request |= {"windows": plan.windows, "window_seconds": plan.window_seconds}
         found = _ask(child, request, limits, on_progress)
         parts = None
@@ -96,7 +94,7 @@ def fetch(
             parts = Parts(child, downloaded, found["size_bytes"], limits)
             open_things.callback(parts.close)
         wanted = functools.partial(on_progress, "fetch", 1.0, LOOKING)
-        video = _describe(downloaded, limits, span, plan, found["offset_seconds"], parts, wanted)
+        video = _describe(downloaded, limits, plan, found["offset_seconds"], parts, wanted)
         with ExitStack() as otherwise:
             otherwise.callback(video.close)
             path = downloaded.replace(into / downloaded.name)
@@ -116,23 +114,19 @@ def fetch(
     )
 
 
-def from_path(path: Path, limits: Limits, span: Span, plan: DecodePlan | None = None) -> VideoFile:
-    """A file that is already here; with a `plan` for the same span it is opened for it.
-
-    Raises BadInput, NotAVideo, NoFrames, TooLarge, TooLong.
-    """
+def from_path(path: Path, limits: Limits, plan: DecodePlan) -> VideoFile:
+    """A file that is already here, opened. Raises BadInput, NotAVideo, NoFrames, TooLarge, TooLong."""
     if not path.is_file():
         raise BadInput(f"There is no file {path}.")
     if not os.access(path, os.R_OK):
         raise BadInput(f"The file {path} may not be read.")
-    return _describe(path, limits, span, plan)
+    return _describe(path, limits, plan)
 
 
 def _describe(
     path: Path,
     limits: Limits,
-    span: Span,
-    plan: DecodePlan | None,
+    plan: DecodePlan,
     cut_seconds: float = 0.0,
     parts: Parts | None = None,
     still_wanted: StillWanted = ignore,
@@ -143,14 +137,13 @@ def _describe(
         raise NotAVideo("The file is empty.")
     check_bytes(size_bytes, limits)
     with ExitStack() as otherwise:
-        opened = None if plan is None else OpenVideo(path, plan, cut_seconds, still_wanted, parts)
-        if opened is not None:
-            otherwise.callback(opened.close)
-        stream = probe(path, still_wanted) if opened is None else opened.stream
+        opened = OpenVideo(path, plan, cut_seconds, still_wanted, parts)
+        otherwise.callback(opened.close)
+        stream = opened.stream
         offset_seconds = stream.offset_seconds(cut_seconds)
         if stream.duration_seconds is not None:
             whole_seconds = offset_seconds + stream.duration_seconds
-            check_seconds(whole_seconds, span.start_seconds, span.end_seconds, limits)
+            check_seconds(whole_seconds, plan.start_seconds, plan.end_seconds, limits)
         otherwise.pop_all()
     return VideoFile(
         path=path,
@@ -162,8 +155,8 @@ def _describe(
         height=stream.height,
         size_bytes=size_bytes,
         sha256=None,
-        offset_seconds=offset_seconds,
         opened=opened,
+        offset_seconds=offset_seconds,
     )
 
 

@@ -52,6 +52,10 @@ class DecodePlan:
     def window_seconds(self) -> float:
         return self.frames_per_window * self.frame_stride_seconds
 
+    @property
+    def span(self) -> Span:
+        return Span(self.start_seconds, self.end_seconds)
+
     def earlier(self, by_seconds: float) -> "DecodePlan":
         """The same part on a clock that began so much later. Raises BadInput if it ended before that."""
         end = self.end_seconds

@@ -117,14 +117,13 @@ def open_media(
     if isinstance(source, FramesSource):
         yield _open_frames(source, limits, plan)
         return
-    span = Span(plan.start_seconds, plan.end_seconds)
     if isinstance(source, UrlSource):
-        file = fetch.fetch(source.url, folder, limits, span, on_progress, plan=plan, whole=whole)
+        file = fetch.fetch(source.url, folder, limits, plan, on_progress, whole=whole)
         with closing(file):
             yield _open_file(source, file, lambda: file.sha256)
     elif _exists(source.path):
         with closing(Digest(source.path, limits.max_bytes)) as digest:
-            file = fetch.from_path(source.path, limits, span, plan)
+            file = fetch.from_path(source.path, limits, plan)
             with closing(file):
                 yield _open_file(source, file, digest.result)
     else:
@@ -164,7 +163,6 @@ class Digest:
 
 
 def _open_file(source: UrlSource | FileSource, file: VideoFile, sha256: Callable[[], str | None]) -> Media:
-    assert file.opened is not None
     found = {
         "title": file.title,
         "extractor": file.extractor,

@@ -8,11 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.media import make
+from tests.media import fetched, make
 from tests.reports import HOSTILE, example
 from tests.served import Served, served
 from tests.servers import Site, content, html, media, redirect
-from unmask import document, fetch
+from unmask import document
 from unmask.guard import Limits
 from unmask.plan import Span
 
@@ -276,7 +276,7 @@ def test_a_report_escapes_everything_that_strangers_wrote():
 def test_the_words_of_a_site_come_back_as_one_line_of_text(clip, tmp_path):
     title = "&lt;script&gt;alert(1)&lt;/script&gt;\n\u202e&lt;b&gt;"
     with Site({"/": html("<video src='/v.mp4'></video>", title), "/v.mp4": media(clip)}) as site:
-        video = fetch.fetch(site.url("/"), tmp_path, HOME, Span(), lambda *_: None)
+        video = fetched(site.url("/"), tmp_path, HOME, Span())
     assert video.title is not None
     assert "\n" not in video.title
     assert "\u202e" not in video.title
@@ -288,7 +288,7 @@ def test_the_words_of_a_site_come_back_as_one_line_of_text(clip, tmp_path):
 def test_a_title_runs_no_program(clip, tmp_path):
     title = "$(touch ran);`touch ran`|touch ran&amp;&amp;touch ran'\"; touch ran #"
     with Site({"/": html("<video src='/v.mp4'></video>", title), "/v.mp4": media(clip)}) as site:
-        fetch.fetch(site.url("/"), tmp_path, HOME, Span(), lambda *_: None)
+        fetched(site.url("/"), tmp_path, HOME, Span())
     assert [path.name for path in tmp_path.rglob("*")] == ["video"]
     assert not Path("ran").exists()
 
@@ -303,14 +303,14 @@ def test_a_site_does_not_name_the_file(clip, tmp_path, name):
     into.mkdir()
     answer = lambda handler: handler.give(clip, "video/mp4", headers=headers)
     with Site({"/start": redirect(f"/{name}"), path: answer, f"/{name}": answer}) as site:
-        fetch.fetch(site.url("/start"), into, HOME, Span(), lambda *_: None)
+        fetched(site.url("/start"), into, HOME, Span())
     assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["into", "into/video"]
 
 
 def test_a_subtitle_is_not_even_fetched(clip, tmp_path):
     code = "<video src='/v.mp4'><track src='/captions.desktop' kind='captions' srclang='../../x'></video>"
     with Site({"/": html(code), "/v.mp4": media(clip)}) as site:
-        fetch.fetch(site.url("/"), tmp_path, HOME, Span(), lambda *_: None)
+        fetched(site.url("/"), tmp_path, HOME, Span())
         assert site.hits("/captions.desktop") == 0
     assert [path.name for path in tmp_path.rglob("*")] == ["video"]
 
@@ -329,7 +329,7 @@ def test_no_password_is_read_from_the_owners_netrc(clip, tmp_path, monkeypatch):
         media(clip)(handler)
 
     with Site({"/v.mp4": listen}) as site:
-        fetch.fetch(site.url("/v.mp4"), tmp_path, HOME, Span(), lambda *_: None)
+        fetched(site.url("/v.mp4"), tmp_path, HOME, Span())
     assert heard
     assert all("Authorization" not in headers and SECRET not in str(headers) for headers in heard)
 
@@ -345,7 +345,7 @@ def test_a_sites_cookies_go_to_no_other_host(clip, tmp_path):
         headers = {"Set-Cookie": f"key={SECRET}; Domain=127.0.0.2; Path=/", "Location": other.url("/v.mp4")}
         start = lambda handler: handler.give(b"", "text/html", 302, headers)
         with Site({"/": start}) as site:
-            fetch.fetch(site.url("/"), tmp_path, HOME, Span(), lambda *_: None)
+            fetched(site.url("/"), tmp_path, HOME, Span())
     assert heard
     assert all("Cookie" not in headers for headers in heard)
 
@@ -357,5 +357,5 @@ def test_no_configuration_of_the_owner_is_read(clip, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
     with Site({"/v.mp4": media(clip)}) as site:
-        fetch.fetch(site.url("/v.mp4"), tmp_path, HOME, Span(), lambda *_: None)
+        fetched(site.url("/v.mp4"), tmp_path, HOME, Span())
     assert not (tmp_path / "ran").exists()

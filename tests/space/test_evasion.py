@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.media import make
+from tests.media import fetched, make
 from tests.servers import (
     DASH,
     HLS,
@@ -264,7 +264,7 @@ class Siege:
 def _try(url: str, into: Path) -> Attempt:
     error = None
     try:
-        fetch.fetch(url, into, LIMITS, Span(), lambda *_: None)
+        fetched(url, into, LIMITS, Span())
     except errors.UnmaskError as problem:
         error = problem
     return Attempt(error, tuple(path.name for path in into.rglob("*")))

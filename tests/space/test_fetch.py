@@ -19,7 +19,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.media import RATE, make, read_number, repeat
+from tests.media import RATE, fetched, make, read_number, repeat
 from tests.servers import (
     Answer,
     Site,
@@ -89,7 +89,7 @@ def site(clip, segments):
 
 def _failure(url: str, into: Path, limits: Limits = AT_HOME, span: Span = WHOLE) -> errors.UnmaskError:
     with pytest.raises(errors.UnmaskError) as caught:
-        fetch.fetch(url, into, limits, span, _ignore)
+        fetched(url, into, limits, span, _ignore)
     assert list(into.iterdir()) == []
     return caught.value
 
@@ -108,7 +108,7 @@ def _try(url: str, into: Path, limits: Limits = AT_HOME, span: Span = WHOLE) -> 
     began = time.monotonic()
     video = error = None
     try:
-        video = fetch.fetch(url, into, limits, span, _ignore)
+        video = fetched(url, into, limits, span, _ignore)
     except errors.UnmaskError as problem:
         error = problem
     left = tuple(sorted(str(path.relative_to(into)) for path in into.rglob("*")))
@@ -229,7 +229,7 @@ def test_a_timeout_comes_on_time(bad, path):
 
 
 def test_the_file_is_the_one_that_the_server_has(site, clip, tmp_path):
-    video = fetch.fetch(site.url("/clip.mp4"), tmp_path, AT_HOME, WHOLE, _ignore)
+    video = fetched(site.url("/clip.mp4"), tmp_path, AT_HOME, WHOLE, _ignore)
     assert video.path.read_bytes() == clip
     assert video.sha256 == hashlib.sha256(clip).hexdigest()
     assert video.size_bytes == len(clip)
@@ -248,7 +248,7 @@ def test_the_file_is_the_one_that_the_server_has(site, clip, tmp_path):
 def test_what_is_no_web_link_starts_no_download(url, tmp_path, monkeypatch):
     monkeypatch.setattr(fetch, "START", "raise SystemExit('started')")
     with pytest.raises(errors.BadUrl):
-        fetch.fetch(url, tmp_path, AT_HOME, WHOLE, _ignore)
+        fetched(url, tmp_path, AT_HOME, WHOLE, _ignore)
 
 
 def test_nobody_listening_is_a_failed_fetch(tmp_path):
@@ -262,7 +262,7 @@ def test_nobody_listening_is_a_failed_fetch(tmp_path):
 
 def test_of_a_playlist_only_the_asked_range_is_fetched(clip, segments, tmp_path):
     with video_site(clip, segments) as site:
-        video = fetch.fetch(site.url("/hls/index.m3u8"), tmp_path, AT_HOME, Span(1.5, 2.5), _ignore)
+        video = fetched(site.url("/hls/index.m3u8"), tmp_path, AT_HOME, Span(1.5, 2.5), _ignore)
         assert [site.hits(f"/hls/{i}.ts") for i in range(4)] == [0, 1, 1, 0]
     assert video.offset_seconds == pytest.approx(1.0)
     assert video.duration_seconds == pytest.approx(4.0)  # of the whole video
@@ -270,7 +270,7 @@ def test_of_a_playlist_only_the_asked_range_is_fetched(clip, segments, tmp_path)
 
 def test_of_a_dash_video_only_the_asked_range_is_fetched(clip, tmp_path):
     with Site(dash_routes(clip)) as site:
-        video = fetch.fetch(site.url("/dash/index.mpd"), tmp_path, AT_HOME, Span(2.2, 2.8), _ignore)
+        video = fetched(site.url("/dash/index.mpd"), tmp_path, AT_HOME, Span(2.2, 2.8), _ignore)
         asked = [path for _, path in site.requests if "chunk" in path]
     assert asked == ["/dash/chunk-stream0-00003.m4s"]
     assert video.offset_seconds == pytest.approx(0.0)  # its pieces keep the clock of the whole video
@@ -280,7 +280,7 @@ def test_of_a_dash_video_only_the_asked_range_is_fetched(clip, tmp_path):
 @pytest.mark.parametrize("path", ["/hls/master.m3u8", "/dash/index.mpd"])
 def test_times_in_a_cut_file_plus_its_offset_are_times_in_the_video(site, tmp_path, path):
     span = Span(2.0, 3.0)
-    video = fetch.fetch(site.url(path), tmp_path, AT_HOME, span, _ignore)
+    video = fetched(site.url(path), tmp_path, AT_HOME, span, _ignore)
     start = span.start_seconds - video.offset_seconds
     frames = next(decode(video.path, DecodePlan(windows=1, frame_stride_seconds=0.1, start_seconds=start)))
     bar = (frames.data[0, 60, :, 0] > 130).nonzero()[0][0]  # moves 40 px a second
@@ -302,7 +302,7 @@ def test_of_a_video_in_pieces_only_those_around_the_windows_are_fetched(long_cli
     plan = DecodePlan(windows=3, frames_per_window=4)
     with Site(routes) as site:
         url = site.url("/hls/index.m3u8" if kind == "hls" else "/dash/index.mpd")
-        with contextlib.closing(fetch.fetch(url, tmp_path, AT_HOME, WHOLE, _ignore, plan=plan)) as video:
+        with contextlib.closing(fetch.fetch(url, tmp_path, AT_HOME, plan, _ignore)) as video:
             windows = list(video.opened.windows())
         asked = {name for _, name in site.requests} & pieces
     assert 3 <= len(asked) <= 0.6 * len(pieces)
@@ -334,7 +334,7 @@ def test_the_windows_lie_where_the_pieces_say_whatever_length_the_site_tells(lon
 
 def test_a_range_of_a_file_is_fetched_with_the_whole_file(site, clip, tmp_path):
     limits = Limits(allow_private=True, max_seconds=2.0)  # the asked part counts, not the file
-    video = fetch.fetch(site.url("/clip.mp4"), tmp_path, limits, Span(1.0, 2.0), _ignore)
+    video = fetched(site.url("/clip.mp4"), tmp_path, limits, Span(1.0, 2.0), _ignore)
     assert video.offset_seconds == 0.0
     assert video.size_bytes == len(clip)
 
@@ -366,7 +366,7 @@ def test_progress_rises_and_never_rests_for_long(clip, tmp_path):
         calls.append((time.monotonic(), stage, fraction, text))
 
     with Site({"/v.mp4": slow(_padded(clip), bytes_a_second=50_000)}) as site:
-        fetch.fetch(site.url("/v.mp4"), tmp_path, AT_HOME, WHOLE, note)
+        fetched(site.url("/v.mp4"), tmp_path, AT_HOME, WHOLE, note)
     times, stages, fractions, texts = zip(*calls, strict=True)
     assert set(stages) == {"fetch"}
     assert list(fractions) == sorted(fractions)
@@ -388,7 +388,7 @@ def test_cancelling_ends_the_download_at_once(clip, tmp_path):
         Site({"/v.mp4": slow(_padded(clip), bytes_a_second=10_000)}) as site,
         pytest.raises(errors.Cancelled),
     ):
-        fetch.fetch(site.url("/v.mp4"), tmp_path, AT_HOME, WHOLE, cancel)
+        fetched(site.url("/v.mp4"), tmp_path, AT_HOME, WHOLE, cancel)
     assert cancelled.is_set()
     assert list(tmp_path.iterdir()) == []
     assert _processes_in(tmp_path) == []
@@ -409,7 +409,7 @@ def test_a_timeout_also_ends_what_the_download_started(site, tmp_path, monkeypat
         seen.append(len(_processes_in(tmp_path)))
 
     with pytest.raises(errors.TimedOut):
-        fetch.fetch(site.url("/clip.mp4"), tmp_path, replace(AT_HOME, timeout_seconds=1.0), WHOLE, count)
+        fetched(site.url("/clip.mp4"), tmp_path, replace(AT_HOME, timeout_seconds=1.0), WHOLE, count)
     assert max(seen) == 2  # the download and its own child
     assert _processes_in(tmp_path) == []
 
@@ -598,7 +598,8 @@ def test_a_public_video_is_fetched_in_the_same_surroundings(trapped):
 def test_a_local_file_is_described(clip, tmp_path):
     path = tmp_path / "mine.mp4"
     path.write_bytes(clip)
-    video = from_path(path, Limits(), WHOLE)
+    with contextlib.closing(from_path(path, Limits(), DecodePlan())) as video:
+        assert video.opened.stream.codec == "h264"
     assert (video.path, video.url, video.title, video.extractor) == (path, None, None, None)
     assert (video.width, video.height, video.size_bytes) == (160, 120, len(clip))
     assert video.duration_seconds == pytest.approx(4.0, abs=0.15)
@@ -623,11 +624,12 @@ def test_a_local_file_must_keep_the_limits_too(clip, tmp_path, name, body, limit
     path = tmp_path / name
     if body is not None:
         path.write_bytes(clip if body == "clip" else body)
+    plan = DecodePlan(start_seconds=span.start_seconds, end_seconds=span.end_seconds)
     if kind is None:
-        from_path(path, limits, span)
+        from_path(path, limits, plan).close()
         return
     with pytest.raises(kind):
-        from_path(path, limits, span)
+        from_path(path, limits, plan)
 
 
 def test_the_download_starts_without_the_heavy_libraries():

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.fuzzing import CPU_SECONDS, FINE, SPOILED, Oven, Spoiling, bombs
-from tests.media import make
+from tests.media import fetched, make
 from tests.servers import HLS, Answer, Site, content, endless, html, redirect
-from unmask import errors, fetch
+from unmask import errors
 from unmask.guard import Limits
 from unmask.plan import Span
 
@@ -124,7 +124,7 @@ def test_a_site_that_promises_too_much_is_bounded(name: str, tmp_path: Path) -> 
     limits = Limits(allow_private=True, timeout_seconds=8.0, max_bytes=20 * 2**20)
     began = time.monotonic()
     with Site(SITES[name]) as site, pytest.raises(errors.UnmaskError) as caught:
-        fetch.fetch(site.url("/"), tmp_path, limits, Span(), lambda *_: None)
+        fetched(site.url("/"), tmp_path, limits, Span())
     assert caught.value.code != "internal", caught.value.__cause__
     assert time.monotonic() - began < limits.timeout_seconds + BUSY_SECONDS
     assert list(tmp_path.iterdir()) == []

@@ -20,7 +20,7 @@ from unmask.check import Checker, Options, UrlSource
 from unmask.fetch import VideoFile
 from unmask.guard import Limits
 from unmask.parts import BLOCK_BYTES, PartialFile
-from unmask.plan import DecodePlan, Span
+from unmask.plan import DecodePlan
 from unmask.ranges import LEAST_BYTES
 from unmask.sources import open_media
 
@@ -66,8 +66,7 @@ def matroska() -> bytes:
 
 @contextmanager
 def fetched(url: str, into: Path, plan: DecodePlan = PLAN) -> Iterator[VideoFile]:
-    span = Span(plan.start_seconds, plan.end_seconds)
-    with closing(fetch.fetch(url, into, AT_HOME, span, lambda *_: None, plan=plan)) as file:
+    with closing(fetch.fetch(url, into, AT_HOME, plan, lambda *_: None)) as file:
         yield file
 
 

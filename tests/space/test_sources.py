@@ -1,11 +1,15 @@
 """What a person types, and what a report says of it."""
 
+import hashlib
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from unmask.report import Source
 from unmask.sources import (
+    Digest,
     FileSource,
     FramesSource,
     UrlSource,
@@ -45,6 +49,27 @@ def test_an_existing_file_is_a_file_whatever_it_is_called(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "www.example.com").write_bytes(b"")
     assert to_source("www.example.com") == FileSource(Path("www.example.com"), "www.example.com")
+
+
+def test_a_file_is_hashed_unless_it_is_too_long_or_nobody_wants_that(tmp_path: Path) -> None:
+    path, nothing = tmp_path / "video", hashlib.sha256(b"").hexdigest()
+    path.write_bytes(bytes(10_000_000))
+    with closing(Digest(path, 10_000_000)) as digest:
+        assert digest.result() == hashlib.sha256(bytes(10_000_000)).hexdigest()
+    for other, max_bytes in ((path, 9_999_999), (tmp_path, 10_000_000), (tmp_path / "gone", 10_000_000)):
+        with closing(Digest(other, max_bytes)) as digest:
+            assert digest.result() == nothing
+
+
+def test_a_hash_that_nobody_wants_any_more_ends(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(2**34)  # ten seconds
+    began = time.monotonic()
+    with closing(Digest(path, 2**34)) as digest:
+        pass
+    digest.result()
+    assert time.monotonic() - began < 5.0
 
 
 @pytest.mark.parametrize(
