@@ -149,6 +149,26 @@ def test_a_pupils_guesses_near_the_vectors_of_its_teacher(tmp_path):
     assert distances[-1] < distances[0] / 2
 
 
+def test_a_small_pupil_learns_from_a_teacher_that_sees_more(tmp_path):
+    teacher = weights.load(str(untrained_model(tmp_path)), torch.device("cpu"))
+    large_px = teacher.spec.side_px
+    spec = replace(RECIPES["patch-mean"].clip, side_px=large_px // 2)
+    made = loop.made_for(spec, teacher)
+    assert (made.side_px, loop.made_for(spec, None).side_px) == (large_px, large_px // 2)
+    data, mask = torch.rand(2, 3, 3, large_px, large_px), torch.ones(2, 3, dtype=torch.bool)
+    seen = []
+    pupil = fourth.PatchMean(fourth.PatchMeanConfig())
+    learner = loop.Learner(pupil, teacher, spec)
+    pupil.frame_features, features = (
+        lambda images: seen.append(images) or features(images),
+        pupil.frame_features,
+    )
+    learner(data, mask)
+    assert seen[-1].shape[-1] == large_px // 2
+    assert torch.equal(loop.at_side(data, large_px), data)
+    assert loop.taught(teacher, data, mask).opinion.shape == (2,)
+
+
 @pytest.mark.parametrize(("done", "share"), [(0.0, 2.0), (0.4, 1.0), (0.8, 0.0), (1.0, 0.0)])
 def test_labels_have_the_last_word(done, share):
     stage = replace(RECIPES["patch-mean"].frames, vector_share=2.0)
