@@ -31,18 +31,19 @@ def of(threads: int) -> Iterator[None]:
 
 
 def size() -> int:
-    """How many parts are worked on at a time; 1 outside `of`."""
-    return _size.get()
+    """How many parts are worked on at a time; outside `of`, as many as torch has threads."""
+    return _size.get() or torch.get_num_threads()
 
 
 def each(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
     """The results in order; this thread does the first part. What `work` raises is raised here."""
-    if len(parts) < 2 or size() < 2:
-        return [work(part) for part in parts]
-    share = functools.partial(_one, work, torch.is_inference_mode_enabled())
-    others = [_pool().submit(share, part) for part in parts[1:]]
-    first = work(parts[0])
-    return [first, *(other.result() for other in others)]
+    with of(size()):
+        if len(parts) < 2 or size() < 2:
+            return [work(part) for part in parts]
+        share = functools.partial(_one, work, torch.is_inference_mode_enabled())
+        others = [_pool().submit(share, part) for part in parts[1:]]
+        first = work(parts[0])
+        return [first, *(other.result() for other in others)]
 
 
 def _one(work: Callable[[Part], Result], inference: bool, part: Part) -> Result:
@@ -51,7 +52,7 @@ def _one(work: Callable[[Part], Result], inference: bool, part: Part) -> Result:
         return work(part)
 
 
-_size = ContextVar("size", default=1)
+_size = ContextVar("size", default=0)
 
 
 @functools.cache

@@ -274,7 +274,7 @@ def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
 def _logits(model: LoadedModel, clips: Sequence[FaceClip]) -> np.ndarray:
     batch = to_input(clips, model.spec)
     data, mask = batch.data.to(model.device), batch.mask.to(model.device)
-    with _autocast(model.device):
+    with autocast(model.device):
         logits = model.module(data, mask, _spread)
     result: np.ndarray = logits.float().cpu().numpy()
     return result
@@ -287,13 +287,14 @@ def _spread(work: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     most = FRAMES_PER_PART[_bfloat16_wins(images.device)]
 
     def share(part: Tensor) -> Tensor:
-        with _autocast(part.device):  # every thread has its own
+        with autocast(part.device):  # every thread has its own
             return work(part)
 
     return torch.cat(crew.each(share, images.split(min(most, math.ceil(len(images) / crew.size())))))
 
 
-def _autocast(device: torch.device) -> torch.autocast:
+def autocast(device: torch.device) -> torch.autocast:
+    """The precision in which models are asked on this device."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=_bfloat16_wins(device))
 
 

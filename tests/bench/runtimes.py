@@ -19,7 +19,7 @@ import torch
 
 from tests.bench.speed import clips
 from training.export import export
-from unmask import crew, weights
+from unmask import weights
 from unmask.clips import FaceClip, to_input
 from unmask.weights import LoadedModel
 
@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = weights.load(options.model, torch.device("cpu"))
     some = clips(model, model.spec.frames_per_clip)
     ways: dict[str, Judge] = {
-        "torch, parts of the clip shared": functools.partial(in_parts, model, some, options.threads),
-        "torch, its own threads": functools.partial(weights.score, model, some),
+        "torch, parts of the clip shared": functools.partial(weights.score, model, some),
+        "torch, its own threads": functools.partial(whole, model, some),
         "ONNX Runtime, float32": onnx_judge(model, options.model, some[0], options.threads),
     }
     logits = [float(judge()[0]) for judge in ways.values()]
@@ -50,9 +50,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{statistics.median(ms):8.1f}{min(ms):8.1f}{max(ms):8.1f}{logit:9.4f}  {name}")
 
 
-def in_parts(model: LoadedModel, some: Sequence[FaceClip], threads: int) -> np.ndarray:
-    with crew.of(threads):
-        return weights.score(model, some)
+@torch.inference_mode()
+def whole(model: LoadedModel, some: Sequence[FaceClip]) -> np.ndarray:
+    batch = to_input(some, model.spec)
+    with weights.autocast(model.device):
+        return np.asarray(model.module(batch.data, batch.mask).float())
 
 
 def onnx_judge(model: LoadedModel, name: str, clip: FaceClip, threads: int) -> Judge:

@@ -156,15 +156,11 @@ def test_a_small_pupil_learns_from_a_teacher_that_sees_more(tmp_path):
     made = loop.made_for(spec, teacher)
     assert (made.side_px, loop.made_for(spec, None).side_px) == (large_px, large_px // 2)
     data, mask = torch.rand(2, 3, 3, large_px, large_px), torch.ones(2, 3, dtype=torch.bool)
-    seen = []
-    pupil = fourth.PatchMean(fourth.PatchMeanConfig())
+    pupil, seen = fourth.PatchMean(fourth.PatchMeanConfig()), []
+    pupil.patches.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape))
     learner = loop.Learner(pupil, teacher, spec)
-    pupil.frame_features, features = (
-        lambda images: seen.append(images) or features(images),
-        pupil.frame_features,
-    )
     learner(data, mask)
-    assert seen[-1].shape[-1] == large_px // 2
+    assert seen[-1][-1] == large_px // 2
     assert torch.equal(loop.at_side(data, large_px), data)
     assert loop.taught(teacher, data, mask).opinion.shape == (2,)
 
