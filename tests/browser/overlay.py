@@ -16,6 +16,7 @@ from playwright.sync_api import Page
 Node = dict[str, Any]
 LABELS = ("Likely deepfake", "No sign of a deepfake", "Not sure", "No face found")
 LOOK_MS = 200  # each look at a page takes some of the time that it needs itself
+STILL_MS = 50
 OPEN_UP = (
     "function (root) { Object.defineProperty(this, 'shadowRoot', { value: root, configurable: true }); }"
 )
@@ -61,7 +62,11 @@ class Overlay:
     def press(self, css_class: str, text: str = "") -> None:
         node = self.wait(css_class, text)
         self._devtools.send("DOM.scrollIntoViewIfNeeded", {"nodeId": node["nodeId"]})
-        self._page.mouse.click(*self.centre(node))
+        before, place = None, self.centre(node)
+        while place != before:  # a page that loads still moves it, perhaps away from under the pointer
+            self._page.wait_for_timeout(STILL_MS)
+            before, place = place, self.centre(node)
+        self._page.mouse.click(*place)
 
     def centre(self, node: Node) -> tuple[float, float]:
         """Of an element, px in the window."""
