@@ -321,7 +321,7 @@ def made_for(spec: ClipSpec, teacher: LoadedModel | None) -> ClipSpec:
 
 
 def at_side(data: Tensor, side_px: int) -> Tensor:
-    """(B, T, 3, S, S) -> (B, T, 3, side_px, side_px)."""
+    """(B, T, 3, S, S) -> (B, T, 3, side_px, side_px). Only beside a teacher: serving crops to the side."""
     if data.shape[-1] == side_px:
         return data
     images = nn.functional.interpolate(

@@ -42,11 +42,11 @@ class MesoTransformerConfig:
     dropout: float = 0.1
 
 
-FrameWork = Callable[[Tensor], Tensor]  # (N, 3, S, S) -> (N, D)
-Spread = Callable[[FrameWork, Tensor], Tensor]
+ToVectors = Callable[[Tensor], Tensor]  # images (N, 3, S, S) -> vectors (N, D)
+Spread = Callable[[ToVectors, Tensor], Tensor]
 
 
-def whole(work: FrameWork, images: Tensor) -> Tensor:
+def whole(work: ToVectors, images: Tensor) -> Tensor:
     """All images at once."""
     return work(images)
 

@@ -242,13 +242,9 @@ def _is_tracking(name: str) -> bool:
 
 
 def _file_fingerprint(path: Path, max_bytes: int) -> str:
-    digest = hashlib.sha256()
     try:
         if path.stat().st_size > max_bytes:
             return f"unread:{secrets.token_hex(8)}"
-        with path.open("rb") as file:
-            while block := file.read(2**20):
-                digest.update(block)
+        return content_key(fetch.sha256_of(path), 0.0)
     except OSError as error:
         raise BadInput(f"{path.name} cannot be read: {error.strerror}.") from error
-    return content_key(digest.hexdigest(), 0.0)
