@@ -1,11 +1,8 @@
 """prepare: what is stored is what a check sees, and it is the same whoever works and whatever dies."""
 
-import contextlib
 import csv
 import functools
 import json
-import os
-import signal
 import subprocess
 import sys
 import tarfile
@@ -17,6 +14,7 @@ import psutil
 import pytest
 
 from tests.media import astronaut, faceless, glide, write_video
+from tests.training import chores
 from training import workers
 from training.cut import CACHE_SIDE_PX, CutSpec, Task, as_jpeg, cut
 from training.layouts import photographs, read
@@ -239,48 +237,18 @@ def test_a_cluster_of_which_a_worker_dies_midway_gives_the_same_bytes(
     two_machines, tasks, prepared, tmp_path
 ):
     head, machines = two_machines
-    killed = []
 
     def spread(work, items):
-        outcomes = cluster.spread(work, items, head.address, retries=3)
-        for done, outcome in enumerate(outcomes):
-            if done == 1:  # others are at work, on both machines
-                killed.extend(kill(machines[0]))
+        mortal = functools.partial(chores.after_a_machine_died, work, tmp_path)
+        for outcome in cluster.spread(mortal, items, head.address, retries=3):
+            (tmp_path / "midway").touch()  # the next task that begins takes its machine with it
             yield outcome
 
     failed = prepare(tasks, tmp_path / "out", SPEC, spread)
-    assert killed and not any(map(is_running, killed))
+    raylets = [machine.all_processes["raylet"][0].process for machine in machines]
+    assert sorted(raylet.poll() is None for raylet in raylets) == [False, True]
     assert len(failed) == 2
     assert contents(tmp_path / "out") == contents(prepared)
-
-
-def kill(machine):
-    """SIGKILL to a machine that is at work: its raylet and all that it started; returns these."""
-    (raylet,) = machine.all_processes["raylet"]
-    root = psutil.Process(raylet.process.pid)
-    wait_until(
-        lambda: any(name.startswith("ray::_call") for name in map(title, root.children(recursive=True)))
-    )
-    processes = [root, *root.children(recursive=True)]
-    for process in processes:
-        os.kill(process.pid, signal.SIGKILL)
-    raylet.process.wait()
-    return processes
-
-
-def is_running(process):
-    """What was killed and whose parent was killed may stay in the table of processes, as a zombie."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def title(process):
-    """What a process is doing, as Ray writes it; nothing for one that has just ended."""
-    with contextlib.suppress(psutil.Error):
-        return " ".join(process.cmdline())
-    return ""
 
 
 # the command line
