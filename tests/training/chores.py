@@ -39,7 +39,7 @@ def double_after_a_death(number: int, folder: Path) -> int:
 
 
 def after_a_machine_died(function: Callable[[Item], Result], folder: Path, item: Item) -> Result:
-    """In a Ray cluster: the first task that begins `midway` dies with its raylet and all that this started."""
+    """In a Ray cluster: the first task that begins `midway` dies with its raylet and all its processes."""
     if (folder / "midway").exists() and _first_to_touch(folder / "died"):
         itself, raylet = psutil.Process(), psutil.Process(os.getppid())
         for process in (raylet, *raylet.children(recursive=True)):
