@@ -41,7 +41,7 @@ SOURCES = {
     "imagenet": DataSource("ImageNet", "Deng et al., 2009", "research, non-commercial"),
 }
 
-FACES = (
+PREPARE = (
     "python -m training.prepare --data photos=FFHQ --split train --out ffhq",
     "python -m training.prepare --data auto=TALKING --split alternate --windows 4 --out talking",
     "python -m training.prepare --data auto=DFDC_VIDEOS --split train --windows 4 --out dfdc",
@@ -68,7 +68,7 @@ TRAINED: dict[str, Trained] = {
         started_from="torchvision's ImageNet weights (the backbone)",
         chosen_by=CHOSEN,
         commands=(
-            *FACES,
+            *PREPARE,
             (
                 "python -m training.train mobilenet-gru frames --side 160 --epochs 10 --data DFDC_FACES "
                 "--data ffhq --out small"
@@ -105,7 +105,7 @@ TRAINED: dict[str, Trained] = {
         started_from="nothing; half of its lesson was what mobilenet-gru makes of each face",
         chosen_by=CHOSEN,
         commands=(
-            *FACES,
+            *PREPARE,
             (
                 "python -m training.train meso-transformer frames --scratch --side 112 --epochs 5 "
                 f"{TAUGHT} --out small"
@@ -136,7 +136,7 @@ TRAINED: dict[str, Trained] = {
         started_from="nothing; half of its lesson was what mobilenet-gru makes of each face",
         chosen_by=CHOSEN,
         commands=(
-            *FACES,
+            *PREPARE,
             (
                 "python -m training.train resnext-lstm frames --scratch --side 112 --epochs 3 "
                 f"--learning-rate 1e-3 {TAUGHT} --out frames"

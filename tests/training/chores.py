@@ -1,5 +1,6 @@
 """Work for the tests of workers: it must be importable, and quickly, in a process of its own."""
 
+import contextlib
 import os
 import signal
 import time
@@ -43,8 +44,9 @@ def after_a_machine_died(function: Callable[[Item], Result], folder: Path, item:
     if (folder / "midway").exists() and _first_to_touch(folder / "died"):
         itself, raylet = psutil.Process(), psutil.Process(os.getppid())
         for process in (raylet, *raylet.children(recursive=True)):
-            if process != itself:
-                process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # a worker ends with its raylet
+                if process != itself:
+                    process.kill()
         itself.kill()
     return function(item)
 
