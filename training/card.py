@@ -7,7 +7,7 @@
 The first writes NAME's README.md out of OUT/results.json and `training.provenance`; with --figures, pictures
 of the evaluation are copied beside it and shown. The second renews the table between the two marks
 `<!-- evaluation -->` and `<!-- /evaluation -->` of a file. The third fails when a folder under space/weights
-has no card, or one that was written for other weights.
+has no card, one that was written for other weights, or one that found another model to be the default.
 """
 
 import argparse
@@ -21,11 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.choice import RULE, default_lineup
 from training.provenance import PEERS, PEERS_NOTE, SOURCES, TRAINED, Trained
 from training.results import Interval, Part, Results, SetResult, Summary, read
+from unmask import bundle
 
 SHIPPED = Path(__file__).parents[1] / "space" / "weights"
 REVISION = re.compile(r"^Weights: revision `([0-9a-f]{12})`", re.MULTILINE)
+CHOSEN = re.compile(r"By this evaluation it is \*\*([^*]+)\*\*")
 MARKS = ("<!-- evaluation -->", "<!-- /evaluation -->")
 PICTURES = {  # name: what it shows, in the order of the card
     "roc": "ROC curves",
@@ -101,7 +104,15 @@ def problems(shipped: Path) -> list[str]:
                 f"{path.name}: the card is of revision {written or 'unknown'}, the weights are {revision}; "
                 "evaluate them and run python -m training.card"
             )
+        elif (best := card_default(card)) and best != bundle.DEFAULT:
+            found.append(f"{path.name}: the card finds {best} to be the default, unmask has {bundle.DEFAULT}")
     return found
+
+
+def card_default(card: Path) -> str | None:
+    """What the card says the default should be; None where only one model was measured."""
+    match = CHOSEN.search(" ".join(card.read_text(encoding="utf-8").split()))
+    return match and match[1]
 
 
 def card_revision(card: Path) -> str | None:
@@ -314,7 +325,15 @@ def _together(results: Results, lineup: str) -> str:
 How much higher the AUC of another model, or of an ensemble (A+B), is than this model's on the same videos;
 paired bootstrap over people.
 
-{_table([["set", "against", "difference in AUC", "p"], *rows])}"""
+{_table([["set", "against", "difference in AUC", "p"], *rows])}
+
+{_prose(f"{RULE} {_chosen(default_lineup(results))}")}"""
+
+
+def _chosen(default: str | None) -> str:
+    return (
+        "By this evaluation none can be." if default is None else f"By this evaluation it is **{default}**."
+    )
 
 
 def _robust(results: Results, lineup: str) -> str:

@@ -15,8 +15,9 @@ from unmask import weights
 
 
 @pytest.fixture
-def shipped(tmp_path):
-    """A folder like space/weights, with one model that has no card yet."""
+def shipped(tmp_path, monkeypatch):
+    """A folder like space/weights, with one model that has no card yet, the default."""
+    monkeypatch.setattr(card.bundle, "DEFAULT", "small")  # as the evaluation calls it
     folder = tmp_path / "weights"
     untrained_model(folder / "mobilenet-gru", "mobilenet-gru")
     return folder
@@ -77,6 +78,18 @@ def test_differences_are_told_from_this_models_side(shipped, evaluated):
     results = results_of(shipped / "mobilenet-gru")
     pair = next(item for item in results.comparisons if item.first == "small" and item.second == "large")
     assert f"| {pair.set} | large | {pair.auc.value:+.3f}" in text
+
+
+def test_a_card_that_finds_another_default_does_not_pass(shipped, evaluated, monkeypatch):
+    assert "By this evaluation it is **small**." in " ".join(written(shipped, evaluated).split())
+    assert card.problems(shipped) == []
+    monkeypatch.setattr(card, "default_lineup", lambda results: "large")
+    written(shipped, evaluated)
+    (problem,) = card.problems(shipped)
+    assert "finds large to be the default" in problem
+    monkeypatch.setattr(card, "default_lineup", lambda results: None)
+    assert "none can be" in " ".join(written(shipped, evaluated).split())
+    assert card.problems(shipped) == []
 
 
 def test_pictures_are_copied_and_shown(shipped, evaluated, tmp_path):
