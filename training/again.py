@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = re.compile(r"\b[A-Z][A-Z_]+\b")  # a data set's place in a command
 SHORT = {  # options that make a step short, by its module
     "training.train": "--epochs 1 --pairs-per-batch 4 --limit {}",
+    "training.redraw": "--steps {}",
     "training.calibrate": "--limit {}",
 }
 

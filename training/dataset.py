@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from training import blend, mesh
 from training.augment import NO_AUGMENTATION, Clip, augment, resize
+from training.painter import Painter, redraw
 from training.recipes import Mixture
 from training.shards import StoredClip
 from unmask.clips import ClipBatch, ClipSpec, FaceClip, to_input
@@ -53,8 +54,10 @@ class ClipPairs(Dataset[Pair]):
         spec: ClipSpec,
         mixture: Mixture,
         seed: int,
+        painters: Sequence[Painter] = (),
     ) -> None:
         self.reals, self.meshes, self.spec, self.mixture, self.seed = reals, meshes, spec, mixture, seed
+        self.painters = painters
         self.epoch = 0
         here = {real.original_id for real in reals}
         self.by_source: dict[str, list[StoredClip]] = {}
@@ -83,11 +86,15 @@ class ClipPairs(Dataset[Pair]):
         return choice[rng.integers(len(choice))] if choice else None
 
     def _blend(self, index: int, real: Clip, rng: Generator) -> Clip:
-        other = self._alike(index, rng) if rng.random() < self.mixture.cross_share else None
+        painter = self._painter(rng)
+        crosses = painter is None and rng.random() < self.mixture.cross_share
+        other = self._alike(index, rng) if crosses else None
         draw, frames = int(rng.integers(2**32)), []
         for image, points in zip(real, self.meshes[index], strict=True):
             again = np.random.default_rng(draw)  # the same fake in every frame
-            if other is None:
+            if painter is not None:
+                frames.append(blend.redrawn_blend(image, points, redraw(painter, image, again), again))
+            elif other is None:
                 frames.append(blend.self_blend(image, points, again))
             else:
                 face = decode(self.reals[other])[0]
@@ -96,6 +103,11 @@ class ClipPairs(Dataset[Pair]):
             return np.stack(frames)
         real, fake = (_as_long_as(clip, self.spec.frames_per_clip) for clip in (real, np.stack(frames)))
         return blend.flicker(real, fake, rng)
+
+    def _painter(self, rng: Generator) -> Painter | None:
+        if not self.painters or rng.random() >= self.mixture.redrawn_share:
+            return None
+        return self.painters[int(rng.integers(len(self.painters)))]
 
     def _alike(self, index: int, rng: Generator) -> int | None:
         """Of some faces of other people, the one of the likest pose and expression."""
@@ -128,14 +140,19 @@ class PlainClips(Dataset[Pair]):
 
 
 def held_back_blends(
-    reals: Sequence[StoredClip], meshes: Sequence[Mesh], spec: ClipSpec, seed: int = 1
+    reals: Sequence[StoredClip],
+    meshes: Sequence[Mesh],
+    spec: ClipSpec,
+    seed: int = 1,
+    painters: Sequence[Painter] = (),
 ) -> ClipPairs:
     """Validation for "elsewhere": each real clip and one blended fake of it, both re-compressed.
 
-    The draws are fixed, so every model is judged on the same fakes.
+    With painters every fake is redrawn. The draws are fixed, so every model is judged on the same fakes.
     """
     gentle = replace(NO_AUGMENTATION, resize=0.3, compression=0.5)
-    return ClipPairs(reals, meshes, [], spec, Mixture(blended_share=1.0, augment=gentle), seed)
+    mixture = Mixture(blended_share=1.0, redrawn_share=1.0, augment=gentle)
+    return ClipPairs(reals, meshes, [], spec, mixture, seed, painters)
 
 
 def decode(clip: StoredClip) -> Clip:

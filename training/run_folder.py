@@ -23,14 +23,16 @@ class Epoch:
     epoch: int
     step: int
     loss: float  # mean over the epoch's training batches
-    true_auc: float | None  # on validation clips, true fakes against reals; None where there are no true ones
-    blended_auc: float  # on validation reals and blended fakes of them
     seconds: float
+    blended_auc: float  # on validation reals and blended fakes of them
+    true_auc: float | None = None  # on them and true fakes, where there are such
+    redrawn_auc: float | None = None  # on them and what a painter made of them, where there is one
 
     @property
     def score(self) -> float:
         """What the best epoch is chosen by."""
-        found = [value for value in (self.true_auc, self.blended_auc) if value is not None]
+        every = (self.true_auc, self.blended_auc, self.redrawn_auc)
+        found = [value for value in every if value is not None]
         return sum(found) / len(found)
 
 
@@ -60,8 +62,9 @@ class RunFolder:
 
     def keep(self, model: VideoModel, config: TrainConfig, epoch: Epoch) -> None:
         """Make this epoch's weights the run's result."""
-        true = "" if epoch.true_auc is None else f"{epoch.true_auc:.3f} on true fakes, "
-        headline = f"validation AUC: {true}{epoch.blended_auc:.3f} on blended fakes; not calibrated"
+        named = {"true": epoch.true_auc, "blended": epoch.blended_auc, "redrawn": epoch.redrawn_auc}
+        aucs = [f"{value:.3f} on {kind} fakes" for kind, value in named.items() if value is not None]
+        headline = f"validation AUC: {', '.join(aucs)}; not calibrated"
         name = config.architecture
         file = weights.ModelConfigFile(
             name, name, config.model, config.clip, Calibration(), Policy(), headline
@@ -75,9 +78,10 @@ def draw_curves(epochs: list[Epoch], path: Path) -> None:
     numbers = [line.epoch + 1 for line in epochs]
     left.plot(numbers, [line.loss for line in epochs], marker="o")
     left.set(xlabel="epoch", ylabel="training loss")
-    if all(line.true_auc is not None for line in epochs):
-        right.plot(numbers, [line.true_auc for line in epochs], marker="o", label="true fakes")
-    right.plot(numbers, [line.blended_auc for line in epochs], marker="o", label="blended fakes")
+    for kind in ("true", "blended", "redrawn"):
+        aucs = [getattr(line, f"{kind}_auc") for line in epochs]
+        if None not in aucs:
+            right.plot(numbers, aucs, marker="o", label=f"{kind} fakes")
     right.set(xlabel="epoch", ylabel="validation AUC")
     right.legend()
     figure.savefig(path, dpi=110)

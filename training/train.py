@@ -27,10 +27,12 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
+from training import painter
 from training.dataset import ClipPairs, Pair, PlainClips, collate, find_meshes, held_back_blends
 from training.estimate import estimate
 from training.loop import Loop, made_for, single_thread
 from training.metrics import auc
+from training.painter import Painter
 from training.recipes import RECIPES, StageName, TrainConfig
 from training.run_folder import Epoch, RunFolder
 from training.shards import StoredClip, stored_clips
@@ -62,6 +64,7 @@ class Request:
     start: Path | None
     scratch: bool
     teacher: str | None
+    painters: Path | None
     workers: int
     precision: str
     limit: int | None
@@ -90,10 +93,13 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
     model = first_weights(request)
     teacher = None if request.teacher is None else weights.load(request.teacher, accelerator.device)
     material = read(request.data, request.limit, config.seed)
+    painters = [] if request.painters is None else painter.load(request.painters)
     cache = request.out.parent / "meshes"
     with accelerator.main_process_first():
         parts = [
-            pairs(clips, made_for(spec, teacher), request, cache) for clips in material.training if clips
+            pairs(clips, made_for(spec, teacher), request, cache, painters[:-1])
+            for clips in material.training
+            if clips
         ]
     cost = estimate(accelerator, model, ConcatDataset(parts), spec, stage, request.workers, teacher)
     accelerator.print(cost)
@@ -116,13 +122,12 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
     while not loop.done:
         started, number = time.monotonic(), loop.progress.epoch
         loss = loop.epoch()
-        true_auc, blended_auc = on_main(
-            accelerator, lambda: validate(loop.average, material.validation, spec, cache, request.workers)
+        aucs = on_main(
+            accelerator,
+            lambda: validate(loop.average, material.validation, spec, cache, request.workers, painters[-1:]),
         )
-        line = Epoch(
-            number, loop.progress.step, loss, true_auc, blended_auc, round(time.monotonic() - started, 1)
-        )
-        accelerator.log({"true_auc": line.true_auc or 0.0, "blended_auc": line.blended_auc}, line.step)
+        line = Epoch(number, loop.progress.step, loss, round(time.monotonic() - started, 1), **aucs)
+        accelerator.log(aucs, line.step)
         accelerator.print(line)
         if loop.judge(line.score) and accelerator.is_main_process:
             run.keep(loop.average, config, line)
@@ -181,22 +186,36 @@ def some(clips: list[StoredClip], limit: int, seed: int) -> list[StoredClip]:
     return [clip for clip in clips if clip.original_id in kept]
 
 
-def pairs(clips: list[StoredClip], spec: ClipSpec, request: Request, cache: Path) -> ClipPairs:
+def pairs(
+    clips: list[StoredClip], spec: ClipSpec, request: Request, cache: Path, painters: Sequence[Painter]
+) -> ClipPairs:
     reals, fakes = ([clip for clip in clips if clip.fake == fake] for fake in (False, True))
     mixture = request.config.stage(request.stage).mixture
-    return ClipPairs(reals, find_meshes(reals, cache), fakes, spec, mixture, request.config.seed)
+    return ClipPairs(reals, find_meshes(reals, cache), fakes, spec, mixture, request.config.seed, painters)
 
 
 def validate(
-    model: VideoModel, clips: list[StoredClip], spec: ClipSpec, cache: Path, workers: int
-) -> tuple[float | None, float]:
-    """(AUC of true fakes against reals, or None without true fakes; AUC of blended fakes against reals)."""
+    model: VideoModel,
+    clips: list[StoredClip],
+    spec: ClipSpec,
+    cache: Path,
+    workers: int,
+    painters: Sequence[Painter] = (),
+) -> dict[str, float]:
+    """AUC of validation's reals against their blended fakes, and against true and redrawn ones if any.
+
+    Keys are the fields of `Epoch`.
+    """
     reals = [clip for clip in clips if not clip.fake]
     if not reals:
         raise ValueError("no row of split `val` is real, so no epoch can be chosen")
-    blends = held_back_blends(reals, find_meshes(reals, cache), spec)
-    true = auc(*predict(model, PlainClips(clips, spec), spec, workers)) if len(reals) < len(clips) else None
-    return true, auc(*predict(model, blends, spec, workers))
+    meshes = find_meshes(reals, cache)
+    against: dict[str, Dataset[Pair]] = {"blended_auc": held_back_blends(reals, meshes, spec)}
+    if len(reals) < len(clips):
+        against["true_auc"] = PlainClips(clips, spec)
+    if painters:
+        against["redrawn_auc"] = held_back_blends(reals, meshes, spec, painters=painters)
+    return {name: auc(*predict(model, data, spec, workers)) for name, data in against.items()}
 
 
 @torch.inference_mode()
@@ -246,6 +265,7 @@ def parse() -> Request:
     add("--start", type=Path, help="run folder whose result is trained further")
     add("--scratch", action="store_true", help="start from random weights, not from ImageNet's")
     add("--teacher", help="a model that is learned from beside the labels: a folder, or a name")
+    add("--painters", type=Path, help="folder of `training.redraw`: some fakes are redrawn by them")
     add("--epochs", type=int)
     add("--pairs-per-batch", type=int, help="of each process")
     add("--accumulate", type=int, help="batches a step")
@@ -267,6 +287,7 @@ def parse() -> Request:
         start=arguments.start,
         scratch=arguments.scratch,
         teacher=arguments.teacher,
+        painters=arguments.painters,
         workers=arguments.workers,
         precision=arguments.precision,
         limit=arguments.limit,

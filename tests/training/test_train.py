@@ -58,7 +58,14 @@ def request(recipe, stage, data, out, **changes):
     if isinstance(config.model, ResNextLstmConfig):
         config = replace(config, model=ResNextLstmConfig(hidden=16))
     config = replace(config, **{stage: small}, clip=replace(config.clip, side_px=64))
-    defaults = {"start": None, "scratch": True, "teacher": None, "workers": 0, "precision": "no"}
+    defaults = {
+        "start": None,
+        "scratch": True,
+        "teacher": None,
+        "painters": None,
+        "workers": 0,
+        "precision": "no",
+    }
     defaults |= {"limit": None, "dry_run": False}
     return Request(
         config=config, stage=stage, data=[(folder, 1) for folder in data], out=out, **defaults | changes
