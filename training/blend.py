@@ -8,7 +8,6 @@ and one that looks as a generator renders it, smooth and then sharpened; and pas
 al., 2003), which leaves no edge of colour.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -22,13 +21,12 @@ Image = NDArray[np.uint8]
 Points = NDArray[np.float32]
 Mask = NDArray[np.float32]
 
-REGIONS = {  # which mesh points span the mask
-    "face": face_mesh.OVAL,
-    "inner": face_mesh.LIPS + face_mesh.EYES + face_mesh.NOSE,
-    "mouth": face_mesh.LIPS + (152, 148, 377, 2),
-    "eyes": face_mesh.EYES + (168,),
+REGIONS = {  # which mesh points span the mask, and how often
+    "face": (face_mesh.OVAL, 0.6),
+    "inner": (face_mesh.LIPS + face_mesh.EYES + face_mesh.NOSE, 0.2),
+    "mouth": (face_mesh.LIPS + (152, 148, 377, 2), 0.1),
+    "eyes": (face_mesh.EYES + (168,), 0.1),
 }
-BLENDED, REDRAWN = (0.6, 0.2, 0.1, 0.1), (0.45, 0.2, 0.25, 0.1)  # how often: re-enactment redraws mouths
 OPACITIES = (0.5, 0.75, 1.0, 1.0, 1.0)
 WARPED_SHARE = 0.3  # of the self-blended: features have moved
 RESTYLED_SHARE = 0.3  # of the redrawn: come through another camera, too
@@ -44,7 +42,7 @@ def self_blend(image: Image, points: Points, rng: Generator) -> Image:
         target = _shift_statistics(target, rng)
     if rng.random() < WARPED_SHARE:
         source = _deform(source, 0.012, rng)
-    return _paste(source, target, region_mask(points, image.shape[0], rng), rng)
+    return _paste(source, target, points, rng)
 
 
 def cross_blend(image: Image, points: Points, other: Image, other_points: Points, rng: Generator) -> Image:
@@ -53,8 +51,7 @@ def cross_blend(image: Image, points: Points, other: Image, other_points: Points
     if matrix is None:
         return self_blend(image, points, rng)
     aligned = cv2.warpAffine(other, matrix, image.shape[1::-1], borderMode=cv2.BORDER_REFLECT)
-    source = _recolour(np.asarray(aligned, np.uint8), image, points)
-    return _paste(source, image, region_mask(points, image.shape[0], rng), rng)
+    return _paste(_recolour(np.asarray(aligned, np.uint8), image, points), image, points, rng)
 
 
 def redrawn_blend(image: Image, points: Points, drawn: Image, rng: Generator) -> Image:
@@ -63,8 +60,7 @@ def redrawn_blend(image: Image, points: Points, drawn: Image, rng: Generator) ->
         drawn = _shift_statistics(drawn, rng)
     if rng.random() < 0.5:
         drawn = _recolour(drawn, image, points)
-    mask = region_mask(points, image.shape[0], rng, REDRAWN)
-    return _paste(drawn, image, mask, rng, moves=bool(rng.random() < 0.5))
+    return _paste(drawn, image, points, rng, moves=bool(rng.random() < 0.5))
 
 
 def flicker(real: NDArray[np.uint8], fake: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
@@ -83,18 +79,20 @@ def flicker(real: NDArray[np.uint8], fake: NDArray[np.uint8], rng: Generator) ->
     return np.clip(np.rint(np.stack(frames)), 0, 255).astype(np.uint8)
 
 
-def region_mask(points: Points, side_px: int, rng: Generator, shares: Sequence[float] = BLENDED) -> Mask:
+def region_mask(points: Points, side_px: int, rng: Generator) -> Mask:
     """Mesh (468, 2) -> a deformed, soft mask (S, S) in 0..1 over the whole face or a part of it."""
-    chosen = list(REGIONS.values())[rng.choice(len(REGIONS), p=shares)]
-    outline = points[list(chosen)] + rng.normal(0, 0.01 * side_px, (len(chosen), 2))
+    names = list(REGIONS)
+    chosen = names[rng.choice(len(names), p=[REGIONS[name][1] for name in names])]
+    outline = points[list(REGIONS[chosen][0])] + rng.normal(0, 0.01 * side_px, (len(REGIONS[chosen][0]), 2))
     hull = cv2.convexHull(outline.astype(np.float32)).astype(np.int32)
     mask = np.zeros((side_px, side_px), np.float32)
     cv2.fillConvexPoly(mask, hull, 1.0)
     return _soften(_deform(mask, 0.03, rng), rng)
 
 
-def _paste(source: Image, target: Image, mask: Mask, rng: Generator, moves: bool = True) -> Image:
+def _paste(source: Image, target: Image, points: Points, rng: Generator, moves: bool = True) -> Image:
     side_px = target.shape[0]
+    mask = region_mask(points, side_px, rng)
     shift = rng.uniform(-0.03, 0.03, 2) * side_px * (1.0, 0.5) * moves
     scale = rng.uniform(0.95, 1.05) if moves else 1.0
     centre = side_px / 2

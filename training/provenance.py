@@ -80,7 +80,7 @@ TRAINED: dict[str, Trained] = {
             "python -m training.redraw --data DFDC_FACES --data ffhq --out painters",
             (
                 "python -m training.train mobilenet-gru frames --start frames --painters painters "
-                "--epochs 3 --learning-rate 2e-4 --data DFDC_FACES --data ffhq --out redrawn"
+                "--epochs 2 --learning-rate 2e-4 --data DFDC_FACES --data ffhq --out redrawn"
             ),
             (
                 "python -m training.train mobilenet-gru clips --painters painters --data DFDC_FACES "
@@ -91,8 +91,7 @@ TRAINED: dict[str, Trained] = {
         limits=(
             "The single faces were learned at 160 px in three runs, of 3, 2 and 5 epochs, as "
             "training/RESULTS.md says, of which the first of the `frames` commands takes the place, then for "
-            "8 epochs at 224 px, as the second does it, then beside redrawn fakes in two runs, of 2 and 1 "
-            "epochs, of which the third takes the place.",
+            "8 epochs at 224 px, as the second does it, and then beside redrawn fakes.",
             "Of eight clips of ordinary people that were held back the highest got 0.86, of the eight it "
             "was trained on three got 0.91 to 0.95 (none is called fake), and of 20 real videos of "
             "FaceForensics++ at the strongest compression two got 0.96 to 0.97, at the threshold: such faces "

@@ -19,7 +19,7 @@ class Mixture:
     """What a pair of a real and a fake is made of."""
 
     blended_share: float = 0.6  # of the fakes; the rest are true ones
-    redrawn_share: float = 0.5  # of the blended ones, where there are painters: redrawn by one of them
+    redrawn_share: float = 0.35  # of the blended ones, where there are painters: redrawn by one of them
     cross_share: float = 0.2  # of the other blended ones: another person's face instead of the same
     same_source: bool = True  # a true fake stands beside the real video that it was made from
     candidates: int = 100  # faces looked through for one of like pose, for cross-blending
