@@ -44,7 +44,8 @@ DOCUMENTS = (
     "training/README.md",
     "extension/README.md",
 )
-LINKED_TOO = ("training/RESULTS.md", "space/examples/README.md", "space/weights/mobilenet-gru/README.md")
+CARDS = tuple(path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("space/weights/*/README.md")))
+LINKED_TOO = ("training/RESULTS.md", "space/examples/README.md", *CARDS)
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 BASH, NODE = shutil.which("bash"), shutil.which("node")
 PROGRAMS = ("accelerate", "cp", "git", "make", "node", "pip", "python", ".venv/bin/python")  # the stand-ins
