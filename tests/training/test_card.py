@@ -17,7 +17,7 @@ from unmask import weights
 @pytest.fixture
 def shipped(tmp_path, monkeypatch):
     """A folder like space/weights, with one model that has no card yet, the default."""
-    monkeypatch.setattr(card.bundle, "DEFAULT", "small")  # as the evaluation calls it
+    monkeypatch.setattr("unmask.bundle.DEFAULT", "small")  # as the evaluation calls it
     folder = tmp_path / "weights"
     untrained_model(folder / "mobilenet-gru", "mobilenet-gru")
     return folder

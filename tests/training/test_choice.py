@@ -76,13 +76,14 @@ def test_a_dearer_lineup_must_surely_be_better_and_nowhere_worse(gains, expected
     assert default_lineup(with_gains(nothing_differs(), gains)) == expected
 
 
-RATES = [
+RATES: list[tuple[str, Interval | None, str]] = [
     ("false_alarms", HELD, "small"),
     ("false_alarms", UNSURE, "small"),
     ("false_alarms", BROKEN, "large"),
+    ("wrong_answers", BROKEN, "small"),
+    ("wrong_answers", Interval(0.3, 0.06, 0.5), "large"),
+    ("wrong_answers", None, "small"),
 ]
-RATES += [("wrong_answers", BROKEN, "small"), ("wrong_answers", Interval(0.3, 0.06, 0.5), "large")]
-RATES += [("wrong_answers", None, "small")]
 
 
 @pytest.mark.parametrize(("kind", "rate", "expected"), RATES)
