@@ -386,7 +386,10 @@ def _pictures(names: Iterable[str]) -> str:
 def _limits(results: Results, lineup: str, trained: Trained) -> str:
     found = [sentence for one in results.sets if one.elsewhere for sentence in _set_limits(one, lineup)]
     if not any(one.summary(lineup).by_group for one in results.sets):
-        found.append("How its errors differ between groups of people was not measured.")
+        found.append(
+            "No set here labels groups of people; training/RESULTS.md says how errors differ by light, view "
+            "and skin, as far as a picture tells."
+        )
     found += [
         *trained.limits,
         "It judges pictures of faces only: not the sound, not what is said, not how a video is cut.",

@@ -156,7 +156,7 @@ def _set_text(one: SetResult, results: Results) -> str:
     fakes = sum(row.fake for row in one.rows)
     unread = f", {len(one.unreadable)} unreadable" if one.unreadable else ""
     title = f"{one.name}: {len(one.rows) - fakes} real, {fakes} fake{unread}, {one.origin}"
-    lines = [_table(_header(), [_row(item) for item in one.summaries])]
+    lines = [aligned(_header(), [_row(item) for item in one.summaries])]
     if one.summaries[0].by_method:
         lines.append(_parts("AUC by method", {item.lineup: item.by_method for item in one.summaries}))
     if one.summaries[0].by_group:
@@ -216,7 +216,7 @@ def _parts(title: str, by_lineup: Mapping[str, Mapping[str, Part]]) -> str:
         [lineup, *("–" if parts[name].auc is None else str(parts[name].auc) for name in names)]
         for lineup, parts in by_lineup.items()
     ]
-    return _table([title, *names], rows)
+    return aligned([title, *names], rows)
 
 
 def _robustness_text(results: Results) -> str:
@@ -234,10 +234,10 @@ def _robustness_text(results: Results) -> str:
         ]
         for point in results.robustness
     ]
-    return _table(header, rows)
+    return aligned(header, rows)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     return "\n".join(
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
