@@ -8,7 +8,7 @@ angle depends on the light as well: it sorts pictures, not people. Prints AUC an
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,8 @@ LEFT, RIGHT, NOSE_TIP = 234, 454, 1
 VIEW_FROM = {"frontal": 0.0, "half turned": 0.15, "side": 0.4}  # of half the face's width
 LIGHT_FROM = {"dark": 0.0, "medium": 40.0, "bright": 60.0}  # L*, 0 to 100
 SKIN_FROM = {"dark": -90.0, "brown": -30.0, "tan": 10.0, "medium": 28.0, "light": 41.0}  # degrees
+KINDS = {"light": LIGHT_FROM, "view": VIEW_FROM, "skin": SKIN_FROM}  # fields of `Look`
+TOLD = ("fake", "uncertain", "real")
 
 Image = NDArray[np.uint8]
 Points = NDArray[np.float32]
@@ -71,7 +73,7 @@ def look_of(image: Image, points: Points) -> Look:
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     face = lab[_inside(points[list(mesh.OVAL)], image.shape[0])]
     cheeks = np.concatenate([lab[_inside(points[list(outline)], image.shape[0])] for outline in CHEEKS])
-    lightness, _, yellow = np.median(cheeks if len(cheeks) else face, 0)
+    lightness, _, yellow = np.median(cheeks, 0)
     return Look(
         group(LIGHT_FROM, float(face[:, 0].mean())),
         group(VIEW_FROM, turned(points)),
@@ -104,14 +106,9 @@ def table(
     """A row for each group that holds clips."""
     rows = []
     said = np.array(labels)
-    kinds: dict[str, tuple[dict[str, float], Callable[[Look], str]]] = {
-        "light": (LIGHT_FROM, lambda look: look.light),
-        "view": (VIEW_FROM, lambda look: look.view),
-        "skin": (SKIN_FROM, lambda look: look.skin),
-    }
-    for kind, (names, of) in kinds.items():
+    for kind, names in KINDS.items():
         for name in names:
-            own = np.array([of(look) == name for look in looks])
+            own = np.array([getattr(look, kind) == name for look in looks])
             reals, fakes = own & ~fake, own & fake
             if not (reals.any() and fakes.any()):
                 continue
@@ -127,8 +124,6 @@ def table(
     header = ["", "group", "AUC", "reals called fake", "reals: fake/?/real", "fakes: fake/?/real"]
     return aligned(header, rows)
 
-
-TOLD = ("fake", "uncertain", "real")
 
 if __name__ == "__main__":
     main()

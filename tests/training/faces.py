@@ -26,3 +26,8 @@ def face(
         seconds=tuple(STRIDE_SECONDS * index for index in range(frames)),
         jpegs=(jpeg,) * frames,
     )
+
+
+def portrait(side=224):
+    """The portrait alone, (side, side, 3) RGB."""
+    return cv2.resize(astronaut()[40:260, 120:320], (side, side), interpolation=cv2.INTER_AREA)

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 import pytest
-from skimage.data import astronaut
 
+from tests.training.faces import portrait
 from training import blend, mesh
 
 SIDE = 224
@@ -12,7 +12,7 @@ SIDE = 224
 
 @pytest.fixture(scope="module")
 def face():
-    return cv2.resize(astronaut()[40:260, 120:320], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return portrait(SIDE)
 
 
 @pytest.fixture(scope="module")

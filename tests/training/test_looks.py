@@ -2,12 +2,10 @@
 
 import sys
 
-import cv2
 import numpy as np
 import pytest
-from skimage.data import astronaut
 
-from tests.training.faces import face
+from tests.training.faces import face, portrait
 from tests.untrained import untrained_model
 from training import looks, mesh
 from training.looks import LIGHT_FROM, SKIN_FROM, VIEW_FROM, Look, group, look_of, table, turned
@@ -16,9 +14,9 @@ from training.shards import store
 SIDE = 224
 
 
-@pytest.fixture(scope="module")
-def portrait():
-    return cv2.resize(astronaut()[40:260, 120:320], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+@pytest.fixture(scope="module", name="portrait")
+def the_portrait():
+    return portrait(SIDE)
 
 
 @pytest.fixture(scope="module")

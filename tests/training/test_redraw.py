@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from skimage.data import astronaut
 
-from tests.training.faces import face
+from tests.training.faces import face, portrait
 from training import blend, mesh, painter, redraw
 from training.dataset import ClipPairs, find_meshes, held_back_blends
 from training.painter import NET_SIDE_PX, Painter, PainterConfig
@@ -20,9 +19,9 @@ SIDE = 224
 SMALL = PainterConfig(2, 32, "nearest", width=16)
 
 
-@pytest.fixture(scope="module")
-def portrait():
-    return cv2.resize(astronaut()[40:260, 120:320], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+@pytest.fixture(scope="module", name="portrait")
+def the_portrait():
+    return portrait(SIDE)
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from tests.training import fourth  # adds a fourth recipe
 from tests.training.faces import face
 from tests.untrained import untrained_model
-from training import loop
+from training import loop, painter
 from training.augment import resize
-from training.dataset import as_face_clip, decode
+from training.dataset import ClipPairs, as_face_clip, decode
 from training.recipes import RECIPES
 from training.run_folder import RunFolder
 from training.shards import store
@@ -105,6 +105,20 @@ def test_real_footage_alone_is_enough(tmp_path):
     done = run(request("patch-mean", "frames", [tmp_path / "real"], tmp_path / "run"))
     assert done.epochs()[0].true_auc is None
     assert 0 <= done.epochs()[0].blended_auc <= 1
+
+
+def test_the_last_painter_draws_for_validation_alone(material, tmp_path, monkeypatch):
+    painter.save(
+        [painter.Painter(painter.PainterConfig(2, 8, "nearest", width=8))] * 3, tmp_path / "painters"
+    )
+    given = []
+    monkeypatch.setattr(
+        "training.train.ClipPairs", lambda *rest: given.append(len(rest[-1])) or ClipPairs(*rest)
+    )
+    done = run(request("patch-mean", "frames", [material], tmp_path / "run", painters=tmp_path / "painters"))
+    assert given == [2]
+    assert 0 <= done.epochs()[0].redrawn_auc <= 1
+    assert "on redrawn fakes" in weights.read_config(done.model).headline
 
 
 def test_people_of_the_validation_are_not_trained_on(tmp_path, capsys):
