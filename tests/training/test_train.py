@@ -112,9 +112,12 @@ def test_the_last_painter_draws_for_validation_alone(material, tmp_path, monkeyp
         [painter.Painter(painter.PainterConfig(2, 8, "nearest", width=8))] * 3, tmp_path / "painters"
     )
     given = []
-    monkeypatch.setattr(
-        "training.train.ClipPairs", lambda *rest: given.append(len(rest[-1])) or ClipPairs(*rest)
-    )
+
+    def noted(*rest):
+        given.append(len(rest[-1]))
+        return ClipPairs(*rest)
+
+    monkeypatch.setattr("training.train.ClipPairs", noted)
     done = run(request("patch-mean", "frames", [material], tmp_path / "run", painters=tmp_path / "painters"))
     assert given == [2]
     assert 0 <= done.epochs()[0].redrawn_auc <= 1
