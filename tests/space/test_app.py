@@ -267,10 +267,20 @@ def test_an_unknown_job_is_told_so(space):
     assert space.ask("cancel", {"id": "nobody's"}) == {"cancelled": False}
 
 
+def held(space, url):
+    """A stream whose check is queued or runs; a check that was just cancelled leaves its place soon."""
+    deadline = time.monotonic() + 30
+    while True:
+        stream = space.stream("check_url", {"url": url})
+        _, (found, *_) = next(stream)
+        if found.get("status") != "failed":  # progress has none
+            return stream
+        assert found["error"]["code"] == "busy" and time.monotonic() < deadline, found
+        time.sleep(0.2)
+
+
 def test_a_full_queue_says_busy_and_leaving_a_stream_makes_room(space, site):
-    streams = [space.stream("check_url", {"url": site.url(f"/{name}.mp4")}) for name in "abc"]
-    for stream in streams:
-        next(stream)  # it is queued, or runs
+    streams = [held(space, site.url(f"/{name}.mp4")) for name in "abc"]
     refused = space.ask("submit", {"url": site.url("/d.mp4")})
     assert refused["job"] is None
     assert refused["report"]["error"]["code"] == "busy"
