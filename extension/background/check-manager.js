@@ -4,11 +4,11 @@
  * The worker is ended at any time, so a job lives in session storage, and pages pull: every question wakes the
  * worker, which asks the Space. Nothing here knows the browser; storage, cache and Space are given.
  *
- * @typedef {import("./cache.js").Area} Area
- * @typedef {import("./cache.js").Cache} Cache
- * @typedef {import("./space-api.js").SpaceApi} SpaceApi
- * @typedef {import("./space-api.js").Frame} Frame
- * @typedef {import("./report.js").Report} Report
+ * @typedef {import("../shared/report-cache.js").Area} Area
+ * @typedef {import("../shared/report-cache.js").Cache} Cache
+ * @typedef {import("./space-client.js").SpaceApi} SpaceApi
+ * @typedef {import("./space-client.js").Frame} Frame
+ * @typedef {import("../shared/report.js").Report} Report
  *
  * @typedef {object} Snapshot a check at one moment
  * @property {string} key
@@ -37,11 +37,11 @@
  * @property {number} historySize
  */
 
-import { cacheKey } from "./cache.js";
-import { THIS_COMPUTER } from "./local-api.js";
-import { failedReport, toReport } from "./report.js";
-import { SpaceError } from "./space-api.js";
-import { Windows } from "./windows.js";
+import { cacheKey } from "../shared/report-cache.js";
+import { THIS_COMPUTER } from "./on-device-client.js";
+import { failedReport, toReport } from "../shared/report.js";
+import { SpaceError } from "./space-client.js";
+import { Windows } from "../shared/frame-stream.js";
 
 const PREFIX = "check:";
 const MIN_ASK_MS = 300; // tabs that ask sooner get the last answer

@@ -1,8 +1,8 @@
 /** Chromium's place for checks on this computer, as its worker may not begin another one. Closes itself when idle. */
 
-import { onLocalCheck } from "./browser.js";
-import { Host } from "./local/host.js";
-import { Windows } from "./windows.js";
+import { onLocalCheck } from "../shared/browser.js";
+import { Host } from "../on_device/worker-host.js";
+import { Windows } from "../shared/frame-stream.js";
 
 const host = new Host(() => close());
 onLocalCheck((tell, signal) => {

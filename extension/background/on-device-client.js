@@ -1,12 +1,12 @@
 /**
- * Checks on this computer, with the same methods as the Space, so that checks.js need not know the difference.
+ * Checks on this computer, with the same methods as the Space, so that check-manager.js need not know the difference.
  * Nothing is sent: videos come as pictures that were taken in the tab.
  *
- * @typedef {import("./local/detector.js").Asked} Asked
+ * @typedef {import("../on_device/pipeline.js").Asked} Asked
  * @typedef {(asked: Asked, onProgress: (said: Record<string, unknown>) => void, signal: AbortSignal) => Promise<unknown>} Run
  */
 
-import { SpaceError } from "./space-api.js";
+import { SpaceError } from "./space-client.js";
 
 export const THIS_COMPUTER = "this-computer"; // stands where a Space's address does
 

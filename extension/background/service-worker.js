@@ -1,19 +1,19 @@
 /**
  * The worker: hears of clicks and messages, and passes them on. Listeners are registered at top level, so that
- * the browser can wake it; it remembers nothing itself, see checks.js.
+ * the browser can wake it; it remembers nothing itself, see check-manager.js.
  */
 
-import * as browser from "./browser.js";
-import { Cache } from "./cache.js";
-import { Checks } from "./checks.js";
-import { LocalApi } from "./local-api.js";
-import { webAddress } from "./report.js";
-import { SpaceApi, SpaceError } from "./space-api.js";
-import { checksHere, spaceAddress } from "./settings.js";
-import { toWords } from "./words.js";
+import * as browser from "../shared/browser.js";
+import { Cache } from "../shared/report-cache.js";
+import { Checks } from "./check-manager.js";
+import { LocalApi } from "./on-device-client.js";
+import { webAddress } from "../shared/report.js";
+import { SpaceApi, SpaceError } from "./space-client.js";
+import { checksHere, spaceAddress } from "../shared/settings.js";
+import { toWords } from "../shared/i18n.js";
 
 /**
- * @typedef {import("./page/videos.js").Candidate} Candidate
+ * @typedef {import("../page/video-finder.js").Candidate} Candidate
  * @typedef {Candidate & {frameId: number}} Found
  * @typedef {{id?: number, src?: string, link?: string}} Wanted a video of a frame; empty: the one that is meant
  */
@@ -23,7 +23,7 @@ const checks = new Checks({ session: browser.session(), cache, where });
 
 const thisComputer = new LocalApi(browser.runLocally);
 
-/** @param {boolean} onSpace whatever the settings say @returns {Promise<import("./checks.js").Where>} */
+/** @param {boolean} onSpace whatever the settings say @returns {Promise<import("./check-manager.js").Where>} */
 async function where(onSpace) {
   const settings = await browser.readSettings();
   const { historySize, model } = settings;
@@ -111,7 +111,7 @@ const OWN_ANSWERS = {
   videos: ({ tabId }) => videosIn(tabId),
   start: ({ tabId, frameId, id }) => browser.tellFrame(tabId, frameId, { type: "start", wanted: id === undefined ? {} : { id } }),
 };
-const OPENABLE = ["options.html", "history.html", "welcome.html"];
+const OPENABLE = ["ui/options.html", "ui/history.html", "ui/welcome.html"];
 
 browser.onMessage((message, sender) => {
   const type = String(message?.type);
@@ -137,7 +137,7 @@ async function orFailure(answer) {
 async function spacePage(url) {
   const address = spaceAddress((await browser.readSettings()).space);
   const wanted = webAddress(url);
-  if (!address) return "options.html";
+  if (!address) return "ui/options.html";
   return wanted ? `${address}/?url=${encodeURIComponent(wanted)}` : address;
 }
 
@@ -145,7 +145,7 @@ async function spacePage(url) {
 
 browser.onInstalled((reason) => {
   void applySettings();
-  if (reason === "install") void browser.openTab("welcome.html");
+  if (reason === "install") void browser.openTab("ui/welcome.html");
 });
 
 browser.onStartup(() => void applySettings());

@@ -7,7 +7,7 @@
  * @typedef {{event: string, data: string}} ServerEvent
  */
 
-import { fields, text } from "./report.js";
+import { fields, text } from "../shared/report.js";
 
 const ANSWER_MS = 20_000; // longest wait for a quick call; a worker that waits longer than 30 s is ended
 

@@ -3,8 +3,8 @@
  * worse than a slow one and drivers err, so a GPU is tried first, watched in each run and left for good at its first
  * fault. Pure; the networks are given.
  *
- * @typedef {import("./faces.js").Network} Network
- * @typedef {import("./faces.js").Tensor} Tensor
+ * @typedef {import("./face-detector.js").Network} Network
+ * @typedef {import("./face-detector.js").Tensor} Tensor
  *
  * @typedef {object} Adapter the part of a GPUAdapter that is read
  * @property {boolean} [isFallbackAdapter] in older browsers

@@ -3,10 +3,10 @@
  * Pure.
  *
  * @typedef {import("./boxes.js").Box} Box
- * @typedef {import("./faces.js").Face} Face
- * @typedef {import("./tracks.js").Track} Track
- * @typedef {import("./tracks.js").Window} Window
- * @typedef {import("./pixels.js").Picture} Picture
+ * @typedef {import("./face-detector.js").Face} Face
+ * @typedef {import("./tracking.js").Track} Track
+ * @typedef {import("./tracking.js").Window} Window
+ * @typedef {import("./image-ops.js").Picture} Picture
  *
  * @typedef {object} ClipSpec of config.json
  * @property {number} frames_per_clip
@@ -29,8 +29,8 @@
  */
 
 import { side } from "./boxes.js";
-import { link, meanArea, median, whyExcluded } from "./tracks.js";
-import { roundEven, scale, toPlanes } from "./pixels.js";
+import { link, meanArea, median, whyExcluded } from "./tracking.js";
+import { roundEven, scale, toPlanes } from "./image-ops.js";
 
 export const WINDOWS = 8;
 const CLOSE_STRIDES = 0.75; // a picture closer to the one before, in strides, is left out

@@ -3,7 +3,7 @@
  * three networks are given.
  *
  * @typedef {import("./boxes.js").Box} Box
- * @typedef {import("./pixels.js").Picture} Picture
+ * @typedef {import("./image-ops.js").Picture} Picture
  *
  * @typedef {(data: Float32Array, shape: number[]) => Promise<Record<string, Tensor>>} Network
  * @typedef {{data: Float32Array, dims: readonly number[]}} Tensor
@@ -23,7 +23,7 @@
  */
 
 import { carry, move, overlap, same, square, suppress } from "./boxes.js";
-import { roundEven, scale, toPlanes, whole } from "./pixels.js";
+import { roundEven, scale, toPlanes, whole } from "./image-ops.js";
 
 const SEARCH_SIDE_PX = 640;
 const MIN_FACE_PX = 24;

@@ -1,8 +1,8 @@
 /**
  * Networks by ONNX Runtime. For WebGPU it has a build of its own, twice as large, which is loaded only where it is tried.
  *
- * @typedef {import("./faces.js").Network} Network
- * @typedef {import("./faces.js").Tensor} Tensor
+ * @typedef {import("./face-detector.js").Network} Network
+ * @typedef {import("./face-detector.js").Tensor} Tensor
  * @typedef {{run: (feeds: Record<string, unknown>) => Promise<Record<string, Tensor>>}} Session
  *
  * @typedef {object} Runtime the part of onnxruntime-web that is used
@@ -24,12 +24,12 @@ export async function onWasm() {
   return (name) => open(runtime, name, "wasm");
 }
 
-/** The one that ONNX Runtime takes, too. @returns {Promise<import("./runtime.js").Adapter | null | undefined>} */
+/** The one that ONNX Runtime takes, too. @returns {Promise<import("./backend-choice.js").Adapter | null | undefined>} */
 export async function findGpu() {
   return navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
 }
 
-/** @param {string} name of one of models/ @returns {Promise<import("./runtime.js").OnGpu>} */
+/** @param {string} name of one of models/ @returns {Promise<import("./backend-choice.js").OnGpu>} */
 export async function onGpu(name) {
   /** @type {Runtime} */
   const runtime = await import(/** @type {string} */ ("../vendor/ort.webgpu.min.mjs"));

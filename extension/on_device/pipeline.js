@@ -4,11 +4,11 @@
  *
  * @typedef {import("./clips.js").Clip} Clip
  * @typedef {import("./clips.js").Person} Person
- * @typedef {import("./faces.js").Network} Network
- * @typedef {import("./faces.js").Networks} Networks
- * @typedef {import("./pixels.js").Picture} Picture
+ * @typedef {import("./face-detector.js").Network} Network
+ * @typedef {import("./face-detector.js").Networks} Networks
+ * @typedef {import("./image-ops.js").Picture} Picture
  * @typedef {import("./verdict.js").ClipScore} ClipScore
- * @typedef {import("../space-api.js").Frame} Frame
+ * @typedef {import("../background/space-client.js").Frame} Frame
  *
  * @typedef {object} Config config.json
  * @property {string} name
@@ -36,11 +36,11 @@
  * @typedef {(stage: string, fraction: number) => void} OnProgress
  */
 
-import { SCHEMA } from "../report.js";
+import { SCHEMA } from "../shared/report.js";
 import { arrange, People, spread, toInput, WINDOWS } from "./clips.js";
-import { heatmap, paint } from "./explain.js";
-import { detect } from "./faces.js";
-import { cropSharpness } from "./tracks.js";
+import { heatmap, paint } from "./saliency.js";
+import { detect } from "./face-detector.js";
+import { cropSharpness } from "./tracking.js";
 import { crowdShift, decide, decidingFaces, toLogOdds, toProbability } from "./verdict.js";
 
 const MILD_JPEG = 0.7;

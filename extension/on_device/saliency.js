@@ -2,12 +2,12 @@
  * What the model looked at, as unmask/explain.py shows it: a heatmap on a face. Pure.
  *
  * @typedef {import("./clips.js").ClipSpec} ClipSpec
- * @typedef {import("./faces.js").Network} Network
- * @typedef {import("./pixels.js").Picture} Picture
+ * @typedef {import("./face-detector.js").Network} Network
+ * @typedef {import("./image-ops.js").Picture} Picture
  */
 
 import { toInput } from "./clips.js";
-import { blur, scale, whole } from "./pixels.js";
+import { blur, scale, whole } from "./image-ops.js";
 
 const BLUR_SHARE = 1 / 32; // of the side: radius of the blur that takes a face's details away
 const GLOW_FROM = 0.3; // colder places show the face unchanged
@@ -29,7 +29,7 @@ export async function heatmap(face, spec, { model, heat }) {
   const { data, shape } = toInput([blur(face, BLUR_SHARE * face.width), face], spec);
   const { maps } = await model(data, shape);
   if (!maps) throw new Error("a model without maps");
-  const { data: raw, dims: [height = 0, width = 0] } = /** @type {import("./faces.js").Tensor} */ ((await heat(maps.data, [...maps.dims])).heat);
+  const { data: raw, dims: [height = 0, width = 0] } = /** @type {import("./face-detector.js").Tensor} */ ((await heat(maps.data, [...maps.dims])).heat);
   return enlarge({ width, height, data: levels(raw) }, face);
 }
 

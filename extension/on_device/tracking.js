@@ -2,8 +2,8 @@
  * Faces of successive pictures -> tracks, as unmask/tracks.py. Pure.
  *
  * @typedef {import("./boxes.js").Box} Box
- * @typedef {import("./faces.js").Face} Face
- * @typedef {import("./pixels.js").Picture} Picture
+ * @typedef {import("./face-detector.js").Face} Face
+ * @typedef {import("./image-ops.js").Picture} Picture
  *
  * @typedef {object} Sighting one face in one frame of a window
  * @property {number} frame
@@ -20,7 +20,7 @@
  */
 
 import { area, bestPairs, same, side, step } from "./boxes.js";
-import { patch } from "./faces.js";
+import { patch } from "./face-detector.js";
 
 const MAX_GAP_FRAMES = 2;
 const MAX_STEP_SIDES = 1.0;

@@ -37,8 +37,8 @@
  * @property {number | null} alone what the model says before anything is held back
  */
 
-import { clock } from "../label.js";
-import { median } from "./tracks.js";
+import { clock } from "../shared/labels.js";
+import { median } from "./tracking.js";
 
 const MAX_LOG_ODDS = 6.9;
 

@@ -22,7 +22,7 @@ export class Host {
   }
 
   /**
-   * @param {import("./detector.js").Asked} asked
+   * @param {import("./pipeline.js").Asked} asked
    * @param {(said: Record<string, unknown>) => void} onProgress
    * @param {AbortSignal} signal
    * @returns {Promise<unknown>} the report
@@ -35,7 +35,7 @@ export class Host {
     return checked;
   }
 
-  /** @param {import("./detector.js").Asked} asked @param {(said: Record<string, unknown>) => void} onProgress @param {AbortSignal} signal */
+  /** @param {import("./pipeline.js").Asked} asked @param {(said: Record<string, unknown>) => void} onProgress @param {AbortSignal} signal */
   #run({ windows, ...asked }, onProgress, signal) {
     signal.throwIfAborted();
     const worker = (this.#worker ??= this.begin());

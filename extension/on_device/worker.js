@@ -3,13 +3,13 @@
  * Hears what is asked, then its windows of pictures and null, one check at a time; says {stage, fraction} and then the report or {problem}.
  */
 
-import { check } from "./detector.js";
-import { Windows } from "../windows.js";
-import { findGpu, onGpu, onWasm, read } from "./onnx.js";
-import { withAlpha, withoutAlpha } from "./pixels.js";
-import { choose } from "./runtime.js";
+import { check } from "./pipeline.js";
+import { Windows } from "../shared/frame-stream.js";
+import { findGpu, onGpu, onWasm, read } from "./onnx-runtime.js";
+import { withAlpha, withoutAlpha } from "./image-ops.js";
+import { choose } from "./backend-choice.js";
 
-/** @typedef {import("./detector.js").Kit} Kit */
+/** @typedef {import("./pipeline.js").Kit} Kit */
 
 /** @type {Promise<Kit> | undefined} loaded at the first check */
 let kit;
@@ -22,7 +22,7 @@ self.addEventListener("message", ({ data }) => {
   void answer({ ...data, windows });
 });
 
-/** @param {import("./detector.js").Asked} asked */
+/** @param {import("./pipeline.js").Asked} asked */
 async function answer(asked) {
   try {
     kit ??= load();
@@ -41,7 +41,7 @@ async function load() {
   return { config, networks: { model, heat, pnet, rnet, onet }, decode, encode };
 }
 
-/** @param {string} jpeg base64 @returns {Promise<import("./pixels.js").Picture>} */
+/** @param {string} jpeg base64 @returns {Promise<import("./image-ops.js").Picture>} */
 async function decode(jpeg) {
   const text = atob(jpeg);
   const bytes = new Uint8Array(text.length);
@@ -53,7 +53,7 @@ async function decode(jpeg) {
   return withoutAlpha(context.getImageData(0, 0, context.canvas.width, context.canvas.height));
 }
 
-/** @param {import("./pixels.js").Picture} picture @param {number} quality @returns {Promise<string>} base64 */
+/** @param {import("./image-ops.js").Picture} picture @param {number} quality @returns {Promise<string>} base64 */
 async function encode(picture, quality) {
   const context = contextOf(picture.width, picture.height);
   const image = context.createImageData(picture.width, picture.height);

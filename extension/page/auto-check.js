@@ -3,7 +3,7 @@
  * an answer stays on the page.
  */
 
-import { allVideos } from "./videos.js";
+import { allVideos } from "./video-finder.js";
 
 const LOOK_MS = 1000;
 const PLAYED_LOOKS = 3; // so many looks in a row it must be playing: what is scrolled past is not meant

@@ -1,14 +1,14 @@
 /**
  * A small button on the video under the pointer, where a person switched that on.
  *
- * @typedef {import("./visit.js").Hello} Hello
+ * @typedef {import("./video-check.js").Hello} Hello
  */
 
-import { direction, tag, toWords } from "../words.js";
-import { h } from "./dom.js";
-import { logo } from "./icons.js";
-import { overPage } from "./layer.js";
-import { videoAt } from "./videos.js";
+import { direction, tag, toWords } from "../shared/i18n.js";
+import { h } from "../shared/dom.js";
+import { logo } from "../shared/icons.js";
+import { overPage } from "./overlay-root.js";
+import { videoAt } from "./video-finder.js";
 
 const PACE_MS = 250; // it is looked where the pointer is at most this often
 const MIN_PX = 160;

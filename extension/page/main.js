@@ -2,15 +2,15 @@
  * The page's part of the extension: hears whom to check, watches for the page moving on, undoes everything then.
  * Loaded once a frame, by content.js. Until a person asks for a check it only listens.
  *
- * @typedef {import("./visit.js").Hello} Hello
- * @typedef {import("./visit.js").Visit} Visit
+ * @typedef {import("./video-check.js").Hello} Hello
+ * @typedef {import("./video-check.js").Visit} Visit
  */
 
-import { isAlive, onMessage, tellWorker } from "../browser.js";
-import { checkAsTheyPlay } from "./auto.js";
-import { offerOnHover } from "./hover.js";
+import { isAlive, onMessage, tellWorker } from "../shared/browser.js";
+import { checkAsTheyPlay } from "./auto-check.js";
+import { offerOnHover } from "./hover-button.js";
 import { linkTarget, toTarget } from "./sites.js";
-import { candidates, findVideo, hintsOf, titleOf, watchClicks } from "./videos.js";
+import { candidates, findVideo, hintsOf, titleOf, watchClicks } from "./video-finder.js";
 
 const WATCH_MS = 500; // how often it is looked whether the page has moved on, while a badge is shown
 
@@ -75,7 +75,7 @@ function checkVideo(video, quiet = false) {
  */
 async function begin(key, video, target, title, quiet = false) {
   const hello = /** @type {Hello} */ (await tellWorker({ type: "hello" }));
-  const { Visit } = await import("./visit.js"); // only where a person asks
+  const { Visit } = await import("./video-check.js"); // only where a person asks
   const known = visits.get(key);
   if (known) return quiet || known.visit.open();
   const controller = new AbortController();

@@ -1,7 +1,7 @@
 /** Puts an element of ours over the page: in a closed shadow root in the top layer, which no style leaks into or out of. */
 
-import { fileUrl } from "../browser.js";
-import { h } from "./dom.js";
+import { fileUrl } from "../shared/browser.js";
+import { h } from "../shared/dom.js";
 
 const HOST_STYLE = "all: initial; position: fixed; inset: 0 auto auto 0; width: 0; height: 0; border: 0; padding: 0; margin: 0; overflow: visible; background: none;";
 const OWN_EVENTS = ["keydown", "keyup", "keypress", "click", "dblclick", "pointerdown", "pointerup", "mousedown", "mouseup", "touchstart", "wheel"];
@@ -17,7 +17,7 @@ const OWN_EVENTS = ["keydown", "keyup", "keypress", "click", "dblclick", "pointe
 export function overPage(root, into = document.documentElement, onShown = () => {}) {
   const host = h("div", { popover: "manual" });
   const shadow = host.attachShadow({ mode: "closed" });
-  const style = h("link", { rel: "stylesheet", href: fileUrl("page/badge.css"), onload: () => ((root.hidden = false), onShown()) });
+  const style = h("link", { rel: "stylesheet", href: fileUrl("page/overlay.css"), onload: () => ((root.hidden = false), onShown()) });
   root.hidden = true;
   keepToItself(root);
   shadow.append(style, root);

@@ -2,13 +2,13 @@
  * What is drawn over the page: a badge at the video's corner, a panel that it opens, a timeline along the player.
  * All of it lies in a closed shadow root in the top layer, follows the video, and is gone when the signal aborts.
  *
- * @typedef {import("../label.js").Label} Label
- * @typedef {import("../words.js").Words} Words
+ * @typedef {import("../shared/labels.js").Label} Label
+ * @typedef {import("../shared/i18n.js").Words} Words
  */
 
-import { h } from "./dom.js";
-import { icon } from "./icons.js";
-import { overPage } from "./layer.js";
+import { h } from "../shared/dom.js";
+import { icon } from "../shared/icons.js";
+import { overPage } from "./overlay-root.js";
 
 const MARGIN_PX = 12;
 const FOLLOW_MS = 250; // how often it is looked whether the video moved without any event

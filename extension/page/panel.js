@@ -1,11 +1,11 @@
 /**
  * What the panel holds: an answer, progress, a failure, or a question before pictures are taken.
  *
- * @typedef {import("../report.js").OkReport} OkReport
- * @typedef {import("../report.js").FailedReport} FailedReport
- * @typedef {import("../report.js").Face} Face
- * @typedef {import("../label.js").Action} Action
- * @typedef {import("../words.js").Words} Words
+ * @typedef {import("../shared/report.js").OkReport} OkReport
+ * @typedef {import("../shared/report.js").FailedReport} FailedReport
+ * @typedef {import("../shared/report.js").Face} Face
+ * @typedef {import("../shared/labels.js").Action} Action
+ * @typedef {import("../shared/i18n.js").Words} Words
  *
  * @typedef {object} Deeds what the buttons do; those that are left out have no button
  * @property {(seconds: number) => void} [seek]
@@ -17,10 +17,10 @@
  * @property {() => void} [askSpace] for a second opinion
  */
 
-import { age, clock, nextActions, percent, progressLabel, reason, toLabel, toneOf } from "../label.js";
-import { isFromHere } from "../report.js";
-import { h } from "./dom.js";
-import { icon } from "./icons.js";
+import { age, clock, nextActions, percent, progressLabel, reason, toLabel, toneOf } from "../shared/labels.js";
+import { isFromHere } from "../shared/report.js";
+import { h } from "../shared/dom.js";
+import { icon } from "../shared/icons.js";
 
 /**
  * @param {OkReport} report
@@ -48,12 +48,12 @@ export function answer(report, savedAt, { words, language, deeds, title }) {
  *
  * @param {Words} words
  * @param {() => void} cancel
- * @returns {{nodes: HTMLElement[], update: (progress: import("../label.js").Progress) => void}}
+ * @returns {{nodes: HTMLElement[], update: (progress: import("../shared/labels.js").Progress) => void}}
  */
 export function progress(words, cancel) {
   const [title, detail, fill] = [h("h2"), h("p", { class: "detail" }), h("span")];
   const bar = h("div", { class: "progress", role: "progressbar", "aria-label": words("progress"), "aria-valuemin": 0, "aria-valuemax": 100 }, fill);
-  const update = (/** @type {import("../label.js").Progress} */ now) => {
+  const update = (/** @type {import("../shared/labels.js").Progress} */ now) => {
     const label = progressLabel(now, words);
     const share = Math.round(100 * now.fraction);
     [title.textContent, detail.textContent, fill.style.width] = [label.text, label.detail, `${share}%`];
@@ -96,7 +96,7 @@ export function modelChoice(models, words, choose) {
 
 // --- pieces
 
-/** @param {import("../label.js").Tone} tone @param {string} text @param {string | null} title */
+/** @param {import("../shared/labels.js").Tone} tone @param {string} text @param {string | null} title */
 function heading(tone, text, title) {
   const kicker = title ? h("p", { class: "kicker", dir: "auto" }, title) : null;
   return h("header", { class: `head ${tone}` }, icon(tone), h("div", {}, h("h2", {}, text), kicker));

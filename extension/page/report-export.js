@@ -1,12 +1,12 @@
 /**
  * A report to keep: a few lines on the clipboard, JSON, or one HTML page that needs nothing else.
  *
- * @typedef {import("../report.js").OkReport} OkReport
- * @typedef {import("../words.js").Words} Words
+ * @typedef {import("../shared/report.js").OkReport} OkReport
+ * @typedef {import("../shared/i18n.js").Words} Words
  */
 
-import { clock, percent, reason, toLabel, toneOf } from "../label.js";
-import { h } from "./dom.js";
+import { clock, percent, reason, toLabel, toneOf } from "../shared/labels.js";
+import { h } from "../shared/dom.js";
 
 /** @param {unknown} text */
 export function escape(text) {
@@ -33,7 +33,7 @@ export function toHtml(report, words, { lang, dir }) {
 
 const STYLE = ":root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}main{max-width:44rem;margin:2rem auto;padding:0 1rem;overflow-wrap:anywhere}img{width:128px;margin-inline-end:8px;border-radius:8px}";
 
-/** @param {import("../report.js").Face} face @param {number} number @param {OkReport} report @param {Words} words */
+/** @param {import("../shared/report.js").Face} face @param {number} number @param {OkReport} report @param {Words} words */
 function faceHtml(face, number, report, words) {
   const name = words("face", number);
   const pictures = [face.thumbnail, face.heatmap].map((picture) => (picture ? `<img alt="" src="${escape(picture)}">` : "")).join("");
@@ -41,7 +41,7 @@ function faceHtml(face, number, report, words) {
   return `<section><h2>${escape(name)}</h2><p>${escape(label)}, ${escape(percent(face.probability_fake, words))}</p>${pictures}</section>`;
 }
 
-/** @param {import("../report.js").Span} span @param {Words} words */
+/** @param {import("../shared/report.js").Span} span @param {Words} words */
 function momentHtml(span, words) {
   return `<li>${clock(span.start_seconds)}–${clock(span.end_seconds)}: ${escape(percent(span.probability_fake, words))}</li>`;
 }

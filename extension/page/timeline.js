@@ -1,14 +1,14 @@
 /**
  * The moments of a report as buttons along the player: click or Enter seeks, arrow keys go from one to the next.
  *
- * @typedef {import("../report.js").OkReport} OkReport
- * @typedef {import("../report.js").Span} Span
- * @typedef {import("../words.js").Words} Words
+ * @typedef {import("../shared/report.js").OkReport} OkReport
+ * @typedef {import("../shared/report.js").Span} Span
+ * @typedef {import("../shared/i18n.js").Words} Words
  */
 
-import { clock, percent, toneOf } from "../label.js";
-import { mergeMoments } from "../report.js";
-import { h } from "./dom.js";
+import { clock, percent, toneOf } from "../shared/labels.js";
+import { mergeMoments } from "../shared/report.js";
+import { h } from "../shared/dom.js";
 
 const SAME_LENGTH_SHARE = 0.05; // an advertisement in the same player has another length
 

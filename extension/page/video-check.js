@@ -1,31 +1,31 @@
 /**
  * One check of one video: ask the worker, show what it says, until the answer is there or the signal aborts.
  *
- * @typedef {import("../checks.js").Snapshot} Snapshot
- * @typedef {import("../report.js").Report} Report
- * @typedef {import("../report.js").OkReport} OkReport
+ * @typedef {import("../background/check-manager.js").Snapshot} Snapshot
+ * @typedef {import("../shared/report.js").Report} Report
+ * @typedef {import("../shared/report.js").OkReport} OkReport
  * @typedef {import("./sites.js").Target} Target
  * @typedef {import("./capture.js").Frame} Frame
  * @typedef {{failure: string}} Failure
- * @typedef {import("../browser.js").Speech} Speech
+ * @typedef {import("../shared/browser.js").Speech} Speech
  *
  * @typedef {object} Hello what the worker says first
  * @property {Speech} speech
  * @property {string} space its address
  * @property {boolean} here checks are done on this computer, and nothing is sent
- * @property {import("../settings.js").Consent} consent
+ * @property {import("../shared/settings.js").Consent} consent
  * @property {boolean} hover
  * @property {boolean} auto videos of this page are checked as they play
  */
 
-import { isAlive, tellWorker } from "../browser.js";
-import { summary, toLabel, progressLabel } from "../label.js";
-import { failedReport, isFromHere, toReport } from "../report.js";
-import { direction, tag, toWords } from "../words.js";
-import { Badge } from "./badge.js";
+import { isAlive, tellWorker } from "../shared/browser.js";
+import { summary, toLabel, progressLabel } from "../shared/labels.js";
+import { failedReport, isFromHere, toReport } from "../shared/report.js";
+import { direction, tag, toWords } from "../shared/i18n.js";
+import { Badge } from "./overlay.js";
 import { canSeek, CANVAS_PLAN, capture, CaptureError } from "./capture.js";
 import * as panel from "./panel.js";
-import { copy, save } from "./save.js";
+import { copy, save } from "./report-export.js";
 import { drawTimeline, seek } from "./timeline.js";
 
 const ASKED_AGAIN = 3; // times, after an answer that never came
@@ -145,7 +145,7 @@ export class Visit {
    *
    * @param {number} round
    * @param {Snapshot | Failure} snapshot
-   * @param {{show?: (progress: import("../label.js").Progress) => void, ofPictures?: boolean}} [how]
+   * @param {{show?: (progress: import("../shared/labels.js").Progress) => void, ofPictures?: boolean}} [how]
    * @returns {Promise<boolean>} whether pictures were lost on the way
    */
   async #follow(round, snapshot, { show = this.#beginProgress(), ofPictures = false } = {}) {
@@ -191,7 +191,7 @@ export class Visit {
 
   // --- what is shown
 
-  /** @param {() => void} [cancel] @returns {(progress: import("../label.js").Progress) => void} shows how far it is */
+  /** @param {() => void} [cancel] @returns {(progress: import("../shared/labels.js").Progress) => void} shows how far it is */
   #beginProgress(cancel = () => this.#cancel()) {
     const { nodes, update } = panel.progress(this.words, cancel);
     this.badge.fill(...nodes);
@@ -219,7 +219,7 @@ export class Visit {
     this.badge.toggle(true);
   }
 
-  /** A failure; where pictures may help, they are offered at once. @param {import("../report.js").FailedReport} report */
+  /** A failure; where pictures may help, they are offered at once. @param {import("../shared/report.js").FailedReport} report */
   #fail(report) {
     if (report.error.code === "needs_pictures" && this.video) return void this.capture();
     if (this.quiet && this.badge.panel.hidden) return this.controller.abort();
@@ -227,12 +227,12 @@ export class Visit {
     else this.#showFailure(report);
   }
 
-  /** @param {import("../report.js").FailedReport} report */
+  /** @param {import("../shared/report.js").FailedReport} report */
   #showFailure(report) {
     const does = {
       retry: () => void this.check({ model: this.model, fresh: true }),
       capture: () => this.#askToCapture(report),
-      settings: () => void tellWorker({ type: "open", path: "options.html" }),
+      settings: () => void tellWorker({ type: "open", path: "ui/options.html" }),
     };
     const { code, message } = report.error;
     const told = this.video === null && NEEDS_PLAYER.has(code) ? failedReport("no_player", message) : report;
@@ -249,7 +249,7 @@ export class Visit {
     return this.hello.here && !this.#onSpace;
   }
 
-  /** @param {import("../report.js").FailedReport} [because] shown again when it is declined */
+  /** @param {import("../shared/report.js").FailedReport} [because] shown again when it is declined */
   #askToCapture(because = failedReport("cancelled", "")) {
     if (this.#isHere || this.hello.consent === "always") return void this.capture();
     const count = CANVAS_PLAN.windows * CANVAS_PLAN.framesPerWindow;

@@ -20,7 +20,7 @@
  * @property {number} visibleShare of the window's area that shows it
  */
 
-import { shadowRootOf } from "../browser.js";
+import { shadowRootOf } from "../shared/browser.js";
 
 const MIN_SIDE_PX = 48; // smaller ones are trackers and decoration
 const CLICK_MS = 30_000; // so long a click tells what is meant

@@ -4,8 +4,8 @@
  * Chromium and Firefox both offer `chrome` with promises in manifest version 3.
  *
  * @typedef {import("./settings.js").Settings} Settings
- * @typedef {import("./words.js").Table} Table
- * @typedef {import("./words.js").Words} Words
+ * @typedef {import("./i18n.js").Table} Table
+ * @typedef {import("./i18n.js").Words} Words
  *
  * @typedef {object} Speech everything that is needed to speak to a person
  * @property {string} language one of words.LANGUAGES
@@ -14,7 +14,7 @@
  */
 
 import { originPattern, siteOf, tokenFor, toSettings } from "./settings.js";
-import { chooseLanguage, direction, tag, toWords } from "./words.js";
+import { chooseLanguage, direction, tag, toWords } from "./i18n.js";
 
 const PERSON_SETTINGS = "settings";
 const TOKEN = "token";
@@ -163,7 +163,7 @@ export async function activeTab() {
 /** Put the page's part into every frame that may be reached. @param {number} tabId @returns {Promise<number[]>} frame ids */
 export async function enterTab(tabId) {
   const target = { tabId, allFrames: true };
-  const results = await chrome.scripting.executeScript({ target, files: ["content.js"] });
+  const results = await chrome.scripting.executeScript({ target, files: ["page/content-script.js"] });
   return results.map((result) => result.frameId);
 }
 
@@ -234,7 +234,7 @@ export async function registerPages({ hover, autoSites }) {
   const matches = wanted.includes(ALL_PAGES) ? WEB_PAGES : wanted;
   if (known[0] && String(known[0].matches) === String(matches)) return;
   if (known[0]) await chrome.scripting.unregisterContentScripts({ ids: [PAGE_SCRIPT] });
-  if (matches.length) await chrome.scripting.registerContentScripts([{ id: PAGE_SCRIPT, matches, js: ["content.js"], allFrames: true, runAt: "document_idle" }]);
+  if (matches.length) await chrome.scripting.registerContentScripts([{ id: PAGE_SCRIPT, matches, js: ["page/content-script.js"], allFrames: true, runAt: "document_idle" }]);
   for (const { id = -1, url = "" } of await chrome.tabs.query({ discarded: false })) {
     const site = siteOf(url);
     if (site && (matches === WEB_PAGES || matches.includes(originPattern(site)))) void enterTab(id).catch(() => {}); // closed to extensions, or gone
@@ -262,7 +262,7 @@ export function hasLocalFiles() {
 /**
  * Check here: in an offscreen document in Chromium, whose worker may begin no other; in this very page in Firefox.
  *
- * @type {import("./local-api.js").Run}
+ * @type {import("../background/on-device-client.js").Run}
  */
 export async function runLocally({ windows, ...asked }, onProgress, signal) {
   const { offscreen } = chrome; // Chromium's
@@ -298,11 +298,11 @@ export function onLocalCheck(begin) {
   });
 }
 
-/** @type {import("./local/host.js").Host | undefined} */
+/** @type {import("../on_device/worker-host.js").Host | undefined} */
 let host;
 
 async function ownHost() {
-  const { Host } = await import("./local/host.js");
+  const { Host } = await import("../on_device/worker-host.js");
   return (host ??= new Host());
 }
 
@@ -313,7 +313,7 @@ let opening;
 async function openOffscreen(offscreen) {
   if (await offscreen.hasDocument()) return;
   const reasons = [offscreen.Reason.WORKERS];
-  opening ??= offscreen.createDocument({ url: "offscreen.html", reasons, justification: "The detector runs in a worker." }).finally(() => (opening = undefined));
+  opening ??= offscreen.createDocument({ url: "background/offscreen.html", reasons, justification: "The detector runs in a worker." }).finally(() => (opening = undefined));
   await opening;
 }
 

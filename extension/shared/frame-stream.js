@@ -1,7 +1,7 @@
 /**
  * Pictures of a video as they come, a window at a time: whoever looks at them need not wait for the last. Pure.
  *
- * @typedef {import("./space-api.js").Frame} Frame
+ * @typedef {import("../background/space-client.js").Frame} Frame
  */
 
 const PATIENCE_MS = 60_000; // between two windows; a page that was closed sends no more

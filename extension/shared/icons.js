@@ -2,7 +2,7 @@
 
 import { s } from "./dom.js";
 
-/** @typedef {import("../label.js").Tone} Tone */
+/** @typedef {import("./labels.js").Tone} Tone */
 
 /** @type {Record<Tone, string[]>} paths; the first of `fake` is filled */
 const SHAPES = {

@@ -4,7 +4,7 @@
  * @typedef {import("./report.js").Report} Report
  * @typedef {import("./report.js").OkReport} OkReport
  * @typedef {import("./report.js").FailedReport} FailedReport
- * @typedef {import("./words.js").Words} Words
+ * @typedef {import("./i18n.js").Words} Words
  *
  * @typedef {"fake" | "real" | "uncertain" | "no_face" | "failed" | "busy"} Tone
  * @typedef {"retry" | "capture" | "settings"} Action what a person can do about a failure

@@ -1,16 +1,16 @@
 /** Remembered reports: search, open, export, delete. Everything stays on this machine. */
 
-import { fileUrl, local, readSpeech, speak, tellWorker } from "./browser.js";
-import { Cache } from "./cache.js";
-import { age, percent, summary } from "./label.js";
-import { h } from "./page/dom.js";
-import { icon, logo } from "./page/icons.js";
-import { answer } from "./page/panel.js";
-import { copy, download, save as saveReport } from "./page/save.js";
-import { isFromHere, toReport, webAddress } from "./report.js";
-import { direction, tag } from "./words.js";
+import { fileUrl, local, readSpeech, speak, tellWorker } from "../shared/browser.js";
+import { Cache } from "../shared/report-cache.js";
+import { age, percent, summary } from "../shared/labels.js";
+import { h } from "../shared/dom.js";
+import { icon, logo } from "../shared/icons.js";
+import { answer } from "../page/panel.js";
+import { copy, download, save as saveReport } from "../page/report-export.js";
+import { isFromHere, toReport, webAddress } from "../shared/report.js";
+import { direction, tag } from "../shared/i18n.js";
 
-/** @typedef {import("./cache.js").Entry} Entry */
+/** @typedef {import("../shared/report-cache.js").Entry} Entry */
 
 /** @param {string} id @returns {HTMLInputElement} */
 const input = (id) => /** @type {HTMLInputElement} */ (document.getElementById(id));
@@ -59,7 +59,7 @@ async function toggle(entry, open, sheet) {
   open.setAttribute("aria-expanded", String(!sheet.hidden));
 }
 
-/** As in the panel, with its style sheet to itself. @param {Entry} entry @param {import("./report.js").OkReport} report @param {HTMLElement} sheet */
+/** As in the panel, with its style sheet to itself. @param {Entry} entry @param {import("../shared/report.js").OkReport} report @param {HTMLElement} sheet */
 function fillSheet(entry, report, sheet) {
   const language = { lang: tag(speech.language), dir: direction(speech.language) };
   const said = h("p", { class: "live", role: "status" });
@@ -69,7 +69,7 @@ function fillSheet(entry, report, sheet) {
     ...(isFromHere(report) ? {} : { openSpace: () => void tellWorker({ type: "open", path: "space", url: report.source.kind === "frames" ? null : entry.url }) }),
   };
   const inside = h("section", { class: "sheet" }, ...answer(report, entry.savedAt, { words, language: language.lang, deeds, title: report.source.title ?? "" }), said);
-  const style = h("link", { rel: "stylesheet", href: fileUrl("page/badge.css") });
+  const style = h("link", { rel: "stylesheet", href: fileUrl("page/overlay.css") });
   sheet.attachShadow({ mode: "open" }).append(style, h("div", { class: "root", ...language }, inside));
 }
 

@@ -1,11 +1,11 @@
 /** The settings page: everything is kept as soon as it is changed; the Space only after it was reached. */
 
-import { askForAllPages, askToReach, hasLocalFiles, readSettings, readSpeech, readToken, speak, tellWorker, writeSettings, writeToken } from "./browser.js";
-import { h } from "./page/dom.js";
-import { logo } from "./page/icons.js";
-import { checksHere, mayCarryToken, spaceAddress } from "./settings.js";
-import { SpaceApi, SpaceError } from "./space-api.js";
-import { LANGUAGES, tag } from "./words.js";
+import { askForAllPages, askToReach, hasLocalFiles, readSettings, readSpeech, readToken, speak, tellWorker, writeSettings, writeToken } from "../shared/browser.js";
+import { h } from "../shared/dom.js";
+import { logo } from "../shared/icons.js";
+import { checksHere, mayCarryToken, spaceAddress } from "../shared/settings.js";
+import { SpaceApi, SpaceError } from "../background/space-client.js";
+import { LANGUAGES, tag } from "../shared/i18n.js";
 
 /** @param {string} id @returns {HTMLInputElement} */
 const input = (id) => /** @type {HTMLInputElement} */ (document.getElementById(id));
@@ -103,7 +103,7 @@ async function switchHover() {
   await keep({ hover: allowed });
 }
 
-/** @param {Partial<import("./settings.js").Settings>} changed */
+/** @param {Partial<import("../shared/settings.js").Settings>} changed */
 async function keep(changed) {
   await writeSettings(changed);
   if ("language" in changed) location.reload();

@@ -2,21 +2,21 @@
  * The toolbar button's window: check the video that is meant, or choose another one of the page. Everything that
  * can be pressed appears at once: nothing moves under a finger.
  *
- * @typedef {import("./background.js").Found} Found
+ * @typedef {import("../background/service-worker.js").Found} Found
  */
 
-import { activeTab, askToReach, mayReach, openTab, readSettings, readSpeech, shortcut, speak, tellWorker, writeSettings } from "./browser.js";
-import { clock } from "./label.js";
-import { h } from "./page/dom.js";
-import { logo } from "./page/icons.js";
-import { siteOf } from "./settings.js";
+import { activeTab, askToReach, mayReach, openTab, readSettings, readSpeech, shortcut, speak, tellWorker, writeSettings } from "../shared/browser.js";
+import { clock } from "../shared/labels.js";
+import { h } from "../shared/dom.js";
+import { logo } from "../shared/icons.js";
+import { siteOf } from "../shared/settings.js";
 
 /** @param {string} id @returns {HTMLElement} */
 const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 const words = speak(await readSpeech(), document);
 part("top").prepend(logo());
-for (const page of ["history", "options"]) part(page).addEventListener("click", () => void openTab(`${page}.html`).then(() => close()));
+for (const page of ["history", "options"]) part(page).addEventListener("click", () => void openTab(`ui/${page}.html`).then(() => close()));
 const tab = await activeTab();
 const site = siteOf(tab?.url ?? "");
 const [found, keys, isAuto] = await Promise.all([tellWorker({ type: "videos", tabId: tab?.id ?? -1 }), shortcut(), isSwitchedOn()]);

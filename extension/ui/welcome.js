@@ -1,8 +1,8 @@
 /** Shown once, after the extension was installed: five sentences. */
 
-import { openTab, readSpeech, speak } from "./browser.js";
-import { logo } from "./page/icons.js";
+import { openTab, readSpeech, speak } from "../shared/browser.js";
+import { logo } from "../shared/icons.js";
 
 speak(await readSpeech(), document);
 document.getElementById("top")?.prepend(logo());
-document.getElementById("options")?.addEventListener("click", () => void openTab("options.html"));
+document.getElementById("options")?.addEventListener("click", () => void openTab("ui/options.html"));

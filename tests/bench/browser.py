@@ -139,7 +139,7 @@ def _check_in_firefox(browser: Firefox, url: str) -> tuple[float, Report]:
     browser.type("Enter")
     browser.wait("badge", *LABELS)
     seconds = time.perf_counter() - started
-    browser.open_own("history.html")
+    browser.open_own("ui/history.html")
     stored = browser.driver.execute_async_script(f"{STORED}.then(arguments[0])")
     browser.driver.execute_async_script(f"{FORGET}.then(() => arguments[0](), arguments[0])")
     return seconds, next(value for key, value in stored.items() if key.startswith("report:"))

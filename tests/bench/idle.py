@@ -125,7 +125,7 @@ def own_work(events: list[dict[str, Any]]) -> tuple[float, float]:
     """Of the threads that ran the page's part: (longest task with its code in it, all of its code), ms."""
     timed = [event for event in events if event["ph"] == "X" and "tdur" in event]
     ours = [event for event in timed if "chrome-extension://" in json.dumps(event.get("args", {}))]
-    threads = {place(event) for event in ours if "/content.js" in json.dumps(event["args"])}
+    threads = {place(event) for event in ours if "/content-script.js" in json.dumps(event["args"])}
     ours = [event for event in ours if place(event) in threads]
     tasks = [event for event in timed if event["name"] == TASK and place(event) in threads]
     around = [task for task in tasks if any(contains(task, event) for event in ours)]

@@ -62,7 +62,7 @@ class Chromium:
         self.context.set_default_timeout(PATIENCE_SECONDS * 1000)
         self.devtools = self.context.browser.new_browser_cdp_session()
         self.id = self.worker().url.split("/")[2]
-        self.own = self.open_own("history.html")  # a page of the extension: it may say what the popup says
+        self.own = self.open_own("ui/history.html")  # a page of the extension: it may say what the popup says
         if space_url is not None:
             self.set(space=space_url)
 

@@ -27,7 +27,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-ADD_ON = "unmask@unmask.invalid"
+ADD_ON = "{13abef5f-eb32-4343-922e-178d383e33d7}"
 INSTALLED = ("/usr/bin/firefox-esr", "/usr/bin/firefox")
 PATIENCE_SECONDS = 120.0
 LISTED_PX = 150  # the toolbar's window is lower until it has listed the videos

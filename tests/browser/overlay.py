@@ -126,5 +126,5 @@ def text_of(node: Node) -> str:
 
 def _is_ours(root: Node) -> bool:
     return root.get("shadowRootType") == "closed" and any(
-        "page/badge.css" in attributes(node).get("href", "") for node in walk(root)
+        "page/overlay.css" in attributes(node).get("href", "") for node in walk(root)
     )

@@ -30,7 +30,7 @@ SOFTWARE_GPU_SECONDS = 900.0  # a tenth of that, on an idle machine
 SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
 # A program plays the GPU, and takes its time; WebAssembly says in the trial what is right, then nothing more.
 ONLY_GPU = """
-import { choose as chooseBetween } from "./runtime-as-shipped.js";
+import { choose as chooseBetween } from "./backend-choice-as-shipped.js";
 
 export function choose(wasm, gpu, [, ...picture]) {
   let left = 2;
@@ -147,11 +147,11 @@ def on_gpu(playwright_session: Playwright, tmp_path: Path) -> Iterator[Chromium]
     """A browser with a copy whose model has nothing but the GPU after the trial."""
     copy = tmp_path / "extension"
     shutil.copytree(EXTENSION, copy)
-    shipped, impatience = copy / "local" / "runtime-as-shipped.js", "PATIENCE_MS = 10_000"
-    choosing = (copy / "local" / "runtime.js").read_text(encoding="utf-8")
+    shipped, impatience = copy / "on_device" / "backend-choice-as-shipped.js", "PATIENCE_MS = 10_000"
+    choosing = (copy / "on_device" / "backend-choice.js").read_text(encoding="utf-8")
     assert impatience in choosing
     shipped.write_text(choosing.replace(impatience, "PATIENCE_MS = 600_000"), encoding="utf-8")
-    (copy / "local" / "runtime.js").write_text(ONLY_GPU, encoding="utf-8")
+    (copy / "on_device" / "backend-choice.js").write_text(ONLY_GPU, encoding="utf-8")
     browser = Chromium(playwright_session, tmp_path / "profile", extension=copy, arguments=SOFTWARE_GPU)
     yield browser
     browser.close()

@@ -50,7 +50,7 @@ def test_the_welcome_page_opens_once_and_says_it_in_five_sentences(
 
 
 def test_settings_test_the_connection_before_they_keep_it(chromium, bundled_space):
-    page = chromium.open_own("options.html")
+    page = chromium.open_own("ui/options.html")
     page.locator("#language option").first.wait_for(state="attached")  # it is filled in
     for address, answer in (
         ("not an address", "This is no web address"),
@@ -80,7 +80,7 @@ def test_another_models_name_is_sent_when_it_is_chosen(chromium, web):
 def test_the_history_is_searched_opened_exported_and_deleted(chromium, web):
     label = chromium.check(chromium.open(web.url("/plain"))).answer()
     chromium.check(chromium.open(web.url("/two")), 0).wait("badge", "No face found")
-    page = chromium.open_own("history.html")
+    page = chromium.open_own("ui/history.html")
     page.get_by_text("Reports: 2").wait_for()
     search = page.get_by_role("searchbox", name="Search")
     search.fill("no face")
@@ -110,7 +110,7 @@ def test_the_history_holds_no_more_than_is_wanted(chromium, web):
     chromium.set(historySize=1)
     chromium.check(chromium.open(web.url("/plain"))).answer()
     chromium.check(chromium.open(web.url("/two")), 0).wait("badge", "No face found")
-    page = chromium.open_own("history.html")
+    page = chromium.open_own("ui/history.html")
     page.get_by_text("Reports: 1").wait_for()
     page.get_by_text("No face found").wait_for()
 

@@ -203,7 +203,7 @@ def test_a_token_goes_to_the_hosted_space_that_it_was_given_for_and_nowhere_else
     profile = tmp_path_factory.mktemp("profile")
     browser = Chromium(playwright_session, profile, bundled_space.url, allowed_extension, arguments)
     try:
-        page = browser.open_own("options.html")
+        page = browser.open_own("ui/options.html")
         page.locator("#language option").first.wait_for(state="attached")  # it is filled in
         connect(page, "Some-One/My_Space", "")
         page.get_by_text("The Space is private. Give a token").wait_for()

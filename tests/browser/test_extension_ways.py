@@ -215,7 +215,7 @@ def test_a_failure_that_nobody_asked_for_leaves_no_trace(allowed, foreign):
 def test_a_site_is_switched_off_on_the_settings_page(allowed, foreign):
     allowed.set(autoSites=["http://localhost"])
     page = allowed.open(foreign.url("/plain"))
-    options = allowed.open_own("options.html")
+    options = allowed.open_own("ui/options.html")
     options.get_by_role("button", name="Remove: http://localhost").click()
     options.get_by_text("None. A site is switched on").wait_for()
     for one in (page, allowed.open(foreign.url("/plain"))):  # what was open, and what comes

@@ -40,7 +40,7 @@ def foreign(elsewhere, release, tmp_path):
 
 
 def connect(firefox, address):
-    firefox.open_own("options.html")
+    firefox.open_own("ui/options.html")
     box = firefox.driver.find_element(By.ID, "space")
     firefox.until(
         lambda: firefox.driver.find_elements(By.CSS_SELECTOR, "#language option")
@@ -150,7 +150,7 @@ def test_navigating_in_place_and_dismissing_leave_no_trace(firefox, foreign):
 
 
 def test_the_hover_button_is_switched_on_with_a_permission_and_off_without(firefox, foreign):
-    firefox.open_own("options.html")
+    firefox.open_own("ui/options.html")
     hover = firefox.driver.find_element(By.ID, "hover")
     hover.click()
     firefox.until(lambda: "<all_urls>" in firefox.permissions())
@@ -168,7 +168,7 @@ def test_the_hover_button_is_switched_on_with_a_permission_and_off_without(firef
     firefox.until(offered)
     firefox.press("badge")
     firefox.wait("badge", *LABELS)
-    firefox.open_own("options.html")
+    firefox.open_own("ui/options.html")
     hover = firefox.driver.find_element(By.ID, "hover")
     firefox.until(hover.is_selected)  # the page shows what is kept
     hover.click()
@@ -185,7 +185,7 @@ def test_a_site_is_switched_on_in_the_window_and_then_checked_as_it_plays(firefo
     play = "const [video] = document.querySelectorAll('video'); video.loop = true; video.play()"
     firefox.driver.execute_script(play)
     firefox.wait("badge", *LABELS)
-    firefox.open_own("options.html")
+    firefox.open_own("ui/options.html")
     firefox.until(lambda: "http://localhost" in firefox.text())
     shoot(firefox, "options")
     firefox.driver.find_element(By.CSS_SELECTOR, "#sites button").click()
@@ -196,7 +196,7 @@ def test_a_report_is_remembered_and_reopened_from_the_history(firefox, foreign):
     firefox.open(foreign.url("/plain"))
     press_check(firefox)
     label = firefox.wait("badge", *LABELS).text
-    firefox.open_own("history.html")
+    firefox.open_own("ui/history.html")
     firefox.until(lambda: label in firefox.text())
     firefox.driver.find_element(By.CSS_SELECTOR, "[aria-expanded]").click()
     sheet = firefox.driver.find_element(By.CSS_SELECTOR, ".report")

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { choose } from "../../extension/local/runtime.js";
+import { choose } from "../../extension/on_device/backend-choice.js";
 
 /**
- * @typedef {import("../../extension/local/faces.js").Network} Network
- * @typedef {import("../../extension/local/runtime.js").Adapter} Adapter
+ * @typedef {import("../../extension/on_device/face-detector.js").Network} Network
+ * @typedef {import("../../extension/on_device/backend-choice.js").Adapter} Adapter
  */
 
 const SHAPE = [2, 3, 4, 4];

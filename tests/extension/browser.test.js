@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { pictureOfTab } from "../../extension/browser.js";
+import { pictureOfTab } from "../../extension/shared/browser.js";
 
 test("pictures that are asked for together are taken one after the other, as slowly as browsers allow", async () => {
   /** @type {number[]} */

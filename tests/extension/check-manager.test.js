@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { Cache } from "../../extension/cache.js";
-import { backOffMs, Checks } from "../../extension/checks.js";
-import { LocalApi } from "../../extension/local-api.js";
-import { isFromHere } from "../../extension/report.js";
-import { SpaceApi, SpaceError } from "../../extension/space-api.js";
+import { Cache } from "../../extension/shared/report-cache.js";
+import { backOffMs, Checks } from "../../extension/background/check-manager.js";
+import { LocalApi } from "../../extension/background/on-device-client.js";
+import { isFromHere } from "../../extension/shared/report.js";
+import { SpaceApi, SpaceError } from "../../extension/background/space-client.js";
 
 const REPORT = JSON.parse(readFileSync(new URL("../assets/report.json", import.meta.url), "utf8"));
 const URL_A = "https://a.example/";
@@ -213,7 +213,7 @@ test("pictures under way when the worker ended are lost, and that is said", asyn
 
 test("what was checked on this computer says so, and a Space cannot claim it", async () => {
   const claimed = { ...REPORT, models: REPORT.models.map((/** @type {object} */ model) => ({ ...model, runtime: "browser" })) };
-  const isHere = (/** @type {import("../../extension/report.js").Report | null} */ report) => report?.status === "ok" && isFromHere(report);
+  const isHere = (/** @type {import("../../extension/shared/report.js").Report | null} */ report) => report?.status === "ok" && isFromHere(report);
   const here = /** @type {FakeSpace} */ (/** @type {unknown} */ (new LocalApi(async () => claimed)));
   const space = new FakeSpace({ ...done, report: claimed });
   const both = async (/** @type {boolean} */ onSpace) => ({ space: onSpace ? space : here, model: "", historySize: 10 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { Windows } from "../../extension/windows.js";
+import { Windows } from "../../extension/shared/frame-stream.js";
 
 const picture = (/** @type {number} */ seconds) => ({ seconds, jpeg: "" });
 

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { age, clock, ERROR_CODES, nextActions, percent, progressLabel, reason, summary, toLabel, toneOf } from "../../extension/label.js";
-import { failedReport, toReport } from "../../extension/report.js";
-import { toWords } from "../../extension/words.js";
+import { age, clock, ERROR_CODES, nextActions, percent, progressLabel, reason, summary, toLabel, toneOf } from "../../extension/shared/labels.js";
+import { failedReport, toReport } from "../../extension/shared/report.js";
+import { toWords } from "../../extension/shared/i18n.js";
 
 const read = (/** @type {string} */ path) => JSON.parse(readFileSync(new URL(path, import.meta.url), "utf8"));
 const words = toWords(read("../../extension/_locales/en/messages.json"));

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import test from "node:test";
 
-import { ERROR_CODES, REASON_CODES } from "../../extension/label.js";
-import { chooseLanguage, direction, LANGUAGES, toWords } from "../../extension/words.js";
+import { ERROR_CODES, REASON_CODES } from "../../extension/shared/labels.js";
+import { chooseLanguage, direction, LANGUAGES, toWords } from "../../extension/shared/i18n.js";
 
 const folder = new URL("../../extension/", import.meta.url);
 const read = (/** @type {string} */ path) => readFileSync(new URL(path, folder), "utf8");

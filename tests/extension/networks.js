@@ -6,9 +6,9 @@
 
 import { readFileSync } from "node:fs";
 
-import { crop, toInput } from "../../extension/local/clips.js";
-import { heatmap } from "../../extension/local/explain.js";
-import { detect } from "../../extension/local/faces.js";
+import { crop, toInput } from "../../extension/on_device/clips.js";
+import { heatmap } from "../../extension/on_device/saliency.js";
+import { detect } from "../../extension/on_device/face-detector.js";
 
 const EXTENSION = new URL("../../extension/", import.meta.url);
 const { clip: spec } = JSON.parse(readFileSync(new URL("models/config.json", EXTENSION), "utf8"));
@@ -48,7 +48,7 @@ function base64(parts) {
   return Buffer.concat(parts.map(({ buffer, byteOffset, byteLength }) => Buffer.from(/** @type {ArrayBuffer} */ (buffer), byteOffset, byteLength))).toString("base64");
 }
 
-/** @param {string} name @returns {Promise<import("../../extension/local/faces.js").Network>} */
+/** @param {string} name @returns {Promise<import("../../extension/on_device/face-detector.js").Network>} */
 async function open(name) {
   const model = readFileSync(new URL(`models/${name}.onnx`, EXTENSION));
   const session = await runtime.InferenceSession.create(new Uint8Array(model), { executionProviders: ["wasm"] });

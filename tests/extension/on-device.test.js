@@ -2,19 +2,19 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { arrange, cropSquare, People, squareBox, toInput } from "../../extension/local/clips.js";
-import { heatmap, paint } from "../../extension/local/explain.js";
-import { foretell, patch } from "../../extension/local/faces.js";
-import { Host } from "../../extension/local/host.js";
-import { blur, scale, whole, withAlpha, withoutAlpha } from "../../extension/local/pixels.js";
-import { cropSharpness, detail, link } from "../../extension/local/tracks.js";
-import { decide, decidingFaces, toLogOdds } from "../../extension/local/verdict.js";
-import { LocalApi } from "../../extension/local-api.js";
-import { SpaceError } from "../../extension/space-api.js";
+import { arrange, cropSquare, People, squareBox, toInput } from "../../extension/on_device/clips.js";
+import { heatmap, paint } from "../../extension/on_device/saliency.js";
+import { foretell, patch } from "../../extension/on_device/face-detector.js";
+import { Host } from "../../extension/on_device/worker-host.js";
+import { blur, scale, whole, withAlpha, withoutAlpha } from "../../extension/on_device/image-ops.js";
+import { cropSharpness, detail, link } from "../../extension/on_device/tracking.js";
+import { decide, decidingFaces, toLogOdds } from "../../extension/on_device/verdict.js";
+import { LocalApi } from "../../extension/background/on-device-client.js";
+import { SpaceError } from "../../extension/background/space-client.js";
 
 /**
- * @typedef {import("../../extension/local/boxes.js").Box} Box
- * @typedef {import("../../extension/local/pixels.js").Picture} Picture
+ * @typedef {import("../../extension/on_device/boxes.js").Box} Box
+ * @typedef {import("../../extension/on_device/image-ops.js").Picture} Picture
  */
 
 /** Written by Python: python -m tests.vectors */
@@ -83,7 +83,7 @@ test("between two pictures with the same faces, theirs are foretold alike", () =
 
 test("faces are linked to the same tracks, within a window and from one to the next", () => {
   for (const { seconds, windows } of SAID.tracks) {
-    /** @type {Map<number, import("../../extension/local/tracks.js").Track>} */
+    /** @type {Map<number, import("../../extension/on_device/tracking.js").Track>} */
     const known = new Map();
     for (const { boxes, tracks } of windows) {
       const faces = boxes.map((/** @type {Box[]} */ some) => some.map((box) => ({ box, score: 1 })));

@@ -3,12 +3,12 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { CANVAS_PLAN, planSeconds } from "../../extension/page/capture.js";
-import { escape, toHtml } from "../../extension/page/save.js";
+import { escape, toHtml } from "../../extension/page/report-export.js";
 import { placeAfter } from "../../extension/page/timeline.js";
-import { score } from "../../extension/page/videos.js";
-import { toReport } from "../../extension/report.js";
-import { checksHere, originPattern, spaceAddress, toSettings, DEFAULTS } from "../../extension/settings.js";
-import { toWords } from "../../extension/words.js";
+import { score } from "../../extension/page/video-finder.js";
+import { toReport } from "../../extension/shared/report.js";
+import { checksHere, originPattern, spaceAddress, toSettings, DEFAULTS } from "../../extension/shared/settings.js";
+import { toWords } from "../../extension/shared/i18n.js";
 
 const read = (/** @type {string} */ path) => JSON.parse(readFileSync(new URL(path, import.meta.url), "utf8"));
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { Cache, cacheKey, MAX_BYTES, trim } from "../../extension/cache.js";
-import { toReport } from "../../extension/report.js";
+import { Cache, cacheKey, MAX_BYTES, trim } from "../../extension/shared/report-cache.js";
+import { toReport } from "../../extension/shared/report.js";
 
 /** A storage area in memory that, like a browser's, answers later. */
 class Memory {

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { failedReport, mergeMoments, toReport } from "../../extension/report.js";
+import { failedReport, mergeMoments, toReport } from "../../extension/shared/report.js";
 
 const example = () => JSON.parse(readFileSync(new URL("../assets/report.json", import.meta.url), "utf8"));
 
-/** @returns {import("../../extension/report.js").OkReport} */
+/** @returns {import("../../extension/shared/report.js").OkReport} */
 function ok(/** @type {unknown} */ json) {
   const report = toReport(json);
   assert.equal(report.status, "ok");
@@ -108,7 +108,7 @@ test("a failure of our own reads as one of the Space", () => {
   assert.deepEqual(toReport(own), own);
 });
 
-/** @param {import("../../extension/report.js").OkReport} report */
+/** @param {import("../../extension/shared/report.js").OkReport} report */
 function assertSafe(report) {
   for (const face of report.faces) {
     for (const picture of [face.thumbnail, face.heatmap]) assert.ok(picture === null || picture.startsWith("data:image/jpeg;base64,"));

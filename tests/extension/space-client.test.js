@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { parseEvents, SpaceApi, SpaceError } from "../../extension/space-api.js";
+import { parseEvents, SpaceApi, SpaceError } from "../../extension/background/space-client.js";
 
 /** A Space that answers every call with these chunks of an event stream. @param {string[]} chunks @param {number} [status] */
 function space(chunks, status = 200) {

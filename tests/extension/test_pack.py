@@ -31,7 +31,12 @@ def test_equal_sources_give_equal_bytes(packed, tmp_path):
 @pytest.mark.parametrize("store", ["chromium", "firefox"])
 def test_it_holds_what_runs_and_nothing_that_only_developers_need(packed, store):
     names = set(zipfile.ZipFile(packed[store]).namelist())
-    assert {"manifest.json", "background.js", "page/main.js", "_locales/ar/messages.json"} <= names
+    assert {
+        "manifest.json",
+        "background/service-worker.js",
+        "page/main.js",
+        "_locales/ar/messages.json",
+    } <= names
     kinds = {Path(name).suffix for name in names - {"NOTICE.txt"} if name.partition("/")[0] not in MADE}
     assert kinds == {".json", ".js", ".html", ".css", ".png"}
     assert not names & {"package.json", "package-lock.json", "tsconfig.json"}
@@ -69,8 +74,8 @@ def test_every_file_that_the_manifest_and_the_pages_name_is_there(packed, store)
 
 def test_each_store_gets_the_keys_that_it_knows(packed):
     chromium, firefox = manifest(packed["chromium"]), manifest(packed["firefox"])
-    assert chromium["background"] == {"service_worker": "background.js", "type": "module"}
-    assert firefox["background"] == {"scripts": ["background.js"], "type": "module"}
+    assert chromium["background"] == {"service_worker": "background/service-worker.js", "type": "module"}
+    assert firefox["background"] == {"scripts": ["background/service-worker.js"], "type": "module"}
     assert "browser_specific_settings" not in chromium and "minimum_chrome_version" not in firefox
     assert chromium["cross_origin_opener_policy"] and not any("cross_origin" in key for key in firefox)
     source = json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))
