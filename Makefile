@@ -20,7 +20,7 @@ help:
 	@echo 'make run [PORT=7860] [HOST=127.0.0.1]   the page, on http://127.0.0.1:7860'
 	@echo 'make check VIDEO=path-or-URL            check one video, print the verdict'
 	@echo 'make test                               set up everything, run every test'
-	@echo 'make test-python [TESTS=tests/space]    those that need neither a browser nor Node.js'
+	@echo 'make test-python [TESTS=tests/unmask]   those that need neither a browser nor Node.js'
 	@echo 'make setup                              only what run and check need'
 	@echo 'make lint                               style and types'
 	@echo 'make licences                           the licence of every package; fails at one that does not fit'
@@ -28,7 +28,7 @@ help:
 	@echo 'make extension                          the browser extension with its detector, packed for the stores, in dist/'
 
 run: setup
-	@GRADIO_SERVER_NAME='$(HOST)' GRADIO_SERVER_PORT='$(PORT)' exec $(python) -m unmask.keeper space/app.py
+	@GRADIO_SERVER_NAME='$(HOST)' GRADIO_SERVER_PORT='$(PORT)' exec $(python) -m unmask.service.supervisor space/app.py
 
 # a URL may hold $, & and quotes: it goes through the environment, untouched
 check: override export VIDEO := $(value VIDEO)
@@ -41,7 +41,7 @@ test: lint need-browser detector
 	$(if $(wildcard $(script_tests)),node --test --experimental-test-coverage $(wildcard $(script_tests)))
 	$(python) -m pytest --numprocesses=2 --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
-TESTS := tests/space tests/training
+TESTS := tests/unmask tests/ui tests/training
 
 test-python: .venv/.testing
 	$(python) -m pytest -m 'not browser' $(TESTS)
@@ -54,7 +54,7 @@ lint: .venv/.testing tests/node_modules/.installed
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 	tests/node_modules/.bin/tsc --project tests
-	$(python) -m training.card --check
+	$(python) -m training.release.card --check
 
 bench: .venv/.testing need-browser detector
 	$(python) -m tests.bench.start
@@ -80,9 +80,9 @@ extension: detector tests/node_modules/.installed
 # what lets the extension check on its own: the bundled model and the face finder as ONNX, and what runs them
 detector: extension/models/.made extension/vendor/.made
 
-model_folder := space/weights/mobilenet-gru
+model_folder := space/unmask/models/weights/mobilenet-gru
 
-extension/models/.made: $(model_folder)/config.json $(model_folder)/model.safetensors training/export.py space/unmask/explain.py | .venv/.training
+extension/models/.made: $(model_folder)/config.json $(model_folder)/model.safetensors training/release/export_onnx.py space/unmask/models/saliency.py | .venv/.training
 	@echo 'Writing the networks for the browser …' >&2
 	@$(python) -m training.publish --onnx --model-folder $(model_folder) --out $(@D) >&2
 	@touch $@

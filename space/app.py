@@ -1,4 +1,4 @@
-"""The Space: the page and the API, served. Only this file and `front/` import gradio.
+"""The Space: the page and the API, served. Only this file and `ui/` import gradio.
 
     python app.py        then open http://127.0.0.1:7860
 
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from front.quick import without_stubs
+from ui.quick import without_stubs
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: it reads it then
 with without_stubs():
@@ -25,17 +25,18 @@ import spaces  # before torch is; does nothing but on ZeroGPU
 from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
-from front.page import build
-from front.theme import STYLE_SHEET, calm_theme, head_html
-from front.words import OTHER_MODEL
-from unmask import bundle, log
+from ui.html import OTHER_MODEL
+from ui.page import build
+from ui.theme import STYLE_SHEET, calm_theme, head_html
+from unmask import logs
 from unmask.errors import Busy, ModelUnavailable
-from unmask.jobs import Checks, Jobs
-from unmask.scratch import private_folder
-from unmask.settings import Settings, from_environment
-from unmask.standin import StandIn
-from unmask.upkeep import upkeep
-from unmask.web import Doorkeeper
+from unmask.models import bundled
+from unmask.service.cleanup import upkeep
+from unmask.service.jobs import Checks, Jobs
+from unmask.service.lazy_checker import StandIn
+from unmask.service.middleware import Doorkeeper
+from unmask.service.settings import Settings, from_environment
+from unmask.service.tempdirs import private_folder
 
 KEPT_SECONDS = 30 * 60  # uploads, and what the page shows, are deleted this long after they came
 MAX_STREAMS = 200  # calls that are being answered at the same time; a stream is one, and costs no thread
@@ -120,7 +121,7 @@ def can_follow(settings: Settings) -> bool:
     and ZeroGPU wants them before it lends anything.
     """
     lends = on_gpu(gpu_seconds) is not gpu_seconds  # any function would do
-    return set(settings.models) <= {"default", bundle.DEFAULT} and not lends
+    return set(settings.models) <= {"default", bundled.DEFAULT} and not lends
 
 
 def ready_checker(settings: Settings) -> tuple[Checks, Settings]:
@@ -128,7 +129,7 @@ def ready_checker(settings: Settings) -> tuple[Checks, Settings]:
 
     Where the chosen one cannot be loaded the bundled one takes its place, and everybody is told.
     """
-    from unmask.check import Checker  # and with it torch, which the page is not to wait for
+    from unmask.pipeline import Checker  # and with it torch, which the page is not to wait for
 
     checker = Checker(on_gpu=on_gpu)
     try:
@@ -138,16 +139,16 @@ def ready_checker(settings: Settings) -> tuple[Checks, Settings]:
     else:
         return checker, settings
     try:
-        checker.load((bundle.DEFAULT,))
+        checker.load((bundled.DEFAULT,))
     except ModelUnavailable as error:
         logger.error("Nor can the bundled one, so checks will fail: %s", error.message)
         return checker, settings
-    return checker, dataclasses.replace(settings, model=bundle.DEFAULT, notice=OTHER_MODEL)
+    return checker, dataclasses.replace(settings, model=bundled.DEFAULT, notice=OTHER_MODEL)
 
 
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that what follows is cleaned up
-    log.begin()
+    logs.begin()
     settings = from_environment(os.environ)
     with private_cache() as uploads:
         standin = StandIn(lambda: ready_checker(settings)[0])

@@ -160,14 +160,14 @@ def _serve(path: Path) -> None:
 
 def _bake(path: Path, kind: str, say: int) -> None:
     """In the forked process: all doors closed, as in the child of `decoder`."""
-    from unmask import decoding
     from unmask.errors import UnmaskError
+    from unmask.video import decode_worker
 
     os.setsid()
     media = FileIO(str(path))
-    decoding.CPU_SECONDS["decode"] = CPU_SECONDS
+    decode_worker.CPU_SECONDS["decode"] = CPU_SECONDS
     signal.alarm(int(WALL_SECONDS))
-    decoding.give_up("decode")
+    decode_worker.give_up("decode")
     try:
         look(media, kind)
         outcome = "frames"
@@ -183,17 +183,17 @@ def _bake(path: Path, kind: str, say: int) -> None:
 
 def look(media: FileIO, kind: str) -> None:
     """All that a check does with a file before it looks for faces."""
-    from unmask import capture, video
-    from unmask.guard import Limits
-    from unmask.plan import DecodePlan
+    from unmask.sandbox.network import Limits
+    from unmask.video import captured_frames, decode
+    from unmask.video.sampling import DecodePlan
 
     plan = DecodePlan(windows=3, frames_per_window=4)
     if kind == "picture":
-        captured = capture.collect([media.read(), ASTRONAUT], [0.0, 0.1], Limits())
-        assert list(capture.decode(captured, plan))
+        captured = captured_frames.collect([media.read(), ASTRONAUT], [0.0, 0.1], Limits())
+        assert list(captured_frames.decode(captured, plan))
         return
-    video.probe(FileIO(media.fileno(), closefd=False))
-    assert list(video.decode(FileIO(media.fileno(), closefd=False), plan))
+    decode.probe(FileIO(media.fileno(), closefd=False))
+    assert list(decode.decode(FileIO(media.fileno(), closefd=False), plan))
 
 
 ASTRONAUT = cv2.imencode(".jpg", astronaut())[1].tobytes()
@@ -261,7 +261,7 @@ def hundred_streams(folder: Path) -> bytes:
 
 
 if __name__ == "__main__":
-    from unmask import decoding
+    from unmask.video import decode_worker
 
-    decoding.import_late("capture")
+    decode_worker.import_late("capture")
     _serve(Path(sys.argv[1]))

@@ -24,13 +24,13 @@ import numpy as np
 import numpy.typing as npt
 import skimage.data
 
-from unmask import fetch
-from unmask.decoder import OpenVideo, ignore
-from unmask.fetch import VideoFile
-from unmask.guard import Limits
-from unmask.plan import DecodePlan, Span
+from unmask.download import client
+from unmask.download.client import VideoFile
 from unmask.progress import OnProgress, ignore_progress
-from unmask.video import Frames
+from unmask.sandbox.network import Limits
+from unmask.video.decode import Frames
+from unmask.video.decode_client import OpenVideo, ignore
+from unmask.video.sampling import DecodePlan, Span
 
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 Recipe = Callable[[Path], None]
@@ -96,7 +96,7 @@ def fetched(
 ) -> VideoFile:
     """A whole video that is fetched, and not looked at."""
     plan = DecodePlan(start_seconds=span.start_seconds, end_seconds=span.end_seconds)
-    with closing(fetch.fetch(url, into, limits, plan, on_progress, whole=True)) as video:
+    with closing(client.fetch(url, into, limits, plan, on_progress, whole=True)) as video:
         return video
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.media import FACE_XY, astronaut
 from unmask.errors import LoginRequired
-from unmask.explain import jpeg, paint
+from unmask.models.saliency import jpeg, paint
 from unmask.report import Coverage, FaceBox, FaceDetail, Report, Source, Timing, to_failed_report, to_report
 from unmask.verdict import Calibration, ClipScore, Policy, decide, score
 

@@ -44,7 +44,7 @@ DOCUMENTS = (
     "training/README.md",
     "extension/README.md",
 )
-CARDS = tuple(path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("space/weights/*/README.md")))
+CARDS = tuple(path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("space/unmask/models/weights/*/README.md")))
 LINKED_TOO = ("training/RESULTS.md", "space/examples/README.md", *CARDS)
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 BASH, NODE = shutil.which("bash"), shutil.which("node")

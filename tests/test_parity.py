@@ -9,18 +9,18 @@ import torch
 
 from tests import media
 from tests.untrained import untrained_recipe
-from training.dataset import PlainClips, collate
+from training.data.shards import StoredClip
 from training.evaluate import score_all
-from training.recipes import RECIPES
-from training.sets import Look, find_people
-from training.shards import StoredClip
-from unmask import weights
-from unmask.check import Checker, plan_windows
-from unmask.clips import crop_square
-from unmask.faces import FaceFinder
-from unmask.plan import Span
-from unmask.sources import FileSource, Options
-from unmask.video import decode
+from training.evaluation.eval_sets import Look, find_people
+from training.fit.recipes import RECIPES
+from training.fit.torch_dataset import PlainClips, collate
+from unmask.download.sources import FileSource, Options
+from unmask.faces.clips import crop_square
+from unmask.faces.detector import FaceFinder
+from unmask.models import checkpoint
+from unmask.pipeline import Checker, plan_windows
+from unmask.video.decode import decode
+from unmask.video.sampling import Span
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_measuring_shows_a_model_what_serving_shows_it(video, folder, monkeypatc
     served = Seen(checker.load([str(folder)])[0].module)
     checker.check(FileSource(video, "h264.mp4"), Options(models=(str(folder),)))
 
-    model = weights.load(str(folder), torch.device("cpu"))
+    model = checkpoint.load(str(folder), torch.device("cpu"))
     measured = Seen(model.module)
     silent = lambda clips, mask, spread: torch.zeros(len(clips))  # what it would say does not matter here
     monkeypatch.setattr(model.module, "forward", silent)
@@ -70,12 +70,12 @@ def test_measuring_shows_a_model_what_serving_shows_it(video, folder, monkeypatc
 
 def test_training_normalises_and_pads_a_clip_as_serving_does(video, folder):
     """A crop kept without loss goes through the loader of training and through serving alike."""
-    model = weights.load(str(folder), torch.device("cpu"))
+    model = checkpoint.load(str(folder), torch.device("cpu"))
     plan = replace(plan_windows([model], Span()), windows=1)
     found = find_people(decode(video, plan), FaceFinder(), Look(plan, (model.spec,)))
     clip = found.clips[model.spec][0]
     served = Seen(model.module)
-    weights.score(model, [clip])
+    checkpoint.score(model, [clip])
     stored = StoredClip(
         "v", False, "real", "v", "v", "train", 0, tuple(clip.seconds), tuple(map(png, clip.data))
     )

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
-from training.recipes import TrainConfig
-from unmask.clips import ClipSpec
-from unmask.models import ARCHITECTURES, MesoTransformer, MesoTransformerConfig
+from training.fit.recipes import TrainConfig
+from unmask.faces.clips import ClipSpec
+from unmask.models.architectures import ARCHITECTURES, MesoTransformer, MesoTransformerConfig
+from unmask.models.checkpoint import ModelConfigFile, save
 from unmask.verdict import Calibration, Policy
-from unmask.weights import ModelConfigFile, save
 
 SPEC = ClipSpec(side_px=64)
 SMALL = MesoTransformerConfig(merged=32, layers=1, heads=2, feedforward=32)

@@ -12,14 +12,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from unmask import capture, explain, faces
-from unmask.clips import ClipSpec, crop_square, square_boxes
-from unmask.faces import FaceBoxes
-from unmask.plan import DecodePlan, spread
-from unmask.tracks import FaceTrack, crop_sharpness, link, sharpness
+from unmask.faces import detector
+from unmask.faces.clips import ClipSpec, crop_square, square_boxes
+from unmask.faces.detector import FaceBoxes
+from unmask.faces.tracking import FaceTrack, crop_sharpness, link, sharpness
+from unmask.models import saliency
 from unmask.verdict import Calibration, ClipScore, Policy, decide, deciding_faces
 from unmask.verdict import score as calibrate
-from unmask.video import Frames
+from unmask.video import captured_frames
+from unmask.video.decode import Frames
+from unmask.video.sampling import DecodePlan, spread
 
 FILE = Path(__file__).parent / "assets" / "detector.json"
 POLICY = Policy(min_sharpness=0.04)
@@ -76,11 +78,11 @@ def _boxes_around(rng: np.random.Generator, count: int) -> list[list[float]]:
 
 
 def _level(image: np.ndarray, side: tuple[int, int]) -> Vectors:
-    return _picture(faces.resize(image[None], side)[0])
+    return _picture(detector.resize(image[None], side)[0])
 
 
 def _patch(image: np.ndarray, box: list[float], side_px: int) -> Vectors:
-    return {"box": box, **_picture(faces.patch(image, np.array(box), side_px))}
+    return {"box": box, **_picture(detector.patch(image, np.array(box), side_px))}
 
 
 def _crop(image: np.ndarray, box: list[float], side_px: int) -> Vectors:
@@ -91,7 +93,7 @@ def _crop(image: np.ndarray, box: list[float], side_px: int) -> Vectors:
 def _heat(rng: np.random.Generator, cells: tuple[int, int]) -> Vectors:
     """Of a network's cells, and as it is laid over a face."""
     raw = rng.uniform(0, 0.04, cells).astype(np.float32)
-    large = explain._enlarge(raw / raw.max(), 24)
+    large = saliency._enlarge(raw / raw.max(), 24)
     return {"cells": raw.tolist(), "side": len(large), "heat": large.round(4).tolist()}
 
 
@@ -110,9 +112,9 @@ def _times() -> list[list[float]]:
 
 
 def _windows(seconds: list[float]) -> Vectors:
-    taken = capture.Capture((b"",) * len(seconds), tuple(seconds), ((640, 360),) * len(seconds), "")
+    taken = captured_frames.Capture((b"",) * len(seconds), tuple(seconds), ((640, 360),) * len(seconds), "")
     plan = DecodePlan(frames_per_window=SPEC.frames_per_clip, frame_stride_seconds=SPEC.frame_stride_seconds)
-    found = capture._spread(capture.arrange(taken, plan), plan.windows)
+    found = captured_frames._spread(captured_frames.arrange(taken, plan), plan.windows)
     return {"seconds": seconds, "windows": found}
 
 
@@ -148,9 +150,9 @@ def _foretold(rng: np.random.Generator) -> Vectors:
         around = np.concatenate([places, places, places[:1] + 70])
         proposals = (around + rng.normal(0, 3, around.shape)).round(2).astype(np.float32)
         none = np.zeros((2, 5, 2), np.float32)
-        ends.append(faces.Searched(proposals, places, FaceBoxes(places, none, np.ones(2, np.float32))))
+        ends.append(detector.Searched(proposals, places, FaceBoxes(places, none, np.ones(2, np.float32))))
     told = [{"proposals": _rounded(end.proposals), "places": _rounded(end.places)} for end in ends]
-    return {"ends": told, "boxes": [_rounded(boxes) for boxes in faces.foretell(ends[0], ends[1], 6)]}
+    return {"ends": told, "boxes": [_rounded(boxes) for boxes in detector.foretell(ends[0], ends[1], 6)]}
 
 
 def _rounded(values: np.ndarray) -> Any:

@@ -1,6 +1,6 @@
 """Fit a model's calibration and thresholds on validation clips, and write the model folder that is shipped.
 
-    python -m training.calibrate --run RUN --data FACES [--data CLIPS] --out space/weights/mobilenet-gru
+    python -m training.calibrate --run RUN --data FACES [--data CLIPS] --out space/unmask/models/weights/mobilenet-gru
 
 Only rows of the split "val" are used: their reals, their true fakes, and a blended fake of every real, all
 re-compressed as the web does, and mildly once more, as serving does before it gives an answer; the reals and
@@ -26,19 +26,19 @@ from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression
 from torch.utils.data import Dataset
 
-from training.augment import NO_AUGMENTATION
-from training.dataset import ClipPairs, Pair, PlainClips, as_face_clip, find_meshes
-from training.metrics import auc
-from training.recipes import Mixture
-from training.robustness import Condition
-from training.run_folder import RunFolder
-from training.sets import face_clip
-from training.shards import StoredClip, stored_clips
+from training.data.augment import NO_AUGMENTATION
+from training.data.shards import StoredClip, stored_clips
+from training.evaluation.corruptions import Condition
+from training.evaluation.eval_sets import face_clip
+from training.evaluation.metrics import auc
+from training.fit.recipes import Mixture
+from training.fit.run_folder import RunFolder
+from training.fit.torch_dataset import ClipPairs, Pair, PlainClips, as_face_clip, find_meshes
 from training.train import predict, some
-from unmask import weights
-from unmask.clips import ClipSpec, recompressed
-from unmask.models import VideoModel
-from unmask.tracks import crop_sharpness
+from unmask.faces.clips import ClipSpec, recompressed
+from unmask.faces.tracking import crop_sharpness
+from unmask.models import checkpoint
+from unmask.models.architectures import VideoModel
 from unmask.verdict import Calibration, Policy
 
 MAX_FALSE_ALARMS = 0.005  # of real clips, labelled fake: half of the promised 1 %, as people elsewhere differ
@@ -148,7 +148,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     start = RunFolder(arguments.run)
-    model = weights.load(str(start.model), torch.device("cpu"))
+    model = checkpoint.load(str(start.model), torch.device("cpu"))
     clips = validation_clips(arguments.data, arguments.limit)
     scored = score_validation(
         model.module, clips, model.spec, arguments.run.parent / "meshes", arguments.workers
@@ -156,9 +156,9 @@ def main() -> None:
     np.savez(arguments.run / "validation.npz", **vars(scored))
     calibration, policy = fit(scored)
     file = replace(
-        weights.read_config(start.model), calibration=calibration, policy=policy, headline=headline(scored)
+        checkpoint.read_config(start.model), calibration=calibration, policy=policy, headline=headline(scored)
     )
-    weights.save(arguments.out, weights.restore(start.model), file)
+    checkpoint.save(arguments.out, checkpoint.restore(start.model), file)
     print(file.headline, calibration, policy, sep="\n")
     print(promises(scored))
 

@@ -8,9 +8,9 @@ Several models are measured each alone, all together, and in the groups that --e
 clips; rows of the split "train" are never read. A column `group_label` gives a table by group.
 
 Prints tables, sets from elsewhere first, and writes OUT/results.json: a row a video, the metrics with 95 %
-intervals (people drawn with replacement), and paired comparisons; `training.figures` and `training.card` read
+intervals (people drawn with replacement), and paired comparisons; `training.evaluation.figures` and `training.release.card` read
 it. With --cache, faces that were found once are kept, and another model of the same geometry takes seconds.
-With --robustness a part of every set is measured again under each condition of `training.robustness.GRID`.
+With --robustness a part of every set is measured again under each condition of `training.evaluation.corruptions.GRID`.
 """
 
 import argparse
@@ -26,18 +26,27 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from training import metrics, tables
-from training.results import Answer, Lineup, ModelRecord, Results, RobustnessPoint, SetResult, VideoRow, write
-from training.robustness import CLEAN, GRID, Condition
-from training.sets import EvaluationSet, Example, Found, Look, open_set, subset
-from unmask import weights
-from unmask.check import WINDOWS, cautious_policy, plan_windows, to_score
-from unmask.clips import recompressed
+from training.evaluation import metrics, tables
+from training.evaluation.corruptions import CLEAN, GRID, Condition
+from training.evaluation.eval_sets import EvaluationSet, Example, Found, Look, open_set, subset
+from training.evaluation.results import (
+    Answer,
+    Lineup,
+    ModelRecord,
+    Results,
+    RobustnessPoint,
+    SetResult,
+    VideoRow,
+    write,
+)
 from unmask.errors import UnmaskError
-from unmask.faces import FaceFinder
-from unmask.plan import DecodePlan, Span
+from unmask.faces.clips import recompressed
+from unmask.faces.detector import FaceFinder
+from unmask.models import checkpoint
+from unmask.models.checkpoint import LoadedModel
+from unmask.pipeline import WINDOWS, cautious_policy, plan_windows, to_score
 from unmask.verdict import ClipScore, Policy, decide, deciding_faces
-from unmask.weights import LoadedModel
+from unmask.video.sampling import DecodePlan, Span
 
 
 @dataclass(frozen=True)
@@ -157,7 +166,7 @@ def load_models(texts: Sequence[str], device: torch.device) -> list[LoadedModel]
     models = []
     for text in texts:
         label, separator, name = text.rpartition("=")
-        model = weights.load(name, device)
+        model = checkpoint.load(name, device)
         models.append(replace(model, info=replace(model.info, name=label)) if separator else model)
     labels = [model.name for model in models]
     if len(set(labels)) < len(labels):
@@ -279,7 +288,7 @@ def score_all(models: Sequence[LoadedModel], people: Sequence[Found]) -> list[li
     scores: list[list[ClipScore]] = [[] for _ in people]
     for model in models:
         owned = [(index, clip) for index, seen in enumerate(people) for clip in seen.clips[model.spec]]
-        logits = weights.score(model, [clip for _, clip in owned])
+        logits = checkpoint.score(model, [clip for _, clip in owned])
         for (index, clip), logit in zip(owned, logits, strict=True):
             scores[index].append(to_score(model, clip, logit))
     return scores

@@ -27,22 +27,22 @@ from typing import Any
 import joblib
 from tqdm import tqdm
 
-from training import workers
-from training.catalog import HOWS, Catalog, StoredClip
-from training.collection import Collection
-from training.cut import (
+from training.data import workers
+from training.data.catalog import HOWS, Catalog, StoredClip
+from training.data.dataset_layouts import layout, read
+from training.data.extract_faces import (
     CACHE_SIDE_PX,
     CutSpec,
     Task,
     cut,
     reason,
 )
-from training.layouts import layout, read
-from training.shards import FailedVideo, format_table, stored_clips, written
-from unmask import cluster
-from unmask.check import WINDOWS
-from unmask.clips import ClipSpec
+from training.data.face_dataset import Collection
+from training.data.shards import FailedVideo, format_table, stored_clips, written
+from unmask.batch import ray_map
 from unmask.errors import UnmaskError
+from unmask.faces.clips import ClipSpec
+from unmask.pipeline import WINDOWS
 
 RETRIES = 3  # of a video whose worker died, on a cluster
 
@@ -57,7 +57,7 @@ def main() -> None:
         catalog, tasks = list_tasks(arguments.data, arguments.split)
         spread: Spread = functools.partial(workers.spread, workers=arguments.workers)
         if arguments.ray:
-            spread = functools.partial(cluster.spread, address=arguments.ray, retries=RETRIES)
+            spread = functools.partial(ray_map.spread, address=arguments.ray, retries=RETRIES)
         failed = prepare(tasks, arguments.out, spec, spread)
         with written(arguments.out / "left-out.tsv") as draft:
             rows = ({"file": str(item.path), "reason": item.reason} for item in catalog.left_out)

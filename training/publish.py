@@ -1,13 +1,13 @@
 """Publish a model folder on the Hugging Face Hub and read it back, or deploy the Space.
 
-    python -m training.publish --model-folder space/weights/NAME --repo owner/name [--private] [--tag v1]
+    python -m training.publish --model-folder space/unmask/models/weights/NAME --repo owner/name [--private] [--tag v1]
     python -m training.publish --space owner/name [--private]
-    python -m training.publish --onnx --model-folder space/weights/NAME --out extension/models
+    python -m training.publish --onnx --model-folder space/unmask/models/weights/NAME --out extension/models
 
 The card, its pictures, `config.json` and `model.safetensors` go up in one commit; then the model is loaded
 from that commit as any user would, and must give the same logits, bit for bit, as the folder. `--space` makes
 a Space the very copy of the folder `space/`, in one commit. HF_TOKEN, or `hf auth login`, says who you are;
-HF_ENDPOINT which Hub. `--onnx` writes what the browser runs, see training/export.py, and publishes nothing.
+HF_ENDPOINT which Hub. `--onnx` writes what the browser runs, see training/release/export_onnx.py, and publishes nothing.
 """
 
 import argparse
@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-from training import export
-from training.card import card_revision, read_folder
-from unmask import weights
-from unmask.clips import FaceClip
-from unmask.weights import LoadedModel
+from training.release import export_onnx
+from training.release.card import card_revision, read_folder
+from unmask.faces.clips import FaceClip
+from unmask.models import checkpoint
+from unmask.models.checkpoint import LoadedModel
 
 SPACE = Path(__file__).parents[1] / "space"
 MODEL_FILES = ("README.md", "config.json", "model.safetensors")
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.onnx:
         if not (arguments.model_folder and arguments.out):
             parser.error("--onnx needs --model-folder and --out")
-        export.write(arguments.model_folder, arguments.out)
+        export_onnx.write(arguments.model_folder, arguments.out)
         return
     if bool(arguments.model_folder) != bool(arguments.repo) or not (arguments.repo or arguments.space):
         parser.error("give --model-folder with --repo, or --space, or all three")
@@ -68,7 +68,7 @@ def publish_model(api: HfApi, folder: Path, repo: str, private: bool, tag: str |
     revision = read_folder(folder).revision
     if card_revision(folder / "README.md") != revision:
         raise SystemExit(
-            f"The card of {folder.name} is not of revision {revision}: run python -m training.card"
+            f"The card of {folder.name} is not of revision {revision}: run python -m training.release.card"
         )
     files = [*(folder / name for name in MODEL_FILES), *sorted(folder.glob("figures/*.png"))]
     api.create_repo(repo, private=private, exist_ok=True)
@@ -106,8 +106,8 @@ def _commit(api: HfApi, kind: str, repo: str, folder: Path, files: Sequence[Path
 
 def verify(folder: Path, name: str) -> None:
     """Load both and compare. Raises SystemExit when a logit differs in a single bit."""
-    models = [weights.load(where, CPU) for where in (str(folder), name)]
-    here, there = (weights.score(model, fixed_clips(model)) for model in models)
+    models = [checkpoint.load(where, CPU) for where in (str(folder), name)]
+    here, there = (checkpoint.score(model, fixed_clips(model)) for model in models)
     if here.tobytes() != there.tobytes():
         raise SystemExit(f"{name} gives other logits than {folder.name}: {there} instead of {here}")
 

@@ -27,20 +27,20 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
-from training import painter
-from training.dataset import ClipPairs, Pair, PlainClips, collate, find_meshes, held_back_blends
-from training.estimate import estimate
-from training.loop import Loop, made_for, single_thread
-from training.metrics import auc
-from training.painter import Painter
-from training.recipes import RECIPES, StageName, TrainConfig
-from training.run_folder import Epoch, RunFolder
-from training.shards import StoredClip, stored_clips
-from unmask import weights
-from unmask.clips import ClipSpec
-from unmask.models import ARCHITECTURES, VideoModel, channels_last
+from training.data.shards import StoredClip, stored_clips
+from training.evaluation.metrics import auc
+from training.fit.estimate import estimate
+from training.fit.recipes import RECIPES, StageName, TrainConfig
+from training.fit.run_folder import Epoch, RunFolder
+from training.fit.torch_dataset import ClipPairs, Pair, PlainClips, collate, find_meshes, held_back_blends
+from training.fit.trainer import Loop, made_for, single_thread
+from training.synthesis import autoencoder
+from training.synthesis.autoencoder import Painter
+from unmask.faces.clips import ClipSpec
+from unmask.models import checkpoint
+from unmask.models.architectures import ARCHITECTURES, VideoModel, channels_last
 
-FRAMES_PER_BATCH = {"cpu": 8, "cuda": 64}  # when validating; few on a CPU, as in `unmask.weights`
+FRAMES_PER_BATCH = {"cpu": 8, "cuda": 64}  # when validating; few on a CPU, as in `unmask.models.checkpoint`
 
 Found = TypeVar("Found")
 
@@ -91,9 +91,9 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
     spec = config.clip if request.stage == "clips" else replace(config.clip, frames_per_clip=1)
     torch.manual_seed(config.seed)
     model = first_weights(request)
-    teacher = None if request.teacher is None else weights.load(request.teacher, accelerator.device)
+    teacher = None if request.teacher is None else checkpoint.load(request.teacher, accelerator.device)
     material = read(request.data, request.limit, config.seed)
-    painters = [] if request.painters is None else painter.load(request.painters)
+    painters = [] if request.painters is None else autoencoder.load(request.painters)
     cache = request.out.parent / "meshes"
     with accelerator.main_process_first():
         parts = [
@@ -141,11 +141,11 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
 def first_weights(request: Request) -> VideoModel:
     """A model to begin with: another run's result, else ImageNet's backbone where there is one."""
     if request.start is not None:
-        return weights.restore(RunFolder(request.start).model)
+        return checkpoint.restore(RunFolder(request.start).model)
     _, module = ARCHITECTURES[request.config.architecture]
     model = module(request.config.model)
     if not request.scratch:
-        from training.backbone import from_imagenet  # torchvision takes as long to import as all the rest
+        from training.fit.imagenet import from_imagenet  # torchvision takes as long to import as all the rest
 
         from_imagenet(model)
     channels_last(model)
@@ -265,7 +265,7 @@ def parse() -> Request:
     add("--start", type=Path, help="run folder whose result is trained further")
     add("--scratch", action="store_true", help="start from random weights, not from ImageNet's")
     add("--teacher", help="a model that is learned from beside the labels: a folder, or a name")
-    add("--painters", type=Path, help="folder of `training.redraw`: some fakes are redrawn by them")
+    add("--painters", type=Path, help="folder of `training.fit.train_autoencoder`: some fakes are redrawn by them")
     add("--epochs", type=int)
     add("--pairs-per-batch", type=int, help="of each process")
     add("--accumulate", type=int, help="batches a step")

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
-    from unmask.check import Checker
-    from unmask.document import to_html
+    from unmask.download.sources import FileSource, FramesSource, Options, UrlSource
     from unmask.errors import UnmaskError
-    from unmask.guard import Limits
-    from unmask.jobs import Jobs, JobState
-    from unmask.plan import Span
+    from unmask.pipeline import Checker
+    from unmask.render.html import to_html
     from unmask.report import Report
-    from unmask.sources import FileSource, FramesSource, Options, UrlSource
+    from unmask.sandbox.network import Limits
+    from unmask.service.jobs import Jobs, JobState
+    from unmask.video.sampling import Span
 
 __all__ = [
     "Checker",
@@ -42,18 +42,18 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Checker": "check",
-    "FileSource": "sources",
-    "FramesSource": "sources",
-    "JobState": "jobs",
-    "Jobs": "jobs",
-    "Limits": "guard",
-    "Options": "sources",
+    "Checker": "pipeline",
+    "FileSource": "download.sources",
+    "FramesSource": "download.sources",
+    "JobState": "service.jobs",
+    "Jobs": "service.jobs",
+    "Limits": "sandbox.network",
+    "Options": "download.sources",
     "Report": "report",
-    "Span": "plan",
+    "Span": "video.sampling",
     "UnmaskError": "errors",
-    "UrlSource": "sources",
-    "to_html": "document",
+    "UrlSource": "download.sources",
+    "to_html": "render.html",
 }
 
 

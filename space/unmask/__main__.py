@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from unmask.errors import BadInput, Cancelled, InternalError, UnmaskError
-from unmask.settings import Settings, from_environment
+from unmask.service.settings import Settings, from_environment
 
 # torch and the decoder take seconds to import: each command imports what it needs when it runs.
 
@@ -42,10 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def check(args: argparse.Namespace, settings: Settings, described: dict[str, Any]) -> None:
     """One video -> the verdict on stdout. `described` is filled for a failed report."""
-    from unmask.arguments import to_span
-    from unmask.check import shared_checker
-    from unmask.console import describe_report, progress_bar
-    from unmask.sources import Options, describe, to_source
+    from unmask.download.sources import Options, describe, to_source
+    from unmask.inputs import to_span
+    from unmask.pipeline import shared_checker
+    from unmask.render.terminal import describe_report, progress_bar
 
     source = to_source(args.input)
     described.update(describe(source))
@@ -62,11 +62,11 @@ def check(args: argparse.Namespace, settings: Settings, described: dict[str, Any
 
 def scan(args: argparse.Namespace, settings: Settings, described: dict[str, Any]) -> None:
     """Many videos -> a file of reports, one a line, and a summary on stdout."""
-    from unmask.check import shared_checker
-    from unmask.console import counting_bar, describe_scan
-    from unmask.plan import Span
-    from unmask.scan import finished_inputs, list_inputs, run_here, run_on_ray
-    from unmask.sources import Options
+    from unmask.batch.scan import finished_inputs, list_inputs, run_here, run_on_ray
+    from unmask.download.sources import Options
+    from unmask.pipeline import shared_checker
+    from unmask.render.terminal import counting_bar, describe_scan
+    from unmask.video.sampling import Span
 
     inputs = list_inputs(args.inputs)
     _check_output(args.out, "", str(args.inputs))
@@ -92,7 +92,7 @@ def scan(args: argparse.Namespace, settings: Settings, described: dict[str, Any]
 
 def models(args: argparse.Namespace, settings: Settings, described: dict[str, Any]) -> None:
     """A line a model."""
-    from unmask.weights import available
+    from unmask.models.checkpoint import available
 
     for info in available():
         size = f"{info.parameters / 1e6:.1f} M parameters  {info.size_bytes / 2**20:.1f} MiB"
@@ -164,7 +164,7 @@ def _told() -> Iterator[None]:
 
 
 def _fail(error: UnmaskError, described: dict[str, Any], as_json: bool) -> int:
-    from unmask.console import on_one_line
+    from unmask.render.terminal import on_one_line
     from unmask.report import to_failed_report
 
     if as_json:
@@ -204,12 +204,12 @@ def _write_outputs(
     on_progress: Callable[[str, float, str], None],
 ) -> None:
     if args.report:
-        from unmask.document import to_html
+        from unmask.render.html import to_html
 
         with _written_whole(args.report) as part:
             part.write_text(to_html(report), encoding="utf-8")
     if keep is not None:
-        from unmask.overlay import overlay
+        from unmask.render.video import overlay
 
         video = keep if keep.exists() else source.path
 

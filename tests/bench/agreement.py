@@ -24,15 +24,15 @@ import torch
 from onnxruntime import InferenceSession
 
 from tests.bench.speed import SHARED
-from training.export import export
-from training.metrics import auc
-from training.sets import Look, open_set
-from unmask import weights
-from unmask.check import Checker, plan_windows
-from unmask.clips import to_input
-from unmask.faces import FaceFinder
-from unmask.plan import Span
-from unmask.sources import FileSource, Options
+from training.evaluation.eval_sets import Look, open_set
+from training.evaluation.metrics import auc
+from training.release.export_onnx import export
+from unmask.download.sources import FileSource, Options
+from unmask.faces.clips import to_input
+from unmask.faces.detector import FaceFinder
+from unmask.models import checkpoint
+from unmask.pipeline import Checker, plan_windows
+from unmask.video.sampling import Span
 
 FACES = SHARED / "data" / "dfdc-faces"
 SETS = ("dfdc-videos", "talking-videos", "ffpp-c40-dev")
@@ -86,7 +86,7 @@ def as_it_is() -> Iterator[None]:
 @contextmanager
 def without_shortcuts() -> Iterator[None]:
     everywhere = patch.object(FaceFinder, "_detect", searched_everywhere)
-    with everywhere, patch.object(weights, "_bfloat16_wins", lambda device: False):
+    with everywhere, patch.object(checkpoint, "_bfloat16_wins", lambda device: False):
         yield
 
 
@@ -112,10 +112,10 @@ def show(name: str, pairs: Sequence[Pair]) -> None:
 
 
 def compare_export(faces: Path) -> None:
-    model, found = weights.load("default", torch.device("cpu")), open_set(faces, FaceFinder(), None)
+    model, found = checkpoint.load("default", torch.device("cpu")), open_set(faces, FaceFinder(), None)
     look = Look(plan_windows([model], Span()), (model.spec,))
     with tempfile.TemporaryDirectory() as folder:
-        export(weights.locate("default")[0], Path(folder))
+        export(checkpoint.locate("default")[0], Path(folder))
         session = InferenceSession(Path(folder) / "model.onnx")
     said: list[tuple[float, float, bool]] = []
     for example in found.examples:

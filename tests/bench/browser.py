@@ -24,9 +24,9 @@ from tests.browser.firefox import Firefox
 from tests.browser.overlay import LABELS
 from tests.browser.sites import EXAMPLES, player
 from tests.servers import Site, html, media
-from unmask.check import Checker
+from unmask.download.sources import FileSource, Options
+from unmask.pipeline import Checker
 from unmask.report import Report
-from unmask.sources import FileSource, Options
 
 NEAR = 0.02  # of a threshold: there the label may differ
 FORGET = "Promise.all([chrome.storage.local.clear(), chrome.storage.session.clear()])"

@@ -15,11 +15,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.bench.speed import clips, gliding
-from training.estimate import wait_for
-from unmask import weights
-from unmask.faces import FaceFinder
-from unmask.video import Frames
-from unmask.weights import LoadedModel
+from training.fit.estimate import wait_for
+from unmask.faces.detector import FaceFinder
+from unmask.models import checkpoint
+from unmask.models.checkpoint import LoadedModel
+from unmask.video.decode import Frames
 
 SIDES = {"cuda": 8192, "cpu": 2048}  # of the matrices
 AT_ONCE = {"cuda": (1, 8, 32), "cpu": (1,)}  # clips; a processor takes one after the other
@@ -39,11 +39,11 @@ def main() -> None:
     print(f"{device_name(device)}: {limit / 1e12:.2f} TFLOP/s\n")
     print(f"{'clips/s':>10}{'ms each':>10}{'of limit':>10}{'at once':>10}")
     for name in options.models:
-        model = weights.load(name, device)
+        model = checkpoint.load(name, device)
         work = operations(model)
         for count in AT_ONCE.get(device.type, (1,)):
             some = clips(model, count * model.spec.frames_per_clip)
-            each = seconds_each(functools.partial(weights.score, model, some), device, options.seconds)
+            each = seconds_each(functools.partial(checkpoint.score, model, some), device, options.seconds)
             share = f"{100 * work * count / each / limit:.1f}%"
             print(f"{count / each:>10.1f}{1000 * each / count:>10.2f}{share:>10}{count:>10}  {model.name}")
     finder = FaceFinder(device)

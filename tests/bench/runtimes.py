@@ -18,10 +18,10 @@ import onnxruntime
 import torch
 
 from tests.bench.speed import clips
-from training.export import export
-from unmask import weights
-from unmask.clips import FaceClip, to_input
-from unmask.weights import LoadedModel
+from training.release.export_onnx import export
+from unmask.faces.clips import FaceClip, to_input
+from unmask.models import checkpoint
+from unmask.models.checkpoint import LoadedModel
 
 Judge = Callable[[], np.ndarray]  # -> logits (1,)
 
@@ -35,10 +35,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=50)
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
-    model = weights.load(options.model, torch.device("cpu"))
+    model = checkpoint.load(options.model, torch.device("cpu"))
     some = clips(model, model.spec.frames_per_clip)
     ways: dict[str, Judge] = {
-        "torch, parts of the clip shared": functools.partial(weights.score, model, some),
+        "torch, parts of the clip shared": functools.partial(checkpoint.score, model, some),
         "torch, its own threads": functools.partial(whole, model, some),
         "ONNX Runtime, float32": onnx_judge(model, options.model, some[0], options.threads),
     }
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 @torch.inference_mode()
 def whole(model: LoadedModel, some: Sequence[FaceClip]) -> np.ndarray:
     batch = to_input(some, model.spec)
-    with weights.autocast(model.device):
+    with checkpoint.autocast(model.device):
         return np.asarray(model.module(batch.data, batch.mask).float())
 
 
@@ -62,7 +62,7 @@ def onnx_judge(model: LoadedModel, name: str, clip: FaceClip, threads: int) -> J
     settings.intra_op_num_threads = threads
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it would slow the next one
     with tempfile.TemporaryDirectory() as folder:
-        export(weights.locate(name)[0], Path(folder))
+        export(checkpoint.locate(name)[0], Path(folder))
         session = onnxruntime.InferenceSession(str(Path(folder) / "model.onnx"), settings)
 
     def judge() -> np.ndarray:

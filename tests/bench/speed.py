@@ -30,16 +30,16 @@ from matplotlib.figure import Figure
 
 from tests.media import astronaut, repeat, write_video
 from tests.untrained import untrained_recipe
-from training.recipes import RECIPES
-from unmask import weights
-from unmask.check import Checker, plan_windows
-from unmask.clips import FaceClip
-from unmask.guard import Limits
-from unmask.plan import Span
+from training.fit.recipes import RECIPES
+from unmask.download.sources import FileSource, Options
+from unmask.faces.clips import FaceClip
+from unmask.models import checkpoint
+from unmask.models.checkpoint import LoadedModel
+from unmask.pipeline import Checker, plan_windows
 from unmask.report import Report
-from unmask.sources import FileSource, Options
-from unmask.video import decode
-from unmask.weights import LoadedModel
+from unmask.sandbox.network import Limits
+from unmask.video.decode import decode
+from unmask.video.sampling import Span
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 RESEARCH = ("anndvqgoko.mp4", "aououvkimi.mp4")  # 1080p and 360x360, 10 s each
@@ -176,7 +176,7 @@ def measure(checker: Checker, model: LoadedModel, path: Path, asked: Options, pe
     return Cost(
         check=check,
         decoding=spent(lambda: list(decode(path, plan))),
-        model=spent(lambda: weights.score(model, noise)),
+        model=spent(lambda: checkpoint.score(model, noise)),
         peer=None if peer is None else spent(lambda: ask_peer(peer, path)),
         frames=frames,
         stages=report["timing_seconds"],

@@ -23,15 +23,15 @@ from torch.utils.data import DataLoader
 
 from tests.bench.speed import Made
 from tests.training.faces import face
-from training import workers
-from training.cut import CACHE_SIDE_PX, CutSpec
-from training.dataset import ClipPairs, collate, find_meshes
-from training.loop import Loop
+from training.data import workers
+from training.data.extract_faces import CACHE_SIDE_PX, CutSpec
+from training.fit.recipes import RECIPES, TrainConfig
+from training.fit.torch_dataset import ClipPairs, collate, find_meshes
+from training.fit.trainer import Loop
 from training.prepare import list_tasks, prepare
-from training.recipes import RECIPES, TrainConfig
 from training.train import precision
-from unmask.clips import ClipSpec
-from unmask.models import ARCHITECTURES, VideoModel, channels_last
+from unmask.faces.clips import ClipSpec
+from unmask.models.architectures import ARCHITECTURES, VideoModel, channels_last
 
 PAIRS = 16  # a batch
 VIDEO, VIDEOS = Made(480, "libx264", ".mp4"), 6

@@ -21,7 +21,7 @@ from tests.browser.overlay import LABELS, Overlay
 from tests.browser.sites import EXAMPLES, pages, player
 from tests.media import write_video
 from tests.servers import Site, html, media
-from unmask.check import FileSource, Options, shared_checker
+from unmask.pipeline import FileSource, Options, shared_checker
 from unmask.verdict import SHOWN_LABEL
 
 STORED = "chrome.storage.local.get(null)"

@@ -22,16 +22,17 @@ from tests.media import astronaut
 from tests.untrained import untrained_model
 from tests.vectors import FILE, vectors
 from training.publish import main
-from unmask import bundle, video, weights
-from unmask.boxes import overlaps
-from unmask.check import plan_windows
-from unmask.clips import FaceClip, crop, to_input
-from unmask.explain import BLUR_SHARE, heatmap
-from unmask.faces import FaceFinder
-from unmask.plan import Span
-from unmask.tracks import link
-from unmask.video import Frames
-from unmask.weights import LoadedModel
+from unmask.faces.boxes import overlaps
+from unmask.faces.clips import FaceClip, crop, to_input
+from unmask.faces.detector import FaceFinder
+from unmask.faces.tracking import link
+from unmask.models import bundled, checkpoint
+from unmask.models.checkpoint import LoadedModel
+from unmask.models.saliency import BLUR_SHARE, heatmap
+from unmask.pipeline import plan_windows
+from unmask.video import decode
+from unmask.video.decode import Frames
+from unmask.video.sampling import Span
 
 SCRIPT = Path(__file__).with_name("networks.js")
 CPU = torch.device("cpu")
@@ -44,12 +45,12 @@ def test_the_vectors_that_the_extension_is_tested_with_are_what_python_says_toda
 
 @pytest.fixture(scope="module")
 def model() -> LoadedModel:
-    return weights.load("default", CPU)
+    return checkpoint.load("default", CPU)
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, out = str(bundle.FOLDER / bundle.DEFAULT), tmp_path_factory.mktemp("exported")
+    folder, out = str(bundled.FOLDER / bundled.DEFAULT), tmp_path_factory.mktemp("exported")
     main(["--onnx", "--model-folder", folder, "--out", str(out)])  # which compares with torch, or raises
     return out
 
@@ -59,8 +60,8 @@ def test_an_export_carries_the_models_settings(exported, model):
     assert sorted(path.name for path in exported.iterdir()) == names
     told = json.loads((exported / "config.json").read_text(encoding="utf-8"))
     assert told["revision"] == model.revision
-    assert weights.read_config(exported).calibration == model.calibration
-    assert weights.read_config(exported).policy == model.policy and told["policy"]["max_drift"]
+    assert checkpoint.read_config(exported).calibration == model.calibration
+    assert checkpoint.read_config(exported).policy == model.policy and told["policy"]["max_drift"]
 
 
 def test_the_heat_of_an_export_is_that_of_the_space(exported, model):
@@ -108,7 +109,7 @@ class Window:
 def two_windows(example: str, model: LoadedModel) -> Iterator[Frames]:
     """A fake and a real face: of a fake that is sure already, a blur changes little anywhere."""
     plan = plan_windows([model], Span())
-    yield from islice(video.decode(EXAMPLES / f"{example}.mp4", plan), 2)
+    yield from islice(decode.decode(EXAMPLES / f"{example}.mp4", plan), 2)
 
 
 @pytest.fixture(scope="module")

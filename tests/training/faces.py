@@ -3,7 +3,7 @@
 import cv2
 from skimage.data import astronaut
 
-from training.shards import StoredClip
+from training.data.shards import StoredClip
 
 STRIDE_SECONDS = 0.12
 

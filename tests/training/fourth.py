@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.recipes import RECIPES, StageConfig, TrainConfig
+from training.fit.recipes import RECIPES, StageConfig, TrainConfig
 from training.train import main
-from unmask.clips import ClipSpec
-from unmask.models import ARCHITECTURES, VideoModel
+from unmask.faces.clips import ClipSpec
+from unmask.models.architectures import ARCHITECTURES, VideoModel
 
 
 @dataclass(frozen=True)

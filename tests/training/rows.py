@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 
-from training import tables
-from training.results import (
+from training.evaluation import tables
+from training.evaluation.results import (
     Answer,
     Lineup,
     ModelRecord,

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 from tests.media import glide, write_video
-from training.shards import MANIFEST
+from training.data.shards import MANIFEST
 
 
 def write_table(folder: Path, rows: list[dict[str, str]]) -> Path:

@@ -20,7 +20,7 @@ from training.calibrate import (
     promises,
     validation_clips,
 )
-from training.shards import store
+from training.data.shards import store
 from unmask.verdict import Calibration, Policy, to_probability
 
 

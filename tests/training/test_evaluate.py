@@ -7,11 +7,11 @@ from tests.training.faces import face
 from tests.training.sets import crop_set, video_set
 from tests.untrained import SPEC, untrained_model
 from training import evaluate
-from training.results import read
-from training.robustness import GRID
-from training.sets import ClipSet, open_set
-from unmask.check import Checker, FileSource, Options
-from unmask.clips import ClipSpec
+from training.evaluation.corruptions import GRID
+from training.evaluation.eval_sets import ClipSet, open_set
+from training.evaluation.results import read
+from unmask.faces.clips import ClipSpec
+from unmask.pipeline import Checker, FileSource, Options
 from unmask.verdict import Calibration, score
 
 CPU = torch.device("cpu")

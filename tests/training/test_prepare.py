@@ -15,17 +15,17 @@ import pytest
 
 from tests.media import astronaut, faceless, glide, write_video
 from tests.training import chores
-from training import workers
-from training.cut import CACHE_SIDE_PX, CutSpec, Task, as_jpeg, cut
-from training.layouts import photographs, read
+from training.data import workers
+from training.data.dataset_layouts import photographs, read
+from training.data.extract_faces import CACHE_SIDE_PX, CutSpec, Task, as_jpeg, cut
+from training.data.shards import read_shard, stored_clips
 from training.prepare import list_tasks, prepare
-from training.shards import read_shard, stored_clips
-from unmask import cluster
-from unmask.clips import ClipSpec
-from unmask.faces import FaceFinder
-from unmask.people import People
-from unmask.plan import DecodePlan
-from unmask.video import decode
+from unmask.batch import ray_map
+from unmask.faces.clips import ClipSpec
+from unmask.faces.detector import FaceFinder
+from unmask.faces.subjects import People
+from unmask.video.decode import decode
+from unmask.video.sampling import DecodePlan
 
 SPEC = CutSpec(ClipSpec(frames_per_clip=4, side_px=CACHE_SIDE_PX), windows=2)
 VIDEOS = 6  # with a face
@@ -133,7 +133,7 @@ def test_a_photograph_is_a_clip_of_one_frame_with_the_same_geometry(tmp_path):
 
 
 def _one_frame(image):
-    from unmask.video import Frames
+    from unmask.video.decode import Frames
 
     return Frames(image[None], np.zeros(1))
 
@@ -240,7 +240,7 @@ def test_a_cluster_of_which_a_worker_dies_midway_gives_the_same_bytes(
 
     def spread(work, items):
         mortal = functools.partial(chores.after_a_machine_died, work, tmp_path)
-        for outcome in cluster.spread(mortal, items, head.address, retries=3):
+        for outcome in ray_map.spread(mortal, items, head.address, retries=3):
             (tmp_path / "midway").touch()  # the next task that begins takes its machine with it
             yield outcome
 

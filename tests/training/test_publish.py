@@ -14,8 +14,8 @@ import pytest
 from tests import hub as served_hub
 from tests.hub import Hub
 from tests.untrained import untrained_model
-from training.card import read_folder
 from training.publish import MODEL_FILES, SPACE, main, tracked
+from training.release.card import read_folder
 
 pytestmark = pytest.mark.timeout(400)  # several processes that import torch, one after another
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,7 +108,7 @@ def test_damage_on_the_way_is_noticed(hub, folder, tmp_path, monkeypatch):
     ("change", "said"),
     [
         (lambda made: (made / "README.md").unlink(), "has no README.md"),
-        (lambda made: (made / "README.md").write_text("# by hand\n"), "run python -m training.card"),
+        (lambda made: (made / "README.md").write_text("# by hand\n"), "run python -m training.release.card"),
     ],
     ids=["no card", "a card of other weights"],
 )
@@ -130,7 +130,7 @@ def test_the_space_is_the_folder_as_git_knows_it(hub, tmp_path):
     assert len(space.commits) == 2
     expected = {path.relative_to(SPACE).as_posix(): path.read_bytes() for path in tracked(SPACE)}
     assert {name: data for name, data in space.head.files.items() if name != ".gitattributes"} == expected
-    assert {"README.md", "app.py", "unmask/check.py", "weights/mobilenet-gru/model.safetensors"} <= set(
+    assert {"README.md", "app.py", "unmask/pipeline.py", "unmask/models/weights/mobilenet-gru/model.safetensors"} <= set(
         expected
     )
     assert not any("__pycache__" in name for name in expected)

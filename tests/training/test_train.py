@@ -17,15 +17,16 @@ from safetensors.torch import load_file
 from tests.training import fourth  # adds a fourth recipe
 from tests.training.faces import face
 from tests.untrained import untrained_model
-from training import loop, painter
-from training.augment import resize
-from training.dataset import ClipPairs, as_face_clip, decode
-from training.recipes import RECIPES
-from training.run_folder import RunFolder
-from training.shards import store
+from training.data.augment import resize
+from training.data.shards import store
+from training.fit import trainer
+from training.fit.recipes import RECIPES
+from training.fit.run_folder import RunFolder
+from training.fit.torch_dataset import ClipPairs, as_face_clip, decode
+from training.synthesis import autoencoder
 from training.train import Request, main, read, train
-from unmask import weights
-from unmask.models import ResNextLstmConfig
+from unmask.models import checkpoint
+from unmask.models.architectures import ResNextLstmConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = 16
@@ -84,9 +85,9 @@ def test_each_recipe_goes_from_faces_to_a_model_that_unmask_loads(recipe, materi
     )
     assert done.epochs()[0].true_auc is not None
     assert {path.name for path in done.path.iterdir()} >= {"train.json", "log.jsonl", "curves.png", "state"}
-    model = weights.load(str(done.model), torch.device("cpu"))
+    model = checkpoint.load(str(done.model), torch.device("cpu"))
     frames = resize(decode(face("q", frames=3)), model.spec.side_px)
-    assert weights.score(model, [as_face_clip(frames, model.spec)]).shape == (1,)
+    assert checkpoint.score(model, [as_face_clip(frames, model.spec)]).shape == (1,)
 
 
 def test_the_backbone_stands_still_in_a_frozen_stage(material, tmp_path):
@@ -108,8 +109,8 @@ def test_real_footage_alone_is_enough(tmp_path):
 
 
 def test_the_last_painter_draws_for_validation_alone(material, tmp_path, monkeypatch):
-    painter.save(
-        [painter.Painter(painter.PainterConfig(2, 8, "nearest", width=8))] * 3, tmp_path / "painters"
+    autoencoder.save(
+        [autoencoder.Painter(autoencoder.PainterConfig(2, 8, "nearest", width=8))] * 3, tmp_path / "painters"
     )
     given = []
 
@@ -121,7 +122,7 @@ def test_the_last_painter_draws_for_validation_alone(material, tmp_path, monkeyp
     done = run(request("patch-mean", "frames", [material], tmp_path / "run", painters=tmp_path / "painters"))
     assert given == [2]
     assert 0 <= done.epochs()[0].redrawn_auc <= 1
-    assert "on redrawn fakes" in weights.read_config(done.model).headline
+    assert "on redrawn fakes" in checkpoint.read_config(done.model).headline
 
 
 def test_people_of_the_validation_are_not_trained_on(tmp_path, capsys):
@@ -157,16 +158,16 @@ def test_a_teacher_is_followed(material, tmp_path):
 
 
 def test_a_pupils_guesses_near_the_vectors_of_its_teacher(tmp_path):
-    teacher = weights.load(str(untrained_model(tmp_path)), torch.device("cpu"))
+    teacher = checkpoint.load(str(untrained_model(tmp_path)), torch.device("cpu"))
     torch.manual_seed(0)
     spec, pupil = RECIPES["patch-mean"].clip, fourth.PatchMean(fourth.PatchMeanConfig())
-    learner = loop.Learner(pupil, teacher, spec)
+    learner = trainer.Learner(pupil, teacher, spec)
     optimiser = torch.optim.Adam(learner.parameters(), 1e-2)
     data, mask = torch.rand(8, 2, 3, spec.side_px, spec.side_px), torch.ones(8, 2, dtype=torch.bool)
-    lesson = loop.taught(teacher, data, mask)
+    lesson = trainer.taught(teacher, data, mask)
     distances = []
     for _ in range(60):
-        distances.append(loop.distance(learner(data, mask)[1], lesson.vectors))
+        distances.append(trainer.distance(learner(data, mask)[1], lesson.vectors))
         optimiser.zero_grad()
         distances[-1].backward()
         optimiser.step()
@@ -174,25 +175,25 @@ def test_a_pupils_guesses_near_the_vectors_of_its_teacher(tmp_path):
 
 
 def test_a_small_pupil_learns_from_a_teacher_that_sees_more(tmp_path):
-    teacher = weights.load(str(untrained_model(tmp_path)), torch.device("cpu"))
+    teacher = checkpoint.load(str(untrained_model(tmp_path)), torch.device("cpu"))
     large_px = teacher.spec.side_px
     spec = replace(RECIPES["patch-mean"].clip, side_px=large_px // 2)
-    made = loop.made_for(spec, teacher)
-    assert (made.side_px, loop.made_for(spec, None).side_px) == (large_px, large_px // 2)
+    made = trainer.made_for(spec, teacher)
+    assert (made.side_px, trainer.made_for(spec, None).side_px) == (large_px, large_px // 2)
     data, mask = torch.rand(2, 3, 3, large_px, large_px), torch.ones(2, 3, dtype=torch.bool)
     pupil, seen = fourth.PatchMean(fourth.PatchMeanConfig()), []
     pupil.patches.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape))
-    learner = loop.Learner(pupil, teacher, spec)
+    learner = trainer.Learner(pupil, teacher, spec)
     learner(data, mask)
     assert seen[-1][-1] == large_px // 2
-    assert torch.equal(loop.at_side(data, large_px), data)
-    assert loop.taught(teacher, data, mask).opinion.shape == (2,)
+    assert torch.equal(trainer.at_side(data, large_px), data)
+    assert trainer.taught(teacher, data, mask).opinion.shape == (2,)
 
 
 @pytest.mark.parametrize(("done", "share"), [(0.0, 2.0), (0.4, 1.0), (0.8, 0.0), (1.0, 0.0)])
 def test_labels_have_the_last_word(done, share):
     stage = replace(RECIPES["patch-mean"].frames, vector_share=2.0)
-    assert loop.vector_share(stage, done) == pytest.approx(share)
+    assert trainer.vector_share(stage, done) == pytest.approx(share)
 
 
 # --- several processes, and processes that end
@@ -224,7 +225,7 @@ def losses(out):
 @pytest.mark.timeout(600)
 def test_a_killed_run_goes_on_with_the_same_result(material, tmp_path):
     run_here(command(material, tmp_path / "whole"))
-    progress = tmp_path / "killed" / loop.STATE / "progress.json"
+    progress = tmp_path / "killed" / trainer.STATE / "progress.json"
     saving = environment(UNMASK_TRAIN_SAVE_SECONDS="0")  # after every batch
     running = subprocess.Popen(command(material, tmp_path / "killed"), env=saving)
     while running.poll() is None and not (progress.exists() and _step(progress) >= 6):

@@ -1,0 +1,1 @@
+"""Check many inputs, on this machine or on a Ray cluster."""

@@ -1,0 +1,177 @@
+"""Many inputs -> one report a line, on this machine or over a Ray cluster. A failure is a report, too."""
+
+import functools
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unmask.batch.ray_map import first_line, spread
+from unmask.download.sources import FileSource, Options, UrlSource, describe, to_source
+from unmask.errors import BadInput, Cancelled, InternalError, UnmaskError
+from unmask.pipeline import Checker, shared_checker
+from unmask.report import Report, to_failed_report
+
+# What is looked at in a folder; a text file of inputs may name anything.
+VIDEO_SUFFIXES = (
+    *(
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".qt",
+        ".3gp",
+        ".3g2",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".divx",
+        ".flv",
+        ".f4v",
+        ".gif",
+    ),
+    *(
+        ".mpg",
+        ".mpeg",
+        ".mpe",
+        ".m2v",
+        ".vob",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".ogv",
+        ".ogg",
+        ".ogm",
+        ".wmv",
+        ".asf",
+    ),
+    *(".f4v", ".asf", ".mxf", ".ivf", ".dv"),
+)
+TASKS_A_GPU = 4  # the face finder and a small model leave room for others
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ScanInput:
+    """One thing to check and the name under which its report stands in the file."""
+
+    name: str  # the line of the list, or the path under the folder
+    source: UrlSource | FileSource
+
+
+def list_inputs(inputs: Path) -> list[ScanInput]:
+    """A folder (its videos, at any depth, sorted) or a text file (a path or URL a line; # begins a remark).
+
+    Raises BadInput when it is neither, or holds nothing to check.
+    """
+    if inputs.is_dir():
+        found = [ScanInput(name, FileSource(inputs / name, name)) for name in _videos_under(inputs)]
+    elif inputs.is_file():
+        found = [ScanInput(line, to_source(line)) for line in _lines(inputs)]
+    else:
+        raise BadInput(f"There is no folder and no list {inputs}.")
+    if not found:
+        raise BadInput(f"There is nothing to check in {inputs}.")
+    return found
+
+
+def finished_inputs(out: Path) -> set[str]:
+    """Names of the inputs that stand in a file of reports; a last line that was cut off is removed from it.
+
+    Raises BadInput when the file holds something else than reports.
+    """
+    if not out.exists():
+        return set()
+    names, end = set(), 0
+    with out.open("rb") as file:
+        for line in file:
+            name = _name_of(line)
+            if name is None and (file.peek(1) or line.endswith(b"\n")):
+                raise BadInput(f"{out} is not a file of reports that can be resumed.")
+            if name is not None:
+                names.add(name)
+                end += len(line)
+    os.truncate(out, end)
+    _end_last_line(out)
+    return names
+
+
+def run_here(checker: Checker, inputs: Iterable[ScanInput], options: Options) -> Iterator[Report]:
+    """One input after another, in this process."""
+    for item in inputs:
+        yield check_one(checker, item, options)
+
+
+def run_on_ray(inputs: Sequence[ScanInput], options: Options, address: str) -> Iterator[Report]:
+    """One input a task, on every machine of a cluster that sees the same files; reports come as they finish.
+
+    `address` is the head's host:port, `auto`, or `local` for a cluster on this machine alone.
+    Raises BadInput when Ray is not installed or there is no cluster at the address.
+    """
+    task = functools.partial(_check_in_task, options=options)
+    return _reports(spread(task, inputs, address, tasks_a_gpu=TASKS_A_GPU))
+
+
+def _reports(outcomes: Iterable[tuple[ScanInput, Report | Exception]]) -> Iterator[Report]:
+    """A worker that died, out of memory for instance, fails its input alone."""
+    for item, outcome in outcomes:
+        if isinstance(outcome, Exception):
+            logger.error("A worker of the cluster failed: %s", first_line(outcome))
+            outcome = {**_internal(item, outcome), "input": item.name}
+        yield outcome
+
+
+def check_one(checker: Checker, item: ScanInput, options: Options) -> Report:
+    """A report in every case but a cancellation; defects of ours are logged and become `internal`."""
+    try:
+        report = checker.check(item.source, options)
+    except Cancelled:
+        raise
+    except UnmaskError as error:
+        report = to_failed_report(describe(item.source), error)
+    except Exception as error:
+        logger.exception("The check of one input failed unexpectedly")
+        report = _internal(item, error)
+    return {**report, "input": item.name}
+
+
+def _check_in_task(item: ScanInput, options: Options) -> Report:
+    return check_one(shared_checker(), item, options)  # Ray keeps its workers: each loads once
+
+
+def _internal(item: ScanInput, cause: Exception) -> Report:
+    error = InternalError(f"Something went wrong on our side: {type(cause).__name__}. It is logged.")
+    return to_failed_report(describe(item.source), error)
+
+
+def _videos_under(folder: Path) -> list[str]:
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
+
+
+def _lines(inputs: Path) -> list[str]:
+    """The lines that name something, each once, in order."""
+    try:
+        text = inputs.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{inputs} is not a text file of paths and URLs, one a line.") from error
+    lines = (line.strip() for line in text.splitlines())
+    return list(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
+
+
+def _name_of(line: bytes) -> str | None:
+    """The input that a line of reports is about; None when the line is no report."""
+    try:
+        report = json.loads(line)
+        return str(report.get("input") or report["source"]["name"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _end_last_line(out: Path) -> None:
+    """A last line that is whole but for its end is ended."""
+    with out.open("rb+") as file:
+        if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
+            file.write(b"\n")

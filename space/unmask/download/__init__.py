@@ -1,0 +1,1 @@
+"""Turn URLs and paths into video files on this machine, within limits."""

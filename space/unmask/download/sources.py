@@ -1,0 +1,251 @@
+"""What is checked and how: a URL, a file, or pictures captured in a browser -> Media, within the limits."""
+
+import hashlib
+import math
+import re
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from unmask.download import client
+from unmask.download.client import VideoFile
+from unmask.errors import BadInput
+from unmask.progress import OnProgress
+from unmask.report import Source
+from unmask.sandbox.network import Limits
+from unmask.video import captured_frames, decode_client
+from unmask.video.decode import Frames
+from unmask.video.decode_client import StillWanted
+from unmask.video.sampling import DecodePlan, Span
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+TRACKING = ("utm_", "fbclid", "gclid", "igsh")  # query fields that say who shared a link, not what it is
+BLOCK_BYTES = 2**18  # hashed at a time: stays in the processor's cache
+MAX_NAME = 200  # characters of a name in a message
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
+BARE_ADDRESS = re.compile(r"www\.\S+|[\w-]+(\.[\w-]+)*(\.[a-z]{2,}|:\d+)/\S*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class UrlSource:
+    url: str
+
+
+@dataclass(frozen=True)
+class FileSource:
+    path: Path
+    name: str  # how the report calls it
+
+
+@dataclass(frozen=True)
+class FramesSource:
+    """Pictures captured in a browser; see `capture` for what is taken."""
+
+    images: tuple[bytes, ...]  # JPEG
+    seconds: tuple[float, ...]
+    page_url: str | None = None
+    title: str | None = None
+
+
+VideoSource = UrlSource | FileSource | FramesSource
+
+
+@dataclass(frozen=True)
+class Options:
+    """How it is checked."""
+
+    span: Span = Span()
+    models: tuple[str, ...] = ("default",)  # several make an ensemble
+    limits: Limits = Limits()
+    notices: tuple[str, ...] = ()  # what the owner of the service has to say, for the report's warnings
+
+
+def to_source(text: str) -> UrlSource | FileSource:
+    """What a person typed -> a path, or else a URL if it looks like one at all."""
+    path = Path(text)
+    if not _exists(path) and (SCHEME.match(text) or BARE_ADDRESS.fullmatch(text)):
+        return UrlSource(text)
+    return FileSource(path, path.name)
+
+
+def describe(source: VideoSource) -> dict[str, Any]:
+    """What a report says of a source before anything is known of its content."""
+    if isinstance(source, UrlSource):
+        return {"kind": "url", "name": source.url, "url": source.url}
+    if isinstance(source, FileSource):
+        return {"kind": "file", "name": source.name, "url": None, "title": None, "extractor": None}
+    name = source.page_url or source.title or "captured frames"
+    return {"kind": "frames", "name": name, "url": source.page_url, "title": source.title}
+
+
+def content_key(sha256: str, offset_seconds: float) -> str:
+    """Equal for files of equal content that stand for the same part of a video."""
+    return f"file:{sha256}:{offset_seconds:g}"
+
+
+@dataclass(frozen=True)
+class Media:
+    """A source that is here and within the limits."""
+
+    source: Source  # for the report, without its sha256
+    sha256: Callable[[], str | None]  # of all of it; waits where it is still being counted
+    content: str | None  # equal for equal content, see content_key; None: not known before it is decoded
+    windows: Callable[[StillWanted], Iterable[Frames]]  # those of the plan, one at a time; asked for once
+    offset_seconds: float = 0.0  # time in the original of the file's second 0
+    fetched: Path | None = None  # the file, if it was fetched for this check
+
+
+@contextmanager
+def open_media(
+    source: VideoSource,
+    folder: Path,
+    limits: Limits,
+    plan: DecodePlan,
+    on_progress: OnProgress,
+    *,
+    whole: bool = False,
+) -> Iterator[Media]:
+    """Fetch a URL into `folder`, look at a file, or collect captured pictures. Raises UnmaskError.
+
+    Unless the `whole` file is wanted, perhaps only what is looked at is fetched.
+    """
+    if isinstance(source, FramesSource):
+        yield _open_frames(source, limits, plan)
+        return
+    if isinstance(source, UrlSource):
+        file = client.fetch(source.url, folder, limits, plan, on_progress, whole=whole)
+        with closing(file):
+            yield _open_file(source, file, lambda: file.sha256)
+    elif _exists(source.path):
+        with closing(Digest(source.path, limits.max_bytes)) as digest:
+            file = client.from_path(source.path, limits, plan)
+            with closing(file):
+                yield _open_file(source, file, digest.result)
+    else:
+        raise BadInput(f"There is no file {str(source.path)[:MAX_NAME]}.")
+
+
+class Digest:
+    """The SHA-256 of a file, counted while it is looked at: of hours of video that takes a second.
+
+    What is no file, or longer than `max_bytes`, is not read. Whoever made it closes it.
+    """
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._closed = threading.Event()
+        pool = ThreadPoolExecutor(1, "unmask-sha256")
+        self._counted = pool.submit(self._count, path, max_bytes)
+        pool.shutdown(wait=False)
+
+    def result(self) -> str:
+        """Waits for it. Raises BadInput when the file cannot be read, any more."""
+        try:
+            return self._counted.result()
+        except OSError as error:
+            raise BadInput(f"The file cannot be read: {error.strerror}.") from error
+
+    def close(self) -> None:
+        """Nobody wants it any more."""
+        self._closed.set()
+
+    def _count(self, path: Path, max_bytes: int) -> str:
+        digest, block = hashlib.sha256(), memoryview(bytearray(BLOCK_BYTES))
+        if path.is_file() and path.stat().st_size <= max_bytes:
+            with path.open("rb", buffering=0) as file:
+                while not self._closed.is_set() and (size := file.readinto(block)):
+                    digest.update(block[:size])
+        return digest.hexdigest()
+
+
+def _open_file(source: UrlSource | FileSource, file: VideoFile, sha256: Callable[[], str | None]) -> Media:
+    found = {
+        "title": file.title,
+        "extractor": file.extractor,
+        "duration_seconds": _rounded(file.duration_seconds),
+        "width": file.width,
+        "height": file.height,
+    }
+    return Media(
+        source=Source(**{**describe(source), **found}),
+        sha256=sha256,
+        content=content_key(file.sha256, file.offset_seconds) if file.sha256 else None,
+        windows=file.opened.windows,
+        offset_seconds=file.offset_seconds,
+        fetched=file.path if isinstance(source, UrlSource) else None,
+    )
+
+
+def _open_frames(source: FramesSource, limits: Limits, plan: DecodePlan) -> Media:
+    captured = captured_frames.collect(source.images, source.seconds, limits)
+    width, height = captured.sizes[0]
+    return Media(
+        source=Source(**describe(source), width=width, height=height),
+        sha256=lambda: captured.sha256,
+        content=f"frames:{captured.sha256}",
+        windows=lambda still_wanted: decode_client.decode_capture(captured, plan, still_wanted),
+    )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None or not math.isfinite(seconds) else round(seconds, 3)
+
+
+def fingerprint(source: VideoSource, max_bytes: int) -> str:
+    """Equal for sources that hold equal video: the canonical URL, or a hash of the content.
+
+    A file above `max_bytes` is not read: nothing equals it. Raises BadInput when it cannot be read.
+    """
+    if isinstance(source, UrlSource):
+        return f"url:{canonical_url(source.url)}"
+    if isinstance(source, FileSource):
+        return _file_fingerprint(source.path, max_bytes)
+    digest = hashlib.sha256(repr((source.page_url, source.title, source.seconds)).encode())
+    for image in source.images:
+        digest.update(hashlib.sha256(image).digest())
+    return f"frames:{digest.hexdigest()}"
+
+
+def canonical_url(url: str) -> str:
+    """One spelling of a URL: no fragment, no default port, no fields that only say who shared it.
+
+    >>> canonical_url("HTTPS://Example.com:443/watch?v=1&utm_source=mail#t=3")
+    'https://example.com/watch?v=1'
+    """
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        return url
+    host = (parts.hostname or "").lower()
+    login = parts.netloc.rpartition("@")[0]
+    if port is not None and port != DEFAULT_PORTS.get(parts.scheme):
+        host = f"{host}:{port}"
+    fields = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not _is_tracking(pair[0])]
+    netloc = f"{login}@{host}" if login else host
+    return urlunsplit((parts.scheme, netloc, parts.path or "/", urlencode(fields), ""))
+
+
+def _is_tracking(name: str) -> bool:
+    return any(name == known or (known.endswith("_") and name.startswith(known)) for known in TRACKING)
+
+
+def _file_fingerprint(path: Path, max_bytes: int) -> str:
+    try:
+        if path.stat().st_size > max_bytes:
+            return f"unread:{secrets.token_hex(8)}"
+        return content_key(client.sha256_of(path), 0.0)
+    except OSError as error:
+        raise BadInput(f"{path.name} cannot be read: {error.strerror}.") from error

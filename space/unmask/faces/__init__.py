@@ -1,0 +1,1 @@
+"""Find faces in frames, track them, and cut them into clips."""

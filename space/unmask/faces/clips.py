@@ -1,0 +1,145 @@
+"""Frames + face track -> face clip -> model input. The only crop geometry and the only normalisation.
+
+Training and serving come through here alike, so a model sees when it serves what it saw when it learned.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from unmask.faces.tracking import FaceTrack
+from unmask.video.decode import Frames
+
+UInt8Array = npt.NDArray[np.uint8]
+Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of RGB in 0..1
+IMAGENET_STD = (0.229, 0.224, 0.225)
+MILD_JPEG_QUALITY = 70
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """How a face becomes model input; saved with the weights."""
+
+    frames_per_clip: int = 8
+    frame_stride_seconds: float = 0.12  # from one frame of a clip to the next
+    side_px: int = 160  # of the square crop
+    crop_scale: float = 1.0  # side of the square / mean of the face box's width and height
+    crop_shift: tuple[float, float] = (0.013, 0.042)  # right and down, in sides; as the DFDC crops are cut
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        if self.frames_per_clip < 1 or self.side_px < 1:
+            raise ValueError("frames_per_clip and side_px must be at least 1")
+        if not (self.frame_stride_seconds > 0 and self.crop_scale > 0 and min(self.std) > 0):
+            raise ValueError("frame_stride_seconds, crop_scale and std must be positive")
+
+
+@dataclass(frozen=True, repr=False)
+class FaceClip:
+    """One face through successive frames."""
+
+    data: UInt8Array  # (T, S, S, 3) RGB
+    seconds: Float64Array  # (T,) presentation times
+    track_id: int
+    xyxy: Float32Array  # (T, 4) the square that was cut, px of the decoded frame; may reach beyond it
+
+    def __post_init__(self) -> None:
+        count, side_px = (*self.data.shape, 0, 0)[:2]
+        if self.data.shape != (count, side_px, side_px, 3) or count < 1 or self.data.dtype != np.uint8:
+            raise ValueError(f"data must be uint8 (T, S, S, 3), not {self.data.dtype} {self.data.shape}")
+        if self.seconds.shape != (count,) or self.xyxy.shape != (count, 4):
+            raise ValueError(f"{count} frames, but seconds {self.seconds.shape} and xyxy {self.xyxy.shape}")
+
+    def __repr__(self) -> str:
+        return f"FaceClip(data={self.data.shape}, track_id={self.track_id}, start={self.seconds[0]:.3f} s)"
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """Model input."""
+
+    data: Tensor  # float32 (B, T, 3, S, S), normalised; zeros where there is no frame
+    mask: Tensor  # bool (B, T), True where a frame is real
+
+
+def crop(frames: Frames, track: FaceTrack, spec: ClipSpec) -> FaceClip:
+    """Cut the track's face out of its first `frames_per_clip` frames."""
+    kept = slice(spec.frames_per_clip)
+    squares = square_boxes(track.xyxy[kept], spec)
+    faces = [
+        crop_square(frames.data[index], square, spec.side_px)
+        for index, square in zip(track.frame_index[kept], squares, strict=True)
+    ]
+    return FaceClip(np.stack(faces), track.seconds[kept], track.id, squares)
+
+
+def square_boxes(xyxy: Float32Array, spec: ClipSpec) -> Float32Array:
+    """Face boxes (n, 4) -> the squares (n, 4) that the spec cuts around them."""
+    sizes = xyxy[:, 2:] - xyxy[:, :2]
+    sides = sizes.mean(1, keepdims=True) * spec.crop_scale
+    centres = (xyxy[:, :2] + xyxy[:, 2:]) / 2 + np.array(spec.crop_shift, np.float32) * sides
+    return np.concatenate([centres - sides / 2, centres + sides / 2], 1).astype(np.float32)
+
+
+def crop_square(image: UInt8Array, xyxy: npt.ArrayLike, side_px: int) -> UInt8Array:
+    """Cut a box (px, rounded to whole ones) out of (H, W, 3) and scale it to (side_px, side_px, 3).
+
+    Beyond the picture its edge is repeated. Area averaging when shrinking, cubic when growing.
+    """
+    x1, y1, x2, y2 = np.asarray(xyxy, np.float64).tolist()
+    left, top = round(x1), round(y1)
+    width, height = max(1, round(x2 - x1)), max(1, round(y2 - y1))
+    patch = _cut(image, left, top, width, height)
+    method = cv2.INTER_AREA if min(width, height) >= side_px else cv2.INTER_CUBIC
+    return cv2.resize(patch, (side_px, side_px), interpolation=method)
+
+
+def _cut(image: UInt8Array, left: int, top: int, width: int, height: int) -> UInt8Array:
+    rows, columns = image.shape[:2]
+    if left >= 0 and top >= 0 and left + width <= columns and top + height <= rows:
+        return image[top : top + height, left : left + width]
+    y = np.clip(np.arange(top, top + height), 0, rows - 1)
+    x = np.clip(np.arange(left, left + width), 0, columns - 1)
+    return image[y[:, None], x]
+
+
+def recompressed(clip: FaceClip) -> FaceClip:
+    """The same clip after a mild JPEG compression, as one more upload would do to it."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, MILD_JPEG_QUALITY]
+    encoded = (cv2.imencode(".jpg", image[..., ::-1], options)[1] for image in clip.data)
+    return replace(clip, data=np.stack([cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) for data in encoded]))
+
+
+def to_input(clips: Sequence[FaceClip], spec: ClipSpec) -> ClipBatch:
+    """Normalise clips and pad each to the longest.
+
+    Raises ValueError when there is no clip, or one is longer or of another side than the spec's.
+    """
+    if not clips:
+        raise ValueError("no clips")
+    shape = (len(clips), max(len(clip.data) for clip in clips))
+    data = torch.zeros(*shape, 3, spec.side_px, spec.side_px)
+    mask = torch.zeros(shape, dtype=torch.bool)
+    for row, clip in enumerate(clips):
+        count, side_px = clip.data.shape[:2]
+        if count > spec.frames_per_clip or side_px != spec.side_px:
+            raise ValueError(f"a clip of {count} frames of {side_px} px does not fit {spec}")
+        data[row, :count] = _normalise(clip.data, spec)
+        mask[row, :count] = True
+    return ClipBatch(data, mask)
+
+
+def _normalise(images: UInt8Array, spec: ClipSpec) -> Tensor:
+    """(T, S, S, 3) uint8 -> (T, 3, S, S) float32."""
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (spec.mean, spec.std))
+    pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    return (pixels.float() / 255 - mean) / std

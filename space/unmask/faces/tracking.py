@@ -1,0 +1,153 @@
+"""Faces of successive frames -> tracks: who is who, and whose track is worth a model's time. Plain numpy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from unmask.faces.boxes import best_pairs, same, sides, steps
+from unmask.faces.detector import FaceBoxes, patch
+from unmask.video.decode import Frames
+
+UInt8Array = npt.NDArray[np.uint8]
+Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
+Int64Array = npt.NDArray[np.int64]
+Sighting = tuple[int, int]  # frame of the window, face of the frame
+
+MAX_GAP_FRAMES = 2  # a track survives so many frames without its face
+MAX_STEP_SIDES = 1.0  # between windows the same person's face moves at most so far, in its own sides,
+MAX_SIZE_RATIO = 1.6  # and grows or shrinks at most so much
+SHARPNESS_SIDE_PX = 64  # faces are compared at this size, so that their own size does not matter
+CROP_SHARPNESS_SIDE_PX = 128  # and crops at this, which parts blurred from clear ones best
+
+
+@dataclass(frozen=True, repr=False)
+class FaceTrack:
+    """One face through the frames of one window."""
+
+    id: int  # the same for one person in all windows
+    frame_index: Int64Array  # (k,) into the window's frames, rising
+    seconds: Float64Array  # (k,)
+    xyxy: Float32Array  # (k, 4) px of the decoded frame
+    landmarks: Float32Array  # (k, 5, 2) px
+    score: Float32Array  # (k,) 0..1
+
+    def __post_init__(self) -> None:
+        count = len(self.frame_index)
+        shapes = (self.seconds.shape, self.xyxy.shape, self.landmarks.shape, self.score.shape)
+        if count < 1 or shapes != ((count,), (count, 4), (count, 5, 2), (count,)):
+            raise ValueError(f"{count} frames, but seconds, xyxy, landmarks, score are {shapes}")
+
+    def __len__(self) -> int:
+        return len(self.frame_index)
+
+    def __repr__(self) -> str:
+        return f"FaceTrack(id={self.id}, frames={self.frame_index.tolist()}, first={self.xyxy[0].round(1)})"
+
+
+@dataclass(frozen=True)
+class FaceRules:
+    """Which tracks are worth a model's time. A face outside of these is left out, with the reason."""
+
+    min_side_px: float = 48.0  # mean of width and height in the decoded frame
+    min_sharpness: float = 0.045  # see `sharpness`; a face enlarged from 24 px has 0.036, clear ones 0.1 to 1
+    min_frames: int = 3  # of a window; in a shorter window, all of its frames
+
+
+def link(
+    boxes: Sequence[FaceBoxes], seconds: Float64Array, known: Sequence[FaceTrack]
+) -> tuple[FaceTrack, ...]:
+    """Join the faces of one window's frames into tracks, ordered by id.
+
+    `known` holds the last track of every person seen in earlier windows: who stands where one of them
+    stood, about as large, keeps the id. Others get new ids, the largest face first.
+    """
+    paths = _paths(boxes)
+    tracks = [_track(-1, path, boxes, seconds) for path in paths]
+    ids = _recognise(tracks, known)
+    fresh = sorted((row for row in range(len(tracks)) if row not in ids), key=lambda row: -_side(tracks[row]))
+    first = 1 + max((track.id for track in known), default=-1)
+    ids.update({row: first + rank for rank, row in enumerate(fresh)})
+    named = [replace(track, id=ids[row]) for row, track in enumerate(tracks)]
+    return tuple(sorted(named, key=lambda track: track.id))
+
+
+def _paths(boxes: Sequence[FaceBoxes]) -> list[list[Sighting]]:
+    """Follow each face through the frames, best overlap first."""
+    paths: list[list[Sighting]] = []
+    for frame, faces in enumerate(boxes):
+        live = [path for path in paths if frame - path[-1][0] <= MAX_GAP_FRAMES + 1]
+        last = np.array([boxes[at].xyxy[face] for at, face in (path[-1] for path in live)], np.float32)
+        pairs = same(last.reshape(-1, 4), faces.xyxy)
+        for row, face in pairs:
+            live[row].append((frame, face))
+        taken = {face for _, face in pairs}
+        paths.extend([(frame, face)] for face in range(len(faces)) if face not in taken)
+    return paths
+
+
+def _track(
+    track_id: int, path: Sequence[Sighting], boxes: Sequence[FaceBoxes], seconds: Float64Array
+) -> FaceTrack:
+    at = np.array([frame for frame, _ in path], np.int64)
+    return FaceTrack(
+        track_id,
+        at,
+        seconds[at],
+        np.stack([boxes[frame].xyxy[face] for frame, face in path]),
+        np.stack([boxes[frame].landmarks[face] for frame, face in path]),
+        np.array([boxes[frame].score[face] for frame, face in path], np.float32),
+    )
+
+
+def _recognise(tracks: Sequence[FaceTrack], known: Sequence[FaceTrack]) -> dict[int, int]:
+    """Row in `tracks` -> id of the known person who was last seen nearest to where the track starts."""
+    if not tracks or not known:
+        return {}
+    starts = np.stack([track.xyxy[0] for track in tracks])
+    ends = np.stack([track.xyxy[-1] for track in known])
+    distance, ratio = steps(starts, ends)
+    near = (distance <= MAX_STEP_SIDES) & (ratio <= MAX_SIZE_RATIO)
+    return {row: known[column].id for row, column in best_pairs(np.where(near, -distance, -np.inf))}
+
+
+def _side(track: FaceTrack) -> float:
+    """Median over the frames of the mean of width and height, px."""
+    return float(np.median(sides(track.xyxy)))
+
+
+def why_excluded(track: FaceTrack, frames: Frames, rules: FaceRules) -> str | None:
+    """A stable reason code when the track is not worth scoring, else None."""
+    if len(track) < min(rules.min_frames, len(frames)):
+        return "face_too_brief"
+    if _side(track) < rules.min_side_px:
+        return "face_too_small"
+    if sharpness(frames, track) < rules.min_sharpness:
+        return "face_too_blurred"
+    return None
+
+
+def sharpness(frames: Frames, track: FaceTrack) -> float:
+    """Share of fine detail in the face: variance of its Laplacian over its variance, at one size.
+
+    The ratio does not change with exposure or contrast. Median over the frames.
+    """
+    sightings = zip(track.frame_index, track.xyxy, strict=True)
+    return float(np.median([_detail(frames.data[at], box, SHARPNESS_SIDE_PX) for at, box in sightings]))
+
+
+def crop_sharpness(crops: UInt8Array) -> float:
+    """The same of a face's crops (T, S, S, 3), as a model is shown them."""
+    whole = np.array([0, 0, crops.shape[2], crops.shape[1]], np.float32)
+    return float(np.median([_detail(crop, whole, CROP_SHARPNESS_SIDE_PX) for crop in crops]))
+
+
+def _detail(image: UInt8Array, xyxy: Float32Array, side_px: int) -> float:
+    height, width = image.shape[:2]
+    inside = xyxy.clip(0, [width, height, width, height])  # black beyond the picture would count as detail
+    face = patch(image, inside, side_px)
+    gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return float(cv2.Laplacian(gray, cv2.CV_32F).var() / max(gray.var(), 1.0))

@@ -1,0 +1,1 @@
+"""Define, load and run the video models, and explain their scores."""

@@ -1,0 +1,295 @@
+"""Three video models: frames through a backbone in one batch, then a temporal head -> one logit a clip.
+
+Every model takes `data` float32 (B, T, 3, S, S), normalised, with any T, and `mask` bool (B, T), True where
+a frame is real; padding stands at the end of a clip and never changes the result. Positive means fake.
+`frame_features` and `temporal` are the two halves of `forward`; heatmaps look between them.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unmask.models.backbones import mobilenet_v2, resnext50
+
+
+@dataclass(frozen=True)
+class MobileNetGruConfig:
+    hidden: int = 128  # width of the per-frame summary and of the GRU's state
+    dropout: float = 0.2  # before the last layer
+
+
+@dataclass(frozen=True)
+class ResNextLstmConfig:
+    hidden: int = 512  # LSTM state in each direction
+    layers: int = 2
+    dropout: float = 0.4  # between LSTM layers and before the last layer
+
+
+@dataclass(frozen=True)
+class MesoTransformerConfig:
+    width: int = 1  # multiplies the published channel counts of MesoInception-4
+    pool_side: int = 4  # the map is averaged to this many cells a side before the merge
+    frequency_channels: int = 32  # out of the small CNN over the spectrum
+    merged: int = 256  # per-frame vector, the Transformer's width
+    layers: int = 2
+    heads: int = 4
+    feedforward: int = 512
+    dropout: float = 0.1
+
+
+ToVectors = Callable[[Tensor], Tensor]  # images (N, 3, S, S) -> vectors (N, D)
+Spread = Callable[[ToVectors, Tensor], Tensor]
+
+
+def whole(work: ToVectors, images: Tensor) -> Tensor:
+    """All images at once."""
+    return work(images)
+
+
+class VideoModel(nn.Module):
+    """What the three models share: the way from frames to maps and from maps to a logit."""
+
+    frame_parts: tuple[str, ...]  # the submodules of `frame_features`; all else is the temporal head
+
+    def frame_features(self, images: Tensor) -> Tensor:
+        """(N, 3, S, S) normalised -> last feature map of the backbone (N, C, h, w)."""
+        raise NotImplementedError
+
+    def frame_vectors(self, maps: Tensor) -> Tensor:
+        """(N, C, h, w) -> one vector a frame (N, D)."""
+        return maps.mean((-2, -1))
+
+    def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, D), (B, T) bool -> logits (B,)."""
+        raise NotImplementedError
+
+    def temporal(self, maps: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, C, h, w), (B, T) bool -> logits (B,)."""
+        return self.sequence_logits(self.frame_vectors(maps.flatten(0, 1)).unflatten(0, mask.shape), mask)
+
+    def forward(self, data: Tensor, mask: Tensor, spread: Spread = whole) -> Tensor:
+        """(B, T, 3, S, S), (B, T) bool -> logits (B,)."""
+        return self.sequence_logits(self.clip_vectors(data, mask, spread), mask)
+
+    def clip_vectors(self, data: Tensor, mask: Tensor, spread: Spread = whole) -> Tensor:
+        """(B, T, 3, S, S), (B, T) bool -> (B, T, D), 0 where padded, which costs nothing in the backbone.
+
+        `spread` is given the way from images to vectors, and the images.
+        """
+        images = data[mask].contiguous(memory_format=torch.channels_last)  # 4 x as fast in bfloat16 on a CPU
+        vectors = spread(lambda part: self.frame_vectors(self.frame_features(part)), images)
+        padded = vectors.new_zeros(*mask.shape, vectors.shape[-1])
+        padded[mask] = vectors
+        return padded
+
+
+class MobileNetGru(VideoModel):
+    """MobileNetV2 (Sandler et al., CVPR 2018) a frame -> GRU -> logit.
+
+    The GRU refines the frames' summaries (a residual), so that a clip of one frame falls back on what
+    that frame alone says.
+    """
+
+    frame_parts = ("backbone",)
+
+    def __init__(self, config: MobileNetGruConfig) -> None:
+        super().__init__()
+        self.backbone = mobilenet_v2()
+        self.project = nn.Linear(1280, config.hidden)
+        self.gru = nn.GRU(config.hidden, config.hidden, batch_first=True)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(config.hidden, 1)
+
+    def frame_features(self, images: Tensor) -> Tensor:
+        return self.backbone(images)
+
+    def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
+        summaries = self.project(vectors)
+        refined = summaries + self.gru(summaries)[0]  # padding stands behind: the GRU has not seen it yet
+        return self.head(self.dropout(_masked_mean(refined, mask))).squeeze(-1)
+
+
+class ResNextLstm(VideoModel):
+    """ResNeXt50 32x4d (Xie et al., CVPR 2017) a frame -> two-layer bidirectional LSTM -> mean -> logit."""
+
+    frame_parts = ("backbone",)
+
+    def __init__(self, config: ResNextLstmConfig) -> None:
+        super().__init__()
+        self.backbone = resnext50()
+        self.lstm = nn.LSTM(
+            2048,
+            config.hidden,
+            config.layers,
+            batch_first=True,
+            bidirectional=True,
+            dropout=config.dropout if config.layers > 1 else 0.0,
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(2 * config.hidden, 1)
+
+    def frame_features(self, images: Tensor) -> Tensor:
+        return self.backbone(images)
+
+    def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
+        packed = nn.utils.rnn.pack_padded_sequence(
+            vectors, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False
+        )
+        states, _ = nn.utils.rnn.pad_packed_sequence(
+            self.lstm(packed)[0], batch_first=True, total_length=mask.shape[1]
+        )
+        return self.head(self.dropout(_masked_mean(states, mask))).squeeze(-1)
+
+
+class MesoTransformer(VideoModel):
+    """MesoInception-4 (Afchar et al., WIFS 2018) beside a CNN over the log spectrum -> Transformer -> logit.
+
+    The spectrum branch follows the finding that up-sampling leaves traces in high frequencies (Durall et
+    al., CVPR 2020). Its vector stands at every cell of the map, so that both travel as one feature map.
+    """
+
+    frame_parts = ("meso", "spectrum")
+
+    def __init__(self, config: MesoTransformerConfig) -> None:
+        super().__init__()
+        self.meso = _MesoInception4(config.width)
+        self.spectrum = _SpectrumBranch(config.frequency_channels)
+        self.pool_side = config.pool_side
+        pooled = self.meso.out_channels * config.pool_side**2 + config.frequency_channels
+        self.merge = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(pooled, config.merged))
+        self.class_token = nn.Parameter(torch.zeros(1, 1, config.merged))
+        layer = nn.TransformerEncoderLayer(
+            config.merged,
+            config.heads,
+            config.feedforward,
+            config.dropout,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        self.encoder = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(config.merged)
+        self.head = nn.Linear(config.merged, 1)
+        nn.init.trunc_normal_(self.class_token, std=0.02)
+
+    def frame_features(self, images: Tensor) -> Tensor:
+        maps = self.meso(images)
+        spectrum = self.spectrum(images)[:, :, None, None].expand(-1, -1, *maps.shape[-2:])
+        return torch.cat([maps, spectrum], 1)
+
+    def frame_vectors(self, maps: Tensor) -> Tensor:
+        spatial, spectrum = maps.split([self.meso.out_channels, maps.shape[1] - self.meso.out_channels], 1)
+        pooled = F.adaptive_avg_pool2d(spatial, self.pool_side).flatten(1)
+        return self.merge(torch.cat([pooled, spectrum.mean((-2, -1))], 1))
+
+    def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
+        vectors = vectors + _sinusoids(vectors.shape[1], vectors.shape[2]).to(vectors)
+        tokens = torch.cat([self.class_token.expand(len(vectors), -1, -1).to(vectors.dtype), vectors], 1)
+        padding = F.pad(~mask, (1, 0), value=False)
+        encoded = self.encoder(tokens, src_key_padding_mask=padding)
+        return self.head(self.norm(encoded[:, 0])).squeeze(-1)
+
+
+class _InceptionLayer(nn.Module):
+    """Four parallel convolutions of growing reach, as in MesoInception-4."""
+
+    def __init__(self, channels_in: int, a: int, b: int, c: int, d: int) -> None:
+        super().__init__()
+
+        def branch(out: int, dilation: int) -> nn.Sequential:
+            reduce = nn.Conv2d(channels_in, out, 1)
+            if dilation == 1:
+                return nn.Sequential(reduce, nn.ReLU(), nn.Conv2d(out, out, 3, padding=1), nn.ReLU())
+            spread = nn.Conv2d(out, out, 3, padding=dilation, dilation=dilation)
+            return nn.Sequential(reduce, nn.ReLU(), spread, nn.ReLU())
+
+        point = nn.Sequential(nn.Conv2d(channels_in, a, 1), nn.ReLU())
+        self.branches = nn.ModuleList([point, branch(b, 1), branch(c, 2), branch(d, 3)])
+        self.norm = nn.BatchNorm2d(a + b + c + d)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.norm(torch.cat([branch(images) for branch in self.branches], 1))
+
+
+class _MesoInception4(nn.Module):
+    """(N, 3, S, S) -> (N, 16 x width, S/32, S/32): two inception and two convolution stages."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.out_channels = 16 * width
+        self.stages = nn.Sequential(
+            _InceptionLayer(3, 1 * width, 4 * width, 4 * width, 2 * width),
+            nn.MaxPool2d(2),
+            _InceptionLayer(11 * width, 2 * width, 4 * width, 4 * width, 2 * width),
+            nn.MaxPool2d(2),
+            nn.Conv2d(12 * width, 16 * width, 5, padding=2),
+            nn.ReLU(),
+            nn.BatchNorm2d(16 * width),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16 * width, 16 * width, 5, padding=2),
+            nn.ReLU(),
+            nn.BatchNorm2d(16 * width),
+            nn.MaxPool2d(4),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.stages(images)
+
+
+class _SpectrumBranch(nn.Module):
+    """(N, 3, S, S) -> (N, C): a small CNN over the centred log-magnitude spectrum of the grey picture."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.BatchNorm2d(1),
+            nn.Conv2d(1, channels // 2, 3, stride=2, padding=1),
+            nn.BatchNorm2d(channels // 2),
+            nn.ReLU(),
+            nn.Conv2d(channels // 2, channels, 3, stride=2, padding=1),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, enabled=False):  # FFT knows no bfloat16
+            grey = images.float().mean(1, keepdim=True)
+            spectrum = torch.fft.fftshift(torch.fft.fft2(grey, norm="ortho"), dim=(-2, -1))
+            magnitude = torch.log1p(spectrum.abs())
+        return self.layers(magnitude)
+
+
+def channels_last(module: nn.Module) -> None:
+    """Lay the weights out as `VideoModel.forward` lays out the images; the typed `to` does not know this."""
+    to: Any = module.to
+    to(memory_format=torch.channels_last)
+
+
+def _masked_mean(vectors: Tensor, mask: Tensor) -> Tensor:
+    """(B, T, D), (B, T) bool -> mean over the real frames (B, D)."""
+    weights = mask.to(vectors.dtype)[..., None]
+    return (vectors * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+
+def _sinusoids(length: int, width: int) -> Tensor:
+    """Positional encoding (length, width) of Vaswani et al., 2017: any length, nothing to learn."""
+    position = torch.arange(length, dtype=torch.float32)[:, None]
+    rates = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10_000.0) / width))
+    return torch.cat([torch.sin(position * rates), torch.cos(position * rates)], 1)
+
+
+ModelConfig = MobileNetGruConfig | ResNextLstmConfig | MesoTransformerConfig
+
+# architecture name -> (config, module); a fourth model is one more row
+ARCHITECTURES: dict[str, tuple[type, type[VideoModel]]] = {
+    "mobilenet-gru": (MobileNetGruConfig, MobileNetGru),
+    "resnext-lstm": (ResNextLstmConfig, ResNextLstm),
+    "meso-transformer": (MesoTransformerConfig, MesoTransformer),
+}

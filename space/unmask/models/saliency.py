@@ -1,0 +1,95 @@
+"""What the model looked at: a heatmap on a face."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from unmask.faces.clips import FaceClip, to_input
+from unmask.models.checkpoint import LoadedModel
+
+UInt8Array = npt.NDArray[np.uint8]
+Float32Array = npt.NDArray[np.float32]
+
+BLUR_SHARE = 1 / 32  # of the side: radius of the blur that takes a face's details away
+GRADIENT_STEPS = 8
+JPEG_QUALITY = 88
+GLOW_FROM = 0.3  # colder places show the face unchanged
+GLOW_OPACITY = 0.6  # of the hottest place
+OUTLINE_FROM = 0.6  # hotter places are outlined, for eyes that do not tell the colours apart
+
+
+def heatmap(model: LoadedModel, clip: FaceClip) -> Float32Array:
+    """Which places of each frame the score rests on: (T, S, S) in 0..1, in each frame the hottest is 1.
+
+    Integrated gradients (Sundararajan et al., ICML 2017) on the last feature map of the backbone, from the
+    blurred face to the face itself, through the whole temporal model: how much the details of a place move
+    the logit, up or down. Plain Grad-CAM failed where this holds: blurring a hot place changes the score
+    more than blurring a cold one. All zero for a face without details.
+    """
+    blur_px = clip.data.shape[1] * BLUR_SHARE
+    blurred = np.stack([cv2.GaussianBlur(image, (0, 0), blur_px) for image in clip.data])
+    # cuDNN cannot go backward through a recurrent network that is not being trained
+    with (
+        torch.inference_mode(False),
+        torch.autocast(model.device.type, enabled=False),
+        torch.backends.cudnn.flags(enabled=False),
+    ):
+        start, end = (_maps(model, replace(clip, data=data)) for data in (blurred, clip.data))
+        heat = ((end - start) * _mean_gradient(model, start, end)).sum(1).abs().cpu().numpy()
+    hottest = np.maximum(heat.max((1, 2), keepdims=True), np.finfo(np.float32).tiny)
+    return np.stack([_enlarge(frame, clip.data.shape[1]) for frame in heat / hottest])
+
+
+@torch.no_grad()
+def _maps(model: LoadedModel, clip: FaceClip) -> Tensor:
+    """Last feature map of each frame, (T, C, h, w) in full precision."""
+    images = to_input([clip], model.spec).data[0, : len(clip.data)]
+    return model.module.frame_features(images.to(model.device)).float()
+
+
+def _mean_gradient(model: LoadedModel, start: Tensor, end: Tensor) -> Tensor:
+    """Of the logit, along the straight way from one series of maps (T, C, h, w) to another."""
+    mask = torch.ones(1, len(start), dtype=torch.bool, device=start.device)
+    total = torch.zeros_like(start)
+    for step in range(GRADIENT_STEPS):
+        share = (step + 0.5) / GRADIENT_STEPS
+        maps = (start + share * (end - start)).requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(model.module.temporal(maps[None], mask).sum(), maps)
+        total += gradient
+    return total / GRADIENT_STEPS
+
+
+def _enlarge(heat: Float32Array, side_px: int) -> Float32Array:
+    """(h, w) -> (side_px, side_px), smooth."""
+    large = cv2.resize(heat.astype(np.float32), (side_px, side_px), interpolation=cv2.INTER_CUBIC)
+    clipped: Float32Array = np.clip(large, 0.0, 1.0).astype(np.float32)
+    return clipped
+
+
+def paint(image: UInt8Array, heat: Float32Array) -> UInt8Array:
+    """Lay heat (S, S) in 0..1 over a face (S, S, 3): a warm glow, and a line around the hot places."""
+    shown = np.clip((heat - GLOW_FROM) / (1 - GLOW_FROM), 0, 1)
+    levels = (255 * (0.45 + 0.28 * shown)).astype(np.uint8)  # magenta to orange: neither black nor white
+    colors = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    opacity = GLOW_OPACITY * shown[..., None]
+    painted = (image * (1 - opacity) + colors * opacity).round().astype(np.uint8)
+    outlines, _ = cv2.findContours(
+        (heat >= OUTLINE_FROM).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
+    for color, width in (((0, 0, 0), 2), ((255, 255, 255), 1)):  # seen on light and on dark
+        cv2.drawContours(painted, outlines, -1, color, width, cv2.LINE_AA)
+    return painted
+
+
+def jpeg(image: UInt8Array) -> bytes:
+    """RGB (H, W, 3) -> JPEG."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise ValueError(f"no JPEG from {image.shape}")
+    return data.tobytes()

@@ -1,0 +1,359 @@
+"""One check from source to report: fetch, decode, faces, clips, score, decide, explain, report.
+
+A video passes through in windows: while the next one is decoded, the faces of this one are cut out and
+judged, and its pictures dropped, so memory does not grow with the video. Fetching and decoding of several
+checks run side by side; on the models, and on the face finder, they take `turns`.
+"""
+
+import functools
+import shutil
+import tempfile
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from unmask import compute
+from unmask.compute_slots import Turns
+from unmask.download.sources import FileSource, FramesSource, Media, Options, UrlSource, VideoSource, open_media
+from unmask.faces.clips import FaceClip
+from unmask.faces.detector import FaceFinder
+from unmask.faces.subjects import People, Person
+from unmask.faces.tracking import crop_sharpness
+from unmask.models import checkpoint, saliency
+from unmask.models.checkpoint import LoadedModel
+from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
+from unmask.report import Coverage, FaceBox, FaceDetail, Report, to_report
+from unmask.verdict import ClipScore, Policy, decide, deciding_faces, percent
+from unmask.verdict import score as calibrate
+from unmask.video.sampling import DecodePlan, Span
+
+__all__ = ["Checker", "FileSource", "FramesSource", "Options", "UrlSource", "shared_checker"]
+
+WINDOWS = 8  # of a video that are looked at
+CLIPS_A_TURN = 8  # scored before other checks get their turn and a cancellation is noticed
+FACES_A_TURN = 2  # explained before the same
+FEW_FRAMES = 16  # a report from fewer frames with a face says so
+ROUNDING_SECONDS = 0.5  # an asked end so little beyond the end of the video is no mistake
+
+Item = TypeVar("Item")
+
+
+def never_known(content: str) -> Report | None:
+    """For callers who remember no reports."""
+    return None
+
+
+class Checker:
+    """Holds the face finder and the models; loads them at first use. Safe to share between threads.
+
+    `on_gpu` wraps the two functions that run models, `score_clips` and `explain_faces`, for a Space that
+    borrows its GPU by the call (`spaces.GPU`); the face finder then stays on the CPU, and the models are
+    asked once, at the end, instead of after every window.
+    """
+
+    def __init__(
+        self,
+        device: torch.device | None = None,  # None: CUDA where there is one
+        on_gpu: Callable[[Any], Any] = lambda function: function,
+    ) -> None:
+        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.score_clips = on_gpu(self._score_clips)
+        self.explain_faces = on_gpu(self._explain_faces)
+        self._turns = Turns(torch.get_num_threads() if self.device.type == "cpu" else 1)
+        self._loading = threading.Lock()
+        self._finder: FaceFinder | None = None
+        self._models: dict[str, LoadedModel] = {}  # by the name that was asked for
+
+    def check(
+        self,
+        source: VideoSource,
+        options: Options,
+        on_progress: OnProgress = ignore_progress,
+        *,
+        keep: Path | None = None,
+        known: Callable[[str], Report | None] = never_known,
+    ) -> Report:
+        """Check one video. Raises UnmaskError, or what `on_progress` raises; leaves no file behind.
+
+        `on_progress` gets the stage (one of STAGES), the share of the whole check that is done, and words for
+        a person; it is called between steps of at most a few seconds, and what it raises ends the check.
+        `keep` is a path in a folder of the caller's, where a fetched video is left after a verdict.
+        `known` is asked, as soon as a fetched video is here, for an earlier report on the same content.
+        """
+        clock = Clock()
+        tell = on_whole_bar(on_progress)
+        tell("fetch", 0.0, "Getting ready")
+        models = self.load(options.models)
+        with ExitStack() as open_things:
+            folder = open_things.enter_context(
+                tempfile.TemporaryDirectory(prefix="unmask-", ignore_cleanup_errors=True)
+            )
+            with clock.stage("fetch"):
+                plan, whole = plan_windows(models, options.span), keep is not None
+                opening = open_media(source, Path(folder), options.limits, plan, tell, whole=whole)
+                media = open_things.enter_context(opening)
+            seen = known(media.content) if media.content is not None else None
+            report = seen or self._examine(media, models, options, tell, clock)
+            described = replace(media.source, sha256=media.sha256())
+            if keep is not None and keep.parent.is_dir() and media.fetched is not None:
+                shutil.move(media.fetched, keep)
+        tell("done", 0.0, "Done")
+        return {**report, "source": dict(vars(described))}
+
+    def load(self, names: Sequence[str]) -> tuple[LoadedModel, ...]:
+        """The named models, each once. Raises ModelUnavailable."""
+        with self._loading:
+            for name in names:
+                if name not in self._models:
+                    self._models[name] = checkpoint.load(name, self.device)
+            models = [self._models[name] for name in names]
+        return tuple({(model.name, model.revision): model for model in models}.values())
+
+    def identify(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Names with revisions, equal for equal ensembles; a model that is not loaded yet keeps its name."""
+        loaded = dict(self._models)
+        known = (f"{loaded[name].name}@{loaded[name].revision}" if name in loaded else name for name in names)
+        return tuple(sorted(set(known)))
+
+    def _examine(
+        self,
+        media: Media,
+        models: Sequence[LoadedModel],
+        options: Options,
+        tell: OnProgress,
+        clock: Clock,
+    ) -> Report:
+        """What follows the fetch."""
+        policy = cautious_policy([model.policy for model in models])
+        people, scores = self._look(media, models, policy, tell, clock)
+        tell("model", 0.0, "Weighing what was found")
+        first = decide(scores, policy, people.excluded)
+        deciding = deciding_faces(first)
+        sure = [person for person in people.all if person.id in deciding]
+        again = self._score_again(sure, models, tell, clock)
+        decided = decide(scores, policy, people.excluded, again)
+        faces = self._explain(people, models, scores, tell, clock)
+        return to_report(
+            media.source,
+            decided,
+            scores,
+            revisions={model.name: model.revision for model in models},
+            faces=faces,
+            coverage=Coverage(
+                frames=people.frames,
+                frames_with_face=people.frames_with_face,
+                analysed_seconds=people.analysed_seconds,
+                start_seconds=options.span.start_seconds,
+                end_seconds=options.span.end_seconds,
+                offset_seconds=media.offset_seconds,
+            ),
+            timing=clock.read(),
+            policy=policy,
+            warnings=_warnings(media, people, options),
+        )
+
+    def _look(
+        self, media: Media, models: Sequence[LoadedModel], policy: Policy, tell: OnProgress, clock: Clock
+    ) -> tuple[People, list[ClipScore]]:
+        """Decode window by window, find the people and judge them; no window is kept."""
+        people = People([model.spec for model in models])
+        scores: list[ClipScore] = []
+        now = ("decode", 0.0, "Reading the video")
+        tell_now: OnProgress = lambda *_: tell(*now)
+        windows = media.windows(lambda: tell(*now))
+        tell(*now)
+        for index, frames in enumerate(clock.timed("decode", windows)):
+            now = ("faces", index / WINDOWS, so_far(scores, policy))
+            with self._on_turn(tell, *now), clock.stage("faces"):
+                boxes = self._face_finder().detect(frames)
+            with clock.stage("faces"):
+                seen = people.add(replace(frames, seconds=frames.seconds + media.offset_seconds), boxes)
+            if not self._borrows:
+                scores += self._score(seen, models, tell_now, clock)
+        if self._borrows:
+            scores = self._score(people.all, models, tell, clock)
+        return people, scores
+
+    def _score(
+        self, people: Sequence[Person], models: Sequence[LoadedModel], tell: OnProgress, clock: Clock
+    ) -> list[ClipScore]:
+        """Every clip of everybody by every model; other checks may come in between."""
+        waiting = [
+            (model, clip) for model in models for person in people for clip in person.clips[model.spec]
+        ]
+        scores: list[ClipScore] = []
+        for model in models:
+            clips = [clip for asked, clip in waiting if asked is model]
+            for part in _parts(clips, CLIPS_A_TURN):
+                done = len(scores) / len(waiting)
+                with self._on_turn(tell, "model", done, f"Judging with {model.name}"), clock.stage("model"):
+                    logits = self.score_clips(self._name_of(model), part)
+                scores += [to_score(model, *pair) for pair in zip(part, logits, strict=True)]
+        return scores
+
+    def _score_again(
+        self, people: Sequence[Person], models: Sequence[LoadedModel], tell: OnProgress, clock: Clock
+    ) -> list[ClipScore]:
+        """The same after a mild re-compression."""
+        with clock.stage("model"):
+            spoiled = [person.recompressed() for person in people]
+        return self._score(spoiled, models, tell, clock)
+
+    def _explain(
+        self,
+        people: People,
+        models: Sequence[LoadedModel],
+        scores: Sequence[ClipScore],
+        tell: OnProgress,
+        clock: Clock,
+    ) -> dict[int, FaceDetail]:
+        """Pictures of every judged face where it looks worst."""
+        worst = [(person, *_worst_clip(person, models, scores)) for person in people.all]
+        details: dict[int, FaceDetail] = {}
+        for part in _parts(worst, FACES_A_TURN):
+            done = len(details) / len(worst)
+            with self._on_turn(tell, "explain", done, "Showing what mattered"), clock.stage("explain"):
+                pictures = self.explain_faces([(self._name_of(model), clip) for _, model, clip in part])
+            for (person, _, _), shown in zip(part, pictures, strict=True):
+                boxes = tuple(FaceBox(seconds, xyxy) for seconds, xyxy in person.thinned_boxes())
+                details[person.id] = FaceDetail(boxes, shown.face, shown.heatmap, shown.seconds)
+        return details
+
+    def _score_clips(self, name: str, clips: Sequence[FaceClip]) -> np.ndarray:
+        """Logits float32 (B,). Arguments and result can be pickled, for `on_gpu`."""
+        return checkpoint.score(self._models[name], clips)
+
+    def _explain_faces(self, asked: Sequence[tuple[str, FaceClip]]) -> list["_Picture"]:
+        """Model names and clips -> the picture of each that the report shows."""
+        return [_picture(self._models[name], clip) for name, clip in asked]
+
+    def _name_of(self, model: LoadedModel) -> str:
+        return next(name for name, loaded in self._models.items() if loaded is model)
+
+    def _face_finder(self) -> FaceFinder:
+        self._finder = self._finder or FaceFinder(torch.device("cpu") if self._borrows else self.device)
+        return self._finder
+
+    @property
+    def _borrows(self) -> bool:
+        return self.score_clips != self._score_clips
+
+    @contextmanager
+    def _on_turn(self, tell: OnProgress, stage: str, fraction: float, text: str) -> Iterator[None]:
+        """Wait for the models, ready to be cancelled meanwhile."""
+        tell(stage, fraction, text)
+        with self._turns.take(lambda: tell(stage, fraction, text)) as threads, compute.of(threads):
+            yield
+
+
+@functools.cache
+def shared_checker() -> Checker:
+    """The one Checker of this process, so that models are loaded once."""
+    return Checker()
+
+
+def plan_windows(models: Sequence[LoadedModel], span: Span) -> DecodePlan:
+    """Windows as fine as the finest, and as long as the longest clip that a model wants."""
+    specs = [model.spec for model in models]
+    stride = min(spec.frame_stride_seconds for spec in specs)
+    length = max((spec.frames_per_clip - 1) * spec.frame_stride_seconds for spec in specs)
+    return DecodePlan(
+        windows=WINDOWS,
+        frames_per_window=round(length / stride) + 1,
+        frame_stride_seconds=stride,
+        start_seconds=span.start_seconds,
+        end_seconds=span.end_seconds,
+    )
+
+
+def so_far(scores: Sequence[ClipScore], policy: Policy) -> str:
+    """What is being done, for a person, with the number that the next window may change."""
+    probability = decide(scores, policy).probability_fake
+    if probability is None:
+        return "Looking for faces"
+    return f"Looking at faces. So far {percent(probability)} likely a deepfake – provisional, it may change"
+
+
+def cautious_policy(policies: Sequence[Policy]) -> Policy:
+    """The first model's policy, with the widest abstain band of all and the sharpest faces asked for."""
+    return replace(
+        policies[0],
+        real_below=min(policy.real_below for policy in policies),
+        fake_above=max(policy.fake_above for policy in policies),
+        min_sharpness=max(policy.min_sharpness for policy in policies),
+    )
+
+
+def to_score(model: LoadedModel, clip: FaceClip, logit: float) -> ClipScore:
+    """What a model's logit says of a clip."""
+    return calibrate(
+        model.name,
+        model.calibration,
+        float(logit),
+        track_id=clip.track_id,
+        start_seconds=float(clip.seconds[0]),
+        end_seconds=float(clip.seconds[-1]),
+        frames=len(clip.seconds),
+        sharpness=crop_sharpness(clip.data),
+    )
+
+
+def _worst_clip(
+    person: Person, models: Sequence[LoadedModel], scores: Sequence[ClipScore]
+) -> tuple[LoadedModel, FaceClip]:
+    """The moment that looks worst to all models together, as the model sees it that it looks worst to."""
+    of_person = [item for item in scores if item.track_id == person.id]
+    by_start: dict[float, list[ClipScore]] = defaultdict(list)
+    for item in of_person:
+        by_start[item.start_seconds].append(item)
+    start = max(by_start, key=lambda second: sum(item.log_odds for item in by_start[second]))
+    worst = max(by_start[start], key=lambda item: item.log_odds)
+    model = next(model for model in models if model.name == worst.model)
+    return model, next(clip for clip in person.clips[model.spec] if clip.seconds[0] == start)
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A face at one moment."""
+
+    seconds: float
+    face: bytes  # JPEG
+    heatmap: bytes  # JPEG of the same with what the model looked at
+
+
+def _picture(model: LoadedModel, clip: FaceClip) -> _Picture:
+    """The frame that looks worst when judged alone, and the same with what that rests on."""
+    alone = [
+        replace(clip, data=clip.data[i : i + 1], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[i : i + 1])
+        for i in range(len(clip.seconds))
+    ]
+    worst = alone[int(np.argmax(checkpoint.score(model, alone)))]
+    (face,), (heat,) = worst.data, saliency.heatmap(model, worst)
+    painted = saliency.jpeg(saliency.paint(face, heat))
+    return _Picture(float(worst.seconds[0]), saliency.jpeg(face), painted)
+
+
+def _warnings(media: Media, people: People, options: Options) -> list[str]:
+    """What a person should know about how the verdict came about."""
+    found = list(options.notices)
+    duration, end = media.source.duration_seconds, options.span.end_seconds
+    if duration is not None and end is not None and end > duration + ROUNDING_SECONDS:
+        found.append(f"The video ends at {duration:.1f} s, before the end that was asked for ({end:g} s).")
+    if people.too_many:
+        found.append(f"There are more people than can be judged at once: only {len(people.all)} were.")
+    if people.all and people.frames_with_face < FEW_FRAMES:
+        found.append(f"Only {people.frames_with_face} frames with a face could be looked at.")
+    if media.source.kind == "frames":
+        found.append("The pictures were captured in a browser and compressed again; fine traces may be lost.")
+    return found
+
+
+def _parts(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,1 @@
+"""Render a report for people: HTML, terminal, and an annotated video."""

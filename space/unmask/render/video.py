@@ -1,0 +1,139 @@
+"""The whole video with the findings drawn in."""
+
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from unmask.progress import OnProgress
+from unmask.render.drawing import Scene, UInt8Array
+from unmask.report import Report
+from unmask.video.decode import VideoStream
+from unmask.video.decode_client import play, probe
+from unmask.video.sampling import Span
+
+WHOLE_SECONDS = 60.0  # a longer video moves around its analysed moments only
+MARGIN_SECONDS = 1.0  # before and after such a moment
+HELD_SECONDS = 5.0  # the still picture in between comes this often, so that a player can jump into it
+MIN_STEP_SECONDS = 1 / 31  # frames that come faster than 30 a second are left out
+SIDE_PX = (640, 1280)  # shortest and longest allowed longer side of the drawn picture
+TICKS = 90_000  # a second, in the drawn file
+TELL_SECONDS = 0.25  # between two signs of progress
+
+
+def overlay(video: Path, report: Report, out: Path, on_progress: OnProgress) -> None:
+    """Draw boxes, scores, label and a timeline strip into a copy of `video`, without sound, as H.264 MP4.
+
+    Times stay true, so that a player jumps to the same second in both. Of a video longer than a minute only
+    the analysed moments move; a dimmed still picture stands for the rest, so the cost is bounded.
+    Raises what `decoder.play` and `on_progress` raise; then there is no file `out`.
+    """
+    stream = probe(video)
+    size = drawn_size(stream)
+    scene = Scene(report, (stream.width, stream.height), size, _end_seconds(report, stream))
+    tell = _throttled(on_progress, scene.end_seconds)
+    try:
+        with av.open(str(out), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+            writer = _Writer(container, scene.canvas_px)
+            _draw(video, scene, writer, tell)
+            writer.close()
+    except BaseException:
+        out.unlink(missing_ok=True)
+        raise
+    on_progress("explain", 1.0, "The findings are drawn in")
+
+
+def drawn_size(stream: VideoStream) -> tuple[int, int]:
+    """(width, height) of the drawn picture: small ones are enlarged, so that text fits; both even."""
+    longer = max(stream.width, stream.height)
+    scale = min(max(longer, SIDE_PX[0]), SIDE_PX[1]) / longer
+    return max(2, 2 * round(stream.width * scale / 2)), max(2, 2 * round(stream.height * scale / 2))
+
+
+def moving_parts(scene: Scene) -> list[Span]:
+    """The parts of the file that are played, in order; what lies between is held."""
+    if scene.end_seconds - scene.start_seconds <= WHOLE_SECONDS:
+        return [Span(scene.start_seconds, scene.end_seconds)]
+    parts: list[Span] = []
+    for start, end in scene.moments():
+        part = Span(
+            max(scene.start_seconds, start - MARGIN_SECONDS), min(scene.end_seconds, end + MARGIN_SECONDS)
+        )
+        last = parts[-1].end_seconds if parts else None
+        if last is not None and part.start_seconds <= last:
+            part = Span(parts.pop().start_seconds, max(last, part.end_seconds or 0.0))
+        parts.append(part)
+    return parts or [Span(scene.start_seconds, scene.start_seconds + MARGIN_SECONDS)]
+
+
+def _end_seconds(report: Report, stream: VideoStream) -> float:
+    """End of the part that was asked for, in the file's seconds."""
+    coverage = report["coverage"]
+    offset = coverage.get("offset_seconds") or 0.0
+    last = max((span["end_seconds"] - offset for span in report["timeline"]), default=0.0)
+    end = stream.duration_seconds or last + MARGIN_SECONDS
+    asked = coverage.get("end_seconds")
+    return end if asked is None else max(MARGIN_SECONDS, min(end, asked - offset))
+
+
+def _draw(video: Path, scene: Scene, writer: "_Writer", tell: Callable[[float], None]) -> None:
+    """Played parts, and still pictures between, before and after them."""
+    still: UInt8Array | None = None
+    for part in moving_parts(scene):
+        for seconds, image in play(video, part, max(scene.picture_px)):
+            tell(seconds)
+            if seconds - writer.last_seconds > HELD_SECONDS:
+                _hold(scene, image if still is None else still, seconds, writer, tell)
+            if seconds - writer.last_seconds >= MIN_STEP_SECONDS:
+                writer.add(scene.draw(image, seconds), seconds)
+            still = image
+    if still is not None and scene.end_seconds - writer.last_seconds > HELD_SECONDS:
+        _hold(scene, still, scene.end_seconds, writer, tell)
+
+
+def _hold(
+    scene: Scene, image: UInt8Array, until_seconds: float, writer: "_Writer", tell: Callable[[float], None]
+) -> None:
+    seconds = max(0.0, writer.last_seconds + MIN_STEP_SECONDS)
+    while seconds < until_seconds - MIN_STEP_SECONDS:
+        tell(seconds)
+        writer.add(scene.draw_held(image, seconds, until_seconds), seconds)
+        seconds += HELD_SECONDS
+
+
+class _Writer:
+    """H.264 that every browser plays, with the given presentation times."""
+
+    def __init__(self, container: Any, size: tuple[int, int]) -> None:
+        self._container = container
+        self._stream = container.add_stream("libx264", rate=30)
+        self._stream.width, self._stream.height = size
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, TICKS)
+        self._stream.options = {"preset": "superfast", "crf": "23", "g": "60", "bf": "0"}
+        self.last_seconds = float("-inf")
+
+    def add(self, image: UInt8Array, seconds: float) -> None:
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame.pts, frame.time_base = round(seconds * TICKS), Fraction(1, TICKS)
+        self._container.mux(self._stream.encode(frame))
+        self.last_seconds = seconds
+
+    def close(self) -> None:
+        self._container.mux(self._stream.encode(None))
+
+
+def _throttled(on_progress: OnProgress, end_seconds: float) -> Callable[[float], None]:
+    """Seconds of the file -> a sign of progress, now and then."""
+    told = float("-inf")
+
+    def tell(seconds: float) -> None:
+        nonlocal told
+        if time.monotonic() - told >= TELL_SECONDS:
+            told = time.monotonic()
+            on_progress("explain", min(1.0, seconds / end_seconds), "Drawing the findings into the video")
+
+    return tell

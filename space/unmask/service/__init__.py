@@ -1,0 +1,1 @@
+"""Serve checks to many clients: settings, jobs, rate limits, endpoints."""

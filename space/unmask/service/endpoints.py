@@ -1,0 +1,255 @@
+"""What the API of the Space does; `app.py` hangs these methods on named endpoints.
+
+Every endpoint answers with a report, failed checks included. Nothing here knows gradio.
+"""
+
+import asyncio
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from unmask.download.sources import Options, VideoSource
+from unmask.errors import InternalError, UnmaskError
+from unmask.inputs import guess_source, to_frames, to_models, to_span, to_upload, to_url
+from unmask.models import bundled
+from unmask.report import Report, to_failed_report
+from unmask.service.jobs import Jobs, JobState
+from unmask.service.settings import Settings
+
+POLL_SECONDS = 0.15  # how often a followed job is asked for its state
+HEARTBEAT_SECONDS = 1.0  # a stream says something at least this often, so that a client's leaving is noticed
+
+Item = dict[str, Any]  # an object of a stream: progress or, at its end, the report
+Ask = Callable[[], tuple[VideoSource, Options]]  # understands the arguments; raises UnmaskError
+
+logger = logging.getLogger(__name__)
+
+
+class Endpoints:
+    """A method an endpoint. Names, parameters and docstrings are what the API page and MCP clients show,
+    but for `client`: who asks, see `clients.identify`.
+
+    Arguments come from strangers: their types are what is asked for, not what is sent.
+    """
+
+    def __init__(self, settings: Settings, jobs: Jobs, uploads: Path) -> None:
+        self._settings = settings
+        self._jobs = jobs
+        self._uploads = uploads  # the folder that uploaded files lie in
+        names = {"default", *settings.models, *bundled.names()}
+        self._choices = {name for name in names if not Path(name).is_absolute()}
+
+    async def check_url(
+        self,
+        url: str,
+        model: str = "",
+        start_seconds: float = 0.0,
+        end_seconds: float | None = None,
+        *,
+        client: str | None = None,
+    ) -> AsyncGenerator[Item, None]:
+        """Check the video behind a link for signs of a deepfake.
+
+        Streams progress objects {"stage", "fraction", "text"}; the last item is the report, whose "status"
+        is "ok" or "failed". A client that leaves ends the check.
+
+        Args:
+            url: http or https address of a video, or of a page with one video.
+            model: Name of a model (see models); several joined by commas: an ensemble; empty: the default.
+            start_seconds: Look from here on.
+            end_seconds: Look up to here; null for the end of the video.
+
+        Returns:
+            The report, schema unmask.report/1.
+        """
+        ask = lambda: (to_url(url), self.options(model, start_seconds, end_seconds))
+        async with aclosing(self._stream(guess_source("url", url), ask, client)) as items:
+            async for item in items:
+                yield item
+
+    async def check_file(
+        self,
+        video: Any,
+        model: str = "",
+        start_seconds: float = 0.0,
+        end_seconds: float | None = None,
+        *,
+        client: str | None = None,
+    ) -> AsyncGenerator[Item, None]:
+        """Check an uploaded video file for signs of a deepfake. For a link use check_url.
+
+        Streams progress objects {"stage", "fraction", "text"}; the last item is the report, whose "status"
+        is "ok" or "failed". A client that leaves ends the check.
+
+        Args:
+            video: The file, uploaded to this server before.
+            model: Name of a model (see models); several joined by commas: an ensemble; empty: the default.
+            start_seconds: Look from here on.
+            end_seconds: Look up to here; null for the end of the video.
+
+        Returns:
+            The report, schema unmask.report/1.
+        """
+        name = video.get("orig_name") if isinstance(video, Mapping) else None
+        ask = lambda: (self.upload(video), self.options(model, start_seconds, end_seconds))
+        async with aclosing(self._stream(guess_source("file", name), ask, client)) as items:
+            async for item in items:
+                yield item
+
+    async def check_frames(
+        self,
+        frames: list[Any],
+        page_url: str = "",
+        model: str = "",
+        title: str = "",
+        *,
+        client: str | None = None,
+    ) -> AsyncGenerator[Item, None]:
+        """Check pictures taken from a playing video, for videos that only the browser can fetch.
+
+        Streams progress objects {"stage", "fraction", "text"}; the last item is the report, whose "status"
+        is "ok" or "failed". A client that leaves ends the check.
+
+        Args:
+            frames: Objects {"seconds": time in the video, "jpeg": base64 or data URL}, at most 256.
+            page_url: Address of the page that the video plays on.
+            model: Name of a model (see models); several joined by commas: an ensemble; empty: the default.
+            title: Title of the page or the video.
+
+        Returns:
+            The report, schema unmask.report/1.
+        """
+        ask = lambda: (to_frames(frames, page_url, title), self.options(model, None, None))
+        async with aclosing(self._stream(guess_source("frames", page_url), ask, client)) as items:
+            async for item in items:
+                yield item
+
+    def submit(
+        self,
+        url: str,
+        model: str = "",
+        start_seconds: float = 0.0,
+        end_seconds: float | None = None,
+        *,
+        client: str | None = None,
+    ) -> Item:
+        """Queue a check of the video behind a link and return at once; ask job for its state.
+
+        The check goes on when the client leaves. When it is refused (queue full, bad argument), job is null
+        and report is the failed report.
+
+        Args:
+            url: http or https address of a video, or of a page with one video.
+            model: Name of a model (see models); several joined by commas: an ensemble; empty: the default.
+            start_seconds: Look from here on.
+            end_seconds: Look up to here; null for the end of the video.
+
+        Returns:
+            {"job": id}
+        """
+        try:
+            options = self.options(model, start_seconds, end_seconds)
+            return {"job": self._jobs.submit(to_url(url), options, None, client)}
+        except Exception as error:  # noqa: BLE001 - told to the client, a defect is logged
+            return {"job": None, "report": to_failure(guess_source("url", url), error)}
+
+    def job(self, id: str) -> Item:
+        """Say how far a submitted check is, and its report once it has finished.
+
+        Args:
+            id: What submit returned as job.
+
+        Returns:
+            {"state": queued, running, done, failed or cancelled, "stage", "fraction", "text", "position",
+            "report": null until it has finished}
+        """
+        try:
+            return dict(vars(self._jobs.state(str(id))))
+        except Exception as error:  # noqa: BLE001 - told to the client, a defect is logged
+            report = to_failure(guess_source("url", None), error)
+            return dict(vars(JobState("failed", "queued", 0.0, report["error"]["message"], 0, report)))
+
+    def cancel(self, id: str) -> Item:
+        """Cancel a submitted check. Work that someone else waits for goes on for them.
+
+        Args:
+            id: What submit returned as job.
+
+        Returns:
+            {"cancelled": whether there was anything to cancel}
+        """
+        return {"cancelled": self._jobs.cancel(str(id))}
+
+    def models(self) -> list[Item]:
+        """List the models that can be asked for: name, revision, parameters, size, headline evaluation.
+
+        Returns:
+            [{"name", "revision", "parameters", "size_bytes", "headline"}]
+        """
+        from unmask.models import checkpoint  # and with it torch, which the page is not to wait for
+
+        return [dataclasses.asdict(info) for info in checkpoint.available()]
+
+    def options(self, model: object, start: object, end: object) -> Options:
+        """Raises BadInput, ModelUnavailable."""
+        asked = to_models(model, self._choices)
+        notices = (self._settings.notice,) if self._settings.notice and not asked else ()
+        names = asked or self._settings.models
+        return Options(to_span(start, end), names, self._settings.limits, notices)
+
+    def upload(self, video: object) -> VideoSource:
+        """Raises BadInput."""
+        return to_upload(video, self._uploads)
+
+    async def follow(
+        self,
+        source: VideoSource,
+        options: Options,
+        keep: Path | None = None,
+        client: str | None = None,
+    ) -> AsyncGenerator[tuple[str, JobState], None]:
+        """Submit a check; yield its job and every state until it has finished, repeated as a heartbeat.
+
+        Leaving early cancels it. `keep`: see Jobs.submit. Raises UnmaskError when the check is refused.
+        """
+        job = await asyncio.to_thread(self._jobs.submit, source, options, keep, client)
+        last, said_at = None, -math.inf
+        try:
+            while last is None or not last.finished:
+                state = self._jobs.state(job)
+                if state != last or time.monotonic() - said_at >= HEARTBEAT_SECONDS:
+                    last, said_at = state, time.monotonic()
+                    yield job, state
+                await asyncio.sleep(0 if state.finished else POLL_SECONDS)
+        finally:
+            self._jobs.cancel(job)  # nothing to a finished one; spares work that someone else waits for
+
+    async def _stream(
+        self, guess: dict[str, Any], ask: Ask, client: str | None
+    ) -> AsyncGenerator[Item, None]:
+        try:
+            source, options = ask()
+            async with aclosing(self.follow(source, options, client=client)) as states:
+                async for _, state in states:
+                    yield to_progress(state) if state.report is None else state.report
+        except Exception as error:  # noqa: BLE001 - told to the client, a defect is logged
+            yield to_failure(guess, error)
+
+
+def to_progress(state: JobState) -> Item:
+    """`position` is there only while the job waits in the queue."""
+    item = {"stage": state.stage, "fraction": round(state.fraction, 4), "text": state.text}
+    return item | ({"position": state.position} if state.position else {})
+
+
+def to_failure(source: dict[str, Any], error: Exception) -> Report:
+    """Any exception -> failed report; what is not an UnmaskError is a defect of ours and goes to the log."""
+    if not isinstance(error, UnmaskError):
+        logger.error("An endpoint failed unexpectedly", exc_info=error)
+        error = InternalError("Something went wrong on our side. It is logged; trying again may help.")
+    return to_failed_report(source, error)

@@ -1,0 +1,64 @@
+"""The `UNMASK_*` environment variables -> Settings. The only reader of the environment.
+
+`space/README.md` lists them in one table; a test compares the table with this file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from unmask.errors import BadInput
+from unmask.sandbox.network import Limits
+from unmask.service.rate_limit import Clients
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one process of the Space or the command line is configured."""
+
+    model: str = "default"  # one name, or several joined by commas for an ensemble
+    limits: Limits = field(default_factory=Limits)
+    queue_size: int = 16  # jobs waiting or running before the answer is `busy`
+    cache_seconds: float = 3600.0  # how long a report answers equal requests; 0 switches it off
+    clients: Clients = field(default_factory=Clients)
+    notice: str = ""  # what reports by the model above say with it; not from the environment
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return tuple(name.strip() for name in self.model.split(",") if name.strip())
+
+
+def from_environment(environ: Mapping[str, str]) -> Settings:
+    """Read `UNMASK_*`; a variable that is unset or empty keeps its default.
+
+    Raises BadInput naming the variable when a value is not a number or is negative.
+    """
+    defaults = Settings()
+    return Settings(
+        model=environ.get("UNMASK_MODEL") or defaults.model,
+        limits=Limits(
+            max_bytes=int(_number(environ, "UNMASK_MAX_BYTES", defaults.limits.max_bytes)),
+            max_seconds=_number(environ, "UNMASK_MAX_SECONDS", defaults.limits.max_seconds),
+            timeout_seconds=_number(environ, "UNMASK_TIMEOUT_SECONDS", defaults.limits.timeout_seconds),
+            allow_private=environ.get("UNMASK_ALLOW_PRIVATE", "0") not in ("", "0"),
+        ),
+        queue_size=int(_number(environ, "UNMASK_QUEUE_SIZE", defaults.queue_size)),
+        cache_seconds=_number(environ, "UNMASK_CACHE_SECONDS", defaults.cache_seconds),
+        clients=Clients(
+            places=int(_number(environ, "UNMASK_CLIENT_PLACES", defaults.clients.places)),
+            per_minute=int(_number(environ, "UNMASK_CLIENT_PER_MINUTE", defaults.clients.per_minute)),
+            # a Space stands behind one proxy of the platform
+            proxies=int(_number(environ, "UNMASK_PROXIES", 1 if "SPACE_ID" in environ else 0)),
+            tokens=frozenset(filter(None, map(str.strip, environ.get("UNMASK_TOKENS", "").split(",")))),
+        ),
+    )
+
+
+def _number(environ: Mapping[str, str], name: str, default: float) -> float:
+    text = environ.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise BadInput(f"{name} must be a number, not {text!r}.") from error
+    if not 0 <= value < float("inf"):
+        raise BadInput(f"{name} must be zero or more, not {text!r}.")
+    return value

@@ -1,0 +1,1 @@
+"""Decode sampled windows of frames from video files and captured pictures."""

@@ -1,0 +1,168 @@
+"""Pictures captured in a browser -> Frames in windows, just as `video.decode` gives them.
+
+A browser that may show a video the Space cannot fetch sends JPEG frames with their seconds. Like a media file
+they are untrusted: count, bytes and picture size are checked from the headers before anything is decoded.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from unmask.errors import BadInput, TooLarge
+from unmask.sandbox.network import Limits, check_bytes
+from unmask.video.decode import Frames
+from unmask.video.sampling import DecodePlan
+
+MAX_PICTURES = 256
+MAX_PICTURE_PX = 4_000_000  # 2560 x 1440 is 3.7 million
+CLOSE_STRIDES = 0.75  # a picture closer to the one before, in strides, is left out
+GAP_STRIDES = 4.0  # a gap wider than this begins a new window,
+GAP_STEPS = 2.5  # unless the pictures are as far apart throughout: then it takes this many usual steps
+
+START_OF_JPEG, END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
+MAX_HEAD_PARTS = 256  # that are looked at for the size; cameras write a few dozen
+TELL_SIZE = frozenset(bytes([kind]) for kind in range(0xC0, 0xD0)) - {b"\xc4", b"\xc8", b"\xcc"}
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Checked pictures in the order of time."""
+
+    images: tuple[bytes, ...]  # JPEG
+    seconds: tuple[float, ...]  # rising
+    sizes: tuple[tuple[int, int], ...]  # (width, height) px of each
+    sha256: str  # of all pictures and their times
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(len, self.images))
+
+
+def collect(images: Sequence[bytes], seconds: Sequence[float], limits: Limits) -> Capture:
+    """Check pictures and sort them by time. Raises BadInput and TooLarge; decodes nothing."""
+    if not images:
+        raise BadInput("There are no frames to check.")
+    if len(images) != len(seconds):
+        raise BadInput(f"There are {len(images)} frames, but {len(seconds)} times for them.")
+    if len(images) > MAX_PICTURES:
+        raise TooLarge(f"There are {len(images)} frames; at most {MAX_PICTURES} are taken.")
+    if not all(math.isfinite(second) and second >= 0 for second in seconds):
+        raise BadInput("The times of the frames must be zero or more seconds.")
+    check_bytes(sum(map(len, images)), limits)
+    ordered = sorted(dict(zip(map(float, seconds), images, strict=True)).items())
+    times, pictures = zip(*ordered, strict=True)
+    return Capture(pictures, times, tuple(map(_jpeg_size, pictures)), _digest(pictures, times))
+
+
+def decode(capture: Capture, plan: DecodePlan) -> Iterator[Frames]:
+    """Yield windows of pictures that lie about a stride apart; at most `plan.windows`, spread over the time.
+
+    Raises BadInput when a picture is damaged, or none lies in the asked range.
+    """
+    windows = arrange(capture, plan)
+    if not windows:
+        raise BadInput("No frame lies between the asked start and end.")
+    for window in _spread(windows, plan.windows):
+        yield _window(capture, window, plan.max_side_px)
+
+
+def arrange(capture: Capture, plan: DecodePlan) -> list[list[int]]:
+    """Which pictures belong together: indices, a list a window, none longer than the plan's."""
+    chosen = _thin(capture.seconds, plan)
+    gap = _gap_seconds([capture.seconds[index] for index in chosen], plan)
+    windows: list[list[int]] = []
+    for index in chosen:
+        last = windows[-1] if windows else []
+        full = len(last) == plan.frames_per_window
+        if not last or full or not _continues(capture, last[-1], index, gap):
+            windows.append([index])
+        else:
+            last.append(index)
+    return windows
+
+
+def _thin(seconds: Sequence[float], plan: DecodePlan) -> list[int]:
+    """Indices of the pictures in the asked range, those left out that follow too closely."""
+    end = math.inf if plan.end_seconds is None else plan.end_seconds
+    chosen: list[int] = []
+    for index, second in enumerate(seconds):
+        if not plan.start_seconds <= second <= end:
+            continue
+        if not chosen or second - seconds[chosen[-1]] >= CLOSE_STRIDES * plan.frame_stride_seconds:
+            chosen.append(index)
+    return chosen
+
+
+def _gap_seconds(seconds: Sequence[float], plan: DecodePlan) -> float:
+    usual_step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 0.0
+    return max(GAP_STRIDES * plan.frame_stride_seconds, GAP_STEPS * usual_step)
+
+
+def _continues(capture: Capture, last: int, now: int, gap_seconds: float) -> bool:
+    close = capture.seconds[now] - capture.seconds[last] <= gap_seconds
+    return close and capture.sizes[now] == capture.sizes[last]  # a player may switch its quality
+
+
+def _spread(windows: list[list[int]], count: int) -> list[list[int]]:
+    if len(windows) <= count:
+        return windows
+    return [windows[round(place)] for place in np.linspace(0, len(windows) - 1, count)]
+
+
+def _window(capture: Capture, indices: Sequence[int], max_side_px: int) -> Frames:
+    width, height = capture.sizes[indices[0]]
+    scale = max(1.0, max(width, height) / max_side_px)
+    size = (max(1, round(width / scale)), max(1, round(height / scale)))
+    data = np.stack([_decode_jpeg(capture.images[index], size) for index in indices])
+    return Frames(data, np.array([capture.seconds[index] for index in indices]), scale)
+
+
+def _decode_jpeg(image: bytes, size: tuple[int, int]) -> np.ndarray:
+    """JPEG -> (height, width, 3) RGB of `size` (width, height)."""
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    picture = cv2.imdecode(np.frombuffer(image, np.uint8), flags)
+    if picture is None:
+        raise BadInput("A frame is damaged: it is no JPEG picture that can be read.")
+    if picture.shape[1::-1] == size:
+        return picture
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def _jpeg_size(image: bytes) -> tuple[int, int]:
+    """(width, height) px as the header says. Raises BadInput, TooLarge.
+
+    Read by hand: libraries keep all parts of a header, and a picture can be made of millions of them.
+    """
+    if END_OF_JPEG not in image[-64:]:  # some cameras write a little after it
+        raise BadInput("A frame is damaged: it is no whole JPEG picture.")
+    start = _size_part(image)
+    width, height = (int.from_bytes(image[start + at : start + at + 2]) for at in (5, 3)) if start else (0, 0)
+    if width * height == 0:
+        raise BadInput("Frames must be JPEG pictures; one of them is not.")
+    if width * height > MAX_PICTURE_PX:
+        raise TooLarge(f"A frame is {width} × {height} pixels; at most {MAX_PICTURE_PX / 1e6:g} million fit.")
+    return width, height
+
+
+def _size_part(image: bytes) -> int | None:
+    """Where the part of the header that tells the size has its own length; None if it has no such part."""
+    place = len(START_OF_JPEG)
+    for _ in range(MAX_HEAD_PARTS if image.startswith(START_OF_JPEG) else 0):
+        if image[place : place + 1] != b"\xff":
+            return None
+        kind, length = image[place + 1 : place + 2], int.from_bytes(image[place + 2 : place + 4])
+        if kind in TELL_SIZE:
+            return place + 2
+        place += 1 if kind == b"\xff" else 2 + length  # before a part there may be more of its first byte
+    return None
+
+
+def _digest(images: Sequence[bytes], seconds: Sequence[float]) -> str:
+    digest = hashlib.sha256(repr(tuple(seconds)).encode())
+    for image in images:
+        digest.update(hashlib.sha256(image).digest())
+    return digest.hexdigest()

@@ -1,0 +1,71 @@
+"""Augmentation: right shape and type, consistent over a clip, equal for equal draws, labels untouched."""
+
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from training.data.augment import NO_AUGMENTATION, AugmentSpec, augment, h264, place, resize, stutter
+
+FACE = np.ascontiguousarray(astronaut()[20:244, 100:324])
+CLIP = np.repeat(FACE[None], 4, 0)
+ALWAYS = AugmentSpec(**dict.fromkeys(vars(NO_AUGMENTATION), 1.0))
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("side_px", [64, 160, 256])
+def test_any_draw_gives_the_asked_side(seed, side_px):
+    result = augment(CLIP, side_px, ALWAYS, rng(seed))
+    assert result.shape == (4, side_px, side_px, 3)
+    assert result.dtype == np.uint8
+
+
+def test_without_augmentation_only_the_size_changes():
+    assert np.array_equal(augment(CLIP, 160, NO_AUGMENTATION, rng()), resize(CLIP, 160))
+    assert np.array_equal(resize(CLIP, 224), CLIP)
+
+
+def test_equal_draws_give_equal_clips():
+    first, second, other = (augment(CLIP, 96, ALWAYS, rng(seed)) for seed in (1, 1, 2))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("field", ["colour", "smooth", "blur", "resize", "cutout"])
+def test_what_camera_and_codec_do_is_the_same_in_every_frame(field):
+    spec = AugmentSpec(**{**vars(NO_AUGMENTATION), field: 1.0})
+    result = augment(CLIP, 224, spec, rng(5))
+    assert not np.array_equal(result, CLIP)
+    assert all(np.array_equal(frame, result[0]) for frame in result)
+
+
+def test_frames_jitter_a_little_as_a_face_finder_does():
+    result = place(CLIP, 224, rng(1)).astype(int)
+    steps = np.abs(np.diff(result, axis=0)).mean((1, 2, 3))
+    assert (steps > 0).all()
+    assert steps.max() < 15
+
+
+@pytest.mark.parametrize(("crf", "least", "most"), [(18, 0.0, 6.0), (40, 2.0, 30.0)])
+def test_video_compression_loses_more_at_a_higher_rate_factor(crf, least, most):
+    again = h264(CLIP, crf)
+    assert again.shape == CLIP.shape
+    assert least < np.abs(again.astype(int) - CLIP).mean() < most
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_stutter_repeats_frames_and_never_turns_time_back(seed):
+    numbered = np.broadcast_to(np.arange(8, dtype=np.uint8)[:, None, None, None], (8, 4, 4, 3))
+    order = stutter(numbered, rng(seed))[:, 0, 0, 0].astype(int)
+    assert len(order) == 8
+    assert (np.diff(order) >= 0).all()
+    assert (order <= np.arange(8)).all()
+
+
+def test_a_patch_covers_a_part_and_leaves_the_rest():
+    spec = AugmentSpec(**{**vars(NO_AUGMENTATION), "cutout": 1.0})
+    changed = (augment(CLIP, 224, spec, rng(2)) != CLIP).any(-1).mean()
+    assert 0.005 < changed < 0.13

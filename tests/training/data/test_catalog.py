@@ -1,0 +1,133 @@
+"""Catalogs: what a manifest says, ways to split it, refusal of leaks and of equal names."""
+
+from pathlib import Path
+
+import pytest
+
+from training.data.catalog import Catalog, LabelledVideo, LeftOut, labelled_videos, split
+from training.data.splits import NOWHERE, LeakError
+
+
+def video(name, *identities, split="train", fake=False, made_from=""):
+    people = identities or (name,)
+    return LabelledVideo(Path(f"{name}.mp4"), name, fake, "x" if fake else "real", people, split, made_from)
+
+
+def manifest(folder, *lines):
+    (folder / "manifest.tsv").write_text("\n".join("\t".join(line.split()) for line in lines) + "\n")
+    return labelled_videos(folder)
+
+
+def test_a_manifest_with_every_column(tmp_path):
+    (found,) = manifest(
+        tmp_path,
+        "file label method target_id source_id original_id video_id split",
+        "a/b.mp4 fake FaceSwap 183 253 orig own val",
+    )
+    assert found == LabelledVideo(
+        tmp_path / "a/b.mp4", "own", True, "FaceSwap", ("183", "253"), "val", made_from="orig"
+    )
+    assert (found.group, found.original_id) == ("183", "orig")
+
+
+def test_a_manifest_with_the_least_columns_is_for_testing_only(tmp_path):
+    real, fake = manifest(tmp_path, "file label", "real/a.mp4 real(presumed)", "b.mp4 fake")
+    assert (real.video_id, real.method, real.identities, real.split) == (
+        "real/a",
+        "real",
+        ("real/a",),
+        "test",
+    )
+    assert (fake.fake, fake.method, fake.original_id) == (True, "fake", "b")
+
+
+PEOPLE = [
+    ("nobody named", "file label", "a.mp4 fake", ("a",)),
+    ("the original stands for the person in it", "file label original_id", "a.mp4 fake o", ("o",)),
+    ("the person is named", "file label target_id original_id", "a.mp4 fake t o", ("t",)),
+    ("and who lent the face", "file label target_id source_id", "a.mp4 fake t s", ("t", "s")),
+    ("a person's own face", "file label target_id source_id", "a.mp4 fake t t", ("t",)),
+]
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "people"), [case[1:] for case in PEOPLE], ids=[case[0] for case in PEOPLE]
+)
+def test_the_people_of_a_fake_are_named_as_well_as_can_be(tmp_path, head, row, people):
+    (found,) = manifest(tmp_path, head, row)
+    assert found.identities == people
+
+
+def test_a_folder_of_pictures_may_stand_for_a_video(tmp_path):
+    (found,) = manifest(tmp_path, "folder label", "fake/x fake")
+    assert found.path == tmp_path / "fake/x"
+
+
+def test_a_leak_is_refused_with_names():
+    with pytest.raises(LeakError, match=r"ann in train \(a\) and test \(b\)"):
+        Catalog((video("a", "ann"), video("b", "bob", "ann", split="test")))
+
+
+def test_two_sets_that_share_a_person_are_refused_together():
+    first, second = Catalog((video("a", "ann"),)), Catalog((video("b", "ann", split="val"),))
+    with pytest.raises(LeakError, match="ann"):
+        first + second
+
+
+def test_two_videos_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="both called a"):
+        Catalog((video("a"), video("a")))
+
+
+WAYS = [
+    ("official", ["train", "val"]),  # as the set says
+    ("train", ["train", "train"]),
+    ("test", ["test", "test"]),
+]
+
+
+@pytest.mark.parametrize(("how", "expected"), WAYS)
+def test_ways_to_split(how, expected):
+    found = split(Catalog((video("a"), video("b", split="val"))), how)
+    assert [item.split for item in found.videos] == expected
+
+
+def test_every_second_file_by_name_is_for_validation():
+    names = ["d10", "d2", "s1", "d3", "a"]
+    found = split(Catalog(tuple(video(name, split="test") for name in names)), "alternate")
+    training = [item.video_id for item in found.videos if item.split == "train"]
+    assert training == sorted(names)[::2]
+
+
+def test_every_second_file_is_refused_where_the_same_person_comes_twice():
+    with pytest.raises(LeakError, match="ann"):
+        split(Catalog((video("a", "ann"), video("b", "ann"))), "alternate")
+
+
+def test_videos_without_a_place_in_the_official_split_are_left_out_and_told_why():
+    known = (video("a", "ann"), video("b", "bob", split="test"))
+    found = split(Catalog((*known, video("c", "ann", "bob", split=NOWHERE))), "official")
+    assert found.videos == known
+    assert found.left_out == (LeftOut(Path("c.mp4"), "ann is in train; bob is in test"),)
+
+
+def test_a_set_without_any_official_split_says_so():
+    lists = LeftOut(Path("splits"), "the official lists are missing: there")
+    with pytest.raises(ValueError, match=r"no official split .*splits: the official lists are missing"):
+        split(Catalog((video("a", split=NOWHERE),), (lists,)), "official")
+
+
+def test_a_split_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="there is no split half"):
+        split(Catalog((video("a"),)), "half")
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "count", "fakes"),
+    [("ffpp-c40-dev", 60, 40), ("ffpp-c23-dev", 60, 50), ("dfdc-videos", 12, 10), ("talking-videos", 16, 0)],
+)
+def test_the_shared_sets_are_for_testing_until_somebody_says_otherwise(shared_data, name, count, fakes):
+    found = labelled_videos(shared_data / name)
+    assert (len(found), sum(item.fake for item in found)) == (count, fakes)
+    assert {item.split for item in found} == {"test"}

@@ -1,0 +1,148 @@
+"""Tar shards: what is read is what was written, equal clips give equal bytes, nothing half is left."""
+
+import tarfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.data.shards import (
+    FailedVideo,
+    Slices,
+    StoredClip,
+    index_tar,
+    read_shard,
+    store,
+    stored_clips,
+    write_shard,
+    written,
+)
+
+A = StoredClip("a", False, "real", "a", "a", "train", 0, (0.0, 0.12), (b"one", b"two"))
+B = StoredClip("sub/b", True, "FaceSwap", "a", "a", "val", 3, (1.5,), (b"three",))
+
+
+def same(clips):
+    """Clips as values: pictures in memory and in a file are the same pictures."""
+    return [(*vars(clip).values(),)[:-1] + (list(clip.jpegs),) for clip in clips]
+
+
+texts = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=8)
+clips = st.builds(
+    lambda video_id, track_id, fake, frames: StoredClip(
+        video_id=video_id,
+        fake=fake,
+        method="x" if fake else "real",
+        original_id=video_id,
+        group=video_id,
+        split="train",
+        track_id=track_id,
+        seconds=tuple(seconds for seconds, _ in frames),
+        jpegs=tuple(jpeg for _, jpeg in frames),
+    ),
+    texts,
+    st.integers(0, 3),
+    st.booleans(),
+    st.lists(st.tuples(st.floats(0, 1e5), st.binary(max_size=20)), min_size=1, max_size=4),
+)
+
+
+@settings(deadline=None, max_examples=40)  # a busy disk is no defect
+@given(clips=st.lists(clips, max_size=6, unique_by=lambda clip: clip.video_id))
+def test_what_is_read_is_what_was_written(tmp_path_factory, clips):
+    path = tmp_path_factory.mktemp("shard") / "train-00000.tar"
+    write_shard(path, clips)
+    assert same(read_shard(path)[0]) == same(clips)
+
+
+def test_several_clips_of_one_face_stay_several(tmp_path):
+    write_shard(tmp_path / "x.tar", [A, A])
+    assert same(read_shard(tmp_path / "x.tar")[0]) == same([A, A])
+
+
+def test_a_folder_holds_a_shard_a_split(tmp_path):
+    store(tmp_path / "out", [B, A])
+    assert same(stored_clips(tmp_path / "out")) == same([A, B])
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"manifest.tsv", "failed.tsv", "train-00000.tar", "val-00000.tar"}
+
+
+def test_equal_clips_give_equal_bytes(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        write_shard(tmp_path / folder / "x.tar", [A, B])
+    assert (tmp_path / "one/x.tar").read_bytes() == (tmp_path / "two/x.tar").read_bytes()
+
+
+def test_videos_that_failed_are_in_the_shard_too(tmp_path):
+    lost = FailedVideo("c", "videos/c.mp4", "not_a_video: a \t strange\treason")
+    write_shard(tmp_path / "x.tar", [A], [lost])
+    assert read_shard(tmp_path / "x.tar")[1] == [lost]
+
+
+def test_pictures_are_read_when_asked_for_and_in_parts(tmp_path):
+    path = tmp_path / "bytes"
+    path.write_bytes(b"0123456789")
+    slices = Slices(path, ((0, 2), (5, 3), (9, 1)))
+    assert list(slices) == [b"01", b"567", b"9"]
+    assert list(slices[1:]) == [b"567", b"9"]
+    assert (slices[-1], len(slices)) == (b"9", 3)
+
+
+def test_single_faces_with_a_row_each_are_clips_of_one_frame(tmp_path):
+    with tarfile.open(tmp_path / "train-00.tar", "w") as archive:
+        for name in ("fake", "real"):
+            (tmp_path / name).write_bytes(name.encode())
+            archive.add(tmp_path / name, f"{name}/x.jpg")
+    (tmp_path / "manifest.tsv").write_text(
+        "shard\tfile\tlabel\tvideo_id\toriginal_id\tsplit\n"
+        "train-00.tar\tfake/x.jpg\tfake\tf\tr\ttrain\n"
+        "train-00.tar\treal/x.jpg\treal\tr\tr\ttrain\n"
+    )
+    fake, real = stored_clips(tmp_path)
+    assert (fake.fake, fake.method, fake.original_id, fake.group) == (True, "fake", "r", "r")
+    assert (real.fake, real.method, real.seconds, list(real.jpegs)) == (False, "real", (0.0,), [b"real"])
+
+
+def test_a_manifest_without_splits_is_for_testing_only(tmp_path):
+    store(tmp_path, [A])
+    table = (tmp_path / "manifest.tsv").read_text().replace("\tsplit\t", "\tsomething\t")
+    (tmp_path / "manifest.tsv").write_text(table)
+    assert [clip.split for clip in stored_clips(tmp_path)] == ["test"]
+
+
+def test_a_picture_that_the_shard_does_not_hold_is_named(tmp_path):
+    store(tmp_path, [A])
+    write_shard(tmp_path / "train-00000.tar", [B])
+    with pytest.raises(KeyError, match=r"train-00000\.tar holds no file real/a/0-0-0\.jpg"):
+        stored_clips(tmp_path)
+
+
+@pytest.mark.parametrize("jpegs", [(), (b"one",)])
+def test_a_clip_needs_a_picture_for_every_moment(jpegs):
+    with pytest.raises(ValueError, match="a: "):
+        StoredClip("a", False, "real", "a", "a", "train", 0, (0.0, 0.1), jpegs)
+
+
+def test_a_file_that_is_not_finished_does_not_appear(tmp_path):
+    def fail():
+        with written(tmp_path / "x") as draft:
+            draft.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.shared
+def test_the_shared_faces_are_read_as_they_lie(shared_data):
+    found = stored_clips(shared_data / "dfdc-faces")
+    assert len(found) == 24_400
+    assert {clip.split for clip in found} == {"train", "val"}
+    originals = {split: {clip.group for clip in found if clip.split == split} for split in ("train", "val")}
+    assert not originals["train"] & originals["val"]
+    some = np.random.default_rng(0).choice(len(found), 20)
+    assert all(found[index].jpegs[0].startswith(b"\xff\xd8") for index in some)
+    assert len(index_tar(shared_data / "dfdc-faces" / "val-00.tar")) == 2400

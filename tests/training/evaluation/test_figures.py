@@ -1,0 +1,67 @@
+"""Figures: one for everything the results hold, each with a panel a set, none of a face from a data set."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from matplotlib.colors import to_hex
+
+from tests.training import rows as made_up
+from tests.untrained import untrained_model
+from training.evaluation import figures, metrics, tables
+from training.evaluation.results import write
+from unmask.models import checkpoint
+
+
+def test_every_figure_is_drawn_and_written(tmp_path, capsys):
+    write(made_up.results(), tmp_path / "results.json")
+    figures.main(["--results", str(tmp_path)])
+    names = {"cross-dataset", "answers", "reliability", "scores", "roc", "risk-coverage", "robustness"}
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == names
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in (tmp_path / "figures").iterdir())
+    assert capsys.readouterr().out.count(".png") == len(names)
+
+
+def test_reals_alone_have_no_curves():
+    results = made_up.results()
+    reals = [row for row in results.sets[0].rows if not row.fake]
+    drawn = figures.draw_all(
+        replace(results, sets=(made_up.set_result("talking", reals),), comparisons=(), robustness=())
+    )
+    assert set(drawn) == {"cross-dataset", "answers", "reliability", "scores"}
+
+
+def test_the_roc_curve_of_a_panel_has_the_area_that_is_quoted():
+    results = made_up.results()
+    panels = figures.roc(results).axes
+    assert [axes.get_title() for axes in panels] == ["elsewhere", "home (val)"]
+    for axes, one in zip(panels, results.sets, strict=True):
+        curves = [line for line in axes.lines if to_hex(line.get_color()) != figures.BAND_COLOR.lower()]
+        for curve, lineup in zip(curves, results.lineups, strict=True):
+            area = np.trapezoid(curve.get_ydata(), curve.get_xdata())
+            assert area == metrics.auc(tables.scores_of(one.rows, lineup.name), tables.labels_of(one.rows))
+
+
+def test_counts_of_the_answers_are_all_there():
+    results = made_up.results()
+    first = figures.answers(results).axes[0]
+    whole = results.sets[0].summaries[0].whole
+    shown = [text.get_text() for text in first.texts]
+    assert shown == [
+        str(labels[name]) for labels in (whole.real_labels, whole.fake_labels) for name in tables.ORDER
+    ]
+
+
+def test_heatmaps_are_drawn_on_the_public_domain_examples(tmp_path):
+    model = checkpoint.load(str(untrained_model(tmp_path / "m", "small")), torch.device("cpu"))
+    figure = figures.heatmaps([model], figures.EXAMPLES)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert [title.split(":")[0] for title in titles] == [
+        "a photograph that moves",
+        "small",
+        "the same, face blended",
+        "small",
+    ]
+    plain, painted = (np.asarray(axes.images[0].get_array()) for axes in figure.axes[:2])
+    assert plain.shape == painted.shape == (64, 64, 3)
+    assert not np.array_equal(plain, painted)

@@ -1,0 +1,91 @@
+"""Blended fakes: same shape, changed inside the face, untouched far from it, equal for equal draws."""
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.training.faces import portrait
+from training.synthesis import landmarks, self_blend
+
+SIDE = 224
+
+
+@pytest.fixture(scope="module")
+def face():
+    return portrait(SIDE)
+
+
+@pytest.fixture(scope="module")
+def points(face):
+    return landmarks.find(face)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_the_mesh_lies_on_the_face(points):
+    assert points.shape == (468, 2)
+    eyes, lips = points[list(landmarks.EYES)].mean(0), points[list(landmarks.LIPS)].mean(0)
+    assert eyes[1] < lips[1] - 20
+    outline = cv2.convexHull(points[list(landmarks.OVAL)].astype(np.float32))
+    assert cv2.pointPolygonTest(outline, tuple(map(float, eyes)), False) > 0
+    assert cv2.pointPolygonTest(outline, tuple(map(float, lips)), False) > 0
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_self_blended_face_keeps_its_shape_and_changes_somewhere(face, points, seed):
+    fake = self_blend.self_blend(face, points, rng(seed))
+    assert fake.shape == face.shape
+    assert fake.dtype == np.uint8
+    difference = np.abs(fake.astype(int) - face)
+    assert difference.max() > 8
+    assert difference.mean() < 40  # it is still that person
+
+
+def test_equal_draws_give_equal_fakes_and_other_draws_others(face, points):
+    first, again, other = (self_blend.self_blend(face, points, rng(seed)) for seed in (3, 3, 4))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_flickering_fake_changes_from_frame_to_frame_where_it_was_blended(face, points):
+    real = np.stack([face] * 6)
+    fake = np.stack([self_blend.self_blend(face, points, rng(3))] * 6)
+    trembling = self_blend.flicker(real, fake, rng(5))
+    assert trembling.shape == real.shape and trembling.dtype == np.uint8
+    assert len({frame.tobytes() for frame in trembling}) == 6
+    near = cv2.dilate((np.abs(fake[0].astype(int) - face).max(-1) > 0).astype(np.uint8), np.ones((15, 15)))
+    assert np.array_equal(trembling[:, near == 0], real[:, near == 0])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_gradient_paste_has_the_colours_of_the_target_at_its_edge(face, points, seed):
+    mask = self_blend.region_mask(points, SIDE, rng(seed))[..., None]
+    darker = (face * 0.7).astype(np.uint8)
+    pasted = self_blend._with_gradients_of(darker, face, mask)
+    core = mask[..., 0] > 0.9
+    assert np.abs(pasted[core].mean() - face[core].mean()) < np.abs(darker[core].mean() - face[core].mean())
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_mask_is_soft_and_covers_some_but_not_all_of_the_crop(points, seed):
+    mask = self_blend.region_mask(points, SIDE, rng(seed))
+    assert mask.shape == (SIDE, SIDE)
+    assert mask.min() >= 0 and mask.max() <= 1 + 1e-6
+    assert 0.01 < mask.mean() < 0.95
+    assert ((mask > 0.05) & (mask < 0.95)).any()
+
+
+def test_a_cross_blended_face_shows_the_other_face_on_the_first_ones_surroundings(face, points):
+    other = np.ascontiguousarray(face[:, ::-1])
+    other_points = points * (-1, 1) + (SIDE - 1, 0)
+    fake = self_blend.cross_blend(face, points, other, other_points.astype(np.float32), rng(1))
+    assert fake.shape == face.shape
+    assert not np.array_equal(fake, face)
+
+
+def test_faces_that_cannot_be_aligned_are_self_blended_instead(face, points):
+    nowhere = np.zeros_like(points)
+    fake = self_blend.cross_blend(face, points, face, nowhere, rng(1))
+    assert fake.shape == face.shape

@@ -1,0 +1,46 @@
+"""Tasks over a real Ray cluster on this machine: everything once, errors stay with their item."""
+
+import functools
+
+import pytest
+
+from tests.training import chores
+from unmask.batch.ray_map import spread
+from unmask.errors import BadInput
+
+pytest.importorskip("ray")
+pytestmark = pytest.mark.timeout(400)  # a cluster takes its time to start
+
+
+@pytest.fixture(scope="module")
+def address():
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    yield cluster.address
+    cluster.shutdown()
+
+
+def test_every_item_comes_back_once_with_its_result_or_error(address):
+    found = dict(spread(chores.double_or_refuse, range(9), address))
+    error = found.pop(3)
+    assert type(error) is ValueError and str(error) == "three is\nnot for doubling"
+    assert found == {number: 2 * number for number in range(9) if number != 3}
+
+
+def test_an_item_whose_worker_died_is_tried_again(address, tmp_path):
+    task = functools.partial(chores.double_after_a_death, folder=tmp_path)
+    assert sorted(spread(task, range(6), address)) == [(number, 2 * number) for number in range(6)]
+    assert (tmp_path / "died").exists()
+
+
+def test_an_item_that_kills_its_worker_every_time_fails_alone(address):
+    found = dict(spread(chores.double_or_die, range(6), address))
+    assert isinstance(found.pop(3), Exception)
+    assert found == {number: 2 * number for number in range(6) if number != 3}
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere.invalid:6379", "not a port:x"])
+def test_where_no_cluster_is_it_says_so_at_once(address):
+    with pytest.raises(BadInput, match="There is no Ray cluster at"):
+        spread(chores.double, [1], address)

@@ -1,0 +1,111 @@
+"""What a person types, and what a report says of it."""
+
+import hashlib
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from unmask.download.sources import (
+    Digest,
+    FileSource,
+    FramesSource,
+    UrlSource,
+    canonical_url,
+    content_key,
+    describe,
+    to_source,
+)
+from unmask.report import Source
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("https://example.com/v", True),
+        ("HTTP://example.com", True),
+        ("ftp://example.com/v.mp4", True),  # not one that is fetched, and told so
+        ("file:///etc/passwd", True),
+        ("data:video/mp4;base64,AAAA", True),
+        ("www.example.com", True),
+        ("example.com/watch?v=1", True),
+        ("localhost:8000/clip.mp4", True),
+        ("clip.mp4", False),
+        ("./example.com/clip.mp4", False),
+        ("videos/clip.mp4", False),
+        ("C:\\videos\\clip.mp4", False),
+        ("", False),
+        ("nul\0byte", False),
+    ],
+)
+def test_what_looks_like_a_url(text: str, url: bool) -> None:
+    assert isinstance(to_source(text), UrlSource) == url
+
+
+def test_an_existing_file_is_a_file_whatever_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "www.example.com").write_bytes(b"")
+    assert to_source("www.example.com") == FileSource(Path("www.example.com"), "www.example.com")
+
+
+def test_a_file_is_hashed_unless_it_is_too_long_or_nobody_wants_that(tmp_path: Path) -> None:
+    path, nothing = tmp_path / "video", hashlib.sha256(b"").hexdigest()
+    path.write_bytes(bytes(10_000_000))
+    with closing(Digest(path, 10_000_000)) as digest:
+        assert digest.result() == hashlib.sha256(bytes(10_000_000)).hexdigest()
+    for other, max_bytes in ((path, 9_999_999), (tmp_path, 10_000_000), (tmp_path / "gone", 10_000_000)):
+        with closing(Digest(other, max_bytes)) as digest:
+            assert digest.result() == nothing
+
+
+def test_a_hash_that_nobody_wants_any_more_ends(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(2**34)  # ten seconds
+    began = time.monotonic()
+    with closing(Digest(path, 2**34)) as digest:
+        pass
+    digest.result()
+    assert time.monotonic() - began < 5.0
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (UrlSource("https://example.com/v"), "https://example.com/v"),
+        (FileSource(Path("/secret/place/clip.mp4"), "clip.mp4"), "clip.mp4"),
+        (FramesSource((), (), "https://example.com/v", "A talk"), "https://example.com/v"),
+        (FramesSource((), (), None, "A talk"), "A talk"),
+        (FramesSource((), ()), "captured frames"),
+    ],
+)
+def test_a_source_is_described_without_its_place_on_disk(
+    source: UrlSource | FileSource | FramesSource, name: str
+) -> None:
+    described = Source(**describe(source))
+    assert described.name == name
+    assert "secret" not in str(described)
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical"),
+    [
+        ("https://Example.com", "https://example.com/"),
+        ("http://example.com:80/a", "http://example.com/a"),
+        ("http://example.com:8080/a", "http://example.com:8080/a"),
+        ("https://example.com/a?b=1&a=2", "https://example.com/a?b=1&a=2"),  # the order may matter
+        ("https://example.com/a?utm_medium=x&v=1&fbclid=2", "https://example.com/a?v=1"),
+        ("https://example.com/A#part", "https://example.com/A"),  # the path's case does matter
+        ("https://[::1/", "https://[::1/"),  # not a URL: equal to itself alone
+    ],
+)
+def test_canonical_url(url: str, canonical: str) -> None:
+    assert canonical_url(url) == canonical
+    assert canonical_url(canonical) == canonical
+
+
+def test_a_file_stands_for_the_part_of_the_video_that_it_holds() -> None:
+    assert content_key("a", 0.0) != content_key("a", 5.0)

@@ -1,0 +1,109 @@
+"""The child process of a fetch, the parts that need no network."""
+
+import json
+import math
+from dataclasses import asdict, replace
+
+import pytest
+
+from unmask.download import worker
+from unmask.download.worker import Request, choose, cut_fragments
+from unmask.errors import NoFrames, UnsupportedSite
+from unmask.sandbox.network import Limits
+from unmask.video.sampling import Cut
+
+MIB = 2**20
+
+
+def _format(name: str, **fields: object) -> worker.Info:
+    return {"format_id": name, "vcodec": "avc1", "protocol": "https", **fields}
+
+
+@pytest.mark.parametrize(
+    ("formats", "chosen"),
+    [
+        ([_format("low"), _format("high")], "high"),  # sorted, best last
+        ([_format("film"), _format("sound", vcodec="none")], "film"),
+        ([_format("unknown codec", vcodec=None)], "unknown codec"),
+        ([_format("playlist", protocol="m3u8_native"), _format("flash", protocol="rtmp")], "playlist"),
+        ([_format("small", filesize=MIB), _format("huge", filesize=9 * MIB)], "small"),
+        ([_format("small"), _format("perhaps huge", filesize_approx=9 * MIB)], "small"),
+        ([_format("large", filesize=8 * MIB), _format("huge", filesize=9 * MIB)], "huge"),  # refused later
+    ],
+)
+def test_the_best_format_with_pictures_that_fits_is_chosen(formats, chosen):
+    assert choose(formats, 5 * MIB)["format_id"] == chosen
+
+
+def test_sound_alone_has_no_pictures():
+    with pytest.raises(NoFrames):
+        choose([_format("sound", vcodec="none")], MIB)
+
+
+def test_what_only_another_program_could_fetch_is_unsupported():
+    with pytest.raises(UnsupportedSite):
+        choose([_format("flash", protocol="rtmp"), _format("socket", protocol="websocket_frag")], MIB)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "kept", "offset"),
+    [
+        (0.0, float("inf"), ["head", "a", "b", "c"], 0.0),
+        (2.5, 3.5, ["head", "b"], 2.0),
+        (3.5, 4.5, ["head", "b", "c"], 2.0),
+        (4.0, float("inf"), ["head", "c"], 4.0),
+    ],
+)
+def test_dash_fragments_are_cut_to_the_range_and_keep_their_head(start, end, kept, offset):
+    fragments: list[worker.Info] = [{"url": "head"}, *({"url": name, "duration": 2.0} for name in "abc")]
+    pieces, cut = cut_fragments(fragments, [(start, end)])
+    assert [piece["url"] for piece in pieces] == kept
+    assert cut == Cut(offset)
+
+
+def test_of_moments_the_dash_fragments_between_are_left_out():
+    fragments: list[worker.Info] = [{"url": "head"}, *({"url": name, "duration": 2.0} for name in "abcd")]
+    pieces, cut = cut_fragments(fragments, [(2.5, 3.5), (6.5, 7.5)])
+    assert [piece["url"] for piece in pieces] == ["head", "b", "d"]
+    assert cut == Cut(2.0, has_gaps=True)
+
+
+def test_what_is_needed_of_a_video_is_its_moments_or_all_of_the_asked_part():
+    request = Request("https://example.com/v", "/tmp/x/video", Limits(), 10.0, None)
+    assert request.moments(100.0) == [(10.0, math.inf)]
+    some = replace(request, windows=3, window_seconds=1.0)
+    assert some.moments(None) == [(10.0, math.inf)]
+    assert some.moments(101.0) == [(9.5, 11.5), (54.5, 56.5), (99.5, 101.5)]
+
+
+def test_a_request_survives_the_pipe():
+    request = Request("https://example.com/v", "/tmp/x/video", Limits(max_bytes=1), 1.5, None)
+    assert Request.from_json(json.dumps(asdict(request))) == request
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("A film", "A film"),
+        ("A\nfilm\tin \x1b[31mred", "A film in [31mred"),
+        ("turned \u202eround", "turned round"),
+        ("x" * 1000, "x" * worker.MAX_TITLE_CHARACTERS),
+        ("", None),
+        (None, None),
+        (7, "7"),
+    ],
+)
+def test_what_a_site_calls_something_becomes_one_printable_line(text, line):
+    assert worker._line(text) == line
+
+
+def test_yt_dlp_is_told_to_leave_this_machine_alone():
+    options = worker._options(
+        Request("https://example.com/", "/tmp/x/video", Limits(), 0.0, None), lambda _: None
+    )
+    assert options["cachedir"] is False
+    assert options["usenetrc"] is False
+    assert options["cookiefile"] is None
+    assert options["proxy"] == ""
+    assert options["external_downloader"] == "native"
+    assert not {"exec_cmd", "postprocessors", "enable_file_urls", "nocheckcertificate"} & set(options)

@@ -1,0 +1,258 @@
+"""Cutting faces out and making them model input."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from tests.media import astronaut
+from unmask.faces.clips import ClipSpec, FaceClip, crop, crop_square, recompressed, square_boxes, to_input
+from unmask.faces.tracking import FaceTrack
+from unmask.video.decode import Frames
+
+SPEC = ClipSpec(frames_per_clip=4, side_px=64)
+
+
+def times(count):
+    return np.linspace(0.0, 0.12 * (count - 1), count)
+
+
+def track_of(boxes):
+    boxes = np.array(boxes, np.float32)
+    count = len(boxes)
+    return FaceTrack(
+        id=7,
+        frame_index=np.arange(count) + 1,
+        seconds=times(count) + 3.0,
+        xyxy=boxes,
+        landmarks=np.zeros((count, 5, 2), np.float32),
+        score=np.ones(count, np.float32),
+    )
+
+
+def clip_of(count, side_px=64, value=None):
+    rng = np.random.default_rng(count)
+    data = rng.integers(0, 256, (count, side_px, side_px, 3), dtype=np.uint8)
+    if value is not None:
+        data[:] = value
+    return FaceClip(data, times(count), 0, np.zeros((count, 4), np.float32))
+
+
+# The square.
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (ClipSpec(crop_scale=1, crop_shift=(0, 0)), (105, 105, 215, 215)),  # side: mean of 100 and 120
+        (ClipSpec(crop_scale=2, crop_shift=(0, 0)), (50, 50, 270, 270)),
+        (ClipSpec(crop_scale=1, crop_shift=(0.1, -0.1)), (116, 94, 226, 204)),
+        (ClipSpec(crop_scale=2, crop_shift=(0.1, 0)), (72, 50, 292, 270)),  # the shift counts in sides
+        (ClipSpec(), (106.43, 109.62, 216.43, 219.62)),  # a little right and down, as the DFDC crops
+    ],
+)
+def test_square_boxes(spec, expected):
+    square = square_boxes(np.array([[110, 100, 210, 220]], np.float32), spec)
+    assert square.dtype == np.float32
+    np.testing.assert_allclose(square, [expected], atol=1e-3)
+
+
+def test_each_face_has_the_square_of_its_own_size():
+    boxes = np.array([[0, 0, 100, 100], [50, 50, 90, 110]], np.float32)
+    squares = square_boxes(boxes, ClipSpec(crop_shift=(0, 0)))
+    np.testing.assert_allclose(squares, [(0, 0, 100, 100), (45, 55, 95, 105)], atol=1e-3)
+
+
+# The resampler.
+
+
+def test_a_box_of_the_wanted_size_is_cut_without_resampling():
+    image = astronaut()
+    np.testing.assert_array_equal(crop_square(image, (30, 50, 130, 150), 100), image[50:150, 30:130])
+
+
+def test_halving_averages():
+    image = astronaut()[:128, :128]
+    expected = image.reshape(64, 2, 64, 2, 3).mean((1, 3))
+    assert np.abs(crop_square(image, (0, 0, 128, 128), 64) - expected).max() <= 0.5
+
+
+def test_shrinking_averages_all_that_becomes_a_pixel():
+    image = astronaut()[:256, :128]
+    expected = image.reshape(64, 4, 64, 2, 3).mean((1, 3))  # as high as four times the side, as wide as two
+    assert np.abs(crop_square(image, (0, 0, 128, 256), 64) - expected).max() <= 0.5
+    expected = image.reshape(128, 2, 128, 3).mean(1)  # only as high as two
+    assert np.abs(crop_square(image, (0, 0, 128, 256), 128) - expected).max() <= 0.5
+
+
+def test_growing_is_cubic():
+    image = np.zeros((8, 8, 3), np.uint8)
+    image[:, 4:] = 200
+    assert crop_square(image, (0, 0, 8, 8), 64).max() > 205  # beyond an edge it swings over; linear does not
+
+
+@pytest.mark.parametrize("box", [(10, 10, 11, 50), (10, 10, 50, 11)])
+def test_a_box_of_one_pixel_is_that_pixel_and_no_neighbour(box):
+    left, top, right, bottom = box
+    image = astronaut()
+    found = crop_square(image, box, 40)
+    line = image[top:bottom, left:right]
+    np.testing.assert_array_equal(found, np.broadcast_to(line, (40, 40, 3)))
+
+
+def test_growing_is_smooth():
+    small = cv2.resize(astronaut(), (100, 100), interpolation=cv2.INTER_AREA)
+    grown = crop_square(small, (0, 0, 100, 100), 512).astype(float)
+    assert np.abs(grown - astronaut()).mean() < 10
+    assert np.abs(np.diff(grown[:, :, 0], axis=1)).max() < 100  # no steps of whole small pixels
+
+
+@pytest.mark.parametrize("corner", [(-20, -30), (480, 500), (-5, 490), (490, -5), (490, 99), (99, 490)])
+def test_the_edge_is_repeated_outside(corner):
+    image = astronaut()
+    padded = cv2.copyMakeBorder(image, 64, 64, 64, 64, cv2.BORDER_REPLICATE)
+    left, top = corner
+    found = crop_square(image, (left, top, left + 40, top + 40), 40)
+    np.testing.assert_array_equal(found, padded[top + 64 : top + 104, left + 64 : left + 104])
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(10.2, 10.2, 10.3, 10.3), (-500, -500, -400, -400), (9000, 10, 9050, 60), (-100, -100, 700, 700)],
+    ids=["below a pixel", "all outside", "far right", "around the picture"],
+)
+def test_any_box_gives_a_square(box):
+    found = crop_square(astronaut(), box, 32)
+    assert found.shape == (32, 32, 3)
+    assert found.dtype == np.uint8
+
+
+def test_the_source_is_not_changed_and_not_shared():
+    image = astronaut().copy()
+    crop_square(image, (0, 0, 64, 64), 64)[:] = 0
+    np.testing.assert_array_equal(image, astronaut())
+
+
+# The clip.
+
+
+def test_crop_follows_the_face_through_its_own_frames():
+    images = [np.zeros_like(astronaut()), *(np.roll(astronaut(), 10 * step, 1) for step in range(3))]
+    window = Frames(np.stack(images), times(4) + 2.88)
+    clip = crop(window, track_of([(180 + 10 * step, 60, 270 + 10 * step, 170) for step in range(3)]), SPEC)
+    assert clip.data.shape == (3, 64, 64, 3)
+    assert clip.track_id == 7
+    np.testing.assert_array_equal(clip.seconds, [3.0, 3.12, 3.24])
+    np.testing.assert_allclose(clip.xyxy[1] - clip.xyxy[0], [10, 0, 10, 0], atol=1e-3)
+    for later in clip.data[1:]:  # the frames move as the boxes do: the face stands still
+        np.testing.assert_array_equal(later, clip.data[0])
+
+
+def test_crop_takes_no_more_frames_than_a_clip_holds():
+    window = Frames(np.stack([astronaut()] * 8), times(8))
+    assert len(crop(window, track_of([(180, 60, 270, 170)] * 7), SPEC).data) == 4
+
+
+def test_a_clip_is_what_the_resampler_gives():
+    window = Frames(np.stack([astronaut()] * 2), times(2))
+    clip = crop(window, track_of([(180, 60, 270, 170)]), SPEC)
+    np.testing.assert_array_equal(clip.data[0], crop_square(astronaut(), clip.xyxy[0], 64))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": np.zeros((0, 64, 64, 3), np.uint8)},
+        {"data": np.zeros((2, 64, 32, 3), np.uint8)},
+        {"data": np.zeros((2, 64, 64, 3), np.float32)},
+        {"data": np.zeros((64, 64, 3), np.uint8)},
+        {"seconds": np.zeros(3)},
+        {"xyxy": np.zeros((2, 2), np.float32)},
+    ],
+)
+def test_a_clip_of_wrong_shape_is_refused(change):
+    with pytest.raises(ValueError, match=r"must be|seconds"):
+        dataclasses.replace(clip_of(2), **change)
+
+
+# The input.
+
+
+def test_short_clips_are_padded_and_masked():
+    batch = to_input([clip_of(2), clip_of(4)], SPEC)
+    assert batch.data.shape == (2, 4, 3, 64, 64)
+    assert batch.data.dtype == torch.float32
+    assert batch.mask.dtype == torch.bool
+    assert batch.mask.tolist() == [[True, True, False, False], [True] * 4]
+    assert not batch.data[0, 2:].any()
+
+
+def test_normalised_as_imagenet():
+    batch = to_input([clip_of(1, value=(255, 0, 128))], SPEC)
+    expected = [(1 - 0.485) / 0.229, (0 - 0.456) / 0.224, (128 / 255 - 0.406) / 0.225]
+    np.testing.assert_allclose(batch.data[0, 0, :, 5, 9], expected, rtol=1e-5)
+
+
+def test_a_clip_shows_its_shape_and_not_its_pixels():
+    assert repr(clip_of(2)) == "FaceClip(data=(2, 64, 64, 3), track_id=0, start=0.000 s)"
+
+
+def test_a_clip_does_not_depend_on_its_neighbours():
+    one, two = clip_of(3), clip_of(4)
+    together = to_input([one, two], SPEC)
+    for row, clip in enumerate([one, two]):
+        (alone,) = to_input([clip], SPEC).data
+        assert torch.equal(together.data[row, : len(alone)], alone)
+        assert len(alone) == len(clip.data)
+
+
+@pytest.mark.parametrize("clips", [[], [clip_of(5)], [clip_of(2, side_px=32)]], ids=["none", "long", "small"])
+def test_clips_that_do_not_fit_are_refused(clips):
+    with pytest.raises(ValueError, match=r"^no clips$|^a clip of"):
+        to_input(clips, SPEC)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"frames_per_clip": 0},
+        {"side_px": 0},
+        {"frame_stride_seconds": 0.0},
+        {"crop_scale": -1.0},
+        {"crop_scale": 0.0},
+        {"std": (1, 0, 1)},
+    ],
+)
+def test_a_spec_that_makes_no_sense_is_refused(fields):
+    with pytest.raises(ValueError, match=r"^frame.* must be (at least 1|positive)$"):
+        ClipSpec(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"frames_per_clip": 1, "side_px": 1},
+        {"frame_stride_seconds": 0.04, "crop_scale": 0.9, "std": (0.2, 0.2, 0.2)},
+    ],
+)
+def test_the_least_that_makes_sense_is_taken(fields):
+    spec = ClipSpec(**fields)
+    assert {name: getattr(spec, name) for name in fields} == fields
+
+
+def test_recompression_is_mild_and_leaves_times_and_place():
+    """A photograph: noise would not survive even a mild one."""
+    face = cv2.resize(astronaut()[40:260, 120:320], (160, 160), interpolation=cv2.INTER_AREA)
+    clip = FaceClip(np.stack([face] * 3), times(3), 7, np.zeros((3, 4), np.float32))
+    again = recompressed(clip)
+    difference = np.abs(again.data.astype(int) - clip.data)
+    assert 0.5 < difference.mean() < 5
+    assert again.data.shape == clip.data.shape
+    assert again.track_id == 7 and np.array_equal(again.seconds, clip.seconds)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 70]
+    once = cv2.imdecode(
+        cv2.imencode(".jpg", np.ascontiguousarray(face[..., ::-1]), quality)[1], cv2.IMREAD_COLOR
+    )
+    np.testing.assert_array_equal(again.data[0], once[..., ::-1])

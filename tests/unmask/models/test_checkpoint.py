@@ -1,0 +1,263 @@
+"""Weights: what is written is read back exactly, and nothing that does not fit is loaded."""
+
+import hashlib
+import json
+import pickle
+
+import huggingface_hub.constants
+import numpy as np
+import pytest
+import torch
+
+from tests.servers import Site, content
+from unmask.errors import ModelUnavailable
+from unmask.faces.clips import ClipSpec, FaceClip, to_input
+from unmask.models import bundled as bundle
+from unmask.models import checkpoint
+from unmask.models.architectures import MobileNetGru, MobileNetGruConfig
+from unmask.verdict import Calibration, Policy
+
+CPU = torch.device("cpu")
+SPEC = ClipSpec(frames_per_clip=3, side_px=64)
+
+
+def clip(seed, frames=3):
+    data = np.random.default_rng(seed).integers(0, 255, (frames, 64, 64, 3), dtype=np.uint8)
+    return FaceClip(data, np.arange(frames) * 0.1, 0, np.zeros((frames, 4), np.float32))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    torch.manual_seed(0)
+    size = MobileNetGruConfig(hidden=16)
+    config = checkpoint.ModelConfigFile(
+        name="tiny",
+        architecture="mobilenet-gru",
+        model=size,
+        clip=SPEC,
+        calibration=Calibration(temperature=1.5, bias=-0.25),
+        policy=Policy(real_below=0.3, fake_above=0.8),
+        headline="random weights",
+    )
+    path = tmp_path_factory.mktemp("model")
+    checkpoint.save(path, MobileNetGru(size), config)
+    return path
+
+
+@pytest.fixture
+def copied(folder, tmp_path):
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path
+
+
+def test_a_saved_model_comes_back_with_all_that_belongs_to_it(folder):
+    model = checkpoint.load(str(folder), CPU)
+    assert (model.name, model.spec) == ("tiny", SPEC)
+    assert model.calibration == Calibration(temperature=1.5, bias=-0.25)
+    assert (model.policy.real_below, model.policy.fake_above) == (0.3, 0.8)
+    assert len(model.revision) == 12
+
+
+def test_two_loads_give_equal_logits_and_a_second_save_equal_bytes(folder, tmp_path):
+    clips = [clip(0), clip(1, frames=2)]
+    first, second = (checkpoint.load(str(folder), CPU) for _ in range(2))
+    assert np.array_equal(checkpoint.score(first, clips), checkpoint.score(second, clips))
+    checkpoint.save(tmp_path, checkpoint.restore(folder), checkpoint.read_config(folder))
+    assert (tmp_path / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+def test_what_is_loaded_scores_as_what_was_saved(folder):
+    model = checkpoint.load(str(folder), CPU)
+    batch = to_input([clip(0), clip(1, frames=2)], SPEC)
+    saved = checkpoint.restore(folder).eval()
+    with torch.inference_mode():
+        assert torch.allclose(model.module(batch.data, batch.mask), saved(batch.data, batch.mask), atol=1e-4)
+    assert model.info.parameters == sum(parameter.numel() for parameter in saved.parameters())
+
+
+def test_scores_do_not_depend_on_how_clips_are_batched(folder, monkeypatch):
+    model = checkpoint.load(str(folder), CPU)
+    clips = [clip(seed, frames=1 + seed % 3) for seed in range(5)]
+    monkeypatch.setitem(checkpoint.FRAMES_PER_BATCH, "cpu", 12)
+    together = checkpoint.score(model, clips)
+    assert together.shape == (len(clips),)
+    monkeypatch.setitem(checkpoint.FRAMES_PER_BATCH, "cpu", 1)
+    assert np.allclose(together, checkpoint.score(model, clips), atol=0.02)  # bfloat16 may be on
+    assert checkpoint.score(model, []).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nonsense", "owner/name/too/deep", "../..", "", "http://example.org/model", "UPPER case/with space"],
+)
+def test_a_name_that_is_no_model_is_refused(name, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelUnavailable):
+        checkpoint.load(name, CPU)
+
+
+def edit_config(path, **changes):
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps(config | changes))
+
+
+def test_a_model_that_was_calibrated_without_it_asks_for_no_sharpness(copied):
+    edit_config(copied, policy={"real_below": 0.3, "fake_above": 0.8})
+    assert checkpoint.load(str(copied), CPU).policy.min_sharpness == 0
+
+
+def flipped(data, at):
+    return data[:at] + bytes([data[at] ^ 0x40]) + data[at + 1 :]
+
+
+SPOILS = {
+    "no config": lambda path: (path / "config.json").unlink(),
+    "no weights": lambda path: (path / "model.safetensors").unlink(),
+    "config is not JSON": lambda path: (path / "config.json").write_text("{"),
+    "config is a list": lambda path: (path / "config.json").write_text("[]"),
+    "unknown schema": lambda path: edit_config(path, schema="unmask.model/99"),
+    "unknown architecture": lambda path: edit_config(path, architecture="vit"),
+    "architecture of another shape": lambda path: edit_config(
+        path, architecture="meso-transformer", model={}
+    ),
+    "another width": lambda path: edit_config(path, model={"hidden": 17, "dropout": 0.2}),
+    "unknown field": lambda path: edit_config(path, model={"hidden": 16, "colour": "red"}),
+    "a width that is a word": lambda path: edit_config(path, model={"hidden": "many", "dropout": 0.2}),
+    "a width below zero": lambda path: edit_config(path, model={"hidden": -3, "dropout": 0.2}),
+    "a width beyond all memory": lambda path: edit_config(path, model={"hidden": 10**9, "dropout": 0.2}),
+    "a width beyond all numbers": lambda path: edit_config(path, model={"hidden": 10**30, "dropout": 0.2}),
+    "no width": lambda path: edit_config(path, model={"hidden": None, "dropout": 0.2}),
+    "weights with a header of lies": lambda path: (path / "model.safetensors").write_bytes(
+        (2**40).to_bytes(8, "little") + (path / "model.safetensors").read_bytes()[8:]
+    ),
+    "a flipped bit in the header": lambda path: (path / "model.safetensors").write_bytes(
+        flipped((path / "model.safetensors").read_bytes(), 100)
+    ),
+    "a pickle beside it": lambda path: (path / "pytorch_model.bin").write_bytes(pickle.dumps({"a": 1})),
+    "a checkpoint beside it": lambda path: (path / "best.CKPT").write_bytes(b""),
+    "code beside it": lambda path: (path / "modeling.py").write_text("print('hello')"),
+    "impossible geometry": lambda path: edit_config(path, clip={"side_px": 0}),
+    "truncated weights": lambda path: (path / "model.safetensors").write_bytes(
+        (path / "model.safetensors").read_bytes()[:5000]
+    ),
+    "a pickle under the name": lambda path: (path / "model.safetensors").write_bytes(pickle.dumps({"a": 1})),
+    "empty weights": lambda path: (path / "model.safetensors").write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS.keys())
+def test_files_that_do_not_fit_are_refused(copied, spoil):
+    spoil(copied)
+    with pytest.raises(ModelUnavailable):
+        checkpoint.load(str(copied), CPU)
+
+
+def test_the_bundled_default_is_listed_and_loads():
+    infos = {info.name: info for info in checkpoint.available()}
+    default = checkpoint.load("default", CPU)
+    assert infos[default.name] == default.info
+    assert bundle.names() == list(infos)
+    assert default.info.size_bytes <= 12 * 2**20
+    assert default.info.headline
+
+
+def test_a_damaged_bundled_model_is_left_out_of_the_list(copied, tmp_path_factory, monkeypatch, caplog):
+    bundled = tmp_path_factory.mktemp("bundled")
+    for name in ("whole", "damaged"):
+        (bundled / name).mkdir()
+        for path in copied.iterdir():
+            (bundled / name / path.name).write_bytes(path.read_bytes())
+    (bundled / "damaged" / "config.json").write_text("{")
+    monkeypatch.setattr("unmask.models.bundled.FOLDER", bundled)
+    assert [info.name for info in checkpoint.available()] == ["tiny"]
+    assert "damaged" in caplog.text
+
+
+class Unpickled:
+    """Leaves a trace when it is unpickled."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return exec, (f"open({str(self.trace)!r}, 'w')",)
+
+
+def test_no_pickle_is_ever_run(copied, tmp_path_factory):
+    trace = tmp_path_factory.mktemp("trace") / "ran"
+    for name in ("model.safetensors", "config.json", "pytorch_model.bin"):
+        (copied / name).write_bytes(pickle.dumps(Unpickled(trace)))
+    with pytest.raises(ModelUnavailable):
+        checkpoint.load(str(copied), CPU)
+    assert not trace.exists()
+
+
+# --- the Hub: as much of it as `huggingface_hub` asks for
+
+COMMITS = {"main": "a" * 40, "v1": "b" * 40}
+
+
+def repository(folder, names):
+    """Routes of owner/tiny, which has `names` in every revision."""
+    routes = {}
+    for revision, commit in COMMITS.items():
+        listing = {"id": "owner/tiny", "sha": commit, "siblings": [{"rfilename": name} for name in names]}
+        for asked in (revision, commit):
+            routes[f"/api/models/owner/tiny/revision/{asked}"] = content(
+                json.dumps(listing).encode(), "application/json"
+            )
+        tree = [{"type": "file", "path": name, "size": 1, "oid": "c" * 40} for name in names]
+        routes[f"/api/models/owner/tiny/tree/{commit}"] = content(
+            json.dumps(tree).encode(), "application/json"
+        )
+        for name in names:
+            data = (folder / name).read_bytes() if (folder / name).exists() else b"x"
+            routes[f"/owner/tiny/resolve/{commit}/{name}"] = hub_file(data, commit)
+    routes["/api/models/owner/tiny"] = routes["/api/models/owner/tiny/revision/main"]
+    return routes
+
+
+def hub_file(data, commit):
+    headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": commit}
+    return lambda handler: handler.give(data, "application/octet-stream", headers=headers)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    with Site() as site:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", site.url(""))
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+        url = site.url("/{repo_id}/resolve/{revision}/{filename}")
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", url)
+        yield site
+
+
+@pytest.mark.parametrize(
+    ("asked", "commit"),
+    [("owner/tiny", "a" * 40), ("owner/tiny@v1", "b" * 40), (f"owner/tiny@{'b' * 40}", "b" * 40)],
+)
+def test_a_hub_model_is_pinned_to_a_commit_that_is_shown(folder, hub, asked, commit):
+    hub.routes |= repository(folder, ["config.json", "model.safetensors"])
+    assert checkpoint.load(asked, CPU).revision == commit
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "old/weights.PTH", "training_args.pkl", "modeling.py"])
+def test_a_hub_repository_with_code_is_refused_before_anything_is_fetched(folder, hub, name):
+    hub.routes |= repository(folder, ["config.json", "model.safetensors", name])
+    with pytest.raises(ModelUnavailable, match="can carry code"):
+        checkpoint.load("owner/tiny", CPU)
+    assert not any("/resolve/" in path for _, path in hub.requests)
+
+
+def test_a_hub_model_with_damaged_weights_is_refused(folder, hub):
+    hub.routes |= repository(folder, ["config.json", "model.safetensors"])
+    hub.routes[f"/owner/tiny/resolve/{'a' * 40}/model.safetensors"] = hub_file(b"damaged", "a" * 40)
+    with pytest.raises(ModelUnavailable):
+        checkpoint.load("owner/tiny", CPU)
+
+
+def test_a_repository_that_is_not_there_is_refused(hub):
+    with pytest.raises(ModelUnavailable, match="owner/gone"):
+        checkpoint.load("owner/gone", CPU)

@@ -1,0 +1,183 @@
+"""Heatmaps against models whose truth is known."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.heat import effects
+from tests.media import astronaut
+from unmask.faces.clips import ClipSpec, FaceClip
+from unmask.models import checkpoint
+from unmask.models.architectures import ARCHITECTURES, VideoModel
+from unmask.models.checkpoint import LoadedModel, ModelInfo
+from unmask.models.saliency import heatmap, jpeg, paint
+from unmask.verdict import Calibration, Policy
+
+SIDE_PX = 64
+SPEC = ClipSpec(side_px=SIDE_PX)
+
+
+class TopLeft(VideoModel):
+    """Knows nothing but how bright the top left quarter of each frame is; a GRU passes it on."""
+
+    def __init__(self, sign: float = 1.0) -> None:
+        super().__init__()
+        self.gru = nn.GRU(1, 1, batch_first=True)
+        self.sign = sign
+        for parameter in self.gru.parameters():
+            nn.init.zeros_(parameter)
+        nn.init.constant_(
+            self.gru.get_parameter("weight_ih_l0")[2:], 0.2
+        )  # of the new state; the gates stand still
+
+    def frame_features(self, images: Tensor) -> Tensor:
+        return torch.nn.functional.avg_pool2d(images.mean(1, keepdim=True), 8) + 3
+
+    def frame_vectors(self, maps: Tensor) -> Tensor:
+        half = maps.shape[-1] // 2
+        return maps[:, :, :half, :half].mean((-2, -1))
+
+    def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
+        return self.sign * self.gru(vectors)[0][:, -1, 0]
+
+
+def loaded(module: VideoModel, spec: ClipSpec = SPEC) -> LoadedModel:
+    info = ModelInfo("test", "0", 0, 0, "")
+    return LoadedModel(
+        info, module.eval().requires_grad_(False), spec, Calibration(), Policy(), torch.device("cpu")
+    )
+
+
+def clip_of(images: np.ndarray) -> FaceClip:
+    count, side_px = images.shape[:2]
+    xyxy = np.tile(np.array([0, 0, side_px, side_px], np.float32), (count, 1))
+    return FaceClip(images, np.arange(count, dtype=np.float64) * 0.12, 0, xyxy)
+
+
+def portraits(count: int = 4, side_px: int = SIDE_PX) -> np.ndarray:
+    """The astronaut's face, moving a little: (count, side_px, side_px, 3)."""
+    cuts = [astronaut()[55 + i : 205 + i, 150 + i : 300 + i] for i in range(count)]
+    return np.stack([cv2.resize(cut, (side_px, side_px), interpolation=cv2.INTER_AREA) for cut in cuts])
+
+
+# Heatmaps.
+
+
+def test_the_heat_lies_where_the_model_looks():
+    heat = heatmap(loaded(TopLeft()), clip_of(portraits()))
+    assert heat.shape == (4, SIDE_PX, SIDE_PX)
+    assert heat.dtype == np.float32
+    assert 0 <= heat.min() <= heat.max() == pytest.approx(1, abs=0.1)
+    inside = heat[:, : SIDE_PX // 2, : SIDE_PX // 2].sum()
+    assert inside > 0.9 * heat.sum()
+
+
+def test_the_bright_part_of_what_it_looks_at_is_hottest():
+    images = np.zeros((2, SIDE_PX, SIDE_PX, 3), np.uint8)
+    images[:, 8:16, 16:24] = 255  # one cell in the quarter that counts
+    images[:, 40:56, 40:56] = 255  # brighter and larger, but elsewhere
+    heat = heatmap(loaded(TopLeft()), clip_of(images))[0]
+    y, x = np.unravel_index(heat.argmax(), heat.shape)
+    assert 8 <= y < 16
+    assert 16 <= x < 24
+
+
+def test_what_speaks_against_a_fake_matters_as_much():
+    heat = heatmap(loaded(TopLeft(sign=-1.0)), clip_of(portraits()))
+    assert np.allclose(heat, heatmap(loaded(TopLeft()), clip_of(portraits())))
+
+
+def test_a_face_without_details_has_no_hot_place():
+    images = np.full((2, SIDE_PX, SIDE_PX, 3), 120, np.uint8)
+    assert not heatmap(loaded(TopLeft()), clip_of(images)).any()
+
+
+def test_blurring_the_hot_region_matters_more_where_the_truth_is_known():
+    model = loaded(TopLeft())
+    clip = clip_of(portraits())
+    hot, cold = effects(model, clip, heatmap(model, clip).mean(0), side_px=16, blur_share=1 / 8)
+    assert hot > cold
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_can_be_explained_even_without_gradients_around(architecture):
+    torch.manual_seed(1)
+    config_type, module_type = ARCHITECTURES[architecture]
+    model = loaded(module_type(config_type()))
+    clip = clip_of(portraits(2))
+    with torch.inference_mode():
+        heat = heatmap(model, clip)
+    assert heat.shape == clip.data.shape[:3]
+    assert np.isfinite(heat).all()
+    assert all(parameter.grad is None for parameter in model.module.parameters())
+    assert np.array_equal(heat, heatmap(model, clip))
+
+
+def test_autocast_around_does_not_change_the_heat():
+    torch.manual_seed(1)
+    config_type, module_type = ARCHITECTURES["meso-transformer"]
+    model, clip = loaded(module_type(config_type())), clip_of(portraits(2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = heatmap(model, clip)
+    assert np.array_equal(inside, heatmap(model, clip))
+
+
+def test_blurring_the_hot_region_changes_the_score_more_than_a_cold_one_of_the_same_size():
+    """The bundled model on the astronaut, as filmed and with a blended face, at several places and sizes."""
+    model = checkpoint.load("mobilenet-gru", torch.device("cpu"))
+    clips = made_clips(model.spec)
+    side_px = model.spec.side_px // 3
+    changes = [effects(model, clip, heatmap(model, clip).mean(0), side_px) for clip in clips]
+    hot, cold = np.array(changes).T
+    assert hot.mean() > 1.3 * cold.mean()
+    assert (hot > cold).mean() > 0.6
+
+
+def made_clips(spec: ClipSpec) -> list[FaceClip]:
+    """The astronaut's face through glides, as it is and with another tone and sharpness in an ellipse."""
+    found = []
+    for top, left, width in ((52, 148, 150), (60, 155, 140), (45, 140, 165), (56, 150, 145)):
+        frames = [
+            cv2.resize(astronaut()[top + i : top + width + i, left : left + width], (spec.side_px,) * 2)
+            for i in range(spec.frames_per_clip)
+        ]
+        plain = np.stack(frames)
+        found += [clip_of(plain), clip_of(blended(plain)), clip_of(plain[:, :, ::-1].copy())]
+    return found
+
+
+def blended(images: np.ndarray) -> np.ndarray:
+    """A crude fake: the inner face warmer, softer and a little displaced."""
+    side = images.shape[1]
+    mask = np.zeros((side, side), np.float32)
+    centre, axes = (side // 2, round(side * 0.55)), (round(side * 0.26), round(side * 0.34))
+    cv2.ellipse(mask, centre, axes, 0, 0, 360, 1.0, cv2.FILLED)
+    soft = cv2.GaussianBlur(mask, (0, 0), side / 60)[..., None]
+    other = np.stack([cv2.GaussianBlur(np.roll(image, 2, 1), (0, 0), 1.2) for image in images])
+    other = np.clip(other.astype(np.float32) * (1.08, 0.98, 0.93), 0, 255)
+    return (images * (1 - soft) + other * soft).astype(np.uint8)
+
+
+# Pictures.
+
+
+def test_paint_leaves_cold_places_as_they_are():
+    image = portraits(1)[0]
+    heat = np.zeros((SIDE_PX, SIDE_PX), np.float32)
+    assert np.array_equal(paint(image, heat), image)
+    heat[20:40, 20:40] = 1
+    painted = paint(image, heat)
+    assert np.array_equal(painted[:10], image[:10])
+    assert (painted[25:35, 25:35].astype(int) - image[25:35, 25:35]).any()
+    assert painted.dtype == np.uint8
+
+
+def test_jpeg_keeps_size_and_colours():
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[..., 0] = 220  # red
+    back = cv2.imdecode(np.frombuffer(jpeg(image), np.uint8), cv2.IMREAD_COLOR)
+    assert back.shape == image.shape
+    assert back[20, 30, 2] > 200  # BGR
+    assert back[20, 30, 0] < 20

@@ -1,0 +1,298 @@
+"""Report -> HTML: what a person reads, what a screen reader hears, and what a stranger cannot smuggle in."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests import reports
+from unmask.errors import UnmaskError
+from unmask.render import html as document
+from unmask.report import to_failed_report
+from unmask.verdict import SHOWN_LABEL, percent, sentence
+
+NAMES = ["fake", "real", "uncertain", "no_face", "crowd", "ensemble", "hostile", "failed"]
+VOID = {"meta", "img", "br", "hr", "input", "link"}
+CONTRACT = Path(__file__).parents[2] / "assets" / "report.json"
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, and the text; notes tags that do not match."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.unbalanced: list[str] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.unbalanced += self._open
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if not self._open or self._open.pop() != tag:
+            self.unbalanced.append(tag)
+
+    def handle_data(self, data):
+        if self._open and self._open[-1] != "style":
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+    def with_class(self, name: str) -> list[dict[str, str | None]]:
+        return [attrs for _, attrs in self.elements if name in (attrs.get("class") or "").split()]
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def page(request) -> Page:
+    return Page(document.to_html(reports.example(request.param)))
+
+
+# Safe and self-contained.
+
+
+def test_every_tag_is_closed(page):
+    assert page.unbalanced == []
+
+
+def test_nothing_is_loaded_and_nothing_runs(page):
+    tags = {tag for tag, _ in page.elements}
+    assert not tags & {"script", "iframe", "object", "embed", "link", "form", "base", "video"}
+    for tag, attrs in page.elements:
+        assert not any(name.startswith("on") for name in attrs)
+        if "src" in attrs:
+            assert tag == "img"
+            assert (attrs["src"] or "").startswith("data:image/jpeg;base64,")
+        if "href" in attrs:
+            assert (attrs["href"] or "").startswith(("http://", "https://"))
+    assert "@import" not in document.CSS
+    assert re.findall(r"url\((?!#)", document.CSS) == []
+
+
+def test_a_browser_is_told_to_load_nothing(page):
+    policies = [attrs for _, attrs in page.elements if attrs.get("http-equiv") == "Content-Security-Policy"]
+    assert (policies[0]["content"] or "").startswith("default-src 'none'; img-src data:;")
+
+
+def test_what_strangers_write_is_shown_as_text():
+    page = Page(document.to_html(reports.example("hostile")))
+    assert "<script>alert(1)</script>" in page.text
+    assert "javascript:alert(1)" in page.text
+    assert all(attrs.get("src") != "x" for _, attrs in page.elements)
+
+
+PIECES = {
+    "summary": document.summary,
+    "timeline": document.timeline_svg,
+    "faces": document.face_cards,
+    "details": document.details,
+}
+
+
+@pytest.mark.parametrize("piece", PIECES.values(), ids=PIECES)
+def test_pieces_escape_too(piece):
+    page = Page(piece(reports.example("hostile")))
+    assert page.unbalanced == []
+    assert {tag for tag, _ in page.elements}.isdisjoint({"script"})
+    assert not any(name.startswith("on") for _, attrs in page.elements for name in attrs)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        'data:image/jpeg;base64,AAAA" onerror="alert(1)',
+        "data:image/svg+xml;base64,AAAA",
+        "data:text/html;base64,AAAA",
+        "https://tracker.example/pixel.jpg",
+        "javascript:alert(1)",
+        "",
+        None,
+    ],
+)
+def test_only_jpeg_pictures_pass(picture):
+    found = reports.example("real")
+    for face in found["faces"]:
+        face["thumbnail"] = face["heatmap"] = picture
+    assert "<img" not in document.to_html(found)
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "data:text/html,x", "http://[broken", "file:///etc/passwd"]
+)
+def test_only_web_addresses_become_links(url):
+    page = Page(document.details(reports.build(reports.clips([1.0]), url=url)))
+    assert url in page.text
+    assert not any(tag == "a" for tag, _ in page.elements)
+
+
+def test_a_failure_message_is_escaped():
+    failed = reports.example("failed")
+    failed["error"]["message"] = reports.HOSTILE
+    assert "<script>" not in document.failure(failed)
+    assert "<script>" not in document.to_html(failed)
+
+
+# What a person reads.
+
+
+@pytest.mark.parametrize("name", ["fake", "real", "uncertain", "no_face"])
+def test_the_summary_says_label_probability_and_reasons(name):
+    found = reports.example(name)
+    text = Page(document.summary(found)).text
+    assert SHOWN_LABEL[found["verdict"]["label"]] in text
+    assert found["verdict"]["text"] in text
+    assert all(sentence(code) in text for code in found["verdict"]["reasons"])
+    if name != "no_face":
+        assert percent(found["verdict"]["probability_fake"]) in text
+
+
+def test_the_abstain_band_is_drawn():
+    found = reports.example("uncertain")
+    found["verdict"]["band"] = [0.2, 0.9]
+    html = document.summary(found)
+    assert "no answer from 20% to 90%" in html
+    assert '<rect x="20%" y="20" width="70%"' in html
+
+
+def test_warnings_are_shown():
+    assert "strongly compressed" in Page(document.summary(reports.example("fake"))).text
+
+
+def test_the_page_promises_nothing(page):
+    words = page.text.lower()
+    assert "verified" not in words
+    assert "authentic" not in words
+    assert "What this cannot tell you" in page.text
+
+
+def test_details_say_how_it_was_done():
+    found = reports.example("ensemble")
+    text = Page(document.details(found)).text
+    assert "134 frames, 128 of them with a face" in text
+    assert "mobilenet-gru, revision 5d41402abc4b: 95% by itself" in text
+    assert "1:01 long, 1280 × 720 pixels" in text
+    assert "5.7\N{NO-BREAK SPACE}s".replace("\N{NO-BREAK SPACE}", " ") in text
+    assert reports.SHA256 in text
+
+
+def test_a_long_video_of_unknown_title_and_length_is_described():
+    found = reports.build(
+        reports.clips([1.0] * 4, duration=4000.0), title=None, duration_seconds=None, width=None, sha256=None
+    )
+    html = document.to_html(found)
+    assert "None" not in Page(html).text
+    assert "1:06:40" not in html  # an unknown end is not made up
+
+
+@pytest.mark.parametrize("kind", UnmaskError.__subclasses__(), ids=lambda kind: kind.code)
+def test_every_failure_has_a_heading(kind):
+    failed = to_failed_report({"kind": "url", "name": "https://a.example"}, kind("What to do about it."))
+    text = Page(document.failure(failed)).text
+    assert document.FAILURES[kind.code] in text
+    assert "What to do about it." in text
+    assert kind.code in text
+
+
+def test_the_contracts_example_can_be_shown():
+    found = json.loads(CONTRACT.read_text(encoding="utf-8"))
+    assert found["verdict"]["text"] in Page(document.to_html(found)).text
+
+
+# The timeline.
+
+
+def test_every_moment_is_a_button_that_says_where_to_jump():
+    found = reports.example("fake")
+    moments = Page(document.timeline_svg(found)).with_class("unmask-moment")
+    assert len(moments) == len(found["timeline"])
+    assert sorted(float(m["data-seconds"] or "nan") for m in moments) == [
+        span["start_seconds"] for span in found["timeline"]
+    ]
+    assert all(m["tabindex"] == "0" and m["role"] == "button" for m in moments)
+    assert moments[0]["aria-label"] == "Face 1 at 0:00: Likely deepfake, 80%"
+
+
+def test_in_the_file_nothing_pretends_to_be_a_button():
+    page = Page(document.to_html(reports.example("fake")))
+    assert all(moment["role"] == "img" for moment in page.with_class("unmask-moment"))
+    assert not any(tag == "button" for tag, _ in page.elements)
+
+
+def test_moments_differ_by_more_than_colour():
+    html = document.timeline_svg(reports.build(reports.clips([4.0, -4.0, 0.2])))
+    fills = re.findall(r'class="unmask-bar[^>]*fill="url\(#unmask-t1-(\w+)\)"', html)
+    assert fills == ["fake", "real", "uncertain"]
+
+
+def test_a_more_suspicious_moment_is_a_higher_bar():
+    html = document.timeline_svg(reports.build(reports.clips([-4.0, -1.0, 1.0, 4.0])))
+    heights = [
+        float(height) for height in re.findall(r'class="unmask-bar.*?height="([\d.]+)"', html, re.DOTALL)
+    ]
+    assert heights == sorted(heights)
+    assert len(set(heights)) == 4
+
+
+def test_patterns_are_told_apart_by_name_within_a_page():
+    html = document.to_html(reports.example("crowd"))
+    names = re.findall(r'<pattern id="([^"]+)"', html)
+    assert len(names) == len(set(names))
+    assert set(re.findall(r"url\(#([^)]+)\)", html)) <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "wanted"),
+    [
+        (0.0, 1.0, [0, 1]),
+        (0.0, 10.0, [0, 2, 4, 6, 8, 10]),
+        (0.0, 61.4, [0, 15, 30, 45, 60]),
+        (100.0, 130.0, [100, 105, 110, 115, 120, 125, 130]),
+        (0.0, 7200.0, [0, 1800, 3600, 5400, 7200]),
+    ],
+)
+def test_the_axis_has_few_round_times(start, end, wanted):
+    assert document.ticks(start, end) == wanted
+
+
+def test_the_axis_shows_the_part_that_was_asked_for():
+    found = reports.build(reports.clips([1.0] * 4, duration=50.0), end_seconds=50.0, duration_seconds=3600.0)
+    assert document.time_range(found) == (0.0, 50.0)
+    found["coverage"]["end_seconds"] = None
+    assert document.time_range(found) == (0.0, 3600.0)
+
+
+def test_a_video_of_one_picture_has_an_axis():
+    one = reports.clips([1.0], duration=1.0, frames=1)
+    found = reports.build(one, duration_seconds=None)
+    found["timeline"][0]["end_seconds"] = 0.0
+    assert document.time_range(found) == (0.0, 1.0)
+
+
+def test_without_a_judged_face_there_is_no_timeline_and_no_card():
+    found = reports.example("no_face")
+    assert document.timeline_svg(found).strip() == document.face_cards(found).strip() == ""
+
+
+# Faces.
+
+
+def test_every_face_has_its_card_with_both_pictures_and_times():
+    found = reports.example("fake")
+    page = Page(document.face_cards(found))
+    pictures = [attrs["src"] for tag, attrs in page.elements if tag == "img"]
+    assert pictures == [face[name] for face in found["faces"] for name in ("thumbnail", "heatmap")]
+    assert all(attrs["alt"] for tag, attrs in page.elements if tag == "img")
+    jumps = [attrs["data-seconds"] for tag, attrs in page.elements if tag == "button"]
+    assert str(found["faces"][0]["picture_seconds"]) in jumps
+    assert "Face 2: No sign of a deepfake" in page.text

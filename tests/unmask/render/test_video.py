@@ -1,0 +1,221 @@
+"""The drawn video against its report."""
+
+import time
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from tests import reports
+from tests.media import glide, write_video
+from unmask.errors import Cancelled, NotAVideo
+from unmask.render.drawing import PANEL, TONES, Scene, box_at, dashes
+from unmask.render.video import moving_parts, overlay
+from unmask.report import Report
+from unmask.video.decode import decode, play, probe
+from unmask.video.sampling import DecodePlan, Span
+
+
+def small_report(duration: float = 4.0, **coverage: float) -> Report:
+    scores = [
+        *reports.clips([3.0, -3.0, 0.2], duration=duration),
+        *reports.clips([-3.0] * 3, 1, duration=duration),
+    ]
+    found = reports.build(scores, duration_seconds=duration, width=320, height=240)
+    for face in found["faces"]:
+        for box in face["boxes"]:
+            box["xyxy"] = [100.0 + 40 * face["id"], 60.0, 160.0 + 40 * face["id"], 130.0]
+    found["coverage"].update(coverage)
+    return found
+
+
+def ignore(stage: str, fraction: float, text: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds of an odd-sized picture, drawn."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write_video(folder / "in.mp4", glide(100, 320, 240), sound=True)
+    overlay(folder / "in.mp4", small_report(), folder / "out.mp4", ignore)
+    return folder / "out.mp4"
+
+
+def test_the_drawn_video_plays_everywhere(drawn):
+    stream = probe(drawn)
+    assert stream.codec == "h264"
+    assert stream.width % 2 == stream.height % 2 == 0
+    assert (stream.width, stream.duration_seconds) == (640, pytest.approx(4.0, abs=0.1))
+    with av.open(str(drawn)) as container:
+        assert container.streams.video[0].pix_fmt == "yuv420p"
+
+
+def test_times_stay_true(drawn):
+    times = [seconds for seconds, _ in play(drawn, Span())]
+    assert times == pytest.approx([i / 25 for i in range(100)], abs=1e-3)
+
+
+def test_the_header_comes_first_so_that_a_browser_can_start_early(drawn):
+    data = drawn.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_the_picture_is_still_there_and_the_box_is_drawn(drawn):
+    _, image = next(play(drawn, Span(0.4)))
+    original = cv2.resize(list(glide(11, 320, 240))[10], (640, 480))
+    calm = slice(300, 470), slice(10, 100)  # away from boxes and numbers
+    assert np.abs(image[calm].astype(int) - original[calm]).mean() < 12
+    assert near_tone(image[:480], TONES["fake"]) > 200
+    assert near_tone(image[:480], TONES["real"]) > 200
+
+
+def test_the_strip_shows_each_label_in_its_tone(drawn):
+    _, image = next(play(drawn, Span(0.4)))
+    strip = image[480:]
+    assert all(near_tone(strip, TONES[label]) > 20 for label in ("fake", "real", "uncertain"))
+    assert near_tone(strip, PANEL) > strip[..., 0].size / 3
+
+
+def near_tone(image: np.ndarray, tone: tuple[int, int, int]) -> int:
+    """How many pixels are about of this colour."""
+    return int((np.abs(image.astype(int) - tone).max(-1) < 40).sum())
+
+
+@pytest.mark.parametrize("size", [(97, 161), (1920, 816), (2600, 400), (32, 32)])
+def test_any_size_becomes_even_readable_and_bounded(tmp_path, size):
+    width, height = size
+    frames = (np.full((height + height % 2, width + width % 2, 3), 90, np.uint8) for _ in range(3))
+    write_video(tmp_path / "in.mp4", frames)
+    overlay(tmp_path / "in.mp4", small_report(1.0), tmp_path / "out.mp4", ignore)
+    stream = probe(tmp_path / "out.mp4")
+    assert stream.width % 2 == stream.height % 2 == 0
+    assert max(stream.width, stream.height) >= 640
+    assert stream.width <= 1280
+
+
+def test_of_a_long_video_only_the_analysed_moments_move(tmp_path):
+    """Two minutes at 5 frames a second; what is not looked at is one dimmed picture, with true times."""
+    write_video(tmp_path / "in.mp4", (np.full((64, 96, 3), 200, np.uint8) for _ in range(600)), rate=5)
+    started = time.perf_counter()
+    overlay(tmp_path / "in.mp4", small_report(120.0), tmp_path / "out.mp4", ignore)
+    assert time.perf_counter() - started < 30
+    shown = list(play(tmp_path / "out.mp4", Span()))
+    times = np.array([seconds for seconds, _ in shown])
+    assert len(times) < 120
+    assert probe(tmp_path / "out.mp4").duration_seconds == pytest.approx(120, abs=6)
+    assert np.diff(times).min() > 0
+    assert np.diff(times).max() <= 5.3
+    light = {round(float(seconds), 1): image[5:40, 5:40].mean() for seconds, image in shown}
+    assert light[0.4] == pytest.approx(200, abs=15)
+    assert min(light.values()) < 90
+
+
+def test_a_video_of_one_picture_can_be_drawn(tmp_path):
+    write_video(tmp_path / "in.mp4", glide(1))
+    one = reports.build(
+        reports.clips([1.0], duration=1.0, frames=1), duration_seconds=None, width=320, height=240
+    )
+    overlay(tmp_path / "in.mp4", one, tmp_path / "out.mp4", ignore)
+    assert len(list(play(tmp_path / "out.mp4", Span()))) == 1
+
+
+def test_without_faces_there_is_the_label_alone(tmp_path):
+    write_video(tmp_path / "in.mp4", glide(5))
+    overlay(tmp_path / "in.mp4", reports.example("no_face"), tmp_path / "out.mp4", ignore)
+    assert len(next(decode(tmp_path / "out.mp4", DecodePlan(windows=1)))) > 0
+
+
+def test_a_turned_video_is_drawn_upright(media, tmp_path):
+    turned = media("rotated.mp4")
+    stream = probe(turned)
+    found = small_report(4.0)
+    overlay(turned, found, tmp_path / "out.mp4", ignore)
+    drawn = probe(tmp_path / "out.mp4")
+    assert (drawn.width < drawn.height) == (stream.width < stream.height)
+
+
+def test_progress_rises_to_one(tmp_path):
+    write_video(tmp_path / "in.mp4", glide(60))
+    told: list[float] = []
+    overlay(
+        tmp_path / "in.mp4", small_report(2.4), tmp_path / "out.mp4", lambda _, done, text: told.append(done)
+    )
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    assert told[0] == 0.0
+
+
+def test_a_cancelled_drawing_leaves_nothing(tmp_path):
+    def cancel(stage: str, fraction: float, text: str) -> None:
+        raise Cancelled("enough")
+
+    write_video(tmp_path / "in.mp4", glide(20))
+    with pytest.raises(Cancelled):
+        overlay(tmp_path / "in.mp4", small_report(1.0), tmp_path / "out.mp4", cancel)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_what_is_no_video_is_said_to_be_none(tmp_path):
+    (tmp_path / "in.mp4").write_bytes(b"hello")
+    with pytest.raises(NotAVideo):
+        overlay(tmp_path / "in.mp4", small_report(), tmp_path / "out.mp4", ignore)
+
+
+# The scene.
+
+
+def scene_of(found: Report, end_seconds: float) -> Scene:
+    return Scene(found, (320, 240), (640, 480), end_seconds)
+
+
+def test_a_fetched_range_is_drawn_at_its_place_in_the_file():
+    """The file's second 0 is second 100 of the video that the report speaks of."""
+    found = small_report(4.0, offset_seconds=100.0)
+    for part in (found["timeline"], *(face["boxes"] for face in found["faces"])):
+        for item in part:
+            for name in ("seconds", "start_seconds", "end_seconds"):
+                if name in item:
+                    item[name] += 100.0
+    scene = scene_of(found, 4.0)
+    assert scene.moments()[0] == pytest.approx((0.0, 0.84))
+    blank = np.zeros((480, 640, 3), np.uint8)
+    assert near_tone(scene.draw(blank, 0.4)[:480], TONES["fake"]) > 200
+
+
+def test_moving_parts_are_apart_in_order_and_inside():
+    scene = scene_of(small_report(600.0), 600.0)
+    parts = [(part.start_seconds, part.end_seconds) for part in moving_parts(scene)]
+    assert parts == [(0.0, pytest.approx(1.84)), (298.5, pytest.approx(301.34)), (598.0, 600.0)]
+
+
+def test_a_box_is_drawn_only_where_somebody_looked():
+    boxes = [{"seconds": s, "xyxy": [s, 0.0, s + 10, 10.0]} for s in (1.0, 1.4, 5.0)]
+    assert box_at(boxes, 1.1) == pytest.approx((1.1, 0, 11.1, 10))
+    assert box_at(boxes, 0.9) == (1.0, 0.0, 11.0, 10.0)
+    assert box_at(boxes, 1.5) == (1.4, 0.0, 11.4, 10.0)
+    assert box_at(boxes, 3.0) is None
+    assert box_at(boxes, 0.0) is None
+    assert box_at([], 0.0) is None
+
+
+def test_an_uncertain_outline_is_broken():
+    assert len(list(dashes((0, 0, 50, 50), whole=True))) == 4
+    assert len(list(dashes((0, 0, 50, 50), whole=False))) == 12
+
+
+def test_drawing_leaves_the_frame_alone():
+    image = np.full((480, 640, 3), 50, np.uint8)
+    scene_of(small_report(), 4.0).draw(image, 0.4)
+    assert (image == 50).all()
+
+
+def test_readable_on_black_and_on_white():
+    """The plate behind a score is drawn, whatever the picture."""
+    scene = scene_of(small_report(), 4.0)
+    for shade in (0, 255):
+        image = scene.draw(np.full((480, 640, 3), shade, np.uint8), 0.4)[:480]
+        assert near_tone(image, PANEL) > 500 or shade == 0
+        assert (image.min(-1) > 180).sum() > 100  # letters

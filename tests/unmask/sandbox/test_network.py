@@ -1,0 +1,475 @@
+"""Which URLs and addresses are allowed: tables, and a real process under guard."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Site, content
+from unmask.errors import BadInput, BadUrl, BlockedAddress, TooLarge, TooLong
+from unmask.sandbox import network
+from unmask.sandbox.network import Limits, check_bytes, check_seconds, check_url, is_allowed, is_public, may_dial
+
+PUBLIC = Limits()
+AT_HOME = Limits(allow_private=True)
+
+PUBLIC_ADDRESSES = [
+    "1.1.1.1",
+    "8.8.8.8",
+    "93.184.216.34",
+    "172.15.255.255",  # just below 172.16.0.0/12
+    "172.32.0.0",  # just above it
+    "100.63.255.255",  # just below carrier-grade NAT
+    "169.253.255.255",  # just below link-local
+    "223.255.255.255",  # just below multicast
+    "2606:4700:4700::1111",
+    "2a00:1450:4001:81b::200e",
+    "2001:200::1",  # just above the protocol block 2001::/23
+    "::ffff:8.8.8.8",  # an IPv4 address in IPv6 clothes
+    "64:ff9b::8.8.8.8",  # the same, as NAT64 hands it out
+]
+OTHER_ADDRESSES = [
+    # this host and this network
+    "0.0.0.0",
+    "127.0.0.1",
+    "127.255.255.254",
+    "10.0.0.1",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.1.1",
+    "100.64.0.1",  # carrier-grade NAT
+    "169.254.1.1",  # link-local
+    # where clouds keep their keys
+    "169.254.169.254",  # most of them
+    "169.254.170.2",  # containers at Amazon
+    "100.100.100.200",  # Alibaba
+    "192.0.0.192",  # Oracle
+    "168.63.129.16",  # Azure
+    "fd00:ec2::254",  # Amazon over IPv6
+    # reserved
+    "192.0.2.1",
+    "192.88.99.1",
+    "198.18.0.1",
+    "198.51.100.1",
+    "203.0.113.1",
+    "224.0.0.1",
+    "239.255.255.250",
+    "240.0.0.1",
+    "255.255.255.255",
+    # IPv6
+    "::",
+    "::1",
+    "fe80::1",
+    "fe80::1%eth0",  # scoped
+    "2606:4700:4700::1111%1",  # a scope makes no sense here
+    "fc00::1",
+    "fd12:3456::1",
+    "ff02::1",
+    "fec0::1",  # site-local of old
+    "2001:db8::1",
+    "3fff::1",
+    "100::1",  # discard
+    "5f00::1",
+    # IPv6 that hides IPv4
+    "::ffff:127.0.0.1",
+    "::ffff:169.254.169.254",
+    "::127.0.0.1",
+    "::8.8.8.8",  # a form that nothing uses any more
+    "64:ff9b::7f00:1",  # NAT64 to loopback
+    "64:ff9b::169.254.169.254",
+    "64:ff9b:1::8.8.8.8",  # NAT64 inside a company
+    "2002:7f00:1::",  # 6to4 to loopback
+    "2002:808:808::1",  # 6to4 at all
+    "2001:0:7f00:1::",  # Teredo
+    # not an address
+    "",
+    "localhost",
+    "8.8.8.8.8",
+    "8.8.8",
+    "010.8.8.8",
+]
+
+
+@pytest.mark.parametrize("address", PUBLIC_ADDRESSES)
+def test_an_address_on_the_internet_is_public(address):
+    assert is_public(address)
+    assert is_public(ip_address(address))
+
+
+@pytest.mark.parametrize("address", OTHER_ADDRESSES)
+def test_any_other_address_is_not_public(address):
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("192.168.1.10", True),
+        ("fd12:3456::1", True),
+        ("8.8.8.8", True),
+        ("169.254.169.254", False),
+        ("::ffff:169.254.169.254", False),
+        ("fe80::1%eth0", False),
+        ("fd00:ec2::254", False),
+        ("100.100.100.200", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+    ],
+)
+def test_allowing_private_addresses_opens_home_networks_and_nothing_that_holds_keys(address, allowed):
+    assert is_allowed(address, AT_HOME) is allowed
+
+
+GOOD_URLS = [
+    ("https://example.com/v.mp4", "https://example.com/v.mp4"),
+    ("  https://example.com/v.mp4\n", "https://example.com/v.mp4"),
+    ("HTTPS://EXAMPLE.com/V.mp4?A=b#t=3", "https://example.com/V.mp4?A=b#t=3"),
+    ("http://example.com:8080/", "http://example.com:8080/"),
+    ("https://example.com:443/a", "https://example.com:443/a"),
+    ("https://example.com./a", "https://example.com/a"),  # a dot at the end changes nothing
+    ("https://sub_domain.example.com/", "https://sub_domain.example.com/"),
+    ("https://bücher.example/", "https://xn--bcher-kva.example/"),
+    ("https://example.com/ü?q=ß", "https://example.com/ü?q=ß"),
+    ("http://8.8.8.8/", "http://8.8.8.8/"),
+    ("http://134744072/", "http://8.8.8.8/"),  # as a browser reads it
+    ("http://[2606:4700:4700:0::1111]/", "http://[2606:4700:4700::1111]/"),
+]
+
+BAD_URLS = [
+    ("", BadUrl),
+    ("   ", BadUrl),
+    ("example.com/v.mp4", BadUrl),  # no scheme
+    ("//example.com/v.mp4", BadUrl),
+    ("file:///etc/passwd", BadUrl),
+    ("ftp://example.com/v.mp4", BadUrl),
+    ("data:video/mp4;base64,AAAA", BadUrl),
+    ("javascript:alert(1)", BadUrl),
+    ("gopher://127.0.0.1:70/_", BadUrl),
+    ("ytsearch:cats", BadUrl),
+    ("http://", BadUrl),
+    ("http://:80/", BadUrl),
+    ("http:///v.mp4", BadUrl),
+    ("https:example.com", BadUrl),
+    ("https://user:word@example.com/", BadUrl),
+    ("https://example.com@127.0.0.1/", BadUrl),
+    ("https://example.com\\@127.0.0.1/", BadUrl),  # parsers differ about backslashes
+    ("https://exam ple.com/", BadUrl),
+    ("https://example.com/a b", BadUrl),
+    ("https://example.com/\r\nHost: other", BadUrl),
+    ("https://exa\u200bmple.com/", BadUrl),  # a blank of no width
+    ("https://example.com/\u202e4pm.v", BadUrl),  # turns the writing round
+    ("https://example.com:0/", BadUrl),
+    ("https://example.com:99999/", BadUrl),
+    ("https://example.com:port/", BadUrl),
+    ("https://[::1/", BadUrl),
+    ("https://[not-an-address]/", BadUrl),
+    ("https://%6c%6f%63alhost/", BadUrl),
+    ("https://.example.com/", BadUrl),
+    ("https://a..b.example/", BadUrl),
+    (f"https://{'a' * 64}.example/", BadUrl),
+    (f"https://example.com/{'a' * 5000}", BadUrl),
+    ("http://1.2.3.4.5/", BadUrl),
+    ("http://256.1.1.1/", BadUrl),
+    ("http://0x1ffffffff/", BadUrl),
+    ("http://127.0.0.1/", BlockedAddress),
+    ("http://127.1/", BlockedAddress),
+    ("http://2130706433/", BlockedAddress),  # 127.0.0.1 in one number
+    ("http://017700000001/", BlockedAddress),  # in octal
+    ("http://0x7f000001/", BlockedAddress),  # in hexadecimal
+    ("http://0x7f.0.0.1/", BlockedAddress),
+    ("http://0177.0.0.1/", BlockedAddress),
+    ("http://127.0.0.1./", BlockedAddress),
+    ("http://１２７.0.0.1/", BlockedAddress),  # wide digits
+    ("http://127。0。0。1/", BlockedAddress),  # ideographic full stops
+    ("http://0/", BlockedAddress),
+    ("http://0.0.0.0:8080/", BlockedAddress),
+    ("http://10.1.2.3/", BlockedAddress),
+    ("http://192.168.0.1/admin", BlockedAddress),
+    ("http://169.254.169.254/latest/meta-data/", BlockedAddress),
+    ("http://[::1]/", BlockedAddress),
+    ("http://[::]/", BlockedAddress),
+    ("http://[::ffff:127.0.0.1]/", BlockedAddress),
+    ("http://[::ffff:a9fe:a9fe]/", BlockedAddress),
+    ("http://[fe80::1%25eth0]/", BlockedAddress),
+    ("http://[fd00:ec2::254]/", BlockedAddress),
+    ("http://[64:ff9b::10.0.0.1]/", BlockedAddress),
+    ("http://localhost/", BlockedAddress),
+    ("http://LOCALHOST:8080/", BlockedAddress),
+    ("http://localhost./", BlockedAddress),
+    ("http://video.localhost/", BlockedAddress),
+    ("http://metadata.google.internal/", BlockedAddress),
+    ("http://printer.local/", BlockedAddress),
+    ("http://router/", BlockedAddress),  # a name that only a house knows
+    ("http://example.com:22/", BlockedAddress),
+    ("http://example.com:6379/", BlockedAddress),
+    ("https://example.com:25/", BlockedAddress),
+]
+
+
+@pytest.mark.parametrize(("url", "spelling"), GOOD_URLS)
+def test_a_good_url_comes_back_in_its_one_spelling(url, spelling):
+    assert check_url(url, PUBLIC) == spelling
+    assert check_url(spelling, PUBLIC) == spelling
+
+
+@pytest.mark.parametrize(("url", "kind"), BAD_URLS)
+def test_a_bad_url_is_refused_with_its_code(url, kind):
+    with pytest.raises(kind) as refused:
+        check_url(url, PUBLIC)
+    assert type(refused.value) is kind
+
+
+LONGEST = f"https://example.com/{'a' * (network.MAX_URL_CHARACTERS - 20)}"
+LONG_HOST = ".".join(["a" * 61, "b" * 63, "c" * 63, "d" * 63])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://{LONG_HOST}/",
+        LONGEST,
+    ],
+    ids=["a name of 253", "a link of 4096"],
+)
+def test_a_link_may_be_as_long_as_the_limit_and_not_longer(url):
+    assert check_url(url, PUBLIC) == url
+    with pytest.raises(BadUrl):
+        check_url(url.replace("://", "://a") + "a" * (LONG_HOST not in url), PUBLIC)
+
+
+REFUSALS = [
+    (" ", "There is no link. Paste the address of a video, starting with https://."),
+    ("https://example.com/" + "a" * 5000, "This link is longer than 4096 characters."),
+    ("https://example.com\\v.mp4",
+     "This link holds blanks, backslashes or invisible characters. Copy it again."),
+    ("https://[::1/", "This is not a link that can be read. Copy it again."),
+    ("ftp://example.com/", "Only links that start with http:// or https:// can be checked."),
+    ("https://a@example.com/", "Links with a user name or password are not accepted. Leave that part out."),
+    ("https://a..b.example/", "The server's name in this link is not a valid name."),
+    ("https://a%b.example/", "The server's name in this link is not a valid name."),
+    ("http://256.1.1.1/", "The server's address in this link is not a valid number."),
+    ("https://example.com:port/", "The port in this link is not a valid number."),
+    ("https://example.com:0/", "The port in this link is not a valid number."),
+    ("https://example.com:22/", "Links to port 22 are not fetched, only links to ordinary web ports."),
+    (
+        "http://10.1.2.3/",
+        "This link leads to an address outside the public web, so it is not fetched. Save the video and "
+        "upload the file instead, or set UNMASK_ALLOW_PRIVATE=1 on a machine of your own.",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("url", "message"), REFUSALS)
+def test_a_refusal_says_what_is_wrong_with_the_link(url, message):
+    with pytest.raises((BadUrl, BlockedAddress)) as refused:
+        check_url(url, PUBLIC)
+    assert refused.value.message == message
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:7000/v", "http://127.0.0.1:7000/v", "http://nas/v", "http://[::1]/v"]
+)
+def test_private_urls_pass_where_they_are_allowed(url):
+    assert check_url(url, AT_HOME) == url
+
+
+def test_even_where_private_urls_are_allowed_metadata_is_not():
+    with pytest.raises(BlockedAddress):
+        check_url("http://169.254.169.254/", AT_HOME)
+
+
+def test_a_refusal_does_not_repeat_the_address():
+    with pytest.raises(BlockedAddress) as refused:
+        check_url("http://10.1.2.3/secret", PUBLIC)
+    assert "10.1.2.3" not in refused.value.message
+    assert "upload" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("dialled", "allowed"),
+    [
+        (("8.8.8.8", 443), True),
+        (("2606:4700:4700::1111", 443, 0, 0), True),
+        (("8.8.8.8", 53), False),  # no web port
+        (("127.0.0.1", 80), False),
+        (("::1", 80, 0, 0), False),
+        (("example.com", 80), False),  # whoever dials a name has not looked at its address
+        ("/var/run/docker.sock", False),
+        (b"/var/run/docker.sock", False),
+        ((), False),
+        (None, False),
+    ],
+)
+def test_what_a_socket_may_dial(dialled, allowed):
+    assert may_dial(dialled, PUBLIC) is allowed
+
+
+def test_a_file_may_be_as_large_as_the_limit_and_not_larger():
+    limits = Limits(max_bytes=100)
+    check_bytes(100, limits)
+    with pytest.raises(TooLarge):
+        check_bytes(101, limits)
+    with pytest.raises(TooLarge) as refused:
+        check_bytes(2**40, Limits(max_bytes=200 * 2**20))
+    message = "The video is larger than 200 MiB, the most that is taken. Give a shorter or smaller one."
+    assert refused.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("duration", "start", "end", "kind"),
+    [
+        (60.0, 0.0, None, None),
+        (61.0, 0.0, None, TooLong),
+        (3600.0, 0.0, 60.0, None),  # only the asked part counts
+        (3600.0, 3590.0, None, None),
+        (3600.0, 3590.0, 9000.0, None),  # an end behind the end
+        (3600.0, 10.0, 71.0, TooLong),
+        (10.0, 10.0, None, BadInput),
+        (10.0, 11.0, 12.0, BadInput),
+        (0.5, 0.6, None, BadInput),
+        (0.0, 0.0, None, None),  # says nothing
+    ],
+)
+def test_the_asked_part_must_exist_and_fit(duration, start, end, kind):
+    limits = Limits(max_seconds=60.0)
+    if kind is None:
+        check_seconds(duration, start, end, limits)
+        return
+    with pytest.raises(kind):
+        check_seconds(duration, start, end, limits)
+
+
+def test_a_part_that_does_not_fit_is_told_with_its_length():
+    with pytest.raises(TooLong) as refused:
+        check_seconds(7200.0, 600.0, 4200.0, Limits(max_seconds=1800.0))
+    assert refused.value.message == (
+        "The part to check lasts 60 minutes, and at most 30 are checked at once. Give a start and an end."
+    )
+    with pytest.raises(BadInput) as outside:
+        check_seconds(12.34, 20.0, None, Limits())
+    assert outside.value.message == "The start lies behind the end of the video, which lasts 12.3 s."
+
+
+# --- a process under guard ------------------------------------------------------------------------------
+
+ATTEMPTS = """
+import json, os, socket, subprocess, sys, urllib.request
+from unmask.sandbox.network import Limits, guard_process
+import requests
+
+host, port, allow_private = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "at home"
+refused = guard_process(Limits(allow_private=allow_private), programs={"true"})
+real_lookup = socket.getaddrinfo
+answers = iter(["93.184.216.34", host])
+
+def rebinding_lookup(name, *args, **kwargs):
+    # says a public address to whoever checks first, then the private one
+    return real_lookup(next(answers) if name == "rebinds.example" else name, *args, **kwargs)
+
+def rebound():
+    socket.getaddrinfo = rebinding_lookup
+    socket.getaddrinfo("rebinds.example", port)
+    return requests.get(f"http://rebinds.example:{port}/", timeout=5).text
+
+def with_udp(call):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        return call(udp)
+
+attempts = {
+    "connect": lambda: socket.create_connection((host, port), 5).close(),
+    "connect_ex": lambda: socket.socket().connect_ex((host, port)),
+    "by name": lambda: socket.socket().connect(("localhost", port)),
+    "requests": lambda: requests.get(f"http://{host}:{port}/", timeout=5).text,
+    "urllib": lambda: urllib.request.urlopen(f"http://{host}:{port}/", timeout=5).read().decode(),
+    "rebinding": rebound,
+    "sendto": lambda: with_udp(lambda udp: udp.sendto(b"x", (host, port))),
+    "sendmsg": lambda: with_udp(lambda udp: udp.sendmsg([b"x"], [], 0, (host, port))),
+    "unix": lambda: socket.socket(socket.AF_UNIX).connect("/tmp/some.sock"),
+    "metadata": lambda: socket.create_connection(("169.254.169.254", 80), 5),
+    "subprocess": lambda: subprocess.run(["cat", "/etc/hostname"]).returncode,
+    "allowed program": lambda: subprocess.run(["true"]).returncode,
+    "shell": lambda: os.system("true"),
+    "fork": lambda: os.fork() or os._exit(0),
+}
+outcome = {}
+for name, attempt in attempts.items():
+    before = len(refused)
+    try:
+        answer = attempt()
+    except (OSError, requests.RequestException) as error:
+        answer = "refused" if len(refused) > before or "PermissionError" in repr(error) or \\
+            isinstance(error, PermissionError) else repr(error)
+    outcome[name] = answer
+print(json.dumps(outcome))
+"""
+DIALS = [
+    "connect",
+    "connect_ex",
+    "by name",
+    "requests",
+    "urllib",
+    "rebinding",
+    "sendto",
+    "sendmsg",
+    "unix",
+    "metadata",
+]
+
+
+def _attempts(site: Site, where: str) -> dict[str, object]:
+    space = Path(network.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", ATTEMPTS, site.host, str(site.port), where],
+        capture_output=True, text=True, cwd=space, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def private_site():
+    with Site({"/": content(b"a secret", "text/plain")}) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def guarded(private_site):
+    outcome = _attempts(private_site, "out")
+    return outcome, list(private_site.requests)
+
+
+@pytest.mark.parametrize("name", [*DIALS, "subprocess", "shell", "fork"])
+def test_a_guarded_process_cannot(guarded, name):
+    outcome, _ = guarded
+    assert outcome[name] == "refused"
+
+
+def test_nothing_of_it_reaches_the_private_server(guarded):
+    _, requests = guarded
+    assert requests == []
+
+
+def test_a_guarded_process_may_start_the_named_program(guarded):
+    assert guarded[0]["allowed program"] == 0
+
+
+def test_a_process_at_home_reaches_its_own_server_and_still_no_metadata(private_site):
+    outcome = _attempts(private_site, "at home")
+    assert outcome["requests"] == outcome["urllib"] == "a secret"
+    assert outcome["metadata"] == outcome["unix"] == "refused"
+
+
+def test_limits_are_the_ones_of_the_contract():
+    assert replace(Limits(), allow_private=True) == AT_HOME
+    assert (Limits().max_bytes, Limits().max_seconds, Limits().timeout_seconds) == (
+        200 * 2**20,
+        1800.0,
+        120.0,
+    )

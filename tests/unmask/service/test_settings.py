@@ -1,0 +1,65 @@
+"""The environment -> Settings, and the table that tells people of it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from unmask.errors import BadInput
+from unmask.service import settings
+from unmask.service.settings import Settings, from_environment
+
+SPACE = Path(settings.__file__).parents[2]
+
+
+def test_without_variables_everything_has_its_default():
+    assert from_environment({}) == Settings()
+    assert from_environment({"UNMASK_QUEUE_SIZE": ""}) == Settings()
+
+
+def test_every_variable_is_read():
+    found = from_environment(
+        {
+            "UNMASK_MODEL": "a, b",
+            "UNMASK_MAX_BYTES": "1000",
+            "UNMASK_MAX_SECONDS": "12.5",
+            "UNMASK_TIMEOUT_SECONDS": "7",
+            "UNMASK_ALLOW_PRIVATE": "1",
+            "UNMASK_QUEUE_SIZE": "3",
+            "UNMASK_CACHE_SECONDS": "0",
+            "UNMASK_CLIENT_PLACES": "2",
+            "UNMASK_CLIENT_PER_MINUTE": "5",
+            "UNMASK_PROXIES": "2",
+            "UNMASK_TOKENS": " one, two ,",
+        }
+    )
+    assert found.models == ("a", "b")
+    assert (found.limits.max_bytes, found.limits.max_seconds, found.limits.timeout_seconds) == (
+        1000,
+        12.5,
+        7.0,
+    )
+    assert found.limits.allow_private
+    assert (found.queue_size, found.cache_seconds) == (3, 0.0)
+    assert (found.clients.places, found.clients.per_minute, found.clients.proxies) == (2, 5, 2)
+    assert found.clients.tokens == {"one", "two"}
+
+
+def test_a_space_stands_behind_one_proxy():
+    assert from_environment({"SPACE_ID": "owner/space"}).clients.proxies == 1
+    assert from_environment({"SPACE_ID": "owner/space", "UNMASK_PROXIES": "0"}).clients.proxies == 0
+
+
+@pytest.mark.parametrize("value", ["many", "-1", "inf", "nan", "1e400"])
+@pytest.mark.parametrize("name", ["UNMASK_MAX_BYTES", "UNMASK_CLIENT_PLACES", "UNMASK_PROXIES"])
+def test_what_is_no_number_is_refused_by_name(name, value):
+    with pytest.raises(BadInput, match=name):
+        from_environment({name: value})
+
+
+def test_the_readme_lists_every_variable():
+    listed = re.findall(
+        r"^\| `(UNMASK_\w+)` \|", (SPACE / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    read = re.findall(r"UNMASK_[A-Z_]+[A-Z]", Path(settings.__file__).read_text(encoding="utf-8"))
+    assert sorted(listed) == sorted(set(read))

@@ -1,0 +1,140 @@
+"""Files that no encoder writes: no crash, no hang, bounded memory, and always an answer of the contract.
+
+`python -m tests.bench.fuzz` does the same with 10,000 files and prints the numbers.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from tests.fuzzing import CPU_SECONDS, FINE, SPOILED, Oven, Spoiling, bombs
+from tests.media import fetched, make
+from tests.servers import HLS, Answer, Site, content, endless, html, redirect
+from unmask import errors
+from unmask.sandbox.network import Limits
+from unmask.video.sampling import Span
+
+SPOILED_FILES = 500
+MOST_BYTES = 1.5 * 2**30  # of memory, for any file
+BUSY_SECONDS = 30.0  # what a machine may lag that does other things, too
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def oven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oven]:
+    with Oven(tmp_path_factory.mktemp("oven")) as oven:
+        yield oven
+
+
+def test_spoiled_files_get_an_answer(oven: Oven) -> None:
+    @settings(
+        max_examples=SPOILED_FILES,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(SPOILED)
+    def try_one(names: tuple[str, str, list[Spoiling]]) -> None:
+        ended = oven.try_out(*oven.spoiled(names))
+        assert ended.outcome in FINE
+        assert ended.cpu_seconds < CPU_SECONDS
+        assert ended.peak_bytes < MOST_BYTES
+
+    try_one()
+    outcomes = {ended.outcome for ended in oven.ended}
+    assert {
+        "frames",
+        "not_a_video",
+        "bad_input",
+    } <= outcomes  # spoiled a little, or beyond repair
+    assert len(oven.ended) >= SPOILED_FILES
+
+
+@pytest.fixture(scope="module")
+def bomb_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    return bombs(tmp_path_factory.mktemp("bombs"))
+
+
+@pytest.mark.parametrize(
+    ("name", "outcomes"),
+    [
+        ("bomb.avi", {"no_frames"}),
+        ("too-large.avi", {"too_large"}),
+        ("claims-three-hours.mp4", {"frames"}),
+        ("claims-three-hours.mkv", {"frames"}),
+        ("8k.mp4", {"frames"}),
+        ("wide.gif", {"too_large", "not_a_video"}),
+        ("wide.jpg", {"too_large"}),
+        ("wide.webm", FINE),
+        ("million-frames.gif", {"frames"}),
+        ("million-frames.mp4", {"frames", "no_frames"}),
+        ("hundred-streams.mp4", {"frames"}),
+        ("nested-boxes.mp4", {"not_a_video"}),
+        ("endless-box.mp4", {"not_a_video"}),
+        ("zero-boxes.mp4", {"not_a_video"}),
+    ],
+)
+def test_a_file_that_promises_too_much_is_bounded(
+    oven: Oven, bomb_files: dict[str, bytes], name: str, outcomes: set[str]
+) -> None:
+    ended = oven.try_out(bomb_files[name], "picture" if name.endswith(".jpg") else "video")
+    assert ended.outcome in outcomes, ended
+    assert ended.cpu_seconds < CPU_SECONDS
+    assert ended.peak_bytes < MOST_BYTES
+
+
+# --- the same over the network
+
+MASTER = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{}\n"
+HEAD = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n"
+SEGMENT = "#EXTINF:0.0001,\n0.ts\n"
+
+
+def playlist(text: str) -> Answer:
+    return content(text.encode(), HLS)
+
+
+SITES: dict[str, dict[str, Answer]] = {
+    "a playlist of itself": {"/": playlist(MASTER.format("/"))},
+    "two playlists of each other": {
+        "/": playlist(MASTER.format("/b")),
+        "/b": playlist(MASTER.format("/")),
+    },
+    "a segment that is the playlist": {"/": playlist(HEAD + "#EXTINF:2,\n/\n#EXT-X-ENDLIST\n")},
+    "half a million segments": {
+        "/": playlist(HEAD + SEGMENT * 500_000 + "#EXT-X-ENDLIST\n"),
+        "/0.ts": content(bytes(188)),
+    },
+    "a playlist without end": {"/": endless(SEGMENT.encode() * 4096, HLS)},
+    "a video that redirects for ever": {"/": redirect("/")},
+    "a page that frames itself": {
+        "/": html('<iframe src=\'/\'></iframe><meta http-equiv="refresh" content="0; url=/">')
+    },
+    "a page of tags": {"/": html("<video><source>" * 200_000)},
+}
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_a_site_that_promises_too_much_is_bounded(name: str, tmp_path: Path) -> None:
+    limits = Limits(allow_private=True, timeout_seconds=8.0, max_bytes=20 * 2**20)
+    began = time.monotonic()
+    with Site(SITES[name]) as site, pytest.raises(errors.UnmaskError) as caught:
+        fetched(site.url("/"), tmp_path, limits, Span())
+    assert caught.value.code != "internal", caught.value.__cause__
+    assert time.monotonic() - began < limits.timeout_seconds + BUSY_SECONDS
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_bases_are_whole(tmp_path: Path) -> None:
+    """What is spoiled is a file that would pass."""
+    from tests.fuzzing import BASES
+
+    with Oven(tmp_path) as oven:
+        for name in BASES:
+            kind = "picture" if name.endswith(".jpg") else "video"
+            assert oven.try_out(make(name, tmp_path).read_bytes(), kind).outcome == "frames", name

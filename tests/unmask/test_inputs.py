@@ -1,0 +1,127 @@
+"""What strangers send: everything is either understood or refused with a sentence."""
+
+import base64
+import contextlib
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unmask.errors import BadInput, BadUrl, ModelUnavailable, UnmaskError
+from unmask.inputs import to_frames, to_models, to_seconds, to_span, to_upload, to_url
+from unmask.video.sampling import Span
+
+JPEG = base64.b64encode(b"\xff\xd8\xff\xe0rest").decode()
+
+SECONDS = [
+    (None, None),
+    ("", None),
+    (0, 0.0),
+    (12.5, 12.5),
+    ("12.5", 12.5),
+    (" 7 ", 7.0),
+    ("1:02", 62.0),
+    ("1:02:03.5", 3723.5),
+]
+NO_SECONDS = [True, "soon", "1:2:3:4", ":", "1:", [3], {"seconds": 3}, b"3", "1" * 10_000_000]
+
+
+@pytest.mark.parametrize(("given", "seconds"), SECONDS)
+def test_a_time_may_be_a_number_or_a_clock(given, seconds):
+    assert to_seconds(given, "The start") == seconds
+
+
+@pytest.mark.parametrize("given", NO_SECONDS)
+def test_what_is_no_time_is_refused_by_name(given):
+    with pytest.raises(BadInput, match="The start must be seconds"):
+        to_seconds(given, "The start")
+
+
+def test_nothing_is_kept_that_is_longer_than_it_may_be(tmp_path):
+    """A job can be asked for long after it has failed."""
+    with pytest.raises(BadUrl, match="longer"):
+        to_url("https://videos.example/" + "x" * 5000)
+    (tmp_path / "clip.mp4").write_bytes(b"video")
+    upload = to_upload({"path": str(tmp_path / "clip.mp4"), "orig_name": "x" * 5000 + ".mp4"}, tmp_path)
+    assert upload.name == "x" * 251 + ".mp4"
+    frames = to_frames([{"seconds": 0, "jpeg": JPEG}], "https://x/" + "y" * 5000, "z" * 5000)
+    assert len(frames.page_url) == len(frames.title) == 2048
+
+
+def test_a_span_is_open_where_nothing_is_said():
+    assert to_span(None, None) == Span(0.0, None)
+    assert to_span("0:10", 20) == Span(10.0, 20.0)
+
+
+@pytest.mark.parametrize(("start", "end"), [(-1, None), (3, 2), (2, 2), ("nan", None), (0, "inf"), (0, -1)])
+def test_a_span_that_makes_no_sense_is_refused(start, end):
+    with pytest.raises(BadInput):
+        to_span(start, end)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text() | st.integers(), st.lists))
+def test_nothing_that_json_can_hold_is_a_defect(tmp_path_factory, anything):
+    attempts = (
+        lambda: to_url(anything),
+        lambda: to_span(anything, anything),
+        lambda: to_upload(anything, tmp_path_factory.getbasetemp() / "nowhere"),
+        lambda: to_upload(
+            {"path": anything, "orig_name": anything}, tmp_path_factory.getbasetemp() / "nowhere"
+        ),
+        lambda: to_frames(anything, anything, anything),
+        lambda: to_frames([{"seconds": anything, "jpeg": anything}], anything, anything),
+        lambda: to_models(anything, {"default"}),
+    )
+    for attempt in attempts:
+        with contextlib.suppress(UnmaskError):
+            attempt()
+
+
+def test_an_upload_keeps_the_name_it_came_with(tmp_path):
+    path = tmp_path / "hash" / "clip.mp4"
+    path.parent.mkdir()
+    path.write_bytes(b"video")
+    assert to_upload(str(path), tmp_path).name == "clip.mp4"
+    assert to_upload({"path": str(path), "orig_name": "../my clip.mp4"}, tmp_path).name == "my clip.mp4"
+
+
+@pytest.mark.parametrize("name", ["\ud800", "x" * 100_000, "a\0b", "/" * 5000, "loop"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(BadInput):
+        to_upload(f"{tmp_path}/{name}", tmp_path)
+
+
+def test_no_file_but_an_upload_is_taken(tmp_path):
+    uploads, secret = tmp_path / "uploads", tmp_path / "secret.mp4"
+    uploads.mkdir()
+    secret.write_bytes(b"secret")
+    (uploads / "link.mp4").symlink_to(secret)
+    for path in (secret, uploads / ".." / "secret.mp4", uploads / "link.mp4", uploads, uploads / "gone.mp4"):
+        with pytest.raises(BadInput, match="not uploaded here"):
+            to_upload(str(path), uploads)
+
+
+def test_frames_are_put_in_the_order_of_time():
+    later, sooner = {"seconds": 2, "jpeg": JPEG}, {"seconds": 1.5, "jpeg": f"data:image/jpeg;base64,{JPEG}"}
+    source = to_frames([later, sooner], "https://videos.example/", "")
+    assert source.seconds == (1.5, 2.0)
+    assert source.images == (base64.b64decode(JPEG),) * 2
+    assert (source.page_url, source.title) == ("https://videos.example/", None)
+
+
+@pytest.mark.parametrize("seconds", [-0.1, math.nan, math.inf, "1", None, True])
+def test_a_frame_needs_a_time(seconds):
+    with pytest.raises(BadInput, match="seconds"):
+        to_frames([{"seconds": seconds, "jpeg": JPEG}], "", "")
+
+
+def test_models_are_names_that_are_known_here():
+    known = {"default", "mobilenet-gru", "resnext-lstm"}
+    assert to_models("", known) == to_models(None, known) == to_models([], known) == ()
+    assert to_models("mobilenet-gru, resnext-lstm,mobilenet-gru", known) == ("mobilenet-gru", "resnext-lstm")
+    assert to_models(["resnext-lstm"], known) == ("resnext-lstm",)
+    for stranger in ("nobody", "/etc", "owner/name", "default,nobody"):
+        with pytest.raises(ModelUnavailable, match="mobilenet-gru"):
+            to_models(stranger, known)

@@ -1,0 +1,523 @@
+"""The command line: what is printed where, exit codes, files written, scans resumed and spread."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from tests.media import make
+from tests.untrained import untrained_model
+from unmask.__main__ import main
+from unmask.batch import scan as scan_module
+from unmask.batch.scan import ScanInput, finished_inputs, list_inputs
+from unmask.download.sources import FileSource, Options, UrlSource
+from unmask.errors import BadInput, UnmaskError
+from unmask.pipeline import Checker, shared_checker
+from unmask.render.terminal import describe_report
+from unmask.report import SCHEMA, Report
+from unmask.sandbox.network import Limits
+from unmask.verdict import SHOWN_LABEL
+from unmask.video.decode import probe
+
+SPACE = Path(__file__).parents[2] / "space"
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("media")
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(untrained_model(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, untrained: str) -> None:
+    for name in [name for name in os.environ if name.startswith("UNMASK_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("UNMASK_MODEL", untrained)
+
+
+def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    """The real command in a real process."""
+    environment = {**os.environ, "PYTHONPATH": str(SPACE)}
+    command = [sys.executable, "-m", "unmask", *arguments]
+    return subprocess.Popen(command, env=environment, **options)
+
+
+# check
+
+
+def test_check_prints_a_few_lines_for_a_person(media: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(make("h264.mp4", media))]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    lines = out.splitlines()
+    assert any(lines[0].startswith(label) for label in SHOWN_LABEL.values())
+    assert "Face 1:" in out
+    assert "frames looked at" in lines[-1]
+    assert 3 <= len(lines) <= 8
+    for forbidden in ("verified", "authentic", "genuine"):
+        assert forbidden not in out.lower()
+
+
+def test_check_with_json_prints_one_report_and_nothing_else(
+    media: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(make("short.mp4", media)), "--json"]) == 0
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert out.count("\n") == 1
+    assert (report["schema"], report["status"], report["source"]["name"]) == (SCHEMA, "ok", "short.mp4")
+    assert err == ""
+
+
+def test_no_face_is_a_verdict(media: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(make("no-face.mp4", media))]) == 0
+    assert capsys.readouterr().out.startswith("No face found\n")
+
+
+def test_check_without_a_verdict_says_so_twice_with_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "nowhere.mp4", "--json"]) == 2
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert report["status"] == "failed"
+    assert report["source"]["name"] == "nowhere.mp4"
+    assert err == f"unmask: {report['error']['code']}: {report['error']['message']}\n"
+
+
+def test_overlay_and_page_are_written(
+    media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip, video, page = make("short.mp4", media), tmp_path / "seen.mp4", tmp_path / "report.html"
+    assert main(["check", str(clip), "--overlay", str(video), "--report", str(page)]) == 0
+    assert probe(video).codec == "h264"
+    assert page.read_text().lstrip().lower().startswith("<!doctype html>")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "seen.mp4"]
+
+
+def test_start_and_end_narrow_the_check(media: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = str(make("h264.mp4", media))
+    assert main(["check", clip, "--json", "--start", "0:02", "--end", "3"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["coverage"]["start_seconds"] == 2.0
+    assert 1.9 <= report["faces"][0]["first_seconds"] <= report["faces"][0]["last_seconds"] <= 3.0
+
+
+def test_models_may_be_repeated(
+    media: Path, tmp_path: Path, untrained: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = untrained_model(tmp_path / "other", "other")
+    models = ["--model", untrained, "--model", str(other)]
+    assert main(["check", str(make("short.mp4", media)), "--json", *models]) == 0
+    assert [model["name"] for model in json.loads(capsys.readouterr().out)["models"]] == [
+        "untrained",
+        "other",
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["check"],
+        ["check", "a", "b"],
+        ["check", "a", "--no-such-option"],
+        ["no-such-command"],
+        ["scan", "folder"],
+        ["check", "CLIP", "--start", "soon"],
+        ["check", "CLIP", "--start", "nan"],
+        ["check", "CLIP", "--start", "3", "--end", "2"],
+        ["check", "CLIP", "--start", "-1"],
+        ["check", "CLIP", "--overlay", "seen.avi"],
+        ["check", "CLIP", "--overlay", "CLIP"],
+        ["check", "CLIP", "--report", "/no/such/folder/report.html"],
+        ["check", "CLIP", "--report", "report.txt"],
+        ["scan", "/no/such/folder", "--out", "out.jsonl"],
+        ["scan", "EMPTY", "--out", "out.jsonl"],
+        ["scan", "CLIP", "--out", "out.jsonl"],
+        ["scan", "LIST", "--out", "LIST"],
+    ],
+)
+def test_bad_arguments_are_one_line(
+    arguments: list[str],
+    media: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "list.txt").write_text("clip.mp4\n")
+    places = {"CLIP": str(make("short.mp4", media)), "EMPTY": "empty", "LIST": "list.txt"}
+    before = make("short.mp4", media).read_bytes()
+    assert main([places.get(argument, argument) for argument in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("unmask: bad_input: ")
+    assert err.count("\n") == 1
+    assert make("short.mp4", media).read_bytes() == before
+    assert (tmp_path / "list.txt").read_text() == "clip.mp4\n"
+
+
+def test_bad_settings_are_bad_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UNMASK_MAX_BYTES", "plenty")
+    assert main(["check", "a.mp4"]) == 2
+    assert capsys.readouterr().err.startswith("unmask: bad_input: UNMASK_MAX_BYTES")
+
+
+def test_a_defect_is_told_without_a_traceback(
+    media: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> Report:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(Checker, "check", broken)
+    assert main(["check", str(make("short.mp4", media)), "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["error"]["code"] == "internal"
+    assert err.startswith("unmask: internal: ")
+    assert err.count("\n") == 1
+
+
+def test_an_interruption_is_cancelled(
+    media: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> Report:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checker, "check", interrupted)
+    assert main(["check", str(make("short.mp4", media))]) == 2
+    assert capsys.readouterr().err.startswith("unmask: cancelled: ")
+
+
+def test_lines_for_a_person_fit_every_label() -> None:
+    face = {"id": 0, "probability_fake": 0.9, "label": "fake", "first_seconds": 0.0, "last_seconds": 61.26}
+    moment = {"start_seconds": 61.26, "end_seconds": 62.0, "face_id": 0, "probability_fake": 0.95}
+    report: Report = {
+        "source": {"title": "A\n talk\x1b[2J"},
+        "verdict": {"label": "fake", "probability_fake": 0.9, "text": "One honest sentence."},
+        "models": [{"name": "m", "revision": "r", "probability_fake": 0.9}],
+        "faces": [face],
+        "timeline": [moment],
+        "coverage": {"frames": 64, "frames_with_face": 60},
+        "timing_seconds": {"total": 1.23},
+        "warnings": ["Take care."],
+    }
+    assert describe_report(report).splitlines() == [
+        "Likely deepfake · probability of a deepfake 90%",
+        "One honest sentence.",
+        "Video: A talk?[2J",  # a title cannot steer the terminal
+        "Face 1: 90%, seen 0:00.0 to 1:01.3",
+        "Where to look: 1:01.3 (95%)",
+        "Note: Take care.",
+        "64 frames looked at, a face in 60 · 1.2 s · m r",
+    ]
+    nobody = {"label": "no_face", "probability_fake": None, "text": "Nobody."}
+    quiet = {**report, "verdict": nobody, "faces": [], "timeline": [], "warnings": [], "source": {}}
+    assert describe_report(quiet).splitlines()[:2] == ["No face found", "Nobody."]
+
+
+# models
+
+
+def test_models_prints_a_line_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    untrained_model(tmp_path / "one", "one")
+    untrained_model(tmp_path / "two", "two")
+    monkeypatch.setattr("unmask.models.bundled.FOLDER", tmp_path)
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["one", "two"]
+    assert all("parameters" in line and "MiB" in line and "never trained" in line for line in lines)
+
+
+# scan
+
+
+@pytest.fixture
+def folder(media: Path, tmp_path: Path) -> Path:
+    """Two videos, a broken one, and files that are none."""
+    folder = tmp_path / "videos"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "b.mp4").write_bytes(make("no-face.mp4", media).read_bytes())
+    (folder / "deep" / "a.MP4").write_bytes(make("short.mp4", media).read_bytes())
+    (folder / "broken.mp4").write_text("no video")
+    (folder / "notes.txt").write_text("not looked at")
+    return folder
+
+
+def reports(out: Path) -> list[Report]:
+    return [json.loads(line) for line in out.read_text().splitlines()]
+
+
+def test_scan_of_a_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.jsonl"
+    assert main(["scan", str(folder), "--out", str(out)]) == 0
+    found = reports(out)
+    assert [report["source"]["name"] for report in found] == ["b.mp4", "broken.mp4", "deep/a.MP4"]
+    assert [report["status"] for report in found] == ["ok", "failed", "ok"]
+    assert found[1]["error"]["code"] == "not_a_video"
+    printed = capsys.readouterr()
+    assert "failed: 1" in printed.out
+    assert "No face found: 1" in printed.out
+    assert printed.err == ""
+
+
+def test_scan_of_a_list(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    (tmp_path / "list.txt").write_text(
+        "# two of three\n\ndeep/a.MP4\nhttp://127.0.0.1/private.mp4\n  deep/a.MP4  \n"
+    )
+    out = tmp_path / "out.jsonl"
+    assert main(["scan", str(tmp_path / "list.txt"), "--out", str(out)]) == 0
+    first, second = reports(out)
+    assert (first["status"], first["source"]["name"], first["input"]) == ("ok", "a.MP4", "deep/a.MP4")
+    assert second["source"]["name"] == "http://127.0.0.1/private.mp4"
+    assert second["error"]["code"] == "blocked_address"
+
+
+def test_scan_resumes_where_it_was_cut_off(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.jsonl"
+    main(["scan", str(folder), "--out", str(out)])
+    whole = out.read_text().splitlines(keepends=True)
+    out.write_text(whole[0] + whole[1][:40])  # stopped in the middle of a line
+    checked: list[str] = []
+    check_one = scan_module.check_one
+
+    def counting(checker: Checker, item: ScanInput, options: Options) -> Report:
+        checked.append(item.name)
+        return check_one(checker, item, options)
+
+    monkeypatch.setattr(scan_module, "check_one", counting)
+    assert main(["scan", str(folder), "--out", str(out), "--resume"]) == 0
+    assert checked == ["broken.mp4", "deep/a.MP4"]
+    assert [report["input"] for report in reports(out)] == ["b.mp4", "broken.mp4", "deep/a.MP4"]
+    assert main(["scan", str(folder), "--out", str(out), "--resume"]) == 0
+    assert len(reports(out)) == 3
+    assert len(checked) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "names", "repaired"),
+    [
+        (b"", set(), b""),
+        (b'{"input": "a"}\n', {"a"}, b'{"input": "a"}\n'),
+        (b'{"source": {"name": "a"}}\n', {"a"}, b'{"source": {"name": "a"}}\n'),
+        (b'{"input": "a"}', {"a"}, b'{"input": "a"}\n'),  # only the end of the line is missing
+        (b'{"input": "a"}\n{"input": "b', {"a"}, b'{"input": "a"}\n'),
+        (b'{"input": "a"}\n{"input": "\xc3', {"a"}, b'{"input": "a"}\n'),  # cut inside of a letter
+        (b'{"input": "a"}\n\0\0\0\0', {"a"}, b'{"input": "a"}\n'),
+    ],
+)
+def test_a_half_written_line_is_repaired(
+    tmp_path: Path, content: bytes, names: set[str], repaired: bytes
+) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_bytes(content)
+    assert finished_inputs(out) == names
+    assert out.read_bytes() == repaired
+
+
+def test_other_files_are_not_resumed(tmp_path: Path) -> None:
+    precious = tmp_path / "thesis.txt"
+    precious.write_text("Chapter one\nIt was a dark night.\n")
+    with pytest.raises(BadInput):
+        finished_inputs(precious)
+    assert precious.read_text() == "Chapter one\nIt was a dark night.\n"
+
+
+def test_a_scan_without_its_model_stops_at_once(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.jsonl"
+    assert main(["scan", str(folder), "--out", str(out), "--model", "no-such-model"]) == 2
+    assert capsys.readouterr().err.startswith("unmask: model_unavailable: ")
+    assert not out.exists()
+
+
+def test_inputs_are_sorted_and_lists_may_hold_anything(folder: Path, tmp_path: Path) -> None:
+    assert [item.name for item in list_inputs(folder)] == ["b.mp4", "broken.mp4", "deep/a.MP4"]
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfhttps://example.com/v\r\nodd name.bin\r\n")
+    assert [item.source for item in list_inputs(tmp_path / "list.txt")] == [
+        UrlSource("https://example.com/v"),
+        FileSource(Path("odd name.bin"), "odd name.bin"),
+    ]
+
+
+class OneMachineRay:
+    """Runs tasks at once, in this process; the second input's worker dies."""
+
+    class exceptions:
+        class RayError(Exception): ...
+
+        class RayTaskError(Exception): ...
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Any] = {}
+        self.shut_down = False
+        self.started = 0
+
+    def init(self, **asked: Any) -> None:
+        self.asked = asked
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 1.0}
+
+    def remote(self, **_: Any) -> Callable[..., Any]:
+        def wrap(function: Callable[..., Report]) -> SimpleNamespace:
+            def run(*arguments: Any) -> Callable[[], Report]:
+                self.started += 1
+                number = self.started
+
+                def result() -> Report:
+                    if number == 2:
+                        raise self.exceptions.RayError("The worker died.\nA long story follows.")
+                    return function(*arguments)
+
+                return result
+
+            return SimpleNamespace(remote=run)
+
+        return wrap
+
+    def wait(self, tasks: list[Any], num_returns: int) -> tuple[list[Any], list[Any]]:
+        return tasks[-1:], tasks[:-1]  # not in the order of their start
+
+    def get(self, task: Callable[[], Report]) -> Report:
+        return task()
+
+    def shutdown(self) -> None:
+        self.shut_down = True
+
+
+def test_a_scan_is_spread_over_a_cluster(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = OneMachineRay()
+    monkeypatch.setitem(sys.modules, "ray", cluster)  # type: ignore[arg-type]
+    out = tmp_path / "out.jsonl"
+    assert main(["scan", str(folder), "--out", str(out), "--ray", "local"]) == 0
+    assert cluster.asked["address"] == "local"
+    assert cluster.shut_down
+    found = {report["input"]: report for report in reports(out)}
+    assert sorted(found) == ["b.mp4", "broken.mp4", "deep/a.MP4"]
+    assert found["deep/a.MP4"]["status"] == "ok"
+    assert found["broken.mp4"]["error"]["code"] == "internal"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "auto:x"])
+def test_a_cluster_that_is_not_there_is_bad_input(
+    address: str,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", OneMachineRay())  # type: ignore[arg-type]
+    (tmp_path / "out.jsonl").write_text("earlier work\n")
+    assert main(["scan", str(folder), "--out", str(tmp_path / "out.jsonl"), "--ray", address]) == 2
+    assert capsys.readouterr().err.startswith(f"unmask: bad_input: There is no Ray cluster at {address}")
+    assert (tmp_path / "out.jsonl").read_text() == "earlier work\n"
+
+
+def test_ray_that_is_not_installed_is_bad_input(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # type: ignore[arg-type]
+    assert main(["scan", str(folder), "--out", str(tmp_path / "out.jsonl"), "--ray", "local"]) == 2
+    assert "pip install ray" in capsys.readouterr().err
+
+
+# the process
+
+
+def test_help_takes_no_time_because_nothing_heavy_is_imported() -> None:
+    code = (
+        "import sys, unmask, unmask.__main__ as command\n"
+        "try: command.main(['check', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'cv2', 'av', 'numpy', 'gradio', 'yt_dlp'} & set(sys.modules)))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SPACE)}
+    printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert printed.stdout.decode().splitlines()[-1] == "[]"
+    assert b"--overlay" in printed.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the OpenMP of GCC")
+@pytest.mark.parametrize("package", ["unmask", "training"])
+@pytest.mark.parametrize(("chosen", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_of_torch_sleep_while_they_wait(chosen: dict[str, str], policy: str, package: str) -> None:
+    """Unless somebody wants it otherwise. What torch computes with says so itself."""
+    library = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
+    code = f"import ctypes, {package}; ctypes.CDLL({str(library)!r})"
+    kept = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    path = os.pathsep.join([str(SPACE), str(SPACE.parent)])
+    environment = kept | {"PYTHONPATH": path, "OMP_DISPLAY_ENV": "TRUE"} | chosen
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert f"OMP_WAIT_POLICY = '{policy}'" in run.stderr.decode()
+
+
+@pytest.mark.timeout(400)  # a machine under load imports torch for a minute
+def test_a_terminal_shows_progress_and_then_the_verdict_alone(media: Path) -> None:
+    fcntl, pty, termios = map(pytest.importorskip, ("fcntl", "pty", "termios"))  # not on Windows
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = start("check", str(make("short.mp4", media)), stdout=subprocess.PIPE, stderr=slave)
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            read = os.read(master, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not read:
+            break
+        shown += read
+    out, _ = process.communicate(timeout=150)
+    os.close(master)
+    assert process.returncode == 0
+    assert "%" in shown.decode()
+    assert b"faces" in shown
+    assert b"\n" not in shown.rstrip(b"\r\n")  # one line, drawn again and again
+    assert any(out.decode().startswith(label) for label in SHOWN_LABEL.values())
+
+
+@pytest.mark.timeout(400)
+def test_a_terminated_check_leaves_nothing_behind(media: Path, tmp_path: Path) -> None:
+    from tests.servers import Site, silent
+
+    with Site({"/silent": silent()}) as site:
+        environment = {"TMPDIR": str(tmp_path), "UNMASK_ALLOW_PRIVATE": "1"}
+        command = [sys.executable, "-m", "unmask", "check", site.url("/silent")]
+        process = subprocess.Popen(
+            command, env={**os.environ, "PYTHONPATH": str(SPACE), **environment}, stderr=subprocess.PIPE
+        )
+        deadline = time.monotonic() + 150
+        while not site.requests and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert site.requests
+        assert list(tmp_path.iterdir())
+        process.terminate()
+        _, err = process.communicate(timeout=150)
+    assert process.returncode == 2
+    assert err == b"unmask: cancelled: Stopped.\n"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,413 @@
+"""The whole check on real small videos, with a small untrained model: everything but the verdict is real."""
+
+import json
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from tests.media import glide, make
+from tests.servers import video_site
+from tests.untrained import untrained_model
+from unmask.download.sources import FileSource, FramesSource, Options, UrlSource
+from unmask.errors import BadInput, Cancelled, ModelUnavailable
+from unmask.faces.clips import ClipSpec, FaceClip
+from unmask.faces.subjects import MAX_BOXES, MAX_PEOPLE
+from unmask.models import checkpoint, saliency
+from unmask.pipeline import Checker, _picture, cautious_policy, plan_windows
+from unmask.progress import STAGES
+from unmask.report import Report, to_failed_report
+from unmask.sandbox.network import Limits
+from unmask.verdict import Policy
+from unmask.video.decode import Frames
+from unmask.video.sampling import Span
+
+HOME = Limits(allow_private=True)
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("media")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(untrained_model(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture(scope="module")
+def checker() -> Checker:
+    return Checker()
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Nothing is left in the temporary folder, whatever a test does."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert list(folder.iterdir()) == []
+
+
+def file(media: Path, name: str) -> FileSource:
+    return FileSource(make(name, media), name)
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    done, data = cv2.imencode(".jpg", image[..., ::-1])
+    assert done
+    return data.tobytes()
+
+
+def captured(count: int, step_seconds: float = 0.12, width: int = 320, height: int = 240) -> FramesSource:
+    images = tuple(jpeg(image) for image in glide(count, width, height))
+    return FramesSource(
+        images, tuple(5.0 + i * step_seconds for i in range(count)), "https://x.example/", "A talk"
+    )
+
+
+def all_keys(value: object, path: str = "") -> set[str]:
+    if isinstance(value, dict):
+        return set().union(*(all_keys(item, f"{path}.{key}") for key, item in value.items())) or {path}
+    if isinstance(value, list):
+        return set().union(*(all_keys(item, f"{path}[]") for item in value)) or {path}
+    return {path}
+
+
+CONTRACT = {  # part of the report -> its fields
+    "": ["schema", "status", "warnings"],
+    ".source": ["kind", "name", "url", "title", "extractor", "duration_seconds", "width", "height", "sha256"],
+    ".verdict": ["label", "probability_fake", "face_id", "reasons[]", "text", "band[]"],
+    ".models[]": ["name", "revision", "probability_fake"],
+    ".faces[]": ["id", "probability_fake", "label", "first_seconds", "last_seconds", "thumbnail", "heatmap"],
+    ".faces[].boxes[]": ["seconds", "xyxy[]"],
+    ".timeline[]": ["start_seconds", "end_seconds", "face_id", "probability_fake"],
+    ".coverage": ["frames", "frames_with_face", "analysed_seconds"],
+    ".timing_seconds": ["fetch", "decode", "faces", "model", "total"],
+}
+
+
+def test_a_file_gives_a_whole_report(checker: Checker, media: Path, model: str) -> None:
+    told: list[tuple[str, float]] = []
+    report = checker.check(
+        file(media, "h264.mp4"),
+        Options(models=(model,)),
+        lambda stage, done, text: told.append((stage, done)),
+    )
+    assert {f"{part}.{field}" for part, fields in CONTRACT.items() for field in fields} <= all_keys(report)
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    (face,) = report["faces"]
+    assert report["source"]["name"] == "h264.mp4"
+    assert (report["source"]["width"], report["source"]["height"]) == (320, 240)
+    assert report["coverage"]["frames"] == report["coverage"]["frames_with_face"] > 40
+    assert 0 < report["coverage"]["analysed_seconds"] <= 6.0
+    assert len(face["boxes"]) <= MAX_BOXES
+    assert [box["seconds"] for box in face["boxes"]] == sorted({box["seconds"] for box in face["boxes"]})
+    assert all(0 <= x1 < x2 <= 320 and 0 <= y1 < y2 <= 240 for x1, y1, x2, y2 in boxes(face))
+    assert all(url.startswith("data:image/jpeg;base64,") for url in (face["thumbnail"], face["heatmap"]))
+    assert face["thumbnail"] != face["heatmap"]
+    assert report["timing_seconds"]["total"] >= report["timing_seconds"]["faces"] > 0
+    stages, fractions = [stage for stage, _ in told], [done for _, done in told]
+    assert list(dict.fromkeys(stages)) == [stage for stage in STAGES if stage != "queued"]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+
+
+def boxes(face: Report) -> list[list[float]]:
+    return [box["xyxy"] for box in face["boxes"]]
+
+
+def test_url_file_and_frames_agree(checker: Checker, media: Path, model: str) -> None:
+    """The same video by each way in: the same face in the same place."""
+    path = make("h264.mp4", media)
+    with video_site(path.read_bytes()) as site:
+        url = site.url("/clip.mp4")
+        reports = [
+            checker.check(source, Options(models=(model,), limits=HOME))
+            for source in (FileSource(path, path.name), UrlSource(url), captured(40))
+        ]
+    by_file, by_url, by_frames = reports
+    assert by_url["source"]["kind"] == "url"
+    assert by_url["source"]["url"] == by_url["source"]["name"] == url
+    assert by_url["source"]["sha256"] == by_file["source"]["sha256"]
+    assert by_url["verdict"] == by_file["verdict"]
+    assert by_url["faces"] == by_file["faces"]
+    assert by_frames["source"] | {"sha256": ""} == {
+        "kind": "frames",
+        "name": "https://x.example/",
+        "url": "https://x.example/",
+        "title": "A talk",
+        "extractor": None,
+        "duration_seconds": None,
+        "width": 320,
+        "height": 240,
+        "sha256": "",
+    }
+    assert by_frames["faces"][0]["first_seconds"] == 5.0
+    assert np.allclose(boxes(by_frames["faces"][0])[0], boxes(by_file["faces"][0])[0], atol=12)
+    assert any("captured" in warning for warning in by_frames["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("no-face.mp4", "no_face"),
+        ("tiny.mp4", "no_face"),
+        ("one-frame.mp4", "uncertain"),  # too few frames for more
+        ("short.mp4", None),
+        ("animation.gif", None),
+        ("variable-rate.mp4", None),
+        ("fifty-faces.mp4", None),
+        ("truncated.mp4", None),
+        ("damaged.mp4", None),
+    ],
+)
+def test_odd_videos_get_a_verdict(
+    checker: Checker, media: Path, model: str, name: str, label: str | None
+) -> None:
+    report = checker.check(file(media, name), Options(models=(model,)))
+    assert report["status"] == "ok"
+    assert label in (None, report["verdict"]["label"])
+    assert (report["verdict"]["probability_fake"] is None) == (report["verdict"]["label"] == "no_face")
+    if label == "no_face":
+        assert report["faces"] == report["timeline"] == []
+        assert report["models"][0]["probability_fake"] is None
+    if name == "one-frame.mp4":
+        assert "too_few_frames" in report["verdict"]["reasons"]
+        assert report["warnings"]
+
+
+def test_a_crowd_is_bounded(checker: Checker, media: Path, model: str) -> None:
+    report = checker.check(file(media, "fifty-faces.mp4"), Options(models=(model,)))
+    assert [face["id"] for face in report["faces"]].sort() == list(range(MAX_PEOPLE)).sort()
+    assert len(report["faces"]) == MAX_PEOPLE
+    assert any("more people" in warning for warning in report["warnings"])
+
+
+def test_boxes_are_in_pixels_of_the_original(checker: Checker, media: Path, model: str) -> None:
+    large, small = (
+        checker.check(file(media, name), Options(models=(model,)))["faces"][0]
+        for name in ("4k.mp4", "short.mp4")
+    )
+    from_centre = np.array(boxes(large)[0]) - [1920, 1080, 1920, 1080]  # 12 x as wide as the small one
+    assert np.allclose(
+        from_centre / 12, np.array(boxes(small)[0]) - [160, 120, 160, 120], atol=6
+    )  # 3840 / 320
+
+
+def test_a_range_is_kept_to(checker: Checker, media: Path, model: str) -> None:
+    report = checker.check(file(media, "h264.mp4"), Options(Span(2.0, 3.5), (model,)))
+    seconds = [box["seconds"] for face in report["faces"] for box in face["boxes"]]
+    assert 1.9 <= min(seconds) <= max(seconds) <= 3.5
+    assert report["coverage"]["start_seconds"] == 2.0
+    late = checker.check(file(media, "h264.mp4"), Options(Span(4.0, 60.0), (model,)))
+    assert any("ends at" in warning for warning in late["warnings"])
+    with pytest.raises(BadInput):
+        checker.check(file(media, "h264.mp4"), Options(Span(50.0, 60.0), (model,)))
+
+
+def test_an_ensemble_cuts_clips_for_each_model(
+    checker: Checker, media: Path, model: str, tmp_path: Path
+) -> None:
+    wide = ClipSpec(frames_per_clip=3, frame_stride_seconds=0.3, side_px=96, crop_scale=1.4)
+    other = str(untrained_model(tmp_path / "other", "other", wide))
+    report = checker.check(file(media, "h264.mp4"), Options(models=(model, other, model)))
+    assert [entry["name"] for entry in report["models"]] == ["untrained", "other"]
+    assert all(0 < entry["probability_fake"] < 1 for entry in report["models"])
+    starts = [moment["start_seconds"] for moment in report["timeline"]]
+    assert starts == sorted(set(starts))  # the models' clips of one moment are one row
+    plan = plan_windows(checker.load((model, other)), Span())
+    assert plan.frame_stride_seconds == 0.12
+    assert plan.frames_per_window == 8
+
+
+def test_equal_ensembles_have_equal_names(checker: Checker, model: str, tmp_path: Path) -> None:
+    checker.load((model,))
+    same = str(Path(model).parent / "." / Path(model).name) + "/"
+    checker.load((same,))
+    assert checker.identify((model, model)) == checker.identify((same,))
+    assert checker.identify(("not-loaded", model)) == checker.identify((model, "not-loaded"))
+
+
+def test_the_bundled_model_is_the_default(checker: Checker, media: Path) -> None:
+    report = checker.check(file(media, "short.mp4"), Options())
+    assert report["models"][0]["name"] == "mobilenet-gru"
+    assert 0 < report["verdict"]["probability_fake"] < 1
+    assert checker.identify(("default",)) == checker.identify(("default", "default"))
+
+
+def test_an_unknown_model_is_told_before_anything_is_fetched(checker: Checker) -> None:
+    with pytest.raises(ModelUnavailable):
+        checker.check(UrlSource("https://unreachable.invalid/"), Options(models=("no-such-model",)))
+
+
+def test_progress_carries_a_provisional_number_as_soon_as_there_is_one(
+    checker: Checker, media: Path, model: str
+) -> None:
+    told: list[tuple[str, str]] = []
+    checker.check(
+        file(media, "h264.mp4"), Options(models=(model,)), lambda stage, _, text: told.append((stage, text))
+    )
+    texts = list(dict.fromkeys(text for stage, text in told if stage == "faces"))
+    assert texts[0] == "Looking for faces"
+    assert len(texts) > 1 and all(
+        re.search(r"So far .+% likely a deepfake – provisional", text) for text in texts[1:]
+    )
+    assert {text for stage, text in told if "provisional" in text and stage != "faces"} == set()
+
+
+def test_a_borrowed_gpu_is_asked_once_for_the_whole_video(media: Path, model: str) -> None:
+    calls: list[str] = []
+
+    def on_gpu(function: Any) -> Any:
+        def borrowing(*given: Any) -> Any:
+            calls.append(function.__name__)
+            return function(*given)
+
+        return borrowing
+
+    report = Checker(on_gpu=on_gpu).check(file(media, "h264.mp4"), Options(models=(model,)))
+    again = 0 if report["verdict"]["label"] == "uncertain" else 1
+    assert calls == ["_score_clips"] * (1 + again) + ["_explain_faces"]
+
+
+def test_the_most_cautious_of_an_ensemble_decides_what_is_answered() -> None:
+    one = Policy(real_below=0.3, fake_above=0.7, min_sharpness=0.02)
+    policy = cautious_policy([one, Policy(real_below=0.4, fake_above=0.8)])
+    assert (policy.real_below, policy.fake_above, policy.min_sharpness) == (0.3, 0.8, 0.02)
+
+
+def test_a_face_is_shown_where_it_looks_worst_alone_with_what_that_rests_on(model: str) -> None:
+    loaded = checkpoint.load(model, torch.device("cpu"))
+    side_px, rng = loaded.spec.side_px, np.random.default_rng(0)
+    data = rng.integers(0, 255, (3, side_px, side_px, 3), np.uint8)
+    clip = FaceClip(data, np.array([1.0, 1.1, 1.2]), 0, np.zeros((3, 4), np.float32))
+    alone = [
+        replace(clip, data=data[i : i + 1], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[:1])
+        for i in range(3)
+    ]
+    logits = [float(checkpoint.score(loaded, [one])[0]) for one in alone]
+    shown = _picture(loaded, clip)
+    worst = int(np.argmax(logits))
+    assert shown.seconds == clip.seconds[worst]
+    assert shown.face == saliency.jpeg(data[worst])
+    assert shown.heatmap == saliency.jpeg(saliency.paint(data[worst], saliency.heatmap(loaded, alone[worst])[0]))
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "queued"])
+def test_a_check_can_be_cancelled_at_every_stage(
+    checker: Checker, media: Path, model: str, stage: str
+) -> None:
+    def on_progress(now: str, fraction: float, text: str) -> None:
+        if now == stage:
+            raise Cancelled("No longer wanted.")
+
+    with video_site(make("h264.mp4", media).read_bytes()) as site, pytest.raises(Cancelled):
+        checker.check(UrlSource(site.url("/clip.mp4")), Options(models=(model,), limits=HOME), on_progress)
+    assert checker._turns.taken == 0
+
+
+def test_a_check_that_waits_for_its_turn_can_be_cancelled(
+    checker: Checker, media: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = time.monotonic()
+
+    def on_progress(stage: str, fraction: float, text: str) -> None:
+        if stage == "faces" and time.monotonic() - started > 0.3:
+            raise Cancelled("No longer wanted.")
+
+    never = threading.Semaphore(0)
+    monkeypatch.setattr(checker._turns, "_places", never)
+    with pytest.raises(Cancelled):
+        checker.check(file(media, "short.mp4"), Options(models=(model,)), on_progress)
+
+
+def test_checks_may_run_at_once(checker: Checker, media: Path, model: str) -> None:
+    names = ["short.mp4", "h264.mp4", "no-face.mp4"]
+    alone = {name: checker.check(file(media, name), Options(models=(model,))) for name in names}
+    together: dict[str, Report] = {}
+
+    def run(name: str) -> None:
+        together[name] = checker.check(file(media, name), Options(models=(model,)))
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name in names:
+        assert together[name]["verdict"] == alone[name]["verdict"]
+        assert together[name]["faces"] == alone[name]["faces"]
+
+
+def test_a_fetched_video_can_be_kept(checker: Checker, media: Path, model: str, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    clip = make("short.mp4", media)
+    with video_site(clip.read_bytes()) as site:
+        source = UrlSource(site.url("/clip.mp4"))
+        checker.check(source, Options(models=(model,), limits=HOME), keep=kept)
+        assert kept.read_bytes() == clip.read_bytes()
+        gone = tmp_path / "gone" / "kept"  # the asker has left: that is no failure
+        assert checker.check(source, Options(models=(model,), limits=HOME), keep=gone)["status"] == "ok"
+    unmoved = tmp_path / "unmoved"
+    checker.check(FileSource(clip, "clip"), Options(models=(model,)), keep=unmoved)
+    assert clip.exists()
+    assert not unmoved.exists()
+
+
+def test_known_content_is_not_examined_again(
+    checker: Checker, media: Path, model: str, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+    earlier = {**to_failed_report({}, BadInput("")), "status": "ok", "source": {"name": "somebody else's"}}
+
+    def known(content: str) -> Report | None:
+        asked.append(content)
+        return earlier
+
+    with video_site(make("short.mp4", media).read_bytes()) as site:
+        source = UrlSource(site.url("/clip.mp4"))
+        folder, kept = tmp_path / "kept", Options(models=(model,), limits=HOME)
+        folder.mkdir()  # who wants to keep the video has it fetched as a whole
+        report = checker.check(source, kept, keep=folder / "video", known=known)
+    assert report["source"]["name"] == source.url
+    assert {**report, "source": earlier["source"]} == earlier
+    assert len(asked) == 1
+
+
+def test_memory_does_not_grow_with_the_video(
+    checker: Checker, media: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each window's pictures are gone before the next but one is decoded."""
+    import gc
+    import weakref
+
+    from unmask.video import decode_client
+
+    alive: list[weakref.ref[np.ndarray]] = []
+    most = 0
+    windows = decode_client.OpenVideo.windows
+
+    def watched(opened: decode_client.OpenVideo, *rest: Any) -> Iterator[Frames]:
+        nonlocal most
+        for frames in windows(opened, *rest):
+            alive.append(weakref.ref(frames.data))
+            gc.collect()
+            most = max(most, sum(ref() is not None for ref in alive))
+            yield frames
+            del frames
+
+    monkeypatch.setattr(decode_client.OpenVideo, "windows", watched)
+    checker.check(file(media, "h264.mp4"), Options(models=(model,)))
+    assert len(alive) >= 6
+    assert most <= 2

@@ -1,0 +1,226 @@
+"""Large files are read where they lie: the same pictures from a part of the bytes."""
+
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import psutil
+import pytest
+
+from tests.media import decoded
+from tests.servers import Answer, Handler, Site, content, media, redirect, status
+from unmask import errors
+from unmask.download import client, http_range
+from unmask.download.client import VideoFile
+from unmask.download.http_range import LEAST_BYTES
+from unmask.download.sources import open_media
+from unmask.pipeline import Checker, Options, UrlSource
+from unmask.sandbox.network import Limits
+from unmask.video import decode_client
+from unmask.video.partial_file import BLOCK_BYTES, PartialFile
+from unmask.video.sampling import DecodePlan
+
+pytestmark = pytest.mark.timeout(300)
+
+AT_HOME = Limits(allow_private=True)
+SECONDS, WIDTH, HEIGHT = 100, 160, 120
+PLAN = DecodePlan(windows=4, frames_per_window=4)
+
+
+def noise(container: str, **options: str) -> bytes:
+    """A video that cannot be made small: about 0.3 MiB a second."""
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 255, (8, HEIGHT, WIDTH, 3), np.uint8)
+    with tempfile.TemporaryDirectory() as folder, av.open(f"{folder}/v", "w", container, options) as out:
+        stream = out.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = WIDTH, HEIGHT, "yuv420p", 10
+        stream.bit_rate = 4_000_000
+        for index in range(SECONDS * 10):
+            picture = np.roll(pictures[index % 8], index, axis=1)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        out.mux(stream.encode())
+        out.close()
+        data = Path(folder, "v").read_bytes()
+    assert len(data) > LEAST_BYTES
+    return data
+
+
+@pytest.fixture(scope="module")
+def index_behind() -> bytes:
+    return noise("mp4")
+
+
+@pytest.fixture(scope="module")
+def index_in_front() -> bytes:
+    return noise("mp4", movflags="faststart")
+
+
+@pytest.fixture(scope="module")
+def matroska() -> bytes:
+    return noise("matroska")
+
+
+@contextmanager
+def fetched(url: str, into: Path, plan: DecodePlan = PLAN) -> Iterator[VideoFile]:
+    with closing(client.fetch(url, into, AT_HOME, plan, lambda *_: None)) as file:
+        yield file
+
+
+@pytest.mark.parametrize("name", ["index_behind", "index_in_front", "matroska"])
+def test_the_pictures_are_those_of_the_whole_file_from_a_part_of_its_bytes(request, tmp_path, name):
+    whole = request.getfixturevalue(name)
+    (tmp_path / "whole").write_bytes(whole)
+    with Site({"/v": media(whole)}) as site, fetched(site.url("/v"), tmp_path) as file:
+        assert file.sha256 is None
+        assert file.size_bytes == len(whole)
+        assert file.duration_seconds == pytest.approx(SECONDS, abs=0.5)
+        windows = list(file.opened.windows())
+        assert file.parts.fetched_bytes < 0.5 * len(whole)
+    expected = list(decoded(tmp_path / "whole", PLAN))
+    assert len(windows) == len(expected) == PLAN.windows
+    for window, other in zip(windows, expected, strict=True):
+        assert (window.data == other.data).all()
+        assert (window.seconds == other.seconds).all()
+
+
+def test_one_window_in_the_middle_costs_a_few_blocks(index_in_front, tmp_path):
+    one = DecodePlan(windows=1, frames_per_window=4, start_seconds=50.0, end_seconds=51.0)
+    with Site({"/v": media(index_in_front)}) as site, fetched(site.url("/v"), tmp_path, one) as file:
+        (window,) = file.opened.windows()
+        assert 50.0 <= window.seconds[0] < 51.0
+        assert file.parts.fetched_bytes <= 8 * BLOCK_BYTES
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        (content, "a server that knows no ranges"),
+        (lambda body: media(body[: LEAST_BYTES // 2]), "a small file"),
+    ],
+)
+def test_it_is_fetched_as_a_whole_from(index_in_front, tmp_path, answer, what):
+    with Site({"/v.mp4": answer(index_in_front)}) as site, fetched(site.url("/v.mp4"), tmp_path) as file:
+        assert file.parts is None, what
+        assert file.sha256
+
+
+@pytest.mark.parametrize(("host", "kept"), [("a.example", True), ("b.example", False)])
+def test_credentials_for_one_host_do_not_go_to_another_that_it_leads_to(host, kept):
+    part = {"Content-Range": f"bytes 0-0/{LEAST_BYTES}"}
+    answer = SimpleNamespace(url=f"https://{host}/v", status=206, headers=part, close=lambda: None)
+    headers = {"Authorization": "secret", "Referer": "https://a.example/"}
+    info = {"url": "https://a.example/v", "protocol": "https", "http_headers": headers}
+    remote = http_range.find(lambda _: answer, info)
+    assert ("Authorization" in remote.headers) is kept
+    assert remote.headers["Referer"]
+
+
+def changing(first: Answer, then: Answer, after: int = 3) -> Answer:
+    """One answer so many times, then the other for good."""
+    count = 0
+
+    def answer(handler: Handler) -> None:
+        nonlocal count
+        count += 1
+        (first if count <= after else then)(handler)
+
+    return answer
+
+
+def mute(handler: Handler) -> None:
+    handler.server.site.leaving.wait(60.0)
+    handler.close_connection = True
+
+
+@pytest.mark.parametrize(
+    ("then", "error"),
+    [
+        (lambda body: media(body + b"more"), errors.FetchFailed),
+        (lambda body: content(body), errors.FetchFailed),
+        (lambda _: status(403), errors.UnmaskError),
+        (lambda _: redirect("http://169.254.169.254/v"), errors.BlockedAddress),
+        (lambda _: mute, errors.TimedOut),
+    ],
+    ids=["another file", "no ranges any more", "no access any more", "a forbidden address", "silence"],
+)
+def test_what_goes_wrong_midway_is_told(index_in_front, tmp_path, then, error):
+    answer = changing(media(index_in_front), then(index_in_front), after=4)
+    with Site({"/v.mp4": answer}) as site, fetched(site.url("/v.mp4"), tmp_path) as file:
+        assert file.parts is not None
+        if error is errors.TimedOut:
+            file.parts._left_seconds = 3.0
+        windows = file.opened.windows()
+        with pytest.raises(error):
+            list(windows)
+
+
+def test_a_check_that_is_cancelled_while_it_waits_for_a_part_ends_and_leaves_nothing(
+    index_in_front, tmp_path
+):
+    answer = changing(media(index_in_front), mute, after=4)
+
+    def cancel() -> None:
+        if site.hits("/v.mp4") > 4:
+            raise errors.Cancelled
+
+    others = set(psutil.Process().children(recursive=True))  # of other tests
+    with Site({"/v.mp4": answer}) as site:
+        with fetched(site.url("/v.mp4"), tmp_path) as file, pytest.raises(errors.Cancelled):
+            for _ in file.opened.windows(cancel):
+                pass
+        deadline = time.monotonic() + 10
+        while set(psutil.Process().children(recursive=True)) - others:
+            assert time.monotonic() < deadline, "a child outlived its check"
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("said", [None, [], [0], [1, 1], [-1, 5], [0, 11], ["0", "5"], [0.0, 5.0], {"a": 1}])
+def test_a_decoder_that_asks_for_nonsense_gets_an_error(said):
+    with pytest.raises(errors.InternalError):
+        decode_client._to_range(said, 10)
+
+
+def test_a_partial_file_asks_once_for_what_is_missing(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * (3 * BLOCK_BYTES // 256))
+    asked = []
+
+    def ask(begin: int, end: int) -> tuple[int, int]:
+        asked.append((begin, end))
+        return begin // BLOCK_BYTES * BLOCK_BYTES, -(-end // BLOCK_BYTES) * BLOCK_BYTES
+
+    with path.open("rb") as file:
+        partial = PartialFile(file.fileno(), ask)
+        partial.seek(BLOCK_BYTES - 2)
+        assert partial.read(4) == b"\xfe\xff\x00\x01"
+        partial.seek(5)
+        assert partial.read(1) == b"\x05"
+        assert asked == [(BLOCK_BYTES - 2, BLOCK_BYTES + 2)]
+        assert partial.seek(0, 2) == 3 * BLOCK_BYTES
+        assert partial.read(1) == b""
+        assert len(asked) == 1
+
+
+def test_whoever_wants_to_keep_the_file_gets_all_of_it(index_in_front, tmp_path):
+    with Site({"/v.mp4": media(index_in_front)}) as site:
+        source = UrlSource(site.url("/v.mp4"))
+        with open_media(source, tmp_path, AT_HOME, PLAN, lambda *_: None, whole=True) as whole:
+            assert whole.fetched.read_bytes() == index_in_front
+            assert re.fullmatch("[0-9a-f]{64}", whole.sha256())
+        with open_media(source, tmp_path, AT_HOME, PLAN, lambda *_: None) as some:
+            assert some.content is None
+
+
+def test_a_check_reads_a_large_file_in_parts(index_in_front, tmp_path):
+    with Site({"/v.mp4": media(index_in_front)}) as site:
+        report = Checker().check(UrlSource(site.url("/v.mp4")), Options(limits=AT_HOME))
+        assert report["verdict"]["label"] == "no_face"
+        assert report["source"]["sha256"] is None
+        assert report["source"]["duration_seconds"] == pytest.approx(SECONDS, abs=0.5)
+        assert site.hits("/v.mp4") > 4

@@ -1,0 +1,151 @@
+"""Labelled videos, and who is in them, in splits that share nobody. How data sets lie on disk: layouts.py."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from training.data import splits
+from training.data.shards import MANIFEST, Row, StoredClip, read_table, stored_clips
+from training.data.splits import NOWHERE, SPLITS, check_disjoint
+
+__all__ = [
+    "Catalog",
+    "LabelledVideo",
+    "LeftOut",
+    "StoredClip",
+    "labelled_videos",
+    "split",
+    "stored_clips",
+]
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+HOWS = ("official", "hash", "alternate", *SPLITS)  # ways to split a set
+
+
+@dataclass(frozen=True)
+class LabelledVideo:
+    """One video file, or a photograph, which counts as a video of one frame."""
+
+    path: Path
+    video_id: str
+    fake: bool
+    method: str  # how the fake was made; "real" otherwise
+    identities: tuple[str, ...]  # people in it, or source videos; the target first. Splits keep them together
+    split: str  # "train", "val" or "test"; NOWHERE until it is known
+    made_from: str = ""  # video_id of the real video that a fake was made from, where it is known
+
+    @property
+    def group(self) -> str:
+        """The (target) person: bootstrap keeps a group together."""
+        return self.identities[0]
+
+    @property
+    def original_id(self) -> str:
+        """The real video that a fake was made from; its own id when real, or when that is not known."""
+        return self.made_from or self.video_id
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that is not used."""
+
+    path: Path
+    reason: str  # in words
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What a data set holds.
+
+    Raises LeakError when somebody is in two splits, and ValueError when two videos have one id.
+    """
+
+    videos: tuple[LabelledVideo, ...]
+    left_out: tuple[LeftOut, ...] = ()  # missing, broken, or without a place in the split
+
+    def __post_init__(self) -> None:
+        check_disjoint(self.videos)
+        paths: dict[str, Path] = {}
+        for video in self.videos:
+            if video.video_id in paths:
+                raise ValueError(f"{paths[video.video_id]} and {video.path} are both called {video.video_id}")
+            paths[video.video_id] = video.path
+
+    def __add__(self, other: "Catalog") -> "Catalog":
+        return Catalog(self.videos + other.videos, self.left_out + other.left_out)
+
+
+def split(catalog: Catalog, how: str) -> Catalog:
+    """The same videos, split in another way; those that fit no split are left out. Raises ValueError."""
+    videos = sorted(catalog.videos, key=lambda video: video.path.name)
+    if how == "official":
+        if videos and all(video.split == NOWHERE for video in videos):
+            missing = "".join(f" ({item.path.name}: {item.reason})" for item in catalog.left_out[:1])
+            raise ValueError(
+                f"no official split is known here{missing}; split it by people with --split hash, or give all"
+                " of it to one split, with --split test"
+            )
+        return _placed(catalog, [video.split for video in catalog.videos])
+    if how == "alternate":
+        videos = [replace(video, split=SPLITS[index % 2]) for index, video in enumerate(videos)]
+        return replace(catalog, videos=tuple(videos))
+    if how == "hash":
+        return _placed(catalog, splits.by_hash([video.identities for video in catalog.videos]))
+    if how not in SPLITS:
+        raise ValueError(f"there is no split {how}; there are {', '.join(HOWS)}")
+    return _placed(catalog, [how] * len(videos))
+
+
+def _placed(catalog: Catalog, chosen: Iterable[str]) -> Catalog:
+    videos = [replace(video, split=name) for video, name in zip(catalog.videos, chosen, strict=True)]
+    kept = [video for video in videos if video.split != NOWHERE]
+    known = {identity: video.split for video in kept for identity in video.identities}
+    lost = [
+        LeftOut(video.path, splits.why_nowhere(video.identities, known))
+        for video in videos
+        if video.split == NOWHERE
+    ]
+    return Catalog(tuple(kept), catalog.left_out + tuple(lost))
+
+
+def labelled_videos(folder: Path) -> list[LabelledVideo]:
+    """A folder with `manifest.tsv`: columns file or folder, label; maybe method, target_id, source_id,
+    original_id, video_id, split. Without `split` everything is "test", so that nothing is fitted on it.
+    """
+    return [_to_video(folder, row) for row in read_table(folder / MANIFEST)]
+
+
+def _to_video(folder: Path, row: Row) -> LabelledVideo:
+    name = row.get("file") or row["folder"]
+    fake = row["label"].startswith("fake")
+    video_id = row.get("video_id") or Path(name).with_suffix("").as_posix()
+    target = row.get("target_id") or row.get("original_id") or video_id
+    source = row.get("source_id") or target
+    return LabelledVideo(
+        path=folder / name,
+        video_id=video_id,
+        fake=fake,
+        method=row.get("method") or ("fake" if fake else "real"),
+        identities=tuple(dict.fromkeys((target, source))),
+        split=row.get("split") or "test",
+        made_from=(row.get("original_id") or "") if fake else "",
+    )
+
+
+def describe_files(paths: Iterable[Path], describe: Callable[[Path], LabelledVideo | None]) -> Catalog:
+    """What `describe` says of each file; None for a name that it cannot read."""
+    videos, left_out = [], []
+    for path in paths:
+        video = describe(path)
+        if video is None:
+            left_out.append(LeftOut(path, "its name or entry says nothing that is understood"))
+        elif path.stat().st_size == 0:
+            left_out.append(LeftOut(path, "the file is empty"))
+        else:
+            videos.append(video)
+    return Catalog(tuple(videos), tuple(left_out))
+
+
+def absent_files(folder: Path, names: Iterable[str]) -> Catalog:
+    paths = (folder / name for name in sorted(names))
+    return Catalog((), tuple(LeftOut(path, "the file is missing") for path in paths if not path.exists()))

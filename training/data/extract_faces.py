@@ -1,0 +1,167 @@
+"""One video or photograph -> the face clips that are stored, cut by `unmask` as serving cuts them."""
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from training.data.catalog import PICTURE_SUFFIXES, LabelledVideo, StoredClip
+from training.data.shards import Slices, index_tar
+from unmask.batch.ray_map import first_line
+from unmask.errors import NotAVideo, UnmaskError
+from unmask.faces.clips import ClipSpec, FaceClip, UInt8Array, crop_square
+from unmask.faces.detector import FaceFinder
+from unmask.faces.subjects import People
+from unmask.video.decode import Frames, decode
+from unmask.video.sampling import DecodePlan
+
+CACHE_SIDE_PX = 224  # larger than any input side, so that augmentation still has something to cut
+JPEG_QUALITY = 95
+
+
+class NoFaceError(Exception):
+    """Nobody in the video can be judged; says why."""
+
+
+@dataclass(frozen=True)
+class CutSpec:
+    """How videos become stored clips. Raises BadInput for values that make no sense."""
+
+    clip: ClipSpec
+    windows: int  # of a video that are looked at: as many clips, if the person is seen in all
+    jpeg_quality: int = JPEG_QUALITY
+
+    def __post_init__(self) -> None:
+        self.plan()
+
+    def plan(self) -> DecodePlan:
+        return DecodePlan(self.windows, self.clip.frames_per_clip, self.clip.frame_stride_seconds)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One video to cut."""
+
+    index: int  # in the list of all
+    video: LabelledVideo
+    already_cut: bool = False  # it is a face crop
+
+
+def cut(task: Task, spec: CutSpec) -> list[StoredClip]:
+    """The clips of the person seen most in a video; of a photograph, one of one frame.
+
+    Equal files give equal bytes, wherever it runs. Raises NoFaceError, and what `unmask.video.decode.decode` raises.
+    """
+    video = task.video
+    if task.already_cut:
+        return [_store(video, 0, (0.0,), [as_jpeg(read_picture(video.path), spec)])]
+    if video.path.suffix.lower() in PICTURE_SUFFIXES:
+        image = decode_picture(read_picture(video.path))
+        found = people([Frames(image[None], np.zeros(1))], _finder(), spec.clip)
+    else:
+        found = video_people(video.path, spec.windows, _finder(), spec.clip)
+    clips = main_person_clips(found, spec.clip)
+    if not clips:
+        raise NoFaceError(", ".join(sorted(set(found.excluded))) or "no face was found")
+    return [
+        _store(video, clip.track_id, clip.seconds.tolist(), [encode(face, spec) for face in clip.data])
+        for clip in clips
+    ]
+
+
+@functools.cache
+def _finder() -> FaceFinder:
+    """The face finder of this process, on one thread: workers share the cores, and results never differ."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    return FaceFinder()
+
+
+def _store(
+    video: LabelledVideo, track_id: int, seconds: Sequence[float], jpegs: Sequence[bytes]
+) -> StoredClip:
+    return StoredClip(
+        video_id=video.video_id,
+        fake=video.fake,
+        method=video.method,
+        original_id=video.original_id,
+        group=video.group,
+        split=video.split,
+        track_id=track_id,
+        seconds=tuple(seconds),
+        jpegs=tuple(jpegs),
+    )
+
+
+def reason(error: Exception) -> str:
+    """Why a video failed, in one line."""
+    kind = error.code if isinstance(error, UnmaskError) else type(error).__name__
+    text = first_line(error)
+    return f"no_face: {text}" if isinstance(error, NoFaceError) else f"{kind}: {text}"
+
+
+# --- pictures ---
+
+
+def read_picture(path: Path) -> bytes:
+    """The bytes of a file, which may lie in a tar: `faces.tar/real/1.jpg`."""
+    tar = next((parent for parent in path.parents if parent.suffix == ".tar" and parent.is_file()), None)
+    if tar is None:
+        return path.read_bytes()
+    return Slices(tar, (_index(tar)[path.relative_to(tar).as_posix()],))[0]
+
+
+_index = functools.cache(index_tar)
+
+
+def decode_picture(compressed: bytes) -> UInt8Array:
+    """Any usual picture -> (H, W, 3) RGB, turned upright. Raises NotAVideo when it cannot be read."""
+    image = cv2.imdecode(np.frombuffer(compressed, np.uint8), cv2.IMREAD_COLOR_RGB) if compressed else None
+    if image is None:
+        raise NotAVideo("The file is not a picture that can be read.")
+    return np.asarray(image, np.uint8)
+
+
+def encode(face: UInt8Array, spec: CutSpec) -> bytes:
+    """(S, S, 3) RGB -> JPEG."""
+    quality = [cv2.IMWRITE_JPEG_QUALITY, spec.jpeg_quality]
+    return cv2.imencode(".jpg", face[..., ::-1], quality)[1].tobytes()
+
+
+def as_jpeg(crop: bytes, spec: CutSpec) -> bytes:
+    """A face crop of any kind -> JPEG of the stored size, of its middle square; untouched if it is that."""
+    image = decode_picture(crop)
+    side_px = spec.clip.side_px
+    if image.shape[:2] == (side_px, side_px) and crop.startswith(b"\xff\xd8"):
+        return crop
+    height, width = image.shape[:2]
+    half = min(height, width) / 2
+    middle = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
+    return encode(crop_square(image, middle, side_px), spec)
+
+
+# --- videos ---
+
+
+def people(windows: Iterable[Frames], finder: FaceFinder, spec: ClipSpec) -> People:
+    """Windows of frames -> everybody in them with their clips, as a check does it."""
+    found = People([spec])
+    for frames in windows:
+        found.add(frames, finder.detect(frames))
+    return found
+
+
+def video_people(path: Path, windows: int, finder: FaceFinder, spec: ClipSpec) -> People:
+    """A video file -> everybody in it, looked at in `windows` windows."""
+    plan = DecodePlan(windows, spec.frames_per_clip, spec.frame_stride_seconds)
+    return people(decode(path, plan), finder, spec)
+
+
+def main_person_clips(found: People, spec: ClipSpec) -> list[FaceClip]:
+    """The clips of the person who was seen most; none when nobody was."""
+    everybody = sorted(found.all, key=lambda person: len(person.seconds), reverse=True)
+    return everybody[0].clips[spec] if everybody else []

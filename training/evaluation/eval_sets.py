@@ -1,0 +1,287 @@
+"""Sets to measure on, and the people that `unmask` finds in each of their videos, as a check finds them.
+
+Three kinds, told apart by what lies in the folder beside `manifest.tsv`:
+    video files             looked at from the file on
+    frames.tar              windows of loose face crops, taken as if each were a window of a video
+    shards of stored clips  faces were found and cut when the set was prepared; only the splits val and test
+"""
+
+import hashlib
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from training.data import augment
+from training.data.catalog import LabelledVideo, StoredClip, labelled_videos, stored_clips
+from training.data.shards import MANIFEST, read_table
+from training.evaluation import corruptions
+from training.evaluation.corruptions import CLEAN, Condition, spoil
+from unmask.faces import boxes, clips, detector, mtcnn, subjects, tracking
+from unmask.faces.clips import ClipSpec, FaceClip, crop_square
+from unmask.faces.detector import FaceFinder
+from unmask.faces.subjects import People
+from unmask.video import container
+from unmask.video import decode as video
+from unmask.video.decode import Frames
+from unmask.video.sampling import DecodePlan
+
+WINDOW_GAP_SECONDS = 10.0  # from one window of loose crops to the next: enough to be two moments
+
+
+@dataclass(frozen=True)
+class Example:
+    """One video of a set, as far as its labels go."""
+
+    id: str
+    fake: bool
+    method: str
+    group: str
+    group_label: str
+    split: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a video is looked at."""
+
+    plan: DecodePlan
+    specs: tuple[ClipSpec, ...]
+    condition: Condition = CLEAN
+
+
+@dataclass(frozen=True)
+class Found:
+    """The clips of everybody in a video, for every spec, and why faces were left out."""
+
+    clips: dict[ClipSpec, tuple[FaceClip, ...]]
+    excluded: tuple[str, ...]
+
+
+class EvaluationSet(Protocol):
+    examples: tuple[Example, ...]
+    at_once: int  # examples whose clips are worth scoring together
+
+    def find(self, example: Example, look: Look) -> Found:
+        """Raises UnmaskError when the video cannot be read."""
+
+
+def open_set(folder: Path, finder: FaceFinder, cache: Path | None) -> EvaluationSet:
+    """The set in a folder. What is found is kept in `cache`, so that the next model need not look again."""
+    columns = read_table(folder / MANIFEST)[0].keys()
+    if "shard" in columns:
+        return ClipSet(stored_clips(folder))
+    found: EvaluationSet = (
+        CropSet(folder, finder) if (folder / "frames.tar").exists() else VideoSet(folder, finder)
+    )
+    return found if cache is None else CachedSet(found, folder, cache)
+
+
+class VideoSet:
+    """A folder of video files."""
+
+    at_once = 1
+
+    def __init__(self, folder: Path, finder: FaceFinder) -> None:
+        self._finder = finder
+        self._videos = {item.video_id: item for item in labelled_videos(folder) if item.split != "train"}
+        self.examples = _examples(folder, self._videos.values())
+
+    def find(self, example: Example, look: Look) -> Found:
+        return find_people(video.decode(self._videos[example.id].path, look.plan), self._finder, look)
+
+
+class CropSet:
+    """Windows of loose face crops in `frames.tar`, named FOLDER/WINDOW-NUMBER.jpg."""
+
+    at_once = 1
+
+    def __init__(self, folder: Path, finder: FaceFinder) -> None:
+        self._folder, self._finder = folder, finder
+        self._videos = {item.video_id: item for item in labelled_videos(folder) if item.split != "train"}
+        self.examples = _examples(folder, self._videos.values())
+        self._images = pictures(folder / "frames.tar")
+
+    def find(self, example: Example, look: Look) -> Found:
+        return find_people(self._windows(self._videos[example.id], look.specs), self._finder, look)
+
+    def _windows(self, item: LabelledVideo, specs: Sequence[ClipSpec]) -> Iterator[Frames]:
+        """Successive crops, taken as if they lay the longest stride apart, so that every model keeps each."""
+        stride_seconds = max(spec.frame_stride_seconds for spec in specs)
+        prefix = f"{item.path.relative_to(self._folder).as_posix()}/"
+        names = sorted(name for name in self._images if name.startswith(prefix))
+        windows = groupby(names, key=lambda name: name.rsplit("-", 1)[0])
+        for index, (_, window) in enumerate(windows):
+            images = np.stack([decode(self._images[name]) for name in window])
+            seconds = WINDOW_GAP_SECONDS * index + stride_seconds * np.arange(len(images), dtype=np.float64)
+            yield Frames(images, seconds)
+
+
+class ClipSet:
+    """Stored clips; those of one video are judged together. A still face stands still for a whole clip."""
+
+    at_once = 8
+
+    def __init__(self, stored: Iterable[StoredClip]) -> None:
+        self._clips: dict[str, list[StoredClip]] = {}
+        for clip in stored:
+            if clip.split != "train":
+                self._clips.setdefault(clip.video_id, []).append(clip)
+        self.examples = tuple(
+            Example(name, some[0].fake, some[0].method, some[0].group, "", some[0].split)
+            for name, some in self._clips.items()
+        )
+
+    def find(self, example: Example, look: Look) -> Found:
+        stored = self._clips[example.id]
+        return Found(
+            {spec: tuple(face_clip(clip, spec, look.condition) for clip in stored) for spec in look.specs}, ()
+        )
+
+
+def face_clip(stored: StoredClip, spec: ClipSpec, condition: Condition = CLEAN) -> FaceClip:
+    """A stored clip at the side and length of a spec."""
+    images = np.stack([decode(jpeg) for jpeg in stored.jpegs[: spec.frames_per_clip]])
+    seconds = np.array(stored.seconds[: spec.frames_per_clip], np.float64)
+    images = spoil(Frames(images, seconds), condition).data
+    side_px = images.shape[1]
+    square = np.array([0, 0, side_px, side_px], np.float32)
+    data = np.stack([crop_square(image, square, spec.side_px) for image in images])
+    if len(data) == 1:
+        data = data.repeat(spec.frames_per_clip, 0)
+        seconds = seconds[0] + spec.frame_stride_seconds * np.arange(spec.frames_per_clip, dtype=np.float64)
+    return FaceClip(data, seconds, stored.track_id, np.tile(square, (len(data), 1)))
+
+
+def find_people(windows: Iterable[Frames], finder: FaceFinder, look: Look) -> Found:
+    """Everybody in the windows, found as `unmask.pipeline` finds them."""
+    everybody = People(look.specs)
+    for frames in windows:
+        frames = spoil(frames, look.condition)
+        everybody.add(frames, finder.detect(frames))
+    found = {
+        spec: tuple(clip for person in everybody.all for clip in person.clips[spec]) for spec in look.specs
+    }
+    return Found(found, everybody.excluded)
+
+
+def pictures(archive_path: Path) -> dict[str, bytes]:
+    """A tar of pictures -> name: compressed bytes, in the archive's order."""
+    with tarfile.open(archive_path) as archive:
+        members = [member for member in archive if member.isfile()]
+        return {
+            member.name: stream.read()
+            for member in members
+            if (stream := archive.extractfile(member)) is not None
+        }
+
+
+def decode(jpeg: bytes) -> np.ndarray:
+    """Compressed picture -> (H, W, 3) RGB."""
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise ValueError("not a picture")
+    return np.asarray(image, np.uint8)
+
+
+def subset(examples: Sequence[Example], count: int) -> tuple[Example, ...]:
+    """At most `count` examples, reals and fakes half and half, spread evenly over methods and the list."""
+    reals, fakes = ([item for item in examples if item.fake == fake] for fake in (False, True))
+    by_method = sorted(fakes, key=lambda item: item.method)
+    chosen = {*_spread(reals, count // 2), *_spread(by_method, count // 2)}
+    return tuple(item for item in examples if item in chosen)
+
+
+def _spread(items: Sequence[Example], count: int) -> list[Example]:
+    return [items[i] for i in np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)]
+
+
+def _examples(folder: Path, videos: Iterable[LabelledVideo]) -> tuple[Example, ...]:
+    """`group_label` is a column that a manifest may have: a look, a language, a camera."""
+    named = {
+        folder / (row.get("file") or row["folder"]): row.get("group_label") or ""
+        for row in read_table(folder / MANIFEST)
+    }
+    return tuple(
+        Example(item.video_id, item.fake, item.method, item.group, named.get(item.path, ""), item.split)
+        for item in videos
+    )
+
+
+# --- what was found, kept on disk
+
+
+class CachedSet:
+    """A set that looks only once at a video for a plan, a clip spec and a condition.
+
+    The key holds everything that could change what is found: the file, the plan, the spec, and the code.
+    """
+
+    def __init__(self, inner: EvaluationSet, folder: Path, cache: Path) -> None:
+        self._inner, self._cache = inner, cache
+        self.examples, self.at_once = inner.examples, inner.at_once
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        stamps = [(str(path.relative_to(folder)), path.stat().st_size) for path in files]
+        self._content = _digest(repr((folder.name, stamps)).encode())
+
+    def find(self, example: Example, look: Look) -> Found:
+        paths = {spec: self._path(example, look, spec) for spec in look.specs}
+        missing = tuple(spec for spec, path in paths.items() if not path.exists())
+        if missing:
+            found = self._inner.find(example, Look(look.plan, missing, look.condition))
+            for spec in missing:
+                _save(paths[spec], found.clips[spec], found.excluded)
+        kept = {spec: _load(path) for spec, path in paths.items()}
+        return Found({spec: some for spec, (some, _) in kept.items()}, next(iter(kept.values()))[1])
+
+    def _path(self, example: Example, look: Look, spec: ClipSpec) -> Path:
+        # the longest stride of all specs shapes windows of loose crops
+        stride = max(spec.frame_stride_seconds for spec in look.specs)
+        code = _code(look.condition != CLEAN)
+        key = (self._content, example.id, look.plan, stride, spec, look.condition, code)
+        name = _digest(repr(key).encode())
+        return self._cache / name[:2] / f"{name}.npz"
+
+
+def _save(path: Path, found: Sequence[FaceClip], excluded: Sequence[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    arrays = {
+        "excluded": np.array(excluded, dtype=np.str_),
+        "lengths": np.array([len(clip.seconds) for clip in found], np.int64),
+        "tracks": np.array([clip.track_id for clip in found], np.int64),
+    }
+    if found:
+        for name in ("data", "seconds", "xyxy"):
+            arrays[name] = np.concatenate([getattr(clip, name) for clip in found])
+    with draft.open("wb") as stream:
+        np.savez(stream, **arrays)  # type: ignore[arg-type]  # its stubs see a flag in any name
+    draft.replace(path)
+
+
+def _load(path: Path) -> tuple[tuple[FaceClip, ...], tuple[str, ...]]:
+    with np.load(path, allow_pickle=False) as kept:
+        arrays = {name: kept[name] for name in kept.files}
+    ends = np.cumsum(arrays["lengths"])
+    spans = [slice(end - length, end) for end, length in zip(ends, arrays["lengths"], strict=True)]
+    found = tuple(
+        FaceClip(arrays["data"][span], arrays["seconds"][span], int(track), arrays["xyxy"][span])
+        for span, track in zip(spans, arrays["tracks"], strict=True)
+    )
+    return found, tuple(arrays["excluded"].tolist())
+
+
+def _code(spoiled: bool) -> str:
+    """Changes when any code does that decides what is found."""
+    modules = [boxes, clips, detector, mtcnn, subjects, container, tracking, video]
+    modules += [augment, corruptions] if spoiled else []
+    return _digest(b"".join(Path(str(module.__file__)).read_bytes() for module in modules))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,249 @@
+"""How well scores separate fake from real; pure. Higher scores mean fake, labels are True for fake.
+
+One score a video, a probability; 0.5 where a decision needs a threshold. The answers are scikit-learn's, and
+the definitions those of DeepfakeBench (Yan et al., NeurIPS 2023): tests compare both.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from training.evaluation.results import Difference, Interval
+
+__all__ = ["Difference", "Interval", "auc", "bootstrap", "intervals", "paired_bootstrap"]
+
+Scores = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.bool_]
+Metric = Callable[[Scores, Labels], float]
+
+THRESHOLD = 0.5
+LOW_RATES = (0.001, 0.01, 0.05)  # of false positives, at which the share of found fakes is quoted
+CALIBRATION_BINS = 10
+DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class Roc:
+    """One point a distinct threshold, from the strictest, where nothing is called fake, to the mildest.
+
+    Equal to scikit-learn's `roc_curve(drop_intermediate=False)`, whose checks of its input take twenty times
+    as long as the counting; a bootstrap asks thousands of times.
+    """
+
+    false_positive: Scores  # (k,) share of the reals called fake, rising from 0 to 1
+    true_positive: Scores  # (k,) share of the fakes called fake
+    precision: Scores  # (k,) share of fakes among what is called fake; 1 where nothing is
+
+    @property
+    def area(self) -> float:
+        return float(np.trapezoid(self.true_positive, self.false_positive))
+
+    @property
+    def average_precision(self) -> float:
+        """Area under the precision-recall curve, by steps; the share of fakes is its value for chance."""
+        return float(np.diff(self.true_positive) @ self.precision[1:])
+
+    @property
+    def equal_error_rate(self) -> float:
+        """The false-positive rate where the false-negative rate is nearest to it."""
+        nearest = np.abs(1 - self.true_positive - self.false_positive).argmin()
+        return float(self.false_positive[nearest])
+
+    def tpr_at_fpr(self, rate: float) -> float:
+        """Largest share of fakes found at a threshold that calls at most `rate` of the reals fake.
+
+        With n reals, rates below 1/n mean: not a single one.
+        """
+        return float(self.true_positive[self.false_positive <= rate].max())
+
+
+def roc(scores: Scores, fake: Labels) -> Roc:
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.diff(scores[order]) != 0, True)
+    found = np.append(0, np.cumsum(fake[order])[ends])
+    called = np.append(0, np.arange(1, len(scores) + 1)[ends])
+    fakes, reals = found[-1], called[-1] - found[-1]
+    precision = np.divide(found, called, out=np.ones(len(called)), where=called > 0)
+    return Roc((called - found) / reals, found / fakes, precision)
+
+
+def auc(scores: Scores, fake: Labels) -> float:
+    """Area under the ROC curve."""
+    return roc(scores, fake).area
+
+
+def accuracy(scores: Scores, fake: Labels) -> float:
+    return float(((scores > THRESHOLD) == fake).mean())
+
+
+def f1(scores: Scores, fake: Labels) -> float:
+    """Of the fakes."""
+    called = scores > THRESHOLD
+    return float(2 * (called & fake).sum() / (called.sum() + fake.sum()))
+
+
+def brier(scores: Scores, fake: Labels) -> float:
+    """Mean squared error of the probability."""
+    return float(((scores - fake) ** 2).mean())
+
+
+def calibration_error(scores: Scores, fake: Labels) -> float:
+    """ECE: the mean gap between what a bin of like probabilities says and how many of it are fake."""
+    gaps = np.bincount(_bins(scores), scores - fake, CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(scores))
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    said: float  # mean probability
+    found: float  # share of fakes
+    count: int
+
+
+def reliability(scores: Scores, fake: Labels) -> list[ReliabilityBin]:
+    """Bins that hold anything, by rising probability."""
+    place = _bins(scores)
+    return [
+        ReliabilityBin(float(scores[here].mean()), float(fake[here].mean()), int(here.sum()))
+        for here in (place == index for index in np.unique(place))
+    ]
+
+
+def _bins(scores: Scores) -> npt.NDArray[np.intp]:
+    """The bin, of equal width, that each probability lies in."""
+    return np.minimum((scores * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
+
+
+@dataclass(frozen=True)
+class RiskCoverage:
+    """What it costs to answer more often, surest answers first; one point a distinct confidence."""
+
+    coverage: Scores  # (k,) share of the videos that are answered, rising
+    risk: Scores  # (k,) share of those answers that are wrong
+
+    @property
+    def area(self) -> float:
+        """Mean risk over the coverages (AURC): lower is better."""
+        return float(np.diff(self.coverage, prepend=0.0) @ self.risk / self.coverage[-1])
+
+
+def risk_coverage(scores: Scores, fake: Labels) -> RiskCoverage:
+    """Confidence is the distance from 0.5; equal confidences are answered together."""
+    confidence = np.abs(scores - THRESHOLD)
+    order = np.argsort(-confidence, kind="stable")
+    wrong = np.cumsum(((scores > THRESHOLD) != fake)[order])
+    answered = np.arange(1, len(scores) + 1)
+    ends = np.append(np.diff(confidence[order]) != 0, True)
+    return RiskCoverage((answered / len(scores))[ends], (wrong / answered)[ends])
+
+
+def video_scores(frame_scores: Scores, video_ids: Sequence[str]) -> dict[str, float]:
+    """DeepfakeBench's video score: the mean of its frames' scores."""
+    names, place = np.unique(np.asarray(video_ids), return_inverse=True)
+    means = np.bincount(place, frame_scores) / np.bincount(place)
+    return dict(zip(names.tolist(), means.tolist(), strict=True))
+
+
+def measures(scores: Scores, fake: Labels) -> dict[str, float]:
+    """What is quoted of every set that has both kinds."""
+    curve = roc(scores, fake)
+    return {
+        "auc": curve.area,
+        "ap": curve.average_precision,
+        "eer": curve.equal_error_rate,
+        **{f"tpr_at_fpr_{rate:g}": curve.tpr_at_fpr(rate) for rate in LOW_RATES},
+        "accuracy": accuracy(scores, fake),
+        "f1": f1(scores, fake),
+        "ece": calibration_error(scores, fake),
+        "brier": brier(scores, fake),
+        "aurc": risk_coverage(scores, fake).area,
+    }
+
+
+# --- intervals
+
+
+def bootstrap(
+    metric: Metric,
+    scores: Scores,
+    fake: Labels,
+    groups: Sequence[str],
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Interval:
+    """A metric with its 95 % interval; whole groups (people) are drawn, since their videos are alike."""
+    return intervals(lambda *sample: {"": metric(*sample)}, scores, fake, groups, draws, seed)[""]
+
+
+def intervals(
+    measure: Callable[[Scores, Labels], dict[str, float]],
+    scores: Scores,
+    fake: Labels,
+    groups: Sequence[str],
+    draws: int = DRAWS,
+    seed: int = 0,
+    *,
+    one_kind: bool = False,
+) -> dict[str, Interval]:
+    """Several metrics on the same draws.
+
+    Raises ValueError unless there are reals and fakes; `one_kind` is for metrics that do without, as ECE.
+    """
+    redrawn = [
+        list(measure(scores[rows], fake[rows]).values())
+        for rows in resamples(fake, groups, draws, seed, 1 if one_kind else 2)
+    ]
+    values = measure(scores, fake)
+    low, high = np.percentile(np.array(redrawn), [2.5, 97.5], axis=0).tolist()
+    return {name: Interval(values[name], low[i], high[i]) for i, name in enumerate(values)}
+
+
+def paired_bootstrap(
+    metric: Metric,
+    first: Scores,
+    second: Scores,
+    fake: Labels,
+    groups: Sequence[str],
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Difference:
+    """How much higher the metric is with the second scores, both redrawn alike: same videos, same people."""
+    gains = np.array(
+        [
+            metric(second[rows], fake[rows]) - metric(first[rows], fake[rows])
+            for rows in resamples(fake, groups, draws, seed)
+        ]
+    )
+    value = metric(second, fake) - metric(first, fake)
+    low, high = np.percentile(gains, [2.5, 97.5])
+    # counted with the sample itself, so that it is never zero (Davison & Hinkley 1997, eq. 4.11)
+    beyond = (1 + min((gains <= 0).sum(), (gains >= 0).sum())) / (1 + len(gains))
+    return Difference(float(value), float(low), float(high), float(min(1.0, 2 * beyond)))
+
+
+def resamples(
+    fake: Labels, groups: Sequence[str], draws: int, seed: int, kinds: int = 2
+) -> Iterator[npt.NDArray[np.intp]]:
+    """Rows of `draws` redrawn sets, whole groups with replacement; those of fewer kinds are left out.
+
+    Raises ValueError when the set itself has fewer.
+    """
+    if len(np.unique(fake)) < kinds:
+        raise ValueError("needs both reals and fakes")
+    names, membership = np.unique(np.asarray(groups), return_inverse=True)
+    members = [np.flatnonzero(membership == index) for index in range(len(names))]
+    rng = np.random.default_rng(seed)
+    for _ in range(draws):
+        rows = np.concatenate([members[index] for index in rng.integers(len(names), size=len(names))])
+        if kinds == 1 or 0 < fake[rows].sum() < len(rows):
+            yield rows
+
+
+def share(count: int, total: int) -> Interval:
+    """A rate with its exact binomial 95 % interval (Clopper-Pearson): honest even for 0 of 16."""
+    from scipy.stats import binomtest  # takes longer to import than training does to start
+
+    test = binomtest(count, total).proportion_ci(0.95, "exact")
+    return Interval(count / total, float(test.low), float(test.high))

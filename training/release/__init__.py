@@ -1,0 +1,1 @@
+"""Prepare a trained model for publication: card, ONNX export."""

@@ -1,0 +1,1 @@
+"""Make fake faces out of real ones."""

@@ -1,0 +1,1 @@
+"""Hold analyses that are run by hand."""

@@ -1,0 +1,76 @@
+"""What a model's temporal head adds: its clips against the mean of their single frames, on the same videos.
+
+    python -m training.tools.temporal_ablation --model NAME --set NAME=DIR … [--cache DIR]
+
+Each frame is shown to the same weights as a clip of one frame. A video's score is the mean over its clips, or
+over all their frames. Prints both AUCs and their difference, people drawn with replacement, alike for both.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from training.evaluation import metrics
+from training.evaluation.eval_sets import EvaluationSet, Look, open_set
+from unmask.faces.clips import FaceClip
+from unmask.faces.detector import FaceFinder
+from unmask.models import checkpoint
+from unmask.models.checkpoint import LoadedModel
+from unmask.pipeline import plan_windows
+from unmask.video.sampling import Span
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--set", action="append", required=True, metavar="NAME=DIR", dest="sets")
+    parser.add_argument("--cache", type=Path, help="folder where found faces are kept")
+    arguments = parser.parse_args()
+    model, finder = checkpoint.load(arguments.model, torch.device("cpu")), FaceFinder()
+    for text in arguments.sets:
+        name, _, folder = text.partition("=")
+        print(f"{name}: {compare(model, open_set(Path(folder), finder, arguments.cache))}", flush=True)
+
+
+def compare(model: LoadedModel, found: EvaluationSet) -> str:
+    """Both ways on every video in which a face was found."""
+    look = Look(plan_windows([model], Span()), (model.spec,))
+    kept, by_frame, by_clip = [], [], []
+    for example in tqdm(found.examples, mininterval=5):
+        clips = found.find(example, look).clips[model.spec]
+        if clips:
+            kept.append(example)
+            by_clip.append(float(checkpoint.score(model, clips).mean()))
+            by_frame.append(
+                float(checkpoint.score(model, [part for clip in clips for part in split(clip)]).mean())
+            )
+    fake, groups = np.array([item.fake for item in kept]), [item.group for item in kept]
+    first, second = np.array(by_frame, np.float64), np.array(by_clip, np.float64)
+    gain = metrics.paired_bootstrap(metrics.auc, first, second, fake, groups)
+    return (
+        f"mean of frames {metrics.auc(first, fake):.3f}, clips {metrics.auc(second, fake):.3f}, "
+        f"difference {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}), {len(kept)} videos"
+    )
+
+
+def split(clip: FaceClip) -> list[FaceClip]:
+    """A clip of T frames -> T clips of one."""
+    return [
+        replace(
+            clip,
+            data=clip.data[index : index + 1],
+            seconds=clip.seconds[index : index + 1],
+            xyxy=clip.xyxy[index : index + 1],
+        )
+        for index in range(len(clip.seconds))
+    ]
+
+
+if __name__ == "__main__":
+    main()
