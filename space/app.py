@@ -55,8 +55,7 @@ def launch(page: gr.Blocks, settings: Settings, uploads: Path, environ: Mapping[
         kept_seconds=KEPT_SECONDS + KEEPER_SECONDS,
     )
     page.launch(
-        server_name=environ.get("GRADIO_SERVER_NAME")
-        or ("0.0.0.0" if "SPACE_ID" in environ else "127.0.0.1"),
+        server_name=environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if "SPACE_ID" in environ else "127.0.0.1"),
         server_port=int(environ.get("GRADIO_SERVER_PORT") or environ.get("PORT") or 7860),
         theme=calm_theme(),
         css_paths=[STYLE_SHEET],

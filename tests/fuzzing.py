@@ -66,9 +66,7 @@ SPOILINGS = st.builds(
     st.floats(0, 1),
     st.sampled_from(EXTREMES) | st.binary(min_size=1, max_size=8),
 )
-SPOILED = st.tuples(
-    st.sampled_from(BASES), st.sampled_from(BASES), st.lists(SPOILINGS, min_size=1, max_size=12)
-)
+SPOILED = st.tuples(st.sampled_from(BASES), st.sampled_from(BASES), st.lists(SPOILINGS, min_size=1, max_size=12))
 
 
 def spoil(data: bytes, other: bytes, spoilings: list[Spoiling]) -> bytes:

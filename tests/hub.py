@@ -252,9 +252,7 @@ def paths_info(asked: Asked, kind: str, name: str, revision: str) -> object:
     except ValueError:
         paths = parse_qs(asked.body.decode())["paths"]
     files = asked.commit(kind, name, revision).files
-    return [
-        _entry(path, files[path]) for path in ([paths] if isinstance(paths, str) else paths) if path in files
-    ]
+    return [_entry(path, files[path]) for path in ([paths] if isinstance(paths, str) else paths) if path in files]
 
 
 def _entry(path: str, data: bytes) -> dict[str, object]:

@@ -132,9 +132,7 @@ def licence_of(about: metadata.PackageMetadata) -> str:
     """An expression of names as in ALLOWED where the package's words mean such, its own words otherwise."""
     if expressions := about.get_all("License-Expression"):
         return str(expressions[0])
-    classifiers = [
-        text.rpartition(" :: ")[2] for text in about.get_all("Classifier") or [] if "License ::" in text
-    ]
+    classifiers = [text.rpartition(" :: ")[2] for text in about.get_all("Classifier") or [] if "License ::" in text]
     told = sorted({spelled(text) for text in classifiers} - {"DFSG approved", "OSI Approved"})
     if told:  # whether we may choose among several is not said
         return " AND ".join(told)
@@ -154,9 +152,7 @@ def shipped_by_the_extension() -> list[Part]:
     """ONNX Runtime and what is built into it."""
     lock = json.loads((ROOT / "extension" / "package-lock.json").read_text(encoding="utf-8"))
     return [
-        Part(
-            name.removeprefix("node_modules/"), about["version"], about.get("license", "unknown"), "extension"
-        )
+        Part(name.removeprefix("node_modules/"), about["version"], about.get("license", "unknown"), "extension")
         for name, about in lock["packages"].items()
         if name
     ]

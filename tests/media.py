@@ -91,9 +91,7 @@ def decoded(path: Path, plan: DecodePlan, still_wanted: Callable[[], None] = ign
         yield from opened.windows(still_wanted)
 
 
-def fetched(
-    url: str, into: Path, limits: Limits, span: Span, on_progress: OnProgress = ignore_progress
-) -> VideoFile:
+def fetched(url: str, into: Path, limits: Limits, span: Span, on_progress: OnProgress = ignore_progress) -> VideoFile:
     """A whole video that is fetched, and not looked at."""
     plan = DecodePlan(start_seconds=span.start_seconds, end_seconds=span.end_seconds)
     with closing(client.fetch(url, into, limits, plan, on_progress, whole=True)) as video:
@@ -106,9 +104,7 @@ def glide(count: int, width: int = 320, height: int = 240, reach_px: int = 280) 
         phase = 2 * np.pi * i / 100
         centre = (FACE_XY[0] + 12 * np.cos(phase), FACE_XY[1] + 12 * np.sin(phase))
         scale = width / (reach_px * (1 + 0.08 * np.sin(phase / 2)))
-        matrix = np.array(
-            [[scale, 0, width / 2 - scale * centre[0]], [0, scale, height / 2 - scale * centre[1]]]
-        )
+        matrix = np.array([[scale, 0, width / 2 - scale * centre[0]], [0, scale, height / 2 - scale * centre[1]]])
         frame = cv2.warpAffine(astronaut(), matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
         yield write_number(frame, i)
 

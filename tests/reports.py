@@ -118,9 +118,7 @@ def example(name: str) -> Report:
             "name": "https://videos.example/private",
             "url": "https://videos.example/private",
         }
-        return to_failed_report(
-            address, LoginRequired("The site shows this video only to people who are signed in.")
-        )
+        return to_failed_report(address, LoginRequired("The site shows this video only to people who are signed in."))
     return {
         "fake": lambda: build(
             FAKE_AND_REAL,

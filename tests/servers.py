@@ -70,9 +70,7 @@ class Server(ThreadingHTTPServer):
 class Site:
     """A server with routes path -> answer; a context manager. Port 0 takes a free one."""
 
-    def __init__(
-        self, routes: Mapping[str, Answer] | None = None, host: str = "127.0.0.1", port: int = 0
-    ) -> None:
+    def __init__(self, routes: Mapping[str, Answer] | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
         self.routes: dict[str, Answer] = dict(routes or {})
         self.requests: list[tuple[str, str]] = []
         self.leaving = threading.Event()  # slow answers end when it is set
@@ -265,9 +263,7 @@ def media_playlist(segments: Sequence[Segment], folder: str = "", ended: bool = 
 
 def hls_routes(segments: Sequence[Segment], folder: str = "/hls/") -> dict[str, Answer]:
     """`master.m3u8`, `index.m3u8`, `live.m3u8` (has no end) and the segments `0.ts`, …"""
-    master = (
-        '#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=300000,RESOLUTION=320x240,CODECS="avc1.42c01e"\nindex.m3u8\n'
-    )
+    master = '#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=300000,RESOLUTION=320x240,CODECS="avc1.42c01e"\nindex.m3u8\n'
     return {
         folder + "master.m3u8": content(master.encode(), HLS),
         folder + "index.m3u8": content(media_playlist(segments).encode(), HLS),
@@ -294,9 +290,7 @@ def dash_routes(clip: bytes, folder: str = "/dash/") -> dict[str, Answer]:
                     packet.stream = copy
                     sink.mux(packet)
         return {
-            folder + path.name: content(
-                path.read_bytes(), DASH if path.suffix == ".mpd" else "video/iso.segment"
-            )
+            folder + path.name: content(path.read_bytes(), DASH if path.suffix == ".mpd" else "video/iso.segment")
             for path in Path(scratch).iterdir()
         }
 
@@ -337,9 +331,7 @@ def video_site(clip: bytes, segments: Sequence[Segment] = ()) -> Site:
         "/forbidden": status(403),
         "/unauthorized": status(401, {"WWW-Authenticate": 'Basic realm="members"'}),
         "/broken-server": status(500),
-        "/login": html(
-            "<form method=post><input name=user><input name=word type=password></form>", "Sign in"
-        ),
+        "/login": html("<form method=post><input name=user><input name=word type=password></form>", "Sign in"),
         "/slow.mp4": slow(clip),
         "/silent": silent(),
         "/half.mp4": broken(clip),

@@ -47,9 +47,7 @@ class Tally:
     """What the clients met with."""
 
     outcomes: Counter[str] = field(default_factory=Counter)  # "ok", a code, "left"
-    latencies: dict[str, list[float]] = field(
-        default_factory=lambda: defaultdict(list)
-    )  # seconds, by request
+    latencies: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # seconds, by request
     wrong: list[str] = field(default_factory=list)  # what should never happen
     resident_bytes: list[tuple[float, int]] = field(default_factory=list)  # seconds since the start
     left_files: list[str] = field(default_factory=list)  # of jobs, when all was over
@@ -117,10 +115,7 @@ class Customer:
 
     async def _frames(self) -> str:
         page = f"https://pages.example/{self._number}/{self._random.random()}"
-        frames = [
-            {"seconds": 0.12 * i, "jpeg": base64.b64encode(jpeg).decode()}
-            for i, jpeg in enumerate(self._jpegs)
-        ]
+        frames = [{"seconds": 0.12 * i, "jpeg": base64.b64encode(jpeg).decode()} for i, jpeg in enumerate(self._jpegs)]
         report = await self._ask("check_frames", {"frames": frames, "page_url": page})
         return self._judge(report, "frames", page)
 
@@ -230,9 +225,7 @@ def soak(seconds: float, folder: Path, clients: int = CLIENTS) -> Tally:
     return tally
 
 
-async def _let_loose(
-    seconds: float, clients: int, space: Served, site: Site, clips: list[bytes], tally: Tally
-) -> None:
+async def _let_loose(seconds: float, clients: int, space: Served, site: Site, clips: list[bytes], tally: Tally) -> None:
     began = time.monotonic()
     crowd = [Customer(number, space, site, clips, tally) for number in range(clients)]
     lives = asyncio.gather(*(customer.live(began + seconds) for customer in crowd))

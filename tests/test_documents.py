@@ -44,7 +44,9 @@ DOCUMENTS = (
     "training/README.md",
     "extension/README.md",
 )
-CARDS = tuple(path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("space/unmask/models/weights/*/README.md")))
+CARDS = tuple(
+    path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("space/unmask/models/weights/*/README.md"))
+)
 LINKED_TOO = ("training/RESULTS.md", "space/examples/README.md", *CARDS)
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 BASH, NODE = shutil.which("bash"), shutil.which("node")
@@ -54,9 +56,7 @@ EXAMPLE_SPACE = "http://127.0.0.1:7860"
 WORDS_A_MINUTE = 250
 ELIDED = re.compile(r"…|\.\.\.")
 
-FENCED = re.compile(
-    r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
-)
+FENCED = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 
 Command = tuple[str, ...]
 
@@ -292,9 +292,7 @@ def here(tmp_path: Path, media: Callable[[str], Path], monkeypatch: pytest.Monke
 
 def test_the_command_line_does_what_the_readme_shows(here, site, monkeypatch, capsys):
     monkeypatch.setenv("UNMASK_ALLOW_PRIVATE", "1")
-    script = next(
-        block for block in SCRIPTS if "unmask check" in block.text and block.document == "README.md"
-    )
+    script = next(block for block in SCRIPTS if "unmask check" in block.text and block.document == "README.md")
     commands = started_by(EXAMPLE_LINKS.sub(site.url("/clip.mp4"), script.text), here)
     assert [command[3] for command in commands] == ["check", "check", "check", "scan", "models"]
     said = []
@@ -487,8 +485,6 @@ def _cell(row: dict[str, Any], found: re.Match[str]) -> str:
 
 
 def test_the_readme_can_be_read_in_five_minutes():
-    text = re.sub(
-        r"<!-- evaluation -->.*?<!-- /evaluation -->", "", FENCED.sub("", read("README.md")), flags=re.S
-    )
+    text = re.sub(r"<!-- evaluation -->.*?<!-- /evaluation -->", "", FENCED.sub("", read("README.md")), flags=re.S)
     words = re.findall(r"\w[^\s|]*", re.sub(r"!\[.*?\]|\]\([^)]*\)", "", text, flags=re.S))
     assert len(words) <= 5 * WORDS_A_MINUTE

@@ -10,9 +10,7 @@ from packaging.utils import canonicalize_name
 
 from tests import licences
 
-COPYLEFT = re.compile(
-    r"lib(avcodec|avformat|x264|x265|gnutls|gmp|nettle|mp3lame|readline)\b.*\.so.*|ffmpeg(-linux.*)?"
-)
+COPYLEFT = re.compile(r"lib(avcodec|avformat|x264|x265|gnutls|gmp|nettle|mp3lame|readline)\b.*\.so.*|ffmpeg(-linux.*)?")
 
 
 def about(**fields):

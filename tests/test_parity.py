@@ -39,9 +39,7 @@ class Seen:
 
     def __init__(self, module):
         self.inputs: list[list[torch.Tensor]] = []
-        module.register_forward_pre_hook(
-            lambda _, given: self.inputs.append([part.clone() for part in given[:2]])
-        )
+        module.register_forward_pre_hook(lambda _, given: self.inputs.append([part.clone() for part in given[:2]]))
 
     def joined(self, batches=None):
         """Data and masks of all batches, or of so many at first."""
@@ -76,9 +74,7 @@ def test_training_normalises_and_pads_a_clip_as_serving_does(video, folder):
     clip = found.clips[model.spec][0]
     served = Seen(model.module)
     checkpoint.score(model, [clip])
-    stored = StoredClip(
-        "v", False, "real", "v", "v", "train", 0, tuple(clip.seconds), tuple(map(png, clip.data))
-    )
+    stored = StoredClip("v", False, "real", "v", "v", "train", 0, tuple(clip.seconds), tuple(map(png, clip.data)))
     batch = collate([PlainClips([stored], model.spec)[0]], model.spec)
     assert torch.equal(batch.clips.data, served.joined()[0])
     assert torch.equal(batch.clips.mask, served.joined()[1])

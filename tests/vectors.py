@@ -38,13 +38,9 @@ def vectors() -> Vectors:
         "spec": asdict(SPEC),
         "calibration": asdict(Calibration(0.77, -0.1)),
         "levels": [_level(image, side) for side in ((20, 28), (14, 20), (13, 17), (12, 16))],
-        "patches": [
-            _patch(image, box, side) for side in (24, 48) for box in _boxes_around(rng, 144 // side - 1)
-        ],
+        "patches": [_patch(image, box, side) for side in (24, 48) for box in _boxes_around(rng, 144 // side - 1)],
         "crops": [_crop(image, box, 16) for box in _boxes_around(rng, 8)],
-        "blurs": [
-            {"sigma": sigma, **_picture(cv2.GaussianBlur(image, (0, 0), sigma))} for sigma in (1.25, 4)
-        ],
+        "blurs": [{"sigma": sigma, **_picture(cv2.GaussianBlur(image, (0, 0), sigma))} for sigma in (1.25, 4)],
         "windows": [_windows(seconds) for seconds in _times()],
         "tracks": [_tracks(rng) for _ in range(12)],
         "details": [_detail(image, box) for box in _boxes_around(rng, 6)],
@@ -60,9 +56,7 @@ def _planned(duration_seconds: float) -> Vectors:
     """The moments at which a video of this length is looked at, before windows move to its key frames."""
     plan = DecodePlan()
     starts = spread(0.0, duration_seconds, plan.window_seconds, plan.windows)
-    moments = [
-        start + i * plan.frame_stride_seconds for start in starts for i in range(plan.frames_per_window)
-    ]
+    moments = [start + i * plan.frame_stride_seconds for start in starts for i in range(plan.frames_per_window)]
     return {"duration": duration_seconds, "seconds": [at for at in moments if at < duration_seconds]}
 
 
@@ -134,8 +128,7 @@ def _tracks(rng: np.random.Generator) -> Vectors:
         tracks = link(scores, seconds, known)
         known = tuple({track.id: track for track in (*known, *tracks)}.values())
         said = [
-            {"id": track.id, "frames": track.frame_index.tolist(), "first": _rounded(track.xyxy[0])}
-            for track in tracks
+            {"id": track.id, "frames": track.frame_index.tolist(), "first": _rounded(track.xyxy[0])} for track in tracks
         ]
         windows.append({"boxes": [_rounded(boxes) for boxes in found], "tracks": said})
     return {"seconds": (np.arange(6) * 0.12).tolist(), "windows": windows}
@@ -205,9 +198,7 @@ def _verdict(rng: np.random.Generator) -> Vectors:
     }
 
 
-def _score(
-    calibration: Calibration, face: int, start: float, frames: int, logit: float, sharpness: float
-) -> ClipScore:
+def _score(calibration: Calibration, face: int, start: float, frames: int, logit: float, sharpness: float) -> ClipScore:
     end = start + 0.12 * (frames - 1)
     return calibrate(
         "m",

@@ -59,9 +59,7 @@ HARD = tuple(  # what ordinary uploads go through; no false alarms more often un
     for level in levels
 )
 BLURRED = (Condition("blur", 3), Condition("blur", 4))  # what is blurred more, `FaceRules` leave out anyway
-MIN_SLOPE = (
-    0.01  # of a model that ranks no better than chance: its probabilities say nothing, and it abstains
-)
+MIN_SLOPE = 0.01  # of a model that ranks no better than chance: its probabilities say nothing, and it abstains
 HARD_REALS = 400  # real clips under each
 DRAWS = 20  # halvings of the data, to see whether the promises hold on the other half
 FEWEST = 20  # pairs and hard reals that can be halved so often without an empty half
@@ -135,24 +133,18 @@ class SpoiledReals(Dataset[Pair]):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="run folder of the stage `clips`")
     parser.add_argument("--data", type=Path, action="append", required=True, help="folder of stored clips")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
-    parser.add_argument(
-        "--limit", type=int, help="only so many real videos of each folder: quicker, and looser"
-    )
+    parser.add_argument("--limit", type=int, help="only so many real videos of each folder: quicker, and looser")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     start = RunFolder(arguments.run)
     model = checkpoint.load(str(start.model), torch.device("cpu"))
     clips = validation_clips(arguments.data, arguments.limit)
-    scored = score_validation(
-        model.module, clips, model.spec, arguments.run.parent / "meshes", arguments.workers
-    )
+    scored = score_validation(model.module, clips, model.spec, arguments.run.parent / "meshes", arguments.workers)
     np.savez(arguments.run / "validation.npz", **vars(scored))
     calibration, policy = fit(scored)
     file = replace(
@@ -197,9 +189,7 @@ def score_validation(
     blurred, sharpness = score_blurred(model, reals, spec, workers)
     alike = min(len(reals), len(fakes))
     stored = [*evenly(reals, alike), *evenly(fakes, alike)]
-    plain, plain_fake = (
-        predict(model, PlainClips(stored, spec), spec, workers) if stored else (NONE, NONE > 0)
-    )
+    plain, plain_fake = predict(model, PlainClips(stored, spec), spec, workers) if stored else (NONE, NONE > 0)
     logits, fake, kind, again = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Scored(logits, fake, kind, again, np.stack(hard), blurred, sharpness, plain, plain_fake)
 

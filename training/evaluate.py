@@ -85,8 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     chosen = choose(sets, dict(text.split("=", 1) for text in arguments.only), arguments.limit)
     _need_known("seen", set(arguments.seen), set(sets))
     measured = [
-        measure_set(name, folders[name], sets[name], teams, chosen[name], seen=name in arguments.seen)
-        for name in sets
+        measure_set(name, folders[name], sets[name], teams, chosen[name], seen=name in arguments.seen) for name in sets
     ]
     ordered = sorted(measured, key=lambda one: not one.elsewhere)
     part = (arguments.robustness_videos, arguments.robustness_windows)
@@ -109,9 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--model", action="append", metavar="[LABEL=]NAME", help="may be given several times; else: default")
     add("--ensemble", action="append", default=[], metavar="A+B", help="models to ask together, too")
@@ -247,16 +244,9 @@ def judge(
                 people = {example: seen for example in some if (seen := _look(found, example, look))}
                 unreadable |= {example.id: None for example in some if example not in people}
                 scored = score_all(models, list(people.values()))
-                sure = [
-                    recompressed_deciders(*both, together)
-                    for both in zip(people.values(), scored, strict=True)
-                ]
-                for (example, seen), scores, again in zip(
-                    people.items(), scored, score_all(models, sure), strict=True
-                ):
-                    answers[example.id] |= {
-                        team.name: answer(team, scores, again, seen.excluded) for team in together
-                    }
+                sure = [recompressed_deciders(*both, together) for both in zip(people.values(), scored, strict=True)]
+                for (example, seen), scores, again in zip(people.items(), scored, score_all(models, sure), strict=True):
+                    answers[example.id] |= {team.name: answer(team, scores, again, seen.excluded) for team in together}
                 bar.update(len(some))
     rows = [_row(example, answers[example.id]) for example in task.examples if example.id not in unreadable]
     return rows, tuple(unreadable)
@@ -299,8 +289,7 @@ def recompressed_deciders(seen: Found, scores: Sequence[ClipScore], teams: Seque
     first = [decide(_own(team, scores), team.policy, seen.excluded) for team in teams]
     faces = frozenset().union(*map(deciding_faces, first))
     again = {
-        spec: tuple(recompressed(clip) for clip in some if clip.track_id in faces)
-        for spec, some in seen.clips.items()
+        spec: tuple(recompressed(clip) for clip in some if clip.track_id in faces) for spec, some in seen.clips.items()
     }
     return Found(again, seen.excluded)
 
@@ -310,18 +299,14 @@ def _own(team: Team, scores: Iterable[ClipScore]) -> list[ClipScore]:
     return [item for item in scores if item.model in members]
 
 
-def answer(
-    team: Team, scores: Iterable[ClipScore], again: Iterable[ClipScore], excluded: Sequence[str]
-) -> Answer:
+def answer(team: Team, scores: Iterable[ClipScore], again: Iterable[ClipScore], excluded: Sequence[str]) -> Answer:
     """What the Space would say, and what it would say if no doubt kept it from saying so."""
     policy, own = team.policy, _own(team, scores)
     first = decide(own, policy, excluded)
     deciding = deciding_faces(first)
     second = [item for item in _own(team, again) if item.track_id in deciding]
     shown = decide(own, policy, excluded, second)
-    no_doubts = replace(
-        policy, min_frames=0, min_clips=0, min_sharpness=0.0, max_disagreement=1.0, max_contrary=2.0
-    )
+    no_doubts = replace(policy, min_frames=0, min_clips=0, min_sharpness=0.0, max_disagreement=1.0, max_contrary=2.0)
     frank = decide(own, no_doubts, excluded).probability_fake
     return Answer(shown.label, shown.probability_fake, frank, mean_of_frames(own))
 
@@ -339,9 +324,7 @@ def mean_of_frames(scores: Sequence[ClipScore]) -> float | None:
 
 
 def _row(example: Example, answers: Mapping[str, Answer]) -> VideoRow:
-    return VideoRow(
-        example.id, example.fake, example.method, example.group, example.group_label, dict(answers)
-    )
+    return VideoRow(example.id, example.fake, example.method, example.group, example.group_label, dict(answers))
 
 
 # --- robustness

@@ -117,13 +117,9 @@ def summary(out: Path, catalog: Catalog, failed: Sequence[FailedVideo]) -> str:
     lines = []
     for split in sorted({clip.split for clip in clips}):
         some = [clip for clip in clips if clip.split == split]
-        kinds = Counter(
-            "fake" if fake else "real" for _, fake in {(clip.video_id, clip.fake) for clip in some}
-        )
+        kinds = Counter("fake" if fake else "real" for _, fake in {(clip.video_id, clip.fake) for clip in some})
         frames = sum(len(clip.jpegs) for clip in some)
-        lines.append(
-            f"{split}: {kinds['real']} real and {kinds['fake']} fake, {len(some)} clips, {frames} frames"
-        )
+        lines.append(f"{split}: {kinds['real']} real and {kinds['fake']} fake, {len(some)} clips, {frames} frames")
     size_bytes = sum(path.stat().st_size for path in out.glob("*.tar"))
     lines.append(f"{size_bytes / 1e6:.1f} MB in {out}")
     lines += _some("failed", [f"{item.path}: {item.reason}" for item in failed])
@@ -137,9 +133,7 @@ def _some(what: str, lines: Sequence[str], most: int = 5) -> list[str]:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", action="append", required=True, metavar="NAME=DIR")
     parser.add_argument("--out", type=Path, required=True, help="folder to fill")
     parser.add_argument("--windows", type=int, default=WINDOWS, help="looked at, a video (%(default)s)")

@@ -32,9 +32,7 @@ CPU = torch.device("cpu")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model-folder", type=Path)
     parser.add_argument("--repo", metavar="owner/name", help="model repository; made if it is not there")
     parser.add_argument("--tag", help="a name for the commit, such as v1")
@@ -87,9 +85,7 @@ def deploy_space(api: HfApi, folder: Path, space: str, private: bool) -> str:
 
 def tracked(folder: Path) -> list[Path]:
     """The files of a folder that git knows: no caches, nothing private that lies about."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=folder, capture_output=True, check=True, encoding="utf-8"
-    )
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=folder, capture_output=True, check=True, encoding="utf-8")
     paths = (folder / name for name in listed.stdout.split("\0") if name)
     return [path for path in paths if path.is_file()]
 

@@ -97,9 +97,7 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
     cache = request.out.parent / "meshes"
     with accelerator.main_process_first():
         parts = [
-            pairs(clips, made_for(spec, teacher), request, cache, painters[:-1])
-            for clips in material.training
-            if clips
+            pairs(clips, made_for(spec, teacher), request, cache, painters[:-1]) for clips in material.training if clips
         ]
     cost = estimate(accelerator, model, ConcatDataset(parts), spec, stage, request.workers, teacher)
     accelerator.print(cost)
@@ -219,9 +217,7 @@ def validate(
 
 
 @torch.inference_mode()
-def predict(
-    model: VideoModel, data: Dataset[Pair], spec: ClipSpec, workers: int
-) -> tuple[np.ndarray, np.ndarray]:
+def predict(model: VideoModel, data: Dataset[Pair], spec: ClipSpec, workers: int) -> tuple[np.ndarray, np.ndarray]:
     """Logits (n,) and labels (n,) of a dataset, in its order."""
     model.eval()
     device = next(model.parameters()).device
@@ -254,9 +250,7 @@ def precision() -> str:
 
 
 def parse() -> Request:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("recipe", choices=sorted(RECIPES))
     add("stage", choices=["frames", "clips"])

@@ -95,9 +95,7 @@ class Handlers:
             async for update in updates:
                 yield update
 
-    async def check_example(
-        self, event: gr.EventData, model: Any, request: gr.Request
-    ) -> AsyncGenerator[Update, None]:
+    async def check_example(self, event: gr.EventData, model: Any, request: gr.Request) -> AsyncGenerator[Update, None]:
         name = (event._data or {}).get("example")
         if name not in EXAMPLES:
             return
@@ -111,9 +109,7 @@ class Handlers:
         if job:
             self._jobs.cancel(job)
 
-    async def _alone(
-        self, request: gr.Request, guess: dict[str, Any], ask: Ask
-    ) -> AsyncGenerator[Update, None]:
+    async def _alone(self, request: gr.Request, guess: dict[str, Any], ask: Ask) -> AsyncGenerator[Update, None]:
         """A check that ends without a word as soon as the same page has begun another."""
         session = request.session_hash
         mine = self._latest[session] = object()

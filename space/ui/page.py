@@ -82,9 +82,7 @@ def link_box() -> gr.Textbox:
 def file_box() -> gr.File:
     kinds = ["video", ".mkv", ".gif"]
     return guarded(
-        gr.File(
-            label="Video file", show_label=False, file_types=kinds, height=132, scale=5, elem_id="um-file"
-        )
+        gr.File(label="Video file", show_label=False, file_types=kinds, height=132, scale=5, elem_id="um-file")
     )
 
 

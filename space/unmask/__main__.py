@@ -113,19 +113,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--end", metavar="S", help="look up to here")
     one.set_defaults(command=check)
 
-    many = commands.add_parser(
-        "scan", help="many videos", description="Check many videos, write a report each."
-    )
-    many.add_argument(
-        "inputs", type=Path, metavar="INPUTS", help="a folder, or a text file: a path or URL a line"
-    )
+    many = commands.add_parser("scan", help="many videos", description="Check many videos, write a report each.")
+    many.add_argument("inputs", type=Path, metavar="INPUTS", help="a folder, or a text file: a path or URL a line")
     many.add_argument("--out", type=Path, required=True, metavar="OUT.jsonl", help="one report a line")
-    many.add_argument(
-        "--resume", action="store_true", help="leave out what stands in OUT.jsonl, then add to it"
-    )
-    many.add_argument(
-        "--ray", metavar="ADDRESS", help="spread the work over a Ray cluster; `local` starts one"
-    )
+    many.add_argument("--resume", action="store_true", help="leave out what stands in OUT.jsonl, then add to it")
+    many.add_argument("--ray", metavar="ADDRESS", help="spread the work over a Ray cluster; `local` starts one")
     many.set_defaults(command=scan)
 
     for command in (one, many):

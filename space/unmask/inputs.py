@@ -27,9 +27,7 @@ def to_seconds(value: object, name: str) -> float | None:
     """12.5, "12.5", "1:02" or "1:02:03.5" -> seconds; None and "" stay open."""
     if value is None or value == "":
         return None
-    text = (
-        str(value).strip() if isinstance(value, (int, float, str)) and not isinstance(value, bool) else ":::"
-    )
+    text = str(value).strip() if isinstance(value, (int, float, str)) and not isinstance(value, bool) else ":::"
     parts = text.split(":")
     try:
         if len(parts) <= 3 and len(text) <= MAX_TIME:
@@ -77,9 +75,7 @@ def to_frames(frames: object, page_url: object, title: object) -> FramesSource:
         raise BadInput(f"frames must be a list of 1 to {MAX_FRAMES} objects with seconds and jpeg.")
     pairs = sorted((_frame(frame) for frame in frames), key=lambda pair: pair[0])
     if sum(len(image) for _, image in pairs) > MAX_FRAMES_BYTES:
-        raise BadInput(
-            f"The frames are larger than {MAX_FRAMES_BYTES // 2**20} MiB together; send smaller JPEGs."
-        )
+        raise BadInput(f"The frames are larger than {MAX_FRAMES_BYTES // 2**20} MiB together; send smaller JPEGs.")
     seconds, images = zip(*pairs, strict=True)
     return FramesSource(images, seconds, _text(page_url), _text(title))
 
@@ -116,7 +112,5 @@ def to_models(model: object, known: Collection[str]) -> tuple[str, ...]:
         raise BadInput(f"model must be a name, or names joined by commas, not {str(asked)[:40]!r}.")
     names = tuple(dict.fromkeys(name.strip() for name in asked.split(",") if name.strip()))
     if unknown := [name for name in names if name not in known]:
-        raise ModelUnavailable(
-            f"There is no model {unknown[0][:80]!r} here. Choose from: {', '.join(sorted(known))}."
-        )
+        raise ModelUnavailable(f"There is no model {unknown[0][:80]!r} here. Choose from: {', '.join(sorted(known))}.")
     return names

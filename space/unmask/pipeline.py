@@ -185,9 +185,7 @@ class Checker:
         self, people: Sequence[Person], models: Sequence[LoadedModel], tell: OnProgress, clock: Clock
     ) -> list[ClipScore]:
         """Every clip of everybody by every model; other checks may come in between."""
-        waiting = [
-            (model, clip) for model in models for person in people for clip in person.clips[model.spec]
-        ]
+        waiting = [(model, clip) for model in models for person in people for clip in person.clips[model.spec]]
         scores: list[ClipScore] = []
         for model in models:
             clips = [clip for asked, clip in waiting if asked is model]

@@ -36,9 +36,7 @@ REASONS: dict[str, str] = {
     "models_disagree": "The models that looked at it contradict each other.",
     "mixed_over_time": "Some moments look manipulated and others do not: look at the marked ones yourself.",
     "unstable": "After a mild re-compression the detector says something else, so no answer is given.",
-    "several_people": (
-        "Several faces were compared. Among many, one looks odd by chance, so each score was lowered."
-    ),
+    "several_people": ("Several faces were compared. Among many, one looks odd by chance, so each score was lowered."),
     "no_face": "No face was found in the moments that were looked at.",
     "face_too_small": "A face was left out because it is too small in the picture.",
     "face_too_blurred": "A face was left out because it is too blurred.",
@@ -179,9 +177,7 @@ def decide(
         return Verdict("no_face", None, None, reasons, _no_face_text(left_out), (), ())
     crowd = crowd_shift(len(judged), policy)
     second = by_face(again)
-    faces = [
-        _judge(face_id, judged[face_id], second.get(face_id, []), crowd, policy) for face_id in sorted(judged)
-    ]
+    faces = [_judge(face_id, judged[face_id], second.get(face_id, []), crowd, policy) for face_id in sorted(judged)]
     faces.sort(key=lambda face: -face.probability_fake)
     highest = faces[0]
     several = ("several_people",) if crowd > 0 else ()

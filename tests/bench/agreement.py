@@ -48,9 +48,7 @@ class Pair:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER")
     research = [path for path in (SHARED / "data" / name for name in SETS) if path.is_dir()]
     folders = parser.parse_args(argv).folders or research
@@ -102,9 +100,7 @@ def show(name: str, pairs: Sequence[Pair]) -> None:
     chances = np.array([pair.chances for pair in judged], float)
     apart = np.abs(chances[:, 0] - chances[:, 1])
     fakes = np.array([pair.is_fake for pair in judged])
-    aucs = (
-        [f"{auc(column, fakes):.3f}" for column in chances.T] if 0 < fakes.sum() < len(fakes) else ["–"] * 2
-    )
+    aucs = [f"{auc(column, fakes):.3f}" for column in chances.T] if 0 < fakes.sum() < len(fakes) else ["–"] * 2
     print(
         f"{name:18}{len(pairs):>8}{same:>12}{apart.max():>15.3f}{np.median(apart):>9.3f}{aucs[0]:>8}{aucs[1]:>9}",
         flush=True,

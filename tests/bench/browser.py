@@ -50,9 +50,7 @@ class Seen:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", type=Path, nargs="*", metavar="VIDEO")
     parser.add_argument("--firefox", action="store_true")
     options = parser.parse_args(argv)
@@ -124,9 +122,7 @@ def in_firefox(video: Path) -> Seen:
         try:
             browser.until(lambda: len(browser.driver.window_handles) == 2)  # it says that it is ready
             browser.close_other_tabs()
-            (first_seconds, _), (again_seconds, report) = (
-                _check_in_firefox(browser, site.url("/")) for _ in range(2)
-            )
+            (first_seconds, _), (again_seconds, report) = (_check_in_firefox(browser, site.url("/")) for _ in range(2))
             return Seen(report, first_seconds, again_seconds, None)
         finally:
             browser.close()

@@ -47,9 +47,7 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         while not self._stopped.wait(LOOK_SECONDS):
-            self.most_bytes = max(
-                self.most_bytes, sum(resident(pid) for pid in (self._pid, *family(self._pid)))
-            )
+            self.most_bytes = max(self.most_bytes, sum(resident(pid) for pid in (self._pid, *family(self._pid))))
 
     def stop(self) -> int:
         self._stopped.set()
@@ -58,9 +56,7 @@ class Watch(threading.Thread):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--checks", type=int, default=3, help="of each client")
     parser.add_argument("--height", type=int, default=720, help="of the picture")
@@ -90,9 +86,7 @@ class Crowd:
         (sent,) = self._space.upload(path).raise_for_status().json()
         path.unlink()
         began = time.monotonic()
-        report = self._space.ask(
-            "check_file", {"video": {"path": sent, "meta": {"_type": "gradio.FileData"}}}
-        )
+        report = self._space.ask("check_file", {"video": {"path": sent, "meta": {"_type": "gradio.FileData"}}})
         assert report["status"] == "ok", report
         return time.monotonic() - began
 

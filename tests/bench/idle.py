@@ -52,9 +52,7 @@ class Cost:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0, help="length of one visit")
     parser.add_argument("--rounds", type=int, default=3, help="visits of each kind; the median counts")
     options = parser.parse_args()
@@ -67,9 +65,7 @@ def main() -> None:
     sys.exit(tell(kinds))
 
 
-def measure(
-    playwright: Playwright, folder: Path, site: Site, seconds: float, rounds: int
-) -> dict[str, list[Cost]]:
+def measure(playwright: Playwright, folder: Path, site: Site, seconds: float, rounds: int) -> dict[str, list[Cost]]:
     """Every kind of browser -> the cost of each round."""
     kinds: dict[str, list[Cost]] = {}
     bare = playwright.chromium.launch_persistent_context(

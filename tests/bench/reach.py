@@ -101,9 +101,7 @@ class Line:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--mbit", type=float, default=100.0, help="of the line, a second")
     parser.add_argument("--delay-ms", type=float, default=40.0, help="before each answer")

@@ -116,9 +116,7 @@ class Cost:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", type=Path, nargs="*", metavar="VIDEO")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="more wait for each other on a busy machine")
@@ -133,9 +131,7 @@ def main() -> None:
     checker = Checker(torch.device("cpu"))
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as own:
         recipe = RECIPES.get(options.untrained)
-        asked = Options(
-            models=(str(untrained_recipe(Path(own), recipe)) if recipe else "default",), limits=AT_HOME
-        )
+        asked = Options(models=(str(untrained_recipe(Path(own), recipe)) if recipe else "default",), limits=AT_HOME)
         (model,) = checker.load(asked.models)
         videos = {path.name: path for path in options.videos} or dict(usual(Path(folder)))
         costs: dict[str, list[Cost]] = {name: [] for name in videos}
@@ -210,9 +206,7 @@ def _processor_seconds() -> float:
 
 
 def median(spents: Sequence[Spent]) -> Spent:
-    return Spent(
-        statistics.median(one.processor for one in spents), statistics.median(one.wall for one in spents)
-    )
+    return Spent(statistics.median(one.processor for one in spents), statistics.median(one.wall for one in spents))
 
 
 def medians(rounds: list[Cost]) -> tuple[Spent, Spent, Spent, Spent | None]:
@@ -241,9 +235,7 @@ def draw(costs: dict[str, list[Cost]]) -> Figure:
         axes.barh(place, check.processor, 0.25, color="#3538cd", label=f"{hidden}Unmask")
         limits = (decoding.processor, model.processor)
         axes.barh(place + 0.27, limits[0], 0.25, color="#0f9b8e", label=f"{hidden}limit: decoding alone")
-        axes.barh(
-            place + 0.27, limits[1], 0.25, limits[0], color="#e08a1e", label=f"{hidden}and the model alone"
-        )
+        axes.barh(place + 0.27, limits[1], 0.25, limits[0], color="#e08a1e", label=f"{hidden}and the model alone")
     axes.set_yticks(range(len(costs)), list(costs))
     axes.invert_yaxis()
     axes.set_xlabel("processor seconds, from file to report")

@@ -76,9 +76,7 @@ class Chromium:
         page = self.context.new_page()
         page.goto(url)
         for frame in page.frames:
-            frame.wait_for_function(
-                "[...document.querySelectorAll('video')].every((one) => one.readyState >= 2)"
-            )
+            frame.wait_for_function("[...document.querySelectorAll('video')].every((one) => one.readyState >= 2)")
         return page
 
     def open_own(self, name: str) -> Page:

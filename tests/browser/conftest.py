@@ -61,9 +61,7 @@ def playwright_session() -> Iterator[Playwright]:
 
 
 @pytest.fixture(scope="module")
-def running_chromium(
-    playwright_session: Playwright, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Chromium]:
+def running_chromium(playwright_session: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
     browser = Chromium(playwright_session, tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()

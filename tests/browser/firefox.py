@@ -151,9 +151,7 @@ class Firefox:
     def press_toolbar(self) -> None:
         """Press the extension's button; its window opens and gets the focus."""
         with self.driver.context(self.driver.CONTEXT_CHROME):
-            self.driver.execute_script(
-                f"({POPUP})?.closest('panel')?.hidePopup()"
-            )  # a second press would close it
+            self.driver.execute_script(f"({POPUP})?.closest('panel')?.hidePopup()")  # a second press would close it
             self.until(lambda: not self.driver.execute_script(f"return Boolean({POPUP})"))
             problem = self.driver.execute_async_script(TRIGGER)
             assert not problem, problem
@@ -174,9 +172,7 @@ class Firefox:
             .find((one) => !one.hidden && one.label === {label!r})"""
         with self.driver.context(self.driver.CONTEXT_CHROME):
             self.until(lambda: self.driver.execute_script(f"return Boolean({item})"))
-            self.driver.execute_script(
-                f"document.getElementById('contentAreaContextMenu').activateItem({item})"
-            )
+            self.driver.execute_script(f"document.getElementById('contentAreaContextMenu').activateItem({item})")
 
     def end_background(self) -> None:
         """As Firefox does when the event page is idle."""

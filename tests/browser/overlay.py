@@ -17,9 +17,7 @@ Node = dict[str, Any]
 LABELS = ("Likely deepfake", "No sign of a deepfake", "Not sure", "No face found")
 LOOK_MS = 200  # each look at a page takes some of the time that it needs itself
 STILL_MS = 50
-OPEN_UP = (
-    "function (root) { Object.defineProperty(this, 'shadowRoot', { value: root, configurable: true }); }"
-)
+OPEN_UP = "function (root) { Object.defineProperty(this, 'shadowRoot', { value: root, configurable: true }); }"
 
 
 class Overlay:
@@ -91,9 +89,7 @@ class Overlay:
     def _roots(self) -> list[tuple[Node, Node]]:
         """(host, shadow root) of everything that is ours."""
         document = self._devtools.send("DOM.getDocument", {"depth": -1, "pierce": True})["root"]
-        return [
-            (node, root) for node in walk(document) for root in node.get("shadowRoots", ()) if _is_ours(root)
-        ]
+        return [(node, root) for node in walk(document) for root in node.get("shadowRoots", ()) if _is_ours(root)]
 
     def _box(self, node: Node) -> list[float]:
         """Corners in the window; empty when it is not drawn."""

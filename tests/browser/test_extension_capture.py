@@ -103,9 +103,7 @@ def test_a_player_that_shows_only_black_is_said_to_be_protected(chromium, web):
     shoot(page, "black")
 
 
-def test_a_person_who_declines_is_told_why_there_is_no_answer_and_nothing_is_sent(
-    chromium, web, bundled_space
-):
+def test_a_person_who_declines_is_told_why_there_is_no_answer_and_nothing_is_sent(chromium, web, bundled_space):
     page = chromium.open(web.url("/stream"))
     overlay = chromium.check(page)
     overlay.press("plain", "Not now")

@@ -13,9 +13,7 @@ from tests.browser.chromium import Chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
-AXE = (Path(__file__).resolve().parents[1] / "node_modules" / "axe-core" / "axe.min.js").read_text(
-    encoding="utf-8"
-)
+AXE = (Path(__file__).resolve().parents[1] / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 RUN_AXE = """(async () => {
     const { violations } = await axe.run(document, { resultTypes: ["violations"] });
     const said = ({ html, failureSummary }) => [html, failureSummary];
@@ -33,9 +31,7 @@ def assert_accessible(page):
     assert page.evaluate(RUN_AXE) == []
 
 
-def test_the_welcome_page_opens_once_and_says_it_in_five_sentences(
-    playwright_session, tmp_path_factory, bundled_space
-):
+def test_the_welcome_page_opens_once_and_says_it_in_five_sentences(playwright_session, tmp_path_factory, bundled_space):
     browser = Chromium(playwright_session, tmp_path_factory.mktemp("profile"), bundled_space.url)
     try:
         browser.own.wait_for_timeout(2000)
@@ -190,9 +186,7 @@ def test_no_style_of_the_page_leaks_in_and_none_leaks_out(chromium, web):
     page = chromium.open(web.url("/plain"))
     measure = "getComputedStyle(document.body).cssText.length + document.styleSheets.length"
     before = page.evaluate(measure)
-    page.add_style_tag(
-        content="* { font-size: 40px !important; color: lime !important; display: block !important }"
-    )
+    page.add_style_tag(content="* { font-size: 40px !important; color: lime !important; display: block !important }")
     overlay = chromium.check(page)
     overlay.answer()
     height = overlay.box("corner")

@@ -97,9 +97,7 @@ def test_the_way_to_the_space_is_cut_midway_and_mended(chromium, web, release, g
     overlay.answer()
 
 
-def test_a_space_that_was_started_anew_is_given_the_job_again(
-    chromium, web, release, gateway, tmp_path_factory
-):
+def test_a_space_that_was_started_anew_is_given_the_job_again(chromium, web, release, gateway, tmp_path_factory):
     """Another process takes its place: it knows nothing of the job."""
     chromium.set(space=gateway.url)
     with served(tmp_path_factory.mktemp("another")) as another:
@@ -127,9 +125,7 @@ def test_a_space_that_is_not_there_is_a_failure_that_can_be_tried_again(chromium
     overlay.answer()
 
 
-def test_a_report_is_remembered_after_the_browser_was_started_anew(
-    playwright_session, tmp_path_factory, web, gateway
-):
+def test_a_report_is_remembered_after_the_browser_was_started_anew(playwright_session, tmp_path_factory, web, gateway):
     profile = tmp_path_factory.mktemp("profile")
     browser = Chromium(playwright_session, profile, gateway.url)
     try:

@@ -42,9 +42,7 @@ def foreign(elsewhere, release, tmp_path):
 def connect(firefox, address):
     firefox.open_own("ui/options.html")
     box = firefox.driver.find_element(By.ID, "space")
-    firefox.until(
-        lambda: firefox.driver.find_elements(By.CSS_SELECTOR, "#language option")
-    )  # it is filled in
+    firefox.until(lambda: firefox.driver.find_elements(By.CSS_SELECTOR, "#language option"))  # it is filled in
     box.clear()
     box.send_keys(address)
     firefox.driver.find_element(By.ID, "connect").click()
@@ -112,9 +110,7 @@ def test_a_media_source_is_checked_by_pictures_and_put_back(firefox, foreign):
     firefox.wait("badge", *LABELS)
     firefox.wait("hint", "pictures were taken in this tab")
     shoot(firefox, "pictures")
-    assert (
-        abs(firefox.driver.execute_script("return document.querySelector('video').currentTime") - 1.5) < 0.1
-    )
+    assert abs(firefox.driver.execute_script("return document.querySelector('video').currentTime") - 1.5) < 0.1
     assert firefox.driver.execute_script("return document.querySelector('video').paused")
 
 
@@ -160,9 +156,7 @@ def test_the_hover_button_is_switched_on_with_a_permission_and_off_without(firef
 
     def offered():
         for step in range(4):
-            ActionChains(firefox.driver).move_to_element_with_offset(video, 5 * step, 9 * step).pause(
-                0.2
-            ).perform()
+            ActionChains(firefox.driver).move_to_element_with_offset(video, 5 * step, 9 * step).pause(0.2).perform()
         return firefox.find("badge")
 
     firefox.until(offered)

@@ -123,9 +123,7 @@ def test_before_a_check_the_page_says_what_it_does_and_what_it_cannot(visit):
         expect(page.get_by_label(option, exact=True)).to_be_visible()
 
 
-def test_a_link_to_the_page_may_bring_an_address_which_is_not_fetched_before_the_button_is_pressed(
-    visit, site
-):
+def test_a_link_to_the_page_may_bring_an_address_which_is_not_fetched_before_the_button_is_pressed(visit, site):
     address = site.url("/gone.mp4?a=1&b=%20")
     page = visit(f"?{urlencode({'url': address})}")
     expect(page.get_by_label("Link to a video")).to_have_value(address)

@@ -101,9 +101,7 @@ class Window:
 
     @property
     def heats(self) -> np.ndarray:
-        return np.frombuffer(base64.b64decode(self.said["heats"]), np.float32).reshape(
-            self.clip.data.shape[:3]
-        )
+        return np.frombuffer(base64.b64decode(self.said["heats"]), np.float32).reshape(self.clip.data.shape[:3])
 
 
 def two_windows(example: str, model: LoadedModel) -> Iterator[Frames]:

@@ -66,9 +66,7 @@ def test_every_file_that_the_manifest_and_the_pages_name_is_there(packed, store)
     own = manifest(packed[store])
     named = [*own["icons"].values(), own["action"]["default_popup"], own["options_ui"]["page"]]
     named += [own["background"].get("service_worker") or own["background"]["scripts"][0]]
-    named += [
-        name for entry in own["web_accessible_resources"] for name in entry["resources"] if "*" not in name
-    ]
+    named += [name for entry in own["web_accessible_resources"] for name in entry["resources"] if "*" not in name]
     assert set(named) <= set(archive.namelist())
 
 

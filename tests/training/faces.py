@@ -8,9 +8,7 @@ from training.data.shards import StoredClip
 STRIDE_SECONDS = 0.12
 
 
-def face(
-    name, source=None, *, method="swap", group=None, split="train", shift=0, frames=1, side=224, jpeg=None
-):
+def face(name, source=None, *, method="swap", group=None, split="train", shift=0, frames=1, side=224, jpeg=None):
     """A clip of the portrait, `shift` px lower; with a `source` it is labelled as a fake of that video."""
     if jpeg is None:
         image = cv2.resize(astronaut()[40 + shift : 260 + shift, 120:320], (side, side))

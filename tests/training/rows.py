@@ -34,14 +34,11 @@ def rows(strengths, count=40, seed=0, methods=("swap", "mask")):
         fake = index % 2 == 1
         common = rng.normal()
         answers = {
-            name: answer(float(1 / (1 + np.exp(-(common + (fake - 0.5) * gap)))))
-            for name, gap in strengths.items()
+            name: answer(float(1 / (1 + np.exp(-(common + (fake - 0.5) * gap))))) for name, gap in strengths.items()
         }
         method = methods[index // 2 % len(methods)] if fake else "real"
         made.append(
-            VideoRow(
-                f"v{index}", fake, method, f"p{index // 2}", "dark" if index % 4 < 2 else "light", answers
-            )
+            VideoRow(f"v{index}", fake, method, f"p{index // 2}", "dark" if index % 4 < 2 else "light", answers)
         )
     return made
 
@@ -67,16 +64,12 @@ def results():
         set_result("elsewhere", rows(strengths)),
         set_result("home", rows(strengths, seed=1), ("val",)),
     )
-    lineups = tuple(
-        Lineup(name, tuple(name.split("+")), POLICY.real_below, POLICY.fake_above) for name in strengths
-    )
+    lineups = tuple(Lineup(name, tuple(name.split("+")), POLICY.real_below, POLICY.fake_above) for name in strengths)
     return Results(
         command="python -m training.evaluate --set elsewhere=elsewhere-folder",
         day="2026-01-02",
         models=tuple(
-            ModelRecord(name, f"{name:0<12}"[:12], 2_500_000, 5_000_000)
-            for name in strengths
-            if "+" not in name
+            ModelRecord(name, f"{name:0<12}"[:12], 2_500_000, 5_000_000) for name in strengths if "+" not in name
         ),
         lineups=lineups,
         sets=sets,

@@ -108,9 +108,7 @@ def test_stored_clips_of_validation_come_after_sets_from_elsewhere(models, video
     assert all(row.answers["a"].frank is not None for row in results.set("faces").rows)
 
 
-def test_part_of_a_set_can_be_named_and_what_was_seen_in_training_is_not_from_elsewhere(
-    models, videos, tmp_path
-):
+def test_part_of_a_set_can_be_named_and_what_was_seen_in_training_is_not_from_elsewhere(models, videos, tmp_path):
     run("--model", models[0], "--set", f"v={videos}", "--only", "v=one", "--seen", "v", "--out", tmp_path)
     results = read(tmp_path / "results.json")
     assert [row.id for row in results.set("v").rows] == ["one"]

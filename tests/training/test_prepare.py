@@ -196,9 +196,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(videos, prep
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive, "workers outlived their run"
 
-    again = subprocess.run(
-        command(*options(videos, out), "--workers", 1), capture_output=True, text=True, check=True
-    )
+    again = subprocess.run(command(*options(videos, out), "--workers", 1), capture_output=True, text=True, check=True)
     assert f"| {done}/{total} [00:00<" in again.stderr  # the bar begins where the other run ended
     assert contents(out) == contents(prepared)
     assert table(out / "manifest.tsv") == table(prepared / "manifest.tsv")
@@ -233,9 +231,7 @@ def two_machines():
 
 
 @pytest.mark.timeout(600)
-def test_a_cluster_of_which_a_worker_dies_midway_gives_the_same_bytes(
-    two_machines, tasks, prepared, tmp_path
-):
+def test_a_cluster_of_which_a_worker_dies_midway_gives_the_same_bytes(two_machines, tasks, prepared, tmp_path):
     head, machines = two_machines
 
     def spread(work, items):

@@ -130,9 +130,12 @@ def test_the_space_is_the_folder_as_git_knows_it(hub, tmp_path):
     assert len(space.commits) == 2
     expected = {path.relative_to(SPACE).as_posix(): path.read_bytes() for path in tracked(SPACE)}
     assert {name: data for name, data in space.head.files.items() if name != ".gitattributes"} == expected
-    assert {"README.md", "app.py", "unmask/pipeline.py", "unmask/models/weights/mobilenet-gru/model.safetensors"} <= set(
-        expected
-    )
+    assert {
+        "README.md",
+        "app.py",
+        "unmask/pipeline.py",
+        "unmask/models/weights/mobilenet-gru/model.safetensors",
+    } <= set(expected)
     assert not any("__pycache__" in name for name in expected)
 
 

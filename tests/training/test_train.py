@@ -68,9 +68,7 @@ def request(recipe, stage, data, out, **changes):
         "precision": "no",
     }
     defaults |= {"limit": None, "dry_run": False}
-    return Request(
-        config=config, stage=stage, data=[(folder, 1) for folder in data], out=out, **defaults | changes
-    )
+    return Request(config=config, stage=stage, data=[(folder, 1) for folder in data], out=out, **defaults | changes)
 
 
 def run(wanted):
@@ -80,9 +78,7 @@ def run(wanted):
 @pytest.mark.parametrize("recipe", ["mobilenet-gru", "meso-transformer", "resnext-lstm", "patch-mean"])
 def test_each_recipe_goes_from_faces_to_a_model_that_unmask_loads(recipe, material, moving, tmp_path):
     run(request(recipe, "frames", [material], tmp_path / "frames"))
-    done = run(
-        request(recipe, "clips", [material, moving], tmp_path / "clips", start=tmp_path / "frames", limit=4)
-    )
+    done = run(request(recipe, "clips", [material, moving], tmp_path / "clips", start=tmp_path / "frames", limit=4))
     assert done.epochs()[0].true_auc is not None
     assert {path.name for path in done.path.iterdir()} >= {"train.json", "log.jsonl", "curves.png", "state"}
     model = checkpoint.load(str(done.model), torch.device("cpu"))

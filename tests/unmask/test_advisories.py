@@ -112,9 +112,7 @@ def test_nor_does_the_progress_of_an_upload(space, places):
     assert SECRET not in answer.text
 
 
-@pytest.mark.parametrize(
-    "name", ["../../escaped.mp4", "/tmp/escaped.mp4", "..\\escaped.mp4", "a/b/escaped.mp4", ".."]
-)
+@pytest.mark.parametrize("name", ["../../escaped.mp4", "/tmp/escaped.mp4", "..\\escaped.mp4", "a/b/escaped.mp4", ".."])
 def test_the_name_of_an_upload_places_it_nowhere_else(space, name):
     before = set(space.temporary.parent.rglob("*"))
     answer = httpx.post(f"{space.url}/gradio_api/upload", files={"files": (name, b"x")}, timeout=30)
@@ -151,9 +149,7 @@ def test_nobody_can_list_or_guess_an_upload(space, tmp_path):
     ],
 )
 def test_an_upload_never_comes_back_as_a_page(space, name, body):
-    uploaded = httpx.post(f"{space.url}/gradio_api/upload", files={"files": (name, body)}, timeout=30).json()[
-        0
-    ]
+    uploaded = httpx.post(f"{space.url}/gradio_api/upload", files={"files": (name, body)}, timeout=30).json()[0]
     answer = get(space, f"/gradio_api/file={uploaded}")
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "sandbox" in answer.headers["content-security-policy"]
@@ -221,9 +217,7 @@ ODD: list[object] = [
 
 @pytest.mark.parametrize("endpoint", ["check_url", "check_file", "check_frames", "submit", "job", "cancel"])
 def test_an_argument_of_any_type_is_answered(space, endpoint):
-    first = {"check_url": "url", "check_file": "video", "check_frames": "frames", "submit": "url"}.get(
-        endpoint, "id"
-    )
+    first = {"check_url": "url", "check_file": "video", "check_frames": "frames", "submit": "url"}.get(endpoint, "id")
     for value in ODD:
         try:
             body = json.dumps({first: value})

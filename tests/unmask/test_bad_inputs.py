@@ -239,9 +239,7 @@ def test_a_real_process_says_the_same(
     arguments = typed(case)
     environment = {**os.environ, "PYTHONPATH": str(SPACE), **temporary(case)}
     command = [sys.executable, "-m", "unmask", *arguments]
-    process = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert process.returncode == 2
     assert process.stdout == ""
     assert process.stderr.startswith(f"unmask: {case.code}: ")

@@ -304,10 +304,7 @@ def siege(clip: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sie
             for name in ("http_proxy", "https_proxy", "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"):
                 patch.setenv(name, f"http://{canary}")
             urls = {f"spelled {host}": f"http://{host}:{port}/v.mp4" for host in SPELLINGS}
-            urls |= {
-                f"malformed {text}": text.format(canary=canary, public=f"{PUBLIC}:{port}")
-                for text in MALFORMED
-            }
+            urls |= {f"malformed {text}": text.format(canary=canary, public=f"{PUBLIC}:{port}") for text in MALFORMED}
             urls |= {f"name {name}": f"http://{name}:{port}/v.mp4" for name in NAMES}
             public.routes["/v.mp4"] = redirect("/again.mp4")  # each hop looks the name up again
             public.routes["/again.mp4"] = redirect("/clip.mp4")

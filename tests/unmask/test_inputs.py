@@ -66,9 +66,7 @@ def test_nothing_that_json_can_hold_is_a_defect(tmp_path_factory, anything):
         lambda: to_url(anything),
         lambda: to_span(anything, anything),
         lambda: to_upload(anything, tmp_path_factory.getbasetemp() / "nowhere"),
-        lambda: to_upload(
-            {"path": anything, "orig_name": anything}, tmp_path_factory.getbasetemp() / "nowhere"
-        ),
+        lambda: to_upload({"path": anything, "orig_name": anything}, tmp_path_factory.getbasetemp() / "nowhere"),
         lambda: to_frames(anything, anything, anything),
         lambda: to_frames([{"seconds": anything, "jpeg": anything}], anything, anything),
         lambda: to_models(anything, {"default"}),

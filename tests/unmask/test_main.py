@@ -71,9 +71,7 @@ def test_check_prints_a_few_lines_for_a_person(media: Path, capsys: pytest.Captu
         assert forbidden not in out.lower()
 
 
-def test_check_with_json_prints_one_report_and_nothing_else(
-    media: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_with_json_prints_one_report_and_nothing_else(media: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(make("short.mp4", media)), "--json"]) == 0
     out, err = capsys.readouterr()
     report = json.loads(out)
@@ -96,9 +94,7 @@ def test_check_without_a_verdict_says_so_twice_with_json(capsys: pytest.CaptureF
     assert err == f"unmask: {report['error']['code']}: {report['error']['message']}\n"
 
 
-def test_overlay_and_page_are_written(
-    media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_overlay_and_page_are_written(media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clip, video, page = make("short.mp4", media), tmp_path / "seen.mp4", tmp_path / "report.html"
     assert main(["check", str(clip), "--overlay", str(video), "--report", str(page)]) == 0
     assert probe(video).codec == "h264"
@@ -170,9 +166,7 @@ def test_bad_arguments_are_one_line(
     assert (tmp_path / "list.txt").read_text() == "clip.mp4\n"
 
 
-def test_bad_settings_are_bad_input(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_settings_are_bad_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("UNMASK_MAX_BYTES", "plenty")
     assert main(["check", "a.mp4"]) == 2
     assert capsys.readouterr().err.startswith("unmask: bad_input: UNMASK_MAX_BYTES")
@@ -281,9 +275,7 @@ def test_scan_of_a_list(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
-    (tmp_path / "list.txt").write_text(
-        "# two of three\n\ndeep/a.MP4\nhttp://127.0.0.1/private.mp4\n  deep/a.MP4  \n"
-    )
+    (tmp_path / "list.txt").write_text("# two of three\n\ndeep/a.MP4\nhttp://127.0.0.1/private.mp4\n  deep/a.MP4  \n")
     out = tmp_path / "out.jsonl"
     assert main(["scan", str(tmp_path / "list.txt"), "--out", str(out)]) == 0
     first, second = reports(out)
@@ -327,9 +319,7 @@ def test_scan_resumes_where_it_was_cut_off(
         (b'{"input": "a"}\n\0\0\0\0', {"a"}, b'{"input": "a"}\n'),
     ],
 )
-def test_a_half_written_line_is_repaired(
-    tmp_path: Path, content: bytes, names: set[str], repaired: bytes
-) -> None:
+def test_a_half_written_line_is_repaired(tmp_path: Path, content: bytes, names: set[str], repaired: bytes) -> None:
     out = tmp_path / "out.jsonl"
     out.write_bytes(content)
     assert finished_inputs(out) == names

@@ -71,9 +71,7 @@ def jpeg(image: np.ndarray) -> bytes:
 
 def captured(count: int, step_seconds: float = 0.12, width: int = 320, height: int = 240) -> FramesSource:
     images = tuple(jpeg(image) for image in glide(count, width, height))
-    return FramesSource(
-        images, tuple(5.0 + i * step_seconds for i in range(count)), "https://x.example/", "A talk"
-    )
+    return FramesSource(images, tuple(5.0 + i * step_seconds for i in range(count)), "https://x.example/", "A talk")
 
 
 def all_keys(value: object, path: str = "") -> set[str]:
@@ -172,9 +170,7 @@ def test_url_file_and_frames_agree(checker: Checker, media: Path, model: str) ->
         ("damaged.mp4", None),
     ],
 )
-def test_odd_videos_get_a_verdict(
-    checker: Checker, media: Path, model: str, name: str, label: str | None
-) -> None:
+def test_odd_videos_get_a_verdict(checker: Checker, media: Path, model: str, name: str, label: str | None) -> None:
     report = checker.check(file(media, name), Options(models=(model,)))
     assert report["status"] == "ok"
     assert label in (None, report["verdict"]["label"])
@@ -196,13 +192,10 @@ def test_a_crowd_is_bounded(checker: Checker, media: Path, model: str) -> None:
 
 def test_boxes_are_in_pixels_of_the_original(checker: Checker, media: Path, model: str) -> None:
     large, small = (
-        checker.check(file(media, name), Options(models=(model,)))["faces"][0]
-        for name in ("4k.mp4", "short.mp4")
+        checker.check(file(media, name), Options(models=(model,)))["faces"][0] for name in ("4k.mp4", "short.mp4")
     )
     from_centre = np.array(boxes(large)[0]) - [1920, 1080, 1920, 1080]  # 12 x as wide as the small one
-    assert np.allclose(
-        from_centre / 12, np.array(boxes(small)[0]) - [160, 120, 160, 120], atol=6
-    )  # 3840 / 320
+    assert np.allclose(from_centre / 12, np.array(boxes(small)[0]) - [160, 120, 160, 120], atol=6)  # 3840 / 320
 
 
 def test_a_range_is_kept_to(checker: Checker, media: Path, model: str) -> None:
@@ -216,9 +209,7 @@ def test_a_range_is_kept_to(checker: Checker, media: Path, model: str) -> None:
         checker.check(file(media, "h264.mp4"), Options(Span(50.0, 60.0), (model,)))
 
 
-def test_an_ensemble_cuts_clips_for_each_model(
-    checker: Checker, media: Path, model: str, tmp_path: Path
-) -> None:
+def test_an_ensemble_cuts_clips_for_each_model(checker: Checker, media: Path, model: str, tmp_path: Path) -> None:
     wide = ClipSpec(frames_per_clip=3, frame_stride_seconds=0.3, side_px=96, crop_scale=1.4)
     other = str(untrained_model(tmp_path / "other", "other", wide))
     report = checker.check(file(media, "h264.mp4"), Options(models=(model, other, model)))
@@ -255,14 +246,10 @@ def test_progress_carries_a_provisional_number_as_soon_as_there_is_one(
     checker: Checker, media: Path, model: str
 ) -> None:
     told: list[tuple[str, str]] = []
-    checker.check(
-        file(media, "h264.mp4"), Options(models=(model,)), lambda stage, _, text: told.append((stage, text))
-    )
+    checker.check(file(media, "h264.mp4"), Options(models=(model,)), lambda stage, _, text: told.append((stage, text)))
     texts = list(dict.fromkeys(text for stage, text in told if stage == "faces"))
     assert texts[0] == "Looking for faces"
-    assert len(texts) > 1 and all(
-        re.search(r"So far .+% likely a deepfake – provisional", text) for text in texts[1:]
-    )
+    assert len(texts) > 1 and all(re.search(r"So far .+% likely a deepfake – provisional", text) for text in texts[1:])
     assert {text for stage, text in told if "provisional" in text and stage != "faces"} == set()
 
 
@@ -292,10 +279,7 @@ def test_a_face_is_shown_where_it_looks_worst_alone_with_what_that_rests_on(mode
     side_px, rng = loaded.spec.side_px, np.random.default_rng(0)
     data = rng.integers(0, 255, (3, side_px, side_px, 3), np.uint8)
     clip = FaceClip(data, np.array([1.0, 1.1, 1.2]), 0, np.zeros((3, 4), np.float32))
-    alone = [
-        replace(clip, data=data[i : i + 1], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[:1])
-        for i in range(3)
-    ]
+    alone = [replace(clip, data=data[i : i + 1], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[:1]) for i in range(3)]
     logits = [float(checkpoint.score(loaded, [one])[0]) for one in alone]
     shown = _picture(loaded, clip)
     worst = int(np.argmax(logits))
@@ -305,9 +289,7 @@ def test_a_face_is_shown_where_it_looks_worst_alone_with_what_that_rests_on(mode
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "queued"])
-def test_a_check_can_be_cancelled_at_every_stage(
-    checker: Checker, media: Path, model: str, stage: str
-) -> None:
+def test_a_check_can_be_cancelled_at_every_stage(checker: Checker, media: Path, model: str, stage: str) -> None:
     def on_progress(now: str, fraction: float, text: str) -> None:
         if now == stage:
             raise Cancelled("No longer wanted.")
@@ -365,9 +347,7 @@ def test_a_fetched_video_can_be_kept(checker: Checker, media: Path, model: str, 
     assert not unmoved.exists()
 
 
-def test_known_content_is_not_examined_again(
-    checker: Checker, media: Path, model: str, tmp_path: Path
-) -> None:
+def test_known_content_is_not_examined_again(checker: Checker, media: Path, model: str, tmp_path: Path) -> None:
     asked: list[str] = []
     earlier = {**to_failed_report({}, BadInput("")), "status": "ok", "source": {"name": "somebody else's"}}
 

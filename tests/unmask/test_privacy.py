@@ -164,14 +164,10 @@ def test_the_log_names_nobody_and_nothing(space, site, tmp_path):
         f"http://127.0.0.1:9/{MARK}",
         link(site, "/page"),
     ):
-        httpx.post(
-            f"{space.url}/gradio_api/call/v2/check_url", json={"url": url}, headers=headers, timeout=30
-        )
+        httpx.post(f"{space.url}/gradio_api/call/v2/check_url", json={"url": url}, headers=headers, timeout=30)
         space.ask("check_url", {"url": url})
     httpx.get(f"{space.url}/gradio_api/file=/etc/{MARK}?x={MARK}", headers=headers, timeout=30)
-    httpx.post(
-        f"{space.url}/gradio_api/call/v2/check_url", content=f'{{"url": "{MARK}', headers=headers, timeout=30
-    )
+    httpx.post(f"{space.url}/gradio_api/call/v2/check_url", content=f'{{"url": "{MARK}', headers=headers, timeout=30)
     httpx.post(f"{space.url}/gradio_api/call/v2/{MARK}", json={}, headers=headers, timeout=30)
     wait_for(lambda: "A request failed: " in space.log.read_text())  # the last of them, which is no endpoint
     log = space.log.read_text()

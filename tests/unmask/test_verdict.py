@@ -53,9 +53,7 @@ def one_model(draw: st.DrawFn) -> list[ClipScore]:
 @st.composite
 def anything(draw: st.DrawFn) -> list[ClipScore]:
     keys = draw(
-        st.lists(
-            st.tuples(st.sampled_from("abc"), st.integers(0, 4), st.integers(0, 6)), unique=True, max_size=20
-        )
+        st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 4), st.integers(0, 6)), unique=True, max_size=20)
     )
     values = st.tuples(st.floats(-1e6, 1e6), st.integers(1, 16))
     drawn = ((key, draw(values)) for key in keys)
@@ -335,8 +333,7 @@ SENTENCES = {
     "fake": (
         clips([3.0] * 8, duration=75.0),
         [],
-        "The face shows signs of a deepfake: the detector says "
-        "95%, from 64 frames of one face between 0:00 and 1:14.",
+        "The face shows signs of a deepfake: the detector says 95%, from 64 frames of one face between 0:00 and 1:14.",
     ),
     "two of three": (
         clips([5.0] * 2) + clips([4.5] * 2, 1) + clips([-4.0] * 2, 2),
@@ -377,8 +374,7 @@ SENTENCES = {
     "a frame": (
         [made(3.0, frames=1)],
         [],
-        "From 1 frame of one face at 0:00 the detector "
-        "cannot tell whether this is a deepfake (too few frames).",
+        "From 1 frame of one face at 0:00 the detector cannot tell whether this is a deepfake (too few frames).",
     ),
     "models": (
         clips([4.0] * 4) + clips([-3.0] * 4, model="b"),
@@ -437,9 +433,7 @@ def test_percent_claims_no_certainty(probability, text):
     assert percent(probability) == text
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.0, "0:00"), (7.9, "0:07"), (754.0, "12:34"), (3723.0, "1:02:03")]
-)
+@pytest.mark.parametrize(("seconds", "text"), [(0.0, "0:00"), (7.9, "0:07"), (754.0, "12:34"), (3723.0, "1:02:03")])
 def test_clock(seconds, text):
     assert clock(seconds) == text
 

@@ -101,9 +101,7 @@ def _placed(catalog: Catalog, chosen: Iterable[str]) -> Catalog:
     kept = [video for video in videos if video.split != NOWHERE]
     known = {identity: video.split for video in kept for identity in video.identities}
     lost = [
-        LeftOut(video.path, splits.why_nowhere(video.identities, known))
-        for video in videos
-        if video.split == NOWHERE
+        LeftOut(video.path, splits.why_nowhere(video.identities, known)) for video in videos if video.split == NOWHERE
     ]
     return Catalog(tuple(kept), catalog.left_out + tuple(lost))
 

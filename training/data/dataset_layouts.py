@@ -249,12 +249,7 @@ def photographs(folder: Path) -> Catalog:
     """Photographs of real people, a person each: pictures in a folder, in tar files in it, or in one tar."""
     tars = [folder] if folder.is_file() else sorted(folder.glob("*.tar"))
     root = folder.parent if folder.is_file() else folder
-    packed = [
-        tar / name
-        for tar in tars
-        for name in sorted(index_tar(tar))
-        if name.lower().endswith(PICTURE_SUFFIXES)
-    ]
+    packed = [tar / name for tar in tars for name in sorted(index_tar(tar)) if name.lower().endswith(PICTURE_SUFFIXES)]
     found = describe_files(_under(folder, PICTURE_SUFFIXES), partial(_photograph, root))
     return found + Catalog(tuple(_photograph(root, path) for path in packed))
 

@@ -81,9 +81,7 @@ def _finder() -> FaceFinder:
     return FaceFinder()
 
 
-def _store(
-    video: LabelledVideo, track_id: int, seconds: Sequence[float], jpegs: Sequence[bytes]
-) -> StoredClip:
+def _store(video: LabelledVideo, track_id: int, seconds: Sequence[float], jpegs: Sequence[bytes]) -> StoredClip:
     return StoredClip(
         video_id=video.video_id,
         fake=video.fake,

@@ -52,9 +52,7 @@ class StoredClip:
 
     def __post_init__(self) -> None:
         if not self.jpegs or len(self.jpegs) != len(self.seconds):
-            raise ValueError(
-                f"{self.video_id}: {len(self.jpegs)} pictures, but {len(self.seconds)} presentation times"
-            )
+            raise ValueError(f"{self.video_id}: {len(self.jpegs)} pictures, but {len(self.seconds)} presentation times")
 
 
 @dataclass(frozen=True)

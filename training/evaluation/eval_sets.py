@@ -76,9 +76,7 @@ def open_set(folder: Path, finder: FaceFinder, cache: Path | None) -> Evaluation
     columns = read_table(folder / MANIFEST)[0].keys()
     if "shard" in columns:
         return ClipSet(stored_clips(folder))
-    found: EvaluationSet = (
-        CropSet(folder, finder) if (folder / "frames.tar").exists() else VideoSet(folder, finder)
-    )
+    found: EvaluationSet = CropSet(folder, finder) if (folder / "frames.tar").exists() else VideoSet(folder, finder)
     return found if cache is None else CachedSet(found, folder, cache)
 
 
@@ -139,9 +137,7 @@ class ClipSet:
 
     def find(self, example: Example, look: Look) -> Found:
         stored = self._clips[example.id]
-        return Found(
-            {spec: tuple(face_clip(clip, spec, look.condition) for clip in stored) for spec in look.specs}, ()
-        )
+        return Found({spec: tuple(face_clip(clip, spec, look.condition) for clip in stored) for spec in look.specs}, ())
 
 
 def face_clip(stored: StoredClip, spec: ClipSpec, condition: Condition = CLEAN) -> FaceClip:
@@ -164,9 +160,7 @@ def find_people(windows: Iterable[Frames], finder: FaceFinder, look: Look) -> Fo
     for frames in windows:
         frames = spoil(frames, look.condition)
         everybody.add(frames, finder.detect(frames))
-    found = {
-        spec: tuple(clip for person in everybody.all for clip in person.clips[spec]) for spec in look.specs
-    }
+    found = {spec: tuple(clip for person in everybody.all for clip in person.clips[spec]) for spec in look.specs}
     return Found(found, everybody.excluded)
 
 
@@ -174,11 +168,7 @@ def pictures(archive_path: Path) -> dict[str, bytes]:
     """A tar of pictures -> name: compressed bytes, in the archive's order."""
     with tarfile.open(archive_path) as archive:
         members = [member for member in archive if member.isfile()]
-        return {
-            member.name: stream.read()
-            for member in members
-            if (stream := archive.extractfile(member)) is not None
-        }
+        return {member.name: stream.read() for member in members if (stream := archive.extractfile(member)) is not None}
 
 
 def decode(jpeg: bytes) -> np.ndarray:

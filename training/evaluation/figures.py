@@ -41,14 +41,10 @@ SHOWN_EXAMPLES = {"photograph.mp4": "a photograph that moves", "blended-face.mp4
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, required=True, help="folder that holds results.json")
     parser.add_argument("--figures", type=Path, help="folder for the pictures")
-    parser.add_argument(
-        "--model", action="append", default=[], help="for heatmaps; may be given several times"
-    )
+    parser.add_argument("--model", action="append", default=[], help="for heatmaps; may be given several times")
     arguments = parser.parse_args(argv)
     out = arguments.figures or arguments.results / "figures"
     drawn = draw_all(read(arguments.results / "results.json"))
@@ -100,9 +96,7 @@ def answers(results: Results) -> Figure:
     for row, lineup in zip(panels, results.lineups, strict=True):
         for axes, one in zip(row, results.sets, strict=True):
             whole = one.summary(lineup.name).whole
-            counts = np.array(
-                [[labels[name] for name in ORDER] for labels in (whole.real_labels, whole.fake_labels)]
-            )
+            counts = np.array([[labels[name] for name in ORDER] for labels in (whole.real_labels, whole.fake_labels)])
             _matrix(axes, counts / np.maximum(counts.sum(1, keepdims=True), 1), counts.astype(str))
             axes.set_xticks(range(len(ORDER)), [textwrap.fill(SHOWN_LABEL[name], 11) for name in ORDER])
             axes.set_yticks([0, 1], ["real", "fake"])
@@ -178,9 +172,7 @@ def robustness(results: Results) -> Figure:
     return figure
 
 
-def _robustness_curve(
-    axes: Axes, points: Sequence[RobustnessPoint], kind: str, color: str, label: str
-) -> None:
+def _robustness_curve(axes: Axes, points: Sequence[RobustnessPoint], kind: str, color: str, label: str) -> None:
     """Clean first, then by level in the order of the grid, evenly spaced."""
     shown = [item for item in points if item.kind == "clean"] + [item for item in points if item.kind == kind]
     places = range(len(shown))
@@ -252,9 +244,7 @@ def _title(one: SetResult) -> str:
     return one.name if one.elsewhere else f"{one.name} ({'seen' if one.seen else ', '.join(one.splits)})"
 
 
-def _panels(
-    rows: int, columns: int, inches: tuple[float, float] = PANEL_INCHES
-) -> tuple[Figure, list[list[Axes]]]:
+def _panels(rows: int, columns: int, inches: tuple[float, float] = PANEL_INCHES) -> tuple[Figure, list[list[Axes]]]:
     """A figure with a grid of axes, `inches` (wide, high) each."""
     figure = Figure(figsize=(inches[0] * columns, inches[1] * rows), layout="constrained")
     grid: list[list[Axes]] = figure.subplots(rows, columns, squeeze=False).tolist()

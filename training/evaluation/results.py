@@ -136,11 +136,7 @@ class SetResult:
         """How far it is from what models know, in words."""
         if self.seen:
             return "partly seen in training"
-        return (
-            "from elsewhere"
-            if self.elsewhere
-            else f"split {', '.join(self.splits)}: models were chosen on it"
-        )
+        return "from elsewhere" if self.elsewhere else f"split {', '.join(self.splits)}: models were chosen on it"
 
     def summary(self, lineup: str) -> Summary:
         return next(item for item in self.summaries if item.lineup == lineup)

@@ -132,9 +132,7 @@ def compare(rows: Sequence[VideoRow], first: str, second: str, draws: int = DRAW
     )
 
 
-def comparisons(
-    sets: Sequence[SetResult], lineups: Sequence[Lineup], draws: int = DRAWS
-) -> Iterator[Comparison]:
+def comparisons(sets: Sequence[SetResult], lineups: Sequence[Lineup], draws: int = DRAWS) -> Iterator[Comparison]:
     """Every pair of lineups on every set that has both kinds."""
     for one in sets:
         if len({row.fake for row in one.rows}) == 2:

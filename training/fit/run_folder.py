@@ -66,9 +66,7 @@ class RunFolder:
         aucs = [f"{value:.3f} on {kind} fakes" for kind, value in named.items() if value is not None]
         headline = f"validation AUC: {', '.join(aucs)}; not calibrated"
         name = config.architecture
-        file = checkpoint.ModelConfigFile(
-            name, name, config.model, config.clip, Calibration(), Policy(), headline
-        )
+        file = checkpoint.ModelConfigFile(name, name, config.model, config.clip, Calibration(), Policy(), headline)
         checkpoint.save(self.model, model, file)
 
 

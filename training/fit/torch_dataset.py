@@ -120,9 +120,7 @@ class ClipPairs(Dataset[Pair]):
         return others[int(np.abs(shapes[1:] - shapes[0]).mean((1, 2)).argmin())]
 
     def _view(self, clip: Clip, rng: Generator) -> Clip:
-        return augment(
-            _as_long_as(clip, self.spec.frames_per_clip), self.spec.side_px, self.mixture.augment, rng
-        )
+        return augment(_as_long_as(clip, self.spec.frames_per_clip), self.spec.side_px, self.mixture.augment, rng)
 
 
 class PlainClips(Dataset[Pair]):

@@ -110,9 +110,7 @@ def real_faces(clips: Sequence[StoredClip], limit: int, seed: int) -> NDArray[np
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--data", action="append", type=Path, required=True, metavar="DIR", help="folder of stored clips")
     add("--out", type=Path, required=True, help="folder of painters")

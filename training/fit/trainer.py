@@ -67,9 +67,7 @@ class ShuffledBatches(Sampler[list[int]]):
         return self.in_epoch - self.start
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = torch.randperm(
-            self.length, generator=torch.Generator().manual_seed(self.seed * 1000 + self.epoch)
-        )
+        order = torch.randperm(self.length, generator=torch.Generator().manual_seed(self.seed * 1000 + self.epoch))
         for batch in range(self.start, self.in_epoch):
             first = (batch * self.processes + self.rank) * self.per_process
             yield order[first : first + self.per_process].tolist()
@@ -244,9 +242,7 @@ class Loop:
         step, config = self.progress.step, self.config
         warm = min(1.0, (step + 1) / config.warmup_steps)
         cosine = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
-        return [
-            group["share"] * config.learning_rate * warm * cosine for group in self.optimiser.param_groups
-        ]
+        return [group["share"] * config.learning_rate * warm * cosine for group in self.optimiser.param_groups]
 
     @torch.no_grad()
     def _average_weights(self, step: int) -> None:
@@ -324,15 +320,11 @@ def at_side(data: Tensor, side_px: int) -> Tensor:
     """(B, T, 3, S, S) -> (B, T, 3, side_px, side_px). Only beside a teacher: serving crops to the side."""
     if data.shape[-1] == side_px:
         return data
-    images = nn.functional.interpolate(
-        data.flatten(0, 1), (side_px, side_px), mode="bilinear", antialias=True
-    )
+    images = nn.functional.interpolate(data.flatten(0, 1), (side_px, side_px), mode="bilinear", antialias=True)
     return images.unflatten(0, data.shape[:2])
 
 
-def loader(
-    data: ConcatDataset[Pair], spec: ClipSpec, batches: ShuffledBatches, workers: int
-) -> "DataLoader[Pair]":
+def loader(data: ConcatDataset[Pair], spec: ClipSpec, batches: ShuffledBatches, workers: int) -> "DataLoader[Pair]":
     """Batches in the sampler's order, made by `workers` processes."""
     return DataLoader(
         data,

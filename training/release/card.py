@@ -61,9 +61,7 @@ class ModelFolder:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, help="folder that holds results.json")
     parser.add_argument("--model-folder", type=Path)
     parser.add_argument("--figures", type=Path, help="folder that training.evaluation.figures wrote")
@@ -149,9 +147,7 @@ def _copy_figures(source: Path, target: Path) -> list[str]:
 # --- the card, part by part
 
 
-def card(
-    model: ModelFolder, trained: Trained, results: Results, lineup: str, figures: Sequence[str] = ()
-) -> str:
+def card(model: ModelFolder, trained: Trained, results: Results, lineup: str, figures: Sequence[str] = ()) -> str:
     """Markdown with the Hub's front matter."""
     parts = [
         _front_matter(),
@@ -331,9 +327,7 @@ paired bootstrap over people.
 
 
 def _chosen(default: str | None) -> str:
-    return (
-        "By this evaluation none can be." if default is None else f"By this evaluation it is **{default}**."
-    )
+    return "By this evaluation none can be." if default is None else f"By this evaluation it is **{default}**."
 
 
 def _robust(results: Results, lineup: str) -> str:
@@ -437,10 +431,7 @@ it and `model.safetensors`, strictly."""
 def section(results: Results) -> str:
     """Every lineup on every set, and others' detectors."""
     header = ["video AUC (95 %)", *(_set_name(one) for one in results.sets)]
-    rows = [
-        [lineup.name, *(_section_cell(one, lineup.name) for one in results.sets)]
-        for lineup in results.lineups
-    ]
+    rows = [[lineup.name, *(_section_cell(one, lineup.name) for one in results.sets)] for lineup in results.lineups]
     rows += [[f"*{name}*", *cells] for name, *cells in _peer_rows(results.sets)]
     note = f"*In italics*: {PEERS_NOTE[0].lower()}{PEERS_NOTE[1:]}"
     return f"{_table([header, *rows])}\n\n{_prose(note)}"

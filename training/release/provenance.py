@@ -111,10 +111,7 @@ TRAINED: dict[str, Trained] = {
         chosen_by=CHOSEN,
         commands=(
             *PREPARE,
-            (
-                "python -m training.train meso-transformer frames --scratch --side 112 --epochs 5 "
-                f"{TAUGHT} --out small"
-            ),
+            (f"python -m training.train meso-transformer frames --scratch --side 112 --epochs 5 {TAUGHT} --out small"),
             (
                 "python -m training.train meso-transformer frames --start small --epochs 4 "
                 f"--learning-rate 1e-3 {TAUGHT} --out frames"

@@ -24,9 +24,7 @@ GAIN = 4  # by which a difference is made visible
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=Path, nargs="+", help="photographs, one face in each")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()

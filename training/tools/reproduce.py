@@ -29,19 +29,13 @@ SHORT = {  # options that make a step short, by its module
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", choices=sorted(TRAINED))
-    parser.add_argument(
-        "--data", action="append", default=[], metavar="NAME=DIR", help="where a data set lies"
-    )
+    parser.add_argument("--data", action="append", default=[], metavar="NAME=DIR", help="where a data set lies")
     parser.add_argument("--out", type=Path, required=True, help="folder for all that is made")
     parser.add_argument("--short", type=int, metavar="N", help="only try the way, with N videos of each set")
     arguments = parser.parse_args(argv)
-    places = {
-        name: Path(folder).resolve() for name, _, folder in (text.partition("=") for text in arguments.data)
-    }
+    places = {name: Path(folder).resolve() for name, _, folder in (text.partition("=") for text in arguments.data)}
     try:
         steps = commands(arguments.model, places, arguments.short)
     except ValueError as error:
@@ -57,9 +51,7 @@ def commands(model: str, places: Mapping[str, Path], short: int | None = None) -
     """The arguments of `python`, step by step. Raises ValueError naming the data sets that have no place."""
     wanted = sorted({name for line in TRAINED[model].commands for name in DATA.findall(line)})
     if missing := [name for name in wanted if name not in places]:
-        raise ValueError(
-            f"say where these data sets lie: {' '.join(f'--data {name}=DIR' for name in missing)}"
-        )
+        raise ValueError(f"say where these data sets lie: {' '.join(f'--data {name}=DIR' for name in missing)}")
     steps = []
     for line in TRAINED[model].commands:
         _, *step = shlex.split(DATA.sub(lambda found: shlex.quote(str(places[found[0]])), line))

@@ -47,9 +47,7 @@ class Look:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="a folder, or a name")
     parser.add_argument("--data", type=Path, action="append", required=True, help="folder of stored clips")
     parser.add_argument("--meshes", type=Path, default=Path("meshes"), help="folder where meshes are kept")

@@ -25,9 +25,7 @@ from unmask.video.sampling import Span
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="default")
     parser.add_argument("--set", action="append", required=True, metavar="NAME=DIR", dest="sets")
     parser.add_argument("--cache", type=Path, help="folder where found faces are kept")
@@ -47,9 +45,7 @@ def compare(model: LoadedModel, found: EvaluationSet) -> str:
         if clips:
             kept.append(example)
             by_clip.append(float(checkpoint.score(model, clips).mean()))
-            by_frame.append(
-                float(checkpoint.score(model, [part for clip in clips for part in split(clip)]).mean())
-            )
+            by_frame.append(float(checkpoint.score(model, [part for clip in clips for part in split(clip)]).mean()))
     fake, groups = np.array([item.fake for item in kept]), [item.group for item in kept]
     first, second = np.array(by_frame, np.float64), np.array(by_clip, np.float64)
     gain = metrics.paired_bootstrap(metrics.auc, first, second, fake, groups)

@@ -82,9 +82,7 @@ def fetch(
     on_progress("fetch", 0.0, LOOKING)
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=into) as scratch, ExitStack() as open_things:
         downloaded = Path(scratch) / "video"
-        child = open_things.enter_context(
-            Child(START, folder=downloaded.parent, max_payload_bytes=MOST_BYTES)
-        )
+        child = open_things.enter_context(Child(START, folder=downloaded.parent, max_payload_bytes=MOST_BYTES))
         request = {"url": url, "file": str(downloaded), "limits": asdict(limits), **asdict(plan.span)}
         if IN_PARTS and not whole:
             request |= {"windows": plan.windows, "window_seconds": plan.window_seconds}

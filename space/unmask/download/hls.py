@@ -68,9 +68,7 @@ def _hangs_together(text: str) -> bool:
 def _counts_segments(text: str) -> bool:
     """Whether a segment's number is its key's IV, or the clock starts anew between segments."""
     keys = re.findall(r"(?m)^#EXT-X-KEY:(.*)$", text)
-    return "#EXT-X-DISCONTINUITY" in text or any(
-        "METHOD=NONE" not in key and "IV=" not in key for key in keys
-    )
+    return "#EXT-X-DISCONTINUITY" in text or any("METHOD=NONE" not in key and "IV=" not in key for key in keys)
 
 
 def _renumber(text: str, dropped: int) -> str:

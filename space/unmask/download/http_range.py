@@ -67,23 +67,15 @@ def find(open_url: Open, info: Mapping[str, Any]) -> RemoteFile | None:
     first, last, size_bytes = _part(response) or (0, 0, 0)
     if (first, last) != (0, 0) or size_bytes < LEAST_BYTES:
         return None
-    if (
-        urlsplit(response.url).netloc != urlsplit(info["url"]).netloc
-    ):  # what was for one host is not for another
+    if urlsplit(response.url).netloc != urlsplit(info["url"]).netloc:  # what was for one host is not for another
         headers = {name: value for name, value in headers.items() if name.lower() not in CREDENTIALS}
     return RemoteFile(response.url, headers | _same_version(response.headers), size_bytes)
 
 
 def _part(response: Any) -> tuple[int, int, int] | None:
     """(first byte, last byte, bytes of the whole) of an answer that is a part; None of another."""
-    said = re.fullmatch(
-        r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", response.headers.get("Content-Range") or ""
-    )
-    if (
-        response.status != 206
-        or said is None
-        or response.headers.get("Content-Encoding", "identity") != "identity"
-    ):
+    said = re.fullmatch(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", response.headers.get("Content-Range") or "")
+    if response.status != 206 or said is None or response.headers.get("Content-Encoding", "identity") != "identity":
         return None
     first, last, size_bytes = map(int, said.groups())
     return first, last, size_bytes

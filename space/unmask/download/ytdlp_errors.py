@@ -148,9 +148,7 @@ def _by_status(causes: Causes) -> UnmaskError | None:
 
 def _by_connection(causes: Causes) -> UnmaskError | None:
     if _has(causes, CertificateVerifyError):
-        return FetchFailed(
-            "The server's certificate does not hold, so it may be another server. Check the link."
-        )
+        return FetchFailed("The server's certificate does not hold, so it may be another server. Check the link.")
     if _has(causes, SSLError):
         return FetchFailed("No secure connection to the server is possible. Check the link.")
     if _has(causes, gaierror):

@@ -149,9 +149,7 @@ class FaceFinder:
         for row, (image, box) in enumerate(places):
             patches[row] = patch(image, box, side_px)
         size = PATCHES_PER_BATCH.get(self.device.type, 64)
-        batches = [
-            net(self._to_tensor(patches[start : start + size])) for start in range(0, len(places) or 1, size)
-        ]
+        batches = [net(self._to_tensor(patches[start : start + size])) for start in range(0, len(places) or 1, size)]
         return [torch.cat(parts).cpu().numpy() for parts in zip(*batches, strict=True)]
 
     def _to_tensor(self, images: UInt8Array) -> Tensor:
@@ -289,9 +287,7 @@ def _decode_map(score: Tensor, offset: Tensor, level: UInt8Array, images: UInt8A
         yield boxes[kept], values[kept, 0]
 
 
-def _to_faces(
-    boxes: Float32Array, score: Float32Array, offset: Float32Array, points: Float32Array
-) -> FaceBoxes:
+def _to_faces(boxes: Float32Array, score: Float32Array, offset: Float32Array, points: Float32Array) -> FaceBoxes:
     """O-Net's outputs for the squares of one frame -> its faces.
 
     O-Net's answer depends on how a square happens to lie. The mean over all squares of a face is

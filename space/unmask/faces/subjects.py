@@ -62,9 +62,7 @@ class People:
         self.too_many = False  # there were more than MAX_PEOPLE
         self._specs = tuple(dict.fromkeys(specs))
         self._rules = rules
-        self._known: dict[
-            int, FaceTrack
-        ] = {}  # last track of every face, left out or not, by the linker's id
+        self._known: dict[int, FaceTrack] = {}  # last track of every face, left out or not, by the linker's id
         self._left_out: dict[int, str] = {}  # why a face was left out where it was seen last
         self._people: dict[int, Person] = {}  # by the linker's id
 
@@ -109,9 +107,7 @@ class People:
     def _sighting(self, person: int, track: FaceTrack, frames: Frames) -> Person:
         """One person in one window."""
         own = replace(track, id=person)
-        clips = {
-            spec: [crop(frames, at_stride(own, spec.frame_stride_seconds), spec)] for spec in self._specs
-        }
+        clips = {spec: [crop(frames, at_stride(own, spec.frame_stride_seconds), spec)] for spec in self._specs}
         boxes = track.xyxy * np.float32(frames.scale)
         return Person(person, track.seconds.tolist(), list(boxes), clips)
 

@@ -57,9 +57,7 @@ class FaceRules:
     min_frames: int = 3  # of a window; in a shorter window, all of its frames
 
 
-def link(
-    boxes: Sequence[FaceBoxes], seconds: Float64Array, known: Sequence[FaceTrack]
-) -> tuple[FaceTrack, ...]:
+def link(boxes: Sequence[FaceBoxes], seconds: Float64Array, known: Sequence[FaceTrack]) -> tuple[FaceTrack, ...]:
     """Join the faces of one window's frames into tracks, ordered by id.
 
     `known` holds the last track of every person seen in earlier windows: who stands where one of them
@@ -89,9 +87,7 @@ def _paths(boxes: Sequence[FaceBoxes]) -> list[list[Sighting]]:
     return paths
 
 
-def _track(
-    track_id: int, path: Sequence[Sighting], boxes: Sequence[FaceBoxes], seconds: Float64Array
-) -> FaceTrack:
+def _track(track_id: int, path: Sequence[Sighting], boxes: Sequence[FaceBoxes], seconds: Float64Array) -> FaceTrack:
     at = np.array([frame for frame, _ in path], np.int64)
     return FaceTrack(
         track_id,

@@ -137,12 +137,8 @@ class ResNextLstm(VideoModel):
         return self.backbone(images)
 
     def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
-        packed = nn.utils.rnn.pack_padded_sequence(
-            vectors, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False
-        )
-        states, _ = nn.utils.rnn.pad_packed_sequence(
-            self.lstm(packed)[0], batch_first=True, total_length=mask.shape[1]
-        )
+        packed = nn.utils.rnn.pack_padded_sequence(vectors, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+        states, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=mask.shape[1])
         return self.head(self.dropout(_masked_mean(states, mask))).squeeze(-1)
 
 

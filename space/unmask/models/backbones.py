@@ -88,9 +88,7 @@ class _Bottleneck(nn.Module):
         self.conv3, self.bn3 = _conv(inside, out, 1), nn.BatchNorm2d(out)
         self.relu = nn.ReLU(inplace=True)
         fits = stride == 1 and channels == out
-        self.downsample = (
-            None if fits else nn.Sequential(_conv(channels, out, 1, stride), nn.BatchNorm2d(out))
-        )
+        self.downsample = None if fits else nn.Sequential(_conv(channels, out, 1, stride), nn.BatchNorm2d(out))
 
     def forward(self, maps: Tensor) -> Tensor:
         inside = self.relu(self.bn1(self.conv1(maps)))

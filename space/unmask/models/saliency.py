@@ -78,9 +78,7 @@ def paint(image: UInt8Array, heat: Float32Array) -> UInt8Array:
     colors = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     opacity = GLOW_OPACITY * shown[..., None]
     painted = (image * (1 - opacity) + colors * opacity).round().astype(np.uint8)
-    outlines, _ = cv2.findContours(
-        (heat >= OUTLINE_FROM).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
+    outlines, _ = cv2.findContours((heat >= OUTLINE_FROM).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     for color, width in (((0, 0, 0), 2), ((255, 255, 255), 1)):  # seen on light and on dark
         cv2.drawContours(painted, outlines, -1, color, width, cv2.LINE_AA)
     return painted

@@ -70,9 +70,7 @@ class Scene:
         """Start and end of what was looked at, in order."""
         shift = self.offset_seconds
         spans = ((span["start_seconds"] - shift, span["end_seconds"] - shift) for span in self._timeline)
-        return sorted(
-            (start, end) for start, end in spans if end >= self.start_seconds and start < self.end_seconds
-        )
+        return sorted((start, end) for start, end in spans if end >= self.start_seconds and start < self.end_seconds)
 
     def draw(self, image: UInt8Array, seconds: float) -> UInt8Array:
         """A frame (H, W, 3) RGB of any size -> the same with the findings (canvas height, width, 3)."""
@@ -120,9 +118,7 @@ class Scene:
         top = bottom - round(self.text_px * 1.6)
         cv2.rectangle(picture, (left, top), (left + width + self.text_px, bottom), PANEL, cv2.FILLED)
         cv2.rectangle(picture, (left, top), (left + self.text_px // 3, bottom), TONES[label], cv2.FILLED)
-        self._write(
-            picture, text, (left + round(self.text_px * 0.7), bottom - round(self.text_px * 0.45)), INK
-        )
+        self._write(picture, text, (left + round(self.text_px * 0.7), bottom - round(self.text_px * 0.45)), INK)
 
     def _probability_at(self, face: dict[str, Any], seconds: float) -> float:
         """Of the nearest moment of this face."""
@@ -141,9 +137,7 @@ class Scene:
         self._write_right(panel, f"{now} / {end}", round(self.text_px * 1.5), FAINT)
         x = self._x_at(seconds)
         top = round(self.text_px * 2.1)
-        cv2.line(
-            panel, (x, top), (x, len(panel) - self.text_px // 2), INK, max(1, self.text_px // 10), cv2.LINE_AA
-        )
+        cv2.line(panel, (x, top), (x, len(panel) - self.text_px // 2), INK, max(1, self.text_px // 10), cv2.LINE_AA)
         return panel
 
     def _draw_panel(self, label: str, probability: float | None) -> UInt8Array:
@@ -161,9 +155,7 @@ class Scene:
     def _draw_row(self, panel: UInt8Array, face: dict[str, Any], top: int) -> None:
         unit = self.text_px
         self._write(panel, f"Face {face['id'] + 1}", (unit, top + round(unit * 0.85)), FAINT, size=0.85)
-        cv2.rectangle(
-            panel, (self._x_at(0.0), top), (self._x_at(self.end_seconds), top + unit), TRACK, cv2.FILLED
-        )
+        cv2.rectangle(panel, (self._x_at(0.0), top), (self._x_at(self.end_seconds), top + unit), TRACK, cv2.FILLED)
         for span in self._timeline:
             if span["face_id"] != face["id"]:
                 continue

@@ -164,9 +164,7 @@ def _row(
     }
 
 
-def _moment(
-    span: dict[str, Any], name: str, shown: tuple[float, float], band: tuple[float, float]
-) -> dict[str, Any]:
+def _moment(span: dict[str, Any], name: str, shown: tuple[float, float], band: tuple[float, float]) -> dict[str, Any]:
     start, end = shown
     probability = span["probability_fake"]
     label = Policy(*band).label(probability)
@@ -268,9 +266,7 @@ def _describe_models(models: list[dict[str, Any]]) -> list[str]:
 
 
 def _describe_timing(timing: dict[str, float]) -> str:
-    parts = [
-        f"{name} {seconds:.1f}\N{NO-BREAK SPACE}s" for name, seconds in timing.items() if name != "total"
-    ]
+    parts = [f"{name} {seconds:.1f}\N{NO-BREAK SPACE}s" for name, seconds in timing.items() if name != "total"]
     return f"{timing['total']:.1f} s ({', '.join(parts)})"
 
 
@@ -308,9 +304,7 @@ def time_range(report: Report) -> tuple[float, float]:
     """First and last second of the timeline: the asked part, where it is known."""
     coverage, duration = report["coverage"], report["source"]["duration_seconds"]
     last = max((span["end_seconds"] for span in report["timeline"]), default=0.0)
-    start = min(
-        [coverage.get("start_seconds") or 0.0, *(span["start_seconds"] for span in report["timeline"])]
-    )
+    start = min([coverage.get("start_seconds") or 0.0, *(span["start_seconds"] for span in report["timeline"])])
     ends = [end for end in (coverage.get("end_seconds"), duration) if end is not None]
     end = max(last, min(ends, default=last))
     return start, end if end > start else start + 1.0

@@ -59,9 +59,7 @@ def moving_parts(scene: Scene) -> list[Span]:
         return [Span(scene.start_seconds, scene.end_seconds)]
     parts: list[Span] = []
     for start, end in scene.moments():
-        part = Span(
-            max(scene.start_seconds, start - MARGIN_SECONDS), min(scene.end_seconds, end + MARGIN_SECONDS)
-        )
+        part = Span(max(scene.start_seconds, start - MARGIN_SECONDS), min(scene.end_seconds, end + MARGIN_SECONDS))
         last = parts[-1].end_seconds if parts else None
         if last is not None and part.start_seconds <= last:
             part = Span(parts.pop().start_seconds, max(last, part.end_seconds or 0.0))

@@ -116,9 +116,7 @@ def check_bytes(size_bytes: float, limits: Limits) -> None:
         )
 
 
-def check_seconds(
-    duration_seconds: float, start_seconds: float, end_seconds: float | None, limits: Limits
-) -> None:
+def check_seconds(duration_seconds: float, start_seconds: float, end_seconds: float | None, limits: Limits) -> None:
     """Check the asked part of a video. Raises BadInput when it lies outside, TooLong."""
     if start_seconds >= duration_seconds > 0:
         raise BadInput(f"The start lies behind the end of the video, which lasts {duration_seconds:.1f} s.")

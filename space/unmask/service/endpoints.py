@@ -229,9 +229,7 @@ class Endpoints:
         finally:
             self._jobs.cancel(job)  # nothing to a finished one; spares work that someone else waits for
 
-    async def _stream(
-        self, guess: dict[str, Any], ask: Ask, client: str | None
-    ) -> AsyncGenerator[Item, None]:
+    async def _stream(self, guess: dict[str, Any], ask: Ask, client: str | None) -> AsyncGenerator[Item, None]:
         try:
             source, options = ask()
             async with aclosing(self.follow(source, options, client=client)) as states:

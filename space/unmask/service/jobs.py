@@ -131,15 +131,12 @@ class Jobs:
         self._reports: dict[Key, tuple[float, Report]] = {}  # when it was finished; oldest first
         self._closed = False
         self._threads = [
-            threading.Thread(target=self._serve, name=f"unmask-job-{index}", daemon=True)
-            for index in range(workers)
+            threading.Thread(target=self._serve, name=f"unmask-job-{index}", daemon=True) for index in range(workers)
         ]
         for thread in self._threads:
             thread.start()
 
-    def submit(
-        self, source: VideoSource, options: Options, keep: Path | None = None, client: str | None = None
-    ) -> str:
+    def submit(self, source: VideoSource, options: Options, keep: Path | None = None, client: str | None = None) -> str:
         """Queue a check; return the job's id, which cannot be guessed. `client`: see `clients.identify`.
 
         Equal work that waits, runs or has a fresh report is not done again. A job that wants to `keep` the
@@ -263,9 +260,7 @@ class Jobs:
             raise Busy(f"{self._queue_size} checks are waiting already; try again in a minute.")
         mine = [other for other in (*self._queue, *self._running) if other.client == work.client]
         if work.client is not None and 0 < self._clients.places <= len(mine):
-            raise RateLimited(
-                f"{len(mine)} of your checks wait or run already; wait for one to finish, or cancel it."
-            )
+            raise RateLimited(f"{len(mine)} of your checks wait or run already; wait for one to finish, or cancel it.")
         work.came_at = self._turns
         self._queue.append(work)
         self._shared.setdefault(work.key, work)
@@ -349,9 +344,7 @@ class Jobs:
                 return self._fresh_report(self._key(content, work.options))
 
         try:
-            return "done", self._checker.check(
-                work.source, work.options, on_progress, keep=work.keep, known=known
-            )
+            return "done", self._checker.check(work.source, work.options, on_progress, keep=work.keep, known=known)
         except Cancelled as error:
             return "cancelled", to_failed_report(described, error)
         except UnmaskError as error:

@@ -45,9 +45,7 @@ IN_API = (
     "heartbeat/[^/]+", "queue/(join|data)", "cancel", "reset", "upload", "upload_progress", "mcp(/.*)?",
     "(call|run|api)/[^/]+", "call/v2/[^/]+", "call/[^/]+/[^/]+", "file=(?!\\s*https?:).*",
 )  # fmt: skip
-OPEN = re.compile(
-    f"/(?:(?:{'|'.join(ON_PAGE)})|gradio_api/(?:{'|'.join(IN_API)}))/?", re.IGNORECASE | re.DOTALL
-)
+OPEN = re.compile(f"/(?:(?:{'|'.join(ON_PAGE)})|gradio_api/(?:{'|'.join(IN_API)}))/?", re.IGNORECASE | re.DOTALL)
 
 FORWARDED = b"x-forwarded-for"
 HEADERS = {

@@ -82,9 +82,7 @@ class Rates:
 
     def _forget(self) -> None:
         """Whoever has a full bucket, and at worst whoever came longest ago."""
-        self._left = {
-            client: kept for client, kept in self._left.items() if self._now_left(client) < self._per_minute
-        }
+        self._left = {client: kept for client, kept in self._left.items() if self._now_left(client) < self._per_minute}
         while len(self._left) > MAX_CLIENTS:
             del self._left[next(iter(self._left))]
 

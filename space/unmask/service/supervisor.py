@@ -41,9 +41,7 @@ class Keeper:
             if time.monotonic() - began > STEADY_SECONDS:
                 pause_seconds = FIRST_PAUSE_SECONDS
             name = signal.Signals(-status).name
-            print(
-                f"unmask: ended by {name}; starting anew in {pause_seconds:g} s", file=sys.stderr, flush=True
-            )
+            print(f"unmask: ended by {name}; starting anew in {pause_seconds:g} s", file=sys.stderr, flush=True)
             time.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
             if self._stopping:

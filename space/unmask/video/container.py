@@ -106,9 +106,7 @@ def opened(media: Path | FileIO) -> Iterator["Reader"]:
 def _open(file: FileIO, **options: str) -> InputContainer:
     file.seek(0)
     try:
-        return av.open(
-            file, "r", options=OPTIONS | options, metadata_errors="replace", io_open=_refuse_nested
-        )
+        return av.open(file, "r", options=OPTIONS | options, metadata_errors="replace", io_open=_refuse_nested)
     except MEDIA_ERRORS as error:
         raise NotAVideo("The file is not a video that can be read.") from error
 
@@ -250,9 +248,7 @@ class Reader:
 
     def _raw_frames(self, start_seconds: float) -> Iterator[Timed[av.VideoFrame | None]]:
         """What the decoder says to the packets from the key frame on: frames, and None at each error."""
-        packets = dropwhile(
-            lambda p: not p.is_keyframe or self._seconds(p.pts) < start_seconds, self._packets()
-        )
+        packets = dropwhile(lambda p: not p.is_keyframe or self._seconds(p.pts) < start_seconds, self._packets())
         for packet in chain(packets, [None]):
             try:
                 frames = self._decode(packet)

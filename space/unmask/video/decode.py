@@ -98,9 +98,7 @@ def decode(media: Path | FileIO, plan: DecodePlan) -> Iterator[Frames]:
         size = fit(source.shown_size, plan.max_side_px)
         empty = True
         for window in _survey(source, plan):
-            chosen = [
-                (seconds, source.to_rgb(frame, size)) for seconds, frame in _choose(source, window, plan)
-            ]
+            chosen = [(seconds, source.to_rgb(frame, size)) for seconds, frame in _choose(source, window, plan)]
             if chosen:
                 empty = False
                 seconds, images = zip(*chosen, strict=True)

@@ -98,9 +98,7 @@ def play(path: Path, span: Span, max_side_px: int = MAX_SIDE_PX) -> Iterator[Tim
             yield float(frames.seconds[0]), frames.data[0]
 
 
-def decode_capture(
-    captured: Capture, plan: DecodePlan, still_wanted: StillWanted = ignore
-) -> Iterator[Frames]:
+def decode_capture(captured: Capture, plan: DecodePlan, still_wanted: StillWanted = ignore) -> Iterator[Frames]:
     """See `capture.decode`. Raises TimedOut and InternalError, too."""
     task = {
         "task": "capture",
@@ -116,9 +114,7 @@ def decode_capture(
         yield from _windows(task, media, plan, still_wanted)
 
 
-def _windows(
-    task: dict[str, Any], media: BinaryIO, plan: DecodePlan, still_wanted: StillWanted
-) -> Iterator[Frames]:
+def _windows(task: dict[str, Any], media: BinaryIO, plan: DecodePlan, still_wanted: StillWanted) -> Iterator[Frames]:
     for message in _answers(task, media, _most_bytes(plan), still_wanted):
         yield _to_frames(message, plan)
 

@@ -137,9 +137,7 @@ class Cut:
     has_gaps: bool = False  # pieces between others are missing
 
 
-def moments(
-    span: Span, duration_seconds: float, window_seconds: float, windows: int
-) -> list[tuple[float, float]]:
+def moments(span: Span, duration_seconds: float, window_seconds: float, windows: int) -> list[tuple[float, float]]:
     """From when to when each window lies in a video of about this length, with a margin around it."""
     end_seconds = min(duration_seconds, math.inf if span.end_seconds is None else span.end_seconds)
     starts = spread(span.start_seconds, end_seconds, window_seconds, windows)

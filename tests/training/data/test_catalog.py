@@ -50,9 +50,7 @@ PEOPLE = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("head", "row", "people"), [case[1:] for case in PEOPLE], ids=[case[0] for case in PEOPLE]
-)
+@pytest.mark.parametrize(("head", "row", "people"), [case[1:] for case in PEOPLE], ids=[case[0] for case in PEOPLE])
 def test_the_people_of_a_fake_are_named_as_well_as_can_be(tmp_path, head, row, people):
     (found,) = manifest(tmp_path, head, row)
     assert found.identities == people

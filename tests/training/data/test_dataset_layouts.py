@@ -241,9 +241,7 @@ def test_an_original_that_stands_in_parts_of_two_splits_is_a_leak_with_its_name(
 
 
 def test_a_folder_of_real_and_fake_videos(tmp_path):
-    touch(
-        tmp_path, "real/anna/1.mp4", "real/anna/2.MOV", "fake/anna/3.mp4", "real/loose.webm", "real/notes.txt"
-    )
+    touch(tmp_path, "real/anna/1.mp4", "real/anna/2.MOV", "fake/anna/3.mp4", "real/loose.webm", "real/notes.txt")
     found = read("auto", tmp_path, "hash")
     people = {video.video_id.split("/", 1)[1]: video.group.split("/", 1)[-1] for video in found.videos}
     assert people == {

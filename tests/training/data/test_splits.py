@@ -32,9 +32,7 @@ casts = st.lists(st.lists(names, min_size=1, max_size=2, unique=True).map(tuple)
 
 
 def as_videos(people, splits):
-    return [
-        Seen(f"v{index}", some, split) for index, (some, split) in enumerate(zip(people, splits, strict=True))
-    ]
+    return [Seen(f"v{index}", some, split) for index, (some, split) in enumerate(zip(people, splits, strict=True))]
 
 
 @settings(deadline=None)
@@ -54,9 +52,7 @@ def test_a_split_by_hash_does_not_depend_on_the_order(people, random):
 @given(casts)
 def test_people_who_meet_are_one_group_and_others_are_not(people):
     groups = meetings(people)
-    assert sorted(who for group in groups for who in group) == sorted(
-        {who for some in people for who in some}
-    )
+    assert sorted(who for group in groups for who in group) == sorted({who for some in people for who in some})
     assert all(any(set(some) <= group for group in groups) for some in people)
 
 

@@ -55,8 +55,7 @@ def test_several_specs_are_found_in_one_look_as_each_alone(videos, finder):
     for spec in (SPEC, LARGER):
         alone = opened.find(opened.examples[0], Look(LOOK.plan, (spec,)))
         assert all(
-            np.array_equal(one.data, other.data)
-            for one, other in zip(both.clips[spec], alone.clips[spec], strict=True)
+            np.array_equal(one.data, other.data) for one, other in zip(both.clips[spec], alone.clips[spec], strict=True)
         )
 
 

@@ -47,9 +47,7 @@ def test_counts_of_the_answers_are_all_there():
     first = figures.answers(results).axes[0]
     whole = results.sets[0].summaries[0].whole
     shown = [text.get_text() for text in first.texts]
-    assert shown == [
-        str(labels[name]) for labels in (whole.real_labels, whole.fake_labels) for name in tables.ORDER
-    ]
+    assert shown == [str(labels[name]) for labels in (whole.real_labels, whole.fake_labels) for name in tables.ORDER]
 
 
 def test_heatmaps_are_drawn_on_the_public_domain_examples(tmp_path):

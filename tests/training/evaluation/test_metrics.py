@@ -20,9 +20,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("scores", "fake", "expected"), [case[1:] for case in CASES], ids=[c[0] for c in CASES]
-)
+@pytest.mark.parametrize(("scores", "fake", "expected"), [case[1:] for case in CASES], ids=[c[0] for c in CASES])
 def test_known_cases(scores, fake, expected):
     found = measures(np.array(scores), np.array(fake, bool))
     assert {name: found[name] for name in expected} == pytest.approx(expected)
@@ -67,15 +65,11 @@ def test_the_equal_error_rate_is_deepfakebenchs(sample):
 def test_a_videos_score_is_the_mean_of_its_frames_as_deepfakebench_has_it():
     """Its `get_video_metrics`: frames by video, the mean of each, then the ROC curve of those."""
     rng = np.random.default_rng(0)
-    frames = [
-        (f"v{video}", video % 2 == 0, rng.random()) for video in range(20) for _ in range(video % 5 + 1)
-    ]
+    frames = [(f"v{video}", video % 2 == 0, rng.random()) for video in range(20) for _ in range(video % 5 + 1)]
     theirs: dict[str, list[float]] = {}
     for video, _, value in frames:
         theirs.setdefault(video, []).append(value)
-    ours = metrics.video_scores(
-        np.array([value for _, _, value in frames]), [video for video, _, _ in frames]
-    )
+    ours = metrics.video_scores(np.array([value for _, _, value in frames]), [video for video, _, _ in frames])
     assert ours == pytest.approx({video: np.mean(values) for video, values in theirs.items()})
 
 
@@ -132,9 +126,7 @@ def test_risk_rises_with_coverage_where_sure_answers_are_right():
 
 def test_the_surest_answers_come_first_wherever_they_stand():
     curve = metrics.risk_coverage(np.array([0.6, 0.99, 0.5]), np.array([False, True, False]))
-    assert curve.risk.tolist() == pytest.approx(
-        [0, 0.5, 1 / 3]
-    )  # 0.5 is not called fake, which is right here
+    assert curve.risk.tolist() == pytest.approx([0, 0.5, 1 / 3])  # 0.5 is not called fake, which is right here
 
 
 def test_equal_confidences_are_answered_together():
@@ -208,9 +200,7 @@ def test_fewer_people_make_a_wider_interval():
     scores, fake = example()
     alone = bootstrap(auc, scores, fake, [str(i) for i in range(60)], draws=400)
     together = bootstrap(auc, scores, fake, [str(i // 12) for i in range(60)], draws=400)
-    repeated = bootstrap(
-        auc, np.tile(scores, 10), np.tile(fake, 10), [str(i % 60) for i in range(600)], draws=400
-    )
+    repeated = bootstrap(auc, np.tile(scores, 10), np.tile(fake, 10), [str(i % 60) for i in range(600)], draws=400)
     assert together.value == pytest.approx(alone.value)
     # ten copies of everybody add nothing when people, not videos, are drawn
     assert repeated.high - repeated.low == pytest.approx(alone.high - alone.low, rel=0.3)

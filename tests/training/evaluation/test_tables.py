@@ -73,8 +73,7 @@ def test_every_pair_is_compared_on_every_set_with_both_kinds():
     for item in results.comparisons:
         rows = results.set(item.set).rows
         first, second = (
-            metrics.auc(tables.scores_of(rows, name), tables.labels_of(rows))
-            for name in (item.first, item.second)
+            metrics.auc(tables.scores_of(rows, name), tables.labels_of(rows)) for name in (item.first, item.second)
         )
         assert item.auc.value == pytest.approx(second - first)
 

@@ -86,9 +86,7 @@ def test_a_face_of_the_same_person_is_never_crossed_in(cache):
 def test_held_back_blends_are_the_same_for_every_model(cache):
     first, second = (held_back_blends(REALS, find_meshes(REALS, cache), SPEC) for _ in range(2))
     assert all(
-        np.array_equal(a[0], b[0])
-        for index in range(2)
-        for a, b in zip(first[index], second[index], strict=True)
+        np.array_equal(a[0], b[0]) for index in range(2) for a, b in zip(first[index], second[index], strict=True)
     )
 
 

@@ -55,9 +55,7 @@ def test_the_card_holds_every_number_of_its_model(shipped, evaluated):
         summary = one.summary("small")
         for name in ("auc", "ap", "eer", "ece", "brier", "tpr_at_fpr_0.05", "ece_answered"):
             assert str(summary.metrics[name]) in text, name
-        assert all(
-            str(part.auc) in text for part in (*summary.by_method.values(), *summary.by_group.values())
-        )
+        assert all(str(part.auc) in text for part in (*summary.by_method.values(), *summary.by_group.values()))
     assert results.command in text
     assert "partly" not in text and "| home, split val: models were chosen on it |" in text
     assert "| elsewhere, from elsewhere |" in text
@@ -159,7 +157,5 @@ def test_a_section_is_renewed_between_its_marks(evaluated, tmp_path):
 def test_peers_are_shown_beside_the_sets_that_they_were_measured_on():
     results = made_up.results()
     renamed = replace(results, sets=(replace(results.sets[0], folder="ffpp-c40-dev"), results.sets[1]))
-    assert "| *MesoInception-4, its authors' Deepfakes weights* | 0.62 (0.47–0.75) | – |" in card.section(
-        renamed
-    )
+    assert "| *MesoInception-4, its authors' Deepfakes weights* | 0.62 (0.47–0.75) | – |" in card.section(renamed)
     assert "Meso" not in card.section(results)

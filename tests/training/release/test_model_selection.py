@@ -52,8 +52,7 @@ def with_rates(results, lineup, where, **rates):
         replace(
             one,
             summaries=tuple(
-                replace(item, **rates) if (item.lineup, one.name) == (lineup, where) else item
-                for item in one.summaries
+                replace(item, **rates) if (item.lineup, one.name) == (lineup, where) else item for item in one.summaries
             ),
         )
         for one in results.sets
@@ -94,9 +93,7 @@ def test_who_surely_breaks_a_promise_is_not_chosen(kind, rate, expected):
 def test_the_order_in_which_two_were_compared_does_not_matter():
     results = with_gains(nothing_differs(), {("near", "small", "large"): (0.01, 0.2)})
     turned = tuple(
-        Comparison(
-            item.set, item.second, item.first, Difference(-item.auc.value, -item.auc.high, -item.auc.low, 0)
-        )
+        Comparison(item.set, item.second, item.first, Difference(-item.auc.value, -item.auc.high, -item.auc.low, 0))
         for item in results.comparisons
     )
     assert default_lineup(replace(results, comparisons=turned)) == "large"

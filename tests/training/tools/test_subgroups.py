@@ -65,9 +65,7 @@ def test_the_table_counts_what_each_group_is_told():
     fake = np.array([False, False, True, True] * 2)
     said = ["fake", "real", "fake", "uncertain", "real", "real", "fake", "fake"]
     text = table(people, np.array([0.9, 0.1, 0.95, 0.5, 0.1, 0.2, 0.9, 0.8]), said, fake)
-    dark, bright = (
-        next(row for row in text.splitlines() if f" {name} " in row) for name in ("dark", "bright")
-    )
+    dark, bright = (next(row for row in text.splitlines() if f" {name} " in row) for name in ("dark", "bright"))
     assert "50.0%" in dark and "1/0/1" in dark and "1/1/0" in dark
     assert "1.000" in bright and "0.0%" in bright and "0/0/2" in bright and "2/0/0" in bright
     assert "medium" not in text and "half turned" not in text

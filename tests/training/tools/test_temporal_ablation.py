@@ -43,8 +43,6 @@ def test_a_clip_falls_into_its_frames():
 
 def test_a_head_that_takes_the_mean_adds_nothing_to_the_mean(model):
     reals = [face(f"r{index}", split="test", shift=index, frames=3) for index in range(6)]
-    fakes = [
-        face(f"f{index}", source="x", group=f"g{index}", split="test", shift=20 + index) for index in range(6)
-    ]
+    fakes = [face(f"f{index}", source="x", group=f"g{index}", split="test", shift=20 + index) for index in range(6)]
     said = compare(model, ClipSet([*reals, *fakes]))
     assert re.search(r"difference [+-]0\.000 \([+-]0\.000 to [+-]0\.000\), 12 videos", said)

@@ -397,9 +397,7 @@ def test_cancelling_ends_the_download_at_once(clip, tmp_path):
     assert _processes_in(tmp_path) == []
 
 
-HANGS = (
-    "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); print('{}', flush=True); time.sleep(60)"
-)
+HANGS = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); print('{}', flush=True); time.sleep(60)"
 FILLS = "import time; open('big', 'wb').truncate(10**9); print('{}', flush=True); time.sleep(60)"
 
 
@@ -554,9 +552,7 @@ class Surroundings:
 def trapped(clip, segments, tmp_path_factory):
     really_public = network.is_public
     with pytest.MonkeyPatch.context() as patch, Site(host="127.0.0.2") as public:
-        patch.setattr(
-            network, "is_public", lambda address: str(address) == public.host or really_public(address)
-        )
+        patch.setattr(network, "is_public", lambda address: str(address) == public.host or really_public(address))
         patch.setattr(network, "WEB_PORTS", range(1, 65536))
         patch.setattr(client, "START", STAND_IN)
         with Site(video_site(clip, segments).routes, port=public.port) as private:

@@ -91,9 +91,7 @@ def test_the_number_of_the_first_segment_moves_with_it():
 
 
 def test_keys_heads_and_breaks_stay_in_force():
-    text = FIVE.replace(
-        "#EXTINF:4.0,\na", '#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXT-X-MAP:URI="m"\n#EXTINF:4.0,\na'
-    )
+    text = FIVE.replace("#EXTINF:4.0,\na", '#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXT-X-MAP:URI="m"\n#EXTINF:4.0,\na')
     text = text.replace("#EXTINF:4.0,\nc", "#EXT-X-DISCONTINUITY\n#EXTINF:4.0,\nc")
     lines = hls.cut(text, [(12.0, 20.0)])[0].splitlines()
     for tag in ("#EXT-X-KEY", "#EXT-X-MAP", "#EXT-X-DISCONTINUITY"):
@@ -106,9 +104,7 @@ def test_a_byte_range_goes_with_its_segment_wherever_it_stands():
     assert "BYTERANGE" not in hls.cut(text, [(9.0, 10.0)])[0]
 
 
-@pytest.mark.parametrize(
-    "tag", ["#EXT-X-BYTERANGE:100", "#ANVATO-SEGMENT-INFO: type=ad", "#UPLYNK-SEGMENT: 1,ad"]
-)
+@pytest.mark.parametrize("tag", ["#EXT-X-BYTERANGE:100", "#ANVATO-SEGMENT-INFO: type=ad", "#UPLYNK-SEGMENT: 1,ad"])
 def test_segments_that_depend_on_each_other_are_left_together(tag):
     text = FIVE.replace("#EXTINF:4.0,\nb", f"{tag}\n#EXTINF:4.0,\nb")
     assert hls.cut(text, [(8.0, 12.0)]) == (text, Cut())

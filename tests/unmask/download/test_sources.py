@@ -43,9 +43,7 @@ def test_what_looks_like_a_url(text: str, url: bool) -> None:
     assert isinstance(to_source(text), UrlSource) == url
 
 
-def test_an_existing_file_is_a_file_whatever_it_is_called(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_existing_file_is_a_file_whatever_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "www.example.com").write_bytes(b"")
     assert to_source("www.example.com") == FileSource(Path("www.example.com"), "www.example.com")

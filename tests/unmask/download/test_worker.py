@@ -98,9 +98,7 @@ def test_what_a_site_calls_something_becomes_one_printable_line(text, line):
 
 
 def test_yt_dlp_is_told_to_leave_this_machine_alone():
-    options = worker._options(
-        Request("https://example.com/", "/tmp/x/video", Limits(), 0.0, None), lambda _: None
-    )
+    options = worker._options(Request("https://example.com/", "/tmp/x/video", Limits(), 0.0, None), lambda _: None)
     assert options["cachedir"] is False
     assert options["usenetrc"] is False
     assert options["cookiefile"] is None

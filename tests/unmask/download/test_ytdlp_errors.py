@@ -100,9 +100,7 @@ def test_a_failure_gets_its_code_and_a_sentence(raised, kind, words):
 
 
 def test_a_page_with_a_password_field_and_no_video_wants_a_sign_in():
-    assert isinstance(
-        explain(UnsupportedError("http://example.com/"), asks_for_password=True), errors.LoginRequired
-    )
+    assert isinstance(explain(UnsupportedError("http://example.com/"), asks_for_password=True), errors.LoginRequired)
 
 
 def test_a_password_field_explains_no_other_failure():

@@ -252,7 +252,5 @@ def test_recompression_is_mild_and_leaves_times_and_place():
     assert again.data.shape == clip.data.shape
     assert again.track_id == 7 and np.array_equal(again.seconds, clip.seconds)
     quality = [cv2.IMWRITE_JPEG_QUALITY, 70]
-    once = cv2.imdecode(
-        cv2.imencode(".jpg", np.ascontiguousarray(face[..., ::-1]), quality)[1], cv2.IMREAD_COLOR
-    )
+    once = cv2.imdecode(cv2.imencode(".jpg", np.ascontiguousarray(face[..., ::-1]), quality)[1], cv2.IMREAD_COLOR)
     np.testing.assert_array_equal(again.data[0], once[..., ::-1])

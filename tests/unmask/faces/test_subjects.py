@@ -31,9 +31,7 @@ LEFT, RIGHT, SMALL = (20, 20, 120, 120), (220, 20, 300, 100), (350, 350, 358, 35
 def track(seconds: Sequence[float]) -> FaceTrack:
     n = len(seconds)
     boxes = np.arange(4 * n, dtype=np.float32).reshape(n, 4)
-    return FaceTrack(
-        0, np.arange(n), np.array(seconds), boxes, np.zeros((n, 5, 2), np.float32), np.ones(n, np.float32)
-    )
+    return FaceTrack(0, np.arange(n), np.array(seconds), boxes, np.zeros((n, 5, 2), np.float32), np.ones(n, np.float32))
 
 
 def test_two_people_through_two_windows() -> None:

@@ -26,9 +26,7 @@ def seen(*faces):
 def linked(*boxes, known=()):
     """(id, frames, x of the first centre) of every track."""
     tracks = link(boxes, times(len(boxes)), known)
-    return [
-        (track.id, track.frame_index.tolist(), round(float(track.xyxy[0, [0, 2]].mean()))) for track in tracks
-    ]
+    return [(track.id, track.frame_index.tolist(), round(float(track.xyxy[0, [0, 2]].mean()))) for track in tracks]
 
 
 def known(*people):

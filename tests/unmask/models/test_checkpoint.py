@@ -118,9 +118,7 @@ SPOILS = {
     "config is a list": lambda path: (path / "config.json").write_text("[]"),
     "unknown schema": lambda path: edit_config(path, schema="unmask.model/99"),
     "unknown architecture": lambda path: edit_config(path, architecture="vit"),
-    "architecture of another shape": lambda path: edit_config(
-        path, architecture="meso-transformer", model={}
-    ),
+    "architecture of another shape": lambda path: edit_config(path, architecture="meso-transformer", model={}),
     "another width": lambda path: edit_config(path, model={"hidden": 17, "dropout": 0.2}),
     "unknown field": lambda path: edit_config(path, model={"hidden": 16, "colour": "red"}),
     "a width that is a word": lambda path: edit_config(path, model={"hidden": "many", "dropout": 0.2}),
@@ -208,9 +206,7 @@ def repository(folder, names):
                 json.dumps(listing).encode(), "application/json"
             )
         tree = [{"type": "file", "path": name, "size": 1, "oid": "c" * 40} for name in names]
-        routes[f"/api/models/owner/tiny/tree/{commit}"] = content(
-            json.dumps(tree).encode(), "application/json"
-        )
+        routes[f"/api/models/owner/tiny/tree/{commit}"] = content(json.dumps(tree).encode(), "application/json")
         for name in names:
             data = (folder / name).read_bytes() if (folder / name).exists() else b"x"
             routes[f"/owner/tiny/resolve/{commit}/{name}"] = hub_file(data, commit)

@@ -28,9 +28,7 @@ class TopLeft(VideoModel):
         self.sign = sign
         for parameter in self.gru.parameters():
             nn.init.zeros_(parameter)
-        nn.init.constant_(
-            self.gru.get_parameter("weight_ih_l0")[2:], 0.2
-        )  # of the new state; the gates stand still
+        nn.init.constant_(self.gru.get_parameter("weight_ih_l0")[2:], 0.2)  # of the new state; the gates stand still
 
     def frame_features(self, images: Tensor) -> Tensor:
         return torch.nn.functional.avg_pool2d(images.mean(1, keepdim=True), 8) + 3
@@ -45,9 +43,7 @@ class TopLeft(VideoModel):
 
 def loaded(module: VideoModel, spec: ClipSpec = SPEC) -> LoadedModel:
     info = ModelInfo("test", "0", 0, 0, "")
-    return LoadedModel(
-        info, module.eval().requires_grad_(False), spec, Calibration(), Policy(), torch.device("cpu")
-    )
+    return LoadedModel(info, module.eval().requires_grad_(False), spec, Calibration(), Policy(), torch.device("cpu"))
 
 
 def clip_of(images: np.ndarray) -> FaceClip:

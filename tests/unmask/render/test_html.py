@@ -127,9 +127,7 @@ def test_only_jpeg_pictures_pass(picture):
     assert "<img" not in document.to_html(found)
 
 
-@pytest.mark.parametrize(
-    "url", ["javascript:alert(1)", "data:text/html,x", "http://[broken", "file:///etc/passwd"]
-)
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "http://[broken", "file:///etc/passwd"])
 def test_only_web_addresses_become_links(url):
     page = Page(document.details(reports.build(reports.clips([1.0]), url=url)))
     assert url in page.text
@@ -237,9 +235,7 @@ def test_moments_differ_by_more_than_colour():
 
 def test_a_more_suspicious_moment_is_a_higher_bar():
     html = document.timeline_svg(reports.build(reports.clips([-4.0, -1.0, 1.0, 4.0])))
-    heights = [
-        float(height) for height in re.findall(r'class="unmask-bar.*?height="([\d.]+)"', html, re.DOTALL)
-    ]
+    heights = [float(height) for height in re.findall(r'class="unmask-bar.*?height="([\d.]+)"', html, re.DOTALL)]
     assert heights == sorted(heights)
     assert len(set(heights)) == 4
 

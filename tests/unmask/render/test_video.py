@@ -115,9 +115,7 @@ def test_of_a_long_video_only_the_analysed_moments_move(tmp_path):
 
 def test_a_video_of_one_picture_can_be_drawn(tmp_path):
     write_video(tmp_path / "in.mp4", glide(1))
-    one = reports.build(
-        reports.clips([1.0], duration=1.0, frames=1), duration_seconds=None, width=320, height=240
-    )
+    one = reports.build(reports.clips([1.0], duration=1.0, frames=1), duration_seconds=None, width=320, height=240)
     overlay(tmp_path / "in.mp4", one, tmp_path / "out.mp4", ignore)
     assert len(list(play(tmp_path / "out.mp4", Span()))) == 1
 
@@ -140,9 +138,7 @@ def test_a_turned_video_is_drawn_upright(media, tmp_path):
 def test_progress_rises_to_one(tmp_path):
     write_video(tmp_path / "in.mp4", glide(60))
     told: list[float] = []
-    overlay(
-        tmp_path / "in.mp4", small_report(2.4), tmp_path / "out.mp4", lambda _, done, text: told.append(done)
-    )
+    overlay(tmp_path / "in.mp4", small_report(2.4), tmp_path / "out.mp4", lambda _, done, text: told.append(done))
     assert told == sorted(told)
     assert told[-1] == 1.0
     assert told[0] == 0.0

@@ -50,9 +50,7 @@ class Answers:
     """As much of gradio's queue as matters here."""
 
     def __init__(self, **waiting: list[str]) -> None:
-        self.pending_messages_per_session: dict[str, asyncio.Queue[Any]] = {
-            name: asyncio.Queue() for name in waiting
-        }
+        self.pending_messages_per_session: dict[str, asyncio.Queue[Any]] = {name: asyncio.Queue() for name in waiting}
         self.pending_event_ids_session = {name: {"call"} for name in waiting}
         self.ended: list[str] = []
         for name, messages in waiting.items():

@@ -126,9 +126,7 @@ def test_waiting_jobs_know_their_position(checking: Checking, start: Callable[..
     assert jobs.state(second).position == 1
 
 
-def test_a_full_queue_is_busy_but_equal_work_still_joins(
-    checking: Checking, start: Callable[..., Jobs]
-) -> None:
+def test_a_full_queue_is_busy_but_equal_work_still_joins(checking: Checking, start: Callable[..., Jobs]) -> None:
     jobs = start(workers=1, queue_size=2)
     jobs.submit(A, OPTIONS)
     jobs.submit(B, OPTIONS)
@@ -193,9 +191,7 @@ def test_equal_files_are_one_work_and_each_asker_keeps_their_own_name(
     assert len(checking.done) == 1
 
 
-def test_a_url_with_content_that_is_known_is_not_judged_again(
-    checking: Checking, start: Callable[..., Jobs]
-) -> None:
+def test_a_url_with_content_that_is_known_is_not_judged_again(checking: Checking, start: Callable[..., Jobs]) -> None:
     jobs = start(workers=1)
     checking.go.set()
     finish(jobs, jobs.submit(A, OPTIONS))
@@ -208,9 +204,7 @@ def test_a_url_with_content_that_is_known_is_not_judged_again(
     assert report["source"]["name"] == B.url
 
 
-def test_a_report_is_used_again_only_while_it_is_fresh(
-    checking: Checking, start: Callable[..., Jobs]
-) -> None:
+def test_a_report_is_used_again_only_while_it_is_fresh(checking: Checking, start: Callable[..., Jobs]) -> None:
     now = [0.0]
     jobs = start(workers=1, cache_seconds=100.0, clock=lambda: now[0])
     checking.go.set()
@@ -298,9 +292,7 @@ def test_a_waiting_job_that_is_cancelled_never_runs(checking: Checking, start: C
     assert B not in checking.done
 
 
-def test_a_job_that_keeps_the_video_fetches_it(
-    checking: Checking, start: Callable[..., Jobs], tmp_path: Path
-) -> None:
+def test_a_job_that_keeps_the_video_fetches_it(checking: Checking, start: Callable[..., Jobs], tmp_path: Path) -> None:
     jobs = start(workers=1)
     checking.go.set()
     finish(jobs, jobs.submit(A, OPTIONS))
@@ -452,9 +444,7 @@ def test_nobody_waits_for_ever_behind_newcomers(checking: Checking, start: Calla
     assert overtaken == 6  # two rounds of the places
 
 
-def test_a_waiting_job_that_nobody_asks_for_loses_its_place(
-    checking: Checking, start: Callable[..., Jobs]
-) -> None:
+def test_a_waiting_job_that_nobody_asks_for_loses_its_place(checking: Checking, start: Callable[..., Jobs]) -> None:
     now = [0.0]
     jobs = start(workers=1, queue_size=3, clock=lambda: now[0])
     running = jobs.submit(UrlSource("https://x.example/"), OPTIONS)
@@ -480,9 +470,7 @@ def test_a_job_of_an_earlier_life_is_cancelled(checking: Checking, start: Callab
     assert not now.cancel(job)
 
 
-@pytest.mark.parametrize(
-    "job", ["", "x", "nobody's", "-" * 41, "0" * 41, "zzzzzzzz-" + "a" * 32, "a" * 100_000]
-)
+@pytest.mark.parametrize("job", ["", "x", "nobody's", "-" * 41, "0" * 41, "zzzzzzzz-" + "a" * 32, "a" * 100_000])
 def test_what_was_never_an_id_is_bad_input(job: str, checking: Checking, start: Callable[..., Jobs]) -> None:
     with pytest.raises(BadInput):
         start(workers=0).state(job)

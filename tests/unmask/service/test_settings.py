@@ -58,8 +58,6 @@ def test_what_is_no_number_is_refused_by_name(name, value):
 
 
 def test_the_readme_lists_every_variable():
-    listed = re.findall(
-        r"^\| `(UNMASK_\w+)` \|", (SPACE / "README.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
+    listed = re.findall(r"^\| `(UNMASK_\w+)` \|", (SPACE / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     read = re.findall(r"UNMASK_[A-Z_]+[A-Z]", Path(settings.__file__).read_text(encoding="utf-8"))
     assert sorted(listed) == sorted(set(read))

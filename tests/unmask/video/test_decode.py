@@ -183,9 +183,7 @@ def test_pictures_are_put_upright(media: Media, name: str) -> None:
 
 
 def test_frames_lie_at_the_asked_distance(media: Media) -> None:
-    (window,) = decode(
-        media("h264.mp4"), DecodePlan(windows=1, frames_per_window=6, frame_stride_seconds=0.2)
-    )
+    (window,) = decode(media("h264.mp4"), DecodePlan(windows=1, frames_per_window=6, frame_stride_seconds=0.2))
     assert window.seconds == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
 
 
@@ -352,9 +350,7 @@ def test_a_playlist_that_slips_through_is_stopped_by_the_list_of_containers(
             probe(media(name))
 
 
-@pytest.mark.parametrize(
-    "target", ["{path}", "file:{path}", "http://127.0.0.1:9/x.ts", "concat:{path}|{path}"]
-)
+@pytest.mark.parametrize("target", ["{path}", "file:{path}", "http://127.0.0.1:9/x.ts", "concat:{path}|{path}"])
 def test_even_an_allowed_playlist_cannot_open_a_file_or_an_address(
     media: Media, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
@@ -382,9 +378,7 @@ seconds_strategy = st.floats(0, 20_000, allow_nan=False)
 
 
 @given(seconds_strategy, seconds_strategy, st.floats(0.05, 5), st.integers(2, 20))
-def test_spread_windows_are_apart_and_cover_the_range(
-    start: float, length: float, window: float, count: int
-) -> None:
+def test_spread_windows_are_apart_and_cover_the_range(start: float, length: float, window: float, count: int) -> None:
     end = start + length
     starts = spread(start, end, window, count)
     assert 1 <= len(starts) <= max(1, count)
@@ -415,9 +409,7 @@ def test_dense_key_frames_begin_windows_and_sparse_ones_do_not() -> None:
     assert [window.start_seconds for window in sparse] == [0.0, 10.0, 20.0]
 
 
-@given(
-    st.lists(st.integers(0, 10_000), unique=True, max_size=60), st.lists(st.integers(0, 10_000), max_size=20)
-)
+@given(st.lists(st.integers(0, 10_000), unique=True, max_size=60), st.lists(st.integers(0, 10_000), max_size=20))
 @settings(max_examples=200)
 def test_pick_takes_each_item_once_in_order(item_seconds: list[int], target_seconds: list[int]) -> None:
     items = [(float(second), second) for second in sorted(item_seconds)]
@@ -448,9 +440,7 @@ def test_pick(items: list[float], targets: list[float], picked: list[float]) -> 
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize(
-    "pattern", ["dfdc-videos/*.mp4", "talking-videos/*.mp4", "ffpp-c40-dev/real/*/*.mp4"]
-)
+@pytest.mark.parametrize("pattern", ["dfdc-videos/*.mp4", "talking-videos/*.mp4", "ffpp-c40-dev/real/*/*.mp4"])
 def test_research_videos_give_full_windows(shared_data: Path, pattern: str) -> None:
     for path in sorted(shared_data.glob(pattern))[:2]:
         windows = list(decode(path, DecodePlan()))

@@ -389,9 +389,7 @@ def test_a_child_that_lies_is_not_believed(lie: Any, media: Media, monkeypatch: 
         {"width": 4, "height": 4, "duration_seconds": None, "frame_rate": None, "codec": ["<b>"]},
     ],
 )
-def test_nor_is_what_it_says_of_a_file(
-    lie: dict[str, Any], media: Media, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nor_is_what_it_says_of_a_file(lie: dict[str, Any], media: Media, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode_client, "START", f"print({json.dumps({'stream': lie})!r})")
     with pytest.raises(errors.InternalError):
         decode_client.probe(media("short.mp4"))

@@ -160,9 +160,7 @@ def test_what_goes_wrong_midway_is_told(index_in_front, tmp_path, then, error):
             list(windows)
 
 
-def test_a_check_that_is_cancelled_while_it_waits_for_a_part_ends_and_leaves_nothing(
-    index_in_front, tmp_path
-):
+def test_a_check_that_is_cancelled_while_it_waits_for_a_part_ends_and_leaves_nothing(index_in_front, tmp_path):
     answer = changing(media(index_in_front), mute, after=4)
 
     def cancel() -> None:
