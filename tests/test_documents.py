@@ -440,13 +440,6 @@ def test_the_codes_of_the_api_are_those_of_the_errors():
     assert sorted(re.findall(r"`(\w+)`", section)) == sorted(kind.code for kind in kinds)
 
 
-def test_the_boxes_of_the_diagram_are_files():
-    (diagram,) = (block.text for block in BLOCKS if block.language == "mermaid")
-    boxes = re.findall(r"<b>(\w+)</b>", diagram)
-    assert len(boxes) >= 6
-    assert [name for name in boxes if not (ROOT / "space" / "unmask" / f"{name}.py").is_file()] == []
-
-
 def test_every_folder_of_the_code_stands_in_the_layout():
     listed = set(re.findall(r"\]\(\.\./([\w/]+?)/?\)", read(".github/CONTRIBUTING.md")))
     there = {path.parent.relative_to(ROOT).parts[:2] for path in (ROOT / "space").glob("*/*.py")}

@@ -8,9 +8,10 @@ Several models are measured each alone, all together, and in the groups that --e
 clips; rows of the split "train" are never read. A column `group_label` gives a table by group.
 
 Prints tables, sets from elsewhere first, and writes OUT/results.json: a row a video, the metrics with 95 %
-intervals (people drawn with replacement), and paired comparisons; `training.evaluation.figures` and `training.release.card` read
-it. With --cache, faces that were found once are kept, and another model of the same geometry takes seconds.
-With --robustness a part of every set is measured again under each condition of `training.evaluation.corruptions.GRID`.
+intervals (people drawn with replacement), and paired comparisons; `training.evaluation.figures` and
+`training.release.card` read it. With --cache, faces that were found once are kept, and another model of the same
+geometry takes seconds. With --robustness a part of every set is measured again under each condition of
+`training.evaluation.corruptions.GRID`.
 """
 
 import argparse

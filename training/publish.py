@@ -7,7 +7,8 @@
 The card, its pictures, `config.json` and `model.safetensors` go up in one commit; then the model is loaded
 from that commit as any user would, and must give the same logits, bit for bit, as the folder. `--space` makes
 a Space the very copy of the folder `space/`, in one commit. HF_TOKEN, or `hf auth login`, says who you are;
-HF_ENDPOINT which Hub. `--onnx` writes what the browser runs, see training/release/export_onnx.py, and publishes nothing.
+HF_ENDPOINT which Hub. `--onnx` writes what the browser runs, see training/release/export_onnx.py, and publishes
+nothing.
 """
 
 import argparse

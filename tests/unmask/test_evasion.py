@@ -62,7 +62,7 @@ STAND_IN = f"""
 import socket, sys; sys.path[:] = sys.argv[1:]
 from unmask.sandbox import network
 from unmask.download import worker
-names, really_public, really_look_up, asked = {NAMES!r}, guard.is_public, socket.getaddrinfo, dict()
+names, really_public, really_look_up, asked = {NAMES!r}, network.is_public, socket.getaddrinfo, dict()
 
 def look_up(host, port, *args, **kwargs):
     if host not in names:
@@ -73,12 +73,12 @@ def look_up(host, port, *args, **kwargs):
     return [found for address in chosen for found in really_look_up(address, port, *args, **kwargs)]
 
 public = ("{PUBLIC}", "127.0.0.3")
-guard.is_public = lambda address: str(address) in public or really_public(address)
-guard.WEB_PORTS = range(1, 65536)
+network.is_public = lambda address: str(address) in public or really_public(address)
+network.WEB_PORTS = range(1, 65536)
 socket.getaddrinfo = look_up
-options = download._options
-download._options = lambda *args: options(*args) | {{"allowed_extractors": ["generic", "html5"]}}
-download.main()
+options = worker._options
+worker._options = lambda *args: options(*args) | {{"allowed_extractors": ["generic", "html5"]}}
+worker.main()
 """
 
 # --- spelled out in the link itself

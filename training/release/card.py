@@ -1,12 +1,12 @@
 """Write a model's card from an evaluation, never by hand; and check that every shipped model has its own.
 
-    python -m training.release.card --results OUT --model-folder space/unmask/models/weights/NAME [--figures OUT/figures]
+    python -m training.release.card --results OUT --model-folder MODEL [--figures OUT/figures]
     python -m training.release.card --results OUT --section README.md
     python -m training.release.card --check
 
 The first writes NAME's README.md out of OUT/results.json and `training.release.provenance`; with --figures, pictures
 of the evaluation are copied beside it and shown. The second renews the table between the two marks
-`<!-- evaluation -->` and `<!-- /evaluation -->` of a file. The third fails when a folder under space/unmask/models/weights
+`<!-- evaluation -->` and `<!-- /evaluation -->` of a file. The third fails when a shipped model
 has no card, one that was written for other weights, or one that found another model to be the default.
 """
 

@@ -1,7 +1,7 @@
 """Small networks that redraw a face, so that training has fakes whose inside is drawn and not only pasted.
 
-An autoencoder whose decoder leaves what decoders leave. `training.fit.train_autoencoder` trains some, each with its own way
-to enlarge its maps and its own width of the neck. Training only; serving never needs it.
+An autoencoder whose decoder leaves what decoders leave. `training.fit.train_autoencoder` trains some,
+each with its own way to enlarge its maps and its own width of the neck. Training only; serving never needs it.
 """
 
 import json

@@ -165,8 +165,8 @@ BAD: list[tuple[str, dict[str, Any], type[errors.UnmaskError], str]] = [
 
 # Most of a short fetch is spent on asking 1700 sites whether the link is theirs: here only the last two are.
 ONLY_GENERIC = """
-from unmask import download; options = download._options
-download._options = lambda *args: options(*args) | {"allowed_extractors": ["generic", "html5"]}
+from unmask.download import worker; options = worker._options
+worker._options = lambda *args: options(*args) | {"allowed_extractors": ["generic", "html5"]}
 """
 QUICK = client.START.replace("; from", "\nfrom", 1).replace("from", f"{ONLY_GENERIC}\nfrom", 1)
 
@@ -490,7 +490,7 @@ def test_it_also_works_without_the_requests_library(site, tmp_path, monkeypatch,
 STAND_IN = """
 import socket, sys; sys.path[:] = sys.argv[1:]
 from unmask.sandbox import network
-really_public, really_look_up, looked_up = guard.is_public, socket.getaddrinfo, []
+really_public, really_look_up, looked_up = network.is_public, socket.getaddrinfo, []
 
 def look_up(name, *args, **kwargs):
     if name == "rebinds.example":  # public for the first who asks, private for the next
@@ -498,11 +498,11 @@ def look_up(name, *args, **kwargs):
         name = "127.0.0.2" if len(looked_up) == 1 else "127.0.0.1"
     return really_look_up(name, *args, **kwargs)
 
-guard.is_public = lambda address: str(address) == "127.0.0.2" or really_public(address)
-guard.WEB_PORTS = range(1, 65536)
+network.is_public = lambda address: str(address) == "127.0.0.2" or really_public(address)
+network.WEB_PORTS = range(1, 65536)
 socket.getaddrinfo = look_up
 """
-STAND_IN += f"{ONLY_GENERIC}\ndownload.main()"
+STAND_IN += f"{ONLY_GENERIC}\nworker.main()"
 PUBLIC_ONLY = Limits(timeout_seconds=60.0)
 M3U8 = "application/vnd.apple.mpegurl"
 

@@ -31,7 +31,7 @@ NOT_FILES = frozenset({"three-hours.mp4", "one-minute.mp4", "ten-minutes.mp4"}) 
 BUSY_SECONDS = 20.0  # what a machine may lag that does other things, too
 
 SPACE = str(Path(decode_client.__file__).parents[2])
-PREPARE = "import sys; sys.path[:] = sys.argv[2:]; from unmask import decoding\n"
+PREPARE = "import sys; sys.path[:] = sys.argv[2:]; from unmask.video import decode_worker as decoding\n"
 PREPARE += "import ctypes, os, resource, socket, subprocess, time\n"  # later nothing can be imported
 
 
@@ -215,7 +215,7 @@ import sys; sys.path[:0] = [sys.argv[1]]
 from pathlib import Path
 from unmask.video import decode_client
 from unmask.video.sampling import DecodePlan
-windows = decoder.OpenVideo(Path(sys.argv[2]), DecodePlan(max_side_px=1920)).windows()
+windows = decode_client.OpenVideo(Path(sys.argv[2]), DecodePlan(max_side_px=1920)).windows()
 next(windows)
 print("decoding", flush=True)
 import time; time.sleep(600)
