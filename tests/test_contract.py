@@ -89,9 +89,7 @@ SETTINGS = {
 @pytest.mark.parametrize("verb", VERBS)
 def test_make_knows_the_verb(verb):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    made = subprocess.run(
-        ["make", "-n", *verb.split()], cwd=ROOT, env=environment, capture_output=True, timeout=30
-    )
+    made = subprocess.run(["make", "-n", *verb.split()], cwd=ROOT, env=environment, capture_output=True, timeout=30)
     assert made.returncode == 0, made.stderr.decode()
 
 
@@ -126,9 +124,7 @@ def test_the_space_has_the_endpoints(tmp_path):
         named = app.build(app.from_environment({}), jobs, tmp_path).get_api_info()["named_endpoints"]
     finally:
         jobs.shutdown()
-    found = {
-        name: [parameter["parameter_name"] for parameter in at["parameters"]] for name, at in named.items()
-    }
+    found = {name: [parameter["parameter_name"] for parameter in at["parameters"]] for name, at in named.items()}
     assert found == ENDPOINTS
     assert all(at["description"] for at in named.values())
 

@@ -36,9 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     _choose_precision(args.precision)
     torch.set_num_threads(THREADS)
-    reports = make_reports(
-        sorted(path for folder in args.folders for path in folder.glob("*.mp4")), args.model
-    )
+    reports = make_reports(sorted(path for folder in args.folders for path in folder.glob("*.mp4")), args.model)
     if args.out:
         args.out.write_text(json.dumps(reports, indent=1) + "\n", encoding="utf-8")
     if not args.against:

@@ -20,11 +20,10 @@ from unmask.__main__ import main
 from unmask.batch import scan as scan_module
 from unmask.batch.scan import ScanInput, finished_inputs, list_inputs
 from unmask.download.sources import FileSource, Options, UrlSource
-from unmask.errors import BadInput, UnmaskError
-from unmask.pipeline import Checker, shared_checker
+from unmask.errors import BadInput
+from unmask.pipeline import Checker
 from unmask.render.terminal import describe_report
 from unmask.report import SCHEMA, Report
-from unmask.sandbox.network import Limits
 from unmask.verdict import SHOWN_LABEL
 from unmask.video.decode import probe
 
