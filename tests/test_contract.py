@@ -66,7 +66,7 @@ REPORT_FIELDS = {
     "faces": {
         "id", "probability_fake", "label", "first_seconds", "last_seconds", "boxes", "thumbnail", "heatmap",
     },
-    "timeline": {"start_seconds", "end_seconds", "face_id", "probability_fake"},
+    "timeline": {"start_seconds", "end_seconds", "face_id", "probability_fake", "label"},
     "coverage": {"frames", "frames_with_face", "analysed_seconds"},
     "timing_seconds": {"fetch", "decode", "faces", "model", "total"},
 }  # fmt: skip

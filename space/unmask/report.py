@@ -167,16 +167,17 @@ def _timeline(scores: Sequence[ClipScore], policy: Policy) -> list[dict[str, Any
     """A row a face and moment, models averaged; in time order."""
     faces = by_face(scores)
     crowd = crowd_shift(len(faces), policy)
-    shown = [moment for some in faces.values() for moment in moments(some)]
-    shown.sort(key=lambda moment: (moment.start_seconds, moment.track_id))
+    shown = [(moment, to_probability(moment.log_odds - crowd)) for some in faces.values() for moment in moments(some)]
+    shown.sort(key=lambda pair: (pair[0].start_seconds, pair[0].track_id))
     return [
         {
             "start_seconds": _seconds(moment.start_seconds),
             "end_seconds": _seconds(moment.end_seconds),
             "face_id": moment.track_id,
-            "probability_fake": _probability(to_probability(moment.log_odds - crowd)),
+            "probability_fake": _probability(probability),
+            "label": policy.label(probability),
         }
-        for moment in shown
+        for moment, probability in shown
     ]
 
 

@@ -89,7 +89,7 @@ CONTRACT = {  # part of the report -> its fields
     ".models[]": ["name", "revision", "probability_fake"],
     ".faces[]": ["id", "probability_fake", "label", "first_seconds", "last_seconds", "thumbnail", "heatmap"],
     ".faces[].boxes[]": ["seconds", "xyxy[]"],
-    ".timeline[]": ["start_seconds", "end_seconds", "face_id", "probability_fake"],
+    ".timeline[]": ["start_seconds", "end_seconds", "face_id", "probability_fake", "label"],
     ".coverage": ["frames", "frames_with_face", "analysed_seconds"],
     ".timing_seconds": ["fetch", "decode", "faces", "model", "total"],
 }

@@ -59,7 +59,7 @@ FIELDS = {  # what other people's code binds to; more may be added
     "verdict": "label probability_fake face_id reasons text",
     "models": "name revision probability_fake",
     "faces": "id probability_fake label first_seconds last_seconds boxes thumbnail heatmap",
-    "timeline": "start_seconds end_seconds face_id probability_fake",
+    "timeline": "start_seconds end_seconds face_id probability_fake label",
     "coverage": "frames frames_with_face analysed_seconds",
     "timing_seconds": "fetch decode faces model total",
 }
@@ -107,6 +107,13 @@ def test_the_timeline_and_the_faces_count_the_crowd_alike():
     found = reports.example("crowd")
     by_face = {face["id"]: face["probability_fake"] for face in found["faces"]}
     assert all(span["probability_fake"] == by_face[span["face_id"]] for span in found["timeline"])
+
+
+def test_a_label_follows_from_the_number_before_it_is_rounded():
+    log_odds = math.log(Policy().fake_above / (1 - Policy().fake_above))
+    span, same = (build(clips([log_odds + shift]))["timeline"][0] for shift in (1e-6, -1e-6))
+    assert span["probability_fake"] == same["probability_fake"] == Policy().fake_above
+    assert (span["label"], same["label"]) == ("fake", "uncertain")
 
 
 def test_the_band_travels_with_the_report():

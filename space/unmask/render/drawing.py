@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unmask.report import Report
-from unmask.verdict import SHOWN_LABEL, Policy, clock, percent
+from unmask.verdict import SHOWN_LABEL, clock, percent
 
 UInt8Array = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]  # RGB
@@ -54,7 +54,6 @@ class Scene:
         self.end_seconds = end_seconds
         self.picture_px = picture_px
         self.text_px = int(np.clip(picture_px[0] / 30, *TEXT_PX))
-        self._policy = Policy(*verdict["band"])
         self._scale = (picture_px[0] / source_px[0], picture_px[1] / source_px[1])
         self._faces: list[dict[str, Any]] = report["faces"]
         self._timeline: list[dict[str, Any]] = report["timeline"]
@@ -108,10 +107,10 @@ class Scene:
         return left, top, right, bottom
 
     def _draw_face(self, picture: UInt8Array, face: dict[str, Any], box: Box, seconds: float) -> None:
-        probability = self._probability_at(face, seconds)
-        label = self._policy.label(probability)
+        judged = self._judged_at(face, seconds)
+        label = judged["label"]
         outline(picture, box, label, max(2, self.text_px // 6))
-        text = f"Face {face['id'] + 1}: {percent(probability)}"
+        text = f"Face {face['id'] + 1}: {percent(judged['probability_fake'])}"
         width = self._text_width(text, self.text_px)
         left = int(np.clip(box[0], 0, max(0, self.picture_px[0] - width - self.text_px)))
         bottom = max(box[1] - self.text_px // 3, round(self.text_px * 1.6))
@@ -120,14 +119,13 @@ class Scene:
         cv2.rectangle(picture, (left, top), (left + self.text_px // 3, bottom), TONES[label], cv2.FILLED)
         self._write(picture, text, (left + round(self.text_px * 0.7), bottom - round(self.text_px * 0.45)), INK)
 
-    def _probability_at(self, face: dict[str, Any], seconds: float) -> float:
-        """Of the nearest moment of this face."""
+    def _judged_at(self, face: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Find the nearest span of this face, or the face itself where it has none."""
         shown = seconds + self.offset_seconds
         spans = [span for span in self._timeline if span["face_id"] == face["id"]]
         if not spans:
-            return float(face["probability_fake"])
-        nearest = min(spans, key=lambda span: max(span["start_seconds"] - shown, shown - span["end_seconds"]))
-        return float(nearest["probability_fake"])
+            return face
+        return min(spans, key=lambda span: max(span["start_seconds"] - shown, shown - span["end_seconds"]))
 
     # The strip.
 
@@ -161,7 +159,7 @@ class Scene:
                 continue
             left = self._x_at(span["start_seconds"] - self.offset_seconds)
             right = max(left + 3, self._x_at(span["end_seconds"] - self.offset_seconds))
-            fill(panel[top : top + unit + 1, left : right + 1], self._policy.label(span["probability_fake"]))
+            fill(panel[top : top + unit + 1, left : right + 1], span["label"])
 
     def _x_at(self, seconds: float) -> int:
         """Column of the strip at which a moment stands."""

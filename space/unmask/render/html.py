@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from unmask.report import Report
-from unmask.verdict import SHOWN_LABEL, Policy, clock, percent, sentence
+from unmask.verdict import SHOWN_LABEL, clock, percent, sentence
 
 TEMPLATES = Path(__file__).parent / "templates"
 CSS = (TEMPLATES / "document.css").read_text(encoding="utf-8")
@@ -146,13 +146,11 @@ def _timeline(report: Report) -> dict[str, Any]:
         "band_top": top,
         "band_height": round(bottom - top, 1),
         "ticks": [_tick(at, start, end) for at in ticks(start, end)],
-        "rows": [_row(face, report["timeline"], (start, end), band) for face in report["faces"]],
+        "rows": [_row(face, report["timeline"], (start, end)) for face in report["faces"]],
     }
 
 
-def _row(
-    face: dict[str, Any], spans: list[dict[str, Any]], shown: tuple[float, float], band: tuple[float, float]
-) -> dict[str, Any]:
+def _row(face: dict[str, Any], spans: list[dict[str, Any]], shown: tuple[float, float]) -> dict[str, Any]:
     name = _face_name(face)
     mine = [span for span in spans if span["face_id"] == face["id"]]
     return {
@@ -160,14 +158,14 @@ def _row(
         "label": face["label"],
         "words": SHOWN_LABEL[face["label"]],
         "probability": face["probability_fake"],
-        "moments": [_moment(span, name, shown, band) for span in mine],
+        "moments": [_moment(span, name, shown) for span in mine],
     }
 
 
-def _moment(span: dict[str, Any], name: str, shown: tuple[float, float], band: tuple[float, float]) -> dict[str, Any]:
+def _moment(span: dict[str, Any], name: str, shown: tuple[float, float]) -> dict[str, Any]:
     start, end = shown
     probability = span["probability_fake"]
-    label = Policy(*band).label(probability)
+    label = span["label"]
     top = _bar_top(probability)
     return {
         "seconds": span["start_seconds"],
