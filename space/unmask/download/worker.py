@@ -25,7 +25,7 @@ from yt_dlp.utils import DownloadError, int_or_none
 
 from unmask.download import hls, http_range, ytdlp_errors
 from unmask.errors import LiveStream, NoFrames, TooLarge, UnsupportedSite
-from unmask.sandbox.limits import Bounds, confine
+from unmask.sandbox.rlimits import Bounds, confine
 from unmask.sandbox.network import Limits, blocked, check_bytes, check_seconds, guard_process
 from unmask.video.sampling import Cut, Span, moments
 

@@ -13,7 +13,7 @@ import sys
 import time
 from types import FrameType
 
-from unmask.sandbox.limits import PR_SET_PDEATHSIG
+from unmask.sandbox.rlimits import PR_SET_PDEATHSIG
 
 FIRST_PAUSE_SECONDS = 1.0  # doubled every time,
 LONGEST_PAUSE_SECONDS = 60.0

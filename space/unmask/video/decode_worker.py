@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from unmask.errors import TooLarge, UnmaskError
-from unmask.sandbox.limits import Bounds, close_doors, confine
+from unmask.sandbox.rlimits import Bounds, close_doors, confine
 from unmask.sandbox.network import seal_process
 from unmask.video import decode as video
 from unmask.video.decode import Frames, Image
