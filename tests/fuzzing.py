@@ -181,7 +181,7 @@ def _bake(path: Path, kind: str, say: int) -> None:
 
 def look(media: FileIO, kind: str) -> None:
     """All that a check does with a file before it looks for faces."""
-    from unmask.sandbox.network import Limits
+    from unmask.limits import Limits
     from unmask.video import captured_frames, decode
     from unmask.video.sampling import DecodePlan
 

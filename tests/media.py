@@ -26,8 +26,8 @@ import skimage.data
 
 from unmask.download import client
 from unmask.download.client import VideoFile
+from unmask.limits import Limits
 from unmask.progress import OnProgress, ignore_progress
-from unmask.sandbox.network import Limits
 from unmask.video.decode import Frames
 from unmask.video.decode_client import OpenVideo, ignore
 from unmask.video.sampling import DecodePlan, Span

@@ -18,9 +18,9 @@ from unmask.download.sources import FileSource, Options
 from unmask.faces.clips import crop_square
 from unmask.faces.detector import FaceFinder
 from unmask.models import checkpoint
-from unmask.pipeline import Checker, plan_windows
+from unmask.pipeline import Checker
 from unmask.video.decode import decode
-from unmask.video.sampling import Span
+from unmask.video.sampling import plan_windows
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_measuring_shows_a_model_what_serving_shows_it(video, folder, monkeypatc
     measured = Seen(model.module)
     silent = lambda clips, mask, spread: torch.zeros(len(clips))  # what it would say does not matter here
     monkeypatch.setattr(model.module, "forward", silent)
-    plan = plan_windows([model], Span())
+    plan = plan_windows([model.spec])
     found = find_people(decode(video, plan), FaceFinder(), Look(plan, (model.spec,)))
     score_all([model], [found])
 
@@ -69,7 +69,7 @@ def test_measuring_shows_a_model_what_serving_shows_it(video, folder, monkeypatc
 def test_training_normalises_and_pads_a_clip_as_serving_does(video, folder):
     """A crop kept without loss goes through the loader of training and through serving alike."""
     model = checkpoint.load(str(folder), torch.device("cpu"))
-    plan = replace(plan_windows([model], Span()), windows=1)
+    plan = replace(plan_windows([model.spec]), windows=1)
     found = find_people(decode(video, plan), FaceFinder(), Look(plan, (model.spec,)))
     clip = found.clips[model.spec][0]
     served = Seen(model.module)

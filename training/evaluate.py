@@ -45,9 +45,9 @@ from unmask.faces.clips import recompressed
 from unmask.faces.detector import FaceFinder
 from unmask.models import checkpoint
 from unmask.models.checkpoint import LoadedModel
-from unmask.pipeline import WINDOWS, cautious_policy, plan_windows, to_score
+from unmask.pipeline import cautious_policy, to_score
 from unmask.verdict import ClipScore, Policy, decide, deciding_faces
-from unmask.video.sampling import DecodePlan, Span
+from unmask.video.sampling import WINDOWS, DecodePlan, plan_windows
 
 
 @dataclass(frozen=True)
@@ -257,7 +257,7 @@ def _by_plan(teams: Sequence[Team], windows: int) -> Mapping[DecodePlan, list[Te
     """Teams that look at the same frames; a check decodes what its models together want."""
     plans: dict[DecodePlan, list[Team]] = defaultdict(list)
     for team in teams:
-        plans[replace(plan_windows(team.models, Span()), windows=windows)].append(team)
+        plans[replace(plan_windows([model.spec for model in team.models]), windows=windows)].append(team)
     return plans
 
 

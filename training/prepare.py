@@ -38,11 +38,12 @@ from training.data.extract_faces import (
     reason,
 )
 from training.data.face_dataset import Collection
-from training.data.shards import FailedVideo, format_table, stored_clips, written
+from training.data.shards import FailedVideo, format_table, stored_clips
 from unmask.batch import ray_map
 from unmask.errors import UnmaskError
 from unmask.faces.clips import ClipSpec
-from unmask.pipeline import WINDOWS
+from unmask.files import atomic_write
+from unmask.video.sampling import WINDOWS
 
 RETRIES = 3  # of a video whose worker died, on a cluster
 
@@ -59,7 +60,7 @@ def main() -> None:
         if arguments.ray:
             spread = functools.partial(ray_map.spread, address=arguments.ray, retries=RETRIES)
         failed = prepare(tasks, arguments.out, spec, spread)
-        with written(arguments.out / "left-out.tsv") as draft:
+        with atomic_write(arguments.out / "left-out.tsv") as draft:
             rows = ({"file": str(item.path), "reason": item.reason} for item in catalog.left_out)
             draft.write_bytes(format_table(("file", "reason"), rows))
     except (OSError, ValueError, UnmaskError) as error:

@@ -19,10 +19,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if TYPE_CHECKING:
     from unmask.download.sources import FileSource, FramesSource, Options, UrlSource
     from unmask.errors import UnmaskError
+    from unmask.limits import Limits
     from unmask.pipeline import Checker
     from unmask.render.html import to_html
     from unmask.report import Report
-    from unmask.sandbox.network import Limits
     from unmask.service.jobs import Jobs, JobState
     from unmask.video.sampling import Span
 
@@ -47,7 +47,7 @@ _MODULES = {
     "FramesSource": "download.sources",
     "JobState": "service.jobs",
     "Jobs": "service.jobs",
-    "Limits": "sandbox.network",
+    "Limits": "limits",
     "Options": "download.sources",
     "Report": "report",
     "Span": "video.sampling",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from unmask.errors import BadInput, Cancelled, InternalError, UnmaskError
+from unmask.files import atomic_write
 from unmask.service.settings import Settings, from_environment
 
 # torch and the decoder take seconds to import: each command imports what it needs when it runs.
@@ -198,28 +199,25 @@ def _write_outputs(
     if args.report:
         from unmask.render.html import to_html
 
-        with _written_whole(args.report) as part:
-            part.write_text(to_html(report), encoding="utf-8")
+        with _output_file(args.report) as draft:
+            draft.write_text(to_html(report), encoding="utf-8")
     if keep is not None:
         from unmask.render.video import overlay
 
         video = keep if keep.exists() else source.path
 
-        with _written_whole(args.overlay) as part:
-            overlay(video, report, part, on_progress)
+        with _output_file(args.overlay) as draft:
+            overlay(video, report, draft, on_progress)
 
 
 @contextmanager
-def _written_whole(out: Path) -> Iterator[Path]:
-    """A path beside `out` that takes its place only when all is written. Raises BadInput."""
-    part = out.with_name(f".{out.stem}.part{out.suffix}")
+def _output_file(out: Path) -> Iterator[Path]:
+    """Give a path that replaces `out` once all is written. Raises BadInput."""
     try:
-        yield part
-        part.replace(out)
+        with atomic_write(out) as draft:
+            yield draft
     except OSError as error:
         raise BadInput(f"{out} cannot be written: {error.strerror or error}.") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _stop_gently(signal_number: int, frame: object) -> None:

@@ -32,11 +32,10 @@ from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
 from unmask.report import Coverage, FaceBox, FaceDetail, Report, to_report
 from unmask.verdict import ClipScore, Policy, decide, deciding_faces, percent
 from unmask.verdict import score as calibrate
-from unmask.video.sampling import DecodePlan, Span
+from unmask.video.sampling import WINDOWS, plan_windows
 
 __all__ = ["Checker", "FileSource", "FramesSource", "Options", "UrlSource", "shared_checker"]
 
-WINDOWS = 8  # of a video that are looked at
 CLIPS_A_TURN = 8  # scored before other checks get their turn and a cancellation is noticed
 FACES_A_TURN = 2  # explained before the same
 FEW_FRAMES = 16  # a report from fewer frames with a face says so
@@ -96,7 +95,7 @@ class Checker:
                 tempfile.TemporaryDirectory(prefix="unmask-", ignore_cleanup_errors=True)
             )
             with clock.stage("fetch"):
-                plan, whole = plan_windows(models, options.span), keep is not None
+                plan, whole = plan_windows([model.spec for model in models], options.span), keep is not None
                 opening = open_media(source, Path(folder), options.limits, plan, tell, whole=whole)
                 media = open_things.enter_context(opening)
             seen = known(media.content) if media.content is not None else None
@@ -255,20 +254,6 @@ class Checker:
 def shared_checker() -> Checker:
     """The one Checker of this process, so that models are loaded once."""
     return Checker()
-
-
-def plan_windows(models: Sequence[LoadedModel], span: Span) -> DecodePlan:
-    """Windows as fine as the finest, and as long as the longest clip that a model wants."""
-    specs = [model.spec for model in models]
-    stride = min(spec.frame_stride_seconds for spec in specs)
-    length = max((spec.frames_per_clip - 1) * spec.frame_stride_seconds for spec in specs)
-    return DecodePlan(
-        windows=WINDOWS,
-        frames_per_window=round(length / stride) + 1,
-        frame_stride_seconds=stride,
-        start_seconds=span.start_seconds,
-        end_seconds=span.end_seconds,
-    )
 
 
 def so_far(scores: Sequence[ClipScore], policy: Policy) -> str:

@@ -31,8 +31,8 @@ from unmask.download.sources import FileSource, Options
 from unmask.faces.clips import to_input
 from unmask.faces.detector import FaceFinder
 from unmask.models import checkpoint
-from unmask.pipeline import Checker, plan_windows
-from unmask.video.sampling import Span
+from unmask.pipeline import Checker
+from unmask.video.sampling import plan_windows
 
 FACES = SHARED / "data" / "dfdc-faces"
 SETS = ("dfdc-videos", "talking-videos", "ffpp-c40-dev")
@@ -109,7 +109,7 @@ def show(name: str, pairs: Sequence[Pair]) -> None:
 
 def compare_export(faces: Path) -> None:
     model, found = checkpoint.load("default", torch.device("cpu")), open_set(faces, FaceFinder(), None)
-    look = Look(plan_windows([model], Span()), (model.spec,))
+    look = Look(plan_windows([model.spec]), (model.spec,))
     with tempfile.TemporaryDirectory() as folder:
         export(checkpoint.locate("default")[0], Path(folder))
         session = InferenceSession(Path(folder) / "model.onnx")

@@ -23,8 +23,8 @@ import torch
 from tests.bench.speed import gliding
 from tests.media import repeat, write_video
 from tests.servers import Answer, Handler, Site, media_playlist, split_hls
+from unmask.limits import Limits
 from unmask.pipeline import Checker, Options, UrlSource
-from unmask.sandbox.network import Limits
 
 TEN_SECONDS, RATE = 10, 25
 BITS_A_SECOND = 1_500_000

@@ -33,13 +33,13 @@ from tests.untrained import untrained_recipe
 from training.fit.recipes import RECIPES
 from unmask.download.sources import FileSource, Options
 from unmask.faces.clips import FaceClip
+from unmask.limits import Limits
 from unmask.models import checkpoint
 from unmask.models.checkpoint import LoadedModel
-from unmask.pipeline import Checker, plan_windows
+from unmask.pipeline import Checker
 from unmask.report import Report
-from unmask.sandbox.network import Limits
 from unmask.video.decode import decode
-from unmask.video.sampling import Span
+from unmask.video.sampling import plan_windows
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 RESEARCH = ("anndvqgoko.mp4", "aououvkimi.mp4")  # 1080p and 360x360, 10 s each
@@ -167,7 +167,7 @@ def gliding(count: int, height: int = 720) -> Iterator[np.ndarray]:
 def measure(checker: Checker, model: LoadedModel, path: Path, asked: Options, peer: Path | None) -> Cost:
     report: Report = {}
     check = spent(lambda: report.update(checker.check(FileSource(path, path.name), asked)))
-    plan, frames = plan_windows([model], Span()), report["coverage"]["frames"]
+    plan, frames = plan_windows([model.spec]), report["coverage"]["frames"]
     noise = clips(model, frames)
     return Cost(
         check=check,

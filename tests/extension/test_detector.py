@@ -29,10 +29,9 @@ from unmask.faces.tracking import link
 from unmask.models import bundled, checkpoint
 from unmask.models.checkpoint import LoadedModel
 from unmask.models.saliency import BLUR_SHARE, heatmap
-from unmask.pipeline import plan_windows
 from unmask.video import decode
 from unmask.video.decode import Frames
-from unmask.video.sampling import Span
+from unmask.video.sampling import plan_windows
 
 SCRIPT = Path(__file__).with_name("networks.js")
 CPU = torch.device("cpu")
@@ -106,7 +105,7 @@ class Window:
 
 def two_windows(example: str, model: LoadedModel) -> Iterator[Frames]:
     """A fake and a real face: of a fake that is sure already, a blur changes little anywhere."""
-    plan = plan_windows([model], Span())
+    plan = plan_windows([model.spec])
     yield from islice(decode.decode(EXAMPLES / f"{example}.mp4", plan), 2)
 
 

@@ -12,8 +12,8 @@ from tests.media import fetched, make
 from tests.reports import HOSTILE, example
 from tests.served import Served, served
 from tests.servers import Site, content, html, media, redirect
+from unmask.limits import Limits
 from unmask.render import html as document
-from unmask.sandbox.network import Limits
 from unmask.video.sampling import Span
 
 SECRET = "canary-8642-sings"

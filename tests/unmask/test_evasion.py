@@ -31,8 +31,8 @@ from tests.servers import (
 )
 from unmask import errors
 from unmask.download import client
+from unmask.limits import Limits
 from unmask.sandbox import network
-from unmask.sandbox.network import Limits
 from unmask.video.sampling import Span
 
 SECRET = "canary-7531-sings"  # in everything that the canary answers

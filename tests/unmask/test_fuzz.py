@@ -14,7 +14,7 @@ from tests.fuzzing import CPU_SECONDS, FINE, SPOILED, Oven, Spoiling, bombs
 from tests.media import fetched, make
 from tests.servers import HLS, Answer, Site, content, endless, html, redirect
 from unmask import errors
-from unmask.sandbox.network import Limits
+from unmask.limits import Limits
 from unmask.video.sampling import Span
 
 SPOILED_FILES = 500

@@ -22,14 +22,14 @@ from unmask.download.sources import FileSource, FramesSource, Options, UrlSource
 from unmask.errors import BadInput, Cancelled, ModelUnavailable
 from unmask.faces.clips import ClipSpec, FaceClip
 from unmask.faces.subjects import MAX_BOXES, MAX_PEOPLE
+from unmask.limits import Limits
 from unmask.models import checkpoint, saliency
-from unmask.pipeline import Checker, _picture, cautious_policy, plan_windows
+from unmask.pipeline import Checker, _picture, cautious_policy
 from unmask.progress import STAGES
 from unmask.report import Report, to_failed_report
-from unmask.sandbox.network import Limits
 from unmask.verdict import Policy
 from unmask.video.decode import Frames
-from unmask.video.sampling import Span
+from unmask.video.sampling import Span, plan_windows
 
 HOME = Limits(allow_private=True)
 
@@ -217,7 +217,7 @@ def test_an_ensemble_cuts_clips_for_each_model(checker: Checker, media: Path, mo
     assert all(0 < entry["probability_fake"] < 1 for entry in report["models"])
     starts = [moment["start_seconds"] for moment in report["timeline"]]
     assert starts == sorted(set(starts))  # the models' clips of one moment are one row
-    plan = plan_windows(checker.load((model, other)), Span())
+    plan = plan_windows([model.spec for model in checker.load((model, other))])
     assert plan.frame_stride_seconds == 0.12
     assert plan.frames_per_window == 8
 

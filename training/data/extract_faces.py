@@ -11,7 +11,6 @@ import torch
 
 from training.data.catalog import PICTURE_SUFFIXES, LabelledVideo, StoredClip
 from training.data.shards import Slices, index_tar
-from unmask.batch.ray_map import first_line
 from unmask.errors import NotAVideo, UnmaskError
 from unmask.faces.clips import ClipSpec, FaceClip, UInt8Array, crop_square
 from unmask.faces.detector import FaceFinder
@@ -98,7 +97,7 @@ def _store(video: LabelledVideo, track_id: int, seconds: Sequence[float], jpegs:
 def reason(error: Exception) -> str:
     """Why a video failed, in one line."""
     kind = error.code if isinstance(error, UnmaskError) else type(error).__name__
-    text = first_line(error)
+    text = str(error).strip().partition("\n")[0] or type(error).__name__
     return f"no_face: {text}" if isinstance(error, NoFaceError) else f"{kind}: {text}"
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.data.shards import FailedVideo, StoredClip, read_shard, write_manifest, write_shard, written
+from training.data.shards import FailedVideo, StoredClip, read_shard, write_manifest, write_shard
+from unmask.files import atomic_write
 
 VIDEOS_PER_SHARD = 256  # 8 windows of 8 frames: about 300 MB
 SETTINGS = "prepare.json"
@@ -64,7 +65,7 @@ class Collection:
     def _claim(self, settings: Mapping[str, Any]) -> None:
         path = self._folder / SETTINGS
         if not path.exists():
-            with written(path) as draft:
+            with atomic_write(path) as draft:
                 draft.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
         settings, known = json.loads(json.dumps(settings)), json.loads(path.read_text())
         other = sorted(key for key in settings.keys() | known.keys() if settings.get(key) != known.get(key))

@@ -9,11 +9,12 @@ import io
 import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import overload
+
+from unmask.files import atomic_write
 
 MANIFEST = "manifest.tsv"
 FAILED = "failed.tsv"
@@ -120,7 +121,7 @@ def write_shard(path: Path, clips: Iterable[StoredClip], failed: Iterable[Failed
     named = list(_named(clips))
     rows = [_to_row(path.name, *frame) for frame in named]
     lost = [{"shard": path.name, "video_id": f.video_id, "file": f.path, "reason": f.reason} for f in failed]
-    with written(path) as draft, tarfile.open(draft, "w") as archive:
+    with atomic_write(path) as draft, tarfile.open(draft, "w") as archive:
         _add(archive, MANIFEST, format_table(COLUMNS, rows))
         _add(archive, FAILED, format_table(FAILED_COLUMNS, lost))
         for name, clip, _, index in named:
@@ -139,16 +140,8 @@ def write_manifest(folder: Path, shards: Iterable[Path]) -> None:
     tables = [_tables(path) for path in shards]
     for index, (name, columns) in enumerate(((MANIFEST, COLUMNS), (FAILED, FAILED_COLUMNS))):
         rows = (row for pair in tables for row in pair[index])
-        with written(folder / name) as draft:
+        with atomic_write(folder / name) as draft:
             draft.write_bytes(format_table(columns, rows))
-
-
-@contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes its real name at the end, and only if nothing was raised."""
-    draft = path.with_name(f".{path.name}.draft")
-    yield draft
-    draft.replace(path)
 
 
 def index_tar(path: Path) -> dict[str, tuple[int, int]]:

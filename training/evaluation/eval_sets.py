@@ -26,6 +26,7 @@ from unmask.faces import boxes, clips, detector, mtcnn, subjects, tracking
 from unmask.faces.clips import ClipSpec, FaceClip, crop_square
 from unmask.faces.detector import FaceFinder
 from unmask.faces.subjects import People
+from unmask.files import atomic_write
 from unmask.video import container
 from unmask.video import decode as video
 from unmask.video.decode import Frames
@@ -240,7 +241,6 @@ class CachedSet:
 
 def _save(path: Path, found: Sequence[FaceClip], excluded: Sequence[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
     arrays = {
         "excluded": np.array(excluded, dtype=np.str_),
         "lengths": np.array([len(clip.seconds) for clip in found], np.int64),
@@ -249,9 +249,8 @@ def _save(path: Path, found: Sequence[FaceClip], excluded: Sequence[str]) -> Non
     if found:
         for name in ("data", "seconds", "xyxy"):
             arrays[name] = np.concatenate([getattr(clip, name) for clip in found])
-    with draft.open("wb") as stream:
+    with atomic_write(path) as draft, draft.open("wb") as stream:
         np.savez(stream, **arrays)  # type: ignore[arg-type]  # its stubs see a flag in any name
-    draft.replace(path)
 
 
 def _load(path: Path) -> tuple[tuple[FaceClip, ...], tuple[str, ...]]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from unmask.files import atomic_write
+
 SCHEMA = "unmask.evaluation/1"
 NO_FACE_SCORE = 0.5  # what a video counts as in which no face was found
 
@@ -186,9 +188,8 @@ _ADAPTER = TypeAdapter(Results)
 
 
 def write(results: Results, path: Path) -> None:
-    draft = path.with_suffix(".draft")
-    draft.write_bytes(_ADAPTER.dump_json(results, indent=1) + b"\n")
-    draft.replace(path)
+    with atomic_write(path) as draft:
+        draft.write_bytes(_ADAPTER.dump_json(results, indent=1) + b"\n")
 
 
 def read(path: Path) -> Results:

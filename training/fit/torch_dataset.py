@@ -26,6 +26,7 @@ from training.fit.recipes import Mixture
 from training.synthesis import landmarks, self_blend
 from training.synthesis.autoencoder import Painter, redraw
 from unmask.faces.clips import ClipBatch, ClipSpec, FaceClip, to_input
+from unmask.files import atomic_write
 
 Mesh = NDArray[np.float32]  # (T, 468, 2), px of the stored crop
 FLICKER_SHARE = 0.5  # of the blended clips
@@ -183,10 +184,8 @@ def find_meshes(clips: Sequence[StoredClip], cache: Path) -> list[Mesh]:
         images = (image for clip in clips for image in decode(clip))
         found = [landmarks.find(image) for image in tqdm(images, desc="meshes", mininterval=5)]
         cache.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        with fresh.open("wb") as stream:
+        with atomic_write(path) as draft, draft.open("wb") as stream:
             np.save(stream, np.stack(found))
-        fresh.rename(path)
     return np.split(np.load(path), np.cumsum([len(clip.jpegs) for clip in clips])[:-1])
 
 

@@ -20,8 +20,7 @@ from unmask.faces.clips import FaceClip
 from unmask.faces.detector import FaceFinder
 from unmask.models import checkpoint
 from unmask.models.checkpoint import LoadedModel
-from unmask.pipeline import plan_windows
-from unmask.video.sampling import Span
+from unmask.video.sampling import plan_windows
 
 
 def main() -> None:
@@ -38,7 +37,7 @@ def main() -> None:
 
 def compare(model: LoadedModel, found: EvaluationSet) -> str:
     """Both ways on every video in which a face was found."""
-    look = Look(plan_windows([model], Span()), (model.spec,))
+    look = Look(plan_windows([model.spec]), (model.spec,))
     kept, by_frame, by_clip = [], [], []
     for example in tqdm(found.examples, mininterval=5):
         clips = found.find(example, look).clips[model.spec]

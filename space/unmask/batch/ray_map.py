@@ -84,7 +84,8 @@ def _connect(address: str) -> Any:
             _knock(address)  # Ray itself would try for many minutes
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
-        raise BadInput(f"There is no Ray cluster at {address}: {first_line(error)}") from error
+        reason = str(error).strip().partition("\n")[0]
+        raise BadInput(f"There is no Ray cluster at {address}: {reason}") from error
     return ray
 
 
@@ -92,8 +93,3 @@ def _knock(address: str) -> None:
     """Raises OSError or ValueError when nothing listens at host:port."""
     host, _, port = address.rpartition(":")
     socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

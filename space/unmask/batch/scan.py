@@ -8,46 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unmask.batch.ray_map import first_line, spread
+from unmask.batch.ray_map import spread
 from unmask.download.sources import FileSource, Options, UrlSource, describe, to_source
 from unmask.errors import BadInput, Cancelled, InternalError, UnmaskError
 from unmask.pipeline import Checker, shared_checker
 from unmask.report import Report, to_failed_report
+from unmask.video.container import VIDEO_SUFFIXES
 
-# What is looked at in a folder; a text file of inputs may name anything.
-VIDEO_SUFFIXES = (
-    *(
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".qt",
-        ".3gp",
-        ".3g2",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".divx",
-        ".flv",
-        ".f4v",
-        ".gif",
-    ),
-    *(
-        ".mpg",
-        ".mpeg",
-        ".mpe",
-        ".m2v",
-        ".vob",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".ogv",
-        ".ogg",
-        ".ogm",
-        ".wmv",
-        ".asf",
-    ),
-    *(".f4v", ".asf", ".mxf", ".ivf", ".dv"),
-)
 TASKS_A_GPU = 4  # the face finder and a small model leave room for others
 
 logger = logging.getLogger(__name__)
@@ -118,7 +85,7 @@ def _reports(outcomes: Iterable[tuple[ScanInput, Report | Exception]]) -> Iterat
     """A worker that died, out of memory for instance, fails its input alone."""
     for item, outcome in outcomes:
         if isinstance(outcome, Exception):
-            logger.error("A worker of the cluster failed: %s", first_line(outcome))
+            logger.error("A worker of the cluster failed: %s", str(outcome).partition("\n")[0])
             outcome = {**_internal(item, outcome), "input": item.name}
         yield outcome
 

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from unmask.errors import BadInput, BadUrl, InternalError, NotAVideo, TimedOut, from_code
+from unmask.limits import Limits, check_bytes, check_seconds
 from unmask.logs import frames
 from unmask.progress import OnProgress
-from unmask.sandbox.network import Limits, check_bytes, check_seconds, check_url
+from unmask.sandbox.network import check_url
 from unmask.sandbox.process import Child
 from unmask.video.decode_client import OpenVideo, StillWanted, ignore
 from unmask.video.partial_file import MOST_BYTES, Parts

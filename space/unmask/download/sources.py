@@ -16,9 +16,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from unmask.download import client
 from unmask.download.client import VideoFile
 from unmask.errors import BadInput
+from unmask.limits import Limits
 from unmask.progress import OnProgress
 from unmask.report import Source
-from unmask.sandbox.network import Limits
 from unmask.video import captured_frames, decode_client
 from unmask.video.decode import Frames
 from unmask.video.decode_client import StillWanted

@@ -25,8 +25,9 @@ from yt_dlp.utils import DownloadError, int_or_none
 
 from unmask.download import hls, http_range, ytdlp_errors
 from unmask.errors import LiveStream, NoFrames, TooLarge, UnsupportedSite
+from unmask.limits import Limits, check_bytes, check_seconds
+from unmask.sandbox.network import blocked, guard_process
 from unmask.sandbox.rlimits import Bounds, confine
-from unmask.sandbox.network import Limits, blocked, check_bytes, check_seconds, guard_process
 from unmask.video.sampling import Cut, Span, moments
 
 Report = Callable[[dict[str, Any]], None]  # a line for the parent

@@ -1,4 +1,4 @@
-"""Which addresses, sizes and durations are allowed.
+"""Which addresses are allowed.
 
 Everything here is pure but `guard_process` and `seal_process`. They make the interpreter itself refuse a
 forbidden address at the moment it is dialled, so that redirects, rebinding names, playlists and fragments all
@@ -9,12 +9,12 @@ import re
 import socket
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import PurePath
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from unmask.errors import BadInput, BadUrl, BlockedAddress, TooLarge, TooLong
+from unmask.errors import BadUrl, BlockedAddress
+from unmask.limits import Limits
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -60,16 +60,6 @@ STARTING = frozenset({"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.
 ANY_SOCKET = DIALLING | {"socket.__new__", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname"}
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one check may take from the network and the disk."""
-
-    max_bytes: int = 200 * 2**20  # of the downloaded or uploaded file
-    max_seconds: float = 30 * 60.0  # of video in the asked range
-    timeout_seconds: float = 120.0  # wall time of a fetch
-    allow_private: bool = False  # loopback and private addresses may be fetched
-
-
 class Refused(PermissionError):
     """What a refused dial or program start looks like to the library that tried it."""
 
@@ -105,27 +95,6 @@ def check_url(url: str, limits: Limits) -> str:
     if address is None and _is_local_name(host) and not limits.allow_private:
         raise blocked()
     return urlunsplit(parts._replace(netloc=_netloc(address or host, _port(parts, limits))))
-
-
-def check_bytes(size_bytes: float, limits: Limits) -> None:
-    """Raises TooLarge."""
-    if size_bytes > limits.max_bytes:
-        raise TooLarge(
-            f"The video is larger than {limits.max_bytes / 2**20:.3g} MiB, the most that is taken. "
-            "Give a shorter or smaller one."
-        )
-
-
-def check_seconds(duration_seconds: float, start_seconds: float, end_seconds: float | None, limits: Limits) -> None:
-    """Check the asked part of a video. Raises BadInput when it lies outside, TooLong."""
-    if start_seconds >= duration_seconds > 0:
-        raise BadInput(f"The start lies behind the end of the video, which lasts {duration_seconds:.1f} s.")
-    end = duration_seconds if end_seconds is None else min(end_seconds, duration_seconds)
-    if end - start_seconds > limits.max_seconds:
-        raise TooLong(
-            f"The part to check lasts {(end - start_seconds) / 60:.3g} minutes, and at most "
-            f"{limits.max_seconds / 60:.3g} are checked at once. Give a start and an end."
-        )
 
 
 def blocked() -> BlockedAddress:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from unmask.errors import BadInput
-from unmask.sandbox.network import Limits
+from unmask.limits import Limits
 from unmask.service.rate_limit import Clients
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from unmask.errors import BadInput, TooLarge
-from unmask.sandbox.network import Limits, check_bytes
+from unmask.limits import Limits, check_bytes
 from unmask.video.decode import Frames
 from unmask.video.sampling import DecodePlan
 

@@ -47,6 +47,9 @@ BISECTIONS = 12  # of the claimed duration, where the end of the file is missing
 # Containers that cameras, sites and browsers write; none of them is a list of other files or addresses.
 CONTAINERS = "mov,matroska,avi,flv,mpegts,mpeg,ogg,asf,mxf,dv,ivf,gif,apng"
 SOUND_CONTAINERS = "mp3,wav,flac,aac,aiff,caf,amr,ac3,eac3,w64"  # opened to say that there is no picture
+VIDEO_SUFFIXES = (".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".ivf", ".m2ts", ".m2v",
+                  ".m4v", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogm", ".ogv",
+                  ".qt", ".ts", ".vob", ".webm", ".wmv")  # fmt: skip
 VIDEO_DECODERS = (
     "h264,hevc,vp8,vp9,libdav1d,av1,mpeg4,msmpeg4v2,msmpeg4,mpeg1video,mpeg2video,h263,flv,theora,"
     "wmv1,wmv2,wmv3,vc1,mjpeg,png,gif,apng,prores,dnxhd,dvvideo,ffv1,rawvideo,qtrle"

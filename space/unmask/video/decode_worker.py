@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from unmask.errors import TooLarge, UnmaskError
-from unmask.sandbox.rlimits import Bounds, close_doors, confine
 from unmask.sandbox.network import seal_process
+from unmask.sandbox.rlimits import Bounds, close_doors, confine
 from unmask.video import decode as video
 from unmask.video.decode import Frames, Image
 from unmask.video.partial_file import ANNOUNCED, PartialFile

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from unmask.errors import InternalError, TimedOut, from_code
-from unmask.sandbox.network import Limits
+from unmask.limits import Limits
 from unmask.sandbox.process import Child
 
 BLOCK_BYTES = 2**18  # parts begin and end at multiples of this

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from unmask.errors import BadInput
 
+WINDOWS = 8  # of a video that are looked at
 MAX_SIDE_PX = 1920  # larger pictures are scaled down
 MARGIN_SECONDS = 0.5  # lists of pieces and the pieces themselves differ a little in what time it is
 
@@ -34,7 +35,7 @@ class Span:
 class DecodePlan:
     """How much of a video is looked at. Raises BadInput for values that make no sense."""
 
-    windows: int = 8  # at most; a short video has fewer
+    windows: int = WINDOWS  # at most; a short video has fewer
     frames_per_window: int = 8
     frame_stride_seconds: float = 0.12  # 8 frames = 0.96 s
     start_seconds: float = 0.0
@@ -64,6 +65,28 @@ class DecodePlan:
             start_seconds=max(0.0, self.start_seconds - by_seconds),
             end_seconds=None if end is None else end - by_seconds,
         )
+
+
+class ClipTiming(Protocol):
+    """The frames that a model wants of a face; `faces.clips.ClipSpec` is one."""
+
+    @property
+    def frames_per_clip(self) -> int: ...
+    @property
+    def frame_stride_seconds(self) -> float: ...
+
+
+def plan_windows(clips: Sequence[ClipTiming], span: Span = Span()) -> DecodePlan:
+    """Plan windows with the finest stride, and as long as the longest clip, that the models want."""
+    stride = min(clip.frame_stride_seconds for clip in clips)
+    length = max((clip.frames_per_clip - 1) * clip.frame_stride_seconds for clip in clips)
+    return DecodePlan(
+        windows=WINDOWS,
+        frames_per_window=round(length / stride) + 1,
+        frame_stride_seconds=stride,
+        start_seconds=span.start_seconds,
+        end_seconds=span.end_seconds,
+    )
 
 
 @dataclass(frozen=True)

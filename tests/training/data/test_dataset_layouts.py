@@ -8,7 +8,7 @@ import pytest
 
 from training.data.dataset_layouts import LAYOUTS, photographs, plain, read, recognise
 from training.data.splits import SPLITS, LeakError
-from unmask.batch.scan import VIDEO_SUFFIXES
+from unmask.video.container import VIDEO_SUFFIXES
 
 
 def touch(root, *names, content=b"x"):

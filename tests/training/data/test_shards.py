@@ -16,7 +16,6 @@ from training.data.shards import (
     store,
     stored_clips,
     write_shard,
-    written,
 )
 
 A = StoredClip("a", False, "real", "a", "a", "train", 0, (0.0, 0.12), (b"one", b"two"))
@@ -123,17 +122,6 @@ def test_a_picture_that_the_shard_does_not_hold_is_named(tmp_path):
 def test_a_clip_needs_a_picture_for_every_moment(jpegs):
     with pytest.raises(ValueError, match="a: "):
         StoredClip("a", False, "real", "a", "a", "train", 0, (0.0, 0.1), jpegs)
-
-
-def test_a_file_that_is_not_finished_does_not_appear(tmp_path):
-    def fail():
-        with written(tmp_path / "x") as draft:
-            draft.write_text("half")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fail()
-    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.shared

@@ -39,9 +39,9 @@ from unmask import errors
 from unmask.download import client, worker
 from unmask.download.client import VideoFile, from_path
 from unmask.download.sources import FileSource, open_media
+from unmask.limits import Limits
 from unmask.sandbox import network
 from unmask.sandbox import process as child
-from unmask.sandbox.network import Limits
 from unmask.video.decode import decode, probe
 from unmask.video.sampling import DecodePlan, Span, moments
 

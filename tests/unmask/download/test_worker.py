@@ -9,7 +9,7 @@ import pytest
 from unmask.download import worker
 from unmask.download.worker import Request, choose, cut_fragments
 from unmask.errors import NoFrames, UnsupportedSite
-from unmask.sandbox.network import Limits
+from unmask.limits import Limits
 from unmask.video.sampling import Cut
 
 MIB = 2**20

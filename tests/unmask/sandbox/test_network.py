@@ -11,8 +11,9 @@ import pytest
 
 from tests.servers import Site, content
 from unmask.errors import BadInput, BadUrl, BlockedAddress, TooLarge, TooLong
+from unmask.limits import Limits, check_bytes, check_seconds
 from unmask.sandbox import network
-from unmask.sandbox.network import Limits, check_bytes, check_seconds, check_url, is_allowed, is_public, may_dial
+from unmask.sandbox.network import check_url, is_allowed, is_public, may_dial
 
 PUBLIC = Limits()
 AT_HOME = Limits(allow_private=True)
@@ -361,7 +362,8 @@ def test_a_part_that_does_not_fit_is_told_with_its_length():
 
 ATTEMPTS = """
 import json, os, socket, subprocess, sys, urllib.request
-from unmask.sandbox.network import Limits, guard_process
+from unmask.limits import Limits
+from unmask.sandbox.network import guard_process
 import requests
 
 host, port, allow_private = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "at home"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from unmask.errors import BadInput, TooLarge
-from unmask.sandbox.network import Limits
+from unmask.limits import Limits
 from unmask.video import captured_frames
 from unmask.video.sampling import DecodePlan
 

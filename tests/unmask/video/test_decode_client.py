@@ -19,7 +19,7 @@ import pytest
 from tests.media import RECIPES, decoded, glide
 from tests.servers import Site, content
 from unmask import errors
-from unmask.sandbox.network import Limits
+from unmask.limits import Limits
 from unmask.video import captured_frames, decode, decode_client
 from unmask.video.decode import Frames
 from unmask.video.sampling import DecodePlan, Span

@@ -20,8 +20,8 @@ from unmask.download import client, http_range
 from unmask.download.client import VideoFile
 from unmask.download.http_range import LEAST_BYTES
 from unmask.download.sources import open_media
+from unmask.limits import Limits
 from unmask.pipeline import Checker, Options, UrlSource
-from unmask.sandbox.network import Limits
 from unmask.video import decode_client
 from unmask.video.partial_file import BLOCK_BYTES, PartialFile
 from unmask.video.sampling import DecodePlan
