@@ -16,8 +16,9 @@ import pytest
 from tests.media import astronaut, faceless, glide, write_video
 from tests.training import chores
 from training.data import workers
+from training.data.catalog import labelled_videos
 from training.data.dataset_layouts import photographs, read
-from training.data.extract_faces import CACHE_SIDE_PX, CutSpec, Task, as_jpeg, cut
+from training.data.extract_faces import CACHE_SIDE_PX, CutSpec, NoFaceError, Task, as_jpeg, cut
 from training.data.shards import read_shard, stored_clips
 from training.prepare import list_tasks, prepare
 from unmask.batch import ray_map
@@ -130,6 +131,31 @@ def test_a_photograph_is_a_clip_of_one_frame_with_the_same_geometry(tmp_path):
     for name in ("nobody.png", "broken.jpg"):
         with pytest.raises(Exception, match=r"no face was found|not a picture"):
             cut(found[name], SPEC)
+
+
+def test_pictures_of_one_person_become_stills_of_one_video(tmp_path):
+    for name, picture in (("1", astronaut()), ("2", next(faceless(1))), ("3", astronaut()[:, ::-1])):
+        (tmp_path / f"{name}.jpg").write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
+    rows = "".join(f"{name}.jpg\treal\tann\ttrain\n" for name in "123")
+    (tmp_path / "manifest.tsv").write_text("file\tlabel\ttarget_id\tsplit\n" + rows)
+    ((_, (task,)),) = [list_tasks([f"manifest={tmp_path}"], "official")]
+    stills = cut(task, SPEC)
+    assert [(clip.video_id, clip.group, clip.track_id, len(clip.jpegs)) for clip in stills] == [("1", "ann", 0, 1)] * 2
+    assert stills[0].jpegs != stills[1].jpegs
+
+
+def test_a_panel_is_cut_as_if_it_were_the_whole_video(tmp_path):
+    width = 320  # of the panel with a face; beside it is nothing
+    moving = list(glide(12))
+    write_video(tmp_path / "alone.mp4", moving)
+    write_video(tmp_path / "beside.mp4", [np.hstack([np.zeros_like(frame), frame]) for frame in moving])
+    rows = f"alone.mp4\tfake\t\nbeside.mp4\tfake\t{width},0,{width},240\nbeside.mp4\tfake\t0,0,{width},240\n"
+    (tmp_path / "manifest.tsv").write_text("file\tlabel\tcrop_xywh\n" + rows)
+    alone, beside, nothing = (Task(0, video) for video in labelled_videos(tmp_path))
+    for one, other in zip(cut(alone, SPEC), cut(beside, SPEC), strict=True):
+        assert np.abs(decoded(one.jpegs[0]).astype(int) - decoded(other.jpegs[0])).mean() < 8
+    with pytest.raises(NoFaceError):
+        cut(nothing, SPEC)
 
 
 def _one_frame(image):

@@ -1,6 +1,6 @@
 """Labelled videos, and who is in them, in splits that share nobody. How data sets lie on disk: layouts.py."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +33,13 @@ class LabelledVideo:
     identities: tuple[str, ...]  # people in it, or source videos; the target first. Splits keep them together
     split: str  # "train", "val" or "test"; NOWHERE until it is known
     made_from: str = ""  # video_id of the real video that a fake was made from, where it is known
+    pictures: tuple[Path, ...] = ()  # single frames that together stand for the video; none: `path` is it
+    panel_xywh: tuple[int, int, int, int] | None = None  # px of the part to look at, as of a side-by-side
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Name all files that the video lies in."""
+        return self.pictures or (self.path,)
 
     @property
     def group(self) -> str:
@@ -108,26 +115,48 @@ def _placed(catalog: Catalog, chosen: Iterable[str]) -> Catalog:
 
 def labelled_videos(folder: Path) -> list[LabelledVideo]:
     """A folder with `manifest.tsv`: columns file or folder, label; maybe method, target_id, source_id,
-    original_id, video_id, split. Without `split` everything is "test", so that nothing is fitted on it.
+    original_id, video_id, split, crop_xywh. Without `split` everything is "test", so that nothing is fitted on
+    it. Pictures of one label, method and target_id are frames of one video, where no video_id says otherwise;
+    crop_xywh ("x,y,w,h", px) is the panel of a side-by-side to look at. Raises ValueError for another form of it.
     """
-    return [_to_video(folder, row) for row in read_table(folder / MANIFEST)]
+    rows_of: dict[tuple[str, ...], list[Row]] = {}
+    for number, row in enumerate(read_table(folder / MANIFEST)):
+        rows_of.setdefault(_frames_of(row) or (str(number),), []).append(row)
+    return [_to_video(folder, rows) for rows in rows_of.values()]
 
 
-def _to_video(folder: Path, row: Row) -> LabelledVideo:
+def _frames_of(row: Row) -> tuple[str, ...]:
+    """Name what the rows of pictures that stand for one video share; nothing for a video of its own."""
     name = row.get("file") or row["folder"]
+    if Path(name).suffix.lower() not in PICTURE_SUFFIXES or row.get("video_id") or not row.get("target_id"):
+        return ()
+    return tuple(row.get(column) or "" for column in ("label", "method", "target_id", "source_id", "split"))
+
+
+def _to_video(folder: Path, rows: Sequence[Row]) -> LabelledVideo:
+    row, names = rows[0], [row.get("file") or row["folder"] for row in rows]
     fake = row["label"].startswith("fake")
-    video_id = row.get("video_id") or Path(name).with_suffix("").as_posix()
+    video_id = row.get("video_id") or Path(names[0]).with_suffix("").as_posix()
     target = row.get("target_id") or row.get("original_id") or video_id
     source = row.get("source_id") or target
     return LabelledVideo(
-        path=folder / name,
+        path=folder / names[0],
         video_id=video_id,
         fake=fake,
         method=row.get("method") or ("fake" if fake else "real"),
         identities=tuple(dict.fromkeys((target, source))),
         split=row.get("split") or "test",
         made_from=(row.get("original_id") or "") if fake else "",
+        pictures=tuple(folder / name for name in names) if len(names) > 1 else (),
+        panel_xywh=_panel(row.get("crop_xywh") or ""),
     )
+
+
+def _panel(text: str) -> tuple[int, int, int, int] | None:
+    if not text:
+        return None
+    x, y, width, height = map(int, text.split(","))
+    return x, y, width, height
 
 
 def describe_files(paths: Iterable[Path], describe: Callable[[Path], LabelledVideo | None]) -> Catalog:

@@ -266,10 +266,10 @@ def _id_under(root: Path, path: Path) -> str:
 
 def manifest(folder: Path) -> Catalog:
     """A folder with `manifest.tsv`, as `labelled_videos` reads it; files that are not there are listed."""
-    rows = {video.path: video for video in labelled_videos(folder)}
-    there = [path for path in rows if path.exists()]
-    return describe_files(there, rows.__getitem__) + absent_files(
-        folder, {path.relative_to(folder).as_posix() for path in rows}
+    videos = labelled_videos(folder)
+    there = {video.path: video for video in videos if all(path.exists() for path in video.files)}
+    return describe_files(there, there.__getitem__) + absent_files(
+        folder, {path.relative_to(folder).as_posix() for video in videos for path in video.files}
     )
 
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -20,6 +20,8 @@ from unmask.video.sampling import DecodePlan
 
 CACHE_SIDE_PX = 224  # larger than any input side, so that augmentation still has something to cut
 JPEG_QUALITY = 95
+
+Panel = tuple[int, int, int, int]  # x, y, width, height in px
 
 
 class NoFaceError(Exception):
@@ -51,21 +53,26 @@ class Task:
 
 
 def cut(task: Task, spec: CutSpec) -> list[StoredClip]:
-    """The clips of the person seen most in a video; of a photograph, one of one frame.
+    """Cut the clips of the person seen most in a video, or a clip of one frame out of every picture.
 
-    Equal files give equal bytes, wherever it runs. Raises NoFaceError, and what `unmask.video.decode.decode` raises.
+    Pictures that show no face are left out. Equal files give equal bytes, wherever it runs.
+
+    Raises:
+        NoFaceError: Nobody in the video or its pictures can be judged.
+        UnmaskError: What `unmask.video.decode` raises.
     """
     video = task.video
     if task.already_cut:
         return [_store(video, 0, (0.0,), [as_jpeg(read_picture(video.path), spec)])]
     if video.path.suffix.lower() in PICTURE_SUFFIXES:
-        image = decode_picture(read_picture(video.path))
-        found = people([Frames(image[None], np.zeros(1))], _finder(), spec.clip)
+        found = [picture_people(path, video.panel_xywh, _finder(), spec.clip) for path in video.files]
+        clips = [replace(clip, track_id=0) for one in found for clip in main_person_clips(one, spec.clip)]
     else:
-        found = video_people(video.path, spec.windows, _finder(), spec.clip)
-    clips = main_person_clips(found, spec.clip)
+        found = [video_people(video.path, spec.windows, _finder(), spec.clip, video.panel_xywh)]
+        clips = main_person_clips(found[0], spec.clip)
     if not clips:
-        raise NoFaceError(", ".join(sorted(set(found.excluded))) or "no face was found")
+        excluded = sorted({reason for one in found for reason in one.excluded})
+        raise NoFaceError(", ".join(excluded) or "no face was found")
     return [
         _store(video, clip.track_id, clip.seconds.tolist(), [encode(face, spec) for face in clip.data])
         for clip in clips
@@ -152,10 +159,24 @@ def people(windows: Iterable[Frames], finder: FaceFinder, spec: ClipSpec) -> Peo
     return found
 
 
-def video_people(path: Path, windows: int, finder: FaceFinder, spec: ClipSpec) -> People:
-    """A video file -> everybody in it, looked at in `windows` windows."""
+def video_people(path: Path, windows: int, finder: FaceFinder, spec: ClipSpec, panel: Panel | None = None) -> People:
+    """Find everybody in a video file, or in a panel of it, looked at in `windows` windows."""
     plan = DecodePlan(windows, spec.frames_per_clip, spec.frame_stride_seconds)
-    return people(decode(path, plan), finder, spec)
+    return people((cut_panel(frames, panel) for frames in decode(path, plan)), finder, spec)
+
+
+def picture_people(path: Path, panel: Panel | None, finder: FaceFinder, spec: ClipSpec) -> People:
+    """Find everybody in a picture, or in a panel of it."""
+    image = decode_picture(read_picture(path))
+    return people([cut_panel(Frames(image[None], np.zeros(1)), panel)], finder, spec)
+
+
+def cut_panel(frames: Frames, panel: Panel | None) -> Frames:
+    """Cut a part out of every frame; the panel is in px of the shown video."""
+    if panel is None:
+        return frames
+    x, y, width, height = (round(side / frames.scale) for side in panel)
+    return replace(frames, data=frames.data[:, y : y + height, x : x + width])
 
 
 def main_person_clips(found: People, spec: ClipSpec) -> list[FaceClip]:

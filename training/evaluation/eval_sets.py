@@ -19,6 +19,7 @@ import numpy as np
 
 from training.data import augment
 from training.data.catalog import LabelledVideo, StoredClip, labelled_videos, stored_clips
+from training.data.extract_faces import cut_panel
 from training.data.shards import MANIFEST, read_table
 from training.evaluation import corruptions
 from training.evaluation.corruptions import CLEAN, Condition, spoil
@@ -92,7 +93,9 @@ class VideoSet:
         self.examples = _examples(folder, self._videos.values())
 
     def find(self, example: Example, look: Look) -> Found:
-        return find_people(video.decode(self._videos[example.id].path, look.plan), self._finder, look)
+        item = self._videos[example.id]
+        windows = (cut_panel(frames, item.panel_xywh) for frames in video.decode(item.path, look.plan))
+        return find_people(windows, self._finder, look)
 
 
 class CropSet:

@@ -61,6 +61,34 @@ def test_a_folder_of_pictures_may_stand_for_a_video(tmp_path):
     assert found.path == tmp_path / "fake/x"
 
 
+FRAMES = [
+    ("of one person", "real ann train", "real ann train", 1),
+    ("of two people", "real ann train", "real bob train", 2),
+    ("of a person and their fake", "real ann train", "fake ann train", 2),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "videos"), [case[1:] for case in FRAMES], ids=[case[0] for case in FRAMES])
+def test_pictures_of_one_person_are_frames_of_one_video(tmp_path, first, second, videos):
+    found = manifest(tmp_path, "file label target_id split", f"1.jpg {first}", f"2.JPG {second}")
+    assert len(found) == videos
+    assert [path.name for video in found for path in video.files] == ["1.jpg", "2.JPG"]
+    assert [video.video_id for video in found] == ["1", "2"][:videos]
+
+
+def test_videos_of_one_person_and_pictures_with_an_id_stay_apart(tmp_path):
+    rows = ("1.mp4 real ann a", "2.mp4 real ann b", "3.jpg real ann c", "4.jpg real ann d")
+    assert len(manifest(tmp_path, "file label target_id video_id", *rows)) == 4
+
+
+def test_a_panel_of_a_side_by_side_is_read_and_must_have_four_numbers(tmp_path):
+    assert [video.panel_xywh for video in manifest(tmp_path, "file label crop_xywh", "1.mp4 fake 512,0,256,300")] == [
+        (512, 0, 256, 300)
+    ]
+    with pytest.raises(ValueError, match="expected 4"):
+        manifest(tmp_path, "file label crop_xywh", "1.mp4 fake 512,0,256")
+
+
 def test_a_leak_is_refused_with_names():
     with pytest.raises(LeakError, match=r"ann in train \(a\) and test \(b\)"):
         Catalog((video("a", "ann"), video("b", "bob", "ann", split="test")))
