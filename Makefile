@@ -56,19 +56,13 @@ lint: .venv/.testing tests/node_modules/.installed
 	tests/node_modules/.bin/tsc --project tests
 	$(python) -m training.release.card --check
 
-bench: .venv/.testing need-browser detector
-	$(python) -m tests.bench.start
+bench: .venv/.testing
 	$(python) -m tests.bench.speed
 	$(python) -m tests.bench.reach
-	$(python) -m tests.bench.runtimes
 	$(python) -m tests.bench.agreement
 	$(python) -m tests.bench.clients
 	$(python) -m tests.bench.fuzz
 	$(python) -m tests.bench.soak
-	$(python) -m tests.bench.idle
-	$(python) -m tests.bench.browser
-	$(python) -m tests.bench.device
-	$(python) -m tests.bench.training
 
 # the stores' own checker reads what was packed, ONNX Runtime's own scripts aside
 extension: detector tests/node_modules/.installed

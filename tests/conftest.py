@@ -4,12 +4,15 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.media import make
+
+if TYPE_CHECKING:
+    from tests.served import Served
 
 # Workers and their Spaces share the cores; more threads would only wait for each other. Set before torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,7 +21,7 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 class OneForTheBrowsers(LoadScopeScheduling):  # type: ignore[misc]
-    """Of several workers one drives the browsers, one at a time; the tests of a file stay together."""
+    """Let one of several workers drive the browsers, one at a time; the tests of a file stay together."""
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, _ = nodeid.partition("::")
@@ -49,6 +52,16 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Path of a made file, by its name in `tests.media.RECIPES`: `media("h264.mp4")`. Read it only."""
     folder = tmp_path_factory.mktemp("media")
     return lambda name: make(name, folder)
+
+
+@pytest.fixture(scope="session")
+def space(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator["Served"]:
+    """The one Space of the whole run, shared by all workers: for tests that need no settings of their own."""
+    from tests.served import shared  # and torch with it, after the variable above
+
+    base = tmp_path_factory.getbasetemp()
+    with shared((base if worker_id == "master" else base.parent) / "space") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+from filelock import FileLock
 
 from tests.untrained import untrained_model
 
@@ -27,12 +28,14 @@ START_SECONDS = 900.0  # importing gradio and torch takes 5, on a very busy mach
 # For http, where it is not asked: httpx would read all certificates anew for each request, 50 ms of a core.
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 STOP_SECONDS = 120.0  # the same machine takes its time to stop it
+SECRET = "canary-8642-sings"  # that the shared Space knows, and nobody else may
+SHARED_MAX_BYTES = 3_000_000
 
 
 class Served:
     """A running Space."""
 
-    def __init__(self, url: str, temporary: Path, log: Path, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, url: str, temporary: Path, log: Path, process: subprocess.Popen[bytes] | None) -> None:
         self.began = time.monotonic()
         self.url = url
         self.log = log  # all that it prints
@@ -127,6 +130,40 @@ def served(
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+@contextmanager
+def shared(folder: Path) -> Iterator[Served]:
+    """Join the one Space of all processes that name the same folder, or start it; the starter leaves last."""
+    users, record = folder.with_suffix(".users"), folder.with_suffix(".json")
+    lock, own = FileLock(folder.with_suffix(".lock")), users / str(os.getpid())
+    settings = {"UNMASK_MAX_BYTES": str(SHARED_MAX_BYTES), "UNMASK_TOKENS": SECRET, "HF_TOKEN": SECRET}
+    with ExitStack() as started:
+        with lock:
+            users.mkdir(exist_ok=True)
+            own.touch()
+            if record.exists():
+                url, *paths = json.loads(record.read_text())
+                space = Served(url, *map(Path, paths), process=None)
+            else:
+                folder.mkdir()
+                space = started.enter_context(served(folder, **settings))
+                record.write_text(json.dumps([space.url, str(space.temporary), str(space.log)]))
+        try:
+            yield space
+        finally:
+            own.unlink()
+            while space.process and not _retired(users, record, lock):
+                time.sleep(ASK_SECONDS)
+
+
+def _retired(users: Path, record: Path, lock: FileLock) -> bool:
+    """Take the Space's record away if nobody uses it any more."""
+    with lock:
+        if any(users.iterdir()):
+            return False
+        record.unlink()
+        return True
 
 
 def _wait(space: Served, until: Callable[[Served], bool]) -> None:

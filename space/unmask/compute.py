@@ -1,7 +1,7 @@
 """Work cut into parts for several threads, each of which computes its part alone.
 
 torch's own threads wait for each other after every layer. In networks as small as these that costs about as
-much as a second core gives: `python -m tests.bench.runtimes` times both ways.
+much as a second core gives.
 """
 
 import functools

@@ -1,8 +1,9 @@
-"""10,000 spoiled files through the decoder behind its closed doors, and a table of how they ended.
+"""Give 10,000 corrupted files to the sandboxed decoder, and print a table of how they ended.
 
 python -m tests.bench.fuzz [COUNT]
 """
 
+import argparse
 import sys
 import tempfile
 import time
@@ -14,12 +15,13 @@ from hypothesis import HealthCheck, given, seed, settings
 
 from tests.fuzzing import CPU_SECONDS, FINE, SPOILED, Oven, Spoiling
 
-COUNT = 10_000
 SEED = 20261122
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else COUNT
+    parser = argparse.ArgumentParser()
+    parser.add_argument("count", type=int, nargs="?", default=10_000)
+    count = parser.parse_args().count
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, Oven(Path(folder)) as oven:
 

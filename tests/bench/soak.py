@@ -1,8 +1,9 @@
-"""Ten minutes of fifty clients, and a table of what they met with.
+"""Let fifty clients at a Space for ten minutes, and print a table of what they met with.
 
 python -m tests.bench.soak [SECONDS]
 """
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -11,12 +12,13 @@ import numpy as np
 
 from tests.soaking import CLIENTS, Tally, soak
 
-SECONDS = 600.0
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 
 
 def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
+    parser = argparse.ArgumentParser()
+    parser.add_argument("seconds", type=float, nargs="?", default=600.0)
+    seconds = parser.parse_args().seconds
     with tempfile.TemporaryDirectory() as folder:
         tally = soak(seconds, Path(folder))
     show(tally, seconds)

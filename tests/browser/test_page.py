@@ -29,7 +29,6 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SHOWN = {"fake": "Likely deepfake", "real": "No sign of a deepfake", "uncertain": "Not sure"}
 
 
 @pytest.fixture(scope="module")

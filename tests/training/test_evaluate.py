@@ -5,7 +5,7 @@ import torch
 
 from tests.training.faces import face
 from tests.training.sets import crop_set, video_set
-from tests.untrained import SPEC, untrained_model
+from tests.untrained import untrained_model
 from training import evaluate
 from training.evaluation.corruptions import GRID
 from training.evaluation.eval_sets import ClipSet, open_set
@@ -187,9 +187,3 @@ def test_default_lineups_are_each_model_all_together_and_the_named(models):
     teams = evaluate.make_teams(loaded, ["c+a"])
     assert [team.name for team in teams] == ["a", "b", "c", "a+b+c", "a+c"]
     assert len(evaluate._by_plan(teams, 8)) == 3  # fine alone, coarse alone, both together
-
-
-def test_one_spec_for_all_needs_one_look(models):
-    loaded = evaluate.load_models([f"a={models[0]}", f"b={models[0]}"], CPU)
-    assert loaded[0].spec == SPEC
-    assert len(evaluate._by_plan(evaluate.make_teams(loaded, []), 8)) == 1

@@ -1,17 +1,12 @@
-"""Publishing to a Hub on this machine over real HTTP, and reading back from it and from a mirror of it."""
+"""Publishing to a Hub on this machine over real HTTP, and reading back from it."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests import hub as served_hub
 from tests.hub import Hub
 from tests.untrained import untrained_model
 from training.publish import MODEL_FILES, SPACE, main, tracked
@@ -19,14 +14,6 @@ from training.release.card import read_folder
 
 pytestmark = pytest.mark.timeout(400)  # several processes that import torch, one after another
 ROOT = Path(__file__).resolve().parents[2]
-OLAH = "olah==0.5.4"
-# its dependencies and ours exclude each other, so it lives in a virtual environment of its own, made once
-OLAH_HOME = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "unmask-tests" / OLAH
-VERIFY = """
-import sys, pathlib
-from training.publish import verify
-verify(pathlib.Path(sys.argv[1]), sys.argv[2])
-"""
 
 
 @pytest.fixture(scope="module")
@@ -89,16 +76,8 @@ def test_publishing_again_is_one_more_commit_without_what_is_gone(hub, folder, t
     assert set(repository.head.files) == {*MODEL_FILES, "figures/roc.png", ".gitattributes"}
 
 
-def test_damage_on_the_way_is_noticed(hub, folder, tmp_path, monkeypatch):
-    resolve = served_hub.resolve
-
-    def damaged(asked, kind, name, revision, path):
-        said = resolve(asked, kind, name, revision, path)
-        if path.endswith("config.json"):
-            return served_hub.Download(said.data.replace(b'"side_px": 64', b'"side_px": 96'), said.headers)
-        return said
-
-    monkeypatch.setattr(served_hub, "resolve", damaged)
+def test_damage_on_the_way_is_noticed(hub, folder, tmp_path):
+    hub.on_the_way = lambda path, data: data.replace(b'"side_px": 64', b'"side_px": 96')
     done = publish(hub, tmp_path, "--model-folder", folder, "--repo", "me/small")
     assert done.returncode == 1
     assert "other logits" in done.stderr
@@ -144,70 +123,3 @@ def test_half_an_order_is_refused(arguments, capsys):
     with pytest.raises(SystemExit):
         main(arguments)
     assert "give --model-folder with --repo" in capsys.readouterr().err
-
-
-def test_a_mirror_of_the_hub_gives_the_same_model(hub, folder, tmp_path):
-    """`olah`, written by others, asks our Hub as it asks the real one, and serves `unmask` from its cache."""
-    mirror = olah()
-    assert publish(hub, tmp_path / "a", "--model-folder", folder, "--repo", "me/small").returncode == 0
-    commit = hub.repositories["model/me/small"].head.id
-    port = free_port()
-    process = subprocess.Popen(
-        [
-            *(str(mirror), "--host", "127.0.0.1", "--port", str(port)),
-            *("--hf-scheme", "http", "--hf-netloc", hub.url.removeprefix("http://")),
-            *("--hf-lfs-netloc", hub.url.removeprefix("http://")),
-            *("--mirror-netloc", f"127.0.0.1:{port}", "--mirror-lfs-netloc", f"127.0.0.1:{port}"),
-            *("--repos-path", str(tmp_path / "repos"), "--log-path", str(tmp_path / "logs")),
-        ],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}", process)
-        environment = hub.environment(tmp_path / "b", endpoint=f"http://127.0.0.1:{port}")
-        for name in (f"me/small@{commit}", "me/small"):
-            done = python(environment, "-c", VERIFY, folder, name)
-            assert done.returncode == 0, done.stderr
-    finally:
-        process.terminate()
-        process.wait(10)
-    cached = [path for path in (tmp_path / "repos").rglob("*") if path.is_file()]
-    assert cached
-
-
-def olah() -> Path:
-    """The mirror's program; skips the test when it cannot be installed."""
-    program = OLAH_HOME / "bin" / "olah-cli"
-    if not program.exists():
-        for command in (
-            [sys.executable, "-m", "venv", "--clear", str(OLAH_HOME)],
-            [str(OLAH_HOME / "bin" / "pip"), "install", "--quiet", OLAH],
-        ):
-            made = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-            if made.returncode:
-                pytest.skip(f"{OLAH} cannot be installed: {made.stderr.strip().splitlines()[-1:]}")
-    return program
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(url, process, seconds=60):
-    """Until something answers, whatever it says."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the mirror ended"
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    raise AssertionError("the mirror does not answer")

@@ -138,12 +138,6 @@ def test_a_dry_run_says_the_cost_and_leaves_nothing(material, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_too_few_faces_for_a_batch_are_said(material, tmp_path):
-    wanted = request("patch-mean", "frames", [material], tmp_path / "run", limit=2)
-    with pytest.raises(ValueError, match="lower --pairs-per-batch"):
-        run(wanted)
-
-
 def test_a_teacher_is_followed(material, tmp_path):
     teacher = run(request("patch-mean", "frames", [material], tmp_path / "teacher"))
     alone, taught = (
@@ -168,22 +162,6 @@ def test_a_pupils_guesses_near_the_vectors_of_its_teacher(tmp_path):
         distances[-1].backward()
         optimiser.step()
     assert distances[-1] < distances[0] / 2
-
-
-def test_a_small_pupil_learns_from_a_teacher_that_sees_more(tmp_path):
-    teacher = checkpoint.load(str(untrained_model(tmp_path)), torch.device("cpu"))
-    large_px = teacher.spec.side_px
-    spec = replace(RECIPES["patch-mean"].clip, side_px=large_px // 2)
-    made = trainer.made_for(spec, teacher)
-    assert (made.side_px, trainer.made_for(spec, None).side_px) == (large_px, large_px // 2)
-    data, mask = torch.rand(2, 3, 3, large_px, large_px), torch.ones(2, 3, dtype=torch.bool)
-    pupil, seen = fourth.PatchMean(fourth.PatchMeanConfig()), []
-    pupil.patches.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape))
-    learner = trainer.Learner(pupil, teacher, spec)
-    learner(data, mask)
-    assert seen[-1][-1] == large_px // 2
-    assert torch.equal(trainer.at_side(data, large_px), data)
-    assert trainer.taught(teacher, data, mask).opinion.shape == (2,)
 
 
 @pytest.mark.parametrize(("done", "share"), [(0.0, 2.0), (0.4, 1.0), (0.8, 0.0), (1.0, 0.0)])

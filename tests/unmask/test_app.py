@@ -3,19 +3,17 @@
 import asyncio
 import base64
 import json
-import subprocess
 import time
 from pathlib import Path
 
 import cv2
 import gradio_client  # type: ignore[import-untyped]
 import httpx
-import psutil
 import pytest
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.served import APP, served
+from tests.served import SHARED_MAX_BYTES
 from tests.servers import Site, content, slow
 from tests.test_contract import ENDPOINTS
 from unmask.video import decode
@@ -24,16 +22,8 @@ from unmask.video.sampling import DecodePlan
 EXAMPLES = Path(__file__).resolve().parents[2] / "space" / "examples"
 FACE = EXAMPLES / "photograph.mp4"
 STAGES = {"queued", "fetch", "decode", "faces", "model", "explain", "done"}
-MAX_BYTES = 2_000_000
 
 pytestmark = pytest.mark.timeout(300)  # starting the Space takes minutes where all cores are taken
-
-
-@pytest.fixture(scope="module")
-def space(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("space")
-    with served(folder, UNMASK_QUEUE_SIZE="3", UNMASK_MAX_BYTES=str(MAX_BYTES)) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -47,36 +37,6 @@ def site():
     routes = {"/clip.mp4": content(clip, "video/mp4"), "/a.mp4": slow(clip), "/b.mp4": slow(clip)}
     with Site(routes | {"/c.mp4": slow(clip), "/d.mp4": slow(clip)}) as running:
         yield running
-
-
-IMPATIENT = """
-import runpy, sys
-from gradio import networking
-networking.url_ok = lambda url: False
-sys.path.insert(0, sys.argv[1])
-runpy.run_path(f"{sys.argv[1]}/app.py", run_name="__main__")
-"""
-
-
-def test_it_goes_on_where_gradio_would_have_given_up(tmp_path):
-    """At its start Gradio asks itself for the page, and ends where a busy machine takes over 3 seconds."""
-    with served(tmp_path, command=("-c", IMPATIENT, str(APP.parent))) as space:
-        assert space.ask("models")
-        with pytest.raises(subprocess.TimeoutExpired):
-            space.process.wait(2)
-
-
-def test_it_takes_next_to_no_processor_time_while_nobody_asks(space):
-    assert any(busy_share(space.process.pid, 2.0) < 0.04 for _ in range(20)), "it does not come to rest"
-
-
-def busy_share(process, seconds):
-    """The share of a core that a process takes."""
-    times = psutil.Process(process).cpu_times
-    before = times()
-    time.sleep(seconds)
-    after = times()
-    return (after.user + after.system - before.user - before.system) / seconds
 
 
 def assert_whole(report, kind):
@@ -222,7 +182,7 @@ def test_check_file_reads_uploads_only(space, site):
 
 def test_an_upload_above_the_limit_is_refused(space, tmp_path):
     large = tmp_path / "large.mp4"
-    large.write_bytes(bytes(MAX_BYTES + 1))
+    large.write_bytes(bytes(SHARED_MAX_BYTES + 1))
     assert space.upload(large).status_code == 413
 
 
@@ -254,32 +214,6 @@ def test_an_unknown_job_is_told_so(space):
     found = space.ask("job", {"id": "nobody's"})
     assert (found["state"], found["report"]["error"]["code"]) == ("failed", "bad_input")
     assert space.ask("cancel", {"id": "nobody's"}) == {"cancelled": False}
-
-
-def held(space, url):
-    """A stream whose check is queued or runs; a check that was just cancelled leaves its place soon."""
-    deadline = time.monotonic() + 30
-    while True:
-        stream = space.stream("check_url", {"url": url})
-        _, (found, *_) = next(stream)
-        if found.get("status") != "failed":  # progress has none
-            return stream
-        assert found["error"]["code"] == "busy" and time.monotonic() < deadline, found
-        time.sleep(0.2)
-
-
-def test_a_full_queue_says_busy_and_leaving_a_stream_makes_room(space, site):
-    streams = [held(space, site.url(f"/{name}.mp4")) for name in "abc"]
-    refused = space.ask("submit", {"url": site.url("/d.mp4")})
-    assert refused["job"] is None
-    assert refused["report"]["error"]["code"] == "busy"
-    for stream in streams:
-        stream.close()  # the client goes away
-    deadline = time.monotonic() + 30
-    while (job := space.ask("submit", {"url": site.url("/d.mp4")})["job"]) is None:
-        assert time.monotonic() < deadline, "a stream that was left holds its place"
-        time.sleep(0.2)
-    space.ask("cancel", {"id": job})
 
 
 def test_models_are_listed(space):

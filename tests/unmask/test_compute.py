@@ -27,17 +27,6 @@ def test_each_part_is_computed_by_one_thread_of_torch(threads):
     assert torch.get_num_threads() == before
 
 
-def test_outside_of_a_turn_there_are_as_many_as_torch_has_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        assert compute.size() == 3
-        assert compute.each(lambda _: torch.get_num_threads(), range(4)) == [1] * 4
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
-
-
 def test_what_goes_wrong_in_a_part_is_raised():
     def fail(part):
         if part:

@@ -6,13 +6,10 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 
 from tests.media import make
 from tests.untrained import untrained_model
@@ -23,7 +20,7 @@ from unmask.download.sources import FileSource, Options, UrlSource
 from unmask.errors import BadInput
 from unmask.pipeline import Checker
 from unmask.render.terminal import describe_report
-from unmask.report import SCHEMA, Report
+from unmask.report import Report
 from unmask.verdict import SHOWN_LABEL
 from unmask.video.decode import probe
 
@@ -70,55 +67,12 @@ def test_check_prints_a_few_lines_for_a_person(media: Path, capsys: pytest.Captu
         assert forbidden not in out.lower()
 
 
-def test_check_with_json_prints_one_report_and_nothing_else(media: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", str(make("short.mp4", media)), "--json"]) == 0
-    out, err = capsys.readouterr()
-    report = json.loads(out)
-    assert out.count("\n") == 1
-    assert (report["schema"], report["status"], report["source"]["name"]) == (SCHEMA, "ok", "short.mp4")
-    assert err == ""
-
-
-def test_no_face_is_a_verdict(media: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", str(make("no-face.mp4", media))]) == 0
-    assert capsys.readouterr().out.startswith("No face found\n")
-
-
-def test_check_without_a_verdict_says_so_twice_with_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "nowhere.mp4", "--json"]) == 2
-    out, err = capsys.readouterr()
-    report = json.loads(out)
-    assert report["status"] == "failed"
-    assert report["source"]["name"] == "nowhere.mp4"
-    assert err == f"unmask: {report['error']['code']}: {report['error']['message']}\n"
-
-
 def test_overlay_and_page_are_written(media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clip, video, page = make("short.mp4", media), tmp_path / "seen.mp4", tmp_path / "report.html"
     assert main(["check", str(clip), "--overlay", str(video), "--report", str(page)]) == 0
     assert probe(video).codec == "h264"
     assert page.read_text().lstrip().lower().startswith("<!doctype html>")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "seen.mp4"]
-
-
-def test_start_and_end_narrow_the_check(media: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    clip = str(make("h264.mp4", media))
-    assert main(["check", clip, "--json", "--start", "0:02", "--end", "3"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["coverage"]["start_seconds"] == 2.0
-    assert 1.9 <= report["faces"][0]["first_seconds"] <= report["faces"][0]["last_seconds"] <= 3.0
-
-
-def test_models_may_be_repeated(
-    media: Path, tmp_path: Path, untrained: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    other = untrained_model(tmp_path / "other", "other")
-    models = ["--model", untrained, "--model", str(other)]
-    assert main(["check", str(make("short.mp4", media)), "--json", *models]) == 0
-    assert [model["name"] for model in json.loads(capsys.readouterr().out)["models"]] == [
-        "untrained",
-        "other",
-    ]
 
 
 @pytest.mark.parametrize(
@@ -351,82 +305,6 @@ def test_inputs_are_sorted_and_lists_may_hold_anything(folder: Path, tmp_path: P
     ]
 
 
-class OneMachineRay:
-    """Runs tasks at once, in this process; the second input's worker dies."""
-
-    class exceptions:
-        class RayError(Exception): ...
-
-        class RayTaskError(Exception): ...
-
-    def __init__(self) -> None:
-        self.asked: dict[str, Any] = {}
-        self.shut_down = False
-        self.started = 0
-
-    def init(self, **asked: Any) -> None:
-        self.asked = asked
-
-    def cluster_resources(self) -> dict[str, float]:
-        return {"CPU": 1.0}
-
-    def remote(self, **_: Any) -> Callable[..., Any]:
-        def wrap(function: Callable[..., Report]) -> SimpleNamespace:
-            def run(*arguments: Any) -> Callable[[], Report]:
-                self.started += 1
-                number = self.started
-
-                def result() -> Report:
-                    if number == 2:
-                        raise self.exceptions.RayError("The worker died.\nA long story follows.")
-                    return function(*arguments)
-
-                return result
-
-            return SimpleNamespace(remote=run)
-
-        return wrap
-
-    def wait(self, tasks: list[Any], num_returns: int) -> tuple[list[Any], list[Any]]:
-        return tasks[-1:], tasks[:-1]  # not in the order of their start
-
-    def get(self, task: Callable[[], Report]) -> Report:
-        return task()
-
-    def shutdown(self) -> None:
-        self.shut_down = True
-
-
-def test_a_scan_is_spread_over_a_cluster(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    cluster = OneMachineRay()
-    monkeypatch.setitem(sys.modules, "ray", cluster)  # type: ignore[arg-type]
-    out = tmp_path / "out.jsonl"
-    assert main(["scan", str(folder), "--out", str(out), "--ray", "local"]) == 0
-    assert cluster.asked["address"] == "local"
-    assert cluster.shut_down
-    found = {report["input"]: report for report in reports(out)}
-    assert sorted(found) == ["b.mp4", "broken.mp4", "deep/a.MP4"]
-    assert found["deep/a.MP4"]["status"] == "ok"
-    assert found["broken.mp4"]["error"]["code"] == "internal"
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "auto:x"])
-def test_a_cluster_that_is_not_there_is_bad_input(
-    address: str,
-    folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setitem(sys.modules, "ray", OneMachineRay())  # type: ignore[arg-type]
-    (tmp_path / "out.jsonl").write_text("earlier work\n")
-    assert main(["scan", str(folder), "--out", str(tmp_path / "out.jsonl"), "--ray", address]) == 2
-    assert capsys.readouterr().err.startswith(f"unmask: bad_input: There is no Ray cluster at {address}")
-    assert (tmp_path / "out.jsonl").read_text() == "earlier work\n"
-
-
 def test_ray_that_is_not_installed_is_bad_input(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -449,20 +327,6 @@ def test_help_takes_no_time_because_nothing_heavy_is_imported() -> None:
     printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
     assert printed.stdout.decode().splitlines()[-1] == "[]"
     assert b"--overlay" in printed.stdout
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="asks the OpenMP of GCC")
-@pytest.mark.parametrize("package", ["unmask", "training"])
-@pytest.mark.parametrize(("chosen", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
-def test_threads_of_torch_sleep_while_they_wait(chosen: dict[str, str], policy: str, package: str) -> None:
-    """Unless somebody wants it otherwise. What torch computes with says so itself."""
-    library = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
-    code = f"import ctypes, {package}; ctypes.CDLL({str(library)!r})"
-    kept = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    path = os.pathsep.join([str(SPACE), str(SPACE.parent)])
-    environment = kept | {"PYTHONPATH": path, "OMP_DISPLAY_ENV": "TRUE"} | chosen
-    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
-    assert f"OMP_WAIT_POLICY = '{policy}'" in run.stderr.decode()
 
 
 @pytest.mark.timeout(400)  # a machine under load imports torch for a minute

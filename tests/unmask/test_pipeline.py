@@ -21,14 +21,13 @@ from tests.untrained import untrained_model
 from unmask.download.sources import FileSource, FramesSource, Options, UrlSource
 from unmask.errors import BadInput, Cancelled, ModelUnavailable
 from unmask.faces.clips import ClipSpec, FaceClip
-from unmask.faces.subjects import MAX_BOXES, MAX_PEOPLE
+from unmask.faces.subjects import MAX_BOXES
 from unmask.limits import Limits
 from unmask.models import checkpoint, saliency
 from unmask.pipeline import Checker, _picture, cautious_policy
 from unmask.progress import STAGES
 from unmask.report import Report, to_failed_report
 from unmask.verdict import Policy
-from unmask.video.decode import Frames
 from unmask.video.sampling import Span, plan_windows
 
 HOME = Limits(allow_private=True)
@@ -183,13 +182,6 @@ def test_odd_videos_get_a_verdict(checker: Checker, media: Path, model: str, nam
         assert report["warnings"]
 
 
-def test_a_crowd_is_bounded(checker: Checker, media: Path, model: str) -> None:
-    report = checker.check(file(media, "fifty-faces.mp4"), Options(models=(model,)))
-    assert [face["id"] for face in report["faces"]].sort() == list(range(MAX_PEOPLE)).sort()
-    assert len(report["faces"]) == MAX_PEOPLE
-    assert any("more people" in warning for warning in report["warnings"])
-
-
 def test_boxes_are_in_pixels_of_the_original(checker: Checker, media: Path, model: str) -> None:
     large, small = (
         checker.check(file(media, name), Options(models=(model,)))["faces"][0] for name in ("4k.mp4", "short.mp4")
@@ -228,13 +220,6 @@ def test_equal_ensembles_have_equal_names(checker: Checker, model: str, tmp_path
     checker.load((same,))
     assert checker.identify((model, model)) == checker.identify((same,))
     assert checker.identify(("not-loaded", model)) == checker.identify((model, "not-loaded"))
-
-
-def test_the_bundled_model_is_the_default(checker: Checker, media: Path) -> None:
-    report = checker.check(file(media, "short.mp4"), Options())
-    assert report["models"][0]["name"] == "mobilenet-gru"
-    assert 0 < report["verdict"]["probability_fake"] < 1
-    assert checker.identify(("default",)) == checker.identify(("default", "default"))
 
 
 def test_an_unknown_model_is_told_before_anything_is_fetched(checker: Checker) -> None:
@@ -363,31 +348,3 @@ def test_known_content_is_not_examined_again(checker: Checker, media: Path, mode
     assert report["source"]["name"] == source.url
     assert {**report, "source": earlier["source"]} == earlier
     assert len(asked) == 1
-
-
-def test_memory_does_not_grow_with_the_video(
-    checker: Checker, media: Path, model: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each window's pictures are gone before the next but one is decoded."""
-    import gc
-    import weakref
-
-    from unmask.video import decode_client
-
-    alive: list[weakref.ref[np.ndarray]] = []
-    most = 0
-    windows = decode_client.OpenVideo.windows
-
-    def watched(opened: decode_client.OpenVideo, *rest: Any) -> Iterator[Frames]:
-        nonlocal most
-        for frames in windows(opened, *rest):
-            alive.append(weakref.ref(frames.data))
-            gc.collect()
-            most = max(most, sum(ref() is not None for ref in alive))
-            yield frames
-            del frames
-
-    monkeypatch.setattr(decode_client.OpenVideo, "windows", watched)
-    checker.check(file(media, "h264.mp4"), Options(models=(model,)))
-    assert len(alive) >= 6
-    assert most <= 2

@@ -15,7 +15,6 @@ from unmask.verdict import (
     Calibration,
     ClipScore,
     Policy,
-    Verdict,
     clock,
     decide,
     deciding_faces,
@@ -178,33 +177,16 @@ def test_a_single_model_says_what_the_verdict_says():
     assert verdict.models == (("mobilenet-gru", pytest.approx(verdict.probability_fake)),)
 
 
-def test_longer_clips_weigh_more():
-    assert pool([made(2.0, frames=8), made(-2.0, frames=2)], 0.0) == pytest.approx(1.2)
-
-
 def test_outliers_at_either_end_weigh_nothing():
     usual = [made(1.0, start=float(i)) for i in range(9)]
     assert pool([*usual, made(6.0)], 0.1) == pytest.approx(1.0)
     assert pool([*usual, made(-6.0)], 0.1) == pytest.approx(1.0)
 
 
-def test_a_clip_weighs_as_one_frame_at_least():
-    assert pool([made(2.0, frames=0), made(-2.0, frames=3)], 0.0) == pytest.approx(-1.0)
-
-
-def test_models_weigh_alike():
-    verdict = decide(clips([3.0] * 2) + clips([4.0] * 8, model="b"), POLICY)
-    assert verdict.probability_fake == pytest.approx(1 / (1 + math.exp(-3.5)))
-
-
 def test_an_answer_may_drift_as_far_as_the_policy_says():
     assert decide([made(5.0)], Policy(max_drift=2.0, trim=0.0), again=[made(3.0)]).label == "fake"
     assert decide([made(5.0)], Policy(max_drift=1.9), again=[made(3.0)]).label == "uncertain"
     assert "unstable" not in decide([made(0.2)], Policy(max_drift=0.1), again=[made(-6.0)]).reasons
-
-
-def test_calibration_maps_logits_to_log_odds():
-    assert Calibration(2.0, -1.0).log_odds(4.0) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("logit", [math.nan, math.inf, -math.inf])
@@ -229,18 +211,6 @@ def test_a_logit_that_is_no_number_is_refused(logit):
 def test_a_policy_that_makes_no_sense_is_refused(fields):
     with pytest.raises(ValueError, match=r"not an abstain band|out of range"):
         Policy(**fields)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"real_below": 0.0, "fake_above": 1.0, "trim": 0.0, "crowd_weight": 0.0},
-        {"real_below": 0.5, "fake_above": 0.5, "trim": 0.4, "crowd_weight": 1.0},
-    ],
-)
-def test_a_policy_may_go_to_the_ends(fields):
-    policy = Policy(**fields)
-    assert {name: getattr(policy, name) for name in fields} == fields
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.inf, math.nan])
@@ -307,11 +277,6 @@ def test_chance_alone_does_not_make_a_crowd_fake():
     assert together <= 2
 
 
-def test_one_fake_among_few_is_found_all_the_same():
-    scores = [*clips([4.0] * 8), *(item for face in range(1, 5) for item in clips([-3.0] * 8, face))]
-    assert decide(scores, POLICY).label == "fake"
-
-
 # Words.
 
 
@@ -321,12 +286,6 @@ def test_the_sentence_is_one_and_promises_nothing(scores):
     assert text.endswith(".")
     assert text.count(". ") == 0
     assert not any(word in text.lower() for word in ("verified", "authentic", "genuine", "certain"))
-
-
-def test_the_sentence_says_what_was_looked_at():
-    text = decide(clips([3.0] * 8, duration=75.0), POLICY).text
-    assert "64 frames" in text
-    assert "0:00 and 1:14" in text
 
 
 SENTENCES = {
@@ -436,10 +395,3 @@ def test_percent_claims_no_certainty(probability, text):
 @pytest.mark.parametrize(("seconds", "text"), [(0.0, "0:00"), (7.9, "0:07"), (754.0, "12:34"), (3723.0, "1:02:03")])
 def test_clock(seconds, text):
     assert clock(seconds) == text
-
-
-def test_a_verdict_cannot_be_changed():
-    verdict: Verdict = decide(clips([1.0]), POLICY)
-    with pytest.raises(AttributeError):
-        verdict.label = "real"  # type: ignore[misc]
-    assert replace(verdict, label="real").label == "real"

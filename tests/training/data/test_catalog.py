@@ -56,11 +56,6 @@ def test_the_people_of_a_fake_are_named_as_well_as_can_be(tmp_path, head, row, p
     assert found.identities == people
 
 
-def test_a_folder_of_pictures_may_stand_for_a_video(tmp_path):
-    (found,) = manifest(tmp_path, "folder label", "fake/x fake")
-    assert found.path == tmp_path / "fake/x"
-
-
 FRAMES = [
     ("of one person", "real ann train", "real ann train", 1),
     ("of two people", "real ann train", "real bob train", 2),
@@ -141,11 +136,6 @@ def test_a_set_without_any_official_split_says_so():
     lists = LeftOut(Path("splits"), "the official lists are missing: there")
     with pytest.raises(ValueError, match=r"no official split .*splits: the official lists are missing"):
         split(Catalog((video("a", split=NOWHERE),), (lists,)), "official")
-
-
-def test_a_split_that_does_not_exist_is_refused():
-    with pytest.raises(ValueError, match="there is no split half"):
-        split(Catalog((video("a"),)), "half")
 
 
 @pytest.mark.shared

@@ -6,9 +6,8 @@ from collections import Counter
 
 import pytest
 
-from training.data.dataset_layouts import LAYOUTS, photographs, plain, read, recognise
+from training.data.dataset_layouts import LAYOUTS, photographs, read, recognise
 from training.data.splits import SPLITS, LeakError
-from unmask.video.container import VIDEO_SUFFIXES
 
 
 def touch(root, *names, content=b"x"):
@@ -168,14 +167,6 @@ def test_a_listed_video_that_is_not_there_is_missing_and_its_people_are_tested_a
     assert not {"celeb-id0", "celeb-id1"} & {who for video in found.videos for who in video.identities}
 
 
-def test_celeb_df_without_its_list_can_be_split_by_hash_only(tmp_path):
-    root = celeb_df(tmp_path)
-    (root / "List_of_testing_videos.txt").unlink()
-    with pytest.raises(ValueError, match="no official split"):
-        read("celeb-df", root)
-    assert len(read("celeb-df", root, "hash").videos) == 21
-
-
 # DFDC
 
 
@@ -197,21 +188,6 @@ def test_dfdc_is_split_by_whole_parts(tmp_path, above):
     assert Counter(video.split for video in found.videos) == {"train": 6, "val": 3, "test": 3}
     fake = next(video for video in found.videos if video.fake)
     assert (fake.method, fake.original_id, fake.identities) == ("DFDC", "real0", ("real0",))
-
-
-def test_dfdc_is_split_by_original_where_asked(tmp_path):
-    found = read("dfdc", dfdc(tmp_path, range(30)), "hash")
-    assert len(found.videos) == 90
-    assert len({video.split for video in found.videos}) == 3
-    for part in range(30):
-        assert len({video.split for video in found.videos if video.group == f"real{part}"}) == 1
-
-
-def test_a_part_of_no_number_has_no_official_split(tmp_path):
-    (dfdc(tmp_path, [7]) / "dfdc_train_part_7").rename(tmp_path / "train_sample_videos")
-    with pytest.raises(ValueError, match="no official split"):
-        read("dfdc", tmp_path)
-    assert len(read("dfdc", tmp_path, "train").videos) == 3
 
 
 def test_dfdc_lists_what_is_missing_or_broken(tmp_path):
@@ -252,11 +228,6 @@ def test_a_folder_of_real_and_fake_videos(tmp_path):
     }
     assert [video.fake for video in found.videos] == [False, False, False, True]
     assert len({video.split for video in found.videos if video.group.endswith("anna")}) == 1
-
-
-def test_two_plain_folders_of_equal_names_stay_apart(tmp_path):
-    one, two = (plain(touch(tmp_path / name, "real/1.mp4"), VIDEO_SUFFIXES) for name in ("a", "b"))
-    assert splits_of(one + two).keys() == {"a/real/1", "b/real/1"}
 
 
 def test_photographs_are_real_people_one_each_loose_or_packed(tmp_path):

@@ -60,12 +60,6 @@ def test_order_and_stops_change_nothing(tmp_path_factory, order, stops):
     assert contents(broken) == contents(straight)
 
 
-def test_what_is_done_is_not_waited_for(tmp_path):
-    begun = fill(tmp_path, [0, 3, 4])
-    assert begun.waiting() == [2, 5, 6, 1]
-    assert Collection(tmp_path, SPLITS, SETTINGS, 2).waiting() == [2, 5, 6, 1]
-
-
 def test_a_stop_between_a_shard_and_the_removal_of_its_parts_doubles_nothing(tmp_path):
     begun = fill(tmp_path / "a", [0])
     part = (tmp_path / "a/parts/0000000.tar").read_bytes()
@@ -85,21 +79,8 @@ def test_a_shard_that_was_removed_is_made_again(tmp_path):
     assert contents(tmp_path) == before
 
 
-def test_a_full_folder_stays_as_it_is(tmp_path):
-    fill(tmp_path, range(7)).close()
-    before = contents(tmp_path)
-    fill(tmp_path, []).close()
-    assert contents(tmp_path) == before
-
-
 @pytest.mark.parametrize("other", [{"windows": 5}, {"more": 1}])
 def test_other_settings_are_refused_and_named(tmp_path, other):
     fill(tmp_path, [0])
     with pytest.raises(OtherSettingsError, match=f"begun with other {next(iter(other))}"):
         Collection(tmp_path, SPLITS, {**SETTINGS, **other}, 2)
-
-
-def test_shards_of_another_size_are_other_settings(tmp_path):
-    fill(tmp_path, [0])
-    with pytest.raises(OtherSettingsError, match="videos_per_shard"):
-        Collection(tmp_path, SPLITS, SETTINGS, 3)

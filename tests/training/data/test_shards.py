@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from training.data.shards import (
     FailedVideo,
-    Slices,
     StoredClip,
     index_tar,
     read_shard,
@@ -55,11 +54,6 @@ def test_what_is_read_is_what_was_written(tmp_path_factory, clips):
     assert same(read_shard(path)[0]) == same(clips)
 
 
-def test_several_clips_of_one_face_stay_several(tmp_path):
-    write_shard(tmp_path / "x.tar", [A, A])
-    assert same(read_shard(tmp_path / "x.tar")[0]) == same([A, A])
-
-
 def test_a_folder_holds_a_shard_a_split(tmp_path):
     store(tmp_path / "out", [B, A])
     assert same(stored_clips(tmp_path / "out")) == same([A, B])
@@ -78,15 +72,6 @@ def test_videos_that_failed_are_in_the_shard_too(tmp_path):
     lost = FailedVideo("c", "videos/c.mp4", "not_a_video: a \t strange\treason")
     write_shard(tmp_path / "x.tar", [A], [lost])
     assert read_shard(tmp_path / "x.tar")[1] == [lost]
-
-
-def test_pictures_are_read_when_asked_for_and_in_parts(tmp_path):
-    path = tmp_path / "bytes"
-    path.write_bytes(b"0123456789")
-    slices = Slices(path, ((0, 2), (5, 3), (9, 1)))
-    assert list(slices) == [b"01", b"567", b"9"]
-    assert list(slices[1:]) == [b"567", b"9"]
-    assert (slices[-1], len(slices)) == (b"9", 3)
 
 
 def test_single_faces_with_a_row_each_are_clips_of_one_frame(tmp_path):

@@ -13,10 +13,6 @@ def test_every_item_comes_back_once_with_its_result(workers):
     assert sorted(spread(chores.double, range(9), workers)) == [(n, 2 * n) for n in range(9)]
 
 
-def test_nothing_to_do_is_done_at_once():
-    assert list(spread(chores.double, [], 2)) == []
-
-
 def test_an_error_is_the_result_of_its_item_alone():
     found = dict(spread(chores.double_or_refuse, range(6), 2))
     error = found.pop(3)

@@ -1,6 +1,5 @@
 """Spoiled frames: same shape, worse with every level, the same each time."""
 
-import cv2
 import numpy as np
 import pytest
 from skimage.data import astronaut
@@ -33,20 +32,7 @@ def test_a_worse_level_loses_more(kind):
     assert losses[-1] > losses[0]
 
 
-def test_colours_keep_their_places():
-    red = Frames(np.full((2, 64, 64, 3), (200, 30, 30), np.uint8), np.arange(2.0))
-    for kind in ("jpeg", "h264", "resize", "blur"):
-        mild = next(condition for condition in GRID if condition.kind == kind)
-        assert np.abs(spoil(red, mild).data.astype(int) - red.data).max() < 12, kind
-
-
 def test_brightness_is_added_and_stops_at_white_and_black():
     grey = Frames(np.full((1, 8, 8, 3), 100, np.uint8), np.zeros(1))
     shown = {level: spoil(grey, Condition("brightness", level)).data.max() for level in (-200, -40, 80, 200)}
     assert shown == {-200: 0, -40: 60, 80: 180, 200: 255}
-
-
-def test_a_smaller_picture_is_brought_back_to_its_size():
-    small = cv2.resize(FRAMES.data[0], (50, 50), interpolation=cv2.INTER_AREA)
-    again = cv2.resize(small, (201, 201), interpolation=cv2.INTER_CUBIC)
-    assert np.array_equal(spoil(FRAMES, Condition("resize", 4)).data[0], again)

@@ -7,7 +7,6 @@ from tests.training.faces import face
 from tests.training.sets import crop_set, video_set
 from training.evaluation.corruptions import Condition
 from training.evaluation.eval_sets import CachedSet, ClipSet, Look, face_clip, open_set, subset
-from unmask.errors import UnmaskError
 from unmask.faces.clips import ClipSpec
 from unmask.faces.detector import FaceFinder
 from unmask.video.sampling import DecodePlan
@@ -121,24 +120,6 @@ def test_a_still_face_stands_still_for_a_whole_clip():
     assert clip.data.shape == (3, 64, 64, 3)
     assert np.array_equal(clip.data[0], clip.data[2])
     assert clip.seconds.tolist() == pytest.approx([0, 0.12, 0.24])
-
-
-def test_a_longer_stored_clip_is_cut_to_the_length_of_the_model():
-    assert face_clip(face("a", frames=5), SPEC).data.shape == (3, 64, 64, 3)
-    assert face_clip(face("a", frames=2), SPEC).data.shape == (2, 64, 64, 3)
-
-
-def test_a_group_label_is_read_where_the_manifest_has_one(tmp_path, finder):
-    folder = video_set(tmp_path, {"a": "real"}, group_label="glasses")
-    assert open_set(folder, finder, None).examples[0].group_label == "glasses"
-
-
-def test_a_broken_video_is_told_apart(tmp_path, finder):
-    folder = video_set(tmp_path, {"a": "real"})
-    (folder / "a.mp4").write_bytes(b"no video")
-    opened = open_set(folder, finder, None)
-    with pytest.raises(UnmaskError):
-        opened.find(opened.examples[0], LOOK)
 
 
 @pytest.mark.parametrize(("count", "reals", "fakes"), [(4, 2, 2), (100, 6, 9), (2, 1, 1)])

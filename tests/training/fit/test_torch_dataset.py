@@ -60,21 +60,6 @@ def test_a_true_fake_stands_beside_the_video_it_was_made_from(cache, sources, ex
     assert {clip and clip.video_id for clip in drawn} == expected
 
 
-def test_fakes_of_any_source_come_as_often_by_method(cache):
-    fakes = [face(f"many-{index}", source="a", method="many") for index in range(9)]
-    data = pairs(cache, fakes=[*fakes, face("one", source="a", method="few")], same_source=False)
-    rng = np.random.default_rng(0)
-    few = sum(data._true_fake(1, rng).method == "few" for _ in range(200))
-    assert 70 < few < 130
-
-
-def test_a_blended_video_is_blended_alike_in_every_frame(cache):
-    still = [face("a", frames=4)]
-    blended = pairs(cache, reals=still, fakes=[])._blend(0, np.stack([IMAGE] * 4), np.random.default_rng(3))
-    assert not np.array_equal(blended[0], IMAGE)
-    assert all(np.array_equal(frame, blended[0]) for frame in blended)
-
-
 def test_a_face_of_the_same_person_is_never_crossed_in(cache):
     twins = [face("a", group="p"), face("b", group="p", shift=4), face("c", group="q", shift=8)]
     data = pairs(cache, reals=twins)
@@ -109,6 +94,3 @@ def test_meshes_are_found_once_and_belong_to_their_clips(cache):
 def test_a_broken_picture_is_named():
     with pytest.raises(ValueError, match="broken-one"):
         PlainClips([face("broken-one", jpeg=b"not a picture")], SPEC)[0]
-
-
-IMAGE = PlainClips([face("a")], ClipSpec(frames_per_clip=1, side_px=224))[0][0][0][0]

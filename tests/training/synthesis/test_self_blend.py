@@ -59,15 +59,6 @@ def test_a_flickering_fake_changes_from_frame_to_frame_where_it_was_blended(face
     assert np.array_equal(trembling[:, near == 0], real[:, near == 0])
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_gradient_paste_has_the_colours_of_the_target_at_its_edge(face, points, seed):
-    mask = self_blend.region_mask(points, SIDE, rng(seed))[..., None]
-    darker = (face * 0.7).astype(np.uint8)
-    pasted = self_blend._with_gradients_of(darker, face, mask)
-    core = mask[..., 0] > 0.9
-    assert np.abs(pasted[core].mean() - face[core].mean()) < np.abs(darker[core].mean() - face[core].mean())
-
-
 @pytest.mark.parametrize("seed", range(12))
 def test_a_mask_is_soft_and_covers_some_but_not_all_of_the_crop(points, seed):
     mask = self_blend.region_mask(points, SIDE, rng(seed))

@@ -10,7 +10,7 @@ from tests.untrained import untrained_model
 from training.data.shards import store
 from training.synthesis import landmarks
 from training.tools import subgroups
-from training.tools.subgroups import LIGHT_FROM, SKIN_FROM, VIEW_FROM, Look, group, look_of, table, turned
+from training.tools.subgroups import LIGHT_FROM, SKIN_FROM, VIEW_FROM, Look, group, look_of, table
 
 SIDE = 224
 
@@ -47,17 +47,6 @@ def test_a_darker_picture_is_darker_and_its_skin_too(portrait, points):
     assert (bright.light, dark.light) == ("medium", "dark")
     assert list(SKIN_FROM).index(dark.skin) < list(SKIN_FROM).index(bright.skin)
     assert bright.view == dark.view
-
-
-def test_a_nose_at_the_edge_is_a_side_view(points):
-    assert turned(points) < VIEW_FROM["side"]
-    aside = points.copy()
-    aside[subgroups.NOSE_TIP, 0] = aside[subgroups.RIGHT, 0]
-    assert turned(aside) == pytest.approx(1.0)
-
-
-def test_a_face_beside_its_crop_still_has_a_look(portrait, points):
-    assert look_of(portrait, points + 10 * SIDE).light in LIGHT_FROM
 
 
 def test_the_table_counts_what_each_group_is_told():

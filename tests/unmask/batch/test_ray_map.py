@@ -1,7 +1,5 @@
 """Tasks over a real Ray cluster on this machine: everything once, errors stay with their item."""
 
-import functools
-
 import pytest
 
 from tests.training import chores
@@ -26,12 +24,6 @@ def test_every_item_comes_back_once_with_its_result_or_error(address):
     error = found.pop(3)
     assert type(error) is ValueError and str(error) == "three is\nnot for doubling"
     assert found == {number: 2 * number for number in range(9) if number != 3}
-
-
-def test_an_item_whose_worker_died_is_tried_again(address, tmp_path):
-    task = functools.partial(chores.double_after_a_death, folder=tmp_path)
-    assert sorted(spread(task, range(6), address)) == [(number, 2 * number) for number in range(6)]
-    assert (tmp_path / "died").exists()
 
 
 def test_an_item_that_kills_its_worker_every_time_fails_alone(address):

@@ -21,16 +21,10 @@ import pytest
 
 from tests.media import RATE, fetched, make, read_number, repeat
 from tests.servers import (
-    Answer,
     Site,
-    closing,
-    content,
     dash_routes,
     hls_routes,
-    html,
-    media,
     media_playlist,
-    redirect,
     slow,
     split_hls,
     video_site,
@@ -40,7 +34,6 @@ from unmask.download import client, worker
 from unmask.download.client import VideoFile, from_path
 from unmask.download.sources import FileSource, open_media
 from unmask.limits import Limits
-from unmask.sandbox import network
 from unmask.sandbox import process as child
 from unmask.video.decode import decode, probe
 from unmask.video.sampling import DecodePlan, Span, moments
@@ -224,18 +217,6 @@ def test_a_bad_link_fails_with_its_code_and_a_sentence(bad, path, changes, kind,
 @pytest.mark.parametrize(("path", "changes", "kind", "words"), BAD)
 def test_nothing_is_left_after_a_failure(bad, path, changes, kind, words):
     assert bad[(path, *changes)].left == ()
-
-
-@pytest.mark.parametrize("path", ["/slow.mp4", "/silent"])
-def test_a_timeout_comes_on_time(bad, path):
-    assert bad[(path, "timeout_seconds")].seconds < 2.0 + BUSY_SECONDS
-
-
-def test_the_file_is_the_one_that_the_server_has(site, clip, tmp_path):
-    video = fetched(site.url("/clip.mp4"), tmp_path, AT_HOME, WHOLE, _ignore)
-    assert video.path.read_bytes() == clip
-    assert video.sha256 == hashlib.sha256(clip).hexdigest()
-    assert video.size_bytes == len(clip)
 
 
 @pytest.mark.parametrize(
@@ -486,109 +467,6 @@ def test_it_also_works_without_the_requests_library(site, tmp_path, monkeypatch,
 
 
 # --- a stand-in for the internet: 127.0.0.2 counts as public, 127.0.0.1 as private --------------------------
-
-STAND_IN = """
-import socket, sys; sys.path[:] = sys.argv[1:]
-from unmask.sandbox import network
-really_public, really_look_up, looked_up = network.is_public, socket.getaddrinfo, []
-
-def look_up(name, *args, **kwargs):
-    if name == "rebinds.example":  # public for the first who asks, private for the next
-        looked_up.append(name)
-        name = "127.0.0.2" if len(looked_up) == 1 else "127.0.0.1"
-    return really_look_up(name, *args, **kwargs)
-
-network.is_public = lambda address: str(address) == "127.0.0.2" or really_public(address)
-network.WEB_PORTS = range(1, 65536)
-socket.getaddrinfo = look_up
-"""
-STAND_IN += f"{ONLY_GENERIC}\nworker.main()"
-PUBLIC_ONLY = Limits(timeout_seconds=60.0)
-M3U8 = "application/vnd.apple.mpegurl"
-
-
-def _traps(private: Site, segments) -> dict[str, dict[str, Answer]]:
-    """Ways in which a public page may lead inside: name -> answers by path; the page itself is ""."""
-    playlist = media_playlist(segments)
-    inside = private.url("/clip.mp4")
-    fragment = private.url("/hls/1.ts")
-
-    def hls(text: str) -> dict[str, Answer]:
-        return {"": content(text.encode(), M3U8), "0.ts": content(segments[0].data)}
-
-    return {
-        "redirect": {"": redirect(inside)},
-        "redirect to another spelling": {"": redirect(inside.replace("127.0.0.1", "0x7f000001"))},
-        "redirect to localhost": {"": redirect(inside.replace("127.0.0.1", "localhost"))},
-        "redirect over two hops": {"": redirect("on", 301), "on": redirect(inside, 307)},
-        "video tag": {"": html(f'<video src="{inside}"></video>')},
-        "open graph": {"": html(f'<meta property="og:video" content="{inside}">')},
-        "refresh": {"": html(f'<meta http-equiv="refresh" content="0; url={inside}">')},
-        "master playlist": hls(f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{private.url('/hls/index.m3u8')}\n"),
-        "fragment": hls(playlist.replace("1.ts", fragment)),
-        "fragment that redirects": hls(playlist) | {"0.ts": redirect(fragment)},
-        "key": hls(playlist.replace("#EXTINF", f'#EXT-X-KEY:METHOD=AES-128,URI="{inside}"\n#EXTINF', 1)),
-        "head": hls(playlist.replace("#EXTINF", f'#EXT-X-MAP:URI="{inside}"\n#EXTINF', 1)),
-        "file": {"": html('<video src="file:///etc/passwd"></video>')},
-    }
-
-
-TRAPS = ("redirect", "redirect to another spelling", "redirect to localhost", "redirect over two hops",
-         "video tag", "open graph", "refresh", "master playlist", "fragment", "fragment that redirects",
-         "key", "head", "file")  # fmt: skip
-MAY_FIND_NO_VIDEO = ("refresh", "file")  # before it comes to dialling
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """How fetches ended that had a public and a private site at the same port; what the sites saw."""
-
-    outcomes: dict[str, Outcome]
-    public: list[tuple[str, str]]
-    private: list[tuple[str, str]]
-
-
-@pytest.fixture(scope="module")
-def trapped(clip, segments, tmp_path_factory):
-    really_public = network.is_public
-    with pytest.MonkeyPatch.context() as patch, Site(host="127.0.0.2") as public:
-        patch.setattr(network, "is_public", lambda address: str(address) == public.host or really_public(address))
-        patch.setattr(network, "WEB_PORTS", range(1, 65536))
-        patch.setattr(client, "START", STAND_IN)
-        with Site(video_site(clip, segments).routes, port=public.port) as private:
-            public.routes["/clip.mp4"] = closing(media(clip))
-            urls = {"nothing": public.url("/clip.mp4")}
-            urls["rebinding"] = f"http://rebinds.example:{public.port}/clip.mp4"
-            for number, (name, trap) in enumerate(_traps(private, segments).items()):
-                public.routes |= {f"/{number}/{path}": answer for path, answer in trap.items()}
-                urls[name] = public.url(f"/{number}/")
-            done = _try_all([(url, PUBLIC_ONLY) for url in urls.values()], tmp_path_factory)
-            return Surroundings(dict(zip(urls, done, strict=True)), public.requests, private.requests)
-
-
-def test_there_is_a_test_for_every_trap(trapped):
-    assert set(trapped.outcomes) == {*TRAPS, "nothing", "rebinding"}
-
-
-@pytest.mark.parametrize("name", [*TRAPS, "rebinding"])
-def test_no_public_page_leads_inside(trapped, name):
-    outcome = trapped.outcomes[name]
-    if name in MAY_FIND_NO_VIDEO:
-        assert isinstance(outcome.error, errors.BlockedAddress | errors.UnsupportedSite)
-    else:
-        assert isinstance(outcome.error, errors.BlockedAddress)
-    assert "127.0.0.1" not in str(outcome.error)
-    assert outcome.left == ()
-
-
-def test_nothing_inside_was_even_asked(trapped):
-    assert trapped.private == []
-    asked = {path.split("/")[1] for _, path in trapped.public}
-    assert asked == {*map(str, range(len(TRAPS))), "clip.mp4"}
-
-
-def test_a_public_video_is_fetched_in_the_same_surroundings(trapped):
-    assert trapped.outcomes["nothing"].video
 
 
 # --- local files ----------------------------------------------------------------------------------------

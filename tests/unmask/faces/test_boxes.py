@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from unmask.faces.boxes import best_pairs, move, overlaps, sides, square, steps, suppress
+from unmask.faces.boxes import best_pairs, move, overlaps, square, steps, suppress
 
 
 def boxes(*rows):
@@ -27,10 +27,6 @@ def test_overlaps(other, of_union, of_smaller):
     assert overlaps(boxes(other), one, of_smaller=True)[0, 0] == pytest.approx(of_smaller)
 
 
-def test_overlaps_of_none():
-    assert overlaps(boxes(), boxes((0, 0, 1, 1))).shape == (0, 1)
-
-
 def test_suppress_keeps_the_best_of_each_heap_best_first():
     heap = boxes((0, 0, 10, 10), (50, 50, 60, 60), (1, 0, 11, 10), (51, 50, 61, 60))
     assert suppress(heap, np.array([0.7, 0.8, 0.9, 0.6], np.float32), 0.5).tolist() == [2, 1]
@@ -41,10 +37,6 @@ def test_a_suppressed_box_suppresses_nothing():
     assert suppress(chain, np.array([0.9, 0.8, 0.7], np.float32), 0.3).tolist() == [0, 2]
 
 
-def test_suppress_none():
-    assert suppress(boxes(), np.zeros(0, np.float32), 0.5).tolist() == []
-
-
 def test_square_keeps_centre_and_longer_side():
     assert square(boxes((0, 10, 20, 50))).tolist() == [[-10, 10, 30, 50]]
     assert square(boxes()).shape == (0, 4)
@@ -52,10 +44,6 @@ def test_square_keeps_centre_and_longer_side():
 
 def test_move_counts_in_widths_and_heights():
     assert move(boxes((0, 0, 10, 20)), boxes((0.1, 0.1, -0.1, -0.1))).tolist() == [[1, 2, 9, 18]]
-
-
-def test_sides():
-    assert sides(boxes((0, 0, 10, 20), (0, 0, 2, 2))).tolist() == [15, 2]
 
 
 def test_steps_count_in_sides():

@@ -7,7 +7,7 @@ import pytest
 
 from unmask.faces.clips import ClipSpec
 from unmask.faces.detector import FaceBoxes
-from unmask.faces.subjects import MAX_BOXES, MAX_PEOPLE, People, Person, at_stride, shown_seconds
+from unmask.faces.subjects import MAX_BOXES, MAX_PEOPLE, People, Person, at_stride
 from unmask.faces.tracking import FaceRules, FaceTrack
 from unmask.video.decode import Frames
 
@@ -113,8 +113,3 @@ def test_at_stride(seconds: list[float], stride: float, kept: list[float]) -> No
     thinned = at_stride(track(seconds), stride)
     assert thinned.seconds.tolist() == kept
     assert thinned.xyxy[:, 0].tolist() == [4.0 * seconds.index(second) for second in kept]
-
-
-def test_shown_seconds_count_the_last_frame_too() -> None:
-    assert shown_seconds(window(3.0, count=10, step=0.1)) == pytest.approx(1.0)
-    assert shown_seconds(window(3.0, count=1)) == 0.0

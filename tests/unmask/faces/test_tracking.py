@@ -85,19 +85,6 @@ def test_ids_continue_across_windows(people, expected):
     assert [(track, x) for track, _, x in linked(seen(A), known=known(*people))] == expected
 
 
-def test_one_id_is_given_once_a_window():
-    assert linked(seen(A, (150, 100, 80)), known=known((3, *A))) == [(3, [0], 100), (4, [0], 150)]
-
-
-def test_tracks_carry_times_and_landmarks_of_their_frames():
-    boxes = [NOBODY, seen(A), seen(A)]
-    boxes[2].landmarks[:] = 7
-    (track,) = link(boxes, np.array([1.0, 1.5, 2.5]), ())
-    assert track.seconds.tolist() == [1.5, 2.5]
-    assert track.landmarks[:, 0, 0].tolist() == [0, 7]
-    assert len(track) == 2
-
-
 face = st.tuples(st.integers(0, 300), st.integers(0, 300), st.integers(20, 200))
 
 

@@ -1,6 +1,5 @@
 """Weights: what is written is read back exactly, and nothing that does not fit is loaded."""
 
-import hashlib
 import json
 import pickle
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.servers import Site, content
+from tests.hub import Hub, Repository
 from unmask.errors import ModelUnavailable
 from unmask.faces.clips import ClipSpec, FaceClip, to_input
 from unmask.models import bundled as bundle
@@ -191,65 +190,48 @@ def test_no_pickle_is_ever_run(copied, tmp_path_factory):
     assert not trace.exists()
 
 
-# --- the Hub: as much of it as `huggingface_hub` asks for
+# --- the Hub
 
-COMMITS = {"main": "a" * 40, "v1": "b" * 40}
-
-
-def repository(folder, names):
-    """Routes of owner/tiny, which has `names` in every revision."""
-    routes = {}
-    for revision, commit in COMMITS.items():
-        listing = {"id": "owner/tiny", "sha": commit, "siblings": [{"rfilename": name} for name in names]}
-        for asked in (revision, commit):
-            routes[f"/api/models/owner/tiny/revision/{asked}"] = content(
-                json.dumps(listing).encode(), "application/json"
-            )
-        tree = [{"type": "file", "path": name, "size": 1, "oid": "c" * 40} for name in names]
-        routes[f"/api/models/owner/tiny/tree/{commit}"] = content(json.dumps(tree).encode(), "application/json")
-        for name in names:
-            data = (folder / name).read_bytes() if (folder / name).exists() else b"x"
-            routes[f"/owner/tiny/resolve/{commit}/{name}"] = hub_file(data, commit)
-    routes["/api/models/owner/tiny"] = routes["/api/models/owner/tiny/revision/main"]
-    return routes
-
-
-def hub_file(data, commit):
-    headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": commit}
-    return lambda handler: handler.give(data, "application/octet-stream", headers=headers)
+FILES = ("config.json", "model.safetensors")
 
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    with Site() as site:
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", site.url(""))
+    with Hub() as running:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", running.url)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-        url = site.url("/{repo_id}/resolve/{revision}/{filename}")
+        url = f"{running.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
         monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", url)
-        yield site
+        yield running
 
 
-@pytest.mark.parametrize(
-    ("asked", "commit"),
-    [("owner/tiny", "a" * 40), ("owner/tiny@v1", "b" * 40), (f"owner/tiny@{'b' * 40}", "b" * 40)],
-)
-def test_a_hub_model_is_pinned_to_a_commit_that_is_shown(folder, hub, asked, commit):
-    hub.routes |= repository(folder, ["config.json", "model.safetensors"])
-    assert checkpoint.load(asked, CPU).revision == commit
+def publish(hub, folder, *more):
+    """Put the folder's files, and more of any content, on the Hub as owner/tiny, in two commits."""
+    made = hub.repositories["model/owner/tiny"] = Repository("owner/tiny")
+    files = {name: (folder / name).read_bytes() for name in FILES} | dict.fromkeys(more, b"x")
+    made.tags["v1"] = made.add("first", files).id
+    made.add("second", files)
+    return made
+
+
+def test_a_hub_model_is_pinned_to_a_commit_that_is_shown(folder, hub):
+    first, second = (commit.id for commit in publish(hub, folder).commits)
+    for asked, commit in (("", second), ("@v1", first), (f"@{first}", first)):
+        assert checkpoint.load(f"owner/tiny{asked}", CPU).revision == commit
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "old/weights.PTH", "training_args.pkl", "modeling.py"])
 def test_a_hub_repository_with_code_is_refused_before_anything_is_fetched(folder, hub, name):
-    hub.routes |= repository(folder, ["config.json", "model.safetensors", name])
+    publish(hub, folder, name)
     with pytest.raises(ModelUnavailable, match="can carry code"):
         checkpoint.load("owner/tiny", CPU)
-    assert not any("/resolve/" in path for _, path in hub.requests)
+    assert hub.calls and not any("/resolve/" in call for call in hub.calls)
 
 
 def test_a_hub_model_with_damaged_weights_is_refused(folder, hub):
-    hub.routes |= repository(folder, ["config.json", "model.safetensors"])
-    hub.routes[f"/owner/tiny/resolve/{'a' * 40}/model.safetensors"] = hub_file(b"damaged", "a" * 40)
+    publish(hub, folder)
+    hub.on_the_way = lambda path, data: b"damaged" if path.endswith(".safetensors") else data
     with pytest.raises(ModelUnavailable):
         checkpoint.load("owner/tiny", CPU)
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests import reports
 from tests.media import glide, write_video
-from unmask.errors import Cancelled, NotAVideo
-from unmask.render.drawing import PANEL, TONES, Scene, box_at, dashes
+from unmask.errors import Cancelled
+from unmask.render.drawing import PANEL, TONES, Scene, box_at
 from unmask.render.video import moving_parts, overlay
 from unmask.report import Report
 from unmask.video.decode import decode, play, probe
@@ -113,13 +113,6 @@ def test_of_a_long_video_only_the_analysed_moments_move(tmp_path):
     assert min(light.values()) < 90
 
 
-def test_a_video_of_one_picture_can_be_drawn(tmp_path):
-    write_video(tmp_path / "in.mp4", glide(1))
-    one = reports.build(reports.clips([1.0], duration=1.0, frames=1), duration_seconds=None, width=320, height=240)
-    overlay(tmp_path / "in.mp4", one, tmp_path / "out.mp4", ignore)
-    assert len(list(play(tmp_path / "out.mp4", Span()))) == 1
-
-
 def test_without_faces_there_is_the_label_alone(tmp_path):
     write_video(tmp_path / "in.mp4", glide(5))
     overlay(tmp_path / "in.mp4", reports.example("no_face"), tmp_path / "out.mp4", ignore)
@@ -135,15 +128,6 @@ def test_a_turned_video_is_drawn_upright(media, tmp_path):
     assert (drawn.width < drawn.height) == (stream.width < stream.height)
 
 
-def test_progress_rises_to_one(tmp_path):
-    write_video(tmp_path / "in.mp4", glide(60))
-    told: list[float] = []
-    overlay(tmp_path / "in.mp4", small_report(2.4), tmp_path / "out.mp4", lambda _, done, text: told.append(done))
-    assert told == sorted(told)
-    assert told[-1] == 1.0
-    assert told[0] == 0.0
-
-
 def test_a_cancelled_drawing_leaves_nothing(tmp_path):
     def cancel(stage: str, fraction: float, text: str) -> None:
         raise Cancelled("enough")
@@ -152,12 +136,6 @@ def test_a_cancelled_drawing_leaves_nothing(tmp_path):
     with pytest.raises(Cancelled):
         overlay(tmp_path / "in.mp4", small_report(1.0), tmp_path / "out.mp4", cancel)
     assert not (tmp_path / "out.mp4").exists()
-
-
-def test_what_is_no_video_is_said_to_be_none(tmp_path):
-    (tmp_path / "in.mp4").write_bytes(b"hello")
-    with pytest.raises(NotAVideo):
-        overlay(tmp_path / "in.mp4", small_report(), tmp_path / "out.mp4", ignore)
 
 
 # The scene.
@@ -195,23 +173,3 @@ def test_a_box_is_drawn_only_where_somebody_looked():
     assert box_at(boxes, 3.0) is None
     assert box_at(boxes, 0.0) is None
     assert box_at([], 0.0) is None
-
-
-def test_an_uncertain_outline_is_broken():
-    assert len(list(dashes((0, 0, 50, 50), whole=True))) == 4
-    assert len(list(dashes((0, 0, 50, 50), whole=False))) == 12
-
-
-def test_drawing_leaves_the_frame_alone():
-    image = np.full((480, 640, 3), 50, np.uint8)
-    scene_of(small_report(), 4.0).draw(image, 0.4)
-    assert (image == 50).all()
-
-
-def test_readable_on_black_and_on_white():
-    """The plate behind a score is drawn, whatever the picture."""
-    scene = scene_of(small_report(), 4.0)
-    for shade in (0, 255):
-        image = scene.draw(np.full((480, 640, 3), shade, np.uint8), 0.4)[:480]
-        assert near_tone(image, PANEL) > 500 or shade == 0
-        assert (image.min(-1) > 180).sum() > 100  # letters

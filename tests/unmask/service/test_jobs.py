@@ -12,7 +12,7 @@ from unmask.download.sources import FileSource, FramesSource, Options, UrlSource
 from unmask.errors import BadInput, Busy, FetchFailed, RateLimited
 from unmask.report import Report
 from unmask.service import jobs as jobs_module
-from unmask.service.jobs import Checks, Jobs, JobState
+from unmask.service.jobs import Jobs, JobState
 from unmask.service.rate_limit import Clients
 from unmask.video.sampling import Span
 
@@ -87,11 +87,6 @@ def finish(jobs: Jobs, job: str) -> JobState:
     return last
 
 
-def test_a_stand_in_is_all_that_jobs_need(checking: Checking) -> None:
-    needed: Checks = checking
-    assert needed
-
-
 def test_a_job_runs_through_its_states(checking: Checking, start: Callable[..., Jobs]) -> None:
     jobs = start(workers=1)
     job = jobs.submit(A, OPTIONS)
@@ -133,13 +128,6 @@ def test_a_full_queue_is_busy_but_equal_work_still_joins(checking: Checking, sta
     with pytest.raises(Busy):
         jobs.submit(UrlSource("https://c.example/"), OPTIONS)
     assert jobs.submit(A, OPTIONS)
-
-
-def test_a_place_is_free_again_after_a_job(checking: Checking, start: Callable[..., Jobs]) -> None:
-    jobs = start(workers=1, queue_size=1, cache_seconds=0)
-    checking.go.set()
-    for source in (A, B, A):
-        assert finish(jobs, jobs.submit(source, OPTIONS)).state == "done"
 
 
 @pytest.mark.parametrize(
@@ -302,15 +290,6 @@ def test_a_job_that_keeps_the_video_fetches_it(checking: Checking, start: Callab
     assert len(checking.keeps) == 2
 
 
-def test_a_watcher_may_leave_and_another_may_come(checking: Checking, start: Callable[..., Jobs]) -> None:
-    jobs = start(workers=1)
-    job = jobs.submit(A, OPTIONS)
-    assert next(jobs.watch(job)).state in ("queued", "running")
-    checking.go.set()
-    assert finish(jobs, job).state == "done"
-    assert len(list(jobs.watch(job))) == 1
-
-
 def test_jobs_are_forgotten_after_a_time(checking: Checking, start: Callable[..., Jobs]) -> None:
     now = [0.0]
     jobs = start(workers=1, clock=lambda: now[0])
@@ -334,14 +313,6 @@ def test_finished_jobs_hold_no_media(checking: Checking, start: Callable[..., Jo
     assert jobs._jobs[job].work.source is None
 
 
-def test_several_jobs_run_side_by_side(checking: Checking, start: Callable[..., Jobs]) -> None:
-    jobs = start(workers=2)
-    ids = [jobs.submit(source, OPTIONS) for source in (A, B)]
-    assert checking.started.acquire(timeout=5)
-    assert checking.started.acquire(timeout=5)
-    assert [jobs.state(job).state for job in ids] == ["running", "running"]
-
-
 def test_shutdown_cancels_everything(checking: Checking, start: Callable[..., Jobs]) -> None:
     jobs = start(workers=1)
     ids = [jobs.submit(source, OPTIONS) for source in (A, B)]
@@ -356,29 +327,6 @@ def test_shutdown_cancels_everything(checking: Checking, start: Callable[..., Jo
 def test_a_file_that_is_gone_is_bad_input(start: Callable[..., Jobs], tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"gone\.mp4"):
         start(workers=0).submit(FileSource(tmp_path / "gone.mp4", "gone.mp4"), OPTIONS)
-
-
-def test_many_threads_may_ask_at_once(checking: Checking, start: Callable[..., Jobs]) -> None:
-    jobs = start(workers=3, queue_size=100)
-    checking.go.set()
-    ended: list[str] = []
-
-    def ask(number: int) -> None:
-        job = jobs.submit(UrlSource(f"https://a.example/{number % 5}"), OPTIONS)
-        if number % 3 == 0:
-            jobs.cancel(job)
-        ended.append(finish(jobs, job).state)
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(40)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert len(ended) == 40
-    assert set(ended) <= {"done", "cancelled"}
-    assert not jobs._running
-    assert not jobs._queue
-    assert not jobs._shared
 
 
 # Who asks.

@@ -1,15 +1,9 @@
 """The environment -> Settings, and the table that tells people of it."""
 
-import re
-from pathlib import Path
-
 import pytest
 
 from unmask.errors import BadInput
-from unmask.service import settings
 from unmask.service.settings import Settings, from_environment
-
-SPACE = Path(settings.__file__).parents[2]
 
 
 def test_without_variables_everything_has_its_default():
@@ -55,9 +49,3 @@ def test_a_space_stands_behind_one_proxy():
 def test_what_is_no_number_is_refused_by_name(name, value):
     with pytest.raises(BadInput, match=name):
         from_environment({name: value})
-
-
-def test_the_readme_lists_every_variable():
-    listed = re.findall(r"^\| `(UNMASK_\w+)` \|", (SPACE / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    read = re.findall(r"UNMASK_[A-Z_]+[A-Z]", Path(settings.__file__).read_text(encoding="utf-8"))
-    assert sorted(listed) == sorted(set(read))

@@ -93,16 +93,3 @@ def test_the_size_is_read_from_the_head_of_every_kind_of_jpeg(flags) -> None:
     comment = b"\xff\xff\xff\xfe\x00\x07hello"  # filling is allowed before each part
     taken = captured_frames.collect([data, data[:2] + comment + data[2:]], [0.0, 0.1], Limits())
     assert taken.sizes == ((64, 48), (64, 48))
-
-
-def test_frames_with_too_many_bytes_are_refused() -> None:
-    with pytest.raises(TooLarge):
-        captured_frames.collect([GOOD] * 3, [0.0, 0.1, 0.2], Limits(max_bytes=2 * len(GOOD)))
-
-
-def test_a_damaged_picture_is_bad_input() -> None:
-    start = GOOD.index(b"\xff\xc4")  # the tables without which nothing can be decoded
-    damaged = GOOD[:start] + b"\xff\xc4\x00\x04\xff\xff" + GOOD[start:]
-    taken = captured_frames.collect([damaged], [0.0], Limits())
-    with pytest.raises(BadInput, match="damaged"):
-        list(captured_frames.decode(taken, PLAN))

@@ -5,7 +5,6 @@ import logging
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -63,18 +62,6 @@ def test_the_child_gives_what_the_decoder_gives(media: Media, name: str) -> None
         assert ours.scale == theirs.scale
 
 
-@pytest.mark.parametrize("name", ["h264.mp4", "rotated.mp4", "8k.mp4", "live.webm", "animation.gif"])
-def test_the_child_probes_like_the_decoder(media: Media, name: str) -> None:
-    assert decode_client.probe(media(name)) == decode.probe(media(name))
-
-
-def test_an_open_video_has_been_looked_at(media: Media) -> None:
-    with closing(decode_client.OpenVideo(media("h264.mp4"), DecodePlan())) as opened:
-        assert opened.stream == decode.probe(media("h264.mp4"))
-        assert len(children()) == 1
-    assert children() == []
-
-
 def test_of_a_video_whose_start_was_cut_off_the_asked_part_is_found(media: Media) -> None:
     asked = DecodePlan(windows=1, start_seconds=101.0, end_seconds=102.0)
     with closing(decode_client.OpenVideo(media("h264.mp4"), asked, cut_seconds=100.0)) as opened:
@@ -107,11 +94,6 @@ def test_a_damaged_captured_picture_is_bad_input() -> None:
     captured = captured_frames.Capture((hollow[:200] + hollow[-2:],), (0.0,), ((320, 240),), "")
     with pytest.raises(errors.BadInput, match="damaged"):
         list(decode_client.decode_capture(captured, DecodePlan()))
-
-
-def test_a_missing_file_is_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(errors.BadInput, match=r"gone\.mp4"):
-        decode_client.probe(tmp_path / "gone.mp4")
 
 
 def test_the_child_starts_without_the_heavy_libraries() -> None:
@@ -393,17 +375,3 @@ def test_nor_is_what_it_says_of_a_file(lie: dict[str, Any], media: Media, monkey
     monkeypatch.setattr(decode_client, "START", f"print({json.dumps({'stream': lie})!r})")
     with pytest.raises(errors.InternalError):
         decode_client.probe(media("short.mp4"))
-
-
-def test_many_videos_may_be_decoded_at_once(media: Media) -> None:
-    counts: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: counts.append(len(list(decoded(media("short.mp4"), DecodePlan())))))
-        for _ in range(6)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert counts == [1] * 6
-    assert children() == []

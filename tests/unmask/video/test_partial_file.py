@@ -89,14 +89,6 @@ def test_the_pictures_are_those_of_the_whole_file_from_a_part_of_its_bytes(reque
         assert (window.seconds == other.seconds).all()
 
 
-def test_one_window_in_the_middle_costs_a_few_blocks(index_in_front, tmp_path):
-    one = DecodePlan(windows=1, frames_per_window=4, start_seconds=50.0, end_seconds=51.0)
-    with Site({"/v": media(index_in_front)}) as site, fetched(site.url("/v"), tmp_path, one) as file:
-        (window,) = file.opened.windows()
-        assert 50.0 <= window.seconds[0] < 51.0
-        assert file.parts.fetched_bytes <= 8 * BLOCK_BYTES
-
-
 @pytest.mark.parametrize(
     ("answer", "what"),
     [
