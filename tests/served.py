@@ -143,8 +143,8 @@ def shared(folder: Path) -> Iterator[Served]:
             users.mkdir(exist_ok=True)
             own.touch()
             if record.exists():
-                url, *paths = json.loads(record.read_text())
-                space = Served(url, *map(Path, paths), process=None)
+                url, temporary, log = json.loads(record.read_text())
+                space = Served(url, Path(temporary), Path(log), None)
             else:
                 folder.mkdir()
                 space = started.enter_context(served(folder, **settings))
