@@ -32,6 +32,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     return OneForTheBrowsers(config, log)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "space" in getattr(item, "fixturenames", ()):
+            item.add_marker("server")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("shared") and not SHARED_DATA.is_dir():
         pytest.skip(f"the research data is not at {SHARED_DATA}")

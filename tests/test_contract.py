@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "space" / "examples"
 app: Any = importlib.import_module("app")  # the Space's; it is asked for names that it does not export
 
-VERBS = ("run", "test", "setup", "check VIDEO=clip.mp4", "lint", "bench", "extension")
+VERBS = ("run", "test", "test-quick", "setup", "check VIDEO=clip.mp4", "lint", "bench", "extension")
 UNMASK_OPTIONS = {
     "check": ("INPUT", "--model", "--json", "--overlay", "--report", "--start", "--end"),
     "scan": ("INPUTS", "--out", "--resume", "--ray", "--model"),
