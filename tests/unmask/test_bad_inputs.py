@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
@@ -18,11 +17,9 @@ from tests.untrained import untrained_model
 from unmask import errors
 from unmask.__main__ import main
 from unmask.report import SCHEMA
-from unmask.verdict import Label
 
 SPACE = Path(__file__).parents[2] / "space"
 HOME = {"UNMASK_ALLOW_PRIVATE": "1"}
-SHORT = {**HOME, "UNMASK_TIMEOUT_SECONDS": "3"}
 
 
 @dataclass(frozen=True)
@@ -38,88 +35,37 @@ class Case:
         return " ".join((self.given.replace("\0", "NUL")[:60] or "nothing", *self.arguments))
 
 
+# one of each kind; the tables of test_network, test_client and test_decode have the others
 FILES = [
     Case("there-is-no-such-file.mp4", "bad_input"),
     Case("", "bad_input"),
     Case(".", "bad_input"),  # a folder
     Case("nul\0byte.mp4", "bad_input"),
     Case("x" * 5000, "bad_input"),  # longer than a file's name can be
-    Case("empty.mp4", "not_a_video"),
     Case("text.mp4", "not_a_video"),  # text with another ending
-    Case("page.mp4", "not_a_video"),  # what some sites send instead of a video
     Case("playlist.mp4", "not_a_video"),  # would make the decoder open other files
-    Case("concat.mp4", "not_a_video"),
-    Case("picture.jpg", "not_a_video"),
-    Case("picture.png", "not_a_video"),
-    Case("picture.mp4", "not_a_video"),
-    Case("corrupt-header.mp4", "not_a_video"),
-    Case("truncated-no-index.mp4", "not_a_video"),
-    Case("audio-only.m4a", "no_frames"),
     Case("audio-with-cover.mp4", "no_frames"),
-    Case("garbage-pictures.mp4", "no_frames"),
     Case("bomb.avi", "no_frames"),  # pictures of 900 million pixels behind a modest header
     Case("too-large.avi", "too_large"),  # the same, honestly announced
     Case("short.mp4", "too_large", environment={"UNMASK_MAX_BYTES": "1000"}),
-    Case("three-hours.mp4", "too_long"),
     Case("h264.mp4", "too_long", environment={"UNMASK_MAX_SECONDS": "3"}),
     Case("h264.mp4", "bad_input", ("--start", "3600")),  # beyond the end
-    Case("h264.mp4", "bad_input", ("--start", "3", "--end", "2")),
     Case("h264.mp4", "model_unavailable", ("--model", "no-such-model")),
     Case("h264.mp4", "model_unavailable", ("--model", "CORRUPT")),
 ]
-
 LINKS = [
-    Case("example.com/watch?v=1", "bad_url"),  # no scheme
     Case("www.example.com", "bad_url"),
-    Case("file:///etc/passwd", "bad_url"),
-    Case("ftp://example.com/clip.mp4", "bad_url"),
-    Case("data:video/mp4;base64,AAAA", "bad_url"),
     Case("blob:https://example.com/1234", "bad_url"),
-    Case("javascript:alert(1)", "bad_url"),
-    Case("https://", "bad_url"),
-    Case("https://me:secret@example.com/clip.mp4", "bad_url"),
-    Case("https://example.com:99999/clip.mp4", "bad_url"),
     Case("http://127.0.0.1/clip.mp4", "blocked_address"),
-    Case("http://2130706433/clip.mp4", "blocked_address"),  # 127.0.0.1 as one number
-    Case("http://[::ffff:127.0.0.1]/clip.mp4", "blocked_address"),
-    Case("http://localhost/clip.mp4", "blocked_address"),
-    Case("http://192.168.1.1/clip.mp4", "blocked_address"),
-    Case("http://169.254.169.254/latest/meta-data/", "blocked_address"),
     Case("http://169.254.169.254/latest/meta-data/", "blocked_address", environment=HOME),
 ]
-
 SITES = [
     Case("/clip.mp4", "blocked_address"),  # as long as nothing allows addresses at home
-    Case("/to-metadata", "blocked_address", environment=HOME),  # by way of a redirect
-    Case("/missing", "fetch_failed", environment=HOME),
-    Case("/forbidden", "fetch_failed", environment=HOME),
     Case("/broken-server", "fetch_failed", environment=HOME),
-    Case("/circle", "fetch_failed", environment=HOME),
-    Case("/half.mp4", "fetch_failed", environment=HOME),
-    Case("/unauthorized", "login_required", environment=HOME),
     Case("/login", "login_required", environment=HOME),
     Case("/plain", "unsupported_site", environment=HOME),
-    Case("/feed.xml", "unsupported_site", environment=HOME),  # a playlist
-    Case("/two-videos", "unsupported_site", environment=HOME),
     Case("/hls/live.m3u8", "live_stream", environment=HOME),
-    Case("/liar.mp4", "too_large", environment=HOME),  # announces 10 TiB
-    Case("/endless.mp4", "too_large", environment={**HOME, "UNMASK_MAX_BYTES": "1048576"}),
-    Case("/clip.mp4", "too_long", environment={**HOME, "UNMASK_MAX_SECONDS": "3"}),
-    Case("/silent", "timeout", environment=SHORT),
-    Case("/slow.mp4", "timeout", environment=SHORT),
-    Case("/empty.mp4", "not_a_video", environment=HOME),
-    Case("/text.mp4", "not_a_video", environment=HOME),
-    Case("/picture.jpg", "not_a_video", environment=HOME),
-]
-
-VERDICTS = [  # odd, but an answer: what is there can be judged, or that nobody is there can be said
-    Case("no-face.mp4", "no_face"),
-    Case("fifty-faces.mp4", ""),
-    Case("one-frame.mp4", "uncertain"),
-    Case("8k.mp4", "uncertain"),  # a single frame of 8K
-    Case("truncated.mp4", ""),
-    Case("damaged.mp4", ""),
-    Case("claims-three-hours.mp4", ""),  # lasts six seconds
+    Case("/silent", "timeout", environment={**HOME, "UNMASK_TIMEOUT_SECONDS": "3"}),
 ]
 
 
@@ -215,24 +161,8 @@ def test_bad_input_gets_its_code_in_one_line(
     assert report["source"]["kind"] == ("url" if case in LINKS or case in SITES else "file")
 
 
-@pytest.mark.parametrize("case", VERDICTS, ids=str)
-def test_odd_input_gets_a_verdict(
-    case: Case,
-    typed: Callable[[Case], list[str]],
-    temporary: Callable[[Case], dict[str, str]],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    arguments = typed(case)
-    temporary(case)
-    assert main([*arguments, "--json"]) == 0
-    out, err = capsys.readouterr()
-    report = json.loads(out)
-    assert report["verdict"]["label"] in ([case.code] if case.code else get_args(Label))
-    assert err == ""
-
-
 @pytest.mark.timeout(400)  # a machine under load imports torch for a minute
-@pytest.mark.parametrize("case", [FILES[6], Case("/missing", "fetch_failed", environment=HOME)], ids=str)
+@pytest.mark.parametrize("case", [FILES[5], Case("/missing", "fetch_failed", environment=HOME)], ids=str)
 def test_a_real_process_says_the_same(
     case: Case, typed: Callable[[Case], list[str]], temporary: Callable[[Case], dict[str, str]]
 ) -> None:
@@ -246,10 +176,6 @@ def test_a_real_process_says_the_same(
     assert process.stderr.count("\n") == 1
 
 
-def test_the_table_is_long_and_its_codes_are_those_of_the_contract() -> None:
-    cases = FILES + LINKS + SITES
-    assert len({str(case) for case in cases}) >= 30
-    kinds = (kind for kind in vars(errors).values() if isinstance(kind, type))
-    known = {kind.code for kind in kinds if issubclass(kind, errors.UnmaskError)}
-    seen = {case.code for case in cases}
-    assert known - seen == {"internal", "busy", "rate_limited", "cancelled"}  # not a matter of the input
+def test_every_code_that_is_a_matter_of_the_input_is_in_the_tables() -> None:
+    known = {kind.code for kind in errors.UnmaskError.__subclasses__()}
+    assert known - {case.code for case in FILES + LINKS + SITES} == {"internal", "busy", "rate_limited", "cancelled"}

@@ -73,27 +73,6 @@ def captured(count: int, step_seconds: float = 0.12, width: int = 320, height: i
     return FramesSource(images, tuple(5.0 + i * step_seconds for i in range(count)), "https://x.example/", "A talk")
 
 
-def all_keys(value: object, path: str = "") -> set[str]:
-    if isinstance(value, dict):
-        return set().union(*(all_keys(item, f"{path}.{key}") for key, item in value.items())) or {path}
-    if isinstance(value, list):
-        return set().union(*(all_keys(item, f"{path}[]") for item in value)) or {path}
-    return {path}
-
-
-CONTRACT = {  # part of the report -> its fields
-    "": ["schema", "status", "warnings"],
-    ".source": ["kind", "name", "url", "title", "extractor", "duration_seconds", "width", "height", "sha256"],
-    ".verdict": ["label", "probability_fake", "face_id", "reasons[]", "text", "band[]"],
-    ".models[]": ["name", "revision", "probability_fake"],
-    ".faces[]": ["id", "probability_fake", "label", "first_seconds", "last_seconds", "thumbnail", "heatmap"],
-    ".faces[].boxes[]": ["seconds", "xyxy[]"],
-    ".timeline[]": ["start_seconds", "end_seconds", "face_id", "probability_fake", "label"],
-    ".coverage": ["frames", "frames_with_face", "analysed_seconds"],
-    ".timing_seconds": ["fetch", "decode", "faces", "model", "total"],
-}
-
-
 def test_a_file_gives_a_whole_report(checker: Checker, media: Path, model: str) -> None:
     told: list[tuple[str, float]] = []
     report = checker.check(
@@ -101,7 +80,6 @@ def test_a_file_gives_a_whole_report(checker: Checker, media: Path, model: str) 
         Options(models=(model,)),
         lambda stage, done, text: told.append((stage, done)),
     )
-    assert {f"{part}.{field}" for part, fields in CONTRACT.items() for field in fields} <= all_keys(report)
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     (face,) = report["faces"]
     assert report["source"]["name"] == "h264.mp4"
