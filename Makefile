@@ -28,7 +28,7 @@ help:
 	@echo 'make extension                          the browser extension with its detector, packed for the stores, in dist/'
 
 run: setup
-	@GRADIO_SERVER_NAME='$(HOST)' GRADIO_SERVER_PORT='$(PORT)' exec $(python) -m unmask.service.supervisor space/app.py
+	@GRADIO_SERVER_NAME='$(HOST)' GRADIO_SERVER_PORT='$(PORT)' exec $(python) space/app.py
 
 # a URL may hold $, & and quotes: it goes through the environment, untouched
 check: override export VIDEO := $(value VIDEO)

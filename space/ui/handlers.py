@@ -1,4 +1,4 @@
-"""What the page does: a press becomes a check, and its progress and answer fill the page's components."""
+"""Handlers of the page: they run a check and fill the components with its progress and its report."""
 
 import asyncio
 import dataclasses
@@ -21,7 +21,7 @@ from unmask.inputs import guess_source, to_url
 from unmask.render import html
 from unmask.render.video import overlay
 from unmask.report import Report
-from unmask.service.endpoints import HEARTBEAT_SECONDS, Ask, Endpoints, to_failure
+from unmask.service.endpoints import HEARTBEAT_SECONDS, Endpoints, ParseRequest, to_failure
 from unmask.service.jobs import Jobs
 
 EXAMPLE_VIDEOS = Path(__file__).parents[1] / "examples"
@@ -33,13 +33,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Panel:
-    """The components that a check writes to.
+    """The components that a check fills.
 
-    What is empty is hidden by the style sheet: gradio loses changes of `visible` that follow each other fast.
+    The style sheet hides empty ones: gradio loses changes of `visible` that follow each other fast.
     """
 
     job: gr.State  # id of the running job
-    status: gr.HTML  # nothing yet, progress, or what went wrong
+    status: gr.HTML  # nothing yet, progress, or an error
     summary: gr.HTML
     video: gr.Video
     timeline: gr.HTML
@@ -48,28 +48,30 @@ class Panel:
     saving: gr.HTML
 
     def outputs(self) -> list[Any]:
+        """Return all of them."""
         return [getattr(self, field.name) for field in dataclasses.fields(self)]
 
-    def working(self, job: str | None, status: str) -> Update:
+    def show_progress(self, job: str | None, status: str) -> Update:
+        """Show the status and remove an earlier answer."""
         return {self.job: job, self.status: status, self.summary: "", self.video: None}
 
-    def found(self, found: Report) -> Update:
-        """Everything but the video."""
-        if found["status"] != "ok":
-            return {self.job: None, self.status: html.failure(found)}
+    def show_report(self, report: Report) -> Update:
+        """Show a report, without the video."""
+        if report["status"] != "ok":
+            return {self.job: None, self.status: html.failure(report)}
         return {
             self.job: None,
             self.status: "",
-            self.summary: html.summary(found),
-            self.timeline: seekable(html.timeline_svg(found), found),
-            self.faces: seekable(html.face_cards(found), found),
-            self.details: html.details(found),
-            self.saving: save_links(found),
+            self.summary: html.summary(report),
+            self.timeline: seekable(html.timeline_svg(report), report),
+            self.faces: seekable(html.face_cards(report), report),
+            self.details: html.details(report),
+            self.saving: save_links(report),
         }
 
 
 class Handlers:
-    """What happens when something on the page is pressed. Of one page's checks, the latest wins."""
+    """Event handlers of the page. Of the checks of one page only the latest goes on."""
 
     def __init__(self, endpoints: Endpoints, jobs: Jobs, panel: Panel, identify: Identify) -> None:
         self._endpoints = endpoints
@@ -77,44 +79,50 @@ class Handlers:
         self._jobs = jobs
         self._panel = panel
         self._latest: dict[str | None, object] = {}  # session of a page -> its latest check
-        self._pencil = ThreadPoolExecutor(1, "unmask-findings")  # draws one video at a time
+        self._overlay_pool = ThreadPoolExecutor(1, "unmask-overlay")  # one video at a time
 
     async def check_link(
         self, url: str, model: Any, start: str, end: str, request: gr.Request
     ) -> AsyncGenerator[Update, None]:
-        ask = lambda: (to_url(url), self._endpoints.options(model, start, end))
-        async with aclosing(self._alone(request, guess_source("url", url), ask)) as updates:
+        """Check the video behind a link."""
+        parse = lambda: (to_url(url), self._endpoints.options(model, start, end))
+        async with aclosing(self._latest_only(request, guess_source("url", url), parse)) as updates:
             async for update in updates:
                 yield update
 
     async def check_upload(
         self, path: Any, model: Any, start: str, end: str, request: gr.Request
     ) -> AsyncGenerator[Update, None]:
-        ask = lambda: (self._endpoints.upload(path), self._endpoints.options(model, start, end))
-        async with aclosing(self._alone(request, guess_source("file", None), ask)) as updates:
+        """Check an uploaded file."""
+        parse = lambda: (self._endpoints.upload(path), self._endpoints.options(model, start, end))
+        async with aclosing(self._latest_only(request, guess_source("file", None), parse)) as updates:
             async for update in updates:
                 yield update
 
     async def check_example(self, event: gr.EventData, model: Any, request: gr.Request) -> AsyncGenerator[Update, None]:
-        name = (event._data or {}).get("example")
+        """Check one of the examples, which the page's script names."""
+        name = getattr(event, "example", None)
         if name not in EXAMPLES:
             return
         source = FileSource(EXAMPLE_VIDEOS / f"{name}.mp4", f"{name}.mp4")
-        ask = lambda: (source, self._endpoints.options(model, None, None))
-        async with aclosing(self._alone(request, guess_source("file", source.name), ask)) as updates:
+        parse = lambda: (source, self._endpoints.options(model, None, None))
+        async with aclosing(self._latest_only(request, guess_source("file", source.name), parse)) as updates:
             async for update in updates:
                 yield update
 
     def cancel(self, job: str | None) -> None:
+        """Cancel the running check."""
         if job:
             self._jobs.cancel(job)
 
-    async def _alone(self, request: gr.Request, guess: dict[str, Any], ask: Ask) -> AsyncGenerator[Update, None]:
-        """A check that ends without a word as soon as the same page has begun another."""
+    async def _latest_only(
+        self, request: gr.Request, guess: dict[str, Any], parse: ParseRequest
+    ) -> AsyncGenerator[Update, None]:
+        """Check, and end silently as soon as the same page has begun another check."""
         session = request.session_hash
         mine = self._latest[session] = object()
         try:
-            async with aclosing(self._check(guess, ask, self._identify(request))) as updates:
+            async with aclosing(self._check(guess, parse, self._identify(request))) as updates:
                 async for update in updates:
                     if self._latest.get(session) is not mine:
                         return
@@ -123,43 +131,43 @@ class Handlers:
             if self._latest.get(session) is mine:
                 del self._latest[session]
 
-    async def _check(self, guess: dict[str, Any], ask: Ask, client: str) -> AsyncGenerator[Update, None]:
-        yield self._panel.working(None, progress_html("queued", 0.0, "Starting"))
+    async def _check(self, guess: dict[str, Any], parse: ParseRequest, client: str) -> AsyncGenerator[Update, None]:
+        yield self._panel.show_progress(None, progress_html("queued", 0.0, "Starting"))
         with tempfile.TemporaryDirectory(prefix="unmask-page-") as name:
-            folder, found = Path(name), None
+            folder, report = Path(name), None
             try:
-                source, options = ask()
+                source, options = parse()
                 fetched = folder / "video"  # a link's video is left there, to be drawn into
                 video = source.path if isinstance(source, FileSource) else fetched
                 keep = None if isinstance(source, FileSource) else fetched
                 async with aclosing(self._endpoints.follow(source, options, keep, client)) as states:
                     async for job, state in states:
-                        found = state.report
-                        yield self._panel.working(job, state_html(state))
-                assert found is not None
-                yield self._panel.found(found)
+                        report = state.report
+                        yield self._panel.show_progress(job, state_html(state))
+                assert report is not None
             except Exception as error:  # noqa: BLE001 - shown to the person, a defect is logged
-                found = to_failure(guess, error)
-                yield self._panel.found(found)
-            if found["status"] == "ok" and found["faces"] and video.exists():
-                async with aclosing(self._draw(video, found, folder)) as updates:
+                report = to_failure(guess, error)
+            yield self._panel.show_report(report)
+            if report["status"] == "ok" and report["faces"] and video.exists():
+                async with aclosing(self._draw(video, report, folder)) as updates:
                     async for update in updates:
                         yield update
 
-    async def _draw(self, video: Path, found: Report, folder: Path) -> AsyncGenerator[Update, None]:
-        """The video with the findings drawn in; it comes after the answer, because it takes a while."""
-        done, left = [0.0], [False]
+    async def _draw(self, video: Path, report: Report, folder: Path) -> AsyncGenerator[Update, None]:
+        """Draw the findings into the video; that takes a while, so it comes after the answer."""
+        done, left = 0.0, False
 
         def on_progress(stage: str, fraction: float, text: str) -> None:
-            done[0] = fraction
-            if left[0]:
+            nonlocal done
+            done = fraction
+            if left:
                 raise Cancelled("The page was left.")
 
         out = folder / "unmask-findings.mp4"
-        drawing = asyncio.wrap_future(self._pencil.submit(overlay, video, found, out, on_progress))
+        drawing = asyncio.wrap_future(self._overlay_pool.submit(overlay, video, report, out, on_progress))
         try:
             while not drawing.done():
-                yield {self._panel.status: progress_html("", done[0], "Drawing the findings into the video")}
+                yield {self._panel.status: progress_html("", done, "Drawing the findings into the video")}
                 await asyncio.wait({drawing}, timeout=HEARTBEAT_SECONDS / 2)
             drawing.result()
             yield {self._panel.status: "", self._panel.video: str(out)}
@@ -167,6 +175,6 @@ class Handlers:
             logger.exception("The findings could not be drawn into the video")
             yield {self._panel.status: NO_VIDEO}
         finally:
-            left[0] = True
-            await asyncio.wait({drawing})  # it writes to `folder`, and notices soon that nobody waits
+            left = True
+            await asyncio.wait({drawing})  # it writes to `folder`, and soon notices that the page was left
             drawing.exception()

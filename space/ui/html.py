@@ -1,25 +1,25 @@
-"""The words and the HTML of the page around a report, whose own parts come from `report`. Pure."""
+"""HTML of the page around a report, whose own parts come from `unmask.render.html`. Pure functions."""
 
 import base64
 import json
 from html import escape
 from pathlib import Path
 
-from unmask.render import html as document
+from unmask.render.html import to_html
 from unmask.report import Report
 from unmask.service.jobs import JobState
 
-STAGES = {  # stage -> what a person is told, in the order of a check
+STAGES = {  # stage -> text, in the order of a check
     "fetch": "Getting the video",
     "decode": "Picking moments",
     "faces": "Looking at faces",
-    "model": "Weighing the traces",
+    "model": "Judging",
     "explain": "Showing what mattered",
 }
 EXAMPLES = {  # file in the folder of examples -> caption
     "photograph": "A photograph that moves",
     "blended-face": "The same, with a blended face",
-    "no-face": "Nobody in sight",
+    "no-face": "No face in sight",
 }
 
 HEAD = """
@@ -55,11 +55,12 @@ OTHER_MODEL = "The model chosen for this service could not be loaded; the bundle
 
 
 def notice_html(notice: str) -> str:
+    """Show a notice of the owner."""
     return f'<p class="um-note">{escape(notice)}</p>' if notice else ""
 
 
 def state_html(state: JobState) -> str:
-    """A job that waits or runs."""
+    """Show a job that waits or runs."""
     if state.position:
         ahead = state.position - 1
         others = "one check is" if ahead == 1 else f"{ahead} checks are"
@@ -68,10 +69,10 @@ def state_html(state: JobState) -> str:
 
 
 def progress_html(stage: str, fraction: float, text: str) -> str:
-    """The steps with the present one marked, a bar, and what happens now."""
+    """Show the steps with the current one marked, a bar, and what happens now."""
     names = list(STAGES)
-    present = names.index(stage) if stage in names else -1 if stage == "queued" else len(names)
-    steps = "".join(_step(name, index - present) for index, name in enumerate(names))
+    current = names.index(stage) if stage in names else -1 if stage == "queued" else len(names)
+    steps = "".join(_step(name, index - current) for index, name in enumerate(names))
     percent = round(100 * min(max(fraction, 0.0), 1.0))
     return (
         f'<div class="um-progress" data-stage="{escape(stage)}"><ol class="um-steps">{steps}</ol>'
@@ -81,40 +82,40 @@ def progress_html(stage: str, fraction: float, text: str) -> str:
     )
 
 
-def _step(name: str, after: int) -> str:
-    """`after`: how many steps after the present one."""
-    if after == 0:
+def _step(name: str, offset: int) -> str:
+    """Show a step that comes `offset` steps after the current one."""
+    if offset == 0:
         return f'<li class="now" aria-current="step">{STAGES[name]}</li>'
-    return f'<li class="{"done" if after < 0 else "todo"}">{STAGES[name]}</li>'
+    return f'<li class="{"done" if offset < 0 else "todo"}">{STAGES[name]}</li>'
 
 
-def seekable(piece: str, found: Report) -> str:
-    """A piece of a report whose `data-seconds` the page's script takes the player to.
+def seekable(piece: str, report: Report) -> str:
+    """Wrap a part of a report with `data-seconds`, to which the page's script seeks in the player.
 
-    Moments are those of the whole video; of a link, perhaps only a part was fetched and is played.
+    Times are those of the whole video; of a link, perhaps only a part was fetched and is played.
     """
-    offset = found["coverage"]["offset_seconds"] or 0.0
+    offset = report["coverage"]["offset_seconds"] or 0.0
     return piece and f'<div data-offset="{offset}">{piece}</div>'
 
 
-def save_links(found: Report) -> str:
-    """The report to keep; it is in the page itself, so nothing of it is stored for the download."""
-    as_json = json.dumps(found, indent=1, ensure_ascii=False)
+def save_links(report: Report) -> str:
+    """Link to the report as data URLs, so that nothing is stored for the download."""
+    as_json = json.dumps(report, indent=1, ensure_ascii=False)
     return (
         '<div class="um-saving">'
-        + _save_link("Save the report (HTML)", "unmask-report.html", "text/html", document.to_html(found))
+        + _save_link("Save the report (HTML)", "unmask-report.html", "text/html", to_html(report))
         + _save_link("Save the data (JSON)", "unmask-report.json", "application/json", as_json)
         + "</div>"
     )
 
 
-def _save_link(words: str, name: str, kind: str, content: str) -> str:
+def _save_link(text: str, name: str, kind: str, content: str) -> str:
     data = base64.b64encode(content.encode()).decode()
-    return f'<a class="um-save" download="{name}" href="data:{kind};base64,{data}">{words}</a>'
+    return f'<a class="um-save" download="{name}" href="data:{kind};base64,{data}">{text}</a>'
 
 
 def example_cards(folder: Path) -> str:
-    """A button an example; the page's script says which was pressed."""
+    """Show a button for each example; the page's script reports which was pressed."""
     cards = (
         f'<button type="button" class="um-example" data-example="{name}">'
         f'<img alt="" src="{_picture(folder / f"{name}.jpg")}"><span>{caption}</span></button>'

@@ -1,4 +1,4 @@
-"""What the page looks like: its components, and which handler each event calls."""
+"""The components of the page, and which handler each event calls."""
 
 import functools
 from pathlib import Path
@@ -6,7 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from ui.api import asker, declare_api, guarded
+from ui.api import client_of, declare_api
+from ui.gradio_compat import rest_when_idle, uploads_only
 from ui.handlers import EXAMPLE_VIDEOS, Handlers, Panel
 from ui.html import EMPTY, HEAD, PRIVACY, example_cards, notice_html
 from unmask.models import bundled
@@ -15,17 +16,15 @@ from unmask.service.endpoints import Endpoints
 from unmask.service.jobs import Jobs
 from unmask.service.settings import Settings
 
-TELL_EXAMPLE = """
+SEND_EXAMPLE = """
 element.addEventListener("click", (event) => {
   const card = event.target.closest("[data-example]");
   if (card) trigger("click", { example: card.dataset.example });
 });
 """
 
-IDLE_SECONDS = 0.02  # how often gradio looks for calls; by itself every millisecond, a tenth of a core's time
-
-QUIET: dict[str, Any] = {  # how the page's own events run
-    "show_progress": "hidden",  # the status says it in words
+EVENT_OPTIONS: dict[str, Any] = {  # of the page's own events
+    "show_progress": "hidden",  # the status shows it
     "concurrency_limit": None,
     "trigger_mode": "multiple",
     "api_visibility": "private",
@@ -33,9 +32,9 @@ QUIET: dict[str, Any] = {  # how the page's own events run
 
 
 def build(settings: Settings, jobs: Jobs, uploads: Path) -> gr.Blocks:
-    """The page and the API with everything wired; `launch` serves it."""
+    """Build the page and the API; `launch` serves them."""
     endpoints = Endpoints(settings, jobs, uploads)
-    who_asks = functools.partial(asker, settings.clients)
+    identify = functools.partial(client_of, settings.clients)
     with gr.Blocks(title="Unmask", analytics_enabled=False) as page:
         plain(HEAD + notice_html(settings.notice))
         with gr.Column(elem_classes="um-ask"):
@@ -45,29 +44,29 @@ def build(settings: Settings, jobs: Jobs, uploads: Path) -> gr.Blocks:
                 with gr.Tab("File"), gr.Row(elem_classes="um-line"):
                     file, check_upload = file_box(), check_button("um-check-file")
             options = option_boxes(settings)
-        examples = plain(example_cards(EXAMPLE_VIDEOS), js_on_load=TELL_EXAMPLE, elem_id="um-examples")
+        examples = plain(example_cards(EXAMPLE_VIDEOS), js_on_load=SEND_EXAMPLE, elem_id="um-examples")
         status = plain(EMPTY, elem_id="um-status")
         cancel = gr.Button("Cancel", size="sm", elem_id="um-cancel")
         panel = result_panel(status)
         plain(html.limits() + PRIVACY)
-        declare_api(endpoints, who_asks)  # before the page's own events, which would take its names
-        handlers, outputs = Handlers(endpoints, jobs, panel, who_asks), panel.outputs()
-        gr.on([check_link.click, url.submit], handlers.check_link, [url, *options], outputs, **QUIET)
-        check_upload.click(handlers.check_upload, [file, *options], outputs, **QUIET)
-        examples.click(handlers.check_example, options[:1], outputs, **QUIET)
-        cancel.click(handlers.cancel, panel.job, None, **QUIET)
-        page.load(linked, None, url, **QUIET)
-    page._queue.sleep_when_free = IDLE_SECONDS
-    page._queue.progress_update_sleep_when_free = IDLE_SECONDS
+        declare_api(endpoints, identify)  # before the page's own events, which would take its names
+        handlers, outputs = Handlers(endpoints, jobs, panel, identify), panel.outputs()
+        gr.on([check_link.click, url.submit], handlers.check_link, [url, *options], outputs, **EVENT_OPTIONS)
+        check_upload.click(handlers.check_upload, [file, *options], outputs, **EVENT_OPTIONS)
+        examples.click(handlers.check_example, options[:1], outputs, **EVENT_OPTIONS)
+        cancel.click(handlers.cancel, panel.job, None, **EVENT_OPTIONS)
+        page.load(url_from_query, None, url, **EVENT_OPTIONS)
+    rest_when_idle(page)
     return page
 
 
-def linked(request: gr.Request) -> Any:
-    """The address in `?url=…` fills the box. Nothing is fetched before a person presses the button."""
+def url_from_query(request: gr.Request) -> Any:
+    """Fill the box with the address in `?url=…`. Nothing is fetched before the button is pressed."""
     return request.query_params.get("url") or gr.skip()
 
 
 def link_box() -> gr.Textbox:
+    """Return the box for a link."""
     return gr.Textbox(
         label="Link to a video",
         show_label=False,
@@ -80,17 +79,20 @@ def link_box() -> gr.Textbox:
 
 
 def file_box() -> gr.File:
+    """Return the box for an upload."""
     kinds = ["video", ".mkv", ".gif"]
-    return guarded(
+    return uploads_only(
         gr.File(label="Video file", show_label=False, file_types=kinds, height=132, scale=5, elem_id="um-file")
     )
 
 
 def check_button(elem_id: str) -> gr.Button:
+    """Return a button that starts a check."""
     return gr.Button("Check", variant="primary", min_width=120, elem_id=elem_id)
 
 
 def option_boxes(settings: Settings) -> list[Any]:
+    """Return model, start and end."""
     with gr.Accordion("Options", open=False, elem_id="um-options"), gr.Row():
         return [
             gr.Dropdown(
@@ -107,13 +109,14 @@ def option_boxes(settings: Settings) -> list[Any]:
 
 
 def model_choices(settings: Settings) -> list[tuple[str, str]]:
-    """What a person may choose: the configured default, then every other model that is here."""
+    """Return labels and values: the configured default, then every other bundled model."""
     default = " + ".join(bundled.DEFAULT if name == "default" else Path(name).name for name in settings.models)
     others = [name for name in bundled.names() if name != default]
     return [(f"{default} (default)", ""), *((name, name) for name in others)]
 
 
 def result_panel(status: gr.HTML) -> Panel:
+    """Return the components that show a result."""
     with gr.Column(elem_id="um-result"):
         return Panel(
             job=gr.State(None),
@@ -130,5 +133,5 @@ def result_panel(status: gr.HTML) -> Panel:
 
 
 def plain(value: str = "", **options: Any) -> gr.HTML:
-    """HTML that brings its own style."""
+    """Return HTML that brings its own style."""
     return gr.HTML(value, apply_default_css=False, padding=False, **options)

@@ -1,4 +1,4 @@
-"""How the page is dressed: colours, fonts, style sheet and script."""
+"""Colours, fonts, style sheet and script of the page."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ STYLE_SHEET = HERE / "page.css"
 
 
 def head_html() -> str:
-    """The style of a report, and the script of the page."""
+    """Return the style of a report and the script of the page."""
     script = (HERE / "page.js").read_text(encoding="utf-8")
     return f"<style>{html.CSS}</style><script>{script}</script>"
 
 
-def calm_theme() -> gr.themes.Base:
-    """The colours of the report, and the system's own fonts, so that nothing comes from elsewhere."""
-    theme = gr.themes.Base(
+def theme() -> gr.themes.Base:
+    """Return the colours of the report, with the system's own fonts: nothing is loaded from other servers."""
+    base = gr.themes.Base(
         primary_hue="indigo",
         neutral_hue="slate",
         font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
@@ -54,4 +54,4 @@ def calm_theme() -> gr.themes.Base:
         "button_secondary_border_color": (line, dark_line),
     }
     values = {name: light for name, (light, _) in light_and_dark.items()}
-    return theme.set(**values, **{f"{name}_dark": dark for name, (_, dark) in light_and_dark.items()})
+    return base.set(**values, **{f"{name}_dark": dark for name, (_, dark) in light_and_dark.items()})

@@ -10,10 +10,11 @@ import shutil
 import tempfile
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -44,11 +45,6 @@ ROUNDING_SECONDS = 0.5  # an asked end so little beyond the end of the video is 
 Item = TypeVar("Item")
 
 
-def never_known(content: str) -> Report | None:
-    """For callers who remember no reports."""
-    return None
-
-
 class Checker:
     """Holds the face finder and the models; loads them at first use. Safe to share between threads.
 
@@ -77,14 +73,15 @@ class Checker:
         on_progress: OnProgress = ignore_progress,
         *,
         keep: Path | None = None,
-        known: Callable[[str], Report | None] = never_known,
+        cached_reports: Mapping[str, Report] = MappingProxyType({}),
     ) -> Report:
         """Check one video. Raises UnmaskError, or what `on_progress` raises; leaves no file behind.
 
         `on_progress` gets the stage (one of STAGES), the share of the whole check that is done, and words for
         a person; it is called between steps of at most a few seconds, and what it raises ends the check.
         `keep` is a path in a folder of the caller's, where a fetched video is left after a verdict.
-        `known` is asked, as soon as a fetched video is here, for an earlier report on the same content.
+        `cached_reports` holds earlier reports, by `Media.content`, with the same models and span; where there is
+        one of the content that was fetched, it is the report.
         """
         clock = Clock()
         tell = on_whole_bar(on_progress)
@@ -98,8 +95,8 @@ class Checker:
                 plan, whole = plan_windows([model.spec for model in models], options.span), keep is not None
                 opening = open_media(source, Path(folder), options.limits, plan, tell, whole=whole)
                 media = open_things.enter_context(opening)
-            seen = known(media.content) if media.content is not None else None
-            report = seen or self._examine(media, models, options, tell, clock)
+            cached = cached_reports.get(media.content) if media.content is not None else None
+            report = cached or self._examine(media, models, options, tell, clock)
             described = replace(media.source, sha256=media.sha256())
             if keep is not None and keep.parent.is_dir() and media.fetched is not None:
                 shutil.move(media.fetched, keep)
@@ -114,12 +111,6 @@ class Checker:
                     self._models[name] = checkpoint.load(name, self.device)
             models = [self._models[name] for name in names]
         return tuple({(model.name, model.revision): model for model in models}.values())
-
-    def identify(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Names with revisions, equal for equal ensembles; a model that is not loaded yet keeps its name."""
-        loaded = dict(self._models)
-        known = (f"{loaded[name].name}@{loaded[name].revision}" if name in loaded else name for name in names)
-        return tuple(sorted(set(known)))
 
     def _examine(
         self,

@@ -1,6 +1,6 @@
-"""What the API of the Space does; `app.py` hangs these methods on named endpoints.
+"""The endpoints of the API, without gradio; `ui/api.py` publishes these methods under their names.
 
-Every endpoint answers with a report, failed checks included. Nothing here knows gradio.
+Every check is answered with a report, failed checks included.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ from unmask.service.jobs import Jobs, JobState
 from unmask.service.settings import Settings
 
 POLL_SECONDS = 0.15  # how often a followed job is asked for its state
-HEARTBEAT_SECONDS = 1.0  # a stream says something at least this often, so that a client's leaving is noticed
+HEARTBEAT_SECONDS = 1.0  # the longest pause in a stream: a client that has left is noticed when something is sent
 
 Item = dict[str, Any]  # an object of a stream: progress or, at its end, the report
-Ask = Callable[[], tuple[VideoSource, Options]]  # understands the arguments; raises UnmaskError
+ParseRequest = Callable[[], tuple[VideoSource, Options]]  # reads the arguments; raises UnmaskError
 
 logger = logging.getLogger(__name__)
 
 
 class Endpoints:
-    """A method an endpoint. Names, parameters and docstrings are what the API page and MCP clients show,
-    but for `client`: who asks, see `clients.identify`.
+    """One method for each endpoint. The API page and MCP clients show their names, parameters and docstrings.
 
-    Arguments come from strangers: their types are what is asked for, not what is sent.
+    `client` is not shown: it tells who sends the request, see `rate_limit.identify`. The other arguments are
+    untrusted: the annotations say what is expected, not what comes.
     """
 
     def __init__(self, settings: Settings, jobs: Jobs, uploads: Path) -> None:
@@ -67,8 +67,8 @@ class Endpoints:
         Returns:
             The report, schema unmask.report/1.
         """
-        ask = lambda: (to_url(url), self.options(model, start_seconds, end_seconds))
-        async with aclosing(self._stream(guess_source("url", url), ask, client)) as items:
+        parse = lambda: (to_url(url), self.options(model, start_seconds, end_seconds))
+        async with aclosing(self._stream(guess_source("url", url), parse, client)) as items:
             async for item in items:
                 yield item
 
@@ -96,8 +96,8 @@ class Endpoints:
             The report, schema unmask.report/1.
         """
         name = video.get("orig_name") if isinstance(video, Mapping) else None
-        ask = lambda: (self.upload(video), self.options(model, start_seconds, end_seconds))
-        async with aclosing(self._stream(guess_source("file", name), ask, client)) as items:
+        parse = lambda: (self.upload(video), self.options(model, start_seconds, end_seconds))
+        async with aclosing(self._stream(guess_source("file", name), parse, client)) as items:
             async for item in items:
                 yield item
 
@@ -124,8 +124,8 @@ class Endpoints:
         Returns:
             The report, schema unmask.report/1.
         """
-        ask = lambda: (to_frames(frames, page_url, title), self.options(model, None, None))
-        async with aclosing(self._stream(guess_source("frames", page_url), ask, client)) as items:
+        parse = lambda: (to_frames(frames, page_url, title), self.options(model, None, None))
+        async with aclosing(self._stream(guess_source("frames", page_url), parse, client)) as items:
             async for item in items:
                 yield item
 
@@ -159,7 +159,7 @@ class Endpoints:
             return {"job": None, "report": to_failure(guess_source("url", url), error)}
 
     def job(self, id: str) -> Item:
-        """Say how far a submitted check is, and its report once it has finished.
+        """Return the state of a submitted check, and its report once it has finished.
 
         Args:
             id: What submit returned as job.
@@ -175,7 +175,7 @@ class Endpoints:
             return dict(vars(JobState("failed", "queued", 0.0, report["error"]["message"], 0, report)))
 
     def cancel(self, id: str) -> Item:
-        """Cancel a submitted check. Work that someone else waits for goes on for them.
+        """Cancel a submitted check. Work that another client waits for goes on.
 
         Args:
             id: What submit returned as job.
@@ -186,7 +186,7 @@ class Endpoints:
         return {"cancelled": self._jobs.cancel(str(id))}
 
     def models(self) -> list[Item]:
-        """List the models that can be asked for: name, revision, parameters, size, headline evaluation.
+        """List the models that can be chosen: name, revision, parameters, size, headline evaluation.
 
         Returns:
             [{"name", "revision", "parameters", "size_bytes", "headline"}]
@@ -196,14 +196,14 @@ class Endpoints:
         return [dataclasses.asdict(info) for info in checkpoint.available()]
 
     def options(self, model: object, start: object, end: object) -> Options:
-        """Raises BadInput, ModelUnavailable."""
+        """Parse the options of a check. Raises BadInput, ModelUnavailable."""
         asked = to_models(model, self._choices)
         notices = (self._settings.notice,) if self._settings.notice and not asked else ()
         names = asked or self._settings.models
         return Options(to_span(start, end), names, self._settings.limits, notices)
 
     def upload(self, video: object) -> VideoSource:
-        """Raises BadInput."""
+        """Parse an uploaded file. Raises BadInput."""
         return to_upload(video, self._uploads)
 
     async def follow(
@@ -218,20 +218,22 @@ class Endpoints:
         Leaving early cancels it. `keep`: see Jobs.submit. Raises UnmaskError when the check is refused.
         """
         job = await asyncio.to_thread(self._jobs.submit, source, options, keep, client)
-        last, said_at = None, -math.inf
+        last, sent_at = None, -math.inf
         try:
             while last is None or not last.finished:
                 state = self._jobs.state(job)
-                if state != last or time.monotonic() - said_at >= HEARTBEAT_SECONDS:
-                    last, said_at = state, time.monotonic()
+                if state != last or time.monotonic() - sent_at >= HEARTBEAT_SECONDS:
+                    last, sent_at = state, time.monotonic()
                     yield job, state
                 await asyncio.sleep(0 if state.finished else POLL_SECONDS)
         finally:
-            self._jobs.cancel(job)  # nothing to a finished one; spares work that someone else waits for
+            self._jobs.cancel(job)  # does nothing to a finished one
 
-    async def _stream(self, guess: dict[str, Any], ask: Ask, client: str | None) -> AsyncGenerator[Item, None]:
+    async def _stream(
+        self, guess: dict[str, Any], parse: ParseRequest, client: str | None
+    ) -> AsyncGenerator[Item, None]:
         try:
-            source, options = ask()
+            source, options = parse()
             async with aclosing(self.follow(source, options, client=client)) as states:
                 async for _, state in states:
                     yield to_progress(state) if state.report is None else state.report
@@ -240,13 +242,13 @@ class Endpoints:
 
 
 def to_progress(state: JobState) -> Item:
-    """`position` is there only while the job waits in the queue."""
+    """Convert a state to a progress object, which has a `position` only while the job waits in the queue."""
     item = {"stage": state.stage, "fraction": round(state.fraction, 4), "text": state.text}
     return item | ({"position": state.position} if state.position else {})
 
 
 def to_failure(source: dict[str, Any], error: Exception) -> Report:
-    """Any exception -> failed report; what is not an UnmaskError is a defect of ours and goes to the log."""
+    """Convert any exception to a failed report; log what is not an UnmaskError, for it is a defect of ours."""
     if not isinstance(error, UnmaskError):
         logger.error("An endpoint failed unexpectedly", exc_info=error)
         error = InternalError("Something went wrong on our side. It is logged; trying again may help.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from unmask.errors import BadInput
 from unmask.limits import Limits
-from unmask.service.rate_limit import Clients
+from unmask.service.rate_limit import ClientLimits
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     queue_size: int = 16  # jobs waiting or running before the answer is `busy`
     cache_seconds: float = 3600.0  # how long a report answers equal requests; 0 switches it off
-    clients: Clients = field(default_factory=Clients)
+    clients: ClientLimits = field(default_factory=ClientLimits)
     notice: str = ""  # what reports by the model above say with it; not from the environment
 
     @property
@@ -43,8 +43,8 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         ),
         queue_size=int(_number(environ, "UNMASK_QUEUE_SIZE", defaults.queue_size)),
         cache_seconds=_number(environ, "UNMASK_CACHE_SECONDS", defaults.cache_seconds),
-        clients=Clients(
-            places=int(_number(environ, "UNMASK_CLIENT_PLACES", defaults.clients.places)),
+        clients=ClientLimits(
+            max_checks=int(_number(environ, "UNMASK_CLIENT_PLACES", defaults.clients.max_checks)),
             per_minute=int(_number(environ, "UNMASK_CLIENT_PER_MINUTE", defaults.clients.per_minute)),
             # a Space stands behind one proxy of the platform
             proxies=int(_number(environ, "UNMASK_PROXIES", 1 if "SPACE_ID" in environ else 0)),

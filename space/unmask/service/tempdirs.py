@@ -1,7 +1,6 @@
-"""One private folder for all temporary files of a process. It goes with the process, or with the next one.
+"""One private folder for all temporary files of a process, removed with the process or at the next start.
 
-A process that is killed leaves its folder behind. The lock on it is gone with the process, by which the next
-one knows, and removes it.
+A killed process leaves its folder behind, but not its lock on the folder; so the next process knows, and removes it.
 """
 
 import os
@@ -23,7 +22,7 @@ YOUNG_SECONDS = 60.0  # a folder so young may belong to a process that is about 
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """Make the folder, and the place of every temporary file; remove what killed processes left."""
+    """Make the folder and let every temporary file lie in it; remove what killed processes left."""
     parent = Path(tempfile.gettempdir())
     sweep(parent)
     earlier = tempfile.tempdir
@@ -43,7 +42,7 @@ def sweep(parent: Path) -> None:
     if fcntl is None:
         return
     for folder in parent.glob(f"{PREFIX}*"):
-        with suppress(OSError):  # another process has just removed it, or it is somebody else's
+        with suppress(OSError):  # another process has just removed it, or it is another user's
             found = folder.lstat()
             old = time.time() - found.st_mtime > YOUNG_SECONDS
             if found.st_uid == os.getuid() and folder.is_dir() and not folder.is_symlink():
@@ -55,14 +54,14 @@ def _remove_unless_in_use(folder: Path, old: bool) -> None:
     if lock is None:
         return
     try:
-        if old or any(folder.iterdir()):  # empty and young: its maker may be about to lock it
+        if old or any(folder.iterdir()):  # empty and young: its process may be about to lock it
             shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(lock)
 
 
 def _lock(folder: Path) -> int | None:
-    """The open folder, locked until it is closed, also by the end of the process; None if another has it."""
+    """Open and lock the folder, until it is closed or the process ends; None if another process holds the lock."""
     if fcntl is None:
         return None
     opened = os.open(folder, os.O_RDONLY)
