@@ -35,7 +35,7 @@ def test_every_variable_is_read():
     )
     assert found.limits.allow_private
     assert (found.queue_size, found.cache_seconds) == (3, 0.0)
-    assert (found.clients.places, found.clients.per_minute, found.clients.proxies) == (2, 5, 2)
+    assert (found.clients.max_checks, found.clients.per_minute, found.clients.proxies) == (2, 5, 2)
     assert found.clients.tokens == {"one", "two"}
 
 
