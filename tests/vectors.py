@@ -17,7 +17,7 @@ from unmask.faces.clips import ClipSpec, crop_square, square_boxes
 from unmask.faces.detector import FaceBoxes
 from unmask.faces.tracking import FaceTrack, crop_sharpness, link, sharpness
 from unmask.models import saliency
-from unmask.verdict import Calibration, ClipScore, Policy, decide, deciding_faces
+from unmask.verdict import Calibration, ClipScore, Policy, decide, deciding_faces, judge
 from unmask.verdict import score as calibrate
 from unmask.video import captured_frames
 from unmask.video.decode import Frames
@@ -180,14 +180,13 @@ def _verdict(rng: np.random.Generator) -> Vectors:
         (face, start, frames, round(logit + float(rng.normal(0, 1.5)), 3), sharpness)
         for face, start, frames, logit, sharpness in given
     ]
-    first = decide(scores, POLICY, excluded)
-    second = [_score(calibration, *one) for one in again if one[0] in deciding_faces(first)]
-    verdict = decide(scores, POLICY, excluded, second)
+    recompressed = [_score(calibration, *one) for one in again]
+    verdict = judge(scores, POLICY, lambda faces: [one for one in recompressed if one.track_id in faces], excluded)
     return {
         "scores": given,
         "again": again,
         "excluded": excluded,
-        "deciding": sorted(deciding_faces(first)),
+        "deciding": sorted(deciding_faces(decide(scores, POLICY, excluded))),
         "label": verdict.label,
         "probability": verdict.probability_fake,
         "face": verdict.face_id,

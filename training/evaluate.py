@@ -16,6 +16,7 @@ geometry takes seconds. With --robustness a part of every set is measured again 
 
 import argparse
 import datetime
+import functools
 import shlex
 import sys
 from collections import defaultdict
@@ -45,8 +46,8 @@ from unmask.faces.clips import recompressed
 from unmask.faces.detector import FaceFinder
 from unmask.models import checkpoint
 from unmask.models.checkpoint import LoadedModel
-from unmask.pipeline import cautious_policy, to_score
-from unmask.verdict import ClipScore, Policy, decide, deciding_faces
+from unmask.pipeline import to_score
+from unmask.verdict import ClipScore, Policy, Rescore, decide, ensemble_policy, judge
 from unmask.video.sampling import WINDOWS, DecodePlan, plan_windows
 
 
@@ -59,7 +60,7 @@ class Team:
 
     @property
     def policy(self) -> Policy:
-        return cautious_policy([model.policy for model in self.models])
+        return ensemble_policy([model.policy for model in self.models])
 
     def record(self) -> Lineup:
         policy = self.policy
@@ -223,7 +224,7 @@ def measure_set(
     *,
     seen: bool,
 ) -> SetResult:
-    rows, unreadable = judge(found, Task(examples), teams, name)
+    rows, unreadable = judge_examples(found, Task(examples), teams, name)
     if not rows:
         raise SystemExit(f"{name}: no video of it can be read")
     splits = tuple(sorted({example.split for example in examples}))
@@ -231,10 +232,10 @@ def measure_set(
     return SetResult(name, folder.resolve().name, splits, seen, unreadable, tuple(rows), summaries)
 
 
-def judge(
+def judge_examples(
     found: EvaluationSet, task: Task, teams: Sequence[Team], title: str
 ) -> tuple[list[VideoRow], tuple[str, ...]]:
-    """Every team's answer to every example -> rows, and the ids of what could not be read."""
+    """Judge every example by every team -> rows, and the ids of what could not be read."""
     answers: dict[str, dict[str, Answer]] = defaultdict(dict)
     unreadable: dict[str, None] = {}
     for plan, together in _by_plan(teams, task.windows).items():
@@ -245,9 +246,11 @@ def judge(
                 people = {example: seen for example in some if (seen := _look(found, example, look))}
                 unreadable |= {example.id: None for example in some if example not in people}
                 scored = score_all(models, list(people.values()))
-                sure = [recompressed_deciders(*both, together) for both in zip(people.values(), scored, strict=True)]
-                for (example, seen), scores, again in zip(people.items(), scored, score_all(models, sure), strict=True):
-                    answers[example.id] |= {team.name: answer(team, scores, again, seen.excluded) for team in together}
+                for (example, seen), scores in zip(people.items(), scored, strict=True):
+                    rescore = make_rescore(models, seen)
+                    answers[example.id] |= {
+                        team.name: answer(team, scores, seen.excluded, rescore) for team in together
+                    }
                 bar.update(len(some))
     rows = [_row(example, answers[example.id]) for example in task.examples if example.id not in unreadable]
     return rows, tuple(unreadable)
@@ -285,14 +288,18 @@ def score_all(models: Sequence[LoadedModel], people: Sequence[Found]) -> list[li
     return scores
 
 
-def recompressed_deciders(seen: Found, scores: Sequence[ClipScore], teams: Sequence[Team]) -> Found:
-    """The clips that the Space would look at a second time, for any of the teams."""
-    first = [decide(_own(team, scores), team.policy, seen.excluded) for team in teams]
-    faces = frozenset().union(*map(deciding_faces, first))
-    again = {
-        spec: tuple(recompressed(clip) for clip in some if clip.track_id in faces) for spec, some in seen.clips.items()
-    }
-    return Found(again, seen.excluded)
+def make_rescore(models: Sequence[LoadedModel], seen: Found) -> Rescore:
+    """Return what scores faces after a mild re-compression by every model, each face once for all teams."""
+
+    @functools.cache
+    def score_face(face: int) -> list[ClipScore]:
+        clips = {
+            spec: tuple(recompressed(clip) for clip in some if clip.track_id == face)
+            for spec, some in seen.clips.items()
+        }
+        return score_all(models, [Found(clips, ())])[0]
+
+    return lambda faces: [item for face in sorted(faces) for item in score_face(face)]
 
 
 def _own(team: Team, scores: Iterable[ClipScore]) -> list[ClipScore]:
@@ -300,16 +307,13 @@ def _own(team: Team, scores: Iterable[ClipScore]) -> list[ClipScore]:
     return [item for item in scores if item.model in members]
 
 
-def answer(team: Team, scores: Iterable[ClipScore], again: Iterable[ClipScore], excluded: Sequence[str]) -> Answer:
-    """What the Space would say, and what it would say if no doubt kept it from saying so."""
+def answer(team: Team, scores: Iterable[ClipScore], excluded: Sequence[str], rescore: Rescore) -> Answer:
+    """Judge one example as the Space does, and as it would if it never abstained."""
     policy, own = team.policy, _own(team, scores)
-    first = decide(own, policy, excluded)
-    deciding = deciding_faces(first)
-    second = [item for item in _own(team, again) if item.track_id in deciding]
-    shown = decide(own, policy, excluded, second)
-    no_doubts = replace(policy, min_frames=0, min_clips=0, min_sharpness=0.0, max_disagreement=1.0, max_contrary=2.0)
-    frank = decide(own, no_doubts, excluded).probability_fake
-    return Answer(shown.label, shown.probability_fake, frank, mean_of_frames(own))
+    shown = judge(own, policy, lambda faces: _own(team, rescore(faces)), excluded)
+    lenient = replace(policy, min_frames=0, min_clips=0, min_sharpness=0.0, max_disagreement=1.0, max_contrary=2.0)
+    uncapped = decide(own, lenient, excluded).probability_fake
+    return Answer(shown.label, shown.probability_fake, uncapped, mean_of_frames(own))
 
 
 def mean_of_frames(scores: Sequence[ClipScore]) -> float | None:
@@ -345,7 +349,7 @@ def measure_robustness(
             continue
         for condition in (CLEAN, *GRID):
             title = f"{name}, {condition.kind} {condition.level:g}"
-            rows, _ = judge(found, Task(examples, windows, condition), teams, title)
+            rows, _ = judge_examples(found, Task(examples, windows, condition), teams, title)
             yield from (_point(name, team.name, condition, rows) for team in teams)
 
 

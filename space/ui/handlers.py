@@ -20,7 +20,7 @@ from unmask.errors import Cancelled
 from unmask.inputs import guess_source, to_url
 from unmask.render import html
 from unmask.render.video import overlay
-from unmask.report import Report
+from unmask.report import CheckReport, Report
 from unmask.service.endpoints import HEARTBEAT_SECONDS, Endpoints, ParseRequest, to_failure
 from unmask.service.jobs import Jobs
 
@@ -153,7 +153,7 @@ class Handlers:
                     async for update in updates:
                         yield update
 
-    async def _draw(self, video: Path, report: Report, folder: Path) -> AsyncGenerator[Update, None]:
+    async def _draw(self, video: Path, report: CheckReport, folder: Path) -> AsyncGenerator[Update, None]:
         """Draw the findings into the video; that takes a while, so it comes after the answer."""
         done, left = 0.0, False
 

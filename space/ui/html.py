@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from unmask.render.html import to_html
-from unmask.report import Report
+from unmask.report import CheckReport
 from unmask.service.jobs import JobState
 
 STAGES = {  # stage -> text, in the order of a check
@@ -89,7 +89,7 @@ def _step(name: str, offset: int) -> str:
     return f'<li class="{"done" if offset < 0 else "todo"}">{STAGES[name]}</li>'
 
 
-def seekable(piece: str, report: Report) -> str:
+def seekable(piece: str, report: CheckReport) -> str:
     """Wrap a part of a report with `data-seconds`, to which the page's script seeks in the player.
 
     Times are those of the whole video; of a link, perhaps only a part was fetched and is played.
@@ -98,7 +98,7 @@ def seekable(piece: str, report: Report) -> str:
     return piece and f'<div data-offset="{offset}">{piece}</div>'
 
 
-def save_links(report: Report) -> str:
+def save_links(report: CheckReport) -> str:
     """Link to the report as data URLs, so that nothing is stored for the download."""
     as_json = json.dumps(report, indent=1, ensure_ascii=False)
     return (

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from unmask.errors import BadInput, Cancelled, InternalError, UnmaskError
 from unmask.files import atomic_write
+from unmask.report import CheckReport, to_failed_report
 from unmask.service.settings import Settings, from_environment
 
 # torch and the decoder take seconds to import: each command imports what it needs when it runs.
@@ -158,7 +159,6 @@ def _told() -> Iterator[None]:
 
 def _fail(error: UnmaskError, described: dict[str, Any], as_json: bool) -> int:
     from unmask.render.terminal import on_one_line
-    from unmask.report import to_failed_report
 
     if as_json:
         print(json.dumps(to_failed_report(described, error), ensure_ascii=False))
@@ -193,7 +193,7 @@ def _write_outputs(
     args: argparse.Namespace,
     source: Any,
     keep: Path | None,
-    report: dict[str, Any],
+    report: CheckReport,
     on_progress: Callable[[str, float, str], None],
 ) -> None:
     if args.report:

@@ -30,8 +30,8 @@ from unmask.faces.tracking import crop_sharpness
 from unmask.models import checkpoint, saliency
 from unmask.models.checkpoint import LoadedModel
 from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
-from unmask.report import Coverage, FaceBox, FaceDetail, Report, to_report
-from unmask.verdict import ClipScore, Policy, decide, deciding_faces, percent
+from unmask.report import CheckReport, Coverage, FaceDetail, to_report, with_source
+from unmask.verdict import ClipScore, Policy, decide, ensemble_policy, judge, percent
 from unmask.verdict import score as calibrate
 from unmask.video.sampling import WINDOWS, plan_windows
 
@@ -73,8 +73,8 @@ class Checker:
         on_progress: OnProgress = ignore_progress,
         *,
         keep: Path | None = None,
-        cached_reports: Mapping[str, Report] = MappingProxyType({}),
-    ) -> Report:
+        cached_reports: Mapping[str, CheckReport] = MappingProxyType({}),
+    ) -> CheckReport:
         """Check one video. Raises UnmaskError, or what `on_progress` raises; leaves no file behind.
 
         `on_progress` gets the stage (one of STAGES), the share of the whole check that is done, and words for
@@ -96,12 +96,14 @@ class Checker:
                 opening = open_media(source, Path(folder), options.limits, plan, tell, whole=whole)
                 media = open_things.enter_context(opening)
             cached = cached_reports.get(media.content) if media.content is not None else None
-            report = cached or self._examine(media, models, options, tell, clock)
-            described = replace(media.source, sha256=media.sha256())
+            if cached is None:
+                report = self._examine(media, models, options, tell, clock)
+            else:
+                report = with_source(cached, replace(media.source, sha256=media.sha256()))
             if keep is not None and keep.parent.is_dir() and media.fetched is not None:
                 shutil.move(media.fetched, keep)
         tell("done", 0.0, "Done")
-        return {**report, "source": dict(vars(described))}
+        return report
 
     def load(self, names: Sequence[str]) -> tuple[LoadedModel, ...]:
         """The named models, each once. Raises ModelUnavailable."""
@@ -119,21 +121,22 @@ class Checker:
         options: Options,
         tell: OnProgress,
         clock: Clock,
-    ) -> Report:
+    ) -> CheckReport:
         """What follows the fetch."""
-        policy = cautious_policy([model.policy for model in models])
+        policy = ensemble_policy([model.policy for model in models])
         people, scores = self._look(media, models, policy, tell, clock)
         tell("model", 0.0, "Weighing what was found")
-        first = decide(scores, policy, people.excluded)
-        deciding = deciding_faces(first)
-        sure = [person for person in people.all if person.id in deciding]
-        again = self._score_again(sure, models, tell, clock)
-        decided = decide(scores, policy, people.excluded, again)
+
+        def rescore(faces: frozenset[int]) -> list[ClipScore]:
+            with clock.stage("model"):
+                recompressed = [person.recompressed() for person in people.all if person.id in faces]
+            return self._score(recompressed, models, tell, clock)
+
+        verdict = judge(scores, policy, rescore, people.excluded)
         faces = self._explain(people, models, scores, tell, clock)
         return to_report(
-            media.source,
-            decided,
-            scores,
+            replace(media.source, sha256=media.sha256()),
+            verdict,
             revisions={model.name: model.revision for model in models},
             faces=faces,
             coverage=Coverage(
@@ -144,9 +147,9 @@ class Checker:
                 end_seconds=options.span.end_seconds,
                 offset_seconds=media.offset_seconds,
             ),
-            timing=clock.read(),
-            policy=policy,
+            timing_seconds=clock.read(),
             warnings=_warnings(media, people, options),
+            input=options.input,
         )
 
     def _look(
@@ -186,14 +189,6 @@ class Checker:
                 scores += [to_score(model, *pair) for pair in zip(part, logits, strict=True)]
         return scores
 
-    def _score_again(
-        self, people: Sequence[Person], models: Sequence[LoadedModel], tell: OnProgress, clock: Clock
-    ) -> list[ClipScore]:
-        """The same after a mild re-compression."""
-        with clock.stage("model"):
-            spoiled = [person.recompressed() for person in people]
-        return self._score(spoiled, models, tell, clock)
-
     def _explain(
         self,
         people: People,
@@ -210,8 +205,7 @@ class Checker:
             with self._on_turn(tell, "explain", done, "Showing what mattered"), clock.stage("explain"):
                 pictures = self.explain_faces([(self._name_of(model), clip) for _, model, clip in part])
             for (person, _, _), shown in zip(part, pictures, strict=True):
-                boxes = tuple(FaceBox(seconds, xyxy) for seconds, xyxy in person.thinned_boxes())
-                details[person.id] = FaceDetail(boxes, shown.face, shown.heatmap, shown.seconds)
+                details[person.id] = FaceDetail(person.thinned_boxes(), shown.face, shown.heatmap, shown.seconds)
         return details
 
     def _score_clips(self, name: str, clips: Sequence[FaceClip]) -> np.ndarray:
@@ -253,16 +247,6 @@ def so_far(scores: Sequence[ClipScore], policy: Policy) -> str:
     if probability is None:
         return "Looking for faces"
     return f"Looking at faces. So far {percent(probability)} likely a deepfake – provisional, it may change"
-
-
-def cautious_policy(policies: Sequence[Policy]) -> Policy:
-    """The first model's policy, with the widest abstain band of all and the sharpest faces asked for."""
-    return replace(
-        policies[0],
-        real_below=min(policy.real_below for policy in policies),
-        fake_above=max(policy.fake_above for policy in policies),
-        min_sharpness=max(policy.min_sharpness for policy in policies),
-    )
 
 
 def to_score(model: LoadedModel, clip: FaceClip, logit: float) -> ClipScore:

@@ -1,4 +1,4 @@
-"""How far a check is: what a waiting person is told, and the time that each stage took."""
+"""Report the progress of a check, and measure the time that each stage takes."""
 
 import time
 from collections import defaultdict
@@ -6,17 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from unmask.report import Timing
-
 OnProgress = Callable[[str, float, str], None]  # stage, fraction 0..1, text; may raise Cancelled
 Item = TypeVar("Item")
 
-# Stages in their order, with the share of the whole bar at which each begins.
+# Stages in their order, with the share of the whole check at which each begins.
 STAGES = {
     "queued": 0.0,
     "fetch": 0.0,
     "decode": 0.35,
-    "faces": 0.37,  # and what a model says of them, unless it is asked at the end, see `Checker`
+    "faces": 0.37,  # and their scores, unless the models run at the end, see `Checker`
     "model": 0.8,
     "explain": 0.9,
     "done": 1.0,
@@ -24,26 +22,26 @@ STAGES = {
 
 
 def ignore_progress(stage: str, fraction: float, text: str) -> None:
-    """For callers who do not want to know."""
+    """Do nothing."""
 
 
 def on_whole_bar(on_progress: OnProgress) -> OnProgress:
-    """Turn a stage's own fraction into the share of the whole check; it never goes back."""
+    """Convert the fraction of a stage to the share of the whole check, which never goes back."""
     begins = list(STAGES.values())
     spans = dict(zip(STAGES, zip(begins, [*begins[1:], 1.0], strict=True), strict=True))
     furthest = 0.0
 
-    def tell(stage: str, fraction: float, text: str) -> None:
+    def report(stage: str, fraction: float, text: str) -> None:
         nonlocal furthest
         begin, end = spans[stage]
         furthest = max(furthest, begin + min(max(fraction, 0.0), 1.0) * (end - begin))
         on_progress(stage, furthest, text)
 
-    return tell
+    return report
 
 
 class Clock:
-    """Wall time of each stage."""
+    """Wall time of each stage, in seconds."""
 
     def __init__(self) -> None:
         self._started = time.perf_counter()
@@ -51,6 +49,7 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes to a stage."""
         started = time.perf_counter()
         try:
             yield
@@ -58,7 +57,7 @@ class Clock:
             self._spent[name] += time.perf_counter() - started
 
     def timed(self, name: str, items: Iterable[Item]) -> Iterator[Item]:
-        """The items; the time that making them takes counts for the stage."""
+        """Yield the items, and add the time that making them takes to a stage."""
         iterator = iter(items)
         while True:
             with self.stage(name):
@@ -67,7 +66,7 @@ class Clock:
                 return
             yield item
 
-    def read(self) -> Timing:
-        names = ("fetch", "decode", "faces", "model", "explain")
-        spent = {name: self._spent[name] for name in names}
-        return Timing(**spent, total=time.perf_counter() - self._started)
+    def read(self) -> dict[str, float]:
+        """Return the seconds by stage, and in `total` since the clock was made."""
+        spent = {name: self._spent[name] for name in ("fetch", "decode", "faces", "model", "explain")}
+        return {**spent, "total": time.perf_counter() - self._started}

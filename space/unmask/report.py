@@ -1,37 +1,144 @@
-"""Verdict -> report: the JSON object that every user of Unmask reads. Pure."""
+"""The report of a check: the JSON object of the contract, typed, and made nowhere else. Pure."""
 
 import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast
 
 from unmask.errors import UnmaskError
-from unmask.verdict import (
-    ClipScore,
-    FaceVerdict,
-    Policy,
-    Verdict,
-    by_face,
-    crowd_shift,
-    moments,
-    to_probability,
-)
+from unmask.verdict import FaceVerdict, Label, SpanVerdict, Verdict
 
 SCHEMA = "unmask.report/1"
 
-Report = dict[str, Any]  # the JSON object of the contract; made here and nowhere else
+# The parts of a report, as JSON. Probabilities have four decimals, seconds three; seconds are the player's.
+
+
+class SourceReport(TypedDict):
+    """Where the video came from."""
+
+    kind: Literal["url", "file", "frames"]
+    name: str  # the URL, or the file's name
+    url: str | None
+    title: str | None
+    extractor: str | None  # which reader of yt-dlp found the video
+    duration_seconds: float | None
+    width: int | None
+    height: int | None
+    sha256: str | None
+
+
+class VerdictReport(TypedDict):
+    """The answer for the video."""
+
+    label: Label
+    probability_fake: float | None  # null for `no_face`
+    face_id: int | None  # the face that decided
+    reasons: list[str]  # codes, see verdict.REASONS
+    text: str  # one sentence
+    band: list[float]  # [low, high]: probabilities within are `uncertain`
+
+
+class ModelReport(TypedDict):
+    """A model that was asked."""
+
+    name: str
+    revision: str
+    probability_fake: float | None  # what it alone says of the video
+
+
+class BoxReport(TypedDict):
+    """Where a face is at one moment."""
+
+    seconds: float
+    xyxy: list[float]  # px of the original frame
+
+
+class FaceReport(TypedDict):
+    """The answer for one face, and its pictures."""
+
+    id: int
+    probability_fake: float
+    label: Label
+    reasons: list[str]
+    first_seconds: float
+    last_seconds: float
+    boxes: list[BoxReport]
+    thumbnail: str  # JPEG as a data URL
+    heatmap: str  # the same with what moved the score
+    picture_seconds: float | None  # when that was
+
+
+class SpanReport(TypedDict):
+    """The answer for one clip of one face."""
+
+    start_seconds: float
+    end_seconds: float
+    face_id: int
+    probability_fake: float
+    label: Label
+
+
+class CoverageReport(TypedDict):
+    """How much of the video was looked at."""
+
+    frames: int
+    frames_with_face: int
+    analysed_seconds: float
+    start_seconds: float  # of the range that was asked for
+    end_seconds: float | None  # null: to the end
+    offset_seconds: float  # time in the whole video of the fetched file's second 0
+
+
+class ErrorReport(TypedDict):
+    """Why there is no verdict."""
+
+    code: str
+    message: str
+
+
+class CheckReport(TypedDict):
+    """The report of a check that has a verdict."""
+
+    schema: str
+    status: Literal["ok"]
+    input: NotRequired[str]  # of a scan: the line or path that named the video
+    source: SourceReport
+    verdict: VerdictReport
+    models: list[ModelReport]
+    faces: list[FaceReport]  # most suspicious first
+    timeline: list[SpanReport]  # in time order
+    coverage: CoverageReport
+    timing_seconds: dict[str, float]  # by stage, and in total
+    warnings: list[str]  # sentences
+
+
+class FailedReport(TypedDict):
+    """The report of a check that has none."""
+
+    schema: str
+    status: Literal["failed"]
+    input: NotRequired[str]
+    source: SourceReport
+    error: ErrorReport
+
+
+Report = CheckReport | FailedReport
+AnyReport = TypeVar("AnyReport", bound=Report)
+
+
+# What a report is made from.
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the video came from."""
+    """Where the video came from, as far as it is known."""
 
     kind: Literal["url", "file", "frames"]
     name: str  # the URL, or the file's name
     url: str | None = None
     title: str | None = None
-    extractor: str | None = None  # which site's reader found the video
+    extractor: str | None = None
     duration_seconds: float | None = None
     width: int | None = None
     height: int | None = None
@@ -39,155 +146,152 @@ class Source:
 
 
 @dataclass(frozen=True)
-class FaceBox:
-    seconds: float
-    xyxy: tuple[float, float, float, float]  # px of the original frame
-
-
-@dataclass(frozen=True)
 class FaceDetail:
     """What a report shows of one face."""
 
-    boxes: tuple[FaceBox, ...]
+    boxes: Sequence[tuple[float, Sequence[float]]]  # seconds and xyxy, in px of the original frame
     thumbnail: bytes  # JPEG of the face where it looks worst
-    heatmap: bytes  # JPEG of the same, with what the model looked at
+    heatmap: bytes  # JPEG of the same, with what moved the score
     picture_seconds: float | None = None  # when that was
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of the video was looked at."""
+    """How much of the video was looked at; fields as in CoverageReport."""
 
     frames: int
     frames_with_face: int
     analysed_seconds: float
-    start_seconds: float = 0.0  # of the range that was asked for
-    end_seconds: float | None = None  # None: to the end
-    offset_seconds: float = 0.0  # time in the whole video of the fetched file's second 0
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Wall time of the steps, in seconds."""
-
-    fetch: float
-    decode: float
-    faces: float
-    model: float
-    explain: float
-    total: float
+    start_seconds: float = 0.0
+    end_seconds: float | None = None
+    offset_seconds: float = 0.0
 
 
 def to_report(
     source: Source,
     verdict: Verdict,
-    scores: Sequence[ClipScore],
     *,
     revisions: Mapping[str, str],  # model name -> revision, of every model that was asked
-    faces: Mapping[int, FaceDetail],  # by track id; every judged face
+    faces: Mapping[int, FaceDetail],  # by id; every judged face
     coverage: Coverage,
-    timing: Timing,
-    policy: Policy,
-    warnings: Sequence[str] = (),  # in words
-) -> Report:
-    """The report of the contract, in plain JSON types. Raises KeyError when a judged face has no detail."""
-    said = dict(verdict.models)
-    return {
-        "schema": SCHEMA,
-        "status": "ok",
-        "source": _source(source),
-        "verdict": {
+    timing_seconds: Mapping[str, float],  # by stage, and `total`
+    warnings: Sequence[str] = (),  # sentences
+    input: str | None = None,  # of a scan
+) -> CheckReport:
+    """Make the report of a check. Raises KeyError when a judged face has no detail."""
+    by_model = dict(verdict.models)
+    report = CheckReport(
+        schema=SCHEMA,
+        status="ok",
+        source=_source(source),
+        verdict={
             "label": verdict.label,
-            "probability_fake": _probability(verdict.probability_fake),
+            "probability_fake": None if verdict.probability_fake is None else _probability(verdict.probability_fake),
             "face_id": verdict.face_id,
             "reasons": list(verdict.reasons),
             "text": verdict.text,
-            "band": [_probability(policy.real_below), _probability(policy.fake_above)],
+            "band": [_probability(edge) for edge in verdict.band],
         },
-        "models": [
-            {"name": name, "revision": revision, "probability_fake": _probability(said.get(name))}
-            for name, revision in revisions.items()
-        ],
-        "faces": [_face(face, faces[face.id]) for face in verdict.faces],
-        "timeline": _timeline(scores, policy),
-        "coverage": {
+        models=[_model(name, revision, by_model.get(name)) for name, revision in revisions.items()],
+        faces=[_face(face, faces[face.id]) for face in verdict.faces],
+        timeline=[_span(span) for span in verdict.timeline],
+        coverage={
             "frames": int(coverage.frames),
             "frames_with_face": int(coverage.frames_with_face),
             "analysed_seconds": _seconds(coverage.analysed_seconds),
             "start_seconds": _seconds(coverage.start_seconds),
-            "end_seconds": _seconds(coverage.end_seconds),
+            "end_seconds": _seconds_or_none(coverage.end_seconds),
             "offset_seconds": _seconds(coverage.offset_seconds),
         },
-        "timing_seconds": {name: _seconds(value) for name, value in vars(timing).items()},
-        "warnings": list(warnings),
-    }
+        timing_seconds={stage: _seconds(value) for stage, value in timing_seconds.items()},
+        warnings=list(warnings),
+    )
+    return report if input is None else {**report, "input": input}
 
 
-def to_failed_report(source: Source | Mapping[str, Any], error: UnmaskError) -> Report:
-    """The report of a check that gave no verdict. A mapping may lack fields of Source: they are null."""
-    given = vars(source) if isinstance(source, Source) else source
-    known = {key: given[key] for key in Source.__annotations__ if key in given}
+def to_failed_report(
+    source: Source | Mapping[str, Any], error: UnmaskError, *, input: str | None = None
+) -> FailedReport:
+    """Make the report of a check that gave no verdict. Fields that a mapping lacks are null."""
+    if not isinstance(source, Source):
+        known = {name: source[name] for name in Source.__annotations__ if name in source}
+        source = Source(**{"kind": "file", "name": "", **known})
+    report = FailedReport(
+        schema=SCHEMA,
+        status="failed",
+        source=_source(source),
+        error={"code": error.code, "message": error.message},
+    )
+    return report if input is None else {**report, "input": input}
+
+
+def with_source(report: AnyReport, source: Source | Mapping[str, Any]) -> AnyReport:
+    """Return the report as the answer to another request for the same video, which names its source otherwise.
+
+    Names and links of others are private. Fields that a mapping lacks stay as they are.
+    """
+    changed = _source(source) if isinstance(source, Source) else source
+    return cast(AnyReport, {**report, "source": {**report["source"], **changed}})
+
+
+def _source(source: Source) -> SourceReport:
     return {
-        "schema": SCHEMA,
-        "status": "failed",
-        "source": _source(Source(**{"kind": "file", "name": "", **known})),
-        "error": {"code": error.code, "message": error.message},
-    }
-
-
-def _source(source: Source) -> dict[str, Any]:
-    return {
-        **vars(source),
-        "duration_seconds": _seconds(source.duration_seconds),
+        "kind": source.kind,
+        "name": source.name,
+        "url": source.url,
+        "title": source.title,
+        "extractor": source.extractor,
+        "duration_seconds": _seconds_or_none(source.duration_seconds),
         "width": None if source.width is None else int(source.width),
         "height": None if source.height is None else int(source.height),
+        "sha256": source.sha256,
     }
 
 
-def _face(face: FaceVerdict, detail: FaceDetail) -> dict[str, Any]:
-    times = [box.seconds for box in detail.boxes]
+def _model(name: str, revision: str, probability: float | None) -> ModelReport:
+    rounded = None if probability is None else _probability(probability)
+    return {"name": name, "revision": revision, "probability_fake": rounded}
+
+
+def _face(face: FaceVerdict, detail: FaceDetail) -> FaceReport:
+    boxes = sorted(detail.boxes, key=lambda box: box[0])
     return {
         "id": face.id,
         "probability_fake": _probability(face.probability_fake),
         "label": face.label,
         "reasons": list(face.reasons),
-        "first_seconds": _seconds(min(times)),
-        "last_seconds": _seconds(max(times)),
+        "first_seconds": _seconds(boxes[0][0]),
+        "last_seconds": _seconds(boxes[-1][0]),
         "boxes": [
-            {"seconds": _seconds(box.seconds), "xyxy": [round(float(side), 1) for side in box.xyxy]}
-            for box in sorted(detail.boxes, key=lambda box: box.seconds)
+            {"seconds": _seconds(seconds), "xyxy": [round(float(side), 1) for side in xyxy]} for seconds, xyxy in boxes
         ],
         "thumbnail": _jpeg_url(detail.thumbnail),
         "heatmap": _jpeg_url(detail.heatmap),
-        "picture_seconds": _seconds(detail.picture_seconds),
+        "picture_seconds": _seconds_or_none(detail.picture_seconds),
     }
 
 
-def _timeline(scores: Sequence[ClipScore], policy: Policy) -> list[dict[str, Any]]:
-    """A row a face and moment, models averaged; in time order."""
-    faces = by_face(scores)
-    crowd = crowd_shift(len(faces), policy)
-    shown = [(moment, to_probability(moment.log_odds - crowd)) for some in faces.values() for moment in moments(some)]
-    shown.sort(key=lambda pair: (pair[0].start_seconds, pair[0].track_id))
-    return [
-        {
-            "start_seconds": _seconds(moment.start_seconds),
-            "end_seconds": _seconds(moment.end_seconds),
-            "face_id": moment.track_id,
-            "probability_fake": _probability(probability),
-            "label": policy.label(probability),
-        }
-        for moment, probability in shown
-    ]
+def _span(span: SpanVerdict) -> SpanReport:
+    return {
+        "start_seconds": _seconds(span.start_seconds),
+        "end_seconds": _seconds(span.end_seconds),
+        "face_id": span.face_id,
+        "probability_fake": _probability(span.probability_fake),
+        "label": span.label,
+    }
 
 
-def _probability(value: float | None) -> float | None:
-    return None if value is None else round(float(value), 4)
+def _probability(value: float) -> float:
+    return round(float(value), 4)
 
 
-def _seconds(value: float | None) -> float | None:
-    """Milliseconds are enough; a container's endless or unknown duration is null."""
-    return None if value is None or not math.isfinite(value) else round(float(value), 3)
+def _seconds(value: float) -> float:
+    return round(float(value), 3)
+
+
+def _seconds_or_none(value: float | None) -> float | None:
+    """Round to milliseconds; a container's endless or unknown duration becomes null."""
+    return None if value is None or not math.isfinite(value) else _seconds(value)
 
 
 def _jpeg_url(image: bytes) -> str:

@@ -1,13 +1,13 @@
-"""Logits -> calibrated scores -> verdict. Pure: numbers and words, no pictures, no torch.
+"""Calibrate logits, judge the faces of a video by them, and put the verdict into words. Pure: numbers and text only.
 
-A person is fake if their clips, taken together, say so; a video is fake if any person in it is. The label
-always follows from the number that is shown: what the evidence cannot carry is held inside the abstain band.
+A person is fake if their clips, taken together, say so; a video is fake if any person in it is. A label always follows
+from the probability that is shown: where the evidence does not suffice, the probability is moved into the abstain band.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Literal
 
@@ -26,7 +26,7 @@ SHOWN_LABEL: dict[str, str] = {
     "no_face": "No face found",
 }
 
-# stable code -> what a person reads; each holds for one face and for several
+# stable code -> sentence; each holds for one face and for several
 REASONS: dict[str, str] = {
     "score_high": "What the detector sees in this face is more common in deepfakes than in filmed faces.",
     "score_low": "The detector found none of the traces it has learned to look for.",
@@ -46,7 +46,7 @@ REASONS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Calibration:
-    """A model's logit -> log-odds that can be read as a probability; fitted on validation videos."""
+    """The map from a model's logit to log-odds of being fake, fitted on validation videos (Platt scaling)."""
 
     temperature: float = 1.0  # above 1: the model is surer of itself than it should be
     bias: float = 0.0  # moves the point where fake and real are equally likely
@@ -56,7 +56,11 @@ class Calibration:
             raise ValueError(f"not a calibration: {self}")
 
     def log_odds(self, logit: float) -> float:
-        """Raises ValueError when the logit is not finite."""
+        """Return the log-odds, at most MAX_LOG_ODDS either way.
+
+        Raises:
+            ValueError: The logit is not finite.
+        """
         if not math.isfinite(logit):
             raise ValueError(f"a model gave {logit}")
         return float(np.clip(logit / self.temperature + self.bias, -MAX_LOG_ODDS, MAX_LOG_ODDS))
@@ -64,36 +68,50 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Policy:
-    """When to give an answer, and when to abstain."""
+    """The thresholds of an answer, and when to abstain. Field names are those of config.json."""
 
     real_below: float = 0.35  # a lower probability is shown as `real`
     fake_above: float = 0.75  # a higher one as `fake`; the band between, ends included, as `uncertain`
     max_disagreement: float = 0.4  # between the probabilities of two models for one face
     min_frames: int = 4  # of one face
     min_clips: int = 1  # of one face
-    min_sharpness: float = 0.0  # of one face's crops, median over its clips; see `tracks.crop_sharpness`
+    min_sharpness: float = 0.0  # of one face's crops, median over its clips; see `faces.tracking.crop_sharpness`
     max_contrary: float = 0.25  # share of a face's frames in clips that look fake, for the label `real`
-    max_drift: float = 2.0  # log-odds towards the other label that mild re-compression may cost an answer
+    max_drift: float = 2.0  # log-odds towards the other label by which mild re-compression may shift an answer
     trim: float = 0.1  # share of a face's frames ignored at either end, as outliers
-    crowd_weight: float = 1.0  # 1: each of n faces has a prior of 1/n; 0: faces are judged as if alone
+    crowd_weight: float = 1.0  # of `multi_face_correction`: 0: faces are judged as if alone
 
     def __post_init__(self) -> None:
         if not 0 <= self.real_below <= self.fake_above <= 1:
             raise ValueError(f"not an abstain band: {self.real_below} to {self.fake_above}")
         if not (0 <= self.trim < 0.5 and 0 <= self.crowd_weight <= 1):
             raise ValueError(f"trim or crowd_weight out of range: {self}")
-        if not 0 <= self.min_sharpness < math.inf:  # no number would ask for nothing
+        if not 0 <= self.min_sharpness < math.inf:  # not a number would switch the check off
             raise ValueError(f"min_sharpness out of range: {self.min_sharpness}")
 
     def label(self, probability: float) -> Label:
+        """Return the label of a probability."""
         if probability > self.fake_above:
             return "fake"
         return "real" if probability < self.real_below else "uncertain"
 
 
+def ensemble_policy(policies: Sequence[Policy]) -> Policy:
+    """Combine the policies of models that answer together: the first's, with the widest abstain band of all.
+
+    Of the required sharpness the highest is taken.
+    """
+    return replace(
+        policies[0],
+        real_below=min(policy.real_below for policy in policies),
+        fake_above=max(policy.fake_above for policy in policies),
+        min_sharpness=max(policy.min_sharpness for policy in policies),
+    )
+
+
 @dataclass(frozen=True)
 class ClipScore:
-    """What one model says of one clip of one face."""
+    """The score that one model gives one clip of one face."""
 
     model: str
     track_id: int
@@ -106,15 +124,29 @@ class ClipScore:
 
     @property
     def probability_fake(self) -> float:
+        """The calibrated probability of this clip alone."""
         return to_probability(self.log_odds)
 
 
 @dataclass(frozen=True)
 class FaceVerdict:
+    """The answer for one face."""
+
     id: int
     probability_fake: float
     label: Label
     reasons: tuple[str, ...]  # codes, see REASONS
+
+
+@dataclass(frozen=True)
+class SpanVerdict:
+    """What one clip of one face looks like, all models together."""
+
+    face_id: int
+    start_seconds: float
+    end_seconds: float
+    probability_fake: float
+    label: Label
 
 
 @dataclass(frozen=True)
@@ -125,21 +157,16 @@ class Verdict:
     probability_fake: float | None  # None when, and only when, no face was judged
     face_id: int | None  # the face that decided
     reasons: tuple[str, ...]  # codes, see REASONS
-    text: str  # one honest sentence
-    faces: tuple[FaceVerdict, ...]  # most suspicious first
-    models: tuple[tuple[str, float | None], ...]  # name and what it alone would say of the video
+    text: str  # one sentence
+    band: tuple[float, float]  # probabilities within, ends included, are `uncertain`
+    faces: tuple[FaceVerdict, ...] = ()  # most suspicious first
+    timeline: tuple[SpanVerdict, ...] = ()  # in time order
+    models: tuple[tuple[str, float | None], ...] = ()  # name and the model's own probability for the video
 
 
 def to_probability(log_odds: float) -> float:
+    """Apply the logistic function."""
     return 1 / (1 + math.exp(-log_odds))
-
-
-def sentence(code: str) -> str:
-    """A reason in words; an unknown code stands for itself, so that old pages can show new reports."""
-    return REASONS.get(code, code)
-
-
-# --- scores -> verdict
 
 
 def score(
@@ -158,42 +185,58 @@ def score(
     return ClipScore(model, track_id, start_seconds, end_seconds, frames, sharpness, float(logit), log_odds)
 
 
+# Scores -> verdict.
+
+Rescore = Callable[[frozenset[int]], Sequence[ClipScore]]  # ids of faces -> scores of their re-compressed clips
+
+
+def judge(scores: Sequence[ClipScore], policy: Policy, rescore: Rescore, excluded: Sequence[str] = ()) -> Verdict:
+    """Judge all clips of all faces in two passes: an answer must survive a mild re-compression of its clips.
+
+    `rescore` is called with the ids of the faces on which the answer of the first pass rests, if there is one.
+    `excluded`: the reason codes of faces that were left out. The order of the scores does not matter.
+    """
+    first = decide(scores, policy, excluded)
+    deciding = deciding_faces(first)
+    return decide(scores, policy, excluded, rescore(deciding)) if deciding else first
+
+
 def decide(
     scores: Sequence[ClipScore],
     policy: Policy,
     excluded: Sequence[str] = (),
-    again: Sequence[ClipScore] = (),
+    recompressed: Sequence[ClipScore] = (),
 ) -> Verdict:
-    """All clips of all faces -> one verdict.
+    """Decide in one pass, with the scores of re-compressed clips of some faces where they are known.
 
-    `excluded`: why faces were left out, as codes. `again`: of the faces that were looked at a second time,
-    scores of the same clips, mildly re-compressed. The order of the scores does not matter. Raising a logit
-    of `scores` never lowers a probability without `again`.
+    Raising a logit of `scores` never lowers a probability, unless `recompressed` is given.
     """
     left_out = tuple(sorted(set(excluded)))
-    judged = by_face(scores)
-    if not judged:
-        reasons = left_out or ("no_face",)
-        return Verdict("no_face", None, None, reasons, _no_face_text(left_out), (), ())
-    crowd = crowd_shift(len(judged), policy)
-    second = by_face(again)
-    faces = [_judge(face_id, judged[face_id], second.get(face_id, []), crowd, policy) for face_id in sorted(judged)]
+    band = (policy.real_below, policy.fake_above)
+    by_face = _group(scores, "track_id")
+    if not by_face:
+        return Verdict("no_face", None, None, left_out or ("no_face",), _no_face_text(left_out), band)
+    correction = multi_face_correction(len(by_face), policy)
+    second = _group(recompressed, "track_id")
+    faces = [_judge_face(id, by_face[id], second.get(id, []), correction, policy) for id in sorted(by_face)]
     faces.sort(key=lambda face: -face.probability_fake)
     highest = faces[0]
-    several = ("several_people",) if crowd > 0 else ()
+    several = ("several_people",) if correction > 0 else ()
     return Verdict(
         label=highest.label,
         probability_fake=highest.probability_fake,
         face_id=highest.id,
         reasons=highest.reasons + several + left_out,
-        text=_text(highest, faces, judged[highest.id]),
+        text=_text(highest, faces, by_face[highest.id]),
+        band=band,
         faces=tuple(faces),
-        models=_alone(scores, crowd, policy),
+        timeline=_timeline(by_face, correction, policy),
+        models=_by_single_model(scores, correction, policy),
     )
 
 
 def deciding_faces(verdict: Verdict) -> frozenset[int]:
-    """Ids of the faces that an answer stands on, which deserve a second look; none without an answer."""
+    """Return the ids of the faces that an answer rests on: all fake ones, or the highest; none without an answer."""
     if verdict.face_id is None or verdict.label == "uncertain":
         return frozenset()
     fakes = frozenset(face.id for face in verdict.faces if face.label == "fake")
@@ -201,7 +244,7 @@ def deciding_faces(verdict: Verdict) -> frozenset[int]:
 
 
 def pool(scores: Sequence[ClipScore], trim: float) -> float:
-    """One model's clips of one face -> log-odds: mean weighted by frames, outlying ends ignored."""
+    """Pool one model's clips of one face: the mean of their log-odds weighted by frames, trimmed at both ends."""
     ordered = sorted((item.log_odds, item.frames) for item in scores)
     values = np.array([value for value, _ in ordered])
     ends = np.cumsum([max(frames, 1) for _, frames in ordered], dtype=np.float64)
@@ -209,102 +252,100 @@ def pool(scores: Sequence[ClipScore], trim: float) -> float:
     return float(values @ np.diff(edges) / (edges[-1] - edges[0]))
 
 
-def by_face(scores: Iterable[ClipScore]) -> dict[int, list[ClipScore]]:
-    """The scores of each face."""
-    return _group(scores, "track_id")
+def multi_face_correction(faces: int, policy: Policy) -> float:
+    """Return what each of n faces loses, in log-odds: that one of n is the fake one has a prior of 1/n.
 
-
-def crowd_shift(faces: int, policy: Policy) -> float:
-    """What each of n faces loses, in log-odds: one of n is the fake one with a prior of 1/n.
-
-    Without it the highest of many scores, all of them chance, would make most crowds fake.
+    Without it, as with any multiple comparison, the highest of many scores would make most groups of people fake.
     """
     return policy.crowd_weight * math.log(max(faces, 1))
 
 
-def _judge(
-    face_id: int, scores: Sequence[ClipScore], again: Sequence[ClipScore], crowd: float, policy: Policy
+def _judge_face(
+    face_id: int, scores: Sequence[ClipScore], recompressed: Sequence[ClipScore], correction: float, policy: Policy
 ) -> FaceVerdict:
-    by_model = _by_model(scores, crowd, policy)
+    by_model = _pool_by_model(scores, correction, policy)
     log_odds = _mean(by_model)
     probability = to_probability(log_odds)
     label = policy.label(probability)
-    doubts = _doubts(scores, by_model, crowd, label, policy)
-    if again and _is_unstable(log_odds, _mean(_by_model(again, crowd, policy)), label, policy):
-        doubts += ("unstable",)
-    if doubts and (label == "real" or doubts != ("mixed_over_time",)):
+    abstain_reasons = _abstain_reasons(scores, by_model, correction, label, policy)
+    if recompressed:
+        shift = _mean(_pool_by_model(recompressed, correction, policy)) - log_odds
+        if {"fake": -shift, "real": shift}.get(label, 0.0) > policy.max_drift:
+            abstain_reasons += ("unstable",)
+    if abstain_reasons and (label == "real" or abstain_reasons != ("mixed_over_time",)):
         probability = float(np.clip(probability, policy.real_below, policy.fake_above))
-    said = {"fake": ("score_high",), "real": ("score_low",), "uncertain": ("score_between",)}[label]
-    held = policy.label(probability)
-    return FaceVerdict(face_id, probability, held, (said if held == label else ()) + doubts)
+    final_label = policy.label(probability)
+    score_reasons = {"fake": ("score_high",), "real": ("score_low",), "uncertain": ("score_between",)}[label]
+    reasons = (score_reasons if final_label == label else ()) + abstain_reasons
+    return FaceVerdict(face_id, probability, final_label, reasons)
 
 
-def _doubts(
-    scores: Sequence[ClipScore], by_model: Sequence[float], crowd: float, label: Label, policy: Policy
+def _abstain_reasons(
+    scores: Sequence[ClipScore], by_model: Sequence[float], correction: float, label: Label, policy: Policy
 ) -> tuple[str, ...]:
-    """Why a face's label may not be given although its number would allow it."""
-    shown = moments(scores)
-    frames = sum(moment.frames for moment in shown)
-    alone = [to_probability(value) for value in by_model]
+    """Return why a face may not get a label although its probability would allow it."""
+    moments = _average_models(scores)
+    frames = sum(moment.frames for moment in moments)
+    probabilities = [to_probability(value) for value in by_model]
     found = []
-    if frames < policy.min_frames or len(shown) < policy.min_clips:
+    if frames < policy.min_frames or len(moments) < policy.min_clips:
         found.append("too_few_frames")
-    if median(moment.sharpness for moment in shown) < policy.min_sharpness:
+    if median(moment.sharpness for moment in moments) < policy.min_sharpness:
         found.append("too_blurred")
-    if max(alone) - min(alone) > policy.max_disagreement:
+    if max(probabilities) - min(probabilities) > policy.max_disagreement:
         found.append("models_disagree")
-    against = sum(moment.frames for moment in shown if _is_contrary(moment, crowd, label, policy))
-    if against and against >= policy.max_contrary * frames:
+    labels = [policy.label(to_probability(moment.log_odds - correction)) for moment in moments]
+    contrary = sum(
+        moment.frames for moment, own in zip(moments, labels, strict=True) if {own, label} == {"fake", "real"}
+    )
+    if contrary and contrary >= policy.max_contrary * frames:
         found.append("mixed_over_time")
     return tuple(found)
 
 
-def _by_model(scores: Sequence[ClipScore], crowd: float, policy: Policy) -> list[float]:
-    """What each model says of a face, as log-odds."""
-    return [pool(some, policy.trim) - crowd for some in _group(scores, "model").values()]
+def _pool_by_model(scores: Sequence[ClipScore], correction: float, policy: Policy) -> list[float]:
+    """Return the log-odds that each model gives a face."""
+    return [pool(some, policy.trim) - correction for some in _group(scores, "model").values()]
+
+
+def _by_single_model(
+    scores: Sequence[ClipScore], correction: float, policy: Policy
+) -> tuple[tuple[str, float | None], ...]:
+    """Return what each model alone would say of the video: its own highest face."""
+    highest = {
+        model: max(pool(face, policy.trim) for face in _group(some, "track_id").values())
+        for model, some in _group(scores, "model").items()
+    }
+    return tuple((model, to_probability(log_odds - correction)) for model, log_odds in sorted(highest.items()))
+
+
+def _timeline(by_face: dict[int, list[ClipScore]], correction: float, policy: Policy) -> tuple[SpanVerdict, ...]:
+    spans = []
+    for face_id, scores in by_face.items():
+        for moment in _average_models(scores):
+            probability = to_probability(moment.log_odds - correction)
+            label = policy.label(probability)
+            spans.append(SpanVerdict(face_id, moment.start_seconds, moment.end_seconds, probability, label))
+    return tuple(sorted(spans, key=lambda span: (span.start_seconds, span.face_id)))
+
+
+def _average_models(scores: Sequence[ClipScore]) -> list[ClipScore]:
+    """Average what several models say of the same clip of a face -> one score a clip, in time order."""
+    by_start = _group(scores, "start_seconds")
+    return [
+        replace(
+            same[0],
+            end_seconds=max(item.end_seconds for item in same),
+            frames=max(item.frames for item in same),
+            sharpness=_mean([item.sharpness for item in same]),
+            log_odds=_mean([item.log_odds for item in same]),
+        )
+        for _, same in sorted(by_start.items())
+    ]
 
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
-
-
-def _is_unstable(log_odds: float, again: float, label: Label, policy: Policy) -> bool:
-    """Whether re-compression moved an answer further towards the other label than it moves right ones."""
-    return {"fake": log_odds - again, "real": again - log_odds}.get(label, 0.0) > policy.max_drift
-
-
-def _is_contrary(moment: ClipScore, crowd: float, label: Label, policy: Policy) -> bool:
-    said = policy.label(to_probability(moment.log_odds - crowd))
-    return {said, label} == {"fake", "real"}
-
-
-def moments(scores: Sequence[ClipScore]) -> list[ClipScore]:
-    """The clips of one face in time order, with what the models say of the same clip averaged."""
-    by_start = _group(scores, "start_seconds")
-    return [_average(by_start[start]) for start in sorted(by_start)]
-
-
-def _average(same: Sequence[ClipScore]) -> ClipScore:
-    return ClipScore(
-        model="+".join(sorted(item.model for item in same)),
-        track_id=same[0].track_id,
-        start_seconds=same[0].start_seconds,
-        end_seconds=max(item.end_seconds for item in same),
-        frames=max(item.frames for item in same),
-        sharpness=math.fsum(item.sharpness for item in same) / len(same),
-        logit=math.fsum(item.logit for item in same) / len(same),
-        log_odds=math.fsum(item.log_odds for item in same) / len(same),
-    )
-
-
-def _alone(scores: Sequence[ClipScore], crowd: float, policy: Policy) -> tuple[tuple[str, float | None], ...]:
-    """Each model's own highest face."""
-    by_model = sorted(_group(scores, "model").items())
-    return tuple((model, to_probability(_highest(some, policy) - crowd)) for model, some in by_model)
-
-
-def _highest(scores: Sequence[ClipScore], policy: Policy) -> float:
-    return max(pool(face, policy.trim) for face in by_face(scores).values())
 
 
 def _group(scores: Iterable[ClipScore], field: str) -> dict[Any, list[ClipScore]]:
@@ -314,11 +355,11 @@ def _group(scores: Iterable[ClipScore], field: str) -> dict[Any, list[ClipScore]
     return groups
 
 
-# --- words
+# Verdict -> words.
 
 
 def _text(highest: FaceVerdict, faces: Sequence[FaceVerdict], scores: Sequence[ClipScore]) -> str:
-    seen = _seen(moments(scores))
+    seen = _describe_moments(_average_models(scores))
     if highest.label == "fake":
         chance = percent(highest.probability_fake)
         return f"{_who_is_fake(faces)} signs of a deepfake: the detector says {chance}, from {seen}."
@@ -340,7 +381,7 @@ def _faces(count: int) -> str:
     return "face" if count == 1 else f"{count} faces"
 
 
-def _seen(shown: Sequence[ClipScore]) -> str:
+def _describe_moments(shown: Sequence[ClipScore]) -> str:
     frames = sum(moment.frames for moment in shown)
     start = clock(min(moment.start_seconds for moment in shown))
     end = clock(max(moment.end_seconds for moment in shown))
@@ -366,15 +407,20 @@ def _no_face_text(left_out: Sequence[str]) -> str:
     return "No face was found in the moments that were looked at, so nothing can be said."
 
 
+def sentence(code: str) -> str:
+    """Put a reason into words; an unknown code stands for itself, as when an old version shows a new report."""
+    return REASONS.get(code, code)
+
+
 def percent(probability: float) -> str:
-    """Never "0%" or "100%": no detector is that sure."""
+    """Format a probability, never as "0%" or "100%": no detector is that sure."""
     if probability < 0.01:
         return "under 1%"
     return "over 99%" if probability > 0.99 else f"{probability:.0%}"
 
 
 def clock(seconds: float) -> str:
-    """Seconds as a player shows them: 0:07, 12:34, 1:02:03."""
+    """Format seconds as a player shows them: 0:07, 12:34, 1:02:03."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

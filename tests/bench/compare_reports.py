@@ -51,6 +51,7 @@ def make_reports(videos: Sequence[Path], model: str) -> dict[str, Any]:
     """Check each video -> by folder/name, the compared part of its report, pictures as their SHA-256."""
     checker, reports = Checker(), {}
     for video in videos:
+        report: Any
         try:
             report = checker.check(FileSource(video, video.name), Options(models=(model,)))
         except UnmaskError as error:

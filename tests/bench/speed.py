@@ -37,7 +37,7 @@ from unmask.limits import Limits
 from unmask.models import checkpoint
 from unmask.models.checkpoint import LoadedModel
 from unmask.pipeline import Checker
-from unmask.report import Report
+from unmask.report import CheckReport
 from unmask.video.decode import decode
 from unmask.video.sampling import plan_windows
 
@@ -165,9 +165,9 @@ def gliding(count: int, height: int = 720) -> Iterator[np.ndarray]:
 
 
 def measure(checker: Checker, model: LoadedModel, path: Path, asked: Options, peer: Path | None) -> Cost:
-    report: Report = {}
-    check = spent(lambda: report.update(checker.check(FileSource(path, path.name), asked)))
-    plan, frames = plan_windows([model.spec]), report["coverage"]["frames"]
+    reports: list[CheckReport] = []
+    check = spent(lambda: reports.append(checker.check(FileSource(path, path.name), asked)))
+    plan, frames = plan_windows([model.spec]), reports[-1]["coverage"]["frames"]
     noise = clips(model, frames)
     return Cost(
         check=check,
@@ -175,7 +175,7 @@ def measure(checker: Checker, model: LoadedModel, path: Path, asked: Options, pe
         model=spent(lambda: checkpoint.score(model, noise)),
         peer=None if peer is None else spent(lambda: ask_peer(peer, path)),
         frames=frames,
-        stages=report["timing_seconds"],
+        stages=reports[-1]["timing_seconds"],
     )
 
 

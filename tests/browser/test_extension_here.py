@@ -22,6 +22,7 @@ from tests.browser.sites import EXAMPLES, pages, player
 from tests.media import write_video
 from tests.servers import Site, html, media
 from unmask.pipeline import FileSource, Options, shared_checker
+from unmask.report import VerdictReport
 from unmask.verdict import SHOWN_LABEL
 
 STORED = "chrome.storage.local.get(null)"
@@ -104,7 +105,7 @@ def shoot(page, name):
         page.screenshot(path=f"{folder}/extension-{name}.png")
 
 
-def verdict_in_python(path: Path) -> dict[str, Any]:
+def verdict_in_python(path: Path) -> VerdictReport:
     report = shared_checker().check(FileSource(path, path.name), Options(models=("default",)))
     return report["verdict"]
 

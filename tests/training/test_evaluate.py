@@ -165,21 +165,21 @@ def test_the_mean_of_frames_is_that_of_the_face_seen_most():
 def test_the_frank_score_ignores_doubts_but_not_the_policys_pooling(models):
     (model,) = evaluate.load_models(models[:1], CPU)
     team = evaluate.Team("a", (model,))
-    few = evaluate.answer(team, [clip_score(0, 4.0, frames=1, model="a")], [], ())
+    few = evaluate.answer(team, [clip_score(0, 4.0, frames=1, model="a")], (), lambda faces: [])
     assert few.label == "uncertain"
     assert few.probability_fake == team.policy.fake_above
     assert few.frank == pytest.approx(1 / (1 + 2.718281828**-4.0))
-    assert evaluate.answer(team, [], [], ("face_too_small",)).label == "no_face"
+    assert evaluate.answer(team, [], ("face_too_small",), lambda faces: []).label == "no_face"
 
 
 def test_an_answer_is_withheld_as_the_space_withholds_it(models):
     (model,) = evaluate.load_models(models[:1], CPU)
     team = evaluate.Team("a", (model,))
     first, again = ([clip_score(0, logit, model="a")] for logit in (6.0, -6.0))
-    assert evaluate.answer(team, first, first, ()).label == "fake"
-    doubted = evaluate.answer(team, first, again, ())
+    assert evaluate.answer(team, first, (), lambda faces: first).label == "fake"
+    doubted = evaluate.answer(team, first, (), lambda faces: again)
     assert doubted.label == "uncertain"
-    assert doubted.frank == evaluate.answer(team, first, first, ()).frank
+    assert doubted.frank == evaluate.answer(team, first, (), lambda faces: first).frank
 
 
 def test_default_lineups_are_each_model_all_together_and_the_named(models):

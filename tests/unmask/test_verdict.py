@@ -18,6 +18,7 @@ from unmask.verdict import (
     clock,
     decide,
     deciding_faces,
+    ensemble_policy,
     percent,
     pool,
     score,
@@ -108,7 +109,7 @@ SECOND_LOOKS = {
 
 @pytest.mark.parametrize(("first", "again", "label"), SECOND_LOOKS.values(), ids=SECOND_LOOKS)
 def test_an_answer_must_survive_a_mild_recompression(first, again, label):
-    verdict = decide(clips([first] * 8), POLICY, again=clips([again] * 8))
+    verdict = decide(clips([first] * 8), POLICY, recompressed=clips([again] * 8))
     assert verdict.label == label
     assert ("unstable" in verdict.reasons) == (label == "uncertain" and abs(first) > 1)
     if "unstable" in verdict.reasons:
@@ -117,7 +118,7 @@ def test_an_answer_must_survive_a_mild_recompression(first, again, label):
 
 def test_the_doubt_concerns_the_face_that_was_looked_at_again():
     two_fakes = clips([4.0] * 8) + clips([5.0] * 8, 1)
-    verdict = decide(two_fakes, POLICY, again=clips([4.0] * 8) + clips([0.0] * 8, 1))
+    verdict = decide(two_fakes, POLICY, recompressed=clips([4.0] * 8) + clips([0.0] * 8, 1))
     assert {face.id: face.label for face in verdict.faces} == {0: "fake", 1: "uncertain"}
     assert (verdict.label, verdict.face_id) == ("fake", 0)
 
@@ -184,9 +185,9 @@ def test_outliers_at_either_end_weigh_nothing():
 
 
 def test_an_answer_may_drift_as_far_as_the_policy_says():
-    assert decide([made(5.0)], Policy(max_drift=2.0, trim=0.0), again=[made(3.0)]).label == "fake"
-    assert decide([made(5.0)], Policy(max_drift=1.9), again=[made(3.0)]).label == "uncertain"
-    assert "unstable" not in decide([made(0.2)], Policy(max_drift=0.1), again=[made(-6.0)]).reasons
+    assert decide([made(5.0)], Policy(max_drift=2.0, trim=0.0), recompressed=[made(3.0)]).label == "fake"
+    assert decide([made(5.0)], Policy(max_drift=1.9), recompressed=[made(3.0)]).label == "uncertain"
+    assert "unstable" not in decide([made(0.2)], Policy(max_drift=0.1), recompressed=[made(-6.0)]).reasons
 
 
 @pytest.mark.parametrize("logit", [math.nan, math.inf, -math.inf])
@@ -211,6 +212,12 @@ def test_a_logit_that_is_no_number_is_refused(logit):
 def test_a_policy_that_makes_no_sense_is_refused(fields):
     with pytest.raises(ValueError, match=r"not an abstain band|out of range"):
         Policy(**fields)
+
+
+def test_the_most_cautious_of_an_ensemble_decides_what_is_answered() -> None:
+    one = Policy(real_below=0.3, fake_above=0.7, min_sharpness=0.02)
+    policy = ensemble_policy([one, Policy(real_below=0.4, fake_above=0.8)])
+    assert (policy.real_below, policy.fake_above, policy.min_sharpness) == (0.3, 0.8, 0.02)
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.inf, math.nan])

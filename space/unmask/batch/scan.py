@@ -5,7 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unmask.batch.ray_map import spread
@@ -86,22 +86,21 @@ def _reports(outcomes: Iterable[tuple[ScanInput, Report | Exception]]) -> Iterat
     for item, outcome in outcomes:
         if isinstance(outcome, Exception):
             logger.error("A worker of the cluster failed: %s", str(outcome).partition("\n")[0])
-            outcome = {**_internal(item, outcome), "input": item.name}
+            outcome = _internal(item, outcome)
         yield outcome
 
 
 def check_one(checker: Checker, item: ScanInput, options: Options) -> Report:
     """A report in every case but a cancellation; defects of ours are logged and become `internal`."""
     try:
-        report = checker.check(item.source, options)
+        return checker.check(item.source, replace(options, input=item.name))
     except Cancelled:
         raise
     except UnmaskError as error:
-        report = to_failed_report(describe(item.source), error)
+        return to_failed_report(describe(item.source), error, input=item.name)
     except Exception as error:
         logger.exception("The check of one input failed unexpectedly")
-        report = _internal(item, error)
-    return {**report, "input": item.name}
+        return _internal(item, error)
 
 
 def _check_in_task(item: ScanInput, options: Options) -> Report:
@@ -110,7 +109,7 @@ def _check_in_task(item: ScanInput, options: Options) -> Report:
 
 def _internal(item: ScanInput, cause: Exception) -> Report:
     error = InternalError(f"Something went wrong on our side: {type(cause).__name__}. It is logged.")
-    return to_failed_report(describe(item.source), error)
+    return to_failed_report(describe(item.source), error, input=item.name)
 
 
 def _videos_under(folder: Path) -> list[str]:

@@ -64,6 +64,7 @@ class Options:
     models: tuple[str, ...] = ("default",)  # several make an ensemble
     limits: Limits = Limits()
     notices: tuple[str, ...] = ()  # what the owner of the service has to say, for the report's warnings
+    input: str | None = None  # the line of a scan that is checked, for its report
 
 
 def to_source(text: str) -> UrlSource | FileSource:

@@ -6,13 +6,12 @@ Pure: pictures in, pictures out. What a colour says is always said by shape or w
 import itertools
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from unmask.report import Report
+from unmask.report import BoxReport, CheckReport, FaceReport, SpanReport
 from unmask.verdict import SHOWN_LABEL, clock, percent
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -42,21 +41,21 @@ class Scene:
 
     def __init__(
         self,
-        report: Report,
+        report: CheckReport,
         source_px: tuple[int, int],  # width, height that the report's boxes refer to
         picture_px: tuple[int, int],  # width, height of the drawn picture
         end_seconds: float,  # of the part that was asked for
     ) -> None:
         verdict, coverage = report["verdict"], report["coverage"]
-        self.offset_seconds: float = coverage.get("offset_seconds") or 0.0
-        start = max(0.0, (coverage.get("start_seconds") or 0.0) - self.offset_seconds)
+        self.offset_seconds: float = coverage["offset_seconds"]
+        start = max(0.0, coverage["start_seconds"] - self.offset_seconds)
         self.start_seconds = start if start < end_seconds else 0.0
         self.end_seconds = end_seconds
         self.picture_px = picture_px
         self.text_px = int(np.clip(picture_px[0] / 30, *TEXT_PX))
         self._scale = (picture_px[0] / source_px[0], picture_px[1] / source_px[1])
-        self._faces: list[dict[str, Any]] = report["faces"]
-        self._timeline: list[dict[str, Any]] = report["timeline"]
+        self._faces = report["faces"]
+        self._timeline = report["timeline"]
         self._font = cv2.FontFace("sans")
         self._panel = self._draw_panel(verdict["label"], verdict["probability_fake"])
 
@@ -97,7 +96,7 @@ class Scene:
 
     # The picture.
 
-    def _box_at(self, face: dict[str, Any], seconds: float) -> Box | None:
+    def _box_at(self, face: FaceReport, seconds: float) -> Box | None:
         """Where the face is; None when nobody looked at that moment."""
         xyxy = box_at(face["boxes"], seconds + self.offset_seconds)
         if xyxy is None:
@@ -106,7 +105,7 @@ class Scene:
         left, top, right, bottom = (round(side * by) for side, by in zip(xyxy, (x, y, x, y), strict=True))
         return left, top, right, bottom
 
-    def _draw_face(self, picture: UInt8Array, face: dict[str, Any], box: Box, seconds: float) -> None:
+    def _draw_face(self, picture: UInt8Array, face: FaceReport, box: Box, seconds: float) -> None:
         judged = self._judged_at(face, seconds)
         label = judged["label"]
         outline(picture, box, label, max(2, self.text_px // 6))
@@ -119,7 +118,7 @@ class Scene:
         cv2.rectangle(picture, (left, top), (left + self.text_px // 3, bottom), TONES[label], cv2.FILLED)
         self._write(picture, text, (left + round(self.text_px * 0.7), bottom - round(self.text_px * 0.45)), INK)
 
-    def _judged_at(self, face: dict[str, Any], seconds: float) -> dict[str, Any]:
+    def _judged_at(self, face: FaceReport, seconds: float) -> SpanReport | FaceReport:
         """Find the nearest span of this face, or the face itself where it has none."""
         shown = seconds + self.offset_seconds
         spans = [span for span in self._timeline if span["face_id"] == face["id"]]
@@ -150,7 +149,7 @@ class Scene:
             self._draw_row(panel, face, round(unit * (2.4 + 1.5 * row)))
         return panel
 
-    def _draw_row(self, panel: UInt8Array, face: dict[str, Any], top: int) -> None:
+    def _draw_row(self, panel: UInt8Array, face: FaceReport, top: int) -> None:
         unit = self.text_px
         self._write(panel, f"Face {face['id'] + 1}", (unit, top + round(unit * 0.85)), FAINT, size=0.85)
         cv2.rectangle(panel, (self._x_at(0.0), top), (self._x_at(self.end_seconds), top + unit), TRACK, cv2.FILLED)
@@ -189,7 +188,7 @@ class Scene:
         return int(width)
 
 
-def box_at(boxes: list[dict[str, Any]], seconds: float) -> tuple[float, ...] | None:
+def box_at(boxes: list[BoxReport], seconds: float) -> tuple[float, ...] | None:
     """The box of a face at a moment, between two sightings by interpolation; None far from any of them."""
     before = max((box for box in boxes if box["seconds"] <= seconds), key=_seconds_of, default=None)
     after = min((box for box in boxes if box["seconds"] > seconds), key=_seconds_of, default=None)
@@ -201,7 +200,7 @@ def box_at(boxes: list[dict[str, Any]], seconds: float) -> tuple[float, ...] | N
     return tuple(near[0]["xyxy"]) if near else None
 
 
-def _seconds_of(box: dict[str, Any]) -> float:
+def _seconds_of(box: BoxReport) -> float:
     return float(box["seconds"])
 
 

@@ -12,7 +12,16 @@ from urllib.parse import urlsplit
 import jinja2
 from markupsafe import Markup
 
-from unmask.report import Report
+from unmask.report import (
+    CheckReport,
+    CoverageReport,
+    FaceReport,
+    FailedReport,
+    ModelReport,
+    Report,
+    SourceReport,
+    SpanReport,
+)
 from unmask.verdict import SHOWN_LABEL, clock, percent, sentence
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -69,33 +78,30 @@ LIMITS = (  # what this cannot tell: the claim, the reason
 
 def to_html(report: Report) -> str:
     """The whole report, failed ones included, as one page without scripts or outside resources."""
-    failed = report["status"] != "ok"
-    pieces = {} if failed else _pieces(report)
     return _TEMPLATES.get_template("document.html").render(
         css=Markup(CSS),
         title=_title(report["source"]),
-        failed=_failure(report) if failed else None,
         limits=LIMITS,
-        **pieces,
+        **(_pieces(report) if report["status"] == "ok" else {"failed": _failure(report)}),
     )
 
 
-def summary(report: Report) -> str:
+def summary(report: CheckReport) -> str:
     """Label in words, probability with the abstain band, reasons and warnings."""
     return str(_parts().summary(_answer(report)))
 
 
-def timeline_svg(report: Report) -> str:
+def timeline_svg(report: CheckReport) -> str:
     """A row a face, a bar a moment. Each bar is a button with `data-seconds`; the page makes it work."""
     return str(_parts().timeline(_timeline(report), True))
 
 
-def face_cards(report: Report) -> str:
+def face_cards(report: CheckReport) -> str:
     """Pictures, heatmap, probability and reasons of each face; times are buttons as in the timeline."""
     return str(_parts().face_cards(_faces(report), True))
 
 
-def details(report: Report) -> str:
+def details(report: CheckReport) -> str:
     """How it was done: source, models, coverage, time taken."""
     return str(_parts().details(_details(report)))
 
@@ -105,7 +111,7 @@ def limits() -> str:
     return str(_parts().limits(LIMITS))
 
 
-def failure(report: Report) -> str:
+def failure(report: FailedReport) -> str:
     """Why there is no verdict, from a failed report."""
     return str(_parts().failure(_failure(report)))
 
@@ -113,8 +119,9 @@ def failure(report: Report) -> str:
 # Report -> what the templates print.
 
 
-def _pieces(report: Report) -> dict[str, Any]:
+def _pieces(report: CheckReport) -> dict[str, Any]:
     return {
+        "failed": None,
         "answer": _answer(report),
         "timeline": _timeline(report),
         "faces": _faces(report),
@@ -122,7 +129,7 @@ def _pieces(report: Report) -> dict[str, Any]:
     }
 
 
-def _answer(report: Report) -> dict[str, Any]:
+def _answer(report: CheckReport) -> dict[str, Any]:
     verdict = report["verdict"]
     return {
         "kind": KINDS[report["source"]["kind"]],
@@ -137,7 +144,7 @@ def _answer(report: Report) -> dict[str, Any]:
     }
 
 
-def _timeline(report: Report) -> dict[str, Any]:
+def _timeline(report: CheckReport) -> dict[str, Any]:
     band = _band(report)
     start, end = time_range(report)
     top, bottom = (_bar_top(probability) for probability in reversed(band))
@@ -150,7 +157,7 @@ def _timeline(report: Report) -> dict[str, Any]:
     }
 
 
-def _row(face: dict[str, Any], spans: list[dict[str, Any]], shown: tuple[float, float]) -> dict[str, Any]:
+def _row(face: FaceReport, spans: list[SpanReport], shown: tuple[float, float]) -> dict[str, Any]:
     name = _face_name(face)
     mine = [span for span in spans if span["face_id"] == face["id"]]
     return {
@@ -162,7 +169,7 @@ def _row(face: dict[str, Any], spans: list[dict[str, Any]], shown: tuple[float, 
     }
 
 
-def _moment(span: dict[str, Any], name: str, shown: tuple[float, float]) -> dict[str, Any]:
+def _moment(span: SpanReport, name: str, shown: tuple[float, float]) -> dict[str, Any]:
     start, end = shown
     probability = span["probability_fake"]
     label = span["label"]
@@ -180,11 +187,11 @@ def _moment(span: dict[str, Any], name: str, shown: tuple[float, float]) -> dict
     }
 
 
-def _faces(report: Report) -> dict[str, Any]:
+def _faces(report: CheckReport) -> dict[str, Any]:
     return {"band": _band(report), "faces": [_face(face) for face in report["faces"]]}
 
 
-def _face(face: dict[str, Any]) -> dict[str, Any]:
+def _face(face: FaceReport) -> dict[str, Any]:
     return {
         "name": _face_name(face),
         "label": face["label"],
@@ -192,14 +199,14 @@ def _face(face: dict[str, Any]) -> dict[str, Any]:
         "probability": face["probability_fake"],
         "first_seconds": face["first_seconds"],
         "last_seconds": face["last_seconds"],
-        "picture_seconds": face.get("picture_seconds"),
-        "reasons": [sentence(code) for code in face.get("reasons", ())],
+        "picture_seconds": face["picture_seconds"],
+        "reasons": [sentence(code) for code in face["reasons"]],
         "thumbnail": _jpeg_or_none(face["thumbnail"]),
         "heatmap": _jpeg_or_none(face["heatmap"]),
     }
 
 
-def _details(report: Report) -> dict[str, Any]:
+def _details(report: CheckReport) -> dict[str, Any]:
     source, coverage, timing = report["source"], report["coverage"], report["timing_seconds"]
     facts = [
         ("Source", [_link(source["url"]) or _text(source["name"])]),
@@ -221,7 +228,7 @@ def _details(report: Report) -> dict[str, Any]:
     return {"facts": [(term, values) for term, values in known if values]}
 
 
-def _failure(report: Report) -> dict[str, Any]:
+def _failure(report: FailedReport) -> dict[str, Any]:
     error = report["error"]
     return {
         "kind": KINDS[report["source"]["kind"]],
@@ -235,24 +242,24 @@ def _failure(report: Report) -> dict[str, Any]:
 # Words.
 
 
-def _describe_video(source: dict[str, Any]) -> str | None:
+def _describe_video(source: SourceReport) -> str | None:
     size = f"{source['width']} × {source['height']} pixels" if source["width"] and source["height"] else None
     length = None if source["duration_seconds"] is None else f"{clock(source['duration_seconds'])} long"
     return ", ".join(part for part in (length, size) if part) or None
 
 
-def _describe_coverage(coverage: dict[str, Any]) -> list[str]:
+def _describe_coverage(coverage: CoverageReport) -> list[str]:
     lines = [
         f"{coverage['frames']} frames, {coverage['frames_with_face']} of them with a face",
         f"{coverage['analysed_seconds']:.1f} seconds of video in all",
     ]
-    start, end = coverage.get("start_seconds") or 0.0, coverage.get("end_seconds")
+    start, end = coverage["start_seconds"], coverage["end_seconds"]
     if start or end is not None:
         lines.append(f"asked for: {clock(start)} to {'the end' if end is None else clock(end)}")
     return lines
 
 
-def _describe_models(models: list[dict[str, Any]]) -> list[str]:
+def _describe_models(models: list[ModelReport]) -> list[str]:
     names = [f"{model['name']}, revision {model['revision'] or 'unknown'}" for model in models]
     if len(models) < 2:
         return names
@@ -268,11 +275,11 @@ def _describe_timing(timing: dict[str, float]) -> str:
     return f"{timing['total']:.1f} s ({', '.join(parts)})"
 
 
-def _face_name(face: dict[str, Any]) -> str:
+def _face_name(face: FaceReport) -> str:
     return f"Face {face['id'] + 1}"
 
 
-def _title(source: dict[str, Any]) -> str:
+def _title(source: SourceReport) -> str:
     return str(source["title"] or source["name"] or "")
 
 
@@ -298,12 +305,12 @@ def _jpeg_or_none(url: object) -> str | None:
 # Places.
 
 
-def time_range(report: Report) -> tuple[float, float]:
+def time_range(report: CheckReport) -> tuple[float, float]:
     """First and last second of the timeline: the asked part, where it is known."""
     coverage, duration = report["coverage"], report["source"]["duration_seconds"]
     last = max((span["end_seconds"] for span in report["timeline"]), default=0.0)
-    start = min([coverage.get("start_seconds") or 0.0, *(span["start_seconds"] for span in report["timeline"])])
-    ends = [end for end in (coverage.get("end_seconds"), duration) if end is not None]
+    start = min([coverage["start_seconds"], *(span["start_seconds"] for span in report["timeline"])])
+    ends = [end for end in (coverage["end_seconds"], duration) if end is not None]
     end = max(last, min(ends, default=last))
     return start, end if end > start else start + 1.0
 
@@ -330,7 +337,7 @@ def _bar_top(probability: float) -> float:
     return round((1 - probability) * (ROW_PX - FLOOR_PX), 1)
 
 
-def _band(report: Report) -> tuple[float, float]:
+def _band(report: CheckReport) -> tuple[float, float]:
     low, high = report["verdict"]["band"]
     return low, high
 

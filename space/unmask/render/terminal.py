@@ -1,28 +1,28 @@
-"""What a person sees in a terminal: a verdict in a few lines, and a bar while it comes about."""
+"""Describe reports in a few lines of text, and show progress on a terminal."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from unmask.report import Report
-from unmask.verdict import SHOWN_LABEL, percent
+from unmask.report import CheckReport, FaceReport, SpanReport
+from unmask.verdict import SHOWN_LABEL, clock, percent
 
 MOMENTS_SHOWN = 3  # of the timeline, the most suspicious first
 FACES_SHOWN = 6
 
 
-def describe_report(report: Report) -> str:
-    """A few lines for a person."""
+def describe_report(report: CheckReport) -> str:
+    """Describe the verdict, the faces, where to look, and what was looked at."""
     verdict, source = report["verdict"], report["source"]
     label = SHOWN_LABEL[verdict["label"]]
     probability = verdict["probability_fake"]
     chance = "" if probability is None else f" · probability of a deepfake {percent(probability)}"
     lines = [f"{label}{chance}", verdict["text"]]
-    if source.get("title"):
+    if source["title"]:
         lines.append(f"Video: {on_one_line(source['title'])}")
-    lines += [_describe_face(face) for face in _by_probability(report["faces"])[:FACES_SHOWN]]
+    lines += [_describe_face(face) for face in report["faces"][:FACES_SHOWN]]
     if len(report["faces"]) > FACES_SHOWN:
         lines.append(f"and {len(report['faces']) - FACES_SHOWN} more faces")
     if moments := _moments(report):
@@ -32,6 +32,7 @@ def describe_report(report: Report) -> str:
 
 
 def describe_scan(counts: dict[str, int], skipped: int, out: Path) -> str:
+    """Describe the outcome of a scan: how many reports have which label."""
     named = {**SHOWN_LABEL, "failed": "failed"}
     parts = [f"{named[label]}: {counts[label]}" for label in named if label in counts]
     if skipped:
@@ -41,7 +42,7 @@ def describe_scan(counts: dict[str, int], skipped: int, out: Path) -> str:
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, float, str], None]]:
-    """A bar on a terminal, nothing elsewhere."""
+    """Show a bar on a terminal, and nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda stage, fraction, text: None
         return
@@ -59,36 +60,31 @@ def progress_bar() -> Iterator[Callable[[str, float, str], None]]:
 
 
 def counting_bar(total: int) -> Any:
+    """Return a tqdm bar that counts videos."""
     from tqdm import tqdm
 
     return tqdm(total=total, unit="video", leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty())
 
 
-def _describe_face(face: dict[str, Any]) -> str:
-    seen = f"{_clock(face['first_seconds'])} to {_clock(face['last_seconds'])}"
-    probability = face["probability_fake"]
-    chance = "not judged" if probability is None else percent(probability)
-    return f"Face {face['id'] + 1}: {chance}, seen {seen}"
+def _describe_face(face: FaceReport) -> str:
+    seen = f"{clock(face['first_seconds'])} to {clock(face['last_seconds'])}"
+    return f"Face {face['id'] + 1}: {percent(face['probability_fake'])}, seen {seen}"
 
 
-def _by_probability(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(items, key=lambda item: item["probability_fake"] or 0.0, reverse=True)
-
-
-def _moments(report: Report) -> str:
-    """The most suspicious stretches, unless nothing is suspicious."""
+def _moments(report: CheckReport) -> str:
+    """Name the most suspicious spans, unless nothing is suspicious."""
     if report["verdict"]["label"] not in ("fake", "uncertain"):
         return ""
-    worst = [item for item in _by_probability(report["timeline"]) if item["probability_fake"] is not None]
-    return ", ".join(_moment(item, len(report["faces"]) > 1) for item in worst[:MOMENTS_SHOWN])
+    worst = sorted(report["timeline"], key=lambda span: -span["probability_fake"])
+    return ", ".join(_moment(span, len(report["faces"]) > 1) for span in worst[:MOMENTS_SHOWN])
 
 
-def _moment(item: dict[str, Any], several_faces: bool) -> str:
-    who = f"face {item['face_id'] + 1}, " if several_faces else ""
-    return f"{_clock(item['start_seconds'])} ({who}{percent(item['probability_fake'])})"
+def _moment(span: SpanReport, several_faces: bool) -> str:
+    who = f"face {span['face_id'] + 1}, " if several_faces else ""
+    return f"{clock(span['start_seconds'])} ({who}{percent(span['probability_fake'])})"
 
 
-def _describe_effort(report: Report) -> str:
+def _describe_effort(report: CheckReport) -> str:
     coverage = report["coverage"]
     names = ", ".join(f"{model['name']} {model['revision']}" for model in report["models"])
     looked = f"{coverage['frames']} frames looked at, a face in {coverage['frames_with_face']}"
@@ -96,10 +92,5 @@ def _describe_effort(report: Report) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """Strangers' words without line ends, and without what would steer a terminal."""
+    """Replace line ends and what would steer a terminal in text from outside."""
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes)}:{rest:04.1f}"

@@ -10,7 +10,7 @@ import av
 
 from unmask.progress import OnProgress
 from unmask.render.drawing import Scene, UInt8Array
-from unmask.report import Report
+from unmask.report import CheckReport
 from unmask.video.decode import VideoStream
 from unmask.video.decode_client import play, probe
 from unmask.video.sampling import Span
@@ -24,7 +24,7 @@ TICKS = 90_000  # a second, in the drawn file
 TELL_SECONDS = 0.25  # between two signs of progress
 
 
-def overlay(video: Path, report: Report, out: Path, on_progress: OnProgress) -> None:
+def overlay(video: Path, report: CheckReport, out: Path, on_progress: OnProgress) -> None:
     """Draw boxes, scores, label and a timeline strip into a copy of `video`, without sound, as H.264 MP4.
 
     Times stay true, so that a player jumps to the same second in both. Of a video longer than a minute only
@@ -67,13 +67,13 @@ def moving_parts(scene: Scene) -> list[Span]:
     return parts or [Span(scene.start_seconds, scene.start_seconds + MARGIN_SECONDS)]
 
 
-def _end_seconds(report: Report, stream: VideoStream) -> float:
+def _end_seconds(report: CheckReport, stream: VideoStream) -> float:
     """End of the part that was asked for, in the file's seconds."""
     coverage = report["coverage"]
-    offset = coverage.get("offset_seconds") or 0.0
+    offset = coverage["offset_seconds"]
     last = max((span["end_seconds"] - offset for span in report["timeline"]), default=0.0)
     end = stream.duration_seconds or last + MARGIN_SECONDS
-    asked = coverage.get("end_seconds")
+    asked = coverage["end_seconds"]
     return end if asked is None else max(MARGIN_SECONDS, min(end, asked - offset))
 
 

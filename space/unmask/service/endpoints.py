@@ -17,14 +17,14 @@ from unmask.download.sources import Options, VideoSource
 from unmask.errors import InternalError, UnmaskError
 from unmask.inputs import guess_source, to_frames, to_models, to_span, to_upload, to_url
 from unmask.models import bundled
-from unmask.report import Report, to_failed_report
+from unmask.report import FailedReport, to_failed_report
 from unmask.service.jobs import Jobs, JobState
 from unmask.service.settings import Settings
 
 POLL_SECONDS = 0.15  # how often a followed job is asked for its state
 HEARTBEAT_SECONDS = 1.0  # the longest pause in a stream: a client that has left is noticed when something is sent
 
-Item = dict[str, Any]  # an object of a stream: progress or, at its end, the report
+Item = Mapping[str, Any]  # an object of a stream: progress or, at its end, the report
 ParseRequest = Callable[[], tuple[VideoSource, Options]]  # reads the arguments; raises UnmaskError
 
 logger = logging.getLogger(__name__)
@@ -247,7 +247,7 @@ def to_progress(state: JobState) -> Item:
     return item | ({"position": state.position} if state.position else {})
 
 
-def to_failure(source: dict[str, Any], error: Exception) -> Report:
+def to_failure(source: dict[str, Any], error: Exception) -> FailedReport:
     """Convert any exception to a failed report; log what is not an UnmaskError, for it is a defect of ours."""
     if not isinstance(error, UnmaskError):
         logger.error("An endpoint failed unexpectedly", exc_info=error)

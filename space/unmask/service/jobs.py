@@ -20,7 +20,7 @@ from cachetools import TTLCache
 from unmask.download.sources import Options, VideoSource, content_key, describe, fingerprint
 from unmask.errors import BadInput, Busy, Cancelled, InternalError, RateLimited, UnmaskError
 from unmask.models import bundled
-from unmask.report import Report, to_failed_report
+from unmask.report import CheckReport, Report, to_failed_report, with_source
 from unmask.service.rate_limit import DEFAULT_LIMITS, ClientLimits, RateLimiter
 
 RESULT_SECONDS = 900.0  # how long a finished job can be asked for
@@ -46,8 +46,8 @@ class Checks(Protocol):
         on_progress: Callable[[str, float, str], None],
         *,
         keep: Path | None,
-        cached_reports: Mapping[str, Report],
-    ) -> Report:
+        cached_reports: Mapping[str, CheckReport],
+    ) -> CheckReport:
         """Check one video."""
 
 
@@ -117,7 +117,7 @@ class Jobs:
         self._changed = threading.Condition(threading.RLock())  # guards every field below
         self._active: dict[str, _Job] = {}
         self._finished: TTLCache[str, JobState] = TTLCache(MAX_JOBS, RESULT_SECONDS, clock)
-        self._reports: TTLCache[Key, Report] = TTLCache(MAX_CACHED, cache_seconds, clock)
+        self._reports: TTLCache[Key, CheckReport] = TTLCache(MAX_CACHED, cache_seconds, clock)
         self._waiting: dict[str | None, deque[_Task]] = {}  # by client; the first client has the next turn
         self._running: set[_Task] = set()
         self._closed = False
@@ -155,7 +155,7 @@ class Jobs:
             job_id, described = f"{self._process_id}-{secrets.token_urlsafe(24)}", describe(source)
             report = None if keep else self._reports.get(key)
             if report is not None:
-                self._finished[job_id] = replace(DONE, report=_with_source(report, described))
+                self._finished[job_id] = replace(DONE, report=with_source(report, described))
                 return job_id
             task = (None if keep else self._find_task(key)) or self._enqueue(_Task(key, source, options, keep, client))
             task.jobs.add(job_id)
@@ -310,11 +310,11 @@ class Jobs:
         with self._changed:
             self._running.discard(task)
             finished = replace(DONE if state == "done" else task.state, state=state)
-            if state == "done":
+            if report["status"] == "ok":
                 for key in _cache_keys(task, report):
                     self._reports[key] = report
             for job_id in task.jobs:
-                own_report = _with_source(report, self._active[job_id].described)
+                own_report = with_source(report, self._active[job_id].described)
                 self._finish(job_id, replace(finished, report=own_report))
 
 
@@ -323,15 +323,10 @@ def _key(source: str, options: Options) -> Key:
     return (source, *models, options.span.start_seconds, options.span.end_seconds, *options.notices)
 
 
-def _cache_keys(task: _Task, report: Report) -> set[Key]:
+def _cache_keys(task: _Task, report: CheckReport) -> set[Key]:
     """Return the key that was asked for and, where all of the content is known, that of equal content."""
-    keys, sha256 = {task.key}, report["source"].get("sha256")
+    keys, sha256 = {task.key}, report["source"]["sha256"]
     if sha256 and report["source"]["kind"] != "frames":
         offset_seconds = report["coverage"]["offset_seconds"] or 0.0
         keys.add((content_key(sha256, offset_seconds), *task.key[1:]))
     return keys
-
-
-def _with_source(report: Report, described: dict[str, Any]) -> Report:
-    """Return the report with its source as one client named it: names and links of others are private."""
-    return {**report, "source": {**report["source"], **described}}

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -13,17 +14,17 @@ from tests.media import glide, write_video
 from unmask.errors import Cancelled
 from unmask.render.drawing import PANEL, TONES, Scene, box_at
 from unmask.render.video import moving_parts, overlay
-from unmask.report import Report
+from unmask.report import CheckReport
 from unmask.video.decode import decode, play, probe
 from unmask.video.sampling import DecodePlan, Span
 
 
-def small_report(duration: float = 4.0, **coverage: float) -> Report:
+def small_report(duration: float = 4.0, **coverage: float) -> Any:
     scores = [
         *reports.clips([3.0, -3.0, 0.2], duration=duration),
         *reports.clips([-3.0] * 3, 1, duration=duration),
     ]
-    found = reports.build(scores, duration_seconds=duration, width=320, height=240)
+    found: Any = reports.build(scores, duration_seconds=duration, width=320, height=240)
     for face in found["faces"]:
         for box in face["boxes"]:
             box["xyxy"] = [100.0 + 40 * face["id"], 60.0, 160.0 + 40 * face["id"], 130.0]
@@ -141,7 +142,7 @@ def test_a_cancelled_drawing_leaves_nothing(tmp_path):
 # The scene.
 
 
-def scene_of(found: Report, end_seconds: float) -> Scene:
+def scene_of(found: CheckReport, end_seconds: float) -> Scene:
     return Scene(found, (320, 240), (640, 480), end_seconds)
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.reports import build
 from unmask.download.sources import FileSource, FramesSource, Options, UrlSource, VideoSource, content_key, describe
 from unmask.errors import BadInput, Busy, FetchFailed, RateLimited
-from unmask.report import Report
+from unmask.report import CheckReport, with_source
 from unmask.service.jobs import ABANDONED_SECONDS, RESULT_SECONDS, Jobs, JobState
 from unmask.service.rate_limit import ClientLimits
 from unmask.video.sampling import Span
@@ -38,8 +39,8 @@ class WaitingChecker:
         on_progress: Callable[[str, float, str], None],
         *,
         keep: Path | None,
-        cached_reports: Mapping[str, Report],
-    ) -> Report:
+        cached_reports: Mapping[str, CheckReport],
+    ) -> CheckReport:
         self.started.release()
         self.keeps.append(keep)
         try:
@@ -51,8 +52,7 @@ class WaitingChecker:
             if source in (A, B) and (report := cached_reports.get(content_key(SHA256, 0.0))):
                 return report
             self.done.append(source)
-            described = {**describe(source), "sha256": SHA256 if source in (A, B) else None}
-            return {"status": "ok", "source": described, "coverage": {"offset_seconds": None}}
+            return with_source(build([], sha256=SHA256 if source in (A, B) else None), describe(source))
         finally:
             self.ended.release()
 
@@ -87,7 +87,8 @@ def finish(jobs: Jobs, job: str) -> JobState:
 
 def code(state: JobState) -> str:
     assert state.report is not None
-    return str(state.report["error"]["code"])
+    assert state.report["status"] == "failed"
+    return state.report["error"]["code"]
 
 
 def test_a_job_runs_through_its_states(checker: WaitingChecker, start: Callable[..., Jobs]) -> None:
@@ -175,8 +176,8 @@ def test_equal_files_are_one_task_and_each_client_keeps_its_own_name(
         path.write_bytes(b"the same video")
     ids = [jobs.submit(FileSource(path, path.name), OPTIONS) for path in paths]
     checker.go.set()
-    reports = [finish(jobs, job).report or {} for job in ids]
-    assert [report["source"]["name"] for report in reports] == ["hers.mp4", "his.mp4"]
+    reports = [finish(jobs, job).report for job in ids]
+    assert [report and report["source"]["name"] for report in reports] == ["hers.mp4", "his.mp4"]
     assert len(checker.done) == 1
 
 
