@@ -121,7 +121,7 @@ def load_checker(settings: Settings) -> tuple[Checks, Settings]:
     """Import torch and load the configured model, or the bundled one with a notice where that is impossible."""
     from unmask.pipeline import Checker
 
-    checker = Checker(on_gpu=on_gpu)
+    checker = Checker(precision=settings.precision, on_gpu=on_gpu)
     try:
         checker.load(settings.models)
         return checker, settings

@@ -101,6 +101,7 @@ def build(
         verdict,
         revisions={name: REVISIONS[name] for name in models},
         faces={face.id: detail(scores, face.id) for face in verdict.faces},
+        compute={"backend": "torch", "device": "cpu", "precision": "float32"},
         coverage=Coverage(frames, frames - 6 if scores else 0, 7.68, end_seconds=end_seconds),
         timing_seconds={"fetch": 2.1, "decode": 0.81, "faces": 1.432, "model": 0.907, "explain": 0.4, "total": 5.71},
         warnings=warnings,

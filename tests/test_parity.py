@@ -17,7 +17,7 @@ from training.fit.torch_dataset import PlainClips, collate
 from unmask.download.sources import FileSource, Options
 from unmask.faces.clips import crop_square
 from unmask.faces.detector import FaceFinder
-from unmask.models import checkpoint
+from unmask.models import inference
 from unmask.pipeline import Checker
 from unmask.video.decode import decode
 from unmask.video.sampling import plan_windows
@@ -52,9 +52,9 @@ def test_measuring_shows_a_model_what_serving_shows_it(video, folder, monkeypatc
     served = Seen(checker.load([str(folder)])[0].module)
     checker.check(FileSource(video, "h264.mp4"), Options(models=(str(folder),)))
 
-    model = checkpoint.load(str(folder), torch.device("cpu"))
+    model = inference.load(str(folder), torch.device("cpu"))
     measured = Seen(model.module)
-    silent = lambda clips, mask, spread: torch.zeros(len(clips))  # what it would say does not matter here
+    silent = lambda clips, mask, map_images: torch.zeros(len(clips))  # what it would say does not matter here
     monkeypatch.setattr(model.module, "forward", silent)
     plan = plan_windows([model.spec])
     found = find_people(decode(video, plan), FaceFinder(), Look(plan, (model.spec,)))
@@ -68,12 +68,12 @@ def test_measuring_shows_a_model_what_serving_shows_it(video, folder, monkeypatc
 
 def test_training_normalises_and_pads_a_clip_as_serving_does(video, folder):
     """A crop kept without loss goes through the loader of training and through serving alike."""
-    model = checkpoint.load(str(folder), torch.device("cpu"))
+    model = inference.load(str(folder), torch.device("cpu"))
     plan = replace(plan_windows([model.spec]), windows=1)
     found = find_people(decode(video, plan), FaceFinder(), Look(plan, (model.spec,)))
     clip = found.clips[model.spec][0]
     served = Seen(model.module)
-    checkpoint.score(model, [clip])
+    inference.score(model, [clip])
     stored = StoredClip("v", False, "real", "v", "v", "train", 0, tuple(clip.seconds), tuple(map(png, clip.data)))
     batch = collate([PlainClips([stored], model.spec)[0]], model.spec)
     assert torch.equal(batch.clips.data, served.joined()[0])

@@ -37,7 +37,7 @@ from training.fit.torch_dataset import ClipPairs, Pair, PlainClips, as_face_clip
 from training.train import predict, some
 from unmask.faces.clips import ClipSpec, recompressed
 from unmask.faces.tracking import crop_sharpness
-from unmask.models import checkpoint
+from unmask.models import checkpoint, inference
 from unmask.models.architectures import VideoModel
 from unmask.verdict import Calibration, Policy
 
@@ -142,7 +142,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     start = RunFolder(arguments.run)
-    model = checkpoint.load(str(start.model), torch.device("cpu"))
+    model = inference.load(str(start.model), torch.device("cpu"))
     clips = validation_clips(arguments.data, arguments.limit)
     scored = score_validation(model.module, clips, model.spec, arguments.run.parent / "meshes", arguments.workers)
     np.savez(arguments.run / "validation.npz", **vars(scored))

@@ -44,8 +44,8 @@ from training.evaluation.results import (
 from unmask.errors import UnmaskError
 from unmask.faces.clips import recompressed
 from unmask.faces.detector import FaceFinder
-from unmask.models import checkpoint
-from unmask.models.checkpoint import LoadedModel
+from unmask.models import inference
+from unmask.models.inference import LoadedModel
 from unmask.pipeline import to_score
 from unmask.verdict import ClipScore, Policy, Rescore, decide, ensemble_policy, judge
 from unmask.video.sampling import WINDOWS, DecodePlan, plan_windows
@@ -165,7 +165,7 @@ def load_models(texts: Sequence[str], device: torch.device) -> list[LoadedModel]
     models = []
     for text in texts:
         label, separator, name = text.rpartition("=")
-        model = checkpoint.load(name, device)
+        model = inference.load(name, device)
         models.append(replace(model, info=replace(model.info, name=label)) if separator else model)
     labels = [model.name for model in models]
     if len(set(labels)) < len(labels):
@@ -282,7 +282,7 @@ def score_all(models: Sequence[LoadedModel], people: Sequence[Found]) -> list[li
     scores: list[list[ClipScore]] = [[] for _ in people]
     for model in models:
         owned = [(index, clip) for index, seen in enumerate(people) for clip in seen.clips[model.spec]]
-        logits = checkpoint.score(model, [clip for _, clip in owned])
+        logits = inference.score(model, [clip for _, clip in owned])
         for (index, clip), logit in zip(owned, logits, strict=True):
             scores[index].append(to_score(model, clip, logit))
     return scores

@@ -23,8 +23,8 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from training.release import export_onnx
 from training.release.card import card_revision, read_folder
 from unmask.faces.clips import FaceClip
-from unmask.models import checkpoint
-from unmask.models.checkpoint import LoadedModel
+from unmask.models import inference
+from unmask.models.inference import LoadedModel
 
 SPACE = Path(__file__).parents[1] / "space"
 MODEL_FILES = ("README.md", "config.json", "model.safetensors")
@@ -103,8 +103,8 @@ def _commit(api: HfApi, kind: str, repo: str, folder: Path, files: Sequence[Path
 
 def verify(folder: Path, name: str) -> None:
     """Load both and compare. Raises SystemExit when a logit differs in a single bit."""
-    models = [checkpoint.load(where, CPU) for where in (str(folder), name)]
-    here, there = (checkpoint.score(model, fixed_clips(model)) for model in models)
+    models = [inference.load(where, CPU) for where in (str(folder), name)]
+    here, there = (inference.score(model, fixed_clips(model)) for model in models)
     if here.tobytes() != there.tobytes():
         raise SystemExit(f"{name} gives other logits than {folder.name}: {there} instead of {here}")
 

@@ -36,11 +36,10 @@ from training.fit.torch_dataset import ClipPairs, Pair, PlainClips, collate, fin
 from training.fit.trainer import Loop, made_for, single_thread
 from training.synthesis import autoencoder
 from training.synthesis.autoencoder import Painter
+from unmask.compute import choose_dtype
 from unmask.faces.clips import ClipSpec
-from unmask.models import checkpoint
+from unmask.models import checkpoint, inference
 from unmask.models.architectures import ARCHITECTURES, VideoModel, channels_last
-
-FRAMES_PER_BATCH = {"cpu": 8, "cuda": 64}  # when validating; few on a CPU, as in `unmask.models.checkpoint`
 
 Found = TypeVar("Found")
 
@@ -91,7 +90,7 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
     spec = config.clip if request.stage == "clips" else replace(config.clip, frames_per_clip=1)
     torch.manual_seed(config.seed)
     model = first_weights(request)
-    teacher = None if request.teacher is None else checkpoint.load(request.teacher, accelerator.device)
+    teacher = None if request.teacher is None else inference.load(request.teacher, accelerator.device)
     material = read(request.data, request.limit, config.seed)
     painters = [] if request.painters is None else autoencoder.load(request.painters)
     cache = request.out.parent / "meshes"
@@ -223,7 +222,7 @@ def predict(model: VideoModel, data: Dataset[Pair], spec: ClipSpec, workers: int
     device = next(model.parameters()).device
     batches = DataLoader(
         data,
-        max(1, FRAMES_PER_BATCH.get(device.type, 8) // spec.frames_per_clip),
+        max(1, inference.FRAMES_PER_BATCH.get(device.type, 8) // spec.frames_per_clip),
         num_workers=workers,
         collate_fn=functools.partial(collate, spec=spec),
         worker_init_fn=single_thread,
@@ -243,10 +242,11 @@ def on_main(accelerator: Accelerator, work: Callable[[], Found]) -> Found:
 
 
 def precision() -> str:
-    """bfloat16 where the machine computes it, else float16 on a GPU, else float32."""
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "no"
+    """Name the number format to train in, as Accelerate does: like `choose_dtype`, or float16 on an older GPU."""
+    on_gpu = torch.cuda.is_available()
+    if choose_dtype(torch.device("cuda" if on_gpu else "cpu")) == torch.bfloat16:
+        return "bf16"
+    return "fp16" if on_gpu else "no"
 
 
 def parse() -> Request:

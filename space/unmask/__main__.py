@@ -57,7 +57,7 @@ def check(args: argparse.Namespace, settings: Settings, described: dict[str, Any
     with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
         keep = Path(folder) / "video" if args.overlay else None
         with progress_bar() as on_progress:
-            report = shared_checker().check(source, options, on_progress, keep=keep)
+            report = shared_checker(settings.precision).check(source, options, on_progress, keep=keep)
             _write_outputs(args, source, keep, report, on_progress)
     print(json.dumps(report, ensure_ascii=False) if args.json else describe_report(report))
 
@@ -75,9 +75,12 @@ def scan(args: argparse.Namespace, settings: Settings, described: dict[str, Any]
     finished = finished_inputs(args.out) if args.resume else set()
     waiting = [item for item in inputs if item.name not in finished]
     options = Options(Span(), _models(args, settings), settings.limits)
-    checker = shared_checker()
+    checker = shared_checker(settings.precision)
     checker.load(options.models)  # a model that is missing stops the scan here, not at every input
-    reports = run_on_ray(waiting, options, args.ray) if args.ray else run_here(checker, waiting, options)
+    if args.ray:
+        reports = run_on_ray(waiting, options, args.ray, settings.precision)
+    else:
+        reports = run_here(checker, waiting, options)
     counts: dict[str, int] = {}
     with (
         args.out.open("a" if args.resume else "w", encoding="utf-8") as out,

@@ -2,7 +2,7 @@
 
 A video passes through in windows: while the next one is decoded, the faces of this one are cut out and
 judged, and its pictures dropped, so memory does not grow with the video. Fetching and decoding of several
-checks run side by side; on the models, and on the face finder, they take `turns`.
+checks run side by side; on the models, and on the face finder, they share the `ComputeSlots`.
 """
 
 import functools
@@ -20,17 +20,16 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from unmask import compute
-from unmask.compute_slots import Turns
+from unmask.compute import ComputeSlots
 from unmask.download.sources import FileSource, FramesSource, Media, Options, UrlSource, VideoSource, open_media
 from unmask.faces.clips import FaceClip
 from unmask.faces.detector import FaceFinder
 from unmask.faces.subjects import People, Person
 from unmask.faces.tracking import crop_sharpness
-from unmask.models import checkpoint, saliency
-from unmask.models.checkpoint import LoadedModel
+from unmask.models import inference, saliency
+from unmask.models.inference import LoadedModel
 from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
-from unmask.report import CheckReport, Coverage, FaceDetail, to_report, with_source
+from unmask.report import CheckReport, ComputeReport, Coverage, FaceDetail, to_report, with_source
 from unmask.verdict import ClipScore, Policy, decide, ensemble_policy, judge, percent
 from unmask.verdict import score as calibrate
 from unmask.video.sampling import WINDOWS, plan_windows
@@ -56,12 +55,14 @@ class Checker:
     def __init__(
         self,
         device: torch.device | None = None,  # None: CUDA where there is one
+        precision: str = "auto",  # see `compute.choose_dtype`
         on_gpu: Callable[[Any], Any] = lambda function: function,
     ) -> None:
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.score_clips = on_gpu(self._score_clips)
         self.explain_faces = on_gpu(self._explain_faces)
-        self._turns = Turns(torch.get_num_threads() if self.device.type == "cpu" else 1)
+        self._precision = precision
+        self._slots = ComputeSlots(torch.get_num_threads() if self.device.type == "cpu" else 1)
         self._loading = threading.Lock()
         self._finder: FaceFinder | None = None
         self._models: dict[str, LoadedModel] = {}  # by the name that was asked for
@@ -110,7 +111,7 @@ class Checker:
         with self._loading:
             for name in names:
                 if name not in self._models:
-                    self._models[name] = checkpoint.load(name, self.device)
+                    self._models[name] = inference.load(name, self.device, self._precision)
             models = [self._models[name] for name in names]
         return tuple({(model.name, model.revision): model for model in models}.values())
 
@@ -139,6 +140,9 @@ class Checker:
             verdict,
             revisions={model.name: model.revision for model in models},
             faces=faces,
+            compute=ComputeReport(
+                backend="torch", device=self.device.type, precision=str(models[0].dtype).removeprefix("torch.")
+            ),
             coverage=Coverage(
                 frames=people.frames,
                 frames_with_face=people.frames_with_face,
@@ -164,7 +168,7 @@ class Checker:
         tell(*now)
         for index, frames in enumerate(clock.timed("decode", windows)):
             now = ("faces", index / WINDOWS, so_far(scores, policy))
-            with self._on_turn(tell, *now), clock.stage("faces"):
+            with self._with_slot(tell, *now), clock.stage("faces"):
                 boxes = self._face_finder().detect(frames)
             with clock.stage("faces"):
                 seen = people.add(replace(frames, seconds=frames.seconds + media.offset_seconds), boxes)
@@ -184,7 +188,7 @@ class Checker:
             clips = [clip for asked, clip in waiting if asked is model]
             for part in _parts(clips, CLIPS_A_TURN):
                 done = len(scores) / len(waiting)
-                with self._on_turn(tell, "model", done, f"Judging with {model.name}"), clock.stage("model"):
+                with self._with_slot(tell, "model", done, f"Judging with {model.name}"), clock.stage("model"):
                     logits = self.score_clips(self._name_of(model), part)
                 scores += [to_score(model, *pair) for pair in zip(part, logits, strict=True)]
         return scores
@@ -202,7 +206,7 @@ class Checker:
         details: dict[int, FaceDetail] = {}
         for part in _parts(worst, FACES_A_TURN):
             done = len(details) / len(worst)
-            with self._on_turn(tell, "explain", done, "Showing what mattered"), clock.stage("explain"):
+            with self._with_slot(tell, "explain", done, "Showing what mattered"), clock.stage("explain"):
                 pictures = self.explain_faces([(self._name_of(model), clip) for _, model, clip in part])
             for (person, _, _), shown in zip(part, pictures, strict=True):
                 details[person.id] = FaceDetail(person.thinned_boxes(), shown.face, shown.heatmap, shown.seconds)
@@ -210,7 +214,7 @@ class Checker:
 
     def _score_clips(self, name: str, clips: Sequence[FaceClip]) -> np.ndarray:
         """Logits float32 (B,). Arguments and result can be pickled, for `on_gpu`."""
-        return checkpoint.score(self._models[name], clips)
+        return inference.score(self._models[name], clips)
 
     def _explain_faces(self, asked: Sequence[tuple[str, FaceClip]]) -> list["_Picture"]:
         """Model names and clips -> the picture of each that the report shows."""
@@ -228,17 +232,17 @@ class Checker:
         return self.score_clips != self._score_clips
 
     @contextmanager
-    def _on_turn(self, tell: OnProgress, stage: str, fraction: float, text: str) -> Iterator[None]:
+    def _with_slot(self, tell: OnProgress, stage: str, fraction: float, text: str) -> Iterator[None]:
         """Wait for the models, ready to be cancelled meanwhile."""
         tell(stage, fraction, text)
-        with self._turns.take(lambda: tell(stage, fraction, text)) as threads, compute.of(threads):
+        with self._slots.acquire(lambda: tell(stage, fraction, text)):
             yield
 
 
 @functools.cache
-def shared_checker() -> Checker:
-    """The one Checker of this process, so that models are loaded once."""
-    return Checker()
+def shared_checker(precision: str = "auto") -> Checker:
+    """Return the one Checker of this process, so that models are loaded once."""
+    return Checker(precision=precision)
 
 
 def so_far(scores: Sequence[ClipScore], policy: Policy) -> str:
@@ -292,7 +296,7 @@ def _picture(model: LoadedModel, clip: FaceClip) -> _Picture:
         replace(clip, data=clip.data[i : i + 1], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[i : i + 1])
         for i in range(len(clip.seconds))
     ]
-    worst = alone[int(np.argmax(checkpoint.score(model, alone)))]
+    worst = alone[int(np.argmax(inference.score(model, alone)))]
     (face,), (heat,) = worst.data, saliency.heatmap(model, worst)
     painted = saliency.jpeg(saliency.paint(face, heat))
     return _Picture(float(worst.seconds[0]), saliency.jpeg(face), painted)

@@ -79,6 +79,14 @@ class SpanReport(TypedDict):
     label: Label
 
 
+class ComputeReport(TypedDict):
+    """What computed the models."""
+
+    backend: Literal["torch", "onnxruntime"]
+    device: str  # as torch names it: `cpu` or `cuda`
+    precision: str  # `float32` or `bfloat16`
+
+
 class CoverageReport(TypedDict):
     """How much of the video was looked at."""
 
@@ -108,6 +116,7 @@ class CheckReport(TypedDict):
     models: list[ModelReport]
     faces: list[FaceReport]  # most suspicious first
     timeline: list[SpanReport]  # in time order
+    compute: ComputeReport
     coverage: CoverageReport
     timing_seconds: dict[str, float]  # by stage, and in total
     warnings: list[str]  # sentences
@@ -173,6 +182,7 @@ def to_report(
     *,
     revisions: Mapping[str, str],  # model name -> revision, of every model that was asked
     faces: Mapping[int, FaceDetail],  # by id; every judged face
+    compute: ComputeReport,
     coverage: Coverage,
     timing_seconds: Mapping[str, float],  # by stage, and `total`
     warnings: Sequence[str] = (),  # sentences
@@ -195,6 +205,7 @@ def to_report(
         models=[_model(name, revision, by_model.get(name)) for name, revision in revisions.items()],
         faces=[_face(face, faces[face.id]) for face in verdict.faces],
         timeline=[_span(span) for span in verdict.timeline],
+        compute=compute,
         coverage={
             "frames": int(coverage.frames),
             "frames_with_face": int(coverage.frames_with_face),

@@ -14,7 +14,7 @@ import argparse
 import csv
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -30,10 +30,11 @@ from training.release.export_onnx import export
 from unmask.download.sources import FileSource, Options
 from unmask.faces.clips import to_input
 from unmask.faces.detector import FaceFinder
-from unmask.models import checkpoint
+from unmask.models import checkpoint, inference
 from unmask.pipeline import Checker
 from unmask.video.sampling import plan_windows
 
+CPU = torch.device("cpu")
 FACES = SHARED / "data" / "dfdc-faces"
 SETS = ("dfdc-videos", "talking-videos", "ffpp-c40-dev")
 
@@ -52,10 +53,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER")
     research = [path for path in (SHARED / "data" / name for name in SETS) if path.is_dir()]
     folders = parser.parse_args(argv).folders or research
-    checker = Checker(torch.device("cpu"))
+    checkers = Checker(CPU), Checker(CPU, "float32")
     print(f"{'':18}{'videos':>8}{'same label':>12}{'apart by most':>15}{'median':>9}{'AUC':>8}{'without':>9}")
     for folder in folders:
-        show(folder.name, [Pair(is_fake, *both(checker, path)) for path, is_fake in labelled(folder)])
+        show(folder.name, [Pair(is_fake, *both(*checkers, path)) for path, is_fake in labelled(folder)])
     if FACES.is_dir():
         compare_export(FACES)
 
@@ -66,26 +67,14 @@ def labelled(folder: Path) -> Iterator[tuple[Path, bool]]:
             yield folder / row["file"], row["label"] == "fake"
 
 
-def both(checker: Checker, video: Path) -> tuple[tuple[str, str], tuple[float | None, float | None]]:
+def both(quick: Checker, exact: Checker, video: Path) -> tuple[tuple[str, str], tuple[float | None, float | None]]:
     said = []
-    for way in (as_it_is, without_shortcuts):
-        with way():
+    for checker, search in ((quick, nullcontext()), (exact, patch.object(FaceFinder, "_detect", searched_everywhere))):
+        with search:
             verdict = checker.check(FileSource(video, video.name), Options())["verdict"]
         said.append((verdict["label"], verdict["probability_fake"]))
     (one, chance), (other, other_chance) = said
     return (one, other), (chance, other_chance)
-
-
-@contextmanager
-def as_it_is() -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def without_shortcuts() -> Iterator[None]:
-    everywhere = patch.object(FaceFinder, "_detect", searched_everywhere)
-    with everywhere, patch.object(checkpoint, "_bfloat16_wins", lambda device: False):
-        yield
 
 
 def searched_everywhere(finder, pictures):  # type: ignore[no-untyped-def]
@@ -108,7 +97,7 @@ def show(name: str, pairs: Sequence[Pair]) -> None:
 
 
 def compare_export(faces: Path) -> None:
-    model, found = checkpoint.load("default", torch.device("cpu")), open_set(faces, FaceFinder(), None)
+    model, found = inference.load("default", CPU), open_set(faces, FaceFinder(), None)
     look = Look(plan_windows([model.spec]), (model.spec,))
     with tempfile.TemporaryDirectory() as folder:
         export(checkpoint.locate("default")[0], Path(folder))

@@ -34,9 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="default")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     args = parser.parse_args(argv)
-    _choose_precision(args.precision)
     torch.set_num_threads(THREADS)
-    reports = make_reports(sorted(path for folder in args.folders for path in folder.glob("*.mp4")), args.model)
+    reports = make_reports(
+        sorted(path for folder in args.folders for path in folder.glob("*.mp4")), args.model, args.precision
+    )
     if args.out:
         args.out.write_text(json.dumps(reports, indent=1) + "\n", encoding="utf-8")
     if not args.against:
@@ -47,9 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if lines or not reports else 0
 
 
-def make_reports(videos: Sequence[Path], model: str) -> dict[str, Any]:
+def make_reports(videos: Sequence[Path], model: str, precision: str) -> dict[str, Any]:
     """Check each video -> by folder/name, the compared part of its report, pictures as their SHA-256."""
-    checker, reports = Checker(), {}
+    checker, reports = Checker(precision=precision), {}
     for video in videos:
         report: Any
         try:
@@ -90,12 +91,6 @@ def _with_hashed_pictures(value: Any) -> Any:
     if isinstance(value, str) and value.startswith("data:"):
         return hashlib.sha256(value.encode()).hexdigest()
     return value
-
-
-def _choose_precision(name: str) -> None:
-    """Let this processor appear with or without bfloat16 arithmetic."""
-    abilities = {"avx512_bf16": name == "bfloat16"}
-    vars(torch.cpu)["get_capabilities"] = lambda: abilities
 
 
 if __name__ == "__main__":

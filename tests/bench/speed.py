@@ -34,8 +34,8 @@ from training.fit.recipes import RECIPES
 from unmask.download.sources import FileSource, Options
 from unmask.faces.clips import FaceClip
 from unmask.limits import Limits
-from unmask.models import checkpoint
-from unmask.models.checkpoint import LoadedModel
+from unmask.models import inference
+from unmask.models.inference import LoadedModel
 from unmask.pipeline import Checker
 from unmask.report import CheckReport
 from unmask.video.decode import decode
@@ -172,7 +172,7 @@ def measure(checker: Checker, model: LoadedModel, path: Path, asked: Options, pe
     return Cost(
         check=check,
         decoding=spent(lambda: list(decode(path, plan))),
-        model=spent(lambda: checkpoint.score(model, noise)),
+        model=spent(lambda: inference.score(model, noise)),
         peer=None if peer is None else spent(lambda: ask_peer(peer, path)),
         frames=frames,
         stages=reports[-1]["timing_seconds"],

@@ -26,8 +26,8 @@ from unmask.faces.boxes import overlaps
 from unmask.faces.clips import FaceClip, crop, to_input
 from unmask.faces.detector import FaceFinder
 from unmask.faces.tracking import link
-from unmask.models import bundled, checkpoint
-from unmask.models.checkpoint import LoadedModel
+from unmask.models import bundled, checkpoint, inference
+from unmask.models.inference import LoadedModel
 from unmask.models.saliency import BLUR_SHARE, heatmap
 from unmask.video import decode
 from unmask.video.decode import Frames
@@ -60,7 +60,7 @@ def assert_close(found: Any, expected: Any, at: str) -> None:
 
 @pytest.fixture(scope="module")
 def model() -> LoadedModel:
-    return checkpoint.load("default", CPU)
+    return inference.load("default", CPU)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from training.fit.run_folder import RunFolder
 from training.fit.torch_dataset import ClipPairs, as_face_clip, decode
 from training.synthesis import autoencoder
 from training.train import Request, main, read, train
-from unmask.models import checkpoint
+from unmask.models import checkpoint, inference
 from unmask.models.architectures import ResNextLstmConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,9 +81,9 @@ def test_each_recipe_goes_from_faces_to_a_model_that_unmask_loads(recipe, materi
     done = run(request(recipe, "clips", [material, moving], tmp_path / "clips", start=tmp_path / "frames", limit=4))
     assert done.epochs()[0].true_auc is not None
     assert {path.name for path in done.path.iterdir()} >= {"train.json", "log.jsonl", "curves.png", "state"}
-    model = checkpoint.load(str(done.model), torch.device("cpu"))
+    model = inference.load(str(done.model), torch.device("cpu"))
     frames = resize(decode(face("q", frames=3)), model.spec.side_px)
-    assert checkpoint.score(model, [as_face_clip(frames, model.spec)]).shape == (1,)
+    assert inference.score(model, [as_face_clip(frames, model.spec)]).shape == (1,)
 
 
 def test_the_backbone_stands_still_in_a_frozen_stage(material, tmp_path):
@@ -148,7 +148,7 @@ def test_a_teacher_is_followed(material, tmp_path):
 
 
 def test_a_pupils_guesses_near_the_vectors_of_its_teacher(tmp_path):
-    teacher = checkpoint.load(str(untrained_model(tmp_path)), torch.device("cpu"))
+    teacher = inference.load(str(untrained_model(tmp_path)), torch.device("cpu"))
     torch.manual_seed(0)
     spec, pupil = RECIPES["patch-mean"].clip, fourth.PatchMean(fourth.PatchMeanConfig())
     learner = trainer.Learner(pupil, teacher, spec)

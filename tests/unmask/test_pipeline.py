@@ -25,7 +25,7 @@ from unmask.errors import BadInput, Cancelled, ModelUnavailable
 from unmask.faces.clips import ClipSpec, FaceClip
 from unmask.faces.subjects import MAX_BOXES
 from unmask.limits import Limits
-from unmask.models import checkpoint, saliency
+from unmask.models import inference, saliency
 from unmask.pipeline import Checker, _picture
 from unmask.progress import STAGES
 from unmask.report import CheckReport, FaceReport, with_source
@@ -225,12 +225,12 @@ def test_a_borrowed_gpu_is_asked_once_for_the_whole_video(media: Path, model: st
 
 
 def test_a_face_is_shown_where_it_looks_worst_alone_with_what_that_rests_on(model: str) -> None:
-    loaded = checkpoint.load(model, torch.device("cpu"))
+    loaded = inference.load(model, torch.device("cpu"))
     side_px, rng = loaded.spec.side_px, np.random.default_rng(0)
     data = rng.integers(0, 255, (3, side_px, side_px, 3), np.uint8)
     clip = FaceClip(data, np.array([1.0, 1.1, 1.2]), 0, np.zeros((3, 4), np.float32))
     alone = [replace(clip, data=data[i : i + 1], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[:1]) for i in range(3)]
-    logits = [float(checkpoint.score(loaded, [one])[0]) for one in alone]
+    logits = [float(inference.score(loaded, [one])[0]) for one in alone]
     shown = _picture(loaded, clip)
     worst = int(np.argmax(logits))
     assert shown.seconds == clip.seconds[worst]
@@ -246,7 +246,7 @@ def test_a_check_can_be_cancelled_at_every_stage(checker: Checker, media: Path, 
 
     with video_site(make("h264.mp4", media).read_bytes()) as site, pytest.raises(Cancelled):
         checker.check(UrlSource(site.url("/clip.mp4")), Options(models=(model,), limits=HOME), on_progress)
-    assert checker._turns.taken == 0
+    assert checker._slots.used == 0
 
 
 def test_a_check_that_waits_for_its_turn_can_be_cancelled(
@@ -259,7 +259,7 @@ def test_a_check_that_waits_for_its_turn_can_be_cancelled(
             raise Cancelled("No longer wanted.")
 
     never = threading.Semaphore(0)
-    monkeypatch.setattr(checker._turns, "_places", never)
+    monkeypatch.setattr(checker._slots, "_free", never)
     with pytest.raises(Cancelled):
         checker.check(file(media, "short.mp4"), Options(models=(model,)), on_progress)
 

@@ -24,8 +24,8 @@ from training.evaluation.tables import ORDER, labels_of, scores_of
 from unmask.faces.clips import FaceClip
 from unmask.faces.detector import FaceFinder
 from unmask.faces.subjects import People
-from unmask.models import checkpoint, saliency
-from unmask.models.checkpoint import LoadedModel
+from unmask.models import checkpoint, inference, saliency
+from unmask.models.inference import LoadedModel
 from unmask.verdict import SHOWN_LABEL, percent, to_probability
 from unmask.video.decode import decode
 from unmask.video.sampling import DecodePlan
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     out = arguments.figures or arguments.results / "figures"
     drawn = draw_all(read(arguments.results / "results.json"))
     if arguments.model:
-        models = [checkpoint.load(name, torch.device("cpu")) for name in arguments.model]
+        models = [inference.load(name, torch.device("cpu")) for name in arguments.model]
         drawn["heatmaps"] = heatmaps(models, EXAMPLES)
     out.mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
@@ -213,7 +213,7 @@ def heatmaps(models: Sequence[LoadedModel], examples: Path) -> Figure:
         clips = [first_clip(examples / name, model, finder) for model in models]
         _picture(row[0], clips[0].data[0], title)
         for axes, model, clip in zip(row[1:], models, clips, strict=True):
-            logit = float(checkpoint.score(model, [clip])[0])
+            logit = float(inference.score(model, [clip])[0])
             said = percent(to_probability(model.calibration.log_odds(logit)))
             painted = saliency.paint(clip.data[0], saliency.heatmap(model, clip)[0])
             _picture(axes, painted, f"{model.name}: {said}")

@@ -15,7 +15,7 @@ from training.fit.torch_dataset import Batch, Pair
 from training.fit.trainer import Learner, ShuffledBatches, loader, loss_of, made_for, taught
 from unmask.faces.clips import ClipSpec
 from unmask.models.architectures import VideoModel
-from unmask.models.checkpoint import LoadedModel
+from unmask.models.inference import LoadedModel
 
 BATCHES = 4  # measured, after one that warms up
 GIB = 2**30

@@ -23,14 +23,16 @@ from tqdm import tqdm
 from training.data.shards import StoredClip, stored_clips
 from training.fit.torch_dataset import decode
 from training.synthesis.autoencoder import NET_SIDE_PX, Painter, PainterConfig, as_input, save
+from unmask.compute import choose_dtype
 from unmask.models.architectures import channels_last
+from unmask.models.inference import autocast
 
+CPU = torch.device("cpu")
 BATCH = 16
 LEARNING_RATE = 1e-3
 CRITIC_FROM = 0.4  # of the steps; before, the pictures are too poor to judge
 CRITIC_SHARE = 0.03  # of the painter's loss
 BETAS = (0.5, 0.99)
-FAST = torch.cpu._is_avx512_bf16_supported()
 
 PAINTERS = (
     PainterConfig(3, 16, "nearest"),
@@ -54,7 +56,7 @@ def learn(config: PainterConfig, faces: NDArray[np.uint8], steps: int, seed: int
         images = as_input(faces[rng.integers(len(faces), size=BATCH)])
         images = images.flip(3) if rng.random() < 0.5 else images
         images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=FAST):
+        with autocast(CPU, choose_dtype(CPU)):
             drawn = painter(images)
             loss = likeness(drawn.float(), images)
             if step >= CRITIC_FROM * steps:
@@ -72,7 +74,7 @@ def learn(config: PainterConfig, faces: NDArray[np.uint8], steps: int, seed: int
 def judge(critic: nn.Module, eye: torch.optim.Optimizer, real: Tensor, drawn: Tensor) -> None:
     """One step of the critic, by the hinge loss."""
     eye.zero_grad()
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=FAST):
+    with autocast(CPU, choose_dtype(CPU)):
         loss = F.relu(1 - critic(real)).float().mean() + F.relu(1 + critic(drawn)).float().mean()
     loss.backward()
     eye.step()

@@ -27,7 +27,7 @@ from training.fit.recipes import StageConfig
 from training.fit.torch_dataset import Batch, ClipPairs, Pair, collate
 from unmask.faces.clips import ClipSpec
 from unmask.models.architectures import VideoModel
-from unmask.models.checkpoint import LoadedModel
+from unmask.models.inference import LoadedModel
 
 STATE = "state"
 VECTORS_UNTIL = 0.8  # of the steps: so long a teacher's vectors count beside the labels

@@ -421,7 +421,7 @@ python -m unmask check VIDEO --model {model.name}        # bundled
 python -m unmask check VIDEO --model owner/name         # from the Hub
 ```
 
-`config.json` holds the geometry of the crops, the calibration and the thresholds. `unmask.models.checkpoint.load` reads
+`config.json` holds the geometry of the crops, the calibration and the thresholds. `unmask.models.inference.load` reads
 it and `model.safetensors`, strictly."""
 
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from unmask.faces.mtcnn import ONet, PNet, RNet, load
-from unmask.models import checkpoint
+from unmask.models import checkpoint, inference
 from unmask.models.architectures import MobileNetGru, VideoModel
 from unmask.models.saliency import GRADIENT_STEPS
 
@@ -103,7 +103,7 @@ def export(folder: Path, out: Path) -> list[Path]:
 
     Raises SystemExit when one differs, and for a model that ONNX cannot express.
     """
-    config, model = checkpoint.read_config(folder), checkpoint.load(str(folder), CPU)
+    config, model = checkpoint.read_config(folder), inference.load(str(folder), CPU)
     if not isinstance(model.module, MobileNetGru):
         raise SystemExit(f"only a mobilenet-gru can be written as ONNX, this is a {config.architecture}")
     out.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ def export(folder: Path, out: Path) -> list[Path]:
         return [path.replace(out / path.name) for path in made]
 
 
-def networks(model: checkpoint.LoadedModel) -> list[Network]:
+def networks(model: inference.LoadedModel) -> list[Network]:
     spec = model.spec
     clips = tuple((frames, 3, spec.side_px, spec.side_px) for frames in (spec.frames_per_clip, 1))
     with torch.no_grad():

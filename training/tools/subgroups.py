@@ -23,7 +23,7 @@ from training.evaluation.tables import aligned
 from training.fit.torch_dataset import PlainClips, decode, find_meshes
 from training.synthesis import landmarks
 from training.train import predict
-from unmask.models import checkpoint
+from unmask.models import inference
 
 CHEEKS = ((117, 118, 101, 36, 205, 50), (346, 347, 330, 266, 425, 280))  # outlines, as indices into the mesh
 LEFT, RIGHT, NOSE_TIP = 234, 454, 1
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    model = checkpoint.load(arguments.model, torch.device("cpu"))
+    model = inference.load(arguments.model, torch.device("cpu"))
     clips = validation_clips(arguments.data, arguments.limit)
     looks = [
         look_of(decode(clip)[0], points[0])

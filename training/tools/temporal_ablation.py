@@ -18,8 +18,8 @@ from training.evaluation import metrics
 from training.evaluation.eval_sets import EvaluationSet, Look, open_set
 from unmask.faces.clips import FaceClip
 from unmask.faces.detector import FaceFinder
-from unmask.models import checkpoint
-from unmask.models.checkpoint import LoadedModel
+from unmask.models import inference
+from unmask.models.inference import LoadedModel
 from unmask.video.sampling import plan_windows
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", required=True, metavar="NAME=DIR", dest="sets")
     parser.add_argument("--cache", type=Path, help="folder where found faces are kept")
     arguments = parser.parse_args()
-    model, finder = checkpoint.load(arguments.model, torch.device("cpu")), FaceFinder()
+    model, finder = inference.load(arguments.model, torch.device("cpu")), FaceFinder()
     for text in arguments.sets:
         name, _, folder = text.partition("=")
         print(f"{name}: {compare(model, open_set(Path(folder), finder, arguments.cache))}", flush=True)
@@ -43,8 +43,8 @@ def compare(model: LoadedModel, found: EvaluationSet) -> str:
         clips = found.find(example, look).clips[model.spec]
         if clips:
             kept.append(example)
-            by_clip.append(float(checkpoint.score(model, clips).mean()))
-            by_frame.append(float(checkpoint.score(model, [part for clip in clips for part in split(clip)]).mean()))
+            by_clip.append(float(inference.score(model, clips).mean()))
+            by_frame.append(float(inference.score(model, [part for clip in clips for part in split(clip)]).mean()))
     fake, groups = np.array([item.fake for item in kept]), [item.group for item in kept]
     first, second = np.array(by_frame, np.float64), np.array(by_clip, np.float64)
     gain = metrics.paired_bootstrap(metrics.auc, first, second, fake, groups)

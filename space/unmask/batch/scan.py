@@ -71,13 +71,13 @@ def run_here(checker: Checker, inputs: Iterable[ScanInput], options: Options) ->
         yield check_one(checker, item, options)
 
 
-def run_on_ray(inputs: Sequence[ScanInput], options: Options, address: str) -> Iterator[Report]:
+def run_on_ray(inputs: Sequence[ScanInput], options: Options, address: str, precision: str) -> Iterator[Report]:
     """One input a task, on every machine of a cluster that sees the same files; reports come as they finish.
 
     `address` is the head's host:port, `auto`, or `local` for a cluster on this machine alone.
     Raises BadInput when Ray is not installed or there is no cluster at the address.
     """
-    task = functools.partial(_check_in_task, options=options)
+    task = functools.partial(_check_in_task, options=options, precision=precision)
     return _reports(spread(task, inputs, address, tasks_a_gpu=TASKS_A_GPU))
 
 
@@ -103,8 +103,8 @@ def check_one(checker: Checker, item: ScanInput, options: Options) -> Report:
         return _internal(item, error)
 
 
-def _check_in_task(item: ScanInput, options: Options) -> Report:
-    return check_one(shared_checker(), item, options)  # Ray keeps its workers: each loads once
+def _check_in_task(item: ScanInput, options: Options, precision: str) -> Report:
+    return check_one(shared_checker(precision), item, options)  # Ray keeps its workers: each loads once
 
 
 def _internal(item: ScanInput, cause: Exception) -> Report:

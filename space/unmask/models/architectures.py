@@ -43,12 +43,12 @@ class MesoTransformerConfig:
 
 
 ToVectors = Callable[[Tensor], Tensor]  # images (N, 3, S, S) -> vectors (N, D)
-Spread = Callable[[ToVectors, Tensor], Tensor]
+MapImages = Callable[[ToVectors, Tensor], Tensor]  # computes the vectors, in parts or not
 
 
-def whole(work: ToVectors, images: Tensor) -> Tensor:
-    """All images at once."""
-    return work(images)
+def map_at_once(to_vectors: ToVectors, images: Tensor) -> Tensor:
+    """Compute the vectors of all images in one batch."""
+    return to_vectors(images)
 
 
 class VideoModel(nn.Module):
@@ -72,17 +72,17 @@ class VideoModel(nn.Module):
         """(B, T, C, h, w), (B, T) bool -> logits (B,)."""
         return self.sequence_logits(self.frame_vectors(maps.flatten(0, 1)).unflatten(0, mask.shape), mask)
 
-    def forward(self, data: Tensor, mask: Tensor, spread: Spread = whole) -> Tensor:
+    def forward(self, data: Tensor, mask: Tensor, map_images: MapImages = map_at_once) -> Tensor:
         """(B, T, 3, S, S), (B, T) bool -> logits (B,)."""
-        return self.sequence_logits(self.clip_vectors(data, mask, spread), mask)
+        return self.sequence_logits(self.clip_vectors(data, mask, map_images), mask)
 
-    def clip_vectors(self, data: Tensor, mask: Tensor, spread: Spread = whole) -> Tensor:
-        """(B, T, 3, S, S), (B, T) bool -> (B, T, D), 0 where padded, which costs nothing in the backbone.
+    def clip_vectors(self, data: Tensor, mask: Tensor, map_images: MapImages = map_at_once) -> Tensor:
+        """Compute the vectors (B, T, D) of clips (B, T, 3, S, S) with a mask (B, T) bool.
 
-        `spread` is given the way from images to vectors, and the images.
+        Padding gets zeros and costs nothing in the backbone.
         """
         images = data[mask].contiguous(memory_format=torch.channels_last)  # 4 x as fast in bfloat16 on a CPU
-        vectors = spread(lambda part: self.frame_vectors(self.frame_features(part)), images)
+        vectors = map_images(lambda part: self.frame_vectors(self.frame_features(part)), images)
         padded = vectors.new_zeros(*mask.shape, vectors.shape[-1])
         padded[mask] = vectors
         return padded

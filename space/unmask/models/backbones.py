@@ -47,7 +47,7 @@ def resnext50() -> nn.Sequential:
     return _fresh(nn.Sequential(*begin, *stages))
 
 
-def fold_norms(module: nn.Module) -> None:
+def fuse_conv_bn(module: nn.Module) -> None:
     """Put every batch norm that follows a convolution into its weights; for a module that only scores.
 
     In these networks the norm of a convolution stands right behind it, by order of the names, too.
@@ -58,7 +58,7 @@ def fold_norms(module: nn.Module) -> None:
             setattr(module, name, fuse_conv_bn_eval(first, second))
             setattr(module, norm_name, nn.Identity())
     for _, child in children:
-        fold_norms(child)
+        fuse_conv_bn(child)
 
 
 class _InvertedResidual(nn.Module):

@@ -1,4 +1,4 @@
-"""Which models come with this folder. Their names alone, without torch; `weights` loads them."""
+"""List the bundled models, without torch; `checkpoint` reads them."""
 
 from pathlib import Path
 
@@ -7,5 +7,5 @@ DEFAULT = "mobilenet-gru"
 
 
 def names() -> list[str]:
-    """The bundled models, whether or not their files are whole."""
+    """List the names of the bundled models, whether or not their files are whole."""
     return sorted(path.parent.name for path in FOLDER.glob("*/config.json"))

@@ -1,50 +1,39 @@
-"""config.json + model.safetensors <-> a model ready to score; from a folder or the Hub, revision pinned.
+"""Read and write model folders; find them by name: bundled, on disk, or on the Hub with a pinned revision.
 
-A model is a folder: `config.json` (architecture, clip geometry, calibration, thresholds, headline),
-`model.safetensors`, `README.md` (the card). Only safetensors is read, keys and shapes must fit exactly.
+A model folder holds `config.json` (architecture, clip geometry, calibration, thresholds, headline),
+`model.safetensors`, and `README.md` (the card). Only safetensors is read; keys and shapes must fit exactly.
 """
 
 import dataclasses
-import functools
 import hashlib
 import json
 import logging
-import math
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import Tensor, nn
+from torch import Tensor
 
-from unmask import compute
 from unmask.errors import ModelUnavailable
-from unmask.faces.clips import ClipSpec, FaceClip, to_input
+from unmask.faces.clips import ClipSpec
 from unmask.models import bundled
-from unmask.models.architectures import ARCHITECTURES, ModelConfig, VideoModel, channels_last
-from unmask.models.backbones import fold_norms
+from unmask.models.architectures import ARCHITECTURES, ModelConfig, VideoModel
 from unmask.verdict import Calibration, Policy
 
 SCHEMA = "unmask.model/1"
-CARRY_CODE = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".py"})
-CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # as torch calls them, the last one on ARM
-# bounds memory, too. On a CPU, tensors above 32 MB go back to the system after each layer and come anew for
-# the next, which costs as much as half of the arithmetic
-FRAMES_PER_BATCH = {"cpu": 8, "cuda": 64}
-FRAMES_PER_PART = {True: 8, False: 4}  # the same for a thread, in bfloat16 and in twice as large float32
+CODE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".py"})
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a person is told of a model before using it."""
+    """What is shown of a model before it is used."""
 
     name: str
     revision: str  # of a folder: start of the weight file's sha256; of a Hub model: the commit
@@ -55,7 +44,7 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class ModelConfigFile:
-    """config.json, typed."""
+    """The content of config.json."""
 
     name: str
     architecture: str
@@ -66,48 +55,29 @@ class ModelConfigFile:
     headline: str
 
 
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model in memory with all that belongs to its weights."""
+def read(name: str) -> tuple[ModelConfigFile, ModelInfo, VideoModel]:
+    """Read a model by its name, see `locate`.
 
-    info: ModelInfo
-    module: VideoModel
-    spec: ClipSpec
-    calibration: Calibration
-    policy: Policy
-    device: torch.device
-
-    @property
-    def name(self) -> str:
-        return self.info.name
-
-    @property
-    def revision(self) -> str:
-        return self.info.revision
-
-
-def load(name: str, device: torch.device) -> LoadedModel:
-    """Load a bundled name, `default`, a folder, or `owner/name[@revision]` on the Hub, to score with.
-
-    Raises ModelUnavailable when there is no such model or its files do not fit together.
+    Raises:
+        ModelUnavailable: There is no such model, or its files do not fit together.
     """
-    folder, revision = locate(name)
-    config = read_config(folder)
-    payload = _read_bytes(folder / "model.safetensors")
-    module = _build(config, payload).eval().requires_grad_(False)
-    info = _info(config, module, payload, revision)
-    fold_norms(module)
-    channels_last(module.to(device))
-    return LoadedModel(info, module, config.clip, config.calibration, config.policy, device)
+    folder, commit = locate(name)
+    config, payload = read_config(folder), _read_bytes(folder / "model.safetensors")
+    module = _build(config, payload)
+    return config, _info(config, module, payload, commit), module
 
 
 def restore(folder: Path) -> VideoModel:
-    """The module of a folder as it was saved, to train it on or to save it anew. Raises ModelUnavailable."""
+    """Build the module of a folder as it was saved, to train it further or to save it anew.
+
+    Raises:
+        ModelUnavailable: The files are missing or do not fit together.
+    """
     return _build(read_config(folder), _read_bytes(folder / "model.safetensors"))
 
 
 def save(folder: Path, module: VideoModel, config: ModelConfigFile) -> None:
-    """Write config.json and model.safetensors; float16 on disk halves the file, scores move by < 1e-3."""
+    """Write config.json and model.safetensors, in float16: half the file, and logits move by less than 1e-3."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         key: value.detach().cpu().contiguous().to(torch.float16 if value.is_floating_point() else value.dtype)
@@ -119,30 +89,27 @@ def save(folder: Path, module: VideoModel, config: ModelConfigFile) -> None:
 
 
 def available() -> tuple[ModelInfo, ...]:
-    """The bundled models, by name; one whose files are damaged is left out."""
-    infos = (_look(bundled.FOLDER / name) for name in bundled.names())
-    return tuple(info for info in infos if info is not None)
-
-
-def _look(folder: Path) -> ModelInfo | None:
-    try:
-        config = read_config(folder)
-        return _info(config, _outline(config), _read_bytes(folder / "model.safetensors"), None)
-    except ModelUnavailable as error:
-        logger.warning("A bundled model cannot be used: %s", error.message)
-        return None
-
-
-def score(model: LoadedModel, clips: Sequence[FaceClip]) -> np.ndarray:
-    """Clips of one spec -> logits float32 (B,)."""
-    longest = max((len(clip.seconds) for clip in clips), default=1)
-    size = max(1, FRAMES_PER_BATCH.get(model.device.type, 8) // longest)
-    logits = [_logits(model, clips[start : start + size]) for start in range(0, len(clips), size)]
-    return np.concatenate(logits) if logits else np.zeros(0, np.float32)
+    """Describe the bundled models, in the order of their names; damaged ones are left out and logged."""
+    infos = []
+    for name in bundled.names():
+        folder = bundled.FOLDER / name
+        try:
+            config, payload = read_config(folder), _read_bytes(folder / "model.safetensors")
+            infos.append(_info(config, _build_on_meta(config), payload, None))
+        except ModelUnavailable as error:
+            logger.warning("A bundled model cannot be used: %s", error.message)
+    return tuple(infos)
 
 
 def locate(name: str) -> tuple[Path, str | None]:
-    """A model's name -> its folder on disk and, for the Hub, the commit. Raises ModelUnavailable."""
+    """Find the folder of a bundled model, of `default`, of a folder's path, or of `owner/name[@revision]` on the Hub.
+
+    Returns:
+        The folder on this machine and, for a model of the Hub, its commit.
+
+    Raises:
+        ModelUnavailable: There is no such model, or its repository holds files that can carry code.
+    """
     if name == "default":
         name = bundled.DEFAULT
     if name in ARCHITECTURES:
@@ -158,7 +125,11 @@ def locate(name: str) -> tuple[Path, str | None]:
 
 
 def read_config(folder: Path) -> ModelConfigFile:
-    """config.json -> typed config. Raises ModelUnavailable when it does not parse or does not fit."""
+    """Read the config.json of a model folder.
+
+    Raises:
+        ModelUnavailable: It is missing, does not parse, or has unknown or impossible fields.
+    """
     try:
         raw = json.loads(_read_bytes(folder / "config.json"))
         if raw.pop("schema") != SCHEMA:
@@ -178,7 +149,7 @@ def read_config(folder: Path) -> ModelConfigFile:
 
 
 def _download(name: str) -> tuple[Path, str]:
-    from huggingface_hub import snapshot_download  # takes half a second to import; most models are here
+    from huggingface_hub import snapshot_download  # takes half a second to import
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     repository, _, revision = name.partition("@")
@@ -198,9 +169,9 @@ def _download(name: str) -> tuple[Path, str]:
 
 
 def _vetted_commit(repository: str, revision: str | None) -> str | None:
-    """The commit that `revision` stands for, if nothing in it can run code.
+    """Resolve a revision to its commit and refuse it where a file of it can run code.
 
-    Offline there is only what was vetted when it was fetched.
+    Offline, the cache holds only what was vetted when it was fetched.
     """
     from httpx import TransportError
     from huggingface_hub import HfApi
@@ -215,8 +186,8 @@ def _vetted_commit(repository: str, revision: str | None) -> str | None:
 
 
 def _refuse_code(place: str, names: Iterable[str]) -> None:
-    """A place that also offers weights that can carry code is not one to take weights from."""
-    if found := sorted(name for name in names if Path(name).suffix.lower() in CARRY_CODE):
+    """Raise ModelUnavailable where a file beside the weights can carry code."""
+    if found := sorted(name for name in names if Path(name).suffix.lower() in CODE_SUFFIXES):
         raise ModelUnavailable(
             f"{place} holds {found[0]}, a kind of file that can carry code. Only safetensors are taken; "
             "remove the file, or give another revision."
@@ -226,7 +197,7 @@ def _refuse_code(place: str, names: Iterable[str]) -> None:
 def _build(config: ModelConfigFile, payload: bytes) -> VideoModel:
     try:
         tensors = load_tensors(payload)
-        module = _outline(config)
+        module = _build_on_meta(config)
         wanted = module.state_dict()
         if wrong := {key for key in wanted | tensors if _shape(wanted, key) != _shape(tensors, key)}:
             raise ValueError(f"{len(wrong)} tensors differ, {min(wrong)} among them")
@@ -237,8 +208,8 @@ def _build(config: ModelConfigFile, payload: bytes) -> VideoModel:
     return module
 
 
-def _outline(config: ModelConfigFile) -> VideoModel:
-    """The module without memory for its weights. Raises ModelUnavailable for sizes that no module has."""
+def _build_on_meta(config: ModelConfigFile) -> VideoModel:
+    """Build the module without memory for its weights; raise ModelUnavailable for sizes that no module has."""
     try:
         with torch.device("meta"):
             return ARCHITECTURES[config.architecture][1](config.model)
@@ -250,10 +221,10 @@ def _shape(tensors: Mapping[str, Tensor], key: str) -> torch.Size | None:
     return tensors[key].shape if key in tensors else None
 
 
-def _info(config: ModelConfigFile, module: VideoModel, payload: bytes, revision: str | None) -> ModelInfo:
+def _info(config: ModelConfigFile, module: VideoModel, payload: bytes, commit: str | None) -> ModelInfo:
     return ModelInfo(
         name=config.name,
-        revision=revision or hashlib.sha256(payload).hexdigest()[:12],
+        revision=commit or hashlib.sha256(payload).hexdigest()[:12],
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         size_bytes=len(payload),
         headline=config.headline,
@@ -269,56 +240,3 @@ def _read_bytes(path: Path) -> bytes:
 
 def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-
-
-@torch.inference_mode()
-def _logits(model: LoadedModel, clips: Sequence[FaceClip]) -> np.ndarray:
-    batch = to_input(clips, model.spec)
-    data, mask = batch.data.to(model.device), batch.mask.to(model.device)
-    with autocast(model.device):
-        logits = model.module(data, mask, _spread)
-    result: np.ndarray = logits.float().cpu().numpy()
-    return result
-
-
-def _spread(work: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """Images (N, 3, S, S) -> vectors (N, D), on a CPU by as many threads as there are."""
-    if images.device.type != "cpu":
-        return work(images)
-    most = FRAMES_PER_PART[_bfloat16_wins(images.device)]
-
-    def share(part: Tensor) -> Tensor:
-        with autocast(part.device):  # every thread has its own
-            return work(part)
-
-    return torch.cat(compute.each(share, images.split(min(most, math.ceil(len(images) / compute.size())))))
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    """The precision in which models are asked on this device."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=_bfloat16_wins(device))
-
-
-@functools.cache
-def _bfloat16_wins(device: torch.device) -> bool:
-    """CUDA: yes. A CPU that has bfloat16 arithmetic: if a layer, timed both ways once, is faster with it."""
-    if device.type == "cuda":
-        return True
-    abilities = torch.cpu.get_capabilities()
-    if not any(abilities.get(name) for name in CPU_BFLOAT16):
-        return False  # it would be imitated, which takes many times longer: also to find out
-    layer = nn.Conv2d(64, 64, 3, padding=1).eval()
-    channels_last(layer)
-    images = torch.zeros(16, 64, 56, 56).contiguous(memory_format=torch.channels_last)
-    return _seconds(layer, images, True) < 0.8 * _seconds(layer, images, False)
-
-
-@torch.inference_mode()
-def _seconds(layer: nn.Module, images: Tensor, bfloat16: bool) -> float:
-    times = []
-    for _ in range(4):
-        started = time.thread_time()  # what else the machine does must not decide
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-            layer(images)
-        times.append(time.thread_time() - started)
-    return min(times)

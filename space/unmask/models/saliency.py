@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unmask.faces.clips import FaceClip, to_input
-from unmask.models.checkpoint import LoadedModel
+from unmask.models.inference import LoadedModel
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]

@@ -10,12 +10,15 @@ from unmask.errors import BadInput
 from unmask.limits import Limits
 from unmask.service.rate_limit import ClientLimits
 
+PRECISIONS = ("auto", "float32", "bfloat16")  # see `compute.choose_dtype`
+
 
 @dataclass(frozen=True)
 class Settings:
     """How one process of the Space or the command line is configured."""
 
     model: str = "default"  # one name, or several joined by commas for an ensemble
+    precision: str = "auto"  # in which models are computed: one of PRECISIONS
     limits: Limits = field(default_factory=Limits)
     queue_size: int = 16  # jobs waiting or running before the answer is `busy`
     cache_seconds: float = 3600.0  # how long a report answers equal requests; 0 switches it off
@@ -30,11 +33,13 @@ class Settings:
 def from_environment(environ: Mapping[str, str]) -> Settings:
     """Read `UNMASK_*`; a variable that is unset or empty keeps its default.
 
-    Raises BadInput naming the variable when a value is not a number or is negative.
+    Raises:
+        BadInput: A value is not a number, is negative, or is not one of the words that the variable takes.
     """
     defaults = Settings()
     return Settings(
         model=environ.get("UNMASK_MODEL") or defaults.model,
+        precision=_word(environ, "UNMASK_PRECISION", PRECISIONS),
         limits=Limits(
             max_bytes=int(_number(environ, "UNMASK_MAX_BYTES", defaults.limits.max_bytes)),
             max_seconds=_number(environ, "UNMASK_MAX_SECONDS", defaults.limits.max_seconds),
@@ -51,6 +56,13 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
             tokens=frozenset(filter(None, map(str.strip, environ.get("UNMASK_TOKENS", "").split(",")))),
         ),
     )
+
+
+def _word(environ: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
+    text = environ.get(name) or words[0]
+    if text not in words:
+        raise BadInput(f"{name} must be one of {', '.join(words)}, not {text!r}.")
+    return text
 
 
 def _number(environ: Mapping[str, str], name: str, default: float) -> float:

@@ -10,7 +10,7 @@ from tests.training import rows as made_up
 from tests.untrained import untrained_model
 from training.evaluation import figures, metrics, tables
 from training.evaluation.results import write
-from unmask.models import checkpoint
+from unmask.models import inference
 
 
 def test_every_figure_is_drawn_and_written(tmp_path, capsys):
@@ -51,7 +51,7 @@ def test_counts_of_the_answers_are_all_there():
 
 
 def test_heatmaps_are_drawn_on_the_public_domain_examples(tmp_path):
-    model = checkpoint.load(str(untrained_model(tmp_path / "m", "small")), torch.device("cpu"))
+    model = inference.load(str(untrained_model(tmp_path / "m", "small")), torch.device("cpu"))
     figure = figures.heatmaps([model], figures.EXAMPLES)
     titles = [axes.get_title() for axes in figure.axes]
     assert [title.split(":")[0] for title in titles] == [

@@ -11,7 +11,7 @@ from tests.training import rows as made_up
 from tests.untrained import untrained_model
 from training.evaluation.results import ModelRecord, Results, write
 from training.release import card
-from unmask.models import checkpoint
+from unmask.models import inference
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def written(shipped, evaluated, *more):
 
 def test_the_revision_is_the_one_that_unmask_tells(shipped):
     folder = shipped / "mobilenet-gru"
-    assert card.read_folder(folder).revision == checkpoint.load(str(folder), torch.device("cpu")).revision
+    assert card.read_folder(folder).revision == inference.load(str(folder), torch.device("cpu")).revision
 
 
 def test_the_card_holds_every_number_of_its_model(shipped, evaluated):

@@ -11,7 +11,7 @@ from tests.training.fourth import PatchMean, PatchMeanConfig
 from training.evaluation.eval_sets import ClipSet
 from training.tools.temporal_ablation import compare, split
 from unmask.faces.clips import ClipSpec, FaceClip
-from unmask.models import checkpoint
+from unmask.models import checkpoint, inference
 from unmask.verdict import Calibration, Policy
 
 
@@ -29,7 +29,7 @@ def model(tmp_path_factory):
     )
     folder = tmp_path_factory.mktemp("model")
     checkpoint.save(folder, PatchMean(PatchMeanConfig()), file)
-    return checkpoint.load(str(folder), torch.device("cpu"))
+    return inference.load(str(folder), torch.device("cpu"))
 
 
 def test_a_clip_falls_into_its_frames():

@@ -6,7 +6,7 @@ from torch import nn
 
 from training.fit.imagenet import torchvision
 from unmask.models.architectures import ARCHITECTURES
-from unmask.models.backbones import fold_norms, mobilenet_v2, resnext50
+from unmask.models.backbones import fuse_conv_bn, mobilenet_v2, resnext50
 
 
 def theirs(name):
@@ -42,5 +42,5 @@ def test_folding_norms_changes_no_logit(name):
     model = lived_in(module(config()))
     data, mask = torch.randn(2, 3, 3, 96, 96), torch.ones(2, 3, dtype=torch.bool)
     before = model(data, mask)
-    fold_norms(model)
+    fuse_conv_bn(model)
     assert torch.allclose(model(data, mask), before, atol=1e-4)

@@ -12,7 +12,7 @@ from tests.hub import Hub, Repository
 from unmask.errors import ModelUnavailable
 from unmask.faces.clips import ClipSpec, FaceClip, to_input
 from unmask.models import bundled as bundle
-from unmask.models import checkpoint
+from unmask.models import checkpoint, inference
 from unmask.models.architectures import MobileNetGru, MobileNetGruConfig
 from unmask.verdict import Calibration, Policy
 
@@ -51,7 +51,7 @@ def copied(folder, tmp_path):
 
 
 def test_a_saved_model_comes_back_with_all_that_belongs_to_it(folder):
-    model = checkpoint.load(str(folder), CPU)
+    model = inference.load(str(folder), CPU)
     assert (model.name, model.spec) == ("tiny", SPEC)
     assert model.calibration == Calibration(temperature=1.5, bias=-0.25)
     assert (model.policy.real_below, model.policy.fake_above) == (0.3, 0.8)
@@ -60,14 +60,14 @@ def test_a_saved_model_comes_back_with_all_that_belongs_to_it(folder):
 
 def test_two_loads_give_equal_logits_and_a_second_save_equal_bytes(folder, tmp_path):
     clips = [clip(0), clip(1, frames=2)]
-    first, second = (checkpoint.load(str(folder), CPU) for _ in range(2))
-    assert np.array_equal(checkpoint.score(first, clips), checkpoint.score(second, clips))
+    first, second = (inference.load(str(folder), CPU) for _ in range(2))
+    assert np.array_equal(inference.score(first, clips), inference.score(second, clips))
     checkpoint.save(tmp_path, checkpoint.restore(folder), checkpoint.read_config(folder))
     assert (tmp_path / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
 
 
 def test_what_is_loaded_scores_as_what_was_saved(folder):
-    model = checkpoint.load(str(folder), CPU)
+    model = inference.load(str(folder), CPU)
     batch = to_input([clip(0), clip(1, frames=2)], SPEC)
     saved = checkpoint.restore(folder).eval()
     with torch.inference_mode():
@@ -76,14 +76,14 @@ def test_what_is_loaded_scores_as_what_was_saved(folder):
 
 
 def test_scores_do_not_depend_on_how_clips_are_batched(folder, monkeypatch):
-    model = checkpoint.load(str(folder), CPU)
+    model = inference.load(str(folder), CPU)
     clips = [clip(seed, frames=1 + seed % 3) for seed in range(5)]
-    monkeypatch.setitem(checkpoint.FRAMES_PER_BATCH, "cpu", 12)
-    together = checkpoint.score(model, clips)
+    monkeypatch.setitem(inference.FRAMES_PER_BATCH, "cpu", 12)
+    together = inference.score(model, clips)
     assert together.shape == (len(clips),)
-    monkeypatch.setitem(checkpoint.FRAMES_PER_BATCH, "cpu", 1)
-    assert np.allclose(together, checkpoint.score(model, clips), atol=0.02)  # bfloat16 may be on
-    assert checkpoint.score(model, []).shape == (0,)
+    monkeypatch.setitem(inference.FRAMES_PER_BATCH, "cpu", 1)
+    assert np.allclose(together, inference.score(model, clips), atol=0.02)  # bfloat16 may be on
+    assert inference.score(model, []).shape == (0,)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_scores_do_not_depend_on_how_clips_are_batched(folder, monkeypatch):
 def test_a_name_that_is_no_model_is_refused(name, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ModelUnavailable):
-        checkpoint.load(name, CPU)
+        inference.load(name, CPU)
 
 
 def edit_config(path, **changes):
@@ -103,7 +103,7 @@ def edit_config(path, **changes):
 
 def test_a_model_that_was_calibrated_without_it_asks_for_no_sharpness(copied):
     edit_config(copied, policy={"real_below": 0.3, "fake_above": 0.8})
-    assert checkpoint.load(str(copied), CPU).policy.min_sharpness == 0
+    assert inference.load(str(copied), CPU).policy.min_sharpness == 0
 
 
 def flipped(data, at):
@@ -147,12 +147,12 @@ SPOILS = {
 def test_files_that_do_not_fit_are_refused(copied, spoil):
     spoil(copied)
     with pytest.raises(ModelUnavailable):
-        checkpoint.load(str(copied), CPU)
+        inference.load(str(copied), CPU)
 
 
 def test_the_bundled_default_is_listed_and_loads():
     infos = {info.name: info for info in checkpoint.available()}
-    default = checkpoint.load("default", CPU)
+    default = inference.load("default", CPU)
     assert infos[default.name] == default.info
     assert bundle.names() == list(infos)
     assert default.info.size_bytes <= 12 * 2**20
@@ -186,7 +186,7 @@ def test_no_pickle_is_ever_run(copied, tmp_path_factory):
     for name in ("model.safetensors", "config.json", "pytorch_model.bin"):
         (copied / name).write_bytes(pickle.dumps(Unpickled(trace)))
     with pytest.raises(ModelUnavailable):
-        checkpoint.load(str(copied), CPU)
+        inference.load(str(copied), CPU)
     assert not trace.exists()
 
 
@@ -218,14 +218,14 @@ def publish(hub, folder, *more):
 def test_a_hub_model_is_pinned_to_a_commit_that_is_shown(folder, hub):
     first, second = (commit.id for commit in publish(hub, folder).commits)
     for asked, commit in (("", second), ("@v1", first), (f"@{first}", first)):
-        assert checkpoint.load(f"owner/tiny{asked}", CPU).revision == commit
+        assert inference.load(f"owner/tiny{asked}", CPU).revision == commit
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "old/weights.PTH", "training_args.pkl", "modeling.py"])
 def test_a_hub_repository_with_code_is_refused_before_anything_is_fetched(folder, hub, name):
     publish(hub, folder, name)
     with pytest.raises(ModelUnavailable, match="can carry code"):
-        checkpoint.load("owner/tiny", CPU)
+        inference.load("owner/tiny", CPU)
     assert hub.calls and not any("/resolve/" in call for call in hub.calls)
 
 
@@ -233,9 +233,9 @@ def test_a_hub_model_with_damaged_weights_is_refused(folder, hub):
     publish(hub, folder)
     hub.on_the_way = lambda path, data: b"damaged" if path.endswith(".safetensors") else data
     with pytest.raises(ModelUnavailable):
-        checkpoint.load("owner/tiny", CPU)
+        inference.load("owner/tiny", CPU)
 
 
 def test_a_repository_that_is_not_there_is_refused(hub):
     with pytest.raises(ModelUnavailable, match="owner/gone"):
-        checkpoint.load("owner/gone", CPU)
+        inference.load("owner/gone", CPU)

@@ -10,7 +10,8 @@ from tests.heat import effects
 from tests.media import astronaut
 from unmask.faces.clips import ClipSpec, FaceClip
 from unmask.models.architectures import ARCHITECTURES, VideoModel
-from unmask.models.checkpoint import LoadedModel, ModelInfo
+from unmask.models.checkpoint import ModelInfo
+from unmask.models.inference import LoadedModel
 from unmask.models.saliency import heatmap, paint
 from unmask.verdict import Calibration, Policy
 

@@ -15,6 +15,7 @@ def test_every_variable_is_read():
     found = from_environment(
         {
             "UNMASK_MODEL": "a, b",
+            "UNMASK_PRECISION": "float32",
             "UNMASK_MAX_BYTES": "1000",
             "UNMASK_MAX_SECONDS": "12.5",
             "UNMASK_TIMEOUT_SECONDS": "7",
@@ -27,7 +28,7 @@ def test_every_variable_is_read():
             "UNMASK_TOKENS": " one, two ,",
         }
     )
-    assert found.models == ("a", "b")
+    assert (found.models, found.precision) == (("a", "b"), "float32")
     assert (found.limits.max_bytes, found.limits.max_seconds, found.limits.timeout_seconds) == (
         1000,
         12.5,
@@ -49,3 +50,8 @@ def test_a_space_stands_behind_one_proxy():
 def test_what_is_no_number_is_refused_by_name(name, value):
     with pytest.raises(BadInput, match=name):
         from_environment({name: value})
+
+
+def test_an_unknown_precision_is_refused_by_name():
+    with pytest.raises(BadInput, match="UNMASK_PRECISION"):
+        from_environment({"UNMASK_PRECISION": "float16"})
