@@ -61,7 +61,7 @@ def test_no_argument_is_fetched_by_gradio(space, canary, key):
 
 @pytest.fixture(scope="module")
 def places(space):
-    """Files that are there, and are nobody's business."""
+    """Files that are there, and are private."""
     folder = space.temporary.parent
     (folder / "secret.txt").write_text(SECRET)
     return [
@@ -241,7 +241,7 @@ def test_the_answers_carry_sane_headers(space):
 # --- what a site says of itself is text, never HTML
 
 
-def test_a_report_escapes_everything_that_strangers_wrote():
+def test_a_report_escapes_all_untrusted_text():
     page = document.to_html(example("hostile"))
     assert "<script>alert" not in page
     assert "<img src=x" not in page

@@ -1,7 +1,7 @@
-"""What `space/README.md` says of privacy, statement by statement, on a Space as it runs.
+"""The privacy table of `space/README.md` on a running Space.
 
-Every link, title, file and address holds a mark. It is looked for in all temporary files, in the log, and in
-what another visitor can get.
+Every link, title, file and address holds a mark, which is searched for in all temporary files, in the log, and in
+what another client can get.
 """
 
 import base64
@@ -15,12 +15,11 @@ import httpx
 import pytest
 
 from tests.media import make
-from tests.served import APP, Served, served
+from tests.served import APP, served
 from tests.servers import Site, html, media, slow
 from tests.soaking import children
 
 MARK = "zebra-4711"
-README = " ".join((Path(__file__).parents[2] / "space" / "README.md").read_text(encoding="utf-8").split())
 ADDRESS = "198.51.100.77"  # of the client, as a proxy in front tells it
 META = {"_type": "gradio.FileData"}
 
@@ -28,11 +27,6 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc"),
 ]
-
-
-def states(sentence: str) -> None:
-    """The test that calls this proves a sentence of the README."""
-    assert sentence in README, f"the README no longer says: {sentence}"
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +54,6 @@ def space(tmp_path_factory):
 
 def link(site: Site, path: str) -> str:
     return f"{site.url(path)}?secret={MARK}"
-
-
-def files_of_jobs(space: Served) -> list[str]:
-    return space.files()
 
 
 def names_under(folder: Path) -> list[str]:
@@ -111,22 +101,18 @@ def crash(space, site):
 
 @pytest.mark.parametrize("end", [succeed, fail, cancel, leave, crash])
 def test_a_fetched_video_is_gone_however_its_check_ends(space, site, end):
-    states("deleted with it as soon as it has been checked")
-    states("That also holds when the check fails or is cancelled.")
     end(space, site)
-    wait_for(lambda: files_of_jobs(space) == [])
+    wait_for(lambda: space.files() == [])
     cache = next(space.temporary.glob("unmask-space-*"))
     wait_for(lambda: not any(name.startswith(("unmask-", "fetch-")) for name in names_under(cache)))
 
 
-def test_others_on_the_machine_cannot_read_the_folder(space):
-    states("a folder that only the server's user can read")
+def test_other_users_of_the_machine_cannot_read_the_folder(space):
     (cache,) = space.temporary.glob("unmask-space-*")
     assert cache.stat().st_mode & 0o077 == 0
 
 
 def test_a_file_that_an_mcp_client_sends_lies_there_too(space, clip):
-    states("An uploaded file, the video with the findings and the downloads of a report lie in a folder")
     video = "data:video/mp4;base64," + base64.b64encode(clip).decode()
     call = {"name": "check_file", "arguments": {"video": video}}
     answer = httpx.post(
@@ -140,7 +126,6 @@ def test_a_file_that_an_mcp_client_sends_lies_there_too(space, clip):
 
 
 def test_reports_are_not_on_the_disk(space, site):
-    states("Nothing is written to disk or sent on.")
     succeed(space, site)
     for path in space.temporary.rglob("*"):
         assert MARK not in path.name
@@ -148,7 +133,6 @@ def test_reports_are_not_on_the_disk(space, site):
 
 
 def test_the_log_names_nobody_and_nothing(space, site, tmp_path):
-    states("The log names no link, no title, no file and nobody's address.")
     upload = tmp_path / f"{MARK}.mp4"
     upload.write_bytes(b"no video")
     headers = {"X-Forwarded-For": ADDRESS, "User-Agent": MARK, "Referer": f"https://{MARK}.example/"}
@@ -176,8 +160,7 @@ def test_the_log_names_nobody_and_nothing(space, site, tmp_path):
     assert "secret=" not in log
 
 
-def test_nobody_else_is_given_a_report_or_a_name(space, site):
-    states("for 15 minutes for whoever asks for a submitted job")
+def test_no_other_client_gets_a_report_or_a_name(space, site):
     job = space.ask("submit", {"url": link(site, "/page") + "&mine"})["job"]
     wait_for(lambda: space.ask("job", {"id": job})["report"])
     for guess in (job[:-1], job[:-1] + "_", job.partition("-")[2], job.upper(), "", "*", f"{job} "):
@@ -186,7 +169,7 @@ def test_nobody_else_is_given_a_report_or_a_name(space, site):
     assert theirs["source"]["url"].endswith("#other")  # their own words, though the work was done once
 
 
-FORGETFUL = f"""
+SHORT_LIVED = f"""
 import sys; sys.path.insert(0, {str(APP.parent)!r})
 import app
 assert app.MAX_FILE_AGE_SECONDS == 30 * 60
@@ -196,40 +179,38 @@ app.main()
 
 
 @pytest.fixture(scope="module")
-def forgetful(tmp_path_factory):
+def short_lived(tmp_path_factory):
     """It keeps nothing for long."""
-    folder = tmp_path_factory.mktemp("forgetful")
-    with served(folder, command=("-c", FORGETFUL)) as running:
+    folder = tmp_path_factory.mktemp("short_lived")
+    with served(folder, command=("-c", SHORT_LIVED)) as running:
         yield running
 
 
-def test_an_upload_is_deleted_after_a_while(forgetful, clip, tmp_path):
-    states("They are deleted after 30 minutes")
+def test_an_upload_is_deleted_after_a_while(short_lived, clip, tmp_path):
     (tmp_path / "clip.mp4").write_bytes(clip)
-    assert forgetful.upload(tmp_path / "clip.mp4").is_success
-    assert forgetful.files()
-    (cache,) = forgetful.temporary.glob("unmask-space-*/page")
+    assert short_lived.upload(tmp_path / "clip.mp4").is_success
+    assert short_lived.files()
+    (cache,) = short_lived.temporary.glob("unmask-space-*/page")
     wait_for(lambda: list(cache.iterdir()) == [])  # with the folder that it lay in
 
 
-def test_so_is_one_that_is_broken_off(forgetful):
-    states("what was broken off as well")
+def test_a_broken_off_upload_is_deleted(short_lived):
     part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\n' + bytes(2**20)
     head = (
         b"POST /gradio_api/upload HTTP/1.1\r\nHost: space\r\nContent-Length: 9000000\r\n"
         b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
     )
-    port = int(forgetful.url.rpartition(":")[2])
+    port = int(short_lived.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(head + part)
-        wait_for(lambda: forgetful.files())
-    wait_for(lambda: forgetful.files() == [])
+        wait_for(lambda: short_lived.files())
+    wait_for(lambda: short_lived.files() == [])
 
 
 @pytest.fixture(scope="module")
-def reborn(tmp_path_factory, site, clip):
+def restarted(tmp_path_factory, site, clip):
     """A server that starts where one was killed at work, with what that one left; it keeps no reports."""
-    folder = tmp_path_factory.mktemp("reborn")
+    folder = tmp_path_factory.mktemp("restarted")
     with served(folder) as killed:
         (folder / f"{MARK}.mp4").write_bytes(clip)
         assert killed.upload(folder / f"{MARK}.mp4").is_success
@@ -248,16 +229,14 @@ def reborn(tmp_path_factory, site, clip):
     assert list(folder.glob("tmp/unmask*")) == []
 
 
-def test_what_a_killed_server_leaves_goes_with_the_next_start(reborn):
-    states("Whatever a server that is killed leaves behind is deleted when the next one starts.")
-    space, left = reborn
+def test_what_a_killed_server_left_is_deleted_at_the_next_start(restarted):
+    space, left = restarted
     assert not left & set(space.temporary.glob("unmask-space-*"))
     assert space.files() == []
 
 
-def test_a_cache_that_is_switched_off_keeps_nothing(reborn, site):
-    states("`0` keeps none")
-    space, _ = reborn
+def test_a_cache_that_is_switched_off_keeps_nothing(restarted, site):
+    space, _ = restarted
     before = site.hits("/clip.mp4")
     for _ in range(2):
         succeed(space, site)

@@ -91,7 +91,7 @@ def test_a_defect_of_ours_is_logged_and_not_told(caplog):
     assert "the secret path" in caplog.text
 
 
-def test_strangers_cannot_name_the_owners_folder(tmp_path):
+def test_users_cannot_name_the_owners_folder(tmp_path):
     settings = Settings(model=str(tmp_path))
     endpoints = Endpoints(settings, Jobs(RUNNING), tmp_path)
     assert endpoints.options("", None, None).models == (str(tmp_path),)
