@@ -55,7 +55,7 @@ lint: .venv/.testing tests/node_modules/.installed
 	$(python) -m ruff check --output-format=concise .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
-	tests/node_modules/.bin/tsc --project tests
+	npm run --silent --prefix tests check
 	$(python) -m training.release.card --check
 
 bench: .venv/.testing

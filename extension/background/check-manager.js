@@ -1,229 +1,250 @@
 /**
- * Checks that are asked for, by the video they are of: one job per video however many tabs ask.
+ * The checks under way: one job a video, however many tabs ask for it.
  *
- * The worker is ended at any time, so a job lives in session storage, and pages pull: every question wakes the
- * worker, which asks the Space. Nothing here knows the browser; storage, cache and Space are given.
+ * The browser may end the background at any time, so a job lives in session storage and pages poll: every poll wakes
+ * the background, which asks the Space. Nothing here calls the browser; storage, history and clients are given.
  *
- * @typedef {import("../shared/report-cache.js").Area} Area
- * @typedef {import("../shared/report-cache.js").Cache} Cache
- * @typedef {import("./space-client.js").SpaceApi} SpaceApi
- * @typedef {import("./space-client.js").Frame} Frame
+ * @typedef {import("../shared/messages.js").CheckOptions} CheckOptions
+ * @typedef {import("../shared/messages.js").Frame} Frame
+ * @typedef {import("../shared/messages.js").Snapshot} Snapshot
  * @typedef {import("../shared/report.js").Report} Report
+ * @typedef {import("../shared/report-cache.js").Area} Area
+ * @typedef {import("../shared/report-cache.js").ReportCache} ReportCache
+ * @typedef {import("./space-client.js").SpaceClient} SpaceClient
  *
- * @typedef {object} Snapshot a check at one moment
- * @property {string} key
- * @property {boolean} finished
- * @property {string} stage
- * @property {number} fraction 0..1
- * @property {number} position 1: next in the queue; 0: not waiting
- * @property {Report | null} report present when, and only when, it has finished
- * @property {number | null} savedAt ms; of a remembered report
- * @property {number} waitMs when to ask again
- *
- * @typedef {object} Ticket what is stored of a check
- * @property {string | null} job id on the Space; empty: it has not answered yet; null: pictures are being checked
+ * @typedef {object} CheckRecord what is stored of a check
+ * @property {string | null} job id on the Space; empty: it has not answered yet; null: captured frames are checked
  * @property {string} url
  * @property {string} model
- * @property {number} failures questions in a row that got no answer
- * @property {boolean} resubmitted
  * @property {boolean} onSpace whatever the settings say
+ * @property {number} failures polls in a row that got no answer
+ * @property {boolean} resubmitted
  * @property {number} startedAt
- * @property {number} askedAt
+ * @property {number} polledAt
  * @property {Snapshot} snapshot
  *
- * @typedef {object} Where the Space, and how much to remember
- * @property {Pick<SpaceApi, "address" | "submit" | "job" | "cancel" | "checkFrames">} space
+ * @typedef {object} Backend where checks are done, and how many reports are remembered
+ * @property {Pick<SpaceClient, "address" | "submit" | "job" | "cancel" | "checkFrames">} client
  * @property {string} model
  * @property {number} historySize
+ *
+ * @typedef {object} Capture frames that are being checked
+ * @property {Snapshot} snapshot
+ * @property {AbortController} controller
+ * @property {AsyncQueue<Frame[]>} windows
  */
 
+import { AsyncQueue, FRAMES_TIMEOUT_MS } from "../shared/async-queue.js";
+import { CheckError } from "../shared/errors.js";
+import { failedReport, fields, parseReport } from "../shared/report.js";
 import { cacheKey } from "../shared/report-cache.js";
 import { THIS_COMPUTER } from "./on-device-client.js";
-import { failedReport, toReport } from "../shared/report.js";
-import { SpaceError } from "./space-client.js";
-import { Windows } from "../shared/frame-stream.js";
 
 const PREFIX = "check:";
-const MIN_ASK_MS = 300; // tabs that ask sooner get the last answer
+const MIN_POLL_MS = 300; // tabs that poll sooner get the last answer
 const MAX_FAILURES = 7; // in a row, 2 minutes with the waits between them
-const ATTENDED_MS = 15_000; // who asked within this time still waits for the answer
-const KEPT_MS = 10 * 60_000; // a finished check is told to late askers this long
+const WAITING_MS = 15_000; // a tab that polled within this time still waits for the answer
+const KEPT_MS = 10 * 60_000; // so long tabs that poll late get a finished check
+const CAPTURE_POLL_MS = 700;
 
-export class Checks {
-  /** @type {Map<string, Promise<Snapshot>>} questions under way in this life of the worker */
-  #asking = new Map();
-  /** @type {Map<string, Map<string, number>>} who waits for what, and when they last asked */
+/** Start, follow and cancel checks. */
+export class CheckManager {
+  /** @type {Map<string, Promise<Snapshot>>} by key, in this life of the background, as the next two */
+  #requests = new Map();
+  /** @type {Map<string, Map<string, number>>} which frames of tabs wait, and when they last asked */
   #waiting = new Map();
-  /** @type {Map<string, {snapshot: Snapshot, controller: AbortController, windows: Windows}>} pictures under way in this life */
-  #streams = new Map();
+  /** @type {Map<string, Capture>} */
+  #captures = new Map();
 
   /**
    * @param {object} parts
    * @param {Area & {all: () => Promise<Record<string, unknown>>}} parts.session
-   * @param {Cache} parts.cache
-   * @param {(onSpace: boolean) => Promise<Where>} parts.where
+   * @param {ReportCache} parts.cache
+   * @param {(onSpace: boolean) => Promise<Backend>} parts.getBackend
    * @param {() => number} [parts.now]
    */
-  constructor({ session, cache, where, now = Date.now }) {
+  constructor({ session, cache, getBackend, now = Date.now }) {
     this.session = session;
     this.cache = cache;
-    this.where = where;
+    this.getBackend = getBackend;
     this.now = now;
   }
 
   /**
-   * Begin a check, join one under way, or remember one.
-   *
-   * @param {object} asked
-   * @param {string} asked.url
-   * @param {string | undefined} [asked.model]
-   * @param {boolean | undefined} [asked.fresh] do not remember
-   * @param {boolean | undefined} [asked.onSpace] whatever the settings say
-   * @param {string} [asked.who] a frame of a tab
+   * Start a check, join one under way, or find its report in the history.
+   * @param {CheckOptions & {fresh?: boolean | undefined}} options fresh: not from the history
+   * @param {string} [tab] with its frame
    * @returns {Promise<Snapshot>}
    */
-  async start({ url, model = "", fresh = false, onSpace = false, who = "" }) {
-    const where = await this.where(onSpace);
-    const key = cacheKey(where.space.address, model || where.model, url);
-    this.#note(key, who);
-    return this.#once(key, async () => {
+  async start({ url, model = "", onSpace = false, fresh = false }, tab = "") {
+    const backend = await this.getBackend(onSpace);
+    const key = cacheKey(backend.client.address, model || backend.model, url);
+    this.#noteWaiting(key, tab);
+    return this.#dedupe(key, async () => {
       const remembered = fresh ? null : await this.#remembered(key);
       if (remembered) return remembered;
       const record = await this.#load(key);
       if (record && !record.snapshot.finished) return record.snapshot;
-      await this.#forgetOld();
-      return this.#submit(this.#record("", url, model || where.model, onSpace, waiting(key, "queued")), where.space);
+      await this.#purge();
+      return this.#submit(this.#newRecord("", url, model || backend.model, onSpace, pending(key, "queued")), backend);
     });
   }
 
-  /** How far a check is. @param {string} key @param {string} [who] @returns {Promise<Snapshot>} */
-  async ask(key, who = "") {
-    this.#note(key, who);
-    return this.#once(key, async () => {
+  /**
+   * Tell how far a check is.
+   * @param {string} key
+   * @param {string} [tab]
+   * @returns {Promise<Snapshot>}
+   */
+  async poll(key, tab = "") {
+    this.#noteWaiting(key, tab);
+    return this.#dedupe(key, async () => {
       const record = await this.#load(key);
-      if (!record) return (await this.#remembered(key)) ?? this.#failed(key, "job_lost");
-      if (record.snapshot.finished || this.now() - record.askedAt < MIN_ASK_MS) return record.snapshot;
-      if (record.job === null) return this.#streams.get(key)?.snapshot ?? this.#finish(record, this.#failed(key, "job_lost"));
-      return this.#poll(record, record.job);
+      if (!record) return (await this.#remembered(key)) ?? failed(key, "job_lost");
+      if (record.snapshot.finished || this.now() - record.polledAt < MIN_POLL_MS) return record.snapshot;
+      if (record.job !== null) return this.#pollSpace(record, record.job);
+      return this.#captures.get(key)?.snapshot ?? this.#finish(record, failed(key, "job_lost"));
     });
   }
 
-  /** Wait no longer; the work stops, too, unless someone else waits for it. @param {string} key @param {string} [who] @returns {Promise<Snapshot>} */
-  async cancel(key, who = "") {
-    if (this.#othersWait(key, who)) return this.#failed(key, "cancelled");
+  /**
+   * Stop waiting for a check; it ends unless another tab waits for it.
+   * @param {string} key
+   * @param {string} [tab]
+   * @returns {Promise<Snapshot>}
+   */
+  async cancel(key, tab = "") {
+    const snapshot = failed(key, "cancelled");
+    if (this.#othersWait(key, tab)) return snapshot;
     const record = await this.#load(key);
-    this.#streams.get(key)?.controller.abort();
-    const { space } = await this.where(record?.onSpace ?? false);
-    if (record?.job) await space.cancel(record.job).catch(() => false);
-    const snapshot = this.#failed(key, "cancelled");
+    this.#captures.get(key)?.controller.abort();
+    const { client } = await this.getBackend(record?.onSpace ?? false);
+    if (record?.job) await client.cancel(record.job).catch(() => false);
     return record ? this.#finish(record, snapshot) : snapshot;
   }
 
   /**
-   * Check pictures taken from the player, which `more` brings window by window; `ask` tells how far it is.
-   *
-   * @param {{url: string, model?: string | undefined, title: string, onSpace?: boolean | undefined}} asked
+   * Start to check captured frames, which `addFrames` brings window by window.
+   * @param {CheckOptions & {title: string}} options
    * @returns {Promise<Snapshot>}
    */
-  async startFrames({ url, model = "", title, onSpace = false }) {
-    const where = await this.where(onSpace);
-    const key = cacheKey(where.space.address, model || where.model, url);
-    const isHere = where.space.address === THIS_COMPUTER;
-    const record = this.#record(null, url, model || where.model, onSpace, waiting(key, isHere ? "faces" : "send"));
+  async startCapture({ url, model = "", onSpace = false, title }) {
+    const backend = await this.getBackend(onSpace);
+    const key = cacheKey(backend.client.address, model || backend.model, url);
+    const onDevice = backend.client.address === THIS_COMPUTER;
+    const snapshot = pending(key, onDevice ? "faces" : "send");
+    const record = this.#newRecord(null, url, model || backend.model, onSpace, snapshot);
     await this.#store(record);
-    this.#streams.get(key)?.controller.abort();
+    this.#captures.get(key)?.controller.abort();
     const controller = new AbortController();
-    const windows = new Windows(controller.signal);
-    const stream = { snapshot: record.snapshot, controller, windows };
-    this.#streams.set(key, stream);
-    const items = where.space.checkFrames({ windows, pageUrl: url, model: record.model, title }, stream.controller.signal);
-    void this.#follow(record, stream, items, isHere);
-    return record.snapshot;
-  }
-
-  /** @param {string} key @param {Frame[] | null} frames null: that was all @returns {Promise<Snapshot>} */
-  async more(key, frames) {
-    const stream = this.#streams.get(key);
-    stream?.windows.take(frames);
-    if (stream) return stream.snapshot;
-    const record = await this.#load(key);
-    return record?.snapshot.finished ? record.snapshot : this.#failed(key, "job_lost");
+    const { signal } = controller;
+    const windows = new AsyncQueue({ signal, timeoutMs: FRAMES_TIMEOUT_MS });
+    const capture = { snapshot, controller, windows };
+    this.#captures.set(key, capture);
+    const items = backend.client.checkFrames({ windows, pageUrl: url, model: record.model, title }, signal);
+    void this.#follow(record, capture, items, onDevice);
+    return snapshot;
   }
 
   /**
-   * @param {Ticket} record
-   * @param {{snapshot: Snapshot, controller: AbortController}} stream
-   * @param {AsyncGenerator<unknown>} items
-   * @param {boolean} isHere it is checked on this computer
+   * Add frames to a check.
+   * @param {string} key
+   * @param {Frame[] | null} frames null: there are no more
+   * @returns {Promise<Snapshot>}
    */
-  async #follow(record, stream, items, isHere) {
+  async addFrames(key, frames) {
+    const capture = this.#captures.get(key);
+    if (capture) {
+      if (frames) capture.windows.push(frames);
+      else capture.windows.end();
+      return capture.snapshot;
+    }
+    const record = await this.#load(key);
+    return record?.snapshot.finished ? record.snapshot : failed(key, "job_lost");
+  }
+
+  /**
+   * @param {CheckRecord} record
+   * @param {Capture} capture
+   * @param {AsyncGenerator<unknown>} items progress, then the report
+   * @param {boolean} onDevice
+   */
+  async #follow(record, capture, items, onDevice) {
     const { key } = record.snapshot;
     let last;
     try {
-      for await (last of items) stream.snapshot = toSnapshot(key, last, 700);
-      await this.#finish(record, finished(key, toReport(last, isHere)));
+      for await (last of items) capture.snapshot = toSnapshot(key, last, CAPTURE_POLL_MS);
+      await this.#finish(record, finished(key, parseReport(last, onDevice)));
     } catch (error) {
-      if (stream.controller.signal.aborted) return;
-      await this.#finish(record, this.#failed(key, codeOf(error)));
+      if (capture.controller.signal.aborted) return;
+      await this.#finish(record, failed(key, codeOf(error)));
     } finally {
-      if (this.#streams.get(key) === stream) this.#streams.delete(key);
+      if (this.#captures.get(key) === capture) this.#captures.delete(key);
     }
   }
 
-  /** @param {Ticket} record @param {Where["space"]} space */
-  async #submit(record, space) {
+  /** @param {CheckRecord} record @param {Backend} backend */
+  async #submit(record, { client }) {
     const { key } = record.snapshot;
     try {
-      return await this.#enter(record, space);
+      return await this.#submitJob(record, client);
     } catch (error) {
-      if (codeOf(error) !== "timeout") return this.#failed(key, codeOf(error));
-      await this.#store(record); // it is only slow, or just waking up: `ask` submits again
+      if (codeOf(error) !== "timeout") return failed(key, codeOf(error));
+      await this.#store(record); // it is only slow, or just waking up: `poll` submits again
       return record.snapshot;
     }
   }
 
-  /** Equal work is done once there, so that it does no harm to submit what had arrived after all. @param {Ticket} record @param {Where["space"]} space @returns {Promise<Snapshot>} */
-  async #enter(record, space) {
-    const { job, report } = await space.submit(record.url, record.model);
-    if (typeof job !== "string") return this.#finish(record, finished(record.snapshot.key, toReport(report, false)));
+  /**
+   * Submit a job; equal jobs are done once there, so that it does no harm to submit one that had arrived after all.
+   * @param {CheckRecord} record
+   * @param {Backend["client"]} client
+   * @returns {Promise<Snapshot>}
+   */
+  async #submitJob(record, client) {
+    const { job, report } = await client.submit(record.url, record.model);
+    if (typeof job !== "string") return this.#finish(record, finished(record.snapshot.key, parseReport(report, false)));
     await this.#store({ ...record, job, failures: 0 });
     return record.snapshot;
   }
 
-  /** @param {Ticket} record @param {string} job @returns {Promise<Snapshot>} */
-  async #poll(record, job) {
+  /** @param {CheckRecord} record @param {string} job @returns {Promise<Snapshot>} */
+  async #pollSpace(record, job) {
     const { key } = record.snapshot;
-    const { space } = await this.where(record.onSpace);
+    const backend = await this.getBackend(record.onSpace);
     try {
-      if (!job) return await this.#enter(record, space);
-      const said = await space.job(job);
-      if (isLost(said) && !record.resubmitted) return await this.#resubmit(record, space);
-      if (said.report) return await this.#finish(record, finished(key, toReport(said.report, false)));
-      const waitMs = backOffMs(0, this.now() - record.startedAt);
-      const snapshot = toSnapshot(key, said, waitMs);
-      await this.#store({ ...record, snapshot, failures: 0, askedAt: this.now() });
+      if (!job) return await this.#submitJob(record, backend.client);
+      const state = await backend.client.job(job);
+      if (isLost(state) && !record.resubmitted) return await this.#resubmit(record, backend);
+      if (state.report) return await this.#finish(record, finished(key, parseReport(state.report, false)));
+      const snapshot = toSnapshot(key, state, backOffMs(0, this.now() - record.startedAt));
+      await this.#store({ ...record, snapshot, failures: 0, polledAt: this.now() });
       return snapshot;
     } catch (error) {
       const failures = record.failures + 1;
-      if (failures > MAX_FAILURES) return this.#finish(record, this.#failed(key, codeOf(error)));
+      if (failures > MAX_FAILURES) return this.#finish(record, failed(key, codeOf(error)));
       const snapshot = { ...record.snapshot, waitMs: backOffMs(failures, 0) };
-      await this.#store({ ...record, snapshot, failures, askedAt: this.now() });
+      await this.#store({ ...record, snapshot, failures, polledAt: this.now() });
       return snapshot;
     }
   }
 
-  /** The Space was started anew and knows nothing of the job. @param {Ticket} record @param {Where["space"]} space */
-  async #resubmit({ url, model, onSpace, snapshot: { key } }, space) {
-    const snapshot = await this.#submit(this.#record("", url, model, onSpace, waiting(key, "queued")), space);
-    const stored = await this.#load(snapshot.key);
+  /**
+   * Submit a job again to a Space that was restarted and has lost it.
+   * @param {CheckRecord} record
+   * @param {Backend} backend
+   */
+  async #resubmit({ url, model, onSpace, snapshot: { key } }, backend) {
+    const snapshot = await this.#submit(this.#newRecord("", url, model, onSpace, pending(key, "queued")), backend);
+    const stored = await this.#load(key);
     if (stored && !snapshot.finished) await this.#store({ ...stored, resubmitted: true });
     return snapshot;
   }
 
-  /** @param {Ticket} record @param {Snapshot} snapshot @returns {Promise<Snapshot>} */
+  /** @param {CheckRecord} record @param {Snapshot} snapshot @returns {Promise<Snapshot>} */
   async #finish(record, snapshot) {
-    const { historySize } = await this.where(record.onSpace);
-    await this.#store({ ...record, snapshot, askedAt: this.now() });
+    const { historySize } = await this.getBackend(record.onSpace);
+    await this.#store({ ...record, snapshot, polledAt: this.now() });
     if (snapshot.report?.status === "ok") await this.cache.save(snapshot.key, record.url, snapshot.report, historySize);
     return snapshot;
   }
@@ -231,77 +252,83 @@ export class Checks {
   /** @param {string} key @returns {Promise<Snapshot | null>} */
   async #remembered(key) {
     const found = await this.cache.findCurrent(key);
-    const report = found && toReport(found.report);
+    const report = found && parseReport(found.report);
     return report?.status === "ok" ? { ...finished(key, report), savedAt: found?.savedAt ?? null } : null;
   }
 
-  /** @param {string | null} job @param {string} url @param {string} model @param {boolean} onSpace @param {Snapshot} snapshot @returns {Ticket} */
-  #record(job, url, model, onSpace, snapshot) {
-    return { job, url, model, onSpace, failures: 0, resubmitted: false, startedAt: this.now(), askedAt: 0, snapshot };
+  /**
+   * @param {string | null} job
+   * @param {string} url
+   * @param {string} model
+   * @param {boolean} onSpace
+   * @param {Snapshot} snapshot
+   * @returns {CheckRecord}
+   */
+  #newRecord(job, url, model, onSpace, snapshot) {
+    return { job, url, model, onSpace, failures: 0, resubmitted: false, startedAt: this.now(), polledAt: 0, snapshot };
   }
 
-  /** @param {string} key @param {string} code */
-  #failed(key, code) {
-    return finished(key, failedReport(code, ""));
-  }
-
-  /** @param {string} key @returns {Promise<Ticket | null>} */
+  /** @param {string} key @returns {Promise<CheckRecord | null>} */
   async #load(key) {
     const stored = (await this.session.get([PREFIX + key]))[PREFIX + key];
-    return /** @type {Ticket | undefined} */ (stored) ?? null;
+    return /** @type {CheckRecord | undefined} */ (stored) ?? null;
   }
 
-  /** @param {Ticket} record */
+  /** @param {CheckRecord} record */
   async #store(record) {
     await this.session.set({ [PREFIX + record.snapshot.key]: record });
   }
 
-  async #forgetOld() {
+  /** Delete the records of checks that finished long ago. */
+  async #purge() {
     const stored = Object.entries(await this.session.all()).filter(([name]) => name.startsWith(PREFIX));
-    const isOld = (/** @type {Ticket} */ record) => record.snapshot.finished && record.askedAt + KEPT_MS < this.now();
-    const old = stored.filter(([, record]) => isOld(/** @type {Ticket} */ (record)));
+    const isOld = (/** @type {CheckRecord} */ record) =>
+      record.snapshot.finished && record.polledAt + KEPT_MS < this.now();
+    const old = stored.filter(([, record]) => isOld(/** @type {CheckRecord} */ (record)));
     await this.session.remove(old.map(([name]) => name));
   }
 
-  /** @param {string} key @param {string} who */
-  #note(key, who) {
+  /** @param {string} key @param {string} tab */
+  #noteWaiting(key, tab) {
     const waiting = this.#waiting.get(key) ?? new Map();
-    this.#waiting.set(key, waiting.set(who, this.now()));
+    this.#waiting.set(key, waiting.set(tab, this.now()));
   }
 
-  /** @param {string} key @param {string} who no longer waits */
-  #othersWait(key, who) {
+  /** @param {string} key @param {string} tab that waits no longer */
+  #othersWait(key, tab) {
     const waiting = this.#waiting.get(key);
-    waiting?.delete(who);
-    return [...(waiting?.values() ?? [])].some((askedAt) => askedAt + ATTENDED_MS > this.now());
+    waiting?.delete(tab);
+    return [...(waiting?.values() ?? [])].some((polledAt) => polledAt + WAITING_MS > this.now());
   }
 
-  /** Equal questions at the same time get one answer. @param {string} key @param {() => Promise<Snapshot>} answer */
-  #once(key, answer) {
-    const under = this.#asking.get(key);
-    if (under) return under;
-    const asking = answer().finally(() => this.#asking.delete(key));
-    this.#asking.set(key, asking);
-    return asking;
+  /**
+   * Answer equal requests at the same time once.
+   * @param {string} key
+   * @param {() => Promise<Snapshot>} answer
+   */
+  #dedupe(key, answer) {
+    const running = this.#requests.get(key);
+    if (running) return running;
+    const request = answer().finally(() => this.#requests.delete(key));
+    this.#requests.set(key, request);
+    return request;
   }
 }
 
 /**
- * How long to wait before the next question: longer the longer it takes, doubled with every failure, with jitter
- * so that many tabs do not ask at the same moment.
- *
+ * Compute how long to wait before the next poll: longer the longer the check takes, doubled with every failure, with
+ * jitter, so that many tabs do not poll at the same moment.
  * @param {number} failures in a row
  * @param {number} elapsedMs since the check began
  * @param {() => number} random
  */
 export function backOffMs(failures, elapsedMs, random = Math.random) {
-  const calm = Math.min(600 + elapsedMs / 20, 4000);
-  const wait = failures ? Math.min(1000 * 2 ** failures, 30_000) : calm;
+  const wait = failures ? Math.min(1000 * 2 ** failures, 30_000) : Math.min(600 + elapsedMs / 20, 4000);
   return Math.round(wait * (0.8 + 0.4 * random()));
 }
 
 /** @param {string} key @param {string} stage @returns {Snapshot} */
-function waiting(key, stage) {
+function pending(key, stage) {
   return { key, finished: false, stage, fraction: 0, position: 0, report: null, savedAt: null, waitMs: 400 };
 }
 
@@ -310,26 +337,34 @@ function finished(key, report) {
   return { key, finished: true, stage: "done", fraction: 1, position: 0, report, savedAt: null, waitMs: 0 };
 }
 
-/** @param {string} key @param {unknown} said @param {number} waitMs @returns {Snapshot} */
-function toSnapshot(key, said, waitMs) {
-  const from = /** @type {{[name: string]: unknown}} */ (typeof said === "object" && said ? said : {});
+/** @param {string} key @param {string} code */
+function failed(key, code) {
+  return finished(key, failedReport(code, ""));
+}
+
+/** @param {string} key @param {unknown} state unknown JSON @param {number} waitMs @returns {Snapshot} */
+function toSnapshot(key, state, waitMs) {
+  const { stage, ...from } = fields(state);
   const [fraction, position] = [Number(from.fraction), Number(from.position)];
   return {
-    ...waiting(key, typeof from.stage === "string" ? from.stage : "queued"),
+    ...pending(key, typeof stage === "string" ? stage : "queued"),
     fraction: fraction >= 0 && fraction <= 1 ? fraction : 0,
     position: position > 0 ? Math.floor(position) : 0,
     waitMs,
   };
 }
 
-/** A Space that was started anew or is stopping; a job that is cancelled from here is never asked for. @param {{[name: string]: unknown}} said */
-function isLost(said) {
-  const report = said.report ? toReport(said.report) : null;
+/**
+ * Tell whether a Space was restarted, or is stopping: a job that is cancelled from here is never polled.
+ * @param {Record<string, unknown>} state of a job
+ */
+function isLost(state) {
+  const report = state.report ? parseReport(state.report) : null;
   if (report?.status !== "failed") return false;
-  return report.error.code === "cancelled" || (report.error.code === "bad_input" && said.stage === "queued");
+  return report.error.code === "cancelled" || (report.error.code === "bad_input" && state.stage === "queued");
 }
 
 /** @param {unknown} error */
 function codeOf(error) {
-  return error instanceof SpaceError ? error.code : "space_unreachable";
+  return error instanceof CheckError ? error.code : "space_unreachable";
 }

@@ -1,59 +1,78 @@
 /**
- * Checks on this computer, with the same methods as the Space, so that check-manager.js need not know the difference.
- * Nothing is sent: videos come as pictures that were taken in the tab.
+ * The detector on this computer, with the methods of a Space. Nothing is sent: videos come as frames captured in the
+ * tab.
  *
- * @typedef {import("../on_device/pipeline.js").Asked} Asked
- * @typedef {(asked: Asked, onProgress: (said: Record<string, unknown>) => void, signal: AbortSignal) => Promise<unknown>} Run
+ * @typedef {import("../on_device/pipeline.js").CheckRequest} CheckRequest
+ * @typedef {import("../on_device/worker-host.js").Port} Port
+ * @typedef {import("../shared/messages.js").DetectorReply} DetectorReply
  */
 
-import { SpaceError } from "./space-client.js";
+import { AsyncQueue } from "../shared/async-queue.js";
+import { CheckError } from "../shared/errors.js";
 
-export const THIS_COMPUTER = "this-computer"; // stands where a Space's address does
+export const THIS_COMPUTER = "this-computer"; // in place of a Space's address
 
-export class LocalApi {
+/** Check captured frames with the worker's detector. */
+export class OnDeviceClient {
   address = THIS_COMPUTER;
 
-  /** @param {Run} run */
-  constructor(run) {
-    this.run = run;
+  /** @param {() => Promise<Port>} connect to the worker's host */
+  constructor(connect) {
+    this.connect = connect;
   }
 
-  /** An address alone is nothing to look at here. @returns {Promise<Record<string, unknown>>} */
+  /**
+   * Refuse an address: it cannot be fetched here.
+   * @returns {Promise<Record<string, unknown>>}
+   */
   async submit() {
-    throw new SpaceError("needs_pictures");
+    throw new CheckError("needs_pictures");
   }
 
-  /** There are no jobs. @returns {Promise<Record<string, unknown>>} */
+  /**
+   * Refuse a job: there are none.
+   * @returns {Promise<Record<string, unknown>>}
+   */
   async job() {
-    throw new SpaceError("job_lost");
+    throw new CheckError("job_lost");
   }
 
+  /** Cancel a job, of which there are none. */
   async cancel() {
     return false;
   }
 
   /**
-   * Progress objects, then the report. Leaving early ends the check.
-   *
-   * @param {Asked} asked
+   * Check captured frames; leaving early cancels the check.
+   * @param {CheckRequest} request
    * @param {AbortSignal} signal
-   * @returns {AsyncGenerator<unknown>}
+   * @returns {AsyncGenerator<unknown>} progress, then the report
    */
   async *checkFrames({ windows, pageUrl, title }, signal) {
-    /** @type {unknown[]} */
-    const heard = [];
-    let wake = () => {};
-    const hear = (/** @type {unknown} */ said) => (heard.push(said), wake());
-    let done = false;
-    const report = this.run({ windows, pageUrl, title }, hear, signal).finally(() => ((done = true), wake()));
-    report.catch(() => {}); // told below
-    while (!done) {
-      const next = new Promise((resolve) => (wake = () => resolve(null)));
-      yield* heard.splice(0);
-      if (!done) await next;
+    /** @type {AsyncQueue<DetectorReply>} */
+    const replies = new AsyncQueue({ signal });
+    const fail = (/** @type {unknown} */ error) => replies.push({ type: "error", message: String(error) });
+    const port = await this.connect();
+    try {
+      port.onMessage.addListener((reply) => replies.push(reply));
+      port.onDisconnect.addListener(() => fail("the worker was ended"));
+      port.postMessage({ type: "check", pageUrl, title });
+      sendFrames(windows, port).catch(fail);
+      for await (const reply of replies) {
+        if (reply.type === "error") throw new Error(reply.message);
+        yield reply.type === "report" ? reply.report : reply;
+        if (reply.type === "report") return;
+      }
+    } catch (error) {
+      throw new CheckError(signal.aborted ? "cancelled" : "internal", String(error));
+    } finally {
+      port.disconnect();
     }
-    yield await report.catch((error) => {
-      throw new SpaceError(signal.aborted ? "cancelled" : "internal", String(error));
-    });
   }
+}
+
+/** @param {CheckRequest["windows"]} windows @param {Port} port */
+async function sendFrames(windows, port) {
+  for await (const frames of windows) port.postMessage({ type: "frames", frames });
+  port.postMessage({ type: "frames", frames: null });
 }

@@ -1,28 +1,19 @@
 /**
- * Talks to the Space: Gradio's named endpoints over plain fetch. Every answer is unknown JSON.
+ * The client of a Space: Gradio's named endpoints over plain fetch. Every answer is unknown JSON.
  *
  * POST /gradio_api/call/NAME {"data": [arguments]} -> {"event_id"}; GET …/NAME/EVENT_ID -> server-sent events.
  *
- * @typedef {{seconds: number, jpeg: string}} Frame jpeg: base64 or data URL
+ * @typedef {import("../shared/messages.js").Frame} Frame
  * @typedef {{event: string, data: string}} ServerEvent
  */
 
+import { CheckError } from "../shared/errors.js";
 import { fields, text } from "../shared/report.js";
 
-const ANSWER_MS = 20_000; // longest wait for a quick call; a worker that waits longer than 30 s is ended
+const ANSWER_MS = 20_000; // longest wait for a quick call; a service worker that waits longer than 30 s is ended
 
-export class SpaceError extends Error {
-  /**
-   * @param {string} code one of label.ERROR_CODES
-   * @param {string} [message]
-   */
-  constructor(code, message = code) {
-    super(message);
-    this.code = code;
-  }
-}
-
-export class SpaceApi {
+/** Call the endpoints of one Space. */
+export class SpaceClient {
   /**
    * @param {string} address without a slash at the end
    * @param {string} [token] of Hugging Face, for a private Space; sent to this address only
@@ -36,33 +27,48 @@ export class SpaceApi {
     this.answerMs = answerMs;
   }
 
-  /** @param {string} url @param {string} model @returns {Promise<Record<string, unknown>>} {job} or {job: null, report} */
+  /**
+   * Submit a check.
+   * @param {string} url
+   * @param {string} model
+   * @returns {Promise<Record<string, unknown>>} {job} or {job: null, report}
+   */
   async submit(url, model) {
     return fields(await this.#answer("submit", [url, model, 0, null]));
   }
 
-  /** @param {string} id @returns {Promise<Record<string, unknown>>} {state, stage, fraction, position, report} */
+  /**
+   * Ask how far a job is.
+   * @param {string} id
+   * @returns {Promise<Record<string, unknown>>} {state, stage, fraction, position, report}
+   */
   async job(id) {
     return fields(await this.#answer("job", [id]));
   }
 
-  /** @param {string} id */
+  /**
+   * Cancel a job.
+   * @param {string} id
+   */
   async cancel(id) {
     return fields(await this.#answer("cancel", [id])).cancelled === true;
   }
 
-  /** @returns {Promise<{name: string, revision: string}[]>} */
+  /**
+   * List the models.
+   * @returns {Promise<{name: string, revision: string}[]>}
+   */
   async models() {
     const found = await this.#answer("models", []);
-    if (!Array.isArray(found)) throw new SpaceError("bad_report");
+    if (!Array.isArray(found)) throw new CheckError("bad_report");
     return found.map(fields).map((one) => ({ name: text(one.name), revision: text(one.revision) }));
   }
 
   /**
-   * Progress objects, then the report. Leaving early ends the check.
-   *
-   * @param {{windows: AsyncIterable<Frame[]> | Frame[][], pageUrl: string, model: string, title: string}} asked
+   * Check captured frames; leaving early cancels the check.
+   * @param {import("../on_device/pipeline.js").CheckRequest & {model: string}} request
    * @param {AbortSignal} signal
+   * @returns {AsyncGenerator<unknown>} progress, then the report
    */
   async *checkFrames({ windows, pageUrl, model, title }, signal) {
     const frames = [];
@@ -70,31 +76,31 @@ export class SpaceApi {
     yield* this.#call("check_frames", [frames, pageUrl, model, title], signal);
   }
 
-  /** The last item of a quick call. @param {string} name @param {unknown[]} args @returns {Promise<unknown>} */
+  /**
+   * Get the last item of a quick call.
+   * @param {string} name
+   * @param {unknown[]} args
+   * @returns {Promise<unknown>}
+   */
   async #answer(name, args) {
     let last;
     for await (const item of this.#call(name, args, AbortSignal.timeout(this.answerMs))) last = item;
     return last;
   }
 
-  /**
-   * @param {string} name
-   * @param {unknown[]} args
-   * @param {AbortSignal} signal
-   * @returns {AsyncGenerator<unknown>}
-   */
+  /** @param {string} name @param {unknown[]} args @param {AbortSignal} signal @returns {AsyncGenerator<unknown>} */
   async *#call(name, args, signal) {
     const body = JSON.stringify({ data: args });
     const posted = await this.#fetch(name, { method: "POST", body, signal });
     const { event_id: id } = fields(await posted.json().catch(() => null));
-    if (typeof id !== "string") throw new SpaceError("bad_report");
+    if (typeof id !== "string") throw new CheckError("bad_report");
     const stream = await this.#fetch(`${name}/${encodeURIComponent(id)}`, { signal });
     for await (const { event, data } of readEvents(stream, signal)) {
-      if (event === "error") throw new SpaceError("internal");
+      if (event === "error") throw new CheckError("internal");
       if (event === "generating" || event === "complete") yield firstOf(data);
       if (event === "complete") return;
     }
-    throw new SpaceError("space_unreachable", "The stream ended early.");
+    throw new CheckError("space_unreachable", "The stream ended early.");
   }
 
   /** @param {string} path @param {RequestInit} options @returns {Promise<Response>} */
@@ -105,21 +111,24 @@ export class SpaceApi {
     const rules = /** @type {const} */ ({ credentials: "omit", referrerPolicy: "no-referrer", redirect: "error" });
     const asked = this.fetcher(`${this.address}/gradio_api/call/${path}`, { ...rules, ...options, headers });
     const response = await asked.catch((/** @type {unknown} */ error) => {
-      throw new SpaceError(codeOfBreak(options.signal), String(error));
+      throw new CheckError(breakCode(options.signal), String(error));
     });
     if (response.ok) return response;
-    throw new SpaceError(codeOf(response.status), `${response.status}`);
+    throw new CheckError(statusCode(response.status), `${response.status}`);
   }
 }
 
-/** Why nothing more came. @param {AbortSignal | null | undefined} signal of the call */
-function codeOfBreak(signal) {
+/**
+ * Get the error code of a connection that broke.
+ * @param {AbortSignal | null | undefined} signal of the call
+ */
+function breakCode(signal) {
   if (!signal?.aborted) return "space_unreachable";
   return signal.reason?.name === "TimeoutError" ? "timeout" : "cancelled";
 }
 
 /** @param {number} status of an HTTP answer */
-function codeOf(status) {
+function statusCode(status) {
   if (status === 401 || status === 403) return "space_forbidden";
   if (status === 429) return "rate_limited";
   return status === 404 ? "bad_report" : "space_unreachable";
@@ -148,14 +157,18 @@ async function* readEvents(response, signal) {
       if (done) return;
     }
   } catch (error) {
-    if (error instanceof SpaceError) throw error;
-    throw new SpaceError(codeOfBreak(signal), String(error));
+    if (error instanceof CheckError) throw error;
+    throw new CheckError(breakCode(signal), String(error));
   } finally {
     await reader?.cancel().catch(() => {});
   }
 }
 
-/** @param {string} text @returns {{events: ServerEvent[], rest: string}} rest: the beginning of an event to come */
+/**
+ * Parse server-sent events.
+ * @param {string} text
+ * @returns {{events: ServerEvent[], rest: string}} rest: the start of the next event
+ */
 export function parseEvents(text) {
   const blocks = text.replaceAll("\r\n", "\n").split("\n\n");
   const rest = blocks.pop() ?? "";

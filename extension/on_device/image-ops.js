@@ -1,21 +1,21 @@
 /**
- * Pictures as bytes: cut a box out and scale it, as OpenCV does in the Python rooms. Pure.
+ * Resizing, blurring and layout of RGB images, with the results of OpenCV in Python. Pure.
  *
- * @typedef {object} Picture
+ * @typedef {object} RgbImage
  * @property {number} width
  * @property {number} height
  * @property {Uint8Array | Uint8ClampedArray} data RGB, row by row
  *
- * @typedef {object} Region whole px; may reach beyond the picture
+ * @typedef {object} Region whole px; may reach beyond the image
  * @property {number} left
  * @property {number} top
  * @property {number} width
  * @property {number} height
  *
  * @typedef {"area" | "linear" | "cubic"} Method area averages, for shrinking
- * @typedef {"edge" | "black"} Beyond what lies outside of the picture
+ * @typedef {"edge" | "black"} Beyond how places outside of the image read
  *
- * @typedef {object} Taps which places of a line, and with what weight, make each place of the scaled line
+ * @typedef {object} Taps the places of a line, and their weights, that make each place of the resized line
  * @property {Int32Array} from of place i, the first is from[i]
  * @property {Int32Array} at
  * @property {Float32Array} weight
@@ -25,14 +25,21 @@ const CUBIC = -0.75; // OpenCV's
 const BLUR_REACH = 3; // in sigmas to each side, OpenCV's for bytes
 const HALF_UP = 1 / 4096; // bytes round halves to the even number by themselves; OpenCV rounds them up
 
-/** To whole numbers as Python does: halves to the even one. @param {number} value */
-export function roundEven(value) {
+/**
+ * Round to a whole number as Python does: halves to the even one.
+ * @param {number} value
+ */
+export function roundHalfEven(value) {
   const rounded = Math.round(value);
   return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
 
-/** RGBA, as a canvas gives it -> RGB. @param {{width: number, height: number, data: Uint8ClampedArray}} image @returns {Picture} */
-export function withoutAlpha({ width, height, data }) {
+/**
+ * Drop the alpha channel of a canvas's pixels.
+ * @param {{width: number, height: number, data: Uint8ClampedArray}} image
+ * @returns {RgbImage}
+ */
+export function rgbaToRgb({ width, height, data }) {
   const rgb = new Uint8Array(3 * width * height);
   for (let from = 0, to = 0; from < data.length; from += 4) {
     rgb[to++] = data[from] ?? 0;
@@ -42,8 +49,12 @@ export function withoutAlpha({ width, height, data }) {
   return { width, height, data: rgb };
 }
 
-/** RGB -> RGBA, as a canvas wants it. @param {Picture} picture @param {Uint8ClampedArray} rgba is written to */
-export function withAlpha({ data }, rgba) {
+/**
+ * Add the alpha channel that a canvas needs.
+ * @param {RgbImage} image
+ * @param {Uint8ClampedArray} rgba is written to
+ */
+export function rgbToRgba({ data }, rgba) {
   for (let from = 0, to = 0; from < data.length; to++) {
     rgba[to++] = data[from++] ?? 0;
     rgba[to++] = data[from++] ?? 0;
@@ -52,44 +63,63 @@ export function withAlpha({ data }, rgba) {
   }
 }
 
-/** @param {Picture} picture @returns {Region} */
-export function whole({ width, height }) {
+/**
+ * Describe the whole image as a region.
+ * @param {RgbImage} image
+ * @returns {Region}
+ */
+export function fullRegion({ width, height }) {
   return { left: 0, top: 0, width, height };
 }
 
 /**
- * @param {Picture} picture
+ * Cut out a region and resize it.
+ * @param {RgbImage} image
  * @param {Region} region
  * @param {number} width
  * @param {number} height of the result
  * @param {Method} method
  * @param {Beyond} [beyond]
- * @returns {Picture}
+ * @returns {RgbImage}
  */
-export function scale(picture, region, width, height, method, beyond = "edge") {
-  if (method === "area" && isDouble(picture, region, width, height)) return halve(picture, region, width, height);
+export function resize(image, region, width, height, method, beyond = "edge") {
+  if (method === "area" && isTwice(image, region, width, height)) return halveSize(image, region, width, height);
   const shrinks = method === "area" && region.width >= width && region.height >= height;
   const own = method === "area" && !shrinks ? "linear" : method;
-  const columns = placed(taps(region.width, width, own), region.left, picture.width, beyond);
-  const rows = placed(taps(region.height, height, own), region.top, picture.height, beyond);
-  return { width, height, data: downwards(sideways(picture, columns, rows), width, height, rows) };
+  const columns = placeTaps(taps(region.width, width, own), region.left, image.width, beyond);
+  const rows = placeTaps(taps(region.height, height, own), region.top, image.height, beyond);
+  return { width, height, data: resizeColumns(resizeRows(image, columns, rows), width, height, rows) };
 }
 
-/** Most pictures of videos are twice as large as the search for faces needs them. @param {Picture} picture @param {Region} region @param {number} width @param {number} height */
-function isDouble(picture, { left, top, ...size }, width, height) {
-  const isInside = left >= 0 && top >= 0 && left + size.width <= picture.width && top + size.height <= picture.height;
+/**
+ * Tell whether a region is halved, as most video frames are before the search for faces.
+ * @param {RgbImage} image
+ * @param {Region} region
+ * @param {number} width
+ * @param {number} height
+ */
+function isTwice(image, { left, top, ...size }, width, height) {
+  const isInside = left >= 0 && top >= 0 && left + size.width <= image.width && top + size.height <= image.height;
   return isInside && size.width === 2 * width && size.height === 2 * height;
 }
 
-/** The mean of each four, without any table: most of the time of a check would go there. @param {Picture} picture @param {Region} region @param {number} width @param {number} height @returns {Picture} */
-function halve({ width: stride, data: from }, { left, top }, width, height) {
+/**
+ * Average each four pixels without filter taps, in which most of a check's time would be spent.
+ * @param {RgbImage} image
+ * @param {Region} region
+ * @param {number} width
+ * @param {number} height
+ * @returns {RgbImage}
+ */
+function halveSize({ width: stride, data: from }, { left, top }, width, height) {
   const data = new Uint8Array(3 * width * height);
   for (let row = 0, to = 0; row < height; row++) {
     let upper = 3 * ((top + 2 * row) * stride + left);
     for (let column = 0; column < width; column++, upper += 6) {
       const lower = upper + 3 * stride;
       for (let at = 0; at < 3; at++) {
-        const sum = (from[upper + at] ?? 0) + (from[upper + at + 3] ?? 0) + (from[lower + at] ?? 0) + (from[lower + at + 3] ?? 0);
+        const sum =
+          (from[upper + at] ?? 0) + (from[upper + at + 3] ?? 0) + (from[lower + at] ?? 0) + (from[lower + at + 3] ?? 0);
         data[to++] = (sum + 2) >> 2;
       }
     }
@@ -97,38 +127,60 @@ function halve({ width: stride, data: from }, { left, top }, width, height) {
   return { width, height, data };
 }
 
-/** By a Gaussian; beyond its edge the picture is mirrored. @param {Picture} picture @param {number} sigma px, small beside the picture @returns {Picture} */
-export function blur(picture, sigma) {
-  const { width, height } = picture;
+/**
+ * Blur with a Gaussian; beyond its edge the image is mirrored.
+ * @param {RgbImage} image
+ * @param {number} sigma px, small beside the image
+ * @returns {RgbImage}
+ */
+export function gaussianBlur(image, sigma) {
+  const { width, height } = image;
   const [columns, rows] = [gaussianTaps(width, sigma), gaussianTaps(height, sigma)];
-  return { width, height, data: downwards(sideways(picture, columns, rows), width, height, rows) };
+  return { width, height, data: resizeColumns(resizeRows(image, columns, rows), width, height, rows) };
 }
 
 /** @param {number} size @param {number} sigma @returns {Taps} */
 function gaussianTaps(size, sigma) {
-  const reach = Math.floor((roundEven(2 * BLUR_REACH * sigma + 1) | 1) / 2);
+  const reach = Math.floor((roundHalfEven(2 * BLUR_REACH * sigma + 1) | 1) / 2);
   const steps = Array.from({ length: 2 * reach + 1 }, (_, place) => place - reach);
   const weights = steps.map((step) => Math.exp(-(step ** 2) / (2 * sigma ** 2)));
   const sum = weights.reduce((a, b) => a + b);
-  return joined(Array.from({ length: size }, (_, middle) => steps.map((step, place) => [mirrored(middle + step, size), (weights[place] ?? 0) / sum])));
+  return joinTaps(
+    Array.from({ length: size }, (_, middle) =>
+      steps.map((step, place) => [mirror(middle + step, size), (weights[place] ?? 0) / sum]),
+    ),
+  );
 }
 
 /** @param {number} place @param {number} size */
-function mirrored(place, size) {
+function mirror(place, size) {
   return size - 1 - Math.abs(size - 1 - Math.abs(place));
 }
 
-/** @param {number} from length @param {number} to length @param {Method} method @returns {Taps} relative to the line's own begin */
+/**
+ * @param {number} from length
+ * @param {number} to length
+ * @param {Method} method
+ * @returns {Taps} relative to the line's own start
+ */
 function taps(from, to, method) {
   const step = from / to;
-  return joined(Array.from({ length: to }, (_, place) => (method === "area" ? areaTaps(place * step, step, from) : pointTaps((place + 0.5) * step - 0.5, method, from))));
+  return joinTaps(
+    Array.from({ length: to }, (_, place) =>
+      method === "area" ? areaTaps(place * step, step, from) : pointTaps((place + 0.5) * step - 0.5, method, from),
+    ),
+  );
 }
 
 /** @param {[at: number, weight: number][][]} lists one a place @returns {Taps} */
-function joined(lists) {
+function joinTaps(lists) {
   const flat = lists.flat();
   const starts = lists.reduce((sum, list) => (sum.push((sum.at(-1) ?? 0) + list.length), sum), [0]);
-  return { from: Int32Array.from(starts), at: Int32Array.from(flat, ([at]) => at), weight: Float32Array.from(flat, ([, weight]) => weight) };
+  return {
+    from: Int32Array.from(starts),
+    at: Int32Array.from(flat, ([at]) => at),
+    weight: Float32Array.from(flat, ([, weight]) => weight),
+  };
 }
 
 /** @param {number} begin @param {number} length @param {number} size @returns {[number, number][]} */
@@ -159,10 +211,18 @@ function cubic(x) {
   return [a, b, c, 1 - a - b - c];
 }
 
-/** In the picture's px; what lies beyond it is its edge, or weighs nothing. @param {Taps} taps @param {number} begin @param {number} size @param {Beyond} beyond @returns {Taps} */
-function placed({ from, at, weight }, begin, size, beyond) {
+/**
+ * Shift taps to the image's px; places beyond it read the edge, or weigh nothing.
+ * @param {Taps} taps
+ * @param {number} begin
+ * @param {number} size
+ * @param {Beyond} beyond
+ * @returns {Taps}
+ */
+function placeTaps({ from, at, weight }, begin, size, beyond) {
   const inside = at.map((place) => clamp(place + begin, size));
-  const kept = beyond === "edge" ? weight : weight.map((value, place) => (inside[place] === (at[place] ?? 0) + begin ? value : 0));
+  const kept =
+    beyond === "edge" ? weight : weight.map((value, place) => (inside[place] === (at[place] ?? 0) + begin ? value : 0));
   return { from, at: inside, weight: kept };
 }
 
@@ -172,12 +232,11 @@ function clamp(place, size) {
 }
 
 /**
- * Every needed row scaled to its new width; others stay empty.
- *
- * @param {Picture} picture @param {Taps} columns @param {Taps} rows
- * @returns {Map<number, Float32Array>} by row of the picture
+ * Resize every row that is needed to its new width.
+ * @param {RgbImage} image @param {Taps} columns @param {Taps} rows
+ * @returns {Map<number, Float32Array>} by row of the image
  */
-function sideways({ width, data }, { from, at, weight }, rows) {
+function resizeRows({ width, data }, { from, at, weight }, rows) {
   const scaled = new Map();
   const count = from.length - 1;
   for (const row of rows.at) {
@@ -204,7 +263,7 @@ function sideways({ width, data }, { from, at, weight }, rows) {
 }
 
 /** @param {Map<number, Float32Array>} lines @param {number} width @param {number} height @param {Taps} rows */
-function downwards(lines, width, height, { from, at, weight }) {
+function resizeColumns(lines, width, height, { from, at, weight }) {
   const data = new Uint8ClampedArray(3 * width * height);
   const sum = new Float32Array(3 * width);
   for (let row = 0; row < height; row++) {
@@ -220,20 +279,20 @@ function downwards(lines, width, height, { from, at, weight }) {
 }
 
 /**
- * Pictures of one size -> network input, colour by colour.
- *
- * @param {readonly Picture[]} pictures
+ * Normalise images of one size into network input, channel by channel.
+ * @param {readonly RgbImage[]} images
  * @param {readonly [number, number, number]} mean of each colour, 0..255
  * @param {readonly [number, number, number]} std
  * @returns {Float32Array} (n, 3, height, width)
  */
-export function toPlanes(pictures, mean, std) {
-  const area = (pictures[0]?.width ?? 0) * (pictures[0]?.height ?? 0);
-  const planes = new Float32Array(3 * area * pictures.length);
-  for (const [index, { data }] of pictures.entries()) {
+export function toPlanes(images, mean, std) {
+  const area = (images[0]?.width ?? 0) * (images[0]?.height ?? 0);
+  const planes = new Float32Array(3 * area * images.length);
+  for (const [index, { data }] of images.entries()) {
     for (const [color, middle] of mean.entries()) {
       const [begin, spread] = [(3 * index + color) * area, std[color] ?? 1];
-      for (let place = 0; place < area; place++) planes[begin + place] = ((data[3 * place + color] ?? 0) - middle) / spread;
+      for (let place = 0; place < area; place++)
+        planes[begin + place] = ((data[3 * place + color] ?? 0) - middle) / spread;
     }
   }
   return planes;

@@ -1,61 +1,82 @@
 /**
- * Networks by ONNX Runtime. For WebGPU it has a build of its own, twice as large, which is loaded only where it is tried.
+ * Networks run by ONNX Runtime. Its build for WebGPU is twice as large, and loaded only where WebGPU is tried.
  *
  * @typedef {import("./face-detector.js").Network} Network
  * @typedef {import("./face-detector.js").Tensor} Tensor
  * @typedef {{run: (feeds: Record<string, unknown>) => Promise<Record<string, Tensor>>}} Session
  *
  * @typedef {object} Runtime the part of onnxruntime-web that is used
- * @property {{wasm: {numThreads: number, wasmPaths: {mjs: string, wasm: string}}, webgpu: {device: Promise<GPUDevice>}, logLevel: string}} env
+ * @property {{
+ *   wasm: {numThreads: number, wasmPaths: {mjs: string, wasm: string}},
+ *   webgpu: {device: Promise<GPUDevice>},
+ *   logLevel: string,
+ * }} env
  * @property {{create: (model: Uint8Array, options: object) => Promise<Session>}} InferenceSession
  * @property {new (type: "float32", data: Float32Array, dims: number[]) => unknown} Tensor
  */
 
-const MOST_THREADS = 4; // more gain little on networks this small
-const ERRORS = 3; // and worse; a warning would say that shapes are not reckoned on the GPU
+const MAX_THREADS = 4; // more gain little on networks this small
+const ERROR_SEVERITY = 3; // below it, ONNX Runtime warns that shapes are not computed on the GPU
 
-const here = (/** @type {string} */ path) => new URL(`../${path}`, import.meta.url).href;
+const urlOf = (/** @type {string} */ path) => new URL(`../${path}`, import.meta.url).href;
 
-/** @returns {Promise<(name: string) => Promise<Network>>} opens one of models/ */
-export async function onWasm() {
+/**
+ * Load the WebAssembly build.
+ * @returns {Promise<(name: string) => Promise<Network>>} opens one of models/
+ */
+export async function loadWasmRuntime() {
   /** @type {Runtime} */
   const runtime = await import(/** @type {string} */ ("../vendor/ort.wasm.min.mjs"));
-  setUp(runtime, "ort-wasm-simd-threaded", self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1); // Firefox isolates no extension
-  return (name) => open(runtime, name, "wasm");
+  const threads = self.crossOriginIsolated ? Math.min(MAX_THREADS, navigator.hardwareConcurrency) : 1; // Firefox: 1
+  configure(runtime, "ort-wasm-simd-threaded", threads);
+  return (name) => openNetwork(runtime, name, "wasm");
 }
 
-/** The one that ONNX Runtime takes, too. @returns {Promise<import("./backend-choice.js").Adapter | null | undefined>} */
-export async function findGpu() {
+/**
+ * Request the adapter that ONNX Runtime requests, too.
+ * @returns {Promise<import("./backend-choice.js").Adapter | null | undefined>}
+ */
+export async function requestAdapter() {
   return navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
 }
 
-/** @param {string} name of one of models/ @returns {Promise<import("./backend-choice.js").OnGpu>} */
-export async function onGpu(name) {
+/**
+ * Open a network on WebGPU.
+ * @param {string} name of one of models/
+ * @returns {Promise<import("./backend-choice.js").GpuNetwork>}
+ */
+export async function openGpuNetwork(name) {
   /** @type {Runtime} */
   const runtime = await import(/** @type {string} */ ("../vendor/ort.webgpu.min.mjs"));
-  setUp(runtime, "ort-wasm-simd-threaded.asyncify", 1);
-  const run = await open(runtime, name, "webgpu");
+  configure(runtime, "ort-wasm-simd-threaded.asyncify", 1);
+  const run = await openNetwork(runtime, name, "webgpu");
   const device = await runtime.env.webgpu.device;
   const lost = device.lost.then(({ message }) => message);
-  const wrong = new Promise((resolve) => device.addEventListener("uncapturederror", ({ error }) => resolve(error.message)));
-  return { run, broken: Promise.race([lost, wrong]), close: () => device.destroy() };
+  const failed = new Promise((resolve) => {
+    device.addEventListener("uncapturederror", ({ error }) => resolve(error.message));
+  });
+  return { run, broken: Promise.race([lost, failed]), close: () => device.destroy() };
+}
+
+/**
+ * Read a file of models/.
+ * @param {string} name
+ */
+export function readModelFile(name) {
+  return fetch(urlOf(`models/${name}`));
 }
 
 /** @param {Runtime} runtime @param {string} build @param {number} threads */
-function setUp({ env }, build, threads) {
+function configure({ env }, build, threads) {
   env.wasm.numThreads = threads;
-  env.wasm.wasmPaths = { mjs: here(`vendor/${build}.mjs`), wasm: here(`vendor/${build}.wasm`) };
+  env.wasm.wasmPaths = { mjs: urlOf(`vendor/${build}.mjs`), wasm: urlOf(`vendor/${build}.wasm`) };
   env.logLevel = "error";
 }
 
 /** @param {Runtime} runtime @param {string} name @param {"wasm" | "webgpu"} provider @returns {Promise<Network>} */
-async function open(runtime, name, provider) {
-  const bytes = new Uint8Array(await (await read(`${name}.onnx`)).arrayBuffer());
-  const session = await runtime.InferenceSession.create(bytes, { executionProviders: [provider], logSeverityLevel: ERRORS });
+async function openNetwork(runtime, name, provider) {
+  const bytes = new Uint8Array(await (await readModelFile(`${name}.onnx`)).arrayBuffer());
+  const options = { executionProviders: [provider], logSeverityLevel: ERROR_SEVERITY };
+  const session = await runtime.InferenceSession.create(bytes, options);
   return (data, shape) => session.run({ data: new runtime.Tensor("float32", data, shape) });
-}
-
-/** @param {string} name of a file in models/ */
-export function read(name) {
-  return fetch(here(`models/${name}`));
 }

@@ -1,71 +1,158 @@
 /**
- * Holds the worker that checks: begun at the first check, ended when nobody has asked for a while, so that its
- * memory is given back. Lives in the offscreen document in Chromium, in the background page in Firefox.
+ * Starts the web worker at the first check, passes messages between ports and it, one check after the other, and ends
+ * it when it is idle, so that its memory is freed. Lives in the offscreen document in Chromium, in the background
+ * page in Firefox.
+ *
+ * @typedef {import("../shared/messages.js").DetectorRequest} DetectorRequest
+ * @typedef {import("../shared/messages.js").DetectorReply} DetectorReply
+ *
+ * @typedef {object} Port the part of chrome.runtime.Port that is used
+ * @property {(message: any) => void} postMessage
+ * @property {() => void} disconnect
+ * @property {{addListener: (listener: (message: any) => void) => void}} onMessage
+ * @property {{addListener: (listener: () => void) => void}} onDisconnect called at the other end only
  */
 
 const IDLE_MS = 60_000;
+const startWorker = () => new Worker(new URL("worker.js", import.meta.url), { type: "module" });
 
-export class Host {
+/** Serve checks with one worker. */
+export class WorkerHost {
   /** @type {Worker | undefined} */
   #worker;
-  /** @type {Promise<unknown>} checks happen one after the other */
+  /** @type {Promise<unknown>} */
   #last = Promise.resolve();
-  #waiting = 0;
+  #pending = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #timer;
+  #idleTimer;
 
-  /** @param {() => void} [onIdle] @param {() => Worker} [begin] @param {number} [idleMs] */
-  constructor(onIdle = () => {}, begin = () => new Worker(new URL("worker.js", import.meta.url), { type: "module" }), idleMs = IDLE_MS) {
+  /** @param {() => void} [onIdle] @param {() => Worker} [start] @param {number} [idleMs] */
+  constructor(onIdle = () => {}, start = startWorker, idleMs = IDLE_MS) {
     this.onIdle = onIdle;
-    this.begin = begin;
+    this.start = start;
     this.idleMs = idleMs;
   }
 
   /**
-   * @param {import("./pipeline.js").Asked} asked
-   * @param {(said: Record<string, unknown>) => void} onProgress
-   * @param {AbortSignal} signal
-   * @returns {Promise<unknown>} the report
+   * Run the check that is requested over a port, after those before it.
+   * @param {Port} port its other end closes it, before the report to cancel the check
    */
-  check(asked, onProgress, signal) {
-    clearTimeout(this.#timer);
-    this.#waiting++;
-    const checked = this.#last.then(() => this.#run(asked, onProgress, signal)).finally(() => this.#rest());
-    this.#last = checked.catch(() => {});
-    return checked;
+  serve(port) {
+    clearTimeout(this.#idleTimer);
+    this.#pending++;
+    const link = new Link(port);
+    const running = this.#last.then(() => (link.isOpen ? this.#run(link) : undefined));
+    this.#last = running
+      .catch((error) => link.reply({ type: "error", message: String(error) }))
+      .finally(() => this.#rest());
   }
 
-  /** @param {import("./pipeline.js").Asked} asked @param {(said: Record<string, unknown>) => void} onProgress @param {AbortSignal} signal */
-  #run({ windows, ...asked }, onProgress, signal) {
-    signal.throwIfAborted();
-    const worker = (this.#worker ??= this.begin());
-    const over = new AbortController();
-    const running = new Promise((resolve, reject) => {
-      const stop = (/** @type {unknown} */ reason) => over.signal.aborted || (this.#end(), reject(reason)); // a network under way cannot be asked to stop
-      signal.addEventListener("abort", () => stop(signal.reason), { signal: over.signal });
-      worker.onerror = (event) => stop(new Error(event.message));
-      worker.onmessage = ({ data }) => {
-        if (data.problem) stop(new Error(data.problem));
-        else if (data.report) resolve(data.report);
-        else onProgress(data);
+  /** @param {Link} link @returns {Promise<void>} resolves when the worker is free again */
+  #run(link) {
+    const worker = (this.#worker ??= this.start());
+    return new Promise((resolve) => {
+      const finish = () => (
+        link.connect(
+          () => {},
+          () => {},
+        ),
+        resolve()
+      );
+      const fail = (/** @type {string} */ message) => {
+        this.#end(); // a network that runs cannot be stopped otherwise
+        link.reply({ type: "error", message });
+        finish();
       };
-      worker.postMessage(asked);
-      const pass = async () => {
-        for await (const frames of windows) worker.postMessage({ frames });
-        worker.postMessage({ frames: null });
+      worker.onerror = ({ message }) => fail(message);
+      worker.onmessage = (/** @type {MessageEvent<DetectorReply>} */ { data }) => {
+        if (data.type === "error") return fail(data.message);
+        if (data.type === "report") finish();
+        link.reply(data);
       };
-      pass().catch(stop);
+      link.connect(
+        (request) => worker.postMessage(request),
+        () => fail("cancelled"),
+      );
     });
-    return running.finally(() => over.abort());
   }
 
   #rest() {
-    if (--this.#waiting) return;
-    this.#timer = setTimeout(() => (this.#end(), this.onIdle()), this.idleMs);
+    if (--this.#pending) return;
+    this.#idleTimer = setTimeout(() => (this.#end(), this.onIdle()), this.idleMs);
   }
 
   #end() {
     this.#worker?.terminate();
     this.#worker = undefined;
+  }
+}
+
+/** One check's port: keeps requests until the worker is free for them. */
+class Link {
+  isOpen = true;
+  #onClose = () => {};
+  /** @type {DetectorRequest[]} */
+  #waiting = [];
+  /** @type {(request: DetectorRequest) => void} */
+  #forward = (request) => void this.#waiting.push(request);
+
+  /** @param {Port} port */
+  constructor(port) {
+    this.port = port;
+    port.onMessage.addListener((request) => this.#forward(request));
+    port.onDisconnect.addListener(() => ((this.isOpen = false), this.#onClose()));
+  }
+
+  /** @param {DetectorReply} reply */
+  reply(reply) {
+    if (this.isOpen) this.port.postMessage(reply);
+  }
+
+  /** @param {(request: DetectorRequest) => void} forward @param {() => void} onClose */
+  connect(forward, onClose) {
+    [this.#forward, this.#onClose] = [forward, onClose];
+    this.#waiting.splice(0).forEach(forward);
+  }
+}
+
+/**
+ * Connect two ports within one page.
+ * @returns {[Port, Port]}
+ */
+export function connectPorts() {
+  const [a, b] = [new LocalPort(), new LocalPort()];
+  [a.other, b.other] = [b, a];
+  return [a, b];
+}
+
+/** @implements {Port} */
+class LocalPort {
+  /** @type {LocalPort} */
+  other = this;
+  onMessage = new Listeners();
+  onDisconnect = new Listeners();
+
+  /** @param {any} message */
+  postMessage(message) {
+    this.other.onMessage.call(message);
+  }
+
+  disconnect() {
+    this.other.onDisconnect.call(undefined);
+  }
+}
+
+class Listeners {
+  /** @type {((message: any) => void)[]} */
+  #all = [];
+
+  /** @param {(message: any) => void} listener */
+  addListener(listener) {
+    this.#all.push(listener);
+  }
+
+  /** @param {any} message */
+  call(message) {
+    for (const listener of this.#all) listener(message);
   }
 }

@@ -1,71 +1,87 @@
+/** The web worker that runs the detector, one check at a time; speaks the messages of `shared/messages.js`. */
+
+import { AsyncQueue, FRAMES_TIMEOUT_MS } from "../shared/async-queue.js";
+import { chooseBackend } from "./backend-choice.js";
+import { rgbaToRgb, rgbToRgba } from "./image-ops.js";
+import { loadWasmRuntime, openGpuNetwork, readModelFile, requestAdapter } from "./onnx-runtime.js";
+import { checkFrames } from "./pipeline.js";
+
 /**
- * Runs checks off every page's thread: networks by ONNX Runtime, pictures by the browser's codec.
- * Hears what is asked, then its windows of pictures and null, one check at a time; says {stage, fraction} and then the report or {problem}.
+ * @typedef {import("./image-ops.js").RgbImage} RgbImage
+ * @typedef {import("./pipeline.js").Detector} Detector
+ * @typedef {import("../shared/messages.js").DetectorRequest} DetectorRequest
+ * @typedef {import("../shared/messages.js").DetectorReply} DetectorReply
  */
 
-import { check } from "./pipeline.js";
-import { Windows } from "../shared/frame-stream.js";
-import { findGpu, onGpu, onWasm, read } from "./onnx-runtime.js";
-import { withAlpha, withoutAlpha } from "./image-ops.js";
-import { choose } from "./backend-choice.js";
+/** @type {Promise<Detector> | undefined} loaded at the first check */
+let detector;
 
-/** @typedef {import("./pipeline.js").Kit} Kit */
+/** @type {AsyncQueue<import("../shared/messages.js").Frame[]>} of the check under way */
+let windows;
 
-/** @type {Promise<Kit> | undefined} loaded at the first check */
-let kit;
-
-let windows = new Windows(); // of the check under way
-
-self.addEventListener("message", ({ data }) => {
-  if ("frames" in data) return windows.take(data.frames);
-  windows = new Windows();
-  void answer({ ...data, windows });
+self.addEventListener("message", (/** @type {MessageEvent<DetectorRequest>} */ { data }) => {
+  if (data.type === "check") void run(data.pageUrl, data.title);
+  else if (data.frames) windows.push(data.frames);
+  else windows.end();
 });
 
-/** @param {import("./pipeline.js").Asked} asked */
-async function answer(asked) {
+/** @param {DetectorReply} reply */
+function post(reply) {
+  self.postMessage(reply);
+}
+
+/** @param {string} pageUrl @param {string} title */
+async function run(pageUrl, title) {
+  windows = new AsyncQueue({ timeoutMs: FRAMES_TIMEOUT_MS });
+  const onProgress = (/** @type {string} */ stage, /** @type {number} */ fraction) =>
+    post({ type: "progress", stage, fraction });
   try {
-    kit ??= load();
-    self.postMessage({ report: await check(asked, await kit, (stage, fraction) => self.postMessage({ stage, fraction })) });
+    detector ??= loadDetector();
+    post({ type: "report", report: await checkFrames({ windows, pageUrl, title }, await detector, onProgress) });
   } catch (error) {
-    self.postMessage({ problem: String(error) });
+    post({ type: "error", message: String(error) });
   }
 }
 
-/** @returns {Promise<Kit>} */
-async function load() {
-  const open = await onWasm();
-  const [config, wasm, heat, pnet, rnet, onet] = await Promise.all([read("config.json").then((file) => file.json()), open("model"), open("heat"), open("pnet"), open("rnet"), open("onet")]);
+/** @returns {Promise<Detector>} */
+async function loadDetector() {
+  const open = await loadWasmRuntime();
+  const networks = Promise.all(["model", "heat", "pnet", "rnet", "onet"].map(open));
+  const config = await (await readModelFile("config.json")).json();
+  const [wasm, heat, pnet, rnet, onet] = /** @type {import("./face-detector.js").Network[]} */ (await networks);
+  if (!wasm || !heat || !pnet || !rnet || !onet) throw new Error("unreachable");
   const { frames_per_clip, side_px } = config.clip;
-  const model = await choose(wasm, { find: findGpu, open: () => onGpu("model") }, [frames_per_clip, 3, side_px, side_px]);
-  return { config, networks: { model, heat, pnet, rnet, onet }, decode, encode };
+  const gpu = { requestAdapter, open: () => openGpuNetwork("model") };
+  const model = await chooseBackend(wasm, gpu, [frames_per_clip, 3, side_px, side_px]);
+  return { config, networks: { model, heat, pnet, rnet, onet }, decode: decodeJpeg, encode: encodeJpeg };
 }
 
-/** @param {string} jpeg base64 @returns {Promise<import("./image-ops.js").Picture>} */
-async function decode(jpeg) {
+/** @param {string} jpeg base64 @returns {Promise<RgbImage>} */
+async function decodeJpeg(jpeg) {
   const text = atob(jpeg);
   const bytes = new Uint8Array(text.length);
   for (let place = 0; place < bytes.length; place++) bytes[place] = text.charCodeAt(place);
-  const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }), { colorSpaceConversion: "none" });
-  const context = contextOf(bitmap.width, bitmap.height);
+  const blob = new Blob([bytes], { type: "image/jpeg" });
+  const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
+  const context = createContext(bitmap.width, bitmap.height);
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
-  return withoutAlpha(context.getImageData(0, 0, context.canvas.width, context.canvas.height));
+  return rgbaToRgb(context.getImageData(0, 0, context.canvas.width, context.canvas.height));
 }
 
-/** @param {import("./image-ops.js").Picture} picture @param {number} quality @returns {Promise<string>} base64 */
-async function encode(picture, quality) {
-  const context = contextOf(picture.width, picture.height);
-  const image = context.createImageData(picture.width, picture.height);
-  withAlpha(picture, image.data);
-  context.putImageData(image, 0, 0);
+/** @param {RgbImage} image @param {number} quality 0..1 @returns {Promise<string>} base64 */
+async function encodeJpeg(image, quality) {
+  const context = createContext(image.width, image.height);
+  const pixels = context.createImageData(image.width, image.height);
+  rgbToRgba(image, pixels.data);
+  context.putImageData(pixels, 0, 0);
   const blob = await context.canvas.convertToBlob({ type: "image/jpeg", quality });
   const bytes = new Uint8Array(await blob.arrayBuffer());
   return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 }
 
 /** @param {number} width @param {number} height @returns {OffscreenCanvasRenderingContext2D} */
-function contextOf(width, height) {
+function createContext(width, height) {
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   if (!context) throw new Error("no canvas");
   return context;

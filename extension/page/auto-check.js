@@ -1,37 +1,38 @@
-/**
- * Checks videos as they play, on the sites that a person switched this on for; nothing is asked, and nothing but
- * an answer stays on the page.
- */
+/** Checks of videos as they play, on the sites that a person switched this on for. */
 
 import { allVideos } from "./video-finder.js";
 
-const LOOK_MS = 1000;
-const PLAYED_LOOKS = 3; // so many looks in a row it must be playing: what is scrolled past is not meant
+const INTERVAL_MS = 1000;
+const MIN_LOOKS = 3; // so many looks in a row it must be playing: what is scrolled past is not watched
 const MIN_PX = 160;
-const MOST = 30; // checks a page: an endless feed is no reason to ask the Space endlessly
+const MAX_CHECKS = 30; // a page: an endless feed is no reason to ask the Space endlessly
 
 /**
+ * Check every video that is watched.
  * @param {(video: HTMLVideoElement) => void} check
  * @param {AbortSignal} signal
  */
-export function checkAsTheyPlay(check, signal) {
+export function checkWhilePlaying(check, signal) {
   /** @type {WeakMap<HTMLVideoElement, {src: string, looks: number}>} */
   const seen = new WeakMap();
-  let checked = 0;
+  let checks = 0;
   const look = () => {
     if (document.hidden) return;
     for (const video of allVideos().filter(isWatched)) {
       const before = seen.get(video);
       const looks = before?.src === video.currentSrc ? before.looks + 1 : 1;
       seen.set(video, { src: video.currentSrc, looks });
-      if (looks === PLAYED_LOOKS && checked++ < MOST) check(video);
+      if (looks === MIN_LOOKS && checks++ < MAX_CHECKS) check(video);
     }
   };
-  const timer = setInterval(look, LOOK_MS);
+  const timer = setInterval(look, INTERVAL_MS);
   signal.addEventListener("abort", () => clearInterval(timer));
 }
 
-/** Playing, large enough, and its middle in view. @param {HTMLVideoElement} video */
+/**
+ * Tell whether a video plays, is large enough, and has its middle in view.
+ * @param {HTMLVideoElement} video
+ */
 function isWatched(video) {
   if (video.paused || video.ended || Math.min(video.clientWidth, video.clientHeight) < MIN_PX) return false;
   const { left, top, right, bottom } = video.getBoundingClientRect();

@@ -1,47 +1,48 @@
 /**
- * Frames from the player itself, for videos that only this browser may see: through a canvas, or, where the page
- * may not read its own video, from the visible tab. A planned sample of windows, as the Space would take.
- * Position, volume and play state are put back afterwards, whatever happens.
+ * Frames captured from the player, for videos that only this browser may see: through a canvas or, where the page
+ * may not read its own video, from the visible tab. Position, volume and play state are put back afterwards.
  *
- * @typedef {{seconds: number, jpeg: string}} Frame
+ * @typedef {import("../shared/messages.js").Frame} Frame
  * @typedef {(fraction: number) => void} OnProgress
- * @typedef {(frames: Frame[]) => void} OnWindow pictures that belong together
- * @typedef {() => Promise<string>} Screen a JPEG data URL of the visible tab, without anything of ours in it
+ * @typedef {() => Promise<string>} CaptureTab -> a JPEG data URL of the visible tab, without the overlay
  *
- * @typedef {object} Plan how much is looked at
+ * @typedef {object} Plan how much is captured
  * @property {number} windows
  * @property {number} framesPerWindow
  * @property {number} strideSeconds from one frame of a window to the next
+ *
+ * @typedef {{frame: Frame, isBlack: boolean}} CapturedFrame
+ *
+ * @typedef {object} FrameSource
+ * @property {Plan} plan
+ * @property {(seconds: number) => Promise<CapturedFrame>} capture
+ * @property {boolean} isInstant the picture is taken before `capture` returns its promise: also of what moves
  */
 
+import constants from "../shared/constants.js";
+import { toBlob } from "../shared/dom.js";
+import { CheckError } from "../shared/errors.js";
+
+const { WINDOWS, FRAMES_PER_WINDOW: framesPerWindow, FRAME_STRIDE_SECONDS: strideSeconds } = constants.sampling;
 const MAX_SIDE_PX = 1280;
 const JPEG_QUALITY = 0.95;
-const SEEK_MS = 15_000; // a player that needs longer to show a moment is stuck
-const SLOW_SEEK_MS = 250; // where a moment takes longer, key frames are rare: a window is played through instead
-const WINDOW_MS = 8000; // longest time for that
+const SEEK_TIMEOUT_MS = 15_000; // a player that needs longer to seek is stuck
+const SLOW_SEEK_MS = 250; // a slower seek means that key frames are rare: a window is played through instead
+const PLAY_TIMEOUT_MS = 8000; // for a window that is played through
 const TOLERANCE = 0.2; // of a stride: so much earlier a frame will do
-const PAINT_MS = 250; // a video out of view may never be painted
-const BLACK = 10; // of 255; protected video is shown to programs as black
+const PAINT_TIMEOUT_MS = 250; // a video out of view may never be painted
+const BLACK_LEVEL = 10; // of 255; protected video is black to programs
 const MIN_FRAMES = 4;
-const MIN_BOX_PX = 32; // less of a video in view is as good as nothing
+const MIN_BOX_PX = 32; // less of a video in view is useless
 
-/** @type {Plan} as unmask/video.py */
-export const CANVAS_PLAN = { windows: 8, framesPerWindow: 8, strideSeconds: 0.12 };
-/** @type {Plan} fewer, because each takes half a second */
-export const SCREEN_PLAN = { windows: 4, framesPerWindow: 8, strideSeconds: 0.12 };
-
-export class CaptureError extends Error {
-  /** @param {"capture_black" | "capture_blocked" | "capture_stopped"} code */
-  constructor(code) {
-    super(code);
-    this.code = code;
-  }
-}
+/** @type {Plan} as of a Space */
+export const CANVAS_PLAN = { windows: WINDOWS, framesPerWindow, strideSeconds };
+/** @type {Plan} fewer, because each frame takes half a second */
+export const TAB_PLAN = { windows: 4, framesPerWindow, strideSeconds };
 
 /**
- * Times to look at: windows spread over the whole, as `spread` of unmask/plan.py does it. The first is at the
- * start and the last up to the end; a video too short for all is covered by fewer, the last perhaps cut short.
- *
+ * Plan the times of the frames: windows spread over the whole, as `video/sampling.py` does it. The first window is at
+ * the start, the last up to the end; a video too short for all is covered by fewer, the last perhaps cut short.
  * @param {number} duration seconds
  * @param {Plan} plan
  * @returns {number[]} rising
@@ -49,127 +50,140 @@ export class CaptureError extends Error {
 export function planSeconds(duration, { windows, framesPerWindow, strideSeconds }) {
   const length = framesPerWindow * strideSeconds;
   const isShort = duration < windows * length;
-  const fitting = isShort ? Math.max(1, Math.round(duration / length)) : windows;
+  const count = isShort ? Math.max(1, Math.round(duration / length)) : windows;
   const step = isShort ? length : (duration - length) / Math.max(1, windows - 1);
-  const starts = Array.from({ length: fitting }, (_, i) => i * step);
+  const starts = Array.from({ length: count }, (_, i) => i * step);
   const all = starts.flatMap((start) => Array.from({ length: framesPerWindow }, (_, i) => start + i * strideSeconds));
   return all.filter((seconds) => seconds < duration);
 }
 
 /**
+ * Capture windows of frames.
  * @param {HTMLVideoElement} video
- * @param {Screen} screen
- * @param {{onProgress: OnProgress, onWindow: OnWindow}} tell
+ * @param {CaptureTab} captureTab
+ * @param {OnProgress} onProgress
  * @param {AbortSignal} signal
- * @param {boolean} [mayDisturb] nobody asked: what plays is watched, and neither wound nor muted
- * @returns {Promise<void>} when all were told. Raises CaptureError.
+ * @param {boolean} mayDisturb false: what plays is watched, and neither paused nor muted
+ * @returns {AsyncGenerator<Frame[]>}
+ * @throws {CheckError} when there is too little to see
  */
-export async function capture(video, screen, { onProgress, onWindow }, signal, mayDisturb = true) {
-  const way = isReadable(video) ? fromElement(video) : fromScreen(video, screen);
-  const restore = mayDisturb ? remember(video) : () => {};
+export async function* captureWindows(video, captureTab, onProgress, signal, mayDisturb) {
+  const source = isReadable(video) ? canvasSource(video) : tabSource(video, captureTab);
+  const restore = mayDisturb ? saveState(video) : () => {};
+  let [count, isBlack] = [0, true];
   try {
-    /** @type {Taken[]} */
-    const frames = [];
-    const windows = mayDisturb && canSeek(video) ? bySeeking(video, way, onProgress, signal) : whilePlaying(video, way, onProgress, signal, mayDisturb);
-    for await (const taken of windows) {
-      frames.push(...taken);
-      onWindow(taken.map(({ seconds, jpeg }) => ({ seconds, jpeg })));
+    const windows =
+      mayDisturb && canSeek(video)
+        ? captureBySeeking(video, source, onProgress, signal)
+        : captureWhilePlaying(video, source, onProgress, signal, mayDisturb);
+    for await (const captured of windows) {
+      count += captured.length;
+      isBlack &&= captured.every((one) => one.isBlack);
+      yield captured.map(({ frame }) => frame);
     }
-    if (frames.length < Math.min(MIN_FRAMES, way.plan.framesPerWindow)) throw new CaptureError("capture_stopped");
-    if (frames.every((frame) => frame.black)) throw new CaptureError("capture_black");
+    if (count < Math.min(MIN_FRAMES, source.plan.framesPerWindow)) throw new CheckError("capture_stopped");
+    if (isBlack) throw new CheckError("capture_black");
   } finally {
     restore();
   }
 }
 
 /**
- * @typedef {Frame & {black: boolean}} Taken
- * @typedef {object} Way
- * @property {Plan} plan
- * @property {(seconds: number) => Promise<Taken>} take
- * @property {boolean} isInstant the picture is taken when `take` returns, though it is not packed yet: also of what moves
+ * Tell whether a player can seek, unlike that of a live stream.
+ * @param {HTMLVideoElement} video
  */
-
-/** Not a live stream. @param {HTMLVideoElement} video */
-export function canSeek(video) {
-  return Number.isFinite(video.duration) && video.duration > 0 && video.seekable.length > 0 && video.seekable.end(video.seekable.length - 1) > 0;
+export function canSeek({ duration, seekable }) {
+  const end = seekable.length > 0 ? seekable.end(seekable.length - 1) : 0;
+  return Number.isFinite(duration) && duration > 0 && end > 0;
 }
 
-/** @param {HTMLVideoElement} video @param {Way} way @param {OnProgress} onProgress @param {AbortSignal} signal @returns {AsyncGenerator<Taken[]>} */
-async function* bySeeking(video, way, onProgress, signal) {
+/**
+ * @param {HTMLVideoElement} video
+ * @param {FrameSource} source
+ * @param {OnProgress} onProgress
+ * @param {AbortSignal} signal
+ * @returns {AsyncGenerator<CapturedFrame[]>}
+ */
+async function* captureBySeeking(video, source, onProgress, signal) {
   video.pause();
-  const times = planSeconds(video.duration, way.plan);
-  for (let place = 0; place < times.length; place += way.plan.framesPerWindow) {
-    const window = times.slice(place, place + way.plan.framesPerWindow);
-    yield await seekWindow(video, window, way, (count) => onProgress((place + count) / times.length), signal);
+  const times = planSeconds(video.duration, source.plan);
+  for (let place = 0; place < times.length; place += source.plan.framesPerWindow) {
+    const window = times.slice(place, place + source.plan.framesPerWindow);
+    yield await captureWindow(video, window, source, (count) => onProgress((place + count) / times.length), signal);
   }
 }
 
-/** @param {HTMLVideoElement} video @param {number[]} times @param {Way} way @param {(count: number) => void} onProgress @param {AbortSignal} signal @returns {Promise<Taken[]>} */
-async function seekWindow(video, times, { plan, take, isInstant }, onProgress, signal) {
-  /** @type {Promise<Taken>[]} packed while the next moment is sought */
+/**
+ * @param {HTMLVideoElement} video
+ * @param {number[]} times
+ * @param {FrameSource} source
+ * @param {(count: number) => void} onCount
+ * @param {AbortSignal} signal
+ * @returns {Promise<CapturedFrame[]>}
+ */
+async function captureWindow(video, times, { plan, capture, isInstant }, onCount, signal) {
+  /** @type {Promise<CapturedFrame>[]} encoded while the player seeks the next */
   const frames = [];
   for (const seconds of times) {
-    if (signal.aborted) throw new CaptureError("capture_stopped");
-    const begun = performance.now();
-    const shown = await show(video, seconds);
-    frames.push(take(shown));
+    if (signal.aborted) throw new CheckError("capture_stopped");
+    const started = performance.now();
+    const shown = await seekTo(video, seconds);
+    frames.push(capture(shown));
     if (!isInstant) await frames.at(-1);
-    const isSlow = isInstant && frames.length === 1 && performance.now() - begun > SLOW_SEEK_MS;
-    if (isSlow) frames.push(...(await playThrough(video, plan, take, shown, signal)));
-    onProgress(isSlow ? times.length : frames.length);
+    const isSlow = isInstant && frames.length === 1 && performance.now() - started > SLOW_SEEK_MS;
+    if (isSlow) frames.push(...(await playThrough(video, plan, capture, shown, signal)));
+    onCount(isSlow ? times.length : frames.length);
     if (isSlow) break;
   }
   return Promise.all(frames);
 }
 
 /**
- * The rest of a window as it plays, for a video in which each moment must be decoded from far before it.
- *
- * @param {HTMLVideoElement} video @param {Plan} plan @param {Way["take"]} take
- * @param {number} from seconds of the window's first frame, which is taken already
+ * Capture the rest of a window as it plays, for a video in which every seek decodes from far before it.
+ * @param {HTMLVideoElement} video
+ * @param {Plan} plan
+ * @param {FrameSource["capture"]} capture
+ * @param {number} from seconds of the window's first frame, which is captured already
  * @param {AbortSignal} signal
  */
-async function playThrough(video, { framesPerWindow, strideSeconds }, take, from, signal) {
-  const deadline = performance.now() + WINDOW_MS;
-  /** @type {Promise<Taken>[]} */
+async function playThrough(video, { framesPerWindow, strideSeconds }, capture, from, signal) {
+  const deadline = performance.now() + PLAY_TIMEOUT_MS;
+  /** @type {Promise<CapturedFrame>[]} */
   const frames = [];
   let last = from;
   await video.play().catch(() => {});
   while (frames.length < framesPerWindow - 1 && performance.now() < deadline && !video.ended && !signal.aborted) {
     const now = await nextPaint(video);
-    if (now - from > framesPerWindow * strideSeconds) break; // a machine that drops pictures takes fewer
+    if (now - from > framesPerWindow * strideSeconds) break; // a machine that drops frames captures fewer
     if (now - last < (1 - TOLERANCE) * strideSeconds) continue;
     last = now;
-    frames.push(take(now));
+    frames.push(capture(now));
   }
   video.pause();
   return frames;
 }
 
-/** The time of the next picture that is shown. @param {HTMLVideoElement} video @returns {Promise<number>} */
-function paint(video) {
-  return new Promise((resolve) => video.requestVideoFrameCallback((_, { mediaTime }) => resolve(mediaTime)));
-}
-
-/** The same, or where the player is when nothing of it is painted. @param {HTMLVideoElement} video @returns {Promise<number>} */
-function nextPaint(video) {
-  return Promise.race([paint(video), wait(PAINT_MS).then(() => video.currentTime)]);
-}
-
-/** A stream that cannot be wound: what it shows for a while. @param {HTMLVideoElement} video @param {Way} way @param {OnProgress} onProgress @param {AbortSignal} signal @param {boolean} mayDisturb @returns {AsyncGenerator<Taken[]>} */
-async function* whilePlaying(video, { plan, take }, onProgress, signal, mayDisturb) {
+/**
+ * Capture what a stream that cannot seek shows for a while.
+ * @param {HTMLVideoElement} video
+ * @param {FrameSource} source
+ * @param {OnProgress} onProgress
+ * @param {AbortSignal} signal
+ * @param {boolean} mayDisturb
+ * @returns {AsyncGenerator<CapturedFrame[]>}
+ */
+async function* captureWhilePlaying(video, { plan, capture }, onProgress, signal, mayDisturb) {
   if (mayDisturb) await video.play().catch(() => {});
   const count = plan.windows * plan.framesPerWindow;
-  /** @type {Taken[]} */
+  /** @type {CapturedFrame[]} */
   const window = [];
   let last = NaN;
   for (let place = 0; place < count; place++) {
-    if (signal.aborted) throw new CaptureError("capture_stopped");
+    if (signal.aborted) throw new CheckError("capture_stopped");
     await wait(1000 * plan.strideSeconds);
-    const frame = await take(video.currentTime);
-    if (frame.seconds !== last) window.push(frame);
-    last = frame.seconds;
+    const captured = await capture(video.currentTime);
+    if (captured.frame.seconds !== last) window.push(captured);
+    last = captured.frame.seconds;
     onProgress((place + 1) / count);
     if (window.length === plan.framesPerWindow) yield window.splice(0);
   }
@@ -177,77 +191,99 @@ async function* whilePlaying(video, { plan, take }, onProgress, signal, mayDistu
 }
 
 /**
- * Wind to a moment and wait until it is painted.
- *
  * @param {HTMLVideoElement} video
  * @param {number} seconds
- * @returns {Promise<number>} the true time of what is shown
+ * @returns {Promise<number>} the true time of the frame that is painted
  */
-async function show(video, seconds) {
+async function seekTo(video, seconds) {
   const sought = once(video, "seeked");
-  const painted = paint(video);
+  const painted = nextFrameTime(video);
   video.currentTime = seconds;
-  const inTime = await Promise.race([sought.then(() => true), wait(SEEK_MS).then(() => false)]);
-  if (!inTime) throw new CaptureError("capture_stopped");
-  return Promise.race([painted, wait(PAINT_MS).then(() => video.currentTime)]);
+  const isInTime = await Promise.race([sought.then(() => true), wait(SEEK_TIMEOUT_MS).then(() => false)]);
+  if (!isInTime) throw new CheckError("capture_stopped");
+  return orCurrentTime(painted, video);
 }
 
-// --- two ways to take a picture
+/** @param {HTMLVideoElement} video */
+function nextPaint(video) {
+  return orCurrentTime(nextFrameTime(video), video);
+}
 
-/** Whether the page may read its own video. @param {HTMLVideoElement} video */
+/** @param {HTMLVideoElement} video @returns {Promise<number>} */
+function nextFrameTime(video) {
+  return new Promise((resolve) => video.requestVideoFrameCallback((_, { mediaTime }) => resolve(mediaTime)));
+}
+
+/**
+ * @param {Promise<number>} painted
+ * @param {HTMLVideoElement} video
+ * @returns {Promise<number>} where the player is when nothing is painted
+ */
+function orCurrentTime(painted, video) {
+  return Promise.race([painted, wait(PAINT_TIMEOUT_MS).then(() => video.currentTime)]);
+}
+
+// --- sources of frames
+
+/**
+ * Tell whether the page may read its own video.
+ * @param {HTMLVideoElement} video
+ */
 function isReadable(video) {
   try {
-    const probe = draw(video, 4, 4);
-    probe.getContext("2d")?.getImageData(0, 0, 1, 1);
+    draw(video, 4, 4).getContext("2d")?.getImageData(0, 0, 1, 1);
     return true;
   } catch {
     return false;
   }
 }
 
-/** @param {HTMLVideoElement} video @returns {Way} */
-function fromElement(video) {
-  /** @param {number} seconds */
-  const take = async (seconds) => {
+/** @param {HTMLVideoElement} video @returns {FrameSource} */
+function canvasSource(video) {
+  const capture = async (/** @type {number} */ seconds) => {
     const scale = Math.min(1, MAX_SIDE_PX / Math.max(video.videoWidth, video.videoHeight, 1));
     const canvas = draw(video, Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale));
-    return toFrame(canvas, seconds);
+    return toCapturedFrame(canvas, seconds);
   };
-  return { plan: CANVAS_PLAN, take, isInstant: true };
+  return { plan: CANVAS_PLAN, capture, isInstant: true };
 }
 
-/** @param {HTMLVideoElement} video @param {Screen} screen @returns {Way} */
-function fromScreen(video, screen) {
-  /** @param {number} seconds */
-  const take = async (seconds) => {
-    const tab = await createImageBitmap(toBlob(await screen()));
-    return toFrame(cropTo(video, tab), seconds);
+/** @param {HTMLVideoElement} video @param {CaptureTab} captureTab @returns {FrameSource} */
+function tabSource(video, captureTab) {
+  const capture = async (/** @type {number} */ seconds) => {
+    const tab = await createImageBitmap(toBlob(await captureTab()));
+    return toCapturedFrame(cropTo(video, tab), seconds);
   };
-  return { plan: SCREEN_PLAN, take, isInstant: false };
+  return { plan: TAB_PLAN, capture, isInstant: false };
 }
 
-/** The part of a picture of the tab that shows the video. @param {HTMLVideoElement} video @param {ImageBitmap} tab */
+/** @param {HTMLVideoElement} video @param {ImageBitmap} tab */
 function cropTo(video, tab) {
   const { left, top, right, bottom, tabWidth } = boxInTab(video);
   const [width, height] = [right - left, bottom - top];
-  if (width < MIN_BOX_PX || height < MIN_BOX_PX) throw new CaptureError("capture_stopped");
+  if (width < MIN_BOX_PX || height < MIN_BOX_PX) throw new CheckError("capture_stopped");
   const scale = tab.width / tabWidth;
   const canvas = new OffscreenCanvas(Math.round(width * scale), Math.round(height * scale));
-  canvas.getContext("2d")?.drawImage(tab, left * scale, top * scale, width * scale, height * scale, 0, 0, canvas.width, canvas.height);
+  const from = /** @type {const} */ ([left * scale, top * scale, width * scale, height * scale]);
+  canvas.getContext("2d")?.drawImage(tab, ...from, 0, 0, canvas.width, canvas.height);
   tab.close();
   return canvas;
 }
 
-/** What is seen of the video, px in the tab; the frames around it must be of the same site. @param {HTMLVideoElement} video */
+/**
+ * Find what is seen of the video, in px of the tab; the frames around it must be of the same site.
+ * @param {HTMLVideoElement} video
+ */
 function boxInTab(video) {
   /** @type {Window} */
   let view = window;
   let { left, top, right, bottom } = video.getBoundingClientRect();
   for (;;) {
-    [left, top, right, bottom] = [Math.max(0, left), Math.max(0, top), Math.min(view.innerWidth, right), Math.min(view.innerHeight, bottom)];
+    [left, top] = [Math.max(0, left), Math.max(0, top)];
+    [right, bottom] = [Math.min(view.innerWidth, right), Math.min(view.innerHeight, bottom)];
     if (view === window.top) return { left, top, right, bottom, tabWidth: view.innerWidth };
     const frame = view.frameElement;
-    if (!frame) throw new CaptureError("capture_blocked"); // another site's: where the frame lies is not known
+    if (!frame) throw new CheckError("capture_blocked"); // of another site: its place in the tab is not known
     const around = frame.getBoundingClientRect();
     const [x, y] = [around.left + frame.clientLeft, around.top + frame.clientTop];
     [left, top, right, bottom, view] = [left + x, top + y, right + x, bottom + y, view.parent];
@@ -261,10 +297,10 @@ function draw(video, width, height) {
   return canvas;
 }
 
-/** @param {OffscreenCanvas} canvas @param {number} seconds @returns {Promise<Taken>} */
-async function toFrame(canvas, seconds) {
+/** @param {OffscreenCanvas} canvas @param {number} seconds @returns {Promise<CapturedFrame>} */
+async function toCapturedFrame(canvas, seconds) {
   const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: JPEG_QUALITY });
-  return { seconds, jpeg: await toBase64(blob), black: isBlack(canvas) };
+  return { frame: { seconds, jpeg: await toBase64(blob) }, isBlack: isBlack(canvas) };
 }
 
 /** @param {OffscreenCanvas} canvas */
@@ -273,28 +309,28 @@ function isBlack(canvas) {
   const context = small.getContext("2d", { willReadFrequently: true });
   context?.drawImage(canvas, 0, 0, 16, 16);
   const pixels = context?.getImageData(0, 0, 16, 16).data ?? [];
-  return pixels.every((value, place) => place % 4 === 3 || value <= BLACK);
+  return pixels.every((value, place) => place % 4 === 3 || value <= BLACK_LEVEL);
 }
 
-/** By a reader: Firefox lets no content script take bytes out of a buffer of the page's. @param {Blob} blob @returns {Promise<string>} */
+/**
+ * Encode by a reader: Firefox lets no content script take bytes out of a buffer of the page's.
+ * @param {Blob} blob
+ * @returns {Promise<string>}
+ */
 async function toBase64(blob) {
   const reader = new FileReader();
-  const read = once(reader, "loadend");
+  const loaded = once(reader, "loadend");
   reader.readAsDataURL(blob);
-  await read;
+  await loaded;
   return String(reader.result).split(",")[1] ?? "";
 }
 
-/** @param {string} dataUrl JPEG */
-function toBlob(dataUrl) {
-  const bytes = Uint8Array.from(atob(dataUrl.slice(dataUrl.indexOf(",") + 1)), (letter) => letter.charCodeAt(0));
-  return new Blob([bytes], { type: "image/jpeg" });
-}
-
-// --- as it was before
-
-/** @param {HTMLVideoElement} video @returns {() => void} puts everything back */
-function remember(video) {
+/**
+ * Mute the player and save its state.
+ * @param {HTMLVideoElement} video
+ * @returns {() => void} puts everything back
+ */
+function saveState(video) {
   const { currentTime, paused, muted, volume, playbackRate } = video;
   video.muted = true;
   return () => {

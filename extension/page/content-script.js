@@ -1,2 +1,2 @@
-// The door into page/: modules cannot be injected, but imported. The promise tells when the page's part listens.
+// Loads the page's part as a module, which cannot be injected itself; resolves when it listens.
 import(chrome.runtime.getURL("page/main.js")).then(() => true);

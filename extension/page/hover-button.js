@@ -1,45 +1,41 @@
-/**
- * A small button on the video under the pointer, where a person switched that on.
- *
- * @typedef {import("./video-check.js").Hello} Hello
- */
+/** A small button on the video under the pointer, where a person switched that on. */
 
-import { direction, tag, toWords } from "../shared/i18n.js";
 import { h } from "../shared/dom.js";
+import { languageAttributes, toTranslate } from "../shared/i18n.js";
 import { logo } from "../shared/icons.js";
-import { overPage } from "./overlay-root.js";
+import { mountOverlay } from "./overlay-root.js";
 import { videoAt } from "./video-finder.js";
 
-const PACE_MS = 250; // it is looked where the pointer is at most this often
+const INTERVAL_MS = 250; // between two looks at where the pointer is
 const MIN_PX = 160;
 
 /**
- * @param {Hello} hello
+ * Show the button wherever the pointer rests on a video.
+ * @param {import("../shared/i18n.js").Locale} locale
  * @param {(video: HTMLVideoElement) => void} check
  * @param {(video: HTMLVideoElement) => boolean} isChecked it has a badge where the button would be
  * @param {AbortSignal} signal
  */
-export function offerOnHover({ speech }, check, isChecked, signal) {
-  const words = toWords(speech.table, speech.fallback);
-  const language = { lang: tag(speech.language), dir: direction(speech.language) };
+export function showHoverButton({ language, messages, fallback }, check, isChecked, signal) {
+  const text = toTranslate(messages, fallback)("menu_check");
   /** @type {{video: HTMLVideoElement, host: HTMLElement} | null} */
   let shown = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
-  const point = { x: 0, y: 0 };
+  const pointer = { x: 0, y: 0 };
   const hide = () => (shown?.host.remove(), (shown = null));
-  const look = () => {
+  const update = () => {
     timer = undefined;
-    const video = videoAt(point.x, point.y);
+    const video = videoAt(pointer.x, pointer.y);
     if (video && video === shown?.video) return;
     hide();
     if (!video || isChecked(video) || Math.min(video.clientWidth, video.clientHeight) < MIN_PX) return;
-    const ask = () => (hide(), check(video));
-    shown = { video, host: button(video, words("menu_check"), language, ask) };
+    const onclick = () => (hide(), check(video));
+    shown = { video, host: mountButton(video, text, languageAttributes(language), onclick) };
   };
   const move = (/** @type {PointerEvent} */ event) => {
-    [point.x, point.y] = [event.clientX, event.clientY];
-    timer ||= setTimeout(look, PACE_MS); // after the last move, too: a pointer that leaves fast has left
+    [pointer.x, pointer.y] = [event.clientX, event.clientY];
+    timer ||= setTimeout(update, INTERVAL_MS); // after the last move, too: a pointer that leaves fast has left
   };
   const leave = () => (clearTimeout(timer), (timer = undefined), hide());
   addEventListener("pointermove", move, { passive: true, signal });
@@ -48,12 +44,16 @@ export function offerOnHover({ speech }, check, isChecked, signal) {
   signal.addEventListener("abort", leave);
 }
 
-/** @param {HTMLVideoElement} video @param {string} text @param {{lang: string, dir: string}} language @param {() => void} ask */
-function button(video, text, language, ask) {
+/**
+ * @param {HTMLVideoElement} video
+ * @param {string} text
+ * @param {{lang: string, dir: string}} attributes
+ * @param {() => void} onclick
+ */
+function mountButton(video, text, attributes, onclick) {
   const { top, right } = video.getBoundingClientRect();
-  const face = h("button", { class: "badge", type: "button", title: text, "aria-label": text, onclick: ask }, logo());
-  const corner = h("div", { class: "corner" }, face);
+  const button = h("button", { class: "badge", type: "button", title: text, "aria-label": text, onclick }, logo());
+  const corner = h("div", { class: "corner" }, button);
   corner.style.cssText = `left: ${right - 57}px; top: ${Math.max(4, top + 12)}px;`;
-  const root = h("div", { class: "root hover", ...language }, corner);
-  return overPage(root).host;
+  return mountOverlay(h("div", { class: "root hover", ...attributes }, corner)).host;
 }

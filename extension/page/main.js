@@ -1,109 +1,114 @@
 /**
- * The page's part of the extension: hears whom to check, watches for the page moving on, undoes everything then.
- * Loaded once a frame, by content.js. Until a person asks for a check it only listens.
+ * The page's part of the extension, loaded once a frame by content-script.js: starts checks and ends them when the
+ * page moves on. Until a person asks for a check it only listens.
  *
- * @typedef {import("./video-check.js").Hello} Hello
- * @typedef {import("./video-check.js").Visit} Visit
+ * @typedef {import("../shared/messages.js").PageRequest} PageRequest
+ * @typedef {import("./video-check.js").VideoCheck} VideoCheck
  */
 
-import { isAlive, onMessage, tellWorker } from "../shared/browser.js";
-import { checkAsTheyPlay } from "./auto-check.js";
-import { offerOnHover } from "./hover-button.js";
-import { linkTarget, toTarget } from "./sites.js";
-import { candidates, findVideo, hintsOf, titleOf, watchClicks } from "./video-finder.js";
+import { isAlive, onMessage, sendToBackground } from "../shared/browser.js";
+import { checkWhilePlaying } from "./auto-check.js";
+import { showHoverButton } from "./hover-button.js";
+import { resolveLink, resolveTarget } from "./sites.js";
+import { collectHints, findVideo, listVideos, titleOf, watchClicks } from "./video-finder.js";
 
-const WATCH_MS = 500; // how often it is looked whether the page has moved on, while a badge is shown
+const WATCH_MS = 500; // how often navigation is looked for while an overlay is shown
 
-/** @type {Map<HTMLVideoElement | string, {visit: Visit, controller: AbortController}>} by video or link */
-const visits = new Map();
-/** @type {Map<string, AbortController>} what a person has switched on, as long as it is */
-const running = new Map();
-const page = new AbortController(); // the page's whole life
+/** @type {Map<HTMLVideoElement | string, VideoCheck>} by video or link */
+const checks = new Map();
+/** @type {Map<string, AbortController>} the features that are switched on */
+const features = new Map();
 
-watchClicks(page.signal);
-onMessage(answer, page.signal);
-void obey();
+watchClicks();
+onMessage(answer);
+void applySettings();
 
-/** Do what the settings say, now and after each change. */
-async function obey() {
-  const hello = /** @type {Hello | undefined} */ (await tellWorker({ type: "hello" }));
-  if (!hello) return;
-  switchTo(hello.hover, "hover", (signal) => offerOnHover(hello, (video) => void checkVideo(video), (video) => visits.has(video), signal));
-  switchTo(hello.auto, "auto", (signal) => checkAsTheyPlay((video) => void checkVideo(video, true), signal));
+async function applySettings() {
+  const handshake = await sendToBackground({ type: "handshake" });
+  if (!handshake) return;
+  const check = (/** @type {HTMLVideoElement} */ video) => void checkVideo(video);
+  const autoCheck = (/** @type {HTMLVideoElement} */ video) => void checkVideo(video, true);
+  const isChecked = (/** @type {HTMLVideoElement} */ video) => checks.has(video);
+  toggle("hover", handshake.hover, (signal) => showHoverButton(handshake.locale, check, isChecked, signal));
+  toggle("auto", handshake.auto, (signal) => checkWhilePlaying(autoCheck, signal));
 }
 
-/** @param {boolean} on @param {string} name @param {(signal: AbortSignal) => void} run */
-function switchTo(on, name, run) {
-  if (on === running.has(name)) return;
-  running.get(name)?.abort();
-  running.delete(name);
-  if (!on) return;
+/**
+ * Switch a feature on or off.
+ * @param {string} name
+ * @param {boolean} isOn
+ * @param {(signal: AbortSignal) => void} run
+ */
+function toggle(name, isOn, run) {
+  if (isOn === features.has(name)) return;
+  features.get(name)?.abort();
+  features.delete(name);
+  if (!isOn) return;
   const controller = new AbortController();
-  running.set(name, controller);
+  features.set(name, controller);
   run(controller.signal);
 }
 
-/** @param {any} message @returns {Promise<unknown> | undefined} */
-function answer(message) {
-  if (message?.type === "videos") return Promise.resolve(candidates());
-  if (message?.type === "settings") return obey();
-  if (message?.type !== "start") return undefined;
-  return start(message.wanted ?? {}).then(() => true);
+/** @param {PageRequest} request @returns {Promise<unknown> | undefined} */
+function answer(request) {
+  if (request.type === "videos") return Promise.resolve(listVideos());
+  if (request.type === "settings") return applySettings();
+  return request.type === "start" ? start(request.video).then(() => true) : undefined;
 }
 
-/** @param {{id?: number, src?: string, link?: string}} wanted */
-async function start(wanted) {
-  if (wanted.link) return begin(wanted.link, null, linkTarget(wanted.link), "");
-  const video = findVideo(wanted);
-  if (video) return checkVideo(video);
-  return begin("page", null, toTarget({ page: location.href, src: "", links: [], declared: [] }), document.title);
+/** @param {import("../shared/messages.js").VideoRef} ref */
+async function start(ref) {
+  if (ref.link) return begin(ref.link, null, resolveLink(ref.link), "");
+  const video = findVideo(ref);
+  return video ? checkVideo(video) : begin("page", null, resolveLink(location.href), document.title);
 }
 
-/** @param {HTMLVideoElement} video @param {boolean} [quiet] nobody asked for this one */
-function checkVideo(video, quiet = false) {
-  return begin(video, video, toTarget(hintsOf(video)), titleOf(video), quiet);
+/** @param {HTMLVideoElement} video @param {boolean} [isAutomatic] */
+function checkVideo(video, isAutomatic = false) {
+  return begin(video, video, resolveTarget(collectHints(video)), titleOf(video), isAutomatic);
 }
 
 /**
  * Begin a check, or open the panel of the one that is there.
- *
  * @param {HTMLVideoElement | string} key
  * @param {HTMLVideoElement | null} video
  * @param {import("./sites.js").Target} target
  * @param {string} title
- * @param {boolean} [quiet] nobody asked: nothing is opened, and a failure leaves no trace
+ * @param {boolean} [isAutomatic] no person asked: nothing is opened, and a failure leaves no trace
  */
-async function begin(key, video, target, title, quiet = false) {
-  const hello = /** @type {Hello} */ (await tellWorker({ type: "hello" }));
-  const { Visit } = await import("./video-check.js"); // only where a person asks
-  const known = visits.get(key);
-  if (known) return quiet || known.visit.open();
+async function begin(key, video, target, title, isAutomatic = false) {
+  const handshake = await sendToBackground({ type: "handshake" });
+  const { VideoCheck } = await import("./video-check.js"); // only where a check is asked for
+  const known = checks.get(key);
+  if (known) return isAutomatic || known.open();
   const controller = new AbortController();
-  const visit = new Visit({ video, target, title, hello, quiet, controller });
-  visits.set(key, { visit, controller });
-  controller.signal.addEventListener("abort", () => visits.delete(key));
-  leaveWithPage(video, controller);
-  void visit.check();
+  const check = new VideoCheck({ video, target, title, handshake, isAutomatic, controller });
+  checks.set(key, check);
+  controller.signal.addEventListener("abort", () => checks.delete(key));
+  abortOnNavigation(video, controller);
+  void check.check();
 }
 
 /**
- * A badge goes when its video does: removed, replaced by another in the same player, or the page navigated in place.
- *
+ * End a check with its video: removed, replaced by another in the same player, or the page navigated in place.
  * @param {HTMLVideoElement | null} video
  * @param {AbortController} controller
  */
-function leaveWithPage(video, controller) {
+function abortOnNavigation(video, controller) {
   const address = addressOf(location.href);
   const src = video?.currentSrc;
-  const moved = () => addressOf(location.href) !== address || (video !== null && (!video.isConnected || (video.currentSrc !== src && src !== "")));
-  const look = () => (moved() || !isAlive()) && controller.abort();
+  const isReplaced = () => video !== null && (!video.isConnected || (video.currentSrc !== src && src !== ""));
+  const look = () => (addressOf(location.href) !== address || isReplaced() || !isAlive()) && controller.abort();
   const timer = setInterval(look, WATCH_MS);
   for (const type of ["popstate", "pagehide"]) addEventListener(type, look, { signal: controller.signal });
   controller.signal.addEventListener("abort", () => clearInterval(timer));
 }
 
-/** Another time or another tracking field is no move; another fragment only where it is a route. @param {string} href */
+/**
+ * Get what identifies a page: no time or tracking parameter, a fragment only where it is a route.
+ * @param {string} href
+ */
 function addressOf(href) {
   const { hash } = new URL(href);
-  return `${linkTarget(href).url} ${/^#[!/@]/.test(hash) ? hash : ""}`;
+  return `${resolveLink(href).url} ${/^#[!/@]/.test(hash) ? hash : ""}`;
 }

@@ -1,60 +1,75 @@
 /**
  * What is drawn over the page: a badge at the video's corner, a panel that it opens, a timeline along the player.
- * All of it lies in a closed shadow root in the top layer, follows the video, and is gone when the signal aborts.
+ * All of it follows the video, and is gone when the signal aborts.
  *
  * @typedef {import("../shared/labels.js").Label} Label
- * @typedef {import("../shared/i18n.js").Words} Words
+ * @typedef {import("../shared/i18n.js").Translate} Translate
  */
 
 import { h } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
-import { overPage } from "./overlay-root.js";
+import { mountOverlay } from "./overlay-root.js";
 
 const MARGIN_PX = 12;
-const FOLLOW_MS = 250; // how often it is looked whether the video moved without any event
-const LOW_PX = 200; // a panel below the badge rather scrolls than covers it, down to this height
-const SMALL_PX = 260; // a narrower video gets a badge without words
+const FOLLOW_MS = 250; // between two looks at whether the video moved without any event
+const MIN_PANEL_PX = 200; // a panel below the badge scrolls rather than covers it, down to this height
+const SMALL_PX = 260; // a narrower video gets a badge without text
 
-export class Badge {
+/** Draw badge, panel and timeline of one video. */
+export class Overlay {
   #panelOpen = false;
   #hidden = false;
 
   /**
    * @param {object} parts
    * @param {HTMLVideoElement | null} parts.video null: a corner of the window
-   * @param {Words} parts.words
-   * @param {string} parts.lang
-   * @param {string} parts.dir
+   * @param {Translate} parts.t
+   * @param {{lang: string, dir: string}} parts.attributes
    * @param {AbortSignal} parts.signal
    * @param {() => void} parts.onDismiss
    */
-  constructor({ video, words, lang, dir, signal, onDismiss }) {
+  constructor({ video, t, attributes, signal, onDismiss }) {
     this.video = video;
-    this.words = words;
-    this.face = h("button", { class: "badge", type: "button", "aria-expanded": "false", onclick: () => this.toggle() });
-    this.close = h("button", { class: "close", type: "button", "aria-label": words("dismiss"), title: words("dismiss"), onclick: onDismiss }, "×");
-    this.corner = h("div", { class: "corner" }, this.face, this.close);
+    this.badge = h("button", {
+      class: "badge",
+      type: "button",
+      "aria-expanded": "false",
+      onclick: () => this.toggle(),
+    });
+    this.close = h(
+      "button",
+      { class: "close", type: "button", "aria-label": t("dismiss"), title: t("dismiss"), onclick: onDismiss },
+      "×",
+    );
+    this.corner = h("div", { class: "corner" }, this.badge, this.close);
     this.panel = h("section", { class: "panel", role: "dialog", "aria-label": "Unmask", tabindex: -1, hidden: true });
-    this.strip = h("div", { class: "strip", role: "toolbar", dir: "ltr", "aria-label": words("timeline"), hidden: true });
+    this.strip = h("div", { class: "strip", role: "toolbar", dir: "ltr", "aria-label": t("timeline"), hidden: true });
     this.live = h("p", { class: "live", role: "status" });
-    this.root = h("div", { class: "root", lang, dir }, this.corner, this.panel, this.strip, this.live);
+    this.root = h("div", { class: "root", ...attributes }, this.corner, this.panel, this.strip, this.live);
     this.root.addEventListener("keydown", (event) => event.key === "Escape" && this.#panelOpen && this.toggle(false));
-    const over = overPage(this.root, video?.closest("dialog[open]") ?? undefined, () => this.place());
-    this.host = over.host;
-    this.shadow = over.shadow;
+    const parent = video?.closest("dialog[open]") ?? undefined;
+    const { host, shadow } = mountOverlay(this.root, parent, () => this.place());
+    this.host = host;
+    this.shadow = shadow;
     this.#follow(signal);
     signal.addEventListener("abort", () => this.host.remove());
   }
 
-  /** @param {Label} label */
+  /**
+   * Show a label in the badge.
+   * @param {Label} label
+   */
   show({ text, tone, detail }) {
-    this.face.replaceChildren(icon(tone), h("span", { class: "words" }, text));
-    this.face.title = detail;
-    this.say(tone === "busy" ? detail : text); // a stage, not every percent
+    this.badge.replaceChildren(icon(tone), h("span", { class: "words" }, text));
+    this.badge.title = detail;
+    this.say(tone === "busy" ? detail : text); // not every percent
     this.place();
   }
 
-  /** @param {...Node} content of the panel; the focus stays in it */
+  /**
+   * Fill the panel; the focus stays in it.
+   * @param {...Node} content
+   */
   fill(...content) {
     const hadFocus = this.shadow.activeElement !== null && this.panel.contains(this.shadow.activeElement);
     const scrolled = this.panel.scrollTop;
@@ -64,20 +79,27 @@ export class Badge {
     this.place();
   }
 
-  /** Say something to screen readers, and nothing to the eye. @param {string} text */
+  /**
+   * Announce a text to screen readers only.
+   * @param {string} text
+   */
   say(text) {
     if (this.live.textContent !== text) this.live.textContent = text;
   }
 
+  /** Open or close the panel. */
   toggle(open = !this.#panelOpen) {
     this.#panelOpen = open;
     this.panel.hidden = !open;
-    this.face.setAttribute("aria-expanded", String(open));
+    this.badge.setAttribute("aria-expanded", String(open));
     this.place();
-    (open ? this.panel : this.face).focus({ preventScroll: true });
+    (open ? this.panel : this.badge).focus({ preventScroll: true });
   }
 
-  /** Nothing over the video while the tab is photographed; a panel beside it may stay. @param {boolean} hidden */
+  /**
+   * Hide everything over the video while the tab is captured; a panel beside it may stay.
+   * @param {boolean} hidden
+   */
   hide(hidden) {
     this.#hidden = hidden;
     this.place();
@@ -111,7 +133,10 @@ export class Badge {
     style.top = `${clamp(top + MARGIN_PX, 4, innerHeight - height - 4)}px`;
   }
 
-  /** Beside the video where there is room, otherwise below the badge. @param {{left: number, top: number, right: number}} box */
+  /**
+   * Place the panel beside the video where there is room, otherwise below the badge.
+   * @param {{left: number, top: number, right: number}} box
+   */
   #placePanel(box) {
     const corner = this.corner.getBoundingClientRect();
     const { offsetWidth: width, offsetHeight: height } = this.panel;
@@ -119,7 +144,7 @@ export class Badge {
     const fits = (atStart ? box.left : innerWidth - box.right) >= width + 16;
     const beside = atStart ? box.left - width - 8 : box.right + 8;
     const below = atStart ? corner.left : corner.right - width;
-    const lowest = innerHeight - 8 - (fits ? height : Math.min(height, LOW_PX));
+    const lowest = innerHeight - 8 - (fits ? height : Math.min(height, MIN_PANEL_PX));
     const y = clamp(fits ? box.top : corner.bottom + 8, 8, Math.max(8, lowest));
     const style = this.panel.style;
     style.left = `${clamp(fits ? beside : below, 8, Math.max(8, innerWidth - width - 8))}px`;
@@ -127,7 +152,10 @@ export class Badge {
     style.maxHeight = `${innerHeight - 16 - (fits ? 0 : y - 8)}px`;
   }
 
-  /** Along the player's lower edge, below the controls of most: what lies under the player stays free. @param {{left: number, right: number, bottom: number}} box */
+  /**
+   * Place the timeline along the player's lower edge; what lies under the player stays free.
+   * @param {{left: number, right: number, bottom: number}} box
+   */
   #placeStrip({ left, right, bottom }) {
     const style = this.strip.style;
     const height = this.strip.offsetHeight;
@@ -140,15 +168,15 @@ export class Badge {
   #follow(signal) {
     const place = () => this.place();
     for (const type of ["scroll", "resize"]) addEventListener(type, place, { capture: true, passive: true, signal });
-    document.addEventListener("fullscreenchange", () => this.#rise(), { signal });
+    document.addEventListener("fullscreenchange", () => this.#raise(), { signal });
     const sizes = new ResizeObserver(place);
     if (this.video) sizes.observe(this.video);
     const timer = setInterval(place, FOLLOW_MS);
     signal.addEventListener("abort", () => (sizes.disconnect(), clearInterval(timer)));
   }
 
-  /** Above what has just gone fullscreen: the top layer is ordered by when one entered it. */
-  #rise() {
+  /** Go above what has just gone fullscreen: the top layer is ordered by the time of entry. */
+  #raise() {
     if (!this.host.isConnected) return;
     this.host.hidePopover();
     this.host.showPopover();

@@ -1,100 +1,142 @@
 /**
- * What the panel holds: an answer, progress, a failure, or a question before pictures are taken.
+ * The content of the panel: a report, progress, a failure, or the question before frames are captured.
  *
  * @typedef {import("../shared/report.js").OkReport} OkReport
  * @typedef {import("../shared/report.js").FailedReport} FailedReport
  * @typedef {import("../shared/report.js").Face} Face
  * @typedef {import("../shared/labels.js").Action} Action
- * @typedef {import("../shared/i18n.js").Words} Words
+ * @typedef {import("../shared/i18n.js").Translate} Translate
  *
- * @typedef {object} Deeds what the buttons do; those that are left out have no button
+ * @typedef {object} PanelActions what the buttons do; those that are left out have no button
  * @property {(seconds: number) => void} [seek]
  * @property {() => void} copy
  * @property {(kind: "json" | "html") => void} save
- * @property {() => void} [again]
- * @property {() => void} [models]
+ * @property {() => void} [recheck]
+ * @property {() => void} [chooseModel]
  * @property {() => void} [openSpace]
  * @property {() => void} [askSpace] for a second opinion
  */
 
-import { age, clock, nextActions, percent, progressLabel, reason, toLabel, toneOf } from "../shared/labels.js";
-import { isFromHere } from "../shared/report.js";
-import { h } from "../shared/dom.js";
+import {
+  formatAge,
+  formatClock,
+  formatPercent,
+  modelNames,
+  nextActions,
+  progressLabel,
+  reasonText,
+  toLabel,
+} from "../shared/labels.js";
+import { isOnDevice } from "../shared/report.js";
+import { h, toBlob } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
 
 /**
+ * Render a report.
  * @param {OkReport} report
  * @param {number | null} savedAt ms, of a remembered report
- * @param {{words: Words, language: string, deeds: Deeds, title: string}} speech title: of the page, where it has one
+ * @param {{t: Translate, language: string, actions: PanelActions, title: string}} options title: of the page, if any
  * @returns {HTMLElement[]}
  */
-export function answer(report, savedAt, { words, language, deeds, title }) {
-  const { verdict, source } = report;
-  const label = toLabel(report, words);
+export function renderReport(report, savedAt, { t, language, actions, title }) {
+  const { verdict, source, faces, warnings } = report;
+  const label = toLabel(report, t);
   const chance = verdict.probability_fake;
-  return [
+  const hasHeatmap = faces.some((face) => face.heatmap);
+  const parts = [
     heading(label.tone, label.text, title || source.title),
     h("p", { class: "detail" }, label.detail),
-    ...(chance === null ? [] : [gauge(chance, verdict.band, words)]),
-    reasons(verdict.reasons, words),
-    ...(report.faces.length ? [faces(report, words, deeds.seek)] : []),
-    ...notes(report, savedAt, words, language),
-    actions(words, deeds),
+    chance !== null && gauge(chance, verdict.band, t),
+    h("ul", { class: "reasons" }, ...verdict.reasons.map((code) => h("li", {}, reasonText(code, t)))),
+    faces.length > 0 && h("div", { class: "faces" }, ...faces.map((face, i) => faceCard(face, i + 1, t, actions.seek))),
+    ...warnings.map((warning) => h("p", { class: "hint", lang: "en", dir: "auto" }, warning)),
+    hint(`${originText(report, t)} ${t("summary_models", modelNames(report, 8))}`),
+    savedAt !== null && hint(t("remembered", formatAge(savedAt, Date.now(), language))),
+    hasHeatmap && hint(t("heatmap_hint")),
+    hint(t("no_proof")),
+    buttons(
+      button(t("copy"), actions.copy),
+      button(t("save_html"), () => actions.save("html")),
+      button(t("save_json"), () => actions.save("json")),
+      actions.recheck && button(t("check_again"), actions.recheck),
+      actions.chooseModel && button(t("other_models"), actions.chooseModel),
+      actions.askSpace && button(t("ask_space"), actions.askSpace),
+      actions.openSpace && button(t("open_space"), actions.openSpace),
+    ),
   ];
+  return parts.filter((part) => part instanceof HTMLElement);
 }
 
 /**
- * Changed in place while it goes on, so that a button is never replaced under a finger.
- *
- * @param {Words} words
+ * Render progress, which is updated in place, so that a button is never replaced while it is pressed.
+ * @param {Translate} t
  * @param {() => void} cancel
  * @returns {{nodes: HTMLElement[], update: (progress: import("../shared/labels.js").Progress) => void}}
  */
-export function progress(words, cancel) {
+export function renderProgress(t, cancel) {
   const [title, detail, fill] = [h("h2"), h("p", { class: "detail" }), h("span")];
-  const bar = h("div", { class: "progress", role: "progressbar", "aria-label": words("progress"), "aria-valuemin": 0, "aria-valuemax": 100 }, fill);
+  const range = { "aria-valuemin": 0, "aria-valuemax": 100 };
+  const bar = h("div", { class: "progress", role: "progressbar", "aria-label": t("progress"), ...range }, fill);
   const update = (/** @type {import("../shared/labels.js").Progress} */ now) => {
-    const label = progressLabel(now, words);
+    const label = progressLabel(now, t);
     const share = Math.round(100 * now.fraction);
     [title.textContent, detail.textContent, fill.style.width] = [label.text, label.detail, `${share}%`];
     bar.setAttribute("aria-valuenow", String(share));
   };
   const head = h("header", { class: "head" }, icon("busy"), title);
-  return { nodes: [head, detail, bar, buttons(button(words("cancel"), cancel))], update };
+  return { nodes: [head, detail, bar, buttons(button(t("cancel"), cancel))], update };
 }
 
 /**
+ * Render a failure.
  * @param {FailedReport} report
- * @param {Words} words
- * @param {Record<Action, () => void>} does
+ * @param {Translate} t
+ * @param {Record<Action, () => void>} actions
  * @param {boolean} mayCapture
  */
-export function failure(report, words, does, mayCapture) {
-  const label = toLabel(report, words);
+export function renderFailure(report, t, actions, mayCapture) {
+  const label = toLabel(report, t);
   const { code, message } = report.error;
   const offered = nextActions(code).filter((action) => action !== "capture" || mayCapture);
-  const offers = offered.map((action, place) => button(words(`action_${action}`), does[action], place === 0));
-  const said = message ? h("details", {}, h("summary", {}, words("space_said")), h("p", { lang: "en", dir: "auto" }, message)) : null;
-  const hint = h("p", { class: "hint" }, words("failure_says_nothing"));
-  return [heading("failed", label.text, null), h("p", { class: "detail" }, label.detail), ...(said ? [said] : []), buttons(...offers), hint];
+  const offers = offered.map((action, place) => button(t(`action_${action}`), actions[action], place === 0));
+  const text = h("p", { lang: "en", dir: "auto" }, message);
+  const details = message ? [h("details", {}, h("summary", {}, t("space_said")), text)] : [];
+  const head = [heading("failed", label.text, null), h("p", { class: "detail" }, label.detail)];
+  return [...head, ...details, buttons(...offers), hint(t("failure_says_nothing"))];
 }
 
-/** @param {string} space @param {number} count of pictures @param {Words} words @param {{once: () => void, always: () => void, no: () => void}} does */
-export function question(space, count, words, does) {
+/**
+ * Render the question whether captured frames may be sent.
+ * @param {string} space
+ * @param {number} count of frames
+ * @param {Translate} t
+ * @param {{once: () => void, always: () => void, no: () => void}} actions
+ */
+export function renderConsent(space, count, t, actions) {
   return [
-    heading("uncertain", words("capture_title"), null),
-    h("p", { class: "detail" }, words("capture_question", count, new URL(space).host)),
-    h("p", { class: "hint" }, words("capture_effect")),
-    buttons(button(words("capture_once"), does.once, true), button(words("capture_always"), does.always), button(words("not_now"), does.no)),
+    heading("uncertain", t("capture_title"), null),
+    h("p", { class: "detail" }, t("capture_question", count, new URL(space).host)),
+    hint(t("capture_effect")),
+    buttons(
+      button(t("capture_once"), actions.once, true),
+      button(t("capture_always"), actions.always),
+      button(t("not_now"), actions.no),
+    ),
   ];
 }
 
-/** @param {{name: string}[]} models @param {Words} words @param {(name: string) => void} choose */
-export function modelChoice(models, words, choose) {
-  return [heading("uncertain", words("models_title"), null), buttons(...models.map(({ name }) => button(name, () => choose(name))))];
+/**
+ * Render the choice between models.
+ * @param {{name: string}[]} models
+ * @param {Translate} t
+ * @param {(name: string) => void} choose
+ */
+export function renderModelChoice(models, t, choose) {
+  const choices = models.map(({ name }) => button(name, () => choose(name)));
+  return [heading("uncertain", t("models_title"), null), buttons(...choices)];
 }
 
-// --- pieces
+// --- parts
 
 /** @param {import("../shared/labels.js").Tone} tone @param {string} text @param {string | null} title */
 function heading(tone, text, title) {
@@ -102,49 +144,51 @@ function heading(tone, text, title) {
   return h("header", { class: `head ${tone}` }, icon(tone), h("div", {}, h("h2", {}, text), kicker));
 }
 
-/** @param {number} chance @param {[number, number]} band @param {Words} words */
-function gauge(chance, band, words) {
-  const [low, high] = band.map((edge) => 100 * edge);
-  const zone = (/** @type {string} */ tone, /** @type {number} */ width) => {
+/** @param {number} chance @param {[number, number]} band @param {Translate} t */
+function gauge(chance, band, t) {
+  const [low, high] = band;
+  const zone = (/** @type {string} */ tone, /** @type {number} */ share) => {
     const part = h("span", { class: `zone ${tone}` });
-    part.style.width = `${width}%`;
+    part.style.width = `${100 * share}%`;
     return part;
   };
   const needle = h("span", { class: "needle" });
   needle.style.insetInlineStart = `${100 * chance}%`;
-  const said = words("gauge", percent(chance, words), percent(band[0], words), percent(band[1], words));
-  const scale = h("div", { class: "gauge", role: "img", "aria-label": said }, zone("real", low ?? 0), zone("uncertain", (high ?? 0) - (low ?? 0)), zone("fake", 100 - (high ?? 0)), needle);
-  const legend = h("p", { class: "legend", "aria-hidden": "true" }, h("span", {}, words("label_real")), h("span", {}, words("label_uncertain")), h("span", {}, words("label_fake")));
-  return h("div", { class: "measure" }, h("p", { class: "number" }, h("b", {}, percent(chance, words)), ` ${words("probability")}`), scale, legend);
-}
-
-/** @param {string[]} codes @param {Words} words */
-function reasons(codes, words) {
-  return h("ul", { class: "reasons" }, ...codes.map((code) => h("li", {}, reason(code, words))));
-}
-
-/** @param {OkReport} report @param {Words} words @param {((seconds: number) => void) | undefined} seek */
-function faces(report, words, seek) {
-  const cards = report.faces.map((face, place) => faceCard(face, place + 1, report, words, seek));
-  return h("div", { class: "faces" }, ...cards);
-}
-
-/** @param {Face} face @param {number} number @param {OkReport} report @param {Words} words @param {((seconds: number) => void) | undefined} seek */
-function faceCard(face, number, report, words, seek) {
-  const name = words("face", number);
-  const tone = toneOf(face.probability_fake, report.verdict.band);
-  const at = face.picture_seconds ?? face.first_seconds;
-  const jump = seek ? button(words("jump", clock(at)), () => seek(at)) : h("span", { class: "hint" }, clock(at));
-  const marked = picture(face.heatmap, words("heatmap", name));
-  const caption = h("span", { class: "hint", "aria-hidden": "true" }, words("heatmap_caption"));
-  const pictures = h("div", { class: "pictures" }, picture(face.thumbnail, name), marked && h("div", {}, marked, caption));
-  const said = h("p", {}, icon(tone), h("b", {}, `${name}: `), `${words(`label_${tone}`)}, ${percent(face.probability_fake, words)}`);
-  return h("article", { class: "card", "aria-label": name }, pictures, h("div", {}, said, jump));
+  const [number, ...edges] = [chance, low, high].map((value) => formatPercent(value, t));
+  const zones = [zone("real", low), zone("uncertain", high - low), zone("fake", 1 - high)];
+  const names = ["real", "uncertain", "fake"].map((tone) => h("span", {}, t(`label_${tone}`)));
+  return h(
+    "div",
+    { class: "measure" },
+    h("p", { class: "number" }, h("b", {}, number), ` ${t("probability")}`),
+    h("div", { class: "gauge", role: "img", "aria-label": t("gauge", number ?? "", ...edges) }, ...zones, needle),
+    h("p", { class: "legend", "aria-hidden": "true" }, ...names),
+  );
 }
 
 /**
- * Drawn on a canvas: the page's policy may forbid data: pictures, and an <img> here would obey it.
- *
+ * @param {Face} face
+ * @param {number} number
+ * @param {Translate} t
+ * @param {((seconds: number) => void) | undefined} seek
+ */
+function faceCard(face, number, t, seek) {
+  const name = t("face", number);
+  const at = face.picture_seconds ?? face.first_seconds;
+  const time = seek
+    ? button(t("jump", formatClock(at)), () => seek(at))
+    : h("span", { class: "hint" }, formatClock(at));
+  const heatmap = picture(face.heatmap, t("heatmap", name));
+  const caption = h("span", { class: "hint", "aria-hidden": "true" }, t("heatmap_caption"));
+  const pictures = [picture(face.thumbnail, name), heatmap && h("div", {}, heatmap, caption)];
+  const text = `${t(`label_${face.label}`)}, ${formatPercent(face.probability_fake, t)}`;
+  const label = h("p", {}, icon(face.label), h("b", {}, `${name}: `), text);
+  const article = { class: "card", "aria-label": name };
+  return h("article", article, h("div", { class: "pictures" }, ...pictures), h("div", {}, label, time));
+}
+
+/**
+ * Draw a picture on a canvas: the page's policy may forbid data: URLs in an <img>, also in this one.
  * @param {string | null} dataUrl JPEG
  * @param {string} name
  */
@@ -157,53 +201,34 @@ function picture(dataUrl, name) {
 
 /** @param {HTMLCanvasElement} canvas @param {string} dataUrl */
 async function paint(canvas, dataUrl) {
-  const bytes = Uint8Array.from(atob(dataUrl.slice(dataUrl.indexOf(",") + 1)), (letter) => letter.charCodeAt(0));
-  const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }));
+  const bitmap = await createImageBitmap(toBlob(dataUrl));
   [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
   canvas.getContext("2d")?.drawImage(bitmap, 0, 0);
   bitmap.close();
 }
 
-/** @param {OkReport} report @param {number | null} savedAt @param {Words} words @param {string} language */
-function notes(report, savedAt, words, language) {
-  const models = report.models.map(({ name, revision }) => `${name} ${revision.slice(0, 8)}`.trim()).join(", ");
-  const hasHeatmap = report.faces.some((face) => face.heatmap);
-  const warnings = report.warnings.map((warning) => h("p", { class: "hint", lang: "en", dir: "auto" }, warning));
-  return [
-    ...warnings,
-    h("p", { class: "hint" }, wayOf(report, words), " ", words("summary_models", models)),
-    ...(savedAt === null ? [] : [h("p", { class: "hint" }, words("remembered", age(savedAt, Date.now(), language)))]),
-    ...(hasHeatmap ? [h("p", { class: "hint" }, words("heatmap_hint"))] : []),
-    h("p", { class: "hint" }, words("no_proof")),
-  ];
-}
-
-/** How the pictures came to the detector. @param {OkReport} report @param {Words} words */
-function wayOf(report, words) {
+/**
+ * Tell how the frames came to the detector.
+ * @param {OkReport} report
+ * @param {Translate} t
+ */
+function originText(report, t) {
   const { frames } = report.coverage;
-  if (isFromHere(report)) return words("way_here", frames);
-  return words(report.source.kind === "frames" ? "way_frames" : "way_url", frames);
+  if (isOnDevice(report)) return t("way_here", frames);
+  return t(report.source.kind === "frames" ? "way_frames" : "way_url", frames);
 }
 
-/** @param {Words} words @param {Deeds} deeds */
-function actions(words, deeds) {
-  return buttons(
-    button(words("copy"), deeds.copy),
-    button(words("save_html"), () => deeds.save("html")),
-    button(words("save_json"), () => deeds.save("json")),
-    ...(deeds.again ? [button(words("check_again"), deeds.again)] : []),
-    ...(deeds.models ? [button(words("other_models"), deeds.models)] : []),
-    ...(deeds.askSpace ? [button(words("ask_space"), deeds.askSpace)] : []),
-    ...(deeds.openSpace ? [button(words("open_space"), deeds.openSpace)] : []),
-  );
+/** @param {string} text */
+function hint(text) {
+  return h("p", { class: "hint" }, text);
 }
 
-/** @param {...HTMLElement} children */
+/** @param {...import("../shared/dom.js").Child} children */
 function buttons(...children) {
   return h("div", { class: "actions" }, ...children);
 }
 
-/** @param {string} text @param {() => void} onclick @param {boolean} [primary] */
-function button(text, onclick, primary = false) {
-  return h("button", { type: "button", class: primary ? "primary" : "plain", onclick }, text);
+/** @param {string} text @param {() => void} onclick @param {boolean} [isPrimary] */
+function button(text, onclick, isPrimary = false) {
+  return h("button", { type: "button", class: isPrimary ? "primary" : "plain", onclick }, text);
 }

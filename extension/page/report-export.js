@@ -1,74 +1,101 @@
 /**
- * A report to keep: a few lines on the clipboard, JSON, or one HTML page that needs nothing else.
+ * Reports that leave the page: a summary on the clipboard, JSON, or one HTML page that needs nothing else.
  *
  * @typedef {import("../shared/report.js").OkReport} OkReport
- * @typedef {import("../shared/i18n.js").Words} Words
+ * @typedef {import("../shared/i18n.js").Translate} Translate
  */
 
-import { clock, percent, reason, toLabel, toneOf } from "../shared/labels.js";
 import { h } from "../shared/dom.js";
+import { formatClock, formatPercent, modelNames, reasonText, toLabel } from "../shared/labels.js";
 
-/** @param {unknown} text */
-export function escape(text) {
+const STYLE = `:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
+main{max-width:44rem;margin:2rem auto;padding:0 1rem;overflow-wrap:anywhere}
+img{width:128px;margin-inline-end:8px;border-radius:8px}`;
+
+/**
+ * Escape a text for HTML.
+ * @param {unknown} text
+ */
+export function escapeHtml(text) {
   return String(text).replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }
 
-/** @param {OkReport} report @param {Words} words @param {{lang: string, dir: string}} language @returns {string} */
-export function toHtml(report, words, { lang, dir }) {
-  const { text, detail } = toLabel(report, words);
+/**
+ * Write a report as a page.
+ * @param {OkReport} report
+ * @param {Translate} t
+ * @param {{lang: string, dir: string}} attributes
+ * @returns {string}
+ */
+export function toHtml(report, t, { lang, dir }) {
+  const { text, detail } = toLabel(report, t);
   const { verdict, source } = report;
-  const where = source.url ? `<a href="${escape(source.url)}" rel="noreferrer nofollow">${escape(source.url)}</a>` : escape(source.name);
+  const url = source.url && escapeHtml(source.url);
+  const reasons = verdict.reasons.map((code) => `<li>${escapeHtml(reasonText(code, t))}</li>`);
   const parts = [
-    `<h1>${escape(text)}</h1><p>${escape(detail)}</p>`,
-    source.title ? `<p><bdi>${escape(source.title)}</bdi></p>` : "",
-    `<p>${where}</p>`,
-    `<ul>${verdict.reasons.map((code) => `<li>${escape(reason(code, words))}</li>`).join("")}</ul>`,
-    ...report.faces.map((face, place) => faceHtml(face, place + 1, report, words)),
-    `<h2>${escape(words("timeline"))}</h2><ol>${report.timeline.map((span) => momentHtml(span, words)).join("")}</ol>`,
-    `<p>${escape(words("summary_models", report.models.map(({ name, revision }) => `${name} ${revision}`).join(", ")))}</p>`,
-    `<p>${escape(words("no_proof"))}</p>`,
+    `<h1>${escapeHtml(text)}</h1><p>${escapeHtml(detail)}</p>`,
+    source.title ? `<p><bdi>${escapeHtml(source.title)}</bdi></p>` : "",
+    `<p>${url ? `<a href="${url}" rel="noreferrer nofollow">${url}</a>` : escapeHtml(source.name)}</p>`,
+    `<ul>${reasons.join("")}</ul>`,
+    ...report.faces.map((face, place) => faceHtml(face, t("face", place + 1), t)),
+    `<h2>${escapeHtml(t("timeline"))}</h2><ol>${report.timeline.map((span) => spanHtml(span, t)).join("")}</ol>`,
+    `<p>${escapeHtml(t("summary_models", modelNames(report)))}</p>`,
+    `<p>${escapeHtml(t("no_proof"))}</p>`,
   ];
-  return `<!doctype html><html lang="${lang}" dir="${dir}"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Unmask: ${escape(text)}</title><style>${STYLE}</style><main>${parts.join("\n")}</main></html>`;
+  return `<!doctype html><html lang="${lang}" dir="${dir}"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>Unmask: ${escapeHtml(text)}</title>
+<style>${STYLE}</style><main>${parts.join("\n")}</main></html>`;
 }
 
-const STYLE = ":root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}main{max-width:44rem;margin:2rem auto;padding:0 1rem;overflow-wrap:anywhere}img{width:128px;margin-inline-end:8px;border-radius:8px}";
-
-/** @param {import("../shared/report.js").Face} face @param {number} number @param {OkReport} report @param {Words} words */
-function faceHtml(face, number, report, words) {
-  const name = words("face", number);
-  const pictures = [face.thumbnail, face.heatmap].map((picture) => (picture ? `<img alt="" src="${escape(picture)}">` : "")).join("");
-  const label = words(`label_${toneOf(face.probability_fake, report.verdict.band)}`);
-  return `<section><h2>${escape(name)}</h2><p>${escape(label)}, ${escape(percent(face.probability_fake, words))}</p>${pictures}</section>`;
+/** @param {import("../shared/report.js").Face} face @param {string} name @param {Translate} t */
+function faceHtml(face, name, t) {
+  const pictures = [face.thumbnail, face.heatmap].flatMap((picture) => picture ?? []);
+  const images = pictures.map((picture) => `<img alt="" src="${escapeHtml(picture)}">`).join("");
+  const text = `${t(`label_${face.label}`)}, ${formatPercent(face.probability_fake, t)}`;
+  return `<section><h2>${escapeHtml(name)}</h2><p>${escapeHtml(text)}</p>${images}</section>`;
 }
 
-/** @param {import("../shared/report.js").Span} span @param {Words} words */
-function momentHtml(span, words) {
-  return `<li>${clock(span.start_seconds)}–${clock(span.end_seconds)}: ${escape(percent(span.probability_fake, words))}</li>`;
+/** @param {import("../shared/report.js").Span} span @param {Translate} t */
+function spanHtml({ start_seconds, end_seconds, probability_fake, label }, t) {
+  const text = `${t(`label_${label}`)}, ${formatPercent(probability_fake, t)}`;
+  return `<li>${formatClock(start_seconds)}–${formatClock(end_seconds)}: ${escapeHtml(text)}</li>`;
 }
 
-/** @param {OkReport} report @param {"json" | "html"} kind @param {Words} words @param {{lang: string, dir: string}} language */
-export function save(report, kind, words, language) {
-  if (kind === "json") return download(JSON.stringify(report, null, 1), "application/json", "unmask-report.json");
-  return download(toHtml(report, words, language), "text/html", "unmask-report.html");
+/**
+ * Save a report as a file.
+ * @param {OkReport} report
+ * @param {"json" | "html"} kind
+ * @param {Translate} t
+ * @param {{lang: string, dir: string}} attributes
+ */
+export function saveReport(report, kind, t, attributes) {
+  if (kind === "json") return saveFile(JSON.stringify(report, null, 1), "application/json", "unmask-report.json");
+  return saveFile(toHtml(report, t, attributes), "text/html", "unmask-report.html");
 }
 
-/** @param {string} text @param {HTMLElement} near what has the focus */
-export async function copy(text, near) {
-  await (navigator.clipboard?.writeText(text) ?? Promise.reject()).catch(() => copyTheOldWay(text, near));
+/**
+ * Copy a text; on a page without a secure connection, which has no clipboard, through a text area.
+ * @param {string} text
+ * @param {HTMLElement} parent of the text area; has the focus
+ */
+export async function copyText(text, parent) {
+  await (navigator.clipboard?.writeText(text) ?? Promise.reject()).catch(() => {
+    const area = h("textarea");
+    area.value = text;
+    parent.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  });
 }
 
-/** On a page without a secure connection there is no clipboard. @param {string} text @param {HTMLElement} near */
-function copyTheOldWay(text, near) {
-  const area = document.createElement("textarea");
-  area.value = text;
-  near.append(area);
-  area.select();
-  document.execCommand("copy");
-  area.remove();
-}
-
-/** @param {string} text @param {string} type @param {string} name of the file */
-export function download(text, type, name) {
+/**
+ * Save a text as a file.
+ * @param {string} text
+ * @param {string} type
+ * @param {string} name
+ */
+export function saveFile(text, type, name) {
   const url = URL.createObjectURL(new Blob([text], { type }));
   h("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);

@@ -1,14 +1,14 @@
 /**
- * What is sent for a video: the address that the Space can fetch, by a table of sites. Pure.
+ * The address that a Space can fetch for a video, by a table of sites. Pure.
  *
- * @typedef {object} Hints what the page says of a video
+ * @typedef {object} Hints what the page tells of a video
  * @property {string} page address of the document that the video is in
  * @property {string} src of the <video> or its playing <source>; may be blob: or empty
  * @property {string[]} links addresses of the links around the video, nearest first
  * @property {string[]} declared Open Graph and canonical addresses that the page gives for itself
  *
  * @typedef {object} Target
- * @property {string | null} url null: nothing that a Space could fetch, only pictures taken here can be checked
+ * @property {string | null} url null: nothing that a Space could fetch, only captured frames can be checked
  * @property {string} site which row, or `media`, `page`, `none`
  *
  * @typedef {object} Row
@@ -16,9 +16,11 @@
  * @property {RegExp} host
  * @property {(url: URL) => string | null} read canonical address, or null when the URL shows no single video
  * @property {boolean} [feed] many videos a page: the link nearest to the video says which; the page itself comes last
- * @property {boolean} [media] a plain media file is easier to fetch than the page around it
+ * @property {boolean} [media] a withoutQuery media file is easier to fetch than the page around it
  * @property {boolean} [closed] only a signed-in person sees it: never send the page
  */
+
+import { parseWebUrl, stripTracking } from "../shared/urls.js";
 
 /** @type {Row[]} */
 const ROWS = [
@@ -31,7 +33,9 @@ const ROWS = [
     site: "youtube",
     host: /(^|\.)(youtube(-nocookie)?\.com|youtu\.be)$/,
     read: (url) => {
-      const id = url.hostname.endsWith("youtu.be") ? url.pathname.slice(1) : (url.searchParams.get("v") ?? youtubePath(url));
+      const id = url.hostname.endsWith("youtu.be")
+        ? url.pathname.slice(1)
+        : (url.searchParams.get("v") ?? youtubePath(url));
       return /^[\w-]{11}$/.test(id) ? `https://www.youtube.com/watch?v=${id}` : null;
     },
   },
@@ -47,15 +51,15 @@ const ROWS = [
       return found ? `https://x.com/${found[1]}/status/${found[2]}` : null;
     },
   },
-  // https://www.tiktok.com/@nasa/video/7300000000000000001?lang=en -> https://www.tiktok.com/@nasa/video/7300000000000000001
-  // https://www.tiktok.com/embed/v2/7300000000000000001 -> https://www.tiktok.com/@/video/7300000000000000001
+  // https://www.tiktok.com/@nasa/video/7300000000001?lang=en -> https://www.tiktok.com/@nasa/video/7300000000001
+  // https://www.tiktok.com/embed/v2/7300000000001 -> https://www.tiktok.com/@/video/7300000000001
   // https://vm.tiktok.com/ZMabcdef1/?k=1 -> https://vm.tiktok.com/ZMabcdef1/
   {
     site: "tiktok",
     host: /(^|\.)tiktok\.com$/,
     feed: true,
     read: (url) => {
-      if (/^(vm|vt)\./.test(url.hostname)) return plain(url);
+      if (/^(vm|vt)\./.test(url.hostname)) return withoutQuery(url);
       const found = /^\/(@[\w.-]*)\/video\/(\d+)/.exec(url.pathname);
       const embedded = /^\/(?:embed(?:\/v\d)?|player\/v\d)\/(\d+)/.exec(url.pathname);
       if (embedded) return `https://www.tiktok.com/@/video/${embedded[1]}`;
@@ -74,24 +78,24 @@ const ROWS = [
       return found ? `https://www.instagram.com/${found[1] === "reels" ? "reel" : found[1]}/${found[2]}/` : null;
     },
   },
-  // https://www.facebook.com/watch/?v=1000000000000001&ref=sharing -> https://www.facebook.com/watch/?v=1000000000000001
-  // https://www.facebook.com/nasa/videos/1000000000000001/?__tn__=F -> https://www.facebook.com/watch/?v=1000000000000001
-  // https://www.facebook.com/nasa/videos/a-title/1000000000000001/ -> https://www.facebook.com/watch/?v=1000000000000001
-  // https://m.facebook.com/reel/1000000000000001 -> https://www.facebook.com/reel/1000000000000001
+  // https://www.facebook.com/watch/?v=100000000001&ref=sharing -> https://www.facebook.com/watch/?v=100000000001
+  // https://www.facebook.com/nasa/videos/100000000001/?__tn__=F -> https://www.facebook.com/watch/?v=100000000001
+  // https://www.facebook.com/nasa/videos/a-title/100000000001/ -> https://www.facebook.com/watch/?v=100000000001
+  // https://m.facebook.com/reel/100000000001 -> https://www.facebook.com/reel/100000000001
   // https://fb.watch/abcDEF12/?mibextid=1 -> https://fb.watch/abcDEF12/
   {
     site: "facebook",
     host: /(^|\.)(facebook\.com|fb\.watch)$/,
     feed: true,
     read: (url) => {
-      if (url.hostname.endsWith("fb.watch")) return url.pathname.length > 2 ? plain(url) : null;
+      if (url.hostname.endsWith("fb.watch")) return url.pathname.length > 2 ? withoutQuery(url) : null;
       const reel = /^\/reel\/(\d+)/.exec(url.pathname);
       if (reel) return `https://www.facebook.com/reel/${reel[1]}`;
       const id = /\/videos\/(?:[^/]+\/)?(\d+)/.exec(url.pathname)?.[1] ?? url.searchParams.get("v");
       return id && /^\d+$/.test(id) ? `https://www.facebook.com/watch/?v=${id}` : null;
     },
   },
-  // https://www.reddit.com/r/space/comments/1abcde/a_title/?utm_source=share -> https://www.reddit.com/r/space/comments/1abcde/
+  // https://www.reddit.com/r/space/comments/1abcde/a_title/?x=1 -> https://www.reddit.com/r/space/comments/1abcde/
   // https://old.reddit.com/r/space/comments/1abcde/a_title/kxyz -> https://www.reddit.com/r/space/comments/1abcde/
   // https://v.redd.it/abcdef123456 -> https://v.redd.it/abcdef123456
   {
@@ -132,8 +136,8 @@ const ROWS = [
     },
   },
   // https://bsky.app/profile/nasa.gov/post/3kabcdefghi2z?ref=1 -> https://bsky.app/profile/nasa.gov/post/3kabcdefghi2z
-  // https://bsky.app/profile/did:plc:abc123/post/3kabcdefghi2z -> https://bsky.app/profile/did:plc:abc123/post/3kabcdefghi2z
-  // https://bsky.app/profile/did%3Aplc%3Aabc123/post/3kabcdefghi2z -> https://bsky.app/profile/did:plc:abc123/post/3kabcdefghi2z
+  // https://bsky.app/profile/did:plc:abc1/post/3kabcdef -> https://bsky.app/profile/did:plc:abc1/post/3kabcdef
+  // https://bsky.app/profile/did%3Aplc%3Aabc1/post/3kabcdef -> https://bsky.app/profile/did:plc:abc1/post/3kabcdef
   {
     site: "bluesky",
     host: /^(\w+\.)?bsky\.app$/,
@@ -160,7 +164,7 @@ const ROWS = [
   // https://web.whatsapp.com/ -> null
   { site: "whatsapp web", host: /^web\.whatsapp\.com$/, closed: true, read: () => null },
   // https://mastodon.social/@Gargron/112345678901234567 -> https://mastodon.social/@Gargron/112345678901234567
-  // https://fosstodon.org/@user@mastodon.social/112345678901234567/embed -> https://fosstodon.org/@user@mastodon.social/112345678901234567
+  // https://fosstodon.org/@me@m.social/1123456789012345/embed -> https://fosstodon.org/@me@m.social/1123456789012345
   {
     site: "mastodon",
     host: /./,
@@ -174,17 +178,16 @@ const ROWS = [
 ];
 
 const MEDIA_FILE = /\.(mp4|m4v|mov|webm|mkv|ogv|m3u8|mpd)$/i;
-const TRACKING = [
-  /^utm_/,
-  /^(fbclid|gclid|dclid|gbraid|wbraid|msclkid|twclid|yclid|ttclid|igsh|igshid|mibextid|ref_src|ref_url)$/,
-  /^(_hsenc|_hsmi|mc_cid|mc_eid|__tn__|__cft__.*|cmpid|share_id)$/,
-];
 
-/** @param {Hints} hints @returns {Target} */
-export function toTarget(hints) {
+/**
+ * Resolve what is sent to the Space for a video.
+ * @param {Hints} hints
+ * @returns {Target}
+ */
+export function resolveTarget(hints) {
   const page = webUrl(hints.page);
   const src = webUrl(hints.src);
-  const file = src && cleanUrl(src.href);
+  const file = src && stripTracking(src.href);
   const rows = page ? ROWS.filter((row) => row.host.test(page.hostname)) : [];
   for (const row of rows) {
     if (row.closed) return { url: null, site: row.site };
@@ -192,12 +195,16 @@ export function toTarget(hints) {
     if (found) return row.media && file ? { url: file, site: row.site } : { url: found, site: row.site };
   }
   if (file) return { url: file, site: "media" };
-  return declared(hints) ?? (page ? { url: cleanUrl(page.href), site: "page" } : { url: null, site: "none" });
+  return declared(hints) ?? (page ? { url: stripTracking(page.href), site: "page" } : { url: null, site: "none" });
 }
 
-/** The canonical address behind a link. @param {string} href @returns {Target} */
-export function linkTarget(href) {
-  return toTarget({ page: href, src: "", links: [], declared: [] });
+/**
+ * Resolve the canonical address behind a link.
+ * @param {string} href
+ * @returns {Target}
+ */
+export function resolveLink(href) {
+  return resolveTarget({ page: href, src: "", links: [], declared: [] });
 }
 
 /** @param {Row} row @param {Hints} hints @returns {string | null} */
@@ -211,33 +218,26 @@ function readRow(row, hints) {
   return null;
 }
 
-/** What the page says of itself, where it is a video of a known site. @param {Hints} hints @returns {Target | null} */
+/**
+ * Resolve what the page declares for itself, where it is a video of a known site.
+ * @param {Hints} hints
+ * @returns {Target | null}
+ */
 function declared(hints) {
   for (const address of hints.declared) {
     const url = webUrl(address);
     if (!url) continue;
     const row = ROWS.find((one) => one.host.test(url.hostname) && one.read(url));
     if (row) return { url: row.read(url), site: row.site };
-    if (MEDIA_FILE.test(url.pathname)) return { url: cleanUrl(url.href), site: "media" };
+    if (MEDIA_FILE.test(url.pathname)) return { url: stripTracking(url.href), site: "media" };
   }
   return null;
 }
 
-/** Without fragment and without the fields that say who shared it. @param {string} href */
-export function cleanUrl(href) {
-  const url = new URL(href);
-  url.hash = "";
-  // by hand: Firefox lets no content script iterate URLSearchParams; what is kept stays spelled as it was, too
-  const pairs = url.search.slice(1).split("&");
-  url.search = pairs.filter((pair) => pair && !TRACKING.some((pattern) => pattern.test(pair.split("=")[0] ?? ""))).join("&");
-  return url.href;
-}
-
 /** @param {string} href @returns {URL | null} http and https only, without a login */
 function webUrl(href) {
-  const url = URL.canParse(href) ? new URL(href) : null;
-  if (!url || (url.protocol !== "https:" && url.protocol !== "http:")) return null;
-  url.username = url.password = "";
+  const url = parseWebUrl(href);
+  if (url) url.username = url.password = "";
   return url;
 }
 
@@ -247,6 +247,6 @@ function youtubePath(url) {
 }
 
 /** @param {URL} url */
-function plain(url) {
+function withoutQuery(url) {
   return `https://${url.hostname}${url.pathname}`;
 }

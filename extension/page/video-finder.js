@@ -1,18 +1,10 @@
 /**
- * Finds the <video> a person means: hovered, last clicked, playing, largest in view.
+ * The videos of a page, and which one a person means: hovered, last clicked, playing, largest in view.
  *
  * @typedef {import("./sites.js").Hints} Hints
+ * @typedef {import("../shared/messages.js").Candidate} Candidate
  *
- * @typedef {object} Candidate a video as others may hear of it
- * @property {number} id in its frame
- * @property {number} score
- * @property {string} title
- * @property {boolean} playing
- * @property {number} duration seconds; 0: unknown
- * @property {number} width px in the page
- * @property {number} height px in the page
- *
- * @typedef {object} Looks what counts in the choice
+ * @typedef {object} VideoState what counts in the choice
  * @property {boolean} hovered
  * @property {number} clickedAgoMs
  * @property {boolean} playing
@@ -23,10 +15,12 @@
 import { shadowRootOf } from "../shared/browser.js";
 
 const MIN_SIDE_PX = 48; // smaller ones are trackers and decoration
-const CLICK_MS = 30_000; // so long a click tells what is meant
-const NEAR_LEVELS = 12; // ancestors of a video whose links are looked at
+const CLICK_MS = 30_000; // so long after a click the video is probably meant
+const MAX_LEVELS = 12; // ancestors of a video whose links are collected
 const MAX_LINKS = 60;
-const HOSTS = new Set("article aside blockquote body div footer h1 h2 h3 h4 h5 h6 header main nav p section span".split(" "));
+const SHADOW_HOSTS = new Set(
+  "article aside blockquote body div footer h1 h2 h3 h4 h5 h6 header main nav p section span".split(" "),
+);
 
 /** @type {WeakMap<HTMLVideoElement, number>} */
 const ids = new WeakMap();
@@ -34,13 +28,20 @@ const ids = new WeakMap();
 const clicks = new WeakMap();
 let lastId = 0;
 
-/** @param {Looks} looks @returns {number} */
+/**
+ * Score how likely a video is the one that is meant.
+ * @param {VideoState} state
+ * @returns {number}
+ */
 export function score({ hovered, clickedAgoMs, playing, muted, visibleShare }) {
   const clicked = clickedAgoMs < CLICK_MS ? 2 : 0;
   return (hovered ? 4 : 0) + clicked + (playing ? 1 : 0) + (playing && !muted ? 0.5 : 0) + visibleShare * 2;
 }
 
-/** Every video of the document, shadow roots included. @returns {HTMLVideoElement[]} */
+/**
+ * Find every video of the document, shadow roots included.
+ * @returns {HTMLVideoElement[]}
+ */
 export function allVideos() {
   return roots(document).flatMap((root) => [...root.querySelectorAll("video")]);
 }
@@ -54,19 +55,22 @@ function roots(root) {
   return [root, ...inside];
 }
 
-/** Only these can have a shadow root. @param {Element} element */
+/**
+ * Tell whether an element can have a shadow root.
+ * @param {Element} element
+ */
 function mayHost({ localName }) {
-  return localName.includes("-") || HOSTS.has(localName);
+  return localName.includes("-") || SHADOW_HOSTS.has(localName);
 }
 
-/** @returns {HTMLVideoElement[]} large enough to be looked at, most probably meant first */
-export function rankedVideos() {
-  const seen = allVideos().filter((video) => Math.min(video.clientWidth, video.clientHeight) >= MIN_SIDE_PX);
-  return seen.sort((a, b) => score(looks(b)) - score(looks(a)));
+/** @returns {HTMLVideoElement[]} large enough to be watched, the most likely first */
+function rankedVideos() {
+  const large = allVideos().filter((video) => Math.min(video.clientWidth, video.clientHeight) >= MIN_SIDE_PX);
+  return large.sort((a, b) => score(stateOf(b)) - score(stateOf(a)));
 }
 
-/** @param {HTMLVideoElement} video @returns {Looks} */
-function looks(video) {
+/** @param {HTMLVideoElement} video @returns {VideoState} */
+function stateOf(video) {
   return {
     hovered: video.matches(":hover"),
     clickedAgoMs: performance.now() - (clicks.get(video) ?? -Infinity),
@@ -84,26 +88,33 @@ function visibleShare({ left, top, right, bottom }) {
 }
 
 /** @param {HTMLVideoElement} video @returns {number} */
-export function idOf(video) {
+function idOf(video) {
   const id = ids.get(video) ?? ++lastId;
   ids.set(video, id);
   return id;
 }
 
-/** @returns {Candidate[]} */
-export function candidates() {
+/**
+ * List the videos for the background.
+ * @returns {Candidate[]} the most likely first
+ */
+export function listVideos() {
   return rankedVideos().map((video) => ({
     id: idOf(video),
-    score: score(looks(video)),
+    score: score(stateOf(video)),
     title: titleOf(video),
-    playing: looks(video).playing,
+    playing: stateOf(video).playing,
     duration: Number.isFinite(video.duration) ? video.duration : 0,
     width: video.clientWidth,
     height: video.clientHeight,
   }));
 }
 
-/** @param {{id?: number, src?: string}} wanted @returns {HTMLVideoElement | undefined} */
+/**
+ * Find the video that is meant.
+ * @param {import("../shared/messages.js").VideoRef} ref
+ * @returns {HTMLVideoElement | undefined}
+ */
 export function findVideo({ id, src }) {
   const ranked = rankedVideos();
   if (id !== undefined) return ranked.find((video) => idOf(video) === id);
@@ -111,23 +122,35 @@ export function findVideo({ id, src }) {
   return same[0] ?? ranked[0];
 }
 
-/** @param {HTMLVideoElement} video */
+/**
+ * Find the title of a video.
+ * @param {HTMLVideoElement} video
+ */
 export function titleOf(video) {
-  return (video.getAttribute("aria-label") || video.title || navigator.mediaSession?.metadata?.title || document.title).trim().slice(0, 300);
+  const own = video.getAttribute("aria-label") || video.title;
+  return (own || navigator.mediaSession?.metadata?.title || document.title).trim().slice(0, 300);
 }
 
-/** @param {HTMLVideoElement} video @returns {Hints} */
-export function hintsOf(video) {
+/**
+ * Collect what the page tells of a video.
+ * @param {HTMLVideoElement} video
+ * @returns {Hints}
+ */
+export function collectHints(video) {
   const src = video.currentSrc || video.src || video.querySelector("source")?.src || "";
   return { page: location.href, src, links: linksNear(video), declared: declared() };
 }
 
-/** Links around the video, nearest first. @param {Element} video @returns {string[]} */
+/**
+ * Collect the links around a video, nearest first.
+ * @param {Element} video
+ * @returns {string[]}
+ */
 function linksNear(video) {
   /** @type {Set<string>} */
   const found = new Set();
   let at = parentOf(video);
-  for (let level = 0; at && level < NEAR_LEVELS && found.size < MAX_LINKS; level++) {
+  for (let level = 0; at && level < MAX_LEVELS && found.size < MAX_LINKS; level++) {
     if (at instanceof HTMLAnchorElement && at.href) found.add(at.href);
     for (const link of [...at.querySelectorAll("a")].slice(0, MAX_LINKS)) if (link.href) found.add(link.href);
     at = parentOf(at);
@@ -141,26 +164,30 @@ function parentOf(element) {
   return element.parentElement ?? (root instanceof ShadowRoot ? root.host : null);
 }
 
-/** What the page says of itself, most telling first. @returns {string[]} */
+/**
+ * Collect the addresses that the page declares for itself, the most specific first.
+ * @returns {string[]}
+ */
 function declared() {
   const names = ["og:video:secure_url", "og:video:url", "og:video", "twitter:player", "og:url"];
-  const metas = names.map((name) => document.querySelector(`meta[property="${name}"], meta[name="${name}"]`)?.getAttribute("content"));
+  const selectors = names.map((name) => `meta[property="${name}"], meta[name="${name}"]`);
+  const metas = selectors.map((selector) => document.querySelector(selector)?.getAttribute("content"));
   const canonical = document.querySelector("link[rel=canonical]")?.getAttribute("href");
-  return [...metas, canonical].flatMap((address) => (address && URL.canParse(address, location.href) ? [new URL(address, location.href).href] : []));
+  const { href } = location;
+  return [...metas, canonical].flatMap((url) => (url && URL.canParse(url, href) ? [new URL(url, href).href] : []));
 }
 
-/** Remember what was clicked. @param {AbortSignal} signal */
-export function watchClicks(signal) {
+/** Note which video was clicked last. */
+export function watchClicks() {
   const note = (/** @type {Event} */ event) => {
     const video = event instanceof PointerEvent && videoAt(event.clientX, event.clientY);
     if (video) clicks.set(video, performance.now());
   };
-  addEventListener("pointerdown", note, { capture: true, passive: true, signal });
+  addEventListener("pointerdown", note, { capture: true, passive: true });
 }
 
 /**
- * The video under a point, also below the controls that a site lays over it. Cheap: it is asked as the pointer moves.
- *
+ * Find the video under a point, also below the controls of a site. Fast, as it is called while the pointer moves.
  * @param {number} x
  * @param {number} y
  */
@@ -180,7 +207,12 @@ function videoFrom(root, x, y) {
   return undefined;
 }
 
-/** Some players let the pointer through their video, which then is at no point. @param {HTMLVideoElement} video @param {number} x @param {number} y */
+/**
+ * Tell whether a video lies at a point: some players let the pointer pass through theirs.
+ * @param {HTMLVideoElement} video
+ * @param {number} x
+ * @param {number} y
+ */
 function covers(video, x, y) {
   const { left, top, right, bottom } = video.getBoundingClientRect();
   return left <= x && x < right && top <= y && y < bottom;

@@ -1,4 +1,4 @@
-/** Elements without HTML: nothing is ever parsed, so nothing from the wire can become markup. */
+/** Elements made without parsing HTML, so that no text can become markup. */
 
 /**
  * @typedef {Node | string | null | false | undefined} Child
@@ -9,6 +9,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
+ * Create an HTML element.
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag
  * @param {Props} [props]
@@ -22,6 +23,7 @@ export function h(tag, props = {}, ...children) {
 }
 
 /**
+ * Create an SVG element.
  * @param {string} tag
  * @param {Props} [props]
  * @param {...Child} children
@@ -33,11 +35,25 @@ export function s(tag, props = {}, ...children) {
   return element;
 }
 
+/**
+ * Decode a JPEG data URL.
+ * @param {string} dataUrl
+ */
+export function toBlob(dataUrl) {
+  const bytes = Uint8Array.from(atob(dataUrl.slice(dataUrl.indexOf(",") + 1)), (letter) => letter.charCodeAt(0));
+  return new Blob([bytes], { type: "image/jpeg" });
+}
+
 /** @param {Element} element @param {Props} props @param {Child[]} children */
 function fill(element, props, children) {
   for (const [name, value] of Object.entries(props)) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value);
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value === true ? "" : String(value));
+    else if (value !== false && value !== null && value !== undefined)
+      element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(...children.filter((child) => child instanceof Node || (typeof child === "string" && child !== "")).map((child) => /** @type {Node | string} */ (child)));
+  element.append(
+    ...children
+      .filter((child) => child instanceof Node || (typeof child === "string" && child !== ""))
+      .map((child) => /** @type {Node | string} */ (child)),
+  );
 }

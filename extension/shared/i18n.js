@@ -1,48 +1,52 @@
 /**
- * The words of the interface: tables in the shape of `_locales/<language>/messages.json`. Pure.
+ * Texts of the interface: tables in the shape of `_locales/<language>/messages.json`. Pure.
  *
- * @typedef {Record<string, {message: string, description?: string}>} Table
- * @typedef {(key: string, ...values: (string | number)[]) => string} Words `$1`, `$2` … in a message are the values
+ * @typedef {Record<string, {message: string, description?: string}>} Messages
+ * @typedef {(key: string, ...values: (string | number)[]) => string} Translate `$1`, `$2` … in a message are the values
+ *
+ * @typedef {object} Locale
+ * @property {string} language one of LANGUAGES
+ * @property {Messages} messages
+ * @property {Messages} fallback English
  */
 
 export const LANGUAGES = ["en", "de", "es", "fr", "hi", "zh_CN", "ar"];
 const RIGHT_TO_LEFT = ["ar"];
 
 /**
- * @param {Table} table
- * @param {Table} [fallback] where the table lacks a key
- * @returns {Words} a missing key stands for itself, so that a gap is seen and nothing breaks
+ * Make the function that looks up texts.
+ * @param {Messages} messages
+ * @param {Messages} [fallback] where a key is missing
+ * @returns {Translate} a missing key is its own text, so that a gap is seen and nothing breaks
  */
-export function toWords(table, fallback = {}) {
+export function toTranslate(messages, fallback = {}) {
   return (key, ...values) => {
-    const message = (own(table, key) ?? own(fallback, key))?.message ?? key;
+    const message = (lookUp(messages, key) ?? lookUp(fallback, key))?.message ?? key;
     return message.replace(/\$(\d)/g, (_, place) => String(values[Number(place) - 1] ?? ""));
   };
 }
 
-/** @param {Table} table @param {string} key */
-function own(table, key) {
-  return Object.hasOwn(table, key) ? table[key] : undefined;
+/** @param {Messages} messages @param {string} key */
+function lookUp(messages, key) {
+  return Object.hasOwn(messages, key) ? messages[key] : undefined;
 }
 
 /**
- * The table to use for a browser's language.
- *
- * @param {string} wanted `auto`, or one of LANGUAGES
+ * Choose the language of the interface.
+ * @param {string} setting `auto`, or one of LANGUAGES
  * @param {string} browser BCP 47, such as `de-AT`
  */
-export function chooseLanguage(wanted, browser) {
-  if (LANGUAGES.includes(wanted)) return wanted;
+export function chooseLanguage(setting, browser) {
+  if (LANGUAGES.includes(setting)) return setting;
   const short = browser.toLowerCase().split(/[-_]/)[0] ?? "en";
-  return LANGUAGES.find((known) => known.toLowerCase().split("_")[0] === short) ?? "en";
+  return LANGUAGES.find((language) => language.toLowerCase().split("_")[0] === short) ?? "en";
 }
 
-/** @param {string} language one of LANGUAGES */
-export function direction(language) {
-  return RIGHT_TO_LEFT.includes(language) ? "rtl" : "ltr";
-}
-
-/** @param {string} language one of LANGUAGES @returns {string} for the `lang` attribute and Intl */
-export function tag(language) {
-  return language.replace("_", "-");
+/**
+ * Get the attributes of an element in a language.
+ * @param {string} language one of LANGUAGES
+ * @returns {{lang: string, dir: string}} lang: also for Intl
+ */
+export function languageAttributes(language) {
+  return { lang: language.replace("_", "-"), dir: RIGHT_TO_LEFT.includes(language) ? "rtl" : "ltr" };
 }

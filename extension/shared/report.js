@@ -1,6 +1,6 @@
 /**
- * Unknown JSON -> Report. Pure; never throws, never trusts: what came over the wire is text and numbers only,
- * pictures only JPEG data URLs, links only http(s). What cannot be read becomes a failed report.
+ * Unknown JSON -> Report, as in Python's `report.py`. Pure, never throws: text and numbers are checked, pictures are
+ * JPEG data URLs only, links http(s) only. What cannot be read becomes a failed report.
  *
  * @typedef {"fake" | "real" | "uncertain" | "no_face"} Label
  *
@@ -23,7 +23,7 @@
  * @property {string} name
  * @property {string} revision
  * @property {number | null} probability_fake
- * @property {"browser"} [runtime] where it was this very extension that checked
+ * @property {"browser"} [runtime] where this extension was the detector
  *
  * @typedef {object} Face
  * @property {number} id
@@ -36,11 +36,12 @@
  * @property {string | null} thumbnail data:image/jpeg
  * @property {string | null} heatmap data:image/jpeg
  *
- * @typedef {object} Span a moment that was looked at
+ * @typedef {object} Span a moment that was analysed
  * @property {number} start_seconds
  * @property {number} end_seconds
  * @property {number} face_id
  * @property {number} probability_fake
+ * @property {Label} label
  *
  * @typedef {object} Coverage
  * @property {number} frames
@@ -68,11 +69,12 @@
  * @typedef {OkReport | FailedReport} Report
  */
 
-export const SCHEMA = "unmask.report/1";
+import constants from "./constants.js";
+import { parseWebUrl } from "./urls.js";
 
+const { SCHEMA, BAND } = constants.report;
 const LABELS = /** @type {const} */ (["fake", "real", "uncertain", "no_face"]);
 const KINDS = /** @type {const} */ (["url", "file", "frames"]);
-const BAND = /** @type {const} */ ([0.35, 0.75]); // where a Space does not say its own
 const MAX_FACES = 64;
 const MAX_SPANS = 4096;
 const MAX_TEXT = 2000; // characters
@@ -81,11 +83,12 @@ const JPEG_URL = /^data:image\/jpeg;base64,[A-Za-z0-9+/]+={0,2}$/;
 const CODE = /^[a-z0-9_]{1,64}$/;
 
 /**
- * @param {unknown} json what a server said, or storage
- * @param {boolean} [isOwn] it does not come from a server, which could claim that nothing was sent to it
+ * Read a report.
+ * @param {unknown} json of a server or from storage
+ * @param {boolean} [isOwn] not of a server, which could claim that nothing was sent to it
  * @returns {Report}
  */
-export function toReport(json, isOwn = true) {
+export function parseReport(json, isOwn = true) {
   const from = fields(json);
   if (from.schema !== SCHEMA) return failedReport("bad_report", "");
   if (from.status === "failed") return toFailed(from);
@@ -98,7 +101,9 @@ export function toReport(json, isOwn = true) {
     verdict,
     models: list(from.models, MAX_FACES).map((model) => toModel(model, isOwn)),
     faces: list(from.faces, MAX_FACES).flatMap(toFace),
-    timeline: list(from.timeline, MAX_SPANS).flatMap(toSpan).sort((a, b) => a.start_seconds - b.start_seconds),
+    timeline: list(from.timeline, MAX_SPANS)
+      .flatMap(toSpan)
+      .sort((a, b) => a.start_seconds - b.start_seconds),
     coverage: toCoverage(from.coverage),
     total_seconds: seconds(fields(from.timing_seconds).total),
     warnings: list(from.warnings, MAX_FACES).map(text).filter(Boolean),
@@ -106,8 +111,7 @@ export function toReport(json, isOwn = true) {
 }
 
 /**
- * A failure of our own in the same shape as one of the Space.
- *
+ * Make a failed report of the extension's own, in the same shape as a Space's.
  * @param {string} code
  * @param {string} message
  * @param {string} [url]
@@ -118,18 +122,20 @@ export function failedReport(code, message, url = "") {
   return { schema: SCHEMA, status: "failed", source, error: { code, message } };
 }
 
-/** Whether it was made on this computer. @param {OkReport} report */
-export function isFromHere({ models }) {
+/**
+ * Tell whether a report was made on this computer.
+ * @param {OkReport} report
+ */
+export function isOnDevice({ models }) {
   return models.some(({ runtime }) => runtime === "browser");
 }
 
 /**
- * The moments of all faces in order of time, none overlapping: where two do, the more suspicious one is kept.
- *
+ * Merge the spans of all faces in order of time: of two that overlap, the more suspicious one is kept.
  * @param {Span[]} timeline
  * @returns {Span[]}
  */
-export function mergeMoments(timeline) {
+export function mergeSpans(timeline) {
   /** @type {Span[]} */
   const kept = [];
   for (const span of [...timeline].sort((a, b) => b.probability_fake - a.probability_fake)) {
@@ -148,7 +154,12 @@ function overlap(a, b) {
 function toFailed(from) {
   const error = fields(from.error);
   const code = typeof error.code === "string" && CODE.test(error.code) ? error.code : "internal";
-  return { schema: SCHEMA, status: "failed", source: toSource(from.source), error: { code, message: text(error.message) } };
+  return {
+    schema: SCHEMA,
+    status: "failed",
+    source: toSource(from.source),
+    error: { code, message: text(error.message) },
+  };
 }
 
 /** @param {unknown} json @returns {Source} */
@@ -157,7 +168,7 @@ function toSource(json) {
   return {
     kind: oneOf(KINDS, from.kind) ?? "url",
     name: text(from.name),
-    url: webAddress(from.url),
+    url: parseWebUrl(from.url)?.href ?? null,
     title: text(from.title) || null,
     duration_seconds: seconds(from.duration_seconds),
   };
@@ -189,7 +200,12 @@ function toBand(json) {
 function toModel(json, isOwn) {
   const from = fields(json);
   const runtime = isOwn && from.runtime === "browser" ? /** @type {const} */ ({ runtime: "browser" }) : {};
-  return { name: text(from.name), revision: text(from.revision), probability_fake: probability(from.probability_fake), ...runtime };
+  return {
+    name: text(from.name),
+    revision: text(from.revision),
+    probability_fake: probability(from.probability_fake),
+    ...runtime,
+  };
 }
 
 /** @param {unknown} json @returns {Face[]} none when it cannot be read */
@@ -219,7 +235,10 @@ function toSpan(json) {
   const [start, end] = [seconds(from.start_seconds), seconds(from.end_seconds)];
   const chance = probability(from.probability_fake);
   if (start === null || end === null || end < start || chance === null) return [];
-  return [{ start_seconds: start, end_seconds: end, face_id: number(from.face_id) ?? -1, probability_fake: chance }];
+  const label = oneOf(LABELS, from.label) ?? "uncertain";
+  return [
+    { start_seconds: start, end_seconds: end, face_id: number(from.face_id) ?? -1, probability_fake: chance, label },
+  ];
 }
 
 /** @param {unknown} json @returns {Coverage} */
@@ -232,9 +251,13 @@ function toCoverage(json) {
   };
 }
 
-// --- the smallest pieces
+// --- values
 
-/** @param {unknown} value @returns {Record<string, unknown>} own enumerable fields; none when it is no object */
+/**
+ * Copy the own enumerable fields of an object.
+ * @param {unknown} value
+ * @returns {Record<string, unknown>} none when it is no object
+ */
 export function fields(value) {
   const record = typeof value === "object" && value !== null && !Array.isArray(value) ? value : {};
   return Object.assign(Object.create(null), record);
@@ -245,10 +268,17 @@ function list(value, most) {
   return Array.isArray(value) ? value.slice(0, most) : [];
 }
 
-/** @param {unknown} value @returns {string} without control and direction characters */
+/**
+ * Strip a text of control and direction characters.
+ * @param {unknown} value
+ * @returns {string}
+ */
 export function text(value) {
   if (typeof value !== "string") return "";
-  return value.slice(0, MAX_TEXT).replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]+/gu, " ").trim();
+  return value
+    .slice(0, MAX_TEXT)
+    .replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]+/gu, " ")
+    .trim();
 }
 
 /** @param {unknown} value @returns {number | null} finite */
@@ -277,13 +307,6 @@ function codes(value) {
 /** @param {unknown} value @returns {string | null} */
 function picture(value) {
   return typeof value === "string" && value.length <= MAX_PICTURE && JPEG_URL.test(value) ? value : null;
-}
-
-/** @param {unknown} value @returns {string | null} */
-export function webAddress(value) {
-  if (typeof value !== "string") return null;
-  const url = URL.canParse(value) ? new URL(value) : null;
-  return url && (url.protocol === "https:" || url.protocol === "http:") ? url.href : null;
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
- * What a person can set, and what is used where nothing is set. Pure.
+ * The settings, and their defaults. Pure.
  *
- * @typedef {"ask" | "always" | "never"} Consent to taking pictures from a player
+ * @typedef {"ask" | "always" | "never"} Consent to sending captured frames to the Space
  *
  * @typedef {"auto" | "local" | "space"} Place where checks are done; auto: here, unless a Space was chosen
  *
@@ -19,6 +19,7 @@
  */
 
 import { fields } from "./report.js";
+import { parseWebUrl } from "./urls.js";
 
 /** @type {Readonly<Settings>} */
 export const DEFAULTS = Object.freeze({
@@ -33,7 +34,11 @@ export const DEFAULTS = Object.freeze({
 });
 export const MAX_HISTORY = 500;
 
-/** @param {unknown} stored @returns {Settings} */
+/**
+ * Read stored settings; what is missing or invalid gets its default.
+ * @param {unknown} stored
+ * @returns {Settings}
+ */
 export function toSettings(stored) {
   const from = fields(stored);
   const size = from.historySize;
@@ -45,46 +50,60 @@ export function toSettings(stored) {
     hover: from.hover === true,
     historySize: typeof size === "number" && size >= 0 ? Math.min(Math.floor(size), MAX_HISTORY) : DEFAULTS.historySize,
     language: typeof from.language === "string" ? from.language : DEFAULTS.language,
-    autoSites: Array.isArray(from.autoSites) ? from.autoSites.filter((site) => typeof site === "string" && siteOf(site) === site) : [],
+    autoSites: Array.isArray(from.autoSites) ? from.autoSites.filter((site) => siteOf(site) === site) : [],
   };
 }
 
-/** Whether checks are done on this computer. @param {Settings} settings @param {boolean} isPossible */
-export function checksHere({ place, space }, isPossible) {
+/**
+ * Tell whether checks are done on this computer.
+ * @param {Settings} settings
+ * @param {boolean} isPossible the extension was packed with the detector
+ */
+export function usesOnDevice({ place, space }, isPossible) {
   return place === "local" || (place === "auto" && isPossible && space === DEFAULTS.space);
 }
 
-/** The site of a page, without a port, as permissions know none. @param {string} href @returns {string | null} */
+/**
+ * Get the site of a page, without a port, which permissions do not have.
+ * @param {unknown} href
+ * @returns {string | null}
+ */
 export function siteOf(href) {
-  const url = URL.canParse(href) ? new URL(href) : null;
-  return url && (url.protocol === "https:" || url.protocol === "http:") ? `${url.protocol}//${url.hostname}` : null;
+  const url = parseWebUrl(href);
+  return url && `${url.protocol}//${url.hostname}`;
 }
 
-/** What may be sent to an address: nothing that was given for another one. @param {unknown} stored @param {string} address @returns {string} */
+/**
+ * Get the token that may be sent to an address; none that was given for another one.
+ * @param {unknown} stored
+ * @param {string} address
+ * @returns {string}
+ */
 export function tokenFor(stored, address) {
   const { value, origin } = fields(stored);
   return typeof value === "string" && URL.canParse(address) && new URL(address).origin === origin ? value : "";
 }
 
-/** A secret is sent encrypted or stays on this machine. @param {string} address */
-export function mayCarryToken(address) {
+/**
+ * Tell whether a token may be sent to an address: encrypted, or to this computer.
+ * @param {string} address
+ */
+export function canSendToken(address) {
   const { protocol, hostname } = new URL(address);
   return protocol === "https:" || /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
 }
 
 /**
- * `owner/name`, a page on huggingface.co or any web address -> where the Space answers, without a slash at the end.
- *
- * @param {string} text
+ * Find the address at which a Space answers, without a slash at the end.
+ * @param {string} text `owner/name`, a page on huggingface.co or any web address
  * @returns {string | null} null when it is no address
  */
 export function spaceAddress(text) {
   const given = text.trim();
   const hosted = /^(?:https:\/\/huggingface\.co\/spaces\/)?([\w.-]+)\/([\w.-]+)\/?$/.exec(given);
   if (hosted) return `https://${subdomain(`${hosted[1]}-${hosted[2]}`)}.hf.space`;
-  const url = URL.canParse(given) ? new URL(given) : null;
-  if (!url || (url.protocol !== "https:" && url.protocol !== "http:")) return null;
-  return (url.origin + url.pathname).replace(/\/+$/, "");
+  const url = parseWebUrl(given);
+  return url && (url.origin + url.pathname).replace(/\/+$/, "");
 }
 
 /** @param {string} name */
@@ -92,7 +111,10 @@ function subdomain(name) {
   return name.toLowerCase().replace(/[^a-z0-9]+/g, "-");
 }
 
-/** The match pattern for a permission; Firefox knows no ports in them. @param {string} address */
+/**
+ * Get the match pattern of a permission, without a port, which Firefox's do not have.
+ * @param {string} address
+ */
 export function originPattern(address) {
   const url = new URL(address);
   return `${url.protocol}//${url.hostname}/*`;

@@ -1,90 +1,115 @@
-/** Remembered reports: search, open, export, delete. Everything stays on this machine. */
+/** The history page: search, open, export and delete reports, all of which stay on this computer. */
 
-import { fileUrl, local, readSpeech, speak, tellWorker } from "../shared/browser.js";
-import { Cache } from "../shared/report-cache.js";
-import { age, percent, summary } from "../shared/labels.js";
+import { renderReport } from "../page/panel.js";
+import { copyText, saveFile, saveReport } from "../page/report-export.js";
+import { fileUrl, localArea, localizePage, readLocale, sendToBackground } from "../shared/browser.js";
 import { h } from "../shared/dom.js";
+import { languageAttributes } from "../shared/i18n.js";
 import { icon, logo } from "../shared/icons.js";
-import { answer } from "../page/panel.js";
-import { copy, download, save as saveReport } from "../page/report-export.js";
-import { isFromHere, toReport, webAddress } from "../shared/report.js";
-import { direction, tag } from "../shared/i18n.js";
+import { formatAge, formatPercent, summarize } from "../shared/labels.js";
+import { isOnDevice, parseReport } from "../shared/report.js";
+import { ReportCache } from "../shared/report-cache.js";
+import { parseWebUrl } from "../shared/urls.js";
+import { byId, inputById } from "./elements.js";
 
-/** @typedef {import("../shared/report-cache.js").Entry} Entry */
+/** @typedef {import("../shared/report-cache.js").HistoryEntry} HistoryEntry */
 
-/** @param {string} id @returns {HTMLInputElement} */
-const input = (id) => /** @type {HTMLInputElement} */ (document.getElementById(id));
-
-const cache = new Cache(local());
-const speech = await readSpeech();
-const words = speak(speech, document);
-input("top").prepend(logo());
-input("search").placeholder = words("history_search");
-input("search").addEventListener("input", () => void show());
-input("export").addEventListener("click", () => void save());
-input("clear").addEventListener("click", () => void clear());
+const cache = new ReportCache(localArea());
+const locale = await readLocale();
+const attributes = languageAttributes(locale.language);
+const t = localizePage(locale, document);
+byId("top").prepend(logo());
+inputById("search").placeholder = t("history_search");
+byId("search").addEventListener("input", () => void show());
+byId("export").addEventListener("click", () => void exportAll());
+byId("clear").addEventListener("click", () => void clear());
 await show();
 
 async function show() {
-  const entries = await wanted();
-  input("said").textContent = words("history_count", entries.length);
-  input("entries").replaceChildren(...entries.map(line));
+  const entries = await findEntries();
+  byId("status").textContent = t("history_count", entries.length);
+  byId("entries").replaceChildren(...entries.map(entryItem));
 }
 
-/** Entries that hold every word that is searched for. */
-async function wanted() {
-  const sought = input("search").value.toLowerCase().split(/\s+/);
-  const text = (/** @type {Entry} */ entry) => `${entry.title} ${entry.url} ${words(`label_${entry.label}`)}`.toLowerCase();
-  return (await cache.history()).filter((entry) => sought.every((word) => text(entry).includes(word)));
+/** List the entries that hold every word of the search. */
+async function findEntries() {
+  const words = inputById("search").value.toLowerCase().split(/\s+/);
+  const textOf = (/** @type {HistoryEntry} */ { title, url, label }) =>
+    `${title} ${url} ${t(`label_${label}`)}`.toLowerCase();
+  return (await cache.entries()).filter((entry) => words.every((word) => textOf(entry).includes(word)));
 }
 
-/** @param {Entry} entry */
-function line(entry) {
-  const chance = entry.probability === null ? "" : `, ${percent(entry.probability, words)}`;
-  const link = webAddress(entry.url);
+/** @param {HistoryEntry} entry */
+function entryItem(entry) {
+  const { key, label, probability, savedAt, models } = entry;
   const title = entry.title || entry.url;
-  const facts = [age(entry.savedAt, Date.now(), tag(speech.language)), entry.models].filter(Boolean).join(" · ");
-  const remove = h("button", { type: "button", "aria-label": words("history_remove", title), onclick: () => void forget([entry.key]) }, words("remove"));
+  const href = parseWebUrl(entry.url)?.href;
+  const link = { href, rel: "noreferrer", target: "_blank", dir: "auto" };
+  const name = href ? h("a", link, title) : h("span", { dir: "auto" }, title);
+  const chance = probability === null ? "" : `, ${formatPercent(probability, t)}`;
+  const facts = [formatAge(savedAt, Date.now(), attributes.lang), models].filter(Boolean).join(" · ");
   const sheet = h("div", { class: "report", hidden: true });
-  const open = h("button", { type: "button", "aria-expanded": "false", "aria-label": words("history_show", title), onclick: () => void toggle(entry, open, sheet) }, words("history_open"));
-  const name = link ? h("a", { href: link, rel: "noreferrer", target: "_blank", dir: "auto" }, title) : h("span", { dir: "auto" }, title);
-  return h("li", { class: "entry" }, icon(entry.label), h("div", {}, h("b", {}, `${words(`label_${entry.label}`)}${chance}`), h("p", {}, name), h("p", { class: "hint" }, facts)), open, remove, sheet);
+  const open = h("button", { type: "button", "aria-expanded": "false" }, t("history_open"));
+  open.setAttribute("aria-label", t("history_show", title));
+  open.addEventListener("click", () => void toggle(entry, open, sheet));
+  const remove = h("button", { type: "button", "aria-label": t("history_remove", title) }, t("remove"));
+  remove.addEventListener("click", () => void removeEntries([key]));
+  const head = h("b", {}, `${t(`label_${label}`)}${chance}`);
+  const text = h("div", {}, head, h("p", {}, name), h("p", { class: "hint" }, facts));
+  return h("li", { class: "entry" }, icon(label), text, open, remove, sheet);
 }
 
-/** Open the whole report of an entry, or close it. @param {Entry} entry @param {HTMLElement} open @param {HTMLElement} sheet */
-async function toggle(entry, open, sheet) {
-  const report = toReport((await cache.find(entry.key))?.report);
+/**
+ * Open the report of an entry, or close it.
+ * @param {HistoryEntry} entry
+ * @param {HTMLElement} button
+ * @param {HTMLElement} sheet
+ */
+async function toggle(entry, button, sheet) {
+  const report = parseReport((await cache.find(entry.key))?.report);
   if (!sheet.shadowRoot && report.status === "ok") fillSheet(entry, report, sheet);
   sheet.hidden = !sheet.hidden;
-  open.setAttribute("aria-expanded", String(!sheet.hidden));
+  button.setAttribute("aria-expanded", String(!sheet.hidden));
 }
 
-/** As in the panel, with its style sheet to itself. @param {Entry} entry @param {import("../shared/report.js").OkReport} report @param {HTMLElement} sheet */
+/**
+ * Render a report as in the panel, in a shadow root with the panel's style.
+ * @param {HistoryEntry} entry
+ * @param {import("../shared/report.js").OkReport} report
+ * @param {HTMLElement} sheet
+ */
 function fillSheet(entry, report, sheet) {
-  const language = { lang: tag(speech.language), dir: direction(speech.language) };
-  const said = h("p", { class: "live", role: "status" });
-  const deeds = {
-    copy: () => void copy(summary(report, words), inside).then(() => (said.textContent = words("copied"))),
-    save: (/** @type {"json" | "html"} */ kind) => saveReport(report, kind, words, language),
-    ...(isFromHere(report) ? {} : { openSpace: () => void tellWorker({ type: "open", path: "space", url: report.source.kind === "frames" ? null : entry.url }) }),
+  const status = h("p", { class: "live", role: "status" });
+  const content = h("section", { class: "sheet" });
+  const url = report.source.kind === "frames" ? null : entry.url;
+  const openSpace = () => void sendToBackground({ type: "open", path: "space", url });
+  const actions = {
+    copy: () => void copyText(summarize(report, t), content).then(() => (status.textContent = t("copied"))),
+    save: (/** @type {"json" | "html"} */ kind) => saveReport(report, kind, t, attributes),
+    ...(isOnDevice(report) ? {} : { openSpace }),
   };
-  const inside = h("section", { class: "sheet" }, ...answer(report, entry.savedAt, { words, language: language.lang, deeds, title: report.source.title ?? "" }), said);
+  const options = { t, language: attributes.lang, actions, title: report.source.title ?? "" };
+  content.append(...renderReport(report, entry.savedAt, options), status);
   const style = h("link", { rel: "stylesheet", href: fileUrl("page/overlay.css") });
-  sheet.attachShadow({ mode: "open" }).append(style, h("div", { class: "root", ...language }, inside));
+  sheet.attachShadow({ mode: "open" }).append(style, h("div", { class: "root", ...attributes }, content));
 }
 
 /** @param {string[]} keys */
-async function forget(keys) {
-  await cache.forget(keys);
+async function removeEntries(keys) {
+  await cache.remove(keys);
   await show();
 }
 
 async function clear() {
-  const entries = await wanted();
-  if (confirm(words("history_sure", entries.length))) await forget(entries.map((entry) => entry.key));
+  const entries = await findEntries();
+  if (confirm(t("history_sure", entries.length))) await removeEntries(entries.map((entry) => entry.key));
 }
 
-async function save() {
-  const found = await Promise.all((await wanted()).map(async (entry) => ({ ...entry, report: (await cache.find(entry.key))?.report })));
-  download(JSON.stringify(found, null, 1), "application/json", "unmask-history.json");
+async function exportAll() {
+  const withReport = async (/** @type {HistoryEntry} */ entry) => ({
+    ...entry,
+    report: (await cache.find(entry.key))?.report,
+  });
+  const found = await Promise.all((await findEntries()).map(withReport));
+  saveFile(JSON.stringify(found, null, 1), "application/json", "unmask-history.json");
 }

@@ -1,117 +1,117 @@
-/** The settings page: everything is kept as soon as it is changed; the Space only after it was reached. */
+/** The settings page: everything is saved when it is changed; the Space only after it was reached. */
 
-import { askForAllPages, askToReach, hasLocalFiles, readSettings, readSpeech, readToken, speak, tellWorker, writeSettings, writeToken } from "../shared/browser.js";
+import { SpaceClient } from "../background/space-client.js";
+import * as browser from "../shared/browser.js";
 import { h } from "../shared/dom.js";
+import { CheckError } from "../shared/errors.js";
+import { LANGUAGES, languageAttributes } from "../shared/i18n.js";
 import { logo } from "../shared/icons.js";
-import { checksHere, mayCarryToken, spaceAddress } from "../shared/settings.js";
-import { SpaceApi, SpaceError } from "../background/space-client.js";
-import { LANGUAGES, tag } from "../shared/i18n.js";
+import { canSendToken, spaceAddress, usesOnDevice } from "../shared/settings.js";
+import { byId, inputById } from "./elements.js";
 
-/** @param {string} id @returns {HTMLInputElement} */
-const input = (id) => /** @type {HTMLInputElement} */ (document.getElementById(id));
-/** @param {string} id @returns {HTMLElement} */
-const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-
-const words = speak(await readSpeech(), document);
-part("top").prepend(logo());
-input("connect").addEventListener("click", () => void connect());
-input("space").addEventListener("change", () => void showToken());
-input("hover").addEventListener("change", () => void switchHover());
+const t = browser.localizePage(await browser.readLocale(), document);
+byId("top").prepend(logo());
+byId("connect").addEventListener("click", () => void connect());
+byId("space").addEventListener("change", () => void showToken());
+byId("hover").addEventListener("change", () => void switchHover());
 for (const name of ["place", "model", "consent", "language"]) {
-  input(name).addEventListener("change", () => void keep({ [name]: input(name).value }));
+  byId(name).addEventListener("change", () => void save({ [name]: inputById(name).value }));
 }
-input("historySize").addEventListener("change", () => void keep({ historySize: input("historySize").valueAsNumber }));
+byId("historySize").addEventListener(
+  "change",
+  () => void save({ historySize: inputById("historySize").valueAsNumber }),
+);
 await show();
-void askForModels();
+void listModels();
 
 async function show() {
-  const settings = await readSettings();
-  const isPossible = await hasLocalFiles();
-  input("place").value = checksHere(settings, isPossible) ? "local" : "space";
-  part("place-missing").hidden = isPossible;
-  input("space").value = settings.space;
+  const settings = await browser.readSettings();
+  const isPossible = await browser.hasDetector();
+  inputById("place").value = usesOnDevice(settings, isPossible) ? "local" : "space";
+  byId("place-missing").hidden = isPossible;
+  inputById("space").value = settings.space;
   await showToken();
-  input("consent").value = settings.consent;
-  input("hover").checked = settings.hover;
-  input("historySize").value = String(settings.historySize);
-  input("language").replaceChildren(option("auto", words("language_auto")), ...LANGUAGES.map((language) => option(language, nameOf(language))));
-  input("language").value = settings.language;
+  inputById("consent").value = settings.consent;
+  inputById("hover").checked = settings.hover;
+  inputById("historySize").value = String(settings.historySize);
+  const languages = LANGUAGES.map((language) => option(language, languageName(language)));
+  byId("language").replaceChildren(option("auto", t("language_auto")), ...languages);
+  inputById("language").value = settings.language;
   showSites(settings.autoSites);
   showModels([], settings.model);
 }
 
-/** A token belongs to the address that it was given for; another address begins without. */
+/** Show the token of the address: another one begins without. */
 async function showToken() {
-  input("token").value = await readToken(spaceAddress(input("space").value) ?? "");
+  inputById("token").value = await browser.readToken(spaceAddress(inputById("space").value) ?? "");
 }
 
 /** @param {string[]} sites */
 function showSites(sites) {
-  part("no-sites").hidden = sites.length > 0;
-  part("sites").replaceChildren(...sites.map((site) => h("li", { class: "entry" }, h("div", { dir: "ltr" }, site), removeButton(site))));
+  const item = (/** @type {string} */ site) => {
+    const onclick = () => void removeSite(site);
+    const remove = h("button", { type: "button", "aria-label": t("history_remove", site), onclick }, t("remove"));
+    return h("li", { class: "entry" }, h("div", { dir: "ltr" }, site), remove);
+  };
+  byId("no-sites").hidden = sites.length > 0;
+  byId("sites").replaceChildren(...sites.map(item));
 }
 
 /** @param {string} site */
-function removeButton(site) {
-  return h("button", { type: "button", "aria-label": words("history_remove", site), onclick: () => void leaveSite(site) }, words("remove"));
-}
-
-/** @param {string} site */
-async function leaveSite(site) {
-  const autoSites = (await readSettings()).autoSites.filter((one) => one !== site);
-  await keep({ autoSites });
+async function removeSite(site) {
+  const autoSites = (await browser.readSettings()).autoSites.filter((one) => one !== site);
+  await save({ autoSites });
   showSites(autoSites);
 }
 
-/** A Space that sleeps must not keep the page waiting. */
-async function askForModels() {
-  const found = await tellWorker({ type: "models" });
-  if (Array.isArray(found)) showModels(found, input("model").value);
+/** List the Space's models, without keeping the page waiting for a Space that sleeps. */
+async function listModels() {
+  const found = await browser.sendToBackground({ type: "models" });
+  if (Array.isArray(found)) showModels(found, inputById("model").value);
 }
 
 /** @param {{name: string}[]} models @param {string} chosen */
 function showModels(models, chosen) {
   const names = [...new Set([...models.map(({ name }) => name), chosen])].filter(Boolean);
-  input("model").replaceChildren(option("", words("model_default")), ...names.map((name) => option(name, name)));
-  input("model").value = chosen;
+  byId("model").replaceChildren(option("", t("model_default")), ...names.map((name) => option(name, name)));
+  inputById("model").value = chosen;
 }
 
-/** Ask for the permission, which needs the click, then for the models. */
+/** Request the permission, which must answer the click, then the models. */
 async function connect() {
-  const [address, token] = [spaceAddress(input("space").value), input("token").value.trim()];
-  if (!address) return say(words("space_no_address"));
-  if (token && !mayCarryToken(address)) return say(words("token_needs_https"));
-  if (!(await askToReach(address))) return say(words("error_permission_needed"));
-  say(words("space_asking"));
+  const [address, token] = [spaceAddress(inputById("space").value), inputById("token").value.trim()];
+  if (!address) return showStatus(t("space_no_address"));
+  if (token && !canSendToken(address)) return showStatus(t("token_needs_https"));
+  if (!(await browser.requestAccess(address))) return showStatus(t("error_permission_needed"));
+  showStatus(t("space_asking"));
   try {
-    const models = await new SpaceApi(address, token).models();
-    await writeToken(token, address);
-    await keep({ space: input("space").value.trim(), place: "space" });
-    input("place").value = "space";
-    showModels(models, (await readSettings()).model);
-    say(words("space_found", models.map(({ name }) => name).join(", ")));
+    const models = await new SpaceClient(address, token).models();
+    await browser.writeToken(token, address);
+    await save({ space: inputById("space").value.trim(), place: "space" });
+    inputById("place").value = "space";
+    showModels(models, (await browser.readSettings()).model);
+    showStatus(t("space_found", models.map(({ name }) => name).join(", ")));
   } catch (error) {
-    const code = error instanceof SpaceError ? error.code : "space_unreachable";
-    say(`${words(`error_${code}`)} ${words(`next_${code}`)}`);
+    const code = error instanceof CheckError ? error.code : "space_unreachable";
+    showStatus(`${t(`error_${code}`)} ${t(`next_${code}`)}`);
   }
 }
 
 async function switchHover() {
-  const wanted = input("hover").checked;
-  const allowed = wanted && (await askForAllPages());
-  input("hover").checked = allowed;
-  await keep({ hover: allowed });
+  const isAllowed = inputById("hover").checked && (await browser.requestAllPages());
+  inputById("hover").checked = isAllowed;
+  await save({ hover: isAllowed });
 }
 
 /** @param {Partial<import("../shared/settings.js").Settings>} changed */
-async function keep(changed) {
-  await writeSettings(changed);
+async function save(changed) {
+  await browser.writeSettings(changed);
   if ("language" in changed) location.reload();
 }
 
 /** @param {string} text */
-function say(text) {
-  part("said").textContent = text;
+function showStatus(text) {
+  byId("status").textContent = text;
 }
 
 /** @param {string} value @param {string} text */
@@ -119,7 +119,8 @@ function option(value, text) {
   return h("option", { value }, text);
 }
 
-/** A language in its own words. @param {string} language */
-function nameOf(language) {
-  return new Intl.DisplayNames([tag(language)], { type: "language" }).of(tag(language)) ?? language;
+/** @param {string} language its name in itself */
+function languageName(language) {
+  const { lang } = languageAttributes(language);
+  return new Intl.DisplayNames([lang], { type: "language" }).of(lang) ?? language;
 }

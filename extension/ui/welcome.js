@@ -1,8 +1,9 @@
-/** Shown once, after the extension was installed: five sentences. */
+/** The page that is shown once, after the installation. */
 
-import { openTab, readSpeech, speak } from "../shared/browser.js";
+import { localizePage, openTab, readLocale } from "../shared/browser.js";
 import { logo } from "../shared/icons.js";
+import { byId } from "./elements.js";
 
-speak(await readSpeech(), document);
-document.getElementById("top")?.prepend(logo());
-document.getElementById("options")?.addEventListener("click", () => void openTab("ui/options.html"));
+localizePage(await readLocale(), document);
+byId("top").prepend(logo());
+byId("options").addEventListener("click", () => void openTab("ui/options.html"));

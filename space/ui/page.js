@@ -28,7 +28,8 @@
 
   /** @param {Event} event */
   const follow = (event) => {
-    const asked = event.target instanceof Element && event.target.closest("#um-check-link, #um-check-file, .um-example");
+    const asked =
+      event.target instanceof Element && event.target.closest("#um-check-link, #um-check-file, .um-example");
     if (!asked) return;
     document.querySelector("#um-status")?.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" });
   };

@@ -152,7 +152,7 @@ class Chromium:
 
     def wake_worker(self) -> None:
         """Ask it something, and give Playwright the time to notice that it lives."""
-        self.own.evaluate("chrome.runtime.sendMessage({ type: 'hello' })")
+        self.own.evaluate("chrome.runtime.sendMessage({ type: 'handshake' })")
         self.own.wait_for_timeout(500)
 
     def close(self) -> None:

@@ -31,12 +31,12 @@ SOFTWARE_GPU_SECONDS = 900.0  # a tenth of that, on an idle machine
 SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
 # A program plays the GPU, and takes its time; WebAssembly says in the trial what is right, then nothing more.
 ONLY_GPU = """
-import { choose as chooseBetween } from "./backend-choice-as-shipped.js";
+import { chooseBackend as chooseAsShipped } from "./backend-choice-as-shipped.js";
 
-export function choose(wasm, gpu, [, ...picture]) {
+export function chooseBackend(wasm, gpu, [, ...picture]) {
   let left = 2;
   const judge = (...given) => left-- > 0 ? wasm(...given) : Promise.reject(new Error("not on the GPU"));
-  return chooseBetween(judge, { ...gpu, find: async () => ({}) }, [1, ...picture], () => 0);
+  return chooseAsShipped(judge, { ...gpu, requestAdapter: async () => ({}) }, [1, ...picture], () => 0);
 }
 """
 
@@ -148,10 +148,10 @@ def on_gpu(playwright_session: Playwright, tmp_path: Path) -> Iterator[Chromium]
     """A browser with a copy whose model has nothing but the GPU after the trial."""
     copy = tmp_path / "extension"
     shutil.copytree(EXTENSION, copy)
-    shipped, impatience = copy / "on_device" / "backend-choice-as-shipped.js", "PATIENCE_MS = 10_000"
+    shipped, timeout = copy / "on_device" / "backend-choice-as-shipped.js", "TIMEOUT_MS = 10_000"
     choosing = (copy / "on_device" / "backend-choice.js").read_text(encoding="utf-8")
-    assert impatience in choosing
-    shipped.write_text(choosing.replace(impatience, "PATIENCE_MS = 600_000"), encoding="utf-8")
+    assert timeout in choosing
+    shipped.write_text(choosing.replace(timeout, "TIMEOUT_MS = 600_000"), encoding="utf-8")
     (copy / "on_device" / "backend-choice.js").write_text(ONLY_GPU, encoding="utf-8")
     browser = Chromium(playwright_session, tmp_path / "profile", extension=copy, arguments=SOFTWARE_GPU)
     yield browser

@@ -243,7 +243,7 @@ def test_nothing_is_sent_before_a_person_asks(chromium, web, gateway):
     heard = count_connections(gateway)
     page = chromium.open(web.url("/plain"))
     page.evaluate("document.querySelector('video').play()")
-    chromium.press_toolbar(page).wait("#said", "A speech")
+    chromium.press_toolbar(page).wait("#status", "A speech")
     page.wait_for_timeout(3000)
     Overlay(page)
     assert heard() == 0

@@ -38,7 +38,7 @@ def keep(png, name):
 def test_the_toolbar_button_opens_a_window_whose_button_checks_the_video(chromium, foreign):
     page = chromium.open(foreign.url("/plain"))
     popup = chromium.press_toolbar(page)
-    popup.wait("#said", "A speech")
+    popup.wait("#status", "A speech")
     shoot(popup, "popup")
     popup.press("check", "Check this video")
     popup.wait_closed()
@@ -61,13 +61,13 @@ def test_where_the_browser_allows_nothing_the_window_says_so(chromium):
     page = chromium.context.new_page()
     page.goto("chrome://version/")
     popup = chromium.press_toolbar(page)
-    popup.wait("#said", "does not let extensions look at this page")
+    popup.wait("#status", "does not let extensions look at this page")
 
 
 def test_a_page_without_a_video_is_offered_as_a_page(chromium, foreign):
     page = chromium.open(foreign.url("/nothing"))
     popup = chromium.press_toolbar(page)
-    popup.wait("#said", "No video was found")
+    popup.wait("#status", "No video was found")
     popup.press("check", "Check the video on this page")
     Overlay(page).wait("badge", "Could not check")
 

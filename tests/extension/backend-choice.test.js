@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { choose } from "../../extension/on_device/backend-choice.js";
+import { chooseBackend } from "../../extension/on_device/backend-choice.js";
 
 /**
  * @typedef {import("../../extension/on_device/face-detector.js").Network} Network
@@ -19,7 +19,11 @@ class Computer {
   /** @type {(reason: string) => void} */
   breakDown = () => {};
 
-  /** @param {string} name @param {number} ms @param {(input: Float32Array, run: number) => number | Promise<number>} say a logit */
+  /**
+   * @param {string} name
+   * @param {number} ms
+   * @param {(input: Float32Array, run: number) => number | Promise<number>} say a logit
+   */
   network(name, ms, say) {
     let run = 0;
     /** @type {Network} */
@@ -40,14 +44,17 @@ class Computer {
       const broken = new Promise((resolve) => (this.breakDown = resolve));
       return { run, broken, close: () => void this.asked.push("close") };
     };
-    return choose(wasm, { find: async () => adapter, open }, SHAPE, () => this.ms);
+    return chooseBackend(wasm, { requestAdapter: async () => adapter, open }, SHAPE, () => this.ms);
   }
 }
 
 const logit = (/** @type {Float32Array} */ data) => 3 + data.reduce((sum, value) => sum + value) / data.length;
 const input = Float32Array.from({ length: 96 }, (_, place) => place / 96);
 
-/** @param {(computer: Computer) => Promise<Network>} chosen @returns {Promise<string[]>} who was asked until there was a choice, and after it */
+/**
+ * @param {(computer: Computer) => Promise<Network>} chosen
+ * @returns {Promise<string[]>} what was called until there was a choice, and after it
+ */
 async function askedBy(chosen) {
   const computer = new Computer();
   const network = await chosen(computer);
@@ -56,26 +63,46 @@ async function askedBy(chosen) {
   return computer.asked;
 }
 
-test("without a GPU, and on a program that plays one, the network runs on WebAssembly and nothing is tried", async () => {
-  for (const adapter of [null, { isFallbackAdapter: true }, { isFallbackAdapter: false, info: { isFallbackAdapter: true } }]) {
-    assert.deepEqual(await askedBy((computer) => computer.choose(computer.network("wasm", 9, logit), computer.network("gpu", 1, logit), adapter)), ["|", "wasm"]);
+test("without a GPU, and on an emulated one, the network runs on WebAssembly and nothing is tried", async () => {
+  for (const adapter of [
+    null,
+    { isFallbackAdapter: true },
+    { isFallbackAdapter: false, info: { isFallbackAdapter: true } },
+  ]) {
+    assert.deepEqual(
+      await askedBy((computer) =>
+        computer.choose(computer.network("wasm", 9, logit), computer.network("gpu", 1, logit), adapter),
+      ),
+      ["|", "wasm"],
+    );
   }
 });
 
 test("a GPU that says the same, and sooner, runs the network", async () => {
   for (const adapter of [{}, REAL, { isFallbackAdapter: false }]) {
-    const asked = await askedBy((computer) => computer.choose(computer.network("wasm", 9, logit), computer.network("gpu", 1, (data) => logit(data) + 0.01), adapter));
+    const asked = await askedBy((computer) =>
+      computer.choose(
+        computer.network("wasm", 9, logit),
+        computer.network("gpu", 1, (data) => logit(data) + 0.01),
+        adapter,
+      ),
+    );
     assert.deepEqual(asked, ["open", "gpu", "gpu", "wasm", "wasm", "|", "gpu"]);
   }
 });
 
 test("the time in which either makes itself ready does not count", async () => {
-  for (const [slow, chosen] of /** @type {const} */ ([["gpu", "gpu"], ["wasm", "wasm"]])) {
+  for (const [slow, chosen] of /** @type {const} */ ([
+    ["gpu", "gpu"],
+    ["wasm", "wasm"],
+  ])) {
     const computer = new Computer();
     const network = (/** @type {string} */ name, /** @type {number} */ ms) =>
       computer.network(name, ms, (data, run) => ((computer.ms += name === slow && run === 1 ? 1000 : 0), logit(data)));
     const [wasmMs, gpuMs] = slow === "gpu" ? [9, 1] : [1, 9];
-    await (await computer.choose(network("wasm", wasmMs), network("gpu", gpuMs)))(input, SHAPE);
+    await (
+      await computer.choose(network("wasm", wasmMs), network("gpu", gpuMs))
+    )(input, SHAPE);
     assert.equal(computer.asked.at(-1), chosen);
   }
 });
@@ -88,24 +115,40 @@ for (const [words, ms, say] of /** @type {[string, number, (data: Float32Array, 
   ["throws", 1, () => assert.fail("no such operator")],
 ])) {
   test(`a GPU that ${words} is closed, and the network runs on WebAssembly`, async () => {
-    const asked = await askedBy((computer) => computer.choose(computer.network("wasm", 9, logit), computer.network("gpu", ms, say)));
+    const asked = await askedBy((computer) =>
+      computer.choose(computer.network("wasm", 9, logit), computer.network("gpu", ms, say)),
+    );
     assert.deepEqual(asked.filter((name) => name !== "gpu").slice(-3), ["close", "|", "wasm"]);
   });
 }
 
 test("small numbers are compared by their shares", async () => {
   const small = (/** @type {number} */ share) => (/** @type {Float32Array} */ data) => (share * logit(data)) / 100;
-  const [wasm, near, far] = [small(1), small(1.01), small(1.1)].map((say, place) => new Computer().network(String(place), 0, say));
+  const [wasm, near, far] = [small(1), small(1.01), small(1.1)].map((say, place) =>
+    new Computer().network(String(place), 0, say),
+  );
   assert.ok(wasm && near && far);
   assert.notEqual(await new Computer().choose(wasm, near), wasm);
   assert.equal(await new Computer().choose(wasm, far), wasm);
 });
 
 test("a GPU that cannot be found or opened, or lacks an output, leaves the network on WebAssembly", async () => {
-  assert.deepEqual(await askedBy((computer) => computer.choose(computer.network("wasm", 9, logit), new Error("no memory"))), ["open", "|", "wasm"]);
+  assert.deepEqual(
+    await askedBy((computer) => computer.choose(computer.network("wasm", 9, logit), new Error("no memory"))),
+    ["open", "|", "wasm"],
+  );
   const wasm = new Computer().network("wasm", 9, logit);
-  assert.equal(await choose(wasm, { find: () => Promise.reject(new Error("not allowed")), open: () => assert.fail() }, SHAPE), wasm);
-  const silent = async (/** @type {Float32Array} */ data, /** @type {number[]} */ shape) => ({ maps: { data, dims: shape } });
+  assert.equal(
+    await chooseBackend(
+      wasm,
+      { requestAdapter: () => Promise.reject(new Error("not allowed")), open: () => assert.fail() },
+      SHAPE,
+    ),
+    wasm,
+  );
+  const silent = async (/** @type {Float32Array} */ data, /** @type {number[]} */ shape) => ({
+    maps: { data, dims: shape },
+  });
   assert.equal(await new Computer().choose(wasm, silent), wasm);
 });
 
@@ -113,7 +156,10 @@ test("a GPU that never answers is waited for only so long", async (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const computer = new Computer();
   const wasm = computer.network("wasm", 9, logit);
-  const choosing = computer.choose(wasm, computer.network("gpu", 1, () => new Promise(() => {})));
+  const choosing = computer.choose(
+    wasm,
+    computer.network("gpu", 1, () => new Promise(() => {})),
+  );
   while (!computer.asked.includes("gpu")) await Promise.resolve();
   context.mock.timers.tick(60_000);
   assert.equal(await choosing, wasm);
@@ -130,7 +176,8 @@ for (const [words, say] of /** @type {[string, (computer: Computer) => number | 
     const gpu = computer.network("gpu", 1, (data, run) => (run < 4 ? logit(data) : say(computer)));
     const network = await computer.choose(computer.network("wasm", 9, logit), gpu);
     computer.asked = [];
-    for (let run = 0; run < 3; run++) assert.ok(Math.abs(((await network(input, SHAPE)).logit?.data[0] ?? NaN) - logit(input)) < 1e-6);
+    for (let run = 0; run < 3; run++)
+      assert.ok(Math.abs(((await network(input, SHAPE)).logit?.data[0] ?? NaN) - logit(input)) < 1e-6);
     assert.deepEqual(computer.asked, ["gpu", "gpu", "close", "wasm", "wasm"]);
   });
 }
@@ -148,7 +195,10 @@ test("a GPU that is lost between two checks is not asked again", async () => {
 test("what WebAssembly cannot do is not asked of it twice", async () => {
   const computer = new Computer();
   const wasm = computer.network("wasm", 9, (data, run) => (run < 3 ? logit(data) : assert.fail("out of memory")));
-  const network = await computer.choose(wasm, computer.network("gpu", 1, (data, run) => (run < 3 ? logit(data) : NaN)));
+  const network = await computer.choose(
+    wasm,
+    computer.network("gpu", 1, (data, run) => (run < 3 ? logit(data) : NaN)),
+  );
   for (let check = 0; check < 2; check++) await assert.rejects(network(input, SHAPE), /out of memory/);
   assert.deepEqual(computer.asked.slice(-4), ["gpu", "close", "wasm", "wasm"]);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { pictureOfTab } from "../../extension/shared/browser.js";
+import { captureTab } from "../../extension/background/browser.js";
 
 test("pictures that are asked for together are taken one after the other, as slowly as browsers allow", async () => {
   /** @type {number[]} */
@@ -9,7 +9,7 @@ test("pictures that are asked for together are taken one after the other, as slo
   const captureVisibleTab = () => Promise.resolve(taken.push(performance.now())).then(() => "data:image/jpeg;base64,");
   Object.assign(globalThis, { chrome: { tabs: { captureVisibleTab } } });
   const asked = performance.now();
-  await Promise.all([pictureOfTab(1), pictureOfTab(2), pictureOfTab(1)]);
+  await Promise.all([captureTab(1), captureTab(2), captureTab(1)]);
   const [first = NaN, second = NaN, third = NaN] = taken;
   assert.ok(first - asked < 300, "the first waits for none");
   assert.ok(third - first > 1000, "three in a second are refused");

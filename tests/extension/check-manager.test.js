@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { Cache } from "../../extension/shared/report-cache.js";
-import { backOffMs, Checks } from "../../extension/background/check-manager.js";
-import { LocalApi } from "../../extension/background/on-device-client.js";
-import { isFromHere } from "../../extension/shared/report.js";
-import { SpaceApi, SpaceError } from "../../extension/background/space-client.js";
+import { ReportCache } from "../../extension/shared/report-cache.js";
+import { backOffMs, CheckManager } from "../../extension/background/check-manager.js";
+import { OnDeviceClient } from "../../extension/background/on-device-client.js";
+import { CheckError } from "../../extension/shared/errors.js";
+import { connectPorts } from "../../extension/on_device/worker-host.js";
+import { isOnDevice } from "../../extension/shared/report.js";
+import { SpaceClient } from "../../extension/background/space-client.js";
 
 const REPORT = JSON.parse(readFileSync(new URL("../assets/report.json", import.meta.url), "utf8"));
 const URL_A = "https://a.example/";
@@ -15,13 +17,14 @@ class Memory {
   /** @type {Record<string, unknown>} */
   items = {};
   all = async () => structuredClone(this.items);
-  get = async (/** @type {string[]} */ keys) => structuredClone(Object.fromEntries(keys.filter((key) => key in this.items).map((key) => [key, this.items[key]])));
+  get = async (/** @type {string[]} */ keys) =>
+    structuredClone(Object.fromEntries(keys.filter((key) => key in this.items).map((key) => [key, this.items[key]])));
   set = async (/** @type {Record<string, unknown>} */ items) => void Object.assign(this.items, structuredClone(items));
   remove = async (/** @type {string[]} */ keys) => keys.forEach((key) => delete this.items[key]);
 }
 
 /** A Space whose answers to `job` are given one after the other; the last is repeated. */
-class FakeSpace extends SpaceApi {
+class FakeSpace extends SpaceClient {
   submitted = 0;
   /** @type {string[]} */
   cancelled = [];
@@ -58,14 +61,24 @@ class FakeSpace extends SpaceApi {
 
 const running = { state: "running", stage: "faces", fraction: 0.5, position: 0, report: null };
 const done = { state: "done", stage: "done", fraction: 1, position: 0, report: REPORT };
-const unknown = { state: "failed", stage: "queued", report: { schema: "unmask.report/1", status: "failed", error: { code: "bad_input", message: "" } } };
+const unknown = {
+  state: "failed",
+  stage: "queued",
+  report: { schema: "unmask.report/1", status: "failed", error: { code: "bad_input", message: "" } },
+};
 
 /** @param {FakeSpace} space @param {number} [historySize] */
 function setUp(space, historySize = 10) {
   const [session, local] = [new Memory(), new Memory()];
   const clock = { ms: 1_000_000 };
   const now = () => (clock.ms += 1000);
-  const worker = () => new Checks({ session, cache: new Cache(local, now), where: async () => ({ space, model: "", historySize }), now });
+  const worker = () =>
+    new CheckManager({
+      session,
+      cache: new ReportCache(local, now),
+      getBackend: async () => ({ client: space, model: "", historySize }),
+      now,
+    });
   return { worker, checks: worker(), session, local };
 }
 
@@ -74,7 +87,7 @@ test("a check is submitted, asked for, and its report remembered", async () => {
   const { checks } = setUp(space);
   const { key, finished } = await checks.start({ url: URL_A });
   assert.equal(finished, false);
-  assert.deepEqual([(await checks.ask(key)).stage, (await checks.ask(key)).report?.status], ["faces", "ok"]);
+  assert.deepEqual([(await checks.poll(key)).stage, (await checks.poll(key)).report?.status], ["faces", "ok"]);
   const again = await checks.start({ url: URL_A });
   assert.equal(again.report?.status, "ok");
   assert.notEqual(again.savedAt, null);
@@ -94,24 +107,24 @@ test("the worker may end at any time: the next one goes on with the same job", a
   const space = new FakeSpace(running, done);
   const { worker } = setUp(space);
   const { key } = await worker().start({ url: URL_A });
-  assert.equal((await worker().ask(key)).stage, "faces");
-  assert.equal((await worker().ask(key)).report?.status, "ok");
+  assert.equal((await worker().poll(key)).stage, "faces");
+  assert.equal((await worker().poll(key)).report?.status, "ok");
   assert.equal(space.submitted, 1);
 });
 
 test("a Space that is away for a while is asked again, later and later", async () => {
-  const away = new SpaceError("space_unreachable");
+  const away = new CheckError("space_unreachable");
   const space = new FakeSpace(away, away, done);
   const { checks } = setUp(space);
   const { key } = await checks.start({ url: URL_A });
-  const [first, second, third] = [await checks.ask(key), await checks.ask(key), await checks.ask(key)];
+  const [first, second, third] = [await checks.poll(key), await checks.poll(key), await checks.poll(key)];
   assert.ok(!first.finished && !second.finished && second.waitMs > first.waitMs);
   assert.equal(third.report?.status, "ok");
 });
 
 test("a Space that is slow to take the job is asked again for it", async () => {
   const space = new FakeSpace(done);
-  const slow = new SpaceError("timeout");
+  const slow = new CheckError("timeout");
   let asked = 0;
   space.submit = async () => {
     if (++asked <= 2) throw slow;
@@ -119,31 +132,35 @@ test("a Space that is slow to take the job is asked again for it", async () => {
   };
   const { worker } = setUp(space);
   let snapshot = await worker().start({ url: URL_A });
-  for (let round = 0; round < 4 && !snapshot.finished; round++) snapshot = await worker().ask(snapshot.key);
+  for (let round = 0; round < 4 && !snapshot.finished; round++) snapshot = await worker().poll(snapshot.key);
   assert.deepEqual([snapshot.report?.status, asked], ["ok", 3]);
 });
 
 test("a Space that refuses the connection is a failure at once", async () => {
   const space = new FakeSpace();
-  space.submit = async () => Promise.reject(new SpaceError("space_unreachable"));
+  space.submit = async () => Promise.reject(new CheckError("space_unreachable"));
   const { report } = await setUp(space).checks.start({ url: URL_A });
   assert.equal(report?.status === "failed" && report.error.code, "space_unreachable");
 });
 
 test("a Space that stays away is a failure in the end", async () => {
-  const { checks } = setUp(new FakeSpace(new SpaceError("space_unreachable")));
+  const { checks } = setUp(new FakeSpace(new CheckError("space_unreachable")));
   let snapshot = await checks.start({ url: URL_A });
-  for (let round = 0; round < 20 && !snapshot.finished; round++) snapshot = await checks.ask(snapshot.key);
+  for (let round = 0; round < 20 && !snapshot.finished; round++) snapshot = await checks.poll(snapshot.key);
   assert.equal(snapshot.report?.status === "failed" && snapshot.report.error.code, "space_unreachable");
 });
 
 test("a Space that was started anew gets the job once more, and only once", async () => {
-  const lost = { ...unknown, state: "cancelled", report: { ...unknown.report, error: { code: "cancelled", message: "" } } };
+  const lost = {
+    ...unknown,
+    state: "cancelled",
+    report: { ...unknown.report, error: { code: "cancelled", message: "" } },
+  };
   for (const answer of [unknown, lost]) {
     const space = new FakeSpace(answer);
     const { checks } = setUp(space);
     let snapshot = await checks.start({ url: URL_A });
-    for (let round = 0; round < 5 && !snapshot.finished; round++) snapshot = await checks.ask(snapshot.key);
+    for (let round = 0; round < 5 && !snapshot.finished; round++) snapshot = await checks.poll(snapshot.key);
     assert.equal(space.submitted, 2);
     assert.equal(snapshot.report?.status, "failed");
   }
@@ -153,7 +170,7 @@ test("a failure is not remembered: the next check begins anew", async () => {
   const space = new FakeSpace({ ...done, report: { ...unknown.report, error: { code: "too_long", message: "" } } });
   const { checks } = setUp(space);
   const { key } = await checks.start({ url: URL_A });
-  assert.equal((await checks.ask(key)).report?.status, "failed");
+  assert.equal((await checks.poll(key)).report?.status, "failed");
   assert.equal((await checks.start({ url: URL_A })).finished, false);
   assert.equal(space.submitted, 2);
 });
@@ -164,19 +181,19 @@ test("cancelling ends the job on the Space and for every tab", async () => {
   const { key } = await checks.start({ url: URL_A });
   await checks.cancel(key);
   assert.deepEqual(space.cancelled, ["job-1"]);
-  const { report } = await checks.ask(key);
+  const { report } = await checks.poll(key);
   assert.equal(report?.status === "failed" && report.error.code, "cancelled");
 });
 
 test("one tab that cancels leaves the job to the others", async () => {
   const space = new FakeSpace(running);
   const { checks } = setUp(space);
-  const { key } = await checks.start({ url: URL_A, who: "tab 1" });
-  await checks.start({ url: URL_A, who: "tab 2" });
+  const { key } = await checks.start({ url: URL_A }, "tab 1");
+  await checks.start({ url: URL_A }, "tab 2");
   const { report } = await checks.cancel(key, "tab 1");
   assert.equal(report?.status === "failed" && report.error.code, "cancelled");
   assert.deepEqual(space.cancelled, []);
-  assert.equal((await checks.ask(key, "tab 2")).finished, false);
+  assert.equal((await checks.poll(key, "tab 2")).finished, false);
   await checks.cancel(key, "tab 2");
   assert.deepEqual(space.cancelled, ["job-1"]);
 });
@@ -184,18 +201,18 @@ test("one tab that cancels leaves the job to the others", async () => {
 test("with history switched off, a tab that asks late still gets the report", async () => {
   const { checks, local } = setUp(new FakeSpace(done), 0);
   const { key } = await checks.start({ url: URL_A });
-  await checks.ask(key);
-  assert.equal((await checks.ask(key)).report?.status, "ok");
+  await checks.poll(key);
+  assert.equal((await checks.poll(key)).report?.status, "ok");
   assert.deepEqual(Object.keys(local.items), ["history"]);
 });
 
 test("pictures are checked and the report remembered", async () => {
   const { checks } = setUp(new FakeSpace(running, REPORT));
-  const { key, stage } = await checks.startFrames({ url: URL_A, title: "" });
+  const { key, stage } = await checks.startCapture({ url: URL_A, title: "" });
   assert.equal(stage, "send");
-  assert.equal((await checks.more(key, null)).key, key);
+  assert.equal((await checks.addFrames(key, null)).key, key);
   await new Promise((resolve) => setTimeout(resolve, 5));
-  assert.equal((await checks.ask(key)).report?.status, "ok");
+  assert.equal((await checks.poll(key)).report?.status, "ok");
   assert.notEqual((await checks.start({ url: URL_A })).savedAt, null);
 });
 
@@ -205,35 +222,58 @@ test("pictures under way when the worker ended are lost, and that is said", asyn
     yield await new Promise(() => {});
   };
   const { worker } = setUp(space);
-  const { key } = await worker().startFrames({ url: URL_A, title: "" });
-  const [{ report }, more] = [await worker().ask(key), await worker().more(key, [])];
+  const { key } = await worker().startCapture({ url: URL_A, title: "" });
+  const [{ report }, more] = [await worker().poll(key), await worker().addFrames(key, [])];
   assert.deepEqual(more.report, report, "nor does it take more of them");
   assert.equal(report?.status === "failed" && report.error.code, "job_lost");
 });
 
 test("what was checked on this computer says so, and a Space cannot claim it", async () => {
-  const claimed = { ...REPORT, models: REPORT.models.map((/** @type {object} */ model) => ({ ...model, runtime: "browser" })) };
-  const isHere = (/** @type {import("../../extension/shared/report.js").Report | null} */ report) => report?.status === "ok" && isFromHere(report);
-  const here = /** @type {FakeSpace} */ (/** @type {unknown} */ (new LocalApi(async () => claimed)));
+  const claimed = {
+    ...REPORT,
+    models: REPORT.models.map((/** @type {object} */ model) => ({ ...model, runtime: "browser" })),
+  };
+  const isHere = (/** @type {import("../../extension/shared/report.js").Report | null} */ report) =>
+    report?.status === "ok" && isOnDevice(report);
+  const here = new OnDeviceClient(async () => {
+    const [port, worker] = connectPorts();
+    worker.onMessage.addListener(
+      ({ type }) => type === "check" && worker.postMessage({ type: "report", report: claimed }),
+    );
+    return port;
+  });
   const space = new FakeSpace({ ...done, report: claimed });
-  const both = async (/** @type {boolean} */ onSpace) => ({ space: onSpace ? space : here, model: "", historySize: 10 });
-  const checks = new Checks({ session: new Memory(), cache: new Cache(new Memory()), where: both });
+  const both = async (/** @type {boolean} */ onSpace) => ({
+    client: onSpace ? space : here,
+    model: "",
+    historySize: 10,
+  });
+  const checks = new CheckManager({ session: new Memory(), cache: new ReportCache(new Memory()), getBackend: both });
   const first = await checks.start({ url: URL_A });
   assert.equal(first.report?.status === "failed" && first.report.error.code, "needs_pictures");
-  const { key, stage } = await checks.startFrames({ url: URL_A, title: "" });
+  const { key, stage } = await checks.startCapture({ url: URL_A, title: "" });
   assert.equal(stage, "faces");
   await new Promise((resolve) => setTimeout(resolve, 5));
-  assert.equal(isHere((await checks.ask(key)).report), true);
+  assert.equal(isHere((await checks.poll(key)).report), true);
   assert.equal(isHere((await checks.start({ url: URL_A })).report), true, "it is remembered so");
   const other = await checks.start({ url: URL_A, onSpace: true });
   await new Promise((resolve) => setTimeout(resolve, 350));
-  assert.equal(isHere((await checks.ask(other.key)).report), false);
+  assert.equal(isHere((await checks.poll(other.key)).report), false);
   assert.deepEqual([other.key === key, space.submitted], [false, 1]);
 });
 
 test("the wait grows with time and failures, has jitter and an end", () => {
   const middle = () => 0.5;
-  assert.deepEqual([0, 20_000, 1e9].map((ms) => backOffMs(0, ms, middle)), [600, 1600, 4000]);
-  assert.deepEqual([1, 2, 9].map((failures) => backOffMs(failures, 0, middle)), [2000, 4000, 30_000]);
-  assert.notEqual(backOffMs(1, 0, () => 0), backOffMs(1, 0, () => 1));
+  assert.deepEqual(
+    [0, 20_000, 1e9].map((ms) => backOffMs(0, ms, middle)),
+    [600, 1600, 4000],
+  );
+  assert.deepEqual(
+    [1, 2, 9].map((failures) => backOffMs(failures, 0, middle)),
+    [2000, 4000, 30_000],
+  );
+  assert.notEqual(
+    backOffMs(1, 0, () => 0),
+    backOffMs(1, 0, () => 1),
+  );
 });

@@ -2,38 +2,48 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import test from "node:test";
 
-import { ERROR_CODES, REASON_CODES } from "../../extension/shared/labels.js";
-import { chooseLanguage, direction, LANGUAGES, toWords } from "../../extension/shared/i18n.js";
+import constants from "../../extension/shared/constants.js";
+import { ERROR_CODES } from "../../extension/shared/labels.js";
+import { chooseLanguage, languageAttributes, LANGUAGES, toTranslate } from "../../extension/shared/i18n.js";
 
 const folder = new URL("../../extension/", import.meta.url);
 const read = (/** @type {string} */ path) => readFileSync(new URL(path, folder), "utf8");
 const table = (/** @type {string} */ language) => JSON.parse(read(`_locales/${language}/messages.json`));
 const english = table("en");
 
-const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => /(\.js|\.html|manifest\.json)$/.test(name));
+const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
+  /(\.js|\.html|manifest\.json)$/.test(name),
+);
 const source = files.map(read).join("\n");
 const stages = "queued fetch decode faces model explain done capture send".split(" ");
 const families = {
   error: ERROR_CODES,
   next: ERROR_CODES,
-  reason: REASON_CODES,
+  reason: constants.report.REASONS,
   stage: stages,
   label: ["fake", "real", "uncertain", "no_face"],
   detail: ["fake", "real", "uncertain", "no_face"],
   action: ["retry", "capture", "settings"],
 };
 const fromCodes = Object.entries(families).flatMap(([family, codes]) => codes.map((code) => `${family}_${code}`));
-const fromSource = [...source.matchAll(/words\(\s*"(\w+)"|data-(?:words|label)="(\w+)"|__MSG_(\w+)__|\? "(\w+)" : "(\w+)"/g)].flatMap((found) => found.slice(1).filter(Boolean));
+const fromSource = [
+  ...source.matchAll(/\bt\(\s*"(\w+)"|data-(?:text|label)="(\w+)"|__MSG_(\w+)__|\? "(\w+)" : "(\w+)"/g),
+].flatMap((found) => found.slice(1).filter(Boolean));
 const used = new Set([...fromCodes, ...fromSource]);
 
 test("every message that is used exists", () => {
-  const asked = [...source.matchAll(/words\(\s*"(\w+)"|data-(?:words|label)="(\w+)"|__MSG_(\w+)__/g)].map((found) => found[1] ?? found[2] ?? found[3] ?? "");
+  const asked = [...source.matchAll(/\bt\(\s*"(\w+)"|data-(?:text|label)="(\w+)"|__MSG_(\w+)__/g)].map(
+    (found) => found[1] ?? found[2] ?? found[3] ?? "",
+  );
   const missing = [...asked, ...fromCodes].filter((key) => !(key in english));
   assert.deepEqual(missing, []);
 });
 
 test("every message that exists is used", () => {
-  assert.deepEqual(Object.keys(english).filter((key) => !used.has(key)), []);
+  assert.deepEqual(
+    Object.keys(english).filter((key) => !used.has(key)),
+    [],
+  );
 });
 
 test("the languages of the interface are the folders of _locales", () => {
@@ -54,13 +64,25 @@ for (const language of LANGUAGES) {
 }
 
 test("values are put in their places, and only there", () => {
-  const words = toWords({ a: { message: "$2 before $1" } }, { b: { message: "fallback" } });
-  assert.equal(words("a", "$2", 7), "7 before $2");
-  assert.deepEqual([words("b"), words("c"), words("constructor")], ["fallback", "c", "constructor"]);
+  const t = toTranslate({ a: { message: "$2 before $1" } }, { b: { message: "fallback" } });
+  assert.equal(t("a", "$2", 7), "7 before $2");
+  assert.deepEqual([t("b"), t("c"), t("constructor")], ["fallback", "c", "constructor"]);
 });
 
 test("the browser's language is taken where there is one, otherwise English", () => {
-  const chosen = [["auto", "de-AT"], ["auto", "zh-TW"], ["auto", "xx"], ["fr", "de"], ["klingon", "es"]].map(([wanted = "", browser = ""]) => chooseLanguage(wanted, browser));
+  const chosen = [
+    ["auto", "de-AT"],
+    ["auto", "zh-TW"],
+    ["auto", "xx"],
+    ["fr", "de"],
+    ["klingon", "es"],
+  ].map(([wanted = "", browser = ""]) => chooseLanguage(wanted, browser));
   assert.deepEqual(chosen, ["de", "zh_CN", "en", "fr", "es"]);
-  assert.deepEqual([direction("ar"), direction("hi")], ["rtl", "ltr"]);
+  assert.deepEqual(
+    [languageAttributes("ar"), languageAttributes("zh_CN")],
+    [
+      { lang: "ar", dir: "rtl" },
+      { lang: "zh-CN", dir: "ltr" },
+    ],
+  );
 });

@@ -6,9 +6,9 @@
 
 import { readFileSync } from "node:fs";
 
-import { crop, toInput } from "../../extension/on_device/clips.js";
-import { heatmap } from "../../extension/on_device/saliency.js";
-import { detect } from "../../extension/on_device/face-detector.js";
+import { cropClip, toInput } from "../../extension/on_device/clips.js";
+import { computeHeatmap } from "../../extension/on_device/saliency.js";
+import { detectFaces } from "../../extension/on_device/face-detector.js";
 
 const EXTENSION = new URL("../../extension/", import.meta.url);
 const { clip: spec } = JSON.parse(readFileSync(new URL("models/config.json", EXTENSION), "utf8"));
@@ -16,7 +16,13 @@ const runtime = await import(new URL("vendor/ort.wasm.min.mjs", EXTENSION).href)
 runtime.env.wasm.numThreads = 1;
 runtime.env.wasm.wasmBinary = readFileSync(new URL("vendor/ort-wasm-simd-threaded.wasm", EXTENSION));
 runtime.env.wasm.wasmPaths = { mjs: new URL("vendor/ort-wasm-simd-threaded.mjs", EXTENSION).href };
-const networks = { model: await open("model"), heat: await open("heat"), pnet: await open("pnet"), rnet: await open("rnet"), onet: await open("onet") };
+const networks = {
+  model: await open("model"),
+  heat: await open("heat"),
+  pnet: await open("pnet"),
+  rnet: await open("rnet"),
+  onet: await open("onet"),
+};
 
 const said = [];
 for (const folder of process.argv.slice(2)) said.push(await look(folder));
@@ -27,17 +33,25 @@ async function look(folder) {
   const { width, height, seconds, boxes } = JSON.parse(readFileSync(`${folder}/window.json`, "utf8"));
   const bytes = readFileSync(`${folder}/pictures.rgb`);
   const size = 3 * width * height;
-  const pictures = seconds.map((/** @type {number} */ _, /** @type {number} */ place) => ({ width, height, data: new Uint8Array(bytes.subarray(place * size, (place + 1) * size)) }));
-  const found = await detect(pictures, networks);
-  const seen = boxes.map((/** @type {number[][]} */ some, /** @type {number} */ frame) => ({ frame, seconds: seconds[frame], box: some[0] }));
-  const clip = crop({ pictures, seconds }, { id: 0, seen }, spec);
-  const { data, shape } = toInput(clip.pictures, spec);
+  const pictures = seconds.map((/** @type {number} */ _, /** @type {number} */ place) => ({
+    width,
+    height,
+    data: new Uint8Array(bytes.subarray(place * size, (place + 1) * size)),
+  }));
+  const found = await detectFaces(pictures, networks);
+  const detections = boxes.map((/** @type {number[][]} */ some, /** @type {number} */ frame) => ({
+    frame,
+    seconds: seconds[frame],
+    box: some[0],
+  }));
+  const clip = cropClip({ images: pictures, seconds }, { id: 0, detections }, spec);
+  const { data, shape } = toInput(clip.images, spec);
   const { logit } = await networks.model(data, shape);
   const heats = [];
-  for (const picture of clip.pictures) heats.push(await heatmap(picture, spec, networks));
+  for (const picture of clip.images) heats.push(await computeHeatmap(picture, spec, networks));
   return {
     boxes: found.map((some) => some.map(({ box }) => box)),
-    crops: base64(clip.pictures.map((picture) => picture.data)),
+    crops: base64(clip.images.map((picture) => picture.data)),
     heats: base64(heats),
     logit: logit?.data[0],
   };
@@ -45,7 +59,11 @@ async function look(folder) {
 
 /** @param {ArrayBufferView[]} parts one after another */
 function base64(parts) {
-  return Buffer.concat(parts.map(({ buffer, byteOffset, byteLength }) => Buffer.from(/** @type {ArrayBuffer} */ (buffer), byteOffset, byteLength))).toString("base64");
+  return Buffer.concat(
+    parts.map(({ buffer, byteOffset, byteLength }) =>
+      Buffer.from(/** @type {ArrayBuffer} */ (buffer), byteOffset, byteLength),
+    ),
+  ).toString("base64");
 }
 
 /** @param {string} name @returns {Promise<import("../../extension/on_device/face-detector.js").Network>} */

@@ -2,31 +2,33 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { arrange, cropSquare, People, squareBox, toInput } from "../../extension/on_device/clips.js";
-import { heatmap, paint } from "../../extension/on_device/saliency.js";
-import { foretell, patch } from "../../extension/on_device/face-detector.js";
-import { Host } from "../../extension/on_device/worker-host.js";
-import { blur, scale, whole, withAlpha, withoutAlpha } from "../../extension/on_device/image-ops.js";
-import { cropSharpness, detail, link } from "../../extension/on_device/tracking.js";
-import { decide, decidingFaces, toLogOdds } from "../../extension/on_device/verdict.js";
-import { LocalApi } from "../../extension/background/on-device-client.js";
-import { SpaceError } from "../../extension/background/space-client.js";
+import { cropSquare, squareAround, toInput } from "../../extension/on_device/clips.js";
+import { groupIntoWindows } from "../../extension/on_device/frame-windows.js";
+import { SubjectTracker } from "../../extension/on_device/subjects.js";
+import { computeHeatmap, overlayHeatmap } from "../../extension/on_device/saliency.js";
+import { extrapolateProposals, extractPatch } from "../../extension/on_device/face-detector.js";
+import { connectPorts, WorkerHost } from "../../extension/on_device/worker-host.js";
+import { gaussianBlur, resize, fullRegion, rgbToRgba, rgbaToRgb } from "../../extension/on_device/image-ops.js";
+import { cropSharpness, sharpness, linkTracks } from "../../extension/on_device/tracking.js";
+import { judge, toLogOdds } from "../../extension/on_device/verdict.js";
+import { OnDeviceClient } from "../../extension/background/on-device-client.js";
+import { CheckError } from "../../extension/shared/errors.js";
 
 /**
  * @typedef {import("../../extension/on_device/boxes.js").Box} Box
- * @typedef {import("../../extension/on_device/image-ops.js").Picture} Picture
+ * @typedef {import("../../extension/on_device/image-ops.js").RgbImage} RgbImage
  */
 
 /** Written by Python: python -m tests.vectors */
 const SAID = JSON.parse(readFileSync(new URL("../assets/detector.json", import.meta.url), "utf8"));
 const IMAGE = toPicture(SAID.image);
 
-/** @param {{width: number, height: number, data: string}} stored @returns {Picture} */
+/** @param {{width: number, height: number, data: string}} stored @returns {RgbImage} */
 function toPicture({ width, height, data }) {
   return { width, height, data: new Uint8Array(Buffer.from(data, "base64")) };
 }
 
-/** @param {Picture} ours @param {Picture} theirs */
+/** @param {RgbImage} ours @param {RgbImage} theirs */
 function assertAlike(ours, theirs) {
   assert.deepEqual([ours.width, ours.height, ours.data.length], [theirs.width, theirs.height, theirs.data.length]);
   const differences = [...ours.data].map((value, place) => Math.abs(value - (theirs.data[place] ?? 0)));
@@ -34,30 +36,33 @@ function assertAlike(ours, theirs) {
 }
 
 test("pictures are scaled as OpenCV scales them, to one step of a byte", () => {
-  for (const level of SAID.levels) assertAlike(scale(IMAGE, whole(IMAGE), level.width, level.height, "area"), toPicture(level));
+  for (const level of SAID.levels)
+    assertAlike(resize(IMAGE, fullRegion(IMAGE), level.width, level.height, "area"), toPicture(level));
 });
 
 test("a picture goes through a canvas unchanged", () => {
   const rgba = new Uint8ClampedArray(4 * IMAGE.width * IMAGE.height);
-  withAlpha(IMAGE, rgba);
+  rgbToRgba(IMAGE, rgba);
   assert.deepEqual([...rgba.slice(0, 5)], [...IMAGE.data.slice(0, 3), 255, IMAGE.data[3]]);
-  assert.deepEqual(withoutAlpha({ ...IMAGE, data: rgba }), IMAGE);
+  assert.deepEqual(rgbaToRgb({ ...IMAGE, data: rgba }), IMAGE);
 });
 
 test("patches of a face, black beyond the picture", () => {
-  for (const said of SAID.patches) assertAlike(patch(IMAGE, said.box, said.width), toPicture(said));
+  for (const said of SAID.patches) assertAlike(extractPatch(IMAGE, said.box, said.width), toPicture(said));
 });
 
 test("crops for the model, with the edge repeated beyond the picture", () => {
   for (const said of SAID.crops) {
-    const square = squareBox(said.box, SAID.spec);
+    const square = squareAround(said.box, SAID.spec);
     for (const [place, side] of square.entries()) assert.ok(Math.abs(side - said.square[place]) < 1e-3);
     assertAlike(cropSquare(IMAGE, said.square, said.width), toPicture(said));
   }
 });
 
 test("the share of fine detail", () => {
-  for (const { box, sharpness } of SAID.details) assert.ok(Math.abs(detail(IMAGE, box) - sharpness) < 0.02 * sharpness + 0.002);
+  for (const { box, sharpness: expected } of SAID.details) {
+    assert.ok(Math.abs(sharpness(IMAGE, box) - expected) < 0.02 * expected + 0.002);
+  }
 });
 
 test("how sharp the crops of a face are", () => {
@@ -68,16 +73,23 @@ test("how sharp the crops of a face are", () => {
 });
 
 test("pictures are arranged in the same windows", () => {
-  for (const { seconds, windows } of SAID.windows) assert.deepEqual(arrange(seconds, SAID.spec), windows);
+  for (const { seconds, windows } of SAID.windows) assert.deepEqual(groupIntoWindows(seconds, SAID.spec), windows);
 });
 
 test("between two pictures with the same faces, theirs are foretold alike", () => {
   for (const { ends, boxes } of SAID.foretold) {
-    const [first, last] = ends.map((/** @type {{proposals: Box[], places: Box[]}} */ { proposals, places }) => ({ places, faces: [], proposals: proposals.map((box) => ({ box, score: 1 })) }));
-    const found = foretell(first, last, boxes.length);
-    assert.deepEqual(found.map((some) => some.length), boxes.map((/** @type {Box[]} */ some) => some.length));
+    const [first, last] = ends.map((/** @type {{proposals: Box[], places: Box[]}} */ { proposals, places }) => ({
+      places,
+      faces: [],
+      proposals: proposals.map((box) => ({ box, score: 1 })),
+    }));
+    const found = extrapolateProposals(first, last, boxes.length);
+    assert.deepEqual(
+      found.map((some) => some.length),
+      boxes.map((/** @type {Box[]} */ some) => some.length),
+    );
     for (const [place, value] of found.flat(2).entries()) assert.ok(Math.abs(value - boxes.flat(2)[place]) < 0.02);
-    assert.deepEqual(foretell(first, { ...last, places: [] }, 3), []);
+    assert.deepEqual(extrapolateProposals(first, { ...last, places: [] }, 3), []);
   }
 });
 
@@ -87,27 +99,50 @@ test("faces are linked to the same tracks, within a window and from one to the n
     const known = new Map();
     for (const { boxes, tracks } of windows) {
       const faces = boxes.map((/** @type {Box[]} */ some) => some.map((box) => ({ box, score: 1 })));
-      const found = link(faces, seconds, [...known.values()]);
+      const found = linkTracks(faces, seconds, [...known.values()]);
       for (const track of found) known.set(track.id, track);
-      assert.deepEqual(found.map(({ id, seen }) => ({ id, frames: seen.map(({ frame }) => frame), first: seen[0]?.box })), tracks);
+      assert.deepEqual(
+        found.map(({ id, detections }) => ({
+          id,
+          frames: detections.map(({ frame }) => frame),
+          first: detections[0]?.box,
+        })),
+        tracks,
+      );
     }
   }
 });
 
-test("the verdict is the same to the last word", () => {
+test("the verdict is the same to the last word", async () => {
   const toScores = (/** @type {[number, number, number, number, number][]} */ given) =>
-    given.map(([face, start, frames, logit, sharpness]) => ({ face, start, end: start + 0.12 * (frames - 1), frames, sharpness, logOdds: toLogOdds(SAID.calibration, logit) }));
+    given.map(([face, start, frames, logit, sharpness]) => ({
+      face,
+      start,
+      end: start + 0.12 * (frames - 1),
+      frames,
+      sharpness,
+      logOdds: toLogOdds(SAID.calibration, logit),
+    }));
   const labels = new Set();
   for (const said of SAID.verdicts) {
-    const [scores, again] = [toScores(said.scores), toScores(said.again)];
-    const first = decide(scores, SAID.policy, said.excluded);
-    assert.deepEqual(decidingFaces(first).sort(), said.deciding);
-    const verdict = decide(scores, SAID.policy, said.excluded, again.filter(({ face }) => said.deciding.includes(face)));
-    const near = (/** @type {number | null} */ a, /** @type {number | null} */ b) => assert.ok(a === b || Math.abs(Number(a) - Number(b)) < 1e-9);
+    const [scores, recompressed] = [toScores(said.scores), toScores(said.again)];
+    const verdict = await judge(scores, SAID.policy, said.excluded, async (deciding) => {
+      const ids = new Set(deciding.map(({ face }) => face));
+      assert.deepEqual([...ids].sort(), said.deciding);
+      return recompressed.filter(({ face }) => ids.has(face));
+    });
+    const near = (/** @type {number | null} */ a, /** @type {number | null} */ b) =>
+      assert.ok(a === b || Math.abs(Number(a) - Number(b)) < 1e-9);
     near(verdict.probability, said.probability);
-    near(verdict.alone, said.alone);
-    assert.deepEqual([verdict.label, verdict.face, verdict.reasons, verdict.text], [said.label, said.face, said.reasons, said.text]);
-    assert.deepEqual(verdict.faces.map(({ id, label, reasons }) => [id, label, reasons]), said.faces.map((/** @type {any[]} */ [id, , label, reasons]) => [id, label, reasons]));
+    near(verdict.uncapped, said.alone);
+    assert.deepEqual(
+      [verdict.label, verdict.face, verdict.reasons, verdict.text],
+      [said.label, said.face, said.reasons, said.text],
+    );
+    assert.deepEqual(
+      verdict.faces.map(({ id, label, reasons }) => [id, label, reasons]),
+      said.faces.map((/** @type {any[]} */ [id, , label, reasons]) => [id, label, reasons]),
+    );
     labels.add(verdict.label);
     if (verdict.reasons.includes("too_blurred")) labels.add("blurred");
   }
@@ -119,103 +154,145 @@ test("a logit that is no number is refused", () => {
 });
 
 test("input is normalised, colour by colour", () => {
-  const { data, shape } = toInput([{ width: 1, height: 1, data: Uint8Array.of(255, 0, 0) }], { ...SAID.spec, side_px: 1 });
-  const expected = SAID.spec.mean.map((/** @type {number} */ mean, /** @type {number} */ color) => ((color ? 0 : 1) - mean) / SAID.spec.std[color]);
+  const { data, shape } = toInput([{ width: 1, height: 1, data: Uint8Array.of(255, 0, 0) }], {
+    ...SAID.spec,
+    side_px: 1,
+  });
+  const expected = SAID.spec.mean.map(
+    (/** @type {number} */ mean, /** @type {number} */ color) => ((color ? 0 : 1) - mean) / SAID.spec.std[color],
+  );
   assert.deepEqual(shape, [1, 3, 1, 1]);
   for (const [place, value] of data.entries()) assert.ok(Math.abs(value - expected[place]) < 1e-5);
 });
 
 test("blurring is OpenCV's, to one step of a byte", () => {
-  for (const said of SAID.blurs) assertAlike(blur(IMAGE, said.sigma), toPicture(said));
+  for (const said of SAID.blurs) assertAlike(gaussianBlur(IMAGE, said.sigma), toPicture(said));
 });
 
 /** Networks that answer with this heat. @param {number[][]} cells */
 function networksSaying(cells) {
   /** @type {Record<"model" | "heat", unknown[]>} */
   const heard = { model: [], heat: [] };
-  const model = async (/** @type {Float32Array} */ data, /** @type {number[]} */ shape) => (heard.model.push(shape), { maps: { data, dims: shape } });
-  const heat = async (/** @type {Float32Array} */ data, /** @type {number[]} */ shape) => (heard.heat.push(data, shape), { heat: { data: Float32Array.from(cells.flat()), dims: [cells.length, cells.length] } });
+  const model = async (/** @type {Float32Array} */ data, /** @type {number[]} */ shape) => (
+    heard.model.push(shape),
+    { maps: { data, dims: shape } }
+  );
+  const heat = async (/** @type {Float32Array} */ data, /** @type {number[]} */ shape) => (
+    heard.heat.push(data, shape),
+    { heat: { data: Float32Array.from(cells.flat()), dims: [cells.length, cells.length] } }
+  );
   return { model, heat, heard };
 }
 
-test("the maps of the blurred and of the sharp face make the heat, which is laid over the face as in Python", async () => {
+test("the maps of the blurred and of the sharp face make the heatmap, as in Python", async () => {
   for (const { cells, side, heat } of SAID.heats) {
-    const face = scale(IMAGE, whole(IMAGE), side, side, "linear");
+    const face = resize(IMAGE, fullRegion(IMAGE), side, side, "linear");
     const spec = { ...SAID.spec, side_px: side };
     const { heard, ...networks } = networksSaying(cells);
-    const ours = await heatmap(face, spec, networks);
-    const both = toInput([blur(face, side / 32), face], spec);
+    const ours = await computeHeatmap(face, spec, networks);
+    const both = toInput([gaussianBlur(face, side / 32), face], spec);
     assert.deepEqual(heard, { model: [both.shape], heat: [both.data, both.shape] });
     for (const [place, value] of ours.entries()) assert.ok(Math.abs(value - heat.flat()[place]) < 0.01);
   }
 });
 
 test("where nothing matters nothing is painted, and cold places stay as they are", async () => {
-  const face = scale(IMAGE, whole(IMAGE), 60, 60, "linear");
-  const cold = await heatmap(face, { ...SAID.spec, side_px: 60 }, networksSaying([[0, 0], [0, 0]]));
-  assert.deepEqual([...paint(face, cold).data], [...face.data]);
+  const face = resize(IMAGE, fullRegion(IMAGE), 60, 60, "linear");
+  const cold = await computeHeatmap(
+    face,
+    { ...SAID.spec, side_px: 60 },
+    networksSaying([
+      [0, 0],
+      [0, 0],
+    ]),
+  );
+  assert.deepEqual([...overlayHeatmap(face, cold).data], [...face.data]);
   const half = Float32Array.from({ length: 3600 }, (_, place) => (place < 1800 ? 1 : 0));
-  const painted = paint(face, half);
+  const painted = overlayHeatmap(face, half);
   assert.deepEqual([...painted.data.slice(3 * 31 * 60)], [...face.data.slice(3 * 31 * 60)]);
   assert.deepEqual([...painted.data.slice(3 * 29 * 60, 3 * 29 * 60 + 3)], [255, 255, 255]);
   assert.deepEqual([...painted.data.slice(3 * 30 * 60, 3 * 30 * 60 + 3)], [0, 0, 0]);
 });
 
 test("a face that is too small or seen too briefly is left out, with the reason", () => {
-  const people = new People(SAID.spec);
+  const people = new SubjectTracker(SAID.spec);
   const picture = { width: 56, height: 40, data: IMAGE.data };
   const box = /** @type {Box} */ ([5, 5, 35, 35]);
-  people.add({ pictures: Array(8).fill(picture), seconds: [0, 1, 2, 3, 4, 5, 6, 7].map((place) => 0.12 * place) }, Array.from({ length: 8 }, (_, place) => (place < 2 ? [{ box, score: 1 }] : [])));
-  assert.deepEqual([people.excluded, people.all, people.framesWithFace], [["face_too_brief"], [], 2]);
+  people.add(
+    { images: Array(8).fill(picture), seconds: [0, 1, 2, 3, 4, 5, 6, 7].map((place) => 0.12 * place) },
+    Array.from({ length: 8 }, (_, place) => (place < 2 ? [{ box, score: 1 }] : [])),
+  );
+  assert.deepEqual([people.excluded, people.subjects, people.framesWithFace], [["face_too_brief"], [], 2]);
 });
 
-test("checks here take pictures only, tell how far they are, and end with the report", async () => {
-  const api = new LocalApi(async (asked, onProgress) => {
-    onProgress({ stage: "faces", fraction: 0.5 });
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    onProgress({ stage: "model", fraction: 0.9 });
-    return { title: asked.title };
-  });
-  await assert.rejects(api.submit(), (error) => error instanceof SpaceError && error.code === "needs_pictures");
-  const said = [];
-  for await (const item of api.checkFrames({ windows: [], pageUrl: "", title: "A speech" }, new AbortController().signal)) said.push(item);
-  assert.deepEqual(said, [{ stage: "faces", fraction: 0.5 }, { stage: "model", fraction: 0.9 }, { title: "A speech" }]);
-});
-
-test("a check here that breaks is a failure, and one that is left is cancelled", async () => {
-  const broken = new LocalApi(() => Promise.reject(new Error("out of memory")));
-  const first = (/** @type {AbortSignal} */ signal) => broken.checkFrames({ windows: [], pageUrl: "", title: "" }, signal).next();
-  await assert.rejects(first(new AbortController().signal), (error) => error instanceof SpaceError && error.code === "internal");
-  await assert.rejects(first(AbortSignal.abort()), (error) => error instanceof SpaceError && error.code === "cancelled");
-});
-
-/** Answers as the worker does, a moment later. */
-class FakeWorker {
-  static running = 0;
-  /** @type {(event: {data: unknown}) => void} */
-  onmessage = () => {};
-  onerror = () => {};
-  constructor() {
-    FakeWorker.running++;
-  }
-  postMessage = (/** @type {{title?: string}} */ { title }) => void (title === undefined || title === "never" || setTimeout(() => this.onmessage({ data: title ? { report: title } : { problem: "no title" } })));
-  terminate = () => void FakeWorker.running--;
+/**
+ * A worker that answers a moment later: with its title as the report, with an error, or never.
+ *
+ * @param {{running: number}} count
+ */
+function fakeWorker(count) {
+  count.running++;
+  const worker = {
+    /** @type {(event: {data: unknown}) => void} */
+    onmessage: () => {},
+    onerror: () => {},
+    postMessage: (/** @type {{title?: string, type: string}} */ { type, title }) => {
+      if (type !== "check" || title === "never") return;
+      const progress = { type: "progress", stage: "faces", fraction: 0.5 };
+      const last = title ? { type: "report", report: title } : { type: "error", message: "no title" };
+      setTimeout(() => [progress, last].forEach((data) => worker.onmessage({ data })));
+    },
+    terminate: () => void count.running--,
+  };
+  return /** @type {any} */ (worker);
 }
 
-test("the worker is begun when it is needed, ended when it is idle, left or broken, and checks one after the other", async () => {
-  let idle = 0;
-  const host = new Host(() => idle++, () => /** @type {any} */ (new FakeWorker()), 20);
-  const ask = (/** @type {string} */ title, signal = new AbortController().signal) => host.check({ windows: [], pageUrl: "", title }, () => {}, signal);
-  assert.equal(FakeWorker.running, 0);
-  assert.deepEqual(await Promise.all([ask("a"), ask("b")]), ["a", "b"]);
-  assert.equal(FakeWorker.running, 1);
-  await assert.rejects(ask(""), /no title/);
-  assert.equal(FakeWorker.running, 0);
+/** @param {number} [idleMs] */
+function setUp(idleMs = 5000) {
+  const count = { running: 0, idle: 0 };
+  const host = new WorkerHost(
+    () => count.idle++,
+    () => fakeWorker(count),
+    idleMs,
+  );
+  const client = new OnDeviceClient(async () => {
+    const [port, other] = connectPorts();
+    host.serve(other);
+    return port;
+  });
+  const check = async (/** @type {string} */ title, signal = new AbortController().signal) => {
+    const items = [];
+    for await (const item of client.checkFrames({ windows: [], pageUrl: "", title }, signal)) items.push(item);
+    return items;
+  };
+  return { count, client, check };
+}
+
+const hasCode = (/** @type {string} */ code) => (/** @type {unknown} */ error) =>
+  error instanceof CheckError && error.code === code;
+
+test("checks on this computer take captured frames only, tell their progress, and end with the report", async () => {
+  const { client, check } = setUp();
+  await assert.rejects(client.submit(), hasCode("needs_pictures"));
+  assert.deepEqual(await check("A speech"), [{ type: "progress", stage: "faces", fraction: 0.5 }, "A speech"]);
+});
+
+test("the worker is started when needed, ended when idle, left or broken, and checks one after the other", async () => {
+  const { count, check } = setUp(20);
+  assert.equal(count.running, 0);
+  assert.deepEqual(
+    (await Promise.all([check("a"), check("b")])).map((items) => items.at(-1)),
+    ["a", "b"],
+  );
+  assert.equal(count.running, 1);
+  await assert.rejects(check(""), hasCode("internal"));
+  assert.equal(count.running, 0);
   const leaving = new AbortController();
-  const left = ask("never", leaving.signal);
-  setTimeout(() => leaving.abort());
-  await assert.rejects(left);
-  assert.equal(await ask("c"), "c");
+  const left = check("never", leaving.signal);
+  setTimeout(() => leaving.abort(), 5);
+  await assert.rejects(left, hasCode("cancelled"));
+  assert.equal(count.running, 0);
+  assert.equal((await check("c")).at(-1), "c");
   await new Promise((resolve) => setTimeout(resolve, 60));
-  assert.deepEqual([FakeWorker.running, idle], [0, 1]);
+  assert.deepEqual([count.running, count.idle], [0, 1]);
 });

@@ -3,12 +3,12 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { CANVAS_PLAN, planSeconds } from "../../extension/page/capture.js";
-import { escape, toHtml } from "../../extension/page/report-export.js";
-import { placeAfter } from "../../extension/page/timeline.js";
+import { escapeHtml, toHtml } from "../../extension/page/report-export.js";
+import { nextIndex } from "../../extension/page/timeline.js";
 import { score } from "../../extension/page/video-finder.js";
-import { toReport } from "../../extension/shared/report.js";
-import { checksHere, originPattern, spaceAddress, toSettings, DEFAULTS } from "../../extension/shared/settings.js";
-import { toWords } from "../../extension/shared/i18n.js";
+import { parseReport } from "../../extension/shared/report.js";
+import { usesOnDevice, originPattern, spaceAddress, toSettings, DEFAULTS } from "../../extension/shared/settings.js";
+import { toTranslate } from "../../extension/shared/i18n.js";
 
 const read = (/** @type {string} */ path) => JSON.parse(readFileSync(new URL(path, import.meta.url), "utf8"));
 
@@ -18,50 +18,96 @@ test("the moments that are looked at are those of Python", () => {
   for (const { duration, seconds } of planned) {
     const times = planSeconds(duration, CANVAS_PLAN);
     assert.equal(times.length, seconds.length, String(duration));
-    assert.ok(times.every((at, i) => Math.abs(at - (seconds[i] ?? NaN)) < 1e-6), String(duration));
+    assert.ok(
+      times.every((at, i) => Math.abs(at - (seconds[i] ?? NaN)) < 1e-6),
+      String(duration),
+    );
   }
 });
 
 test("the video that is meant: hovered before clicked before playing before large", () => {
   const base = { hovered: false, clickedAgoMs: Infinity, playing: false, muted: false, visibleShare: 0.1 };
-  const ranked = [{ ...base, hovered: true }, { ...base, clickedAgoMs: 1000 }, { ...base, playing: true }, { ...base, visibleShare: 0.4 }, base];
+  const ranked = [
+    { ...base, hovered: true },
+    { ...base, clickedAgoMs: 1000 },
+    { ...base, playing: true },
+    { ...base, visibleShare: 0.4 },
+    base,
+  ];
   const scores = ranked.map(score);
-  assert.deepEqual(scores, [...scores].sort((a, b) => b - a));
+  assert.deepEqual(
+    scores,
+    [...scores].sort((a, b) => b - a),
+  );
 });
 
 test("a saved page holds no markup from the wire", () => {
   const json = read("../assets/report.json");
   json.source.title = json.models[0].name = '<script>alert("1")</script>';
-  const report = toReport(json);
+  const report = parseReport(json);
   if (report.status !== "ok") throw new Error("unreachable");
-  const html = toHtml(report, toWords(read("../../extension/_locales/en/messages.json")), { lang: "en", dir: "ltr" });
+  const html = toHtml(report, toTranslate(read("../../extension/_locales/en/messages.json")), {
+    lang: "en",
+    dir: "ltr",
+  });
   assert.doesNotMatch(html, /<script/);
   assert.ok(html.includes("Likely deepfake"));
-  assert.equal(escape(`<a b="c" d='e'>&`), "&#60;a b=&#34;c&#34; d=&#39;e&#39;&#62;&#38;");
+  assert.equal(escapeHtml(`<a b="c" d='e'>&`), "&#60;a b=&#34;c&#34; d=&#39;e&#39;&#62;&#38;");
 });
 
 test("arrow keys go along the timeline and stop at its ends", () => {
   const keys = ["ArrowRight", "ArrowLeft", "Home", "End", "a"];
-  assert.deepEqual(keys.map((key) => placeAfter(key, 1, 3)), [2, 0, 0, 2, -1]);
-  assert.deepEqual([placeAfter("ArrowRight", 2, 3), placeAfter("ArrowLeft", 0, 3)], [2, 0]);
+  assert.deepEqual(
+    keys.map((key) => nextIndex(key, 1, 3)),
+    [2, 0, 0, 2, -1],
+  );
+  assert.deepEqual([nextIndex("ArrowRight", 2, 3), nextIndex("ArrowLeft", 0, 3)], [2, 0]);
 });
 
 test("a Space is given as an address or as owner/name", () => {
-  const given = ["http://127.0.0.1:7860/", " https://my.example/space/ ", "Some-One/My_Space", "https://huggingface.co/spaces/a/b", "ftp://x", "", "javascript:1"];
-  assert.deepEqual(given.map(spaceAddress), ["http://127.0.0.1:7860", "https://my.example/space", "https://some-one-my-space.hf.space", "https://a-b.hf.space", null, null, null]);
+  const given = [
+    "http://127.0.0.1:7860/",
+    " https://my.example/space/ ",
+    "Some-One/My_Space",
+    "https://huggingface.co/spaces/a/b",
+    "ftp://x",
+    "",
+    "javascript:1",
+  ];
+  assert.deepEqual(given.map(spaceAddress), [
+    "http://127.0.0.1:7860",
+    "https://my.example/space",
+    "https://some-one-my-space.hf.space",
+    "https://a-b.hf.space",
+    null,
+    null,
+    null,
+  ]);
   assert.equal(originPattern("http://127.0.0.1:7860"), "http://127.0.0.1/*");
 });
 
 test("checks are done on this computer where that is possible, unless a Space was chosen", () => {
   const space = "https://a.example";
-  assert.deepEqual([true, false].map((isPossible) => checksHere(DEFAULTS, isPossible)), [true, false]);
-  assert.equal(checksHere({ ...DEFAULTS, space }, true), false);
-  assert.deepEqual([true, false].map((isPossible) => checksHere({ ...DEFAULTS, space, place: "local" }, isPossible)), [true, true]);
-  assert.equal(checksHere({ ...DEFAULTS, place: "space" }, true), false);
+  assert.deepEqual(
+    [true, false].map((isPossible) => usesOnDevice(DEFAULTS, isPossible)),
+    [true, false],
+  );
+  assert.equal(usesOnDevice({ ...DEFAULTS, space }, true), false);
+  assert.deepEqual(
+    [true, false].map((isPossible) => usesOnDevice({ ...DEFAULTS, space, place: "local" }, isPossible)),
+    [true, true],
+  );
+  assert.equal(usesOnDevice({ ...DEFAULTS, place: "space" }, true), false);
   assert.equal(toSettings({ place: "elsewhere" }).place, "auto");
 });
 
 test("settings that make no sense are as if not set", () => {
-  for (const stored of [null, 7, [], { space: "nowhere", consent: "maybe", hover: "yes", historySize: -1, language: 3 }]) assert.deepEqual(toSettings(stored), DEFAULTS);
+  for (const stored of [
+    null,
+    7,
+    [],
+    { space: "nowhere", consent: "maybe", hover: "yes", historySize: -1, language: 3 },
+  ])
+    assert.deepEqual(toSettings(stored), DEFAULTS);
   assert.equal(toSettings({ historySize: 1e9 }).historySize, 500);
 });

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { Cache, cacheKey, MAX_BYTES, trim } from "../../extension/shared/report-cache.js";
-import { toReport } from "../../extension/shared/report.js";
+import { ReportCache, cacheKey, MAX_BYTES, trim } from "../../extension/shared/report-cache.js";
+import { parseReport } from "../../extension/shared/report.js";
 
 /** A storage area in memory that, like a browser's, answers later. */
 class Memory {
@@ -13,7 +13,9 @@ class Memory {
   /** @param {string[]} keys */
   async get(keys) {
     await null;
-    return Object.fromEntries(keys.flatMap((key) => (this.items.has(key) ? [[key, JSON.parse(this.items.get(key) ?? "")]] : [])));
+    return Object.fromEntries(
+      keys.flatMap((key) => (this.items.has(key) ? [[key, JSON.parse(this.items.get(key) ?? "")]] : [])),
+    );
   }
 
   /** @param {Record<string, unknown>} items */
@@ -29,11 +31,11 @@ class Memory {
   }
 }
 
-const report = toReport(JSON.parse(readFileSync(new URL("../assets/report.json", import.meta.url), "utf8")));
+const report = parseReport(JSON.parse(readFileSync(new URL("../assets/report.json", import.meta.url), "utf8")));
 if (report.status !== "ok") throw new Error("the example is no report");
 
 test("a report is found again with its age", async () => {
-  const cache = new Cache(new Memory(), () => 1000);
+  const cache = new ReportCache(new Memory(), () => 1000);
   await cache.save("k", "https://a.example/", report, 10);
   assert.deepEqual(await cache.find("k"), { report, savedAt: 1000 });
   assert.equal(await cache.find("other"), null);
@@ -45,11 +47,12 @@ test("the same video under another model or Space is another entry", () => {
 });
 
 test("a report of a model that was replaced since stays in the history, but is no answer any more", async () => {
-  const cache = new Cache(new Memory());
+  const cache = new ReportCache(new Memory());
   const [model] = report.models;
   if (!model) throw new Error("the example names no model");
   const newer = { ...report, models: [{ ...model, revision: "newer" }] };
-  const save = (/** @type {string} */ space, /** @type {string} */ url, now = report) => cache.save(cacheKey(space, "", url), url, now, 10);
+  const save = (/** @type {string} */ space, /** @type {string} */ url, now = report) =>
+    cache.save(cacheKey(space, "", url), url, now, 10);
   await save("s", "https://a.example/");
   await save("s", "https://b.example/long");
   await save("t", "https://c.example/", newer); // what another Space does tells nothing
@@ -63,36 +66,45 @@ test("a report of a model that was replaced since stays in the history, but is n
 
 test("a check made again replaces the older one and comes first", async () => {
   let now = 0;
-  const cache = new Cache(new Memory(), () => ++now);
+  const cache = new ReportCache(new Memory(), () => ++now);
   for (const key of ["a", "b", "a"]) await cache.save(key, `https://${key}.example/`, report, 10);
-  assert.deepEqual((await cache.history()).map((entry) => [entry.key, entry.savedAt]), [["a", 3], ["b", 2]]);
+  assert.deepEqual(
+    (await cache.entries()).map((entry) => [entry.key, entry.savedAt]),
+    [
+      ["a", 3],
+      ["b", 2],
+    ],
+  );
 });
 
 test("above the wanted number the oldest go, index and report", async () => {
   const memory = new Memory();
-  const cache = new Cache(memory);
+  const cache = new ReportCache(memory);
   for (const key of ["a", "b", "c"]) await cache.save(key, "https://a.example/", report, 2);
-  assert.deepEqual((await cache.history()).map((entry) => entry.key), ["c", "b"]);
+  assert.deepEqual(
+    (await cache.entries()).map((entry) => entry.key),
+    ["c", "b"],
+  );
   assert.deepEqual([...memory.items.keys()].sort(), ["history", "report:b", "report:c"]);
 });
 
 test("with a history of size zero nothing is kept", async () => {
   const memory = new Memory();
-  await new Cache(memory).save("a", "https://a.example/", report, 0);
+  await new ReportCache(memory).save("a", "https://a.example/", report, 0);
   assert.deepEqual([...memory.items.keys()], ["history"]);
 });
 
 test("saves at the same time do not lose each other", async () => {
-  const cache = new Cache(new Memory());
+  const cache = new ReportCache(new Memory());
   await Promise.all(["a", "b", "c", "d"].map((key) => cache.save(key, "https://a.example/", report, 10)));
-  assert.equal((await cache.history()).length, 4);
+  assert.equal((await cache.entries()).length, 4);
 });
 
 test("what is forgotten is gone", async () => {
   const memory = new Memory();
-  const cache = new Cache(memory);
+  const cache = new ReportCache(memory);
   for (const key of ["a", "b"]) await cache.save(key, "https://a.example/", report, 10);
-  await cache.forget(["a"]);
+  await cache.remove(["a"]);
   assert.equal(await cache.find("a"), null);
   assert.deepEqual([...memory.items.keys()].sort(), ["history", "report:b"]);
 });
@@ -101,11 +113,21 @@ test("a damaged index reads as an empty one", async () => {
   const memory = new Memory();
   for (const damaged of [7, "x", [1, null, {}], { a: 1 }]) {
     await memory.set({ history: damaged });
-    assert.deepEqual(await new Cache(memory).history(), []);
+    assert.deepEqual(await new ReportCache(memory).entries(), []);
   }
 });
 
 test("the size of all reports together is capped", () => {
-  const entry = { key: "", url: "", title: "", label: /** @type {const} */ ("real"), probability: 0, models: "", way: /** @type {const} */ ("url"), savedAt: 0, sizeBytes: MAX_BYTES / 2 };
+  const entry = {
+    key: "",
+    url: "",
+    title: "",
+    label: /** @type {const} */ ("real"),
+    probability: 0,
+    models: "",
+    way: /** @type {const} */ ("url"),
+    savedAt: 0,
+    sizeBytes: MAX_BYTES / 2,
+  };
   assert.equal(trim([entry, entry, entry], 100).kept.length, 2);
 });

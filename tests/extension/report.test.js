@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { failedReport, mergeMoments, toReport } from "../../extension/shared/report.js";
+import { failedReport, mergeSpans, parseReport } from "../../extension/shared/report.js";
 
 const example = () => JSON.parse(readFileSync(new URL("../assets/report.json", import.meta.url), "utf8"));
 
 /** @returns {import("../../extension/shared/report.js").OkReport} */
 function ok(/** @type {unknown} */ json) {
-  const report = toReport(json);
+  const report = parseReport(json);
   assert.equal(report.status, "ok");
   if (report.status !== "ok") throw new Error("unreachable");
   return report;
@@ -19,7 +19,10 @@ test("the example that Python writes is read whole", () => {
   assert.equal(report.verdict.label, "fake");
   assert.equal(report.verdict.probability_fake, 0.8689);
   assert.deepEqual(report.verdict.band, [0.35, 0.75]);
-  assert.deepEqual(report.faces.map((face) => face.id), [0, 1]);
+  assert.deepEqual(
+    report.faces.map((face) => face.id),
+    [0, 1],
+  );
   assert.equal(report.timeline.length, example().timeline.length);
   assert.ok(report.faces.every((face) => face.thumbnail?.startsWith("data:image/jpeg;base64,")));
 });
@@ -32,15 +35,28 @@ test("reading what was read changes nothing, so that a remembered report can be 
 });
 
 test("a failed report keeps its code and words", () => {
-  const report = toReport({ schema: "unmask.report/1", status: "failed", error: { code: "too_long", message: "No." } });
+  const report = parseReport({
+    schema: "unmask.report/1",
+    status: "failed",
+    error: { code: "too_long", message: "No." },
+  });
   assert.equal(report.status, "failed");
   assert.deepEqual(report.status === "failed" && report.error, { code: "too_long", message: "No." });
 });
 
 test("what is no report is a failed one", () => {
-  const others = [undefined, null, 1, "x", [], {}, { schema: "unmask.report/2", status: "ok" }, { schema: "unmask.report/1" }];
+  const others = [
+    undefined,
+    null,
+    1,
+    "x",
+    [],
+    {},
+    { schema: "unmask.report/2", status: "ok" },
+    { schema: "unmask.report/1" },
+  ];
   for (const json of others) {
-    const report = toReport(json);
+    const report = parseReport(json);
     assert.equal(report.status === "failed" && report.error.code, "bad_report", JSON.stringify(json));
   }
 });
@@ -63,10 +79,15 @@ test("text keeps no control or direction characters", () => {
 });
 
 test("a probability out of range, or a label nobody knows, gives no verdict", () => {
-  for (const change of [{ probability_fake: 1.5 }, { probability_fake: "0.9" }, { probability_fake: null }, { label: "authentic" }]) {
+  for (const change of [
+    { probability_fake: 1.5 },
+    { probability_fake: "0.9" },
+    { probability_fake: null },
+    { label: "authentic" },
+  ]) {
     const json = example();
     Object.assign(json.verdict, change);
-    assert.equal(toReport(json).status, "failed", JSON.stringify(change));
+    assert.equal(parseReport(json).status, "failed", JSON.stringify(change));
   }
 });
 
@@ -80,16 +101,21 @@ test("damaged JSON of any shape never throws, and what comes out can be read aga
   const random = generator(7);
   for (let round = 0; round < 3000; round++) {
     const json = damage(example(), random);
-    const report = toReport(json);
+    const report = parseReport(json);
     assert.ok(report.status === "ok" || report.status === "failed");
     if (report.status === "ok") assertSafe(report);
   }
 });
 
 test("hostile prototypes and getters are not followed", () => {
-  assert.equal(toReport(JSON.parse('{"__proto__": {"schema": "unmask.report/1", "status": "ok"}}')).status, "failed");
-  const json = JSON.parse('{"schema": "unmask.report/1", "status": "ok", "verdict": {"__proto__": {"label": "fake", "probability_fake": 1}}}');
-  assert.equal(toReport(json).status, "failed");
+  assert.equal(
+    parseReport(JSON.parse('{"__proto__": {"schema": "unmask.report/1", "status": "ok"}}')).status,
+    "failed",
+  );
+  const json = JSON.parse(
+    '{"schema": "unmask.report/1", "status": "ok", "verdict": {"__proto__": {"label": "fake", "probability_fake": 1}}}',
+  );
+  assert.equal(parseReport(json).status, "failed");
 });
 
 test("of overlapping moments the more suspicious is kept", () => {
@@ -98,20 +124,25 @@ test("of overlapping moments the more suspicious is kept", () => {
     end_seconds: end,
     face_id: 0,
     probability_fake: chance,
+    label: /** @type {const} */ ("uncertain"),
   });
-  const merged = mergeMoments([span(0, 1, 0.2), span(0.5, 1.5, 0.9), span(2, 3, 0.1), span(2, 2, 0.05)]);
-  assert.deepEqual(merged.map((one) => one.probability_fake), [0.9, 0.1]);
+  const merged = mergeSpans([span(0, 1, 0.2), span(0.5, 1.5, 0.9), span(2, 3, 0.1), span(2, 2, 0.05)]);
+  assert.deepEqual(
+    merged.map((one) => one.probability_fake),
+    [0.9, 0.1],
+  );
 });
 
 test("a failure of our own reads as one of the Space", () => {
   const own = failedReport("space_unreachable", "", "https://example.com/");
-  assert.deepEqual(toReport(own), own);
+  assert.deepEqual(parseReport(own), own);
 });
 
 /** @param {import("../../extension/shared/report.js").OkReport} report */
 function assertSafe(report) {
   for (const face of report.faces) {
-    for (const picture of [face.thumbnail, face.heatmap]) assert.ok(picture === null || picture.startsWith("data:image/jpeg;base64,"));
+    for (const picture of [face.thumbnail, face.heatmap])
+      assert.ok(picture === null || picture.startsWith("data:image/jpeg;base64,"));
     assert.ok(face.probability_fake >= 0 && face.probability_fake <= 1);
   }
   for (const span of report.timeline) assert.ok(span.start_seconds >= 0 && span.end_seconds >= span.start_seconds);
@@ -129,7 +160,22 @@ function generator(seed) {
 }
 
 /** @type {unknown[]} */
-const NASTY = [null, undefined, -1, 1e308, NaN, "", "<script>", [], {}, true, [[]], { toString: null }, "data:image/jpeg;base64,<", 0.5];
+const NASTY = [
+  null,
+  undefined,
+  -1,
+  1e308,
+  NaN,
+  "",
+  "<script>",
+  [],
+  {},
+  true,
+  [[]],
+  { toString: null },
+  "data:image/jpeg;base64,<",
+  0.5,
+];
 
 /** Replace one to three places anywhere in the JSON. @param {any} json @param {() => number} random */
 function damage(json, random) {

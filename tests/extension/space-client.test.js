@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { parseEvents, SpaceApi, SpaceError } from "../../extension/background/space-client.js";
+import { parseEvents, SpaceClient } from "../../extension/background/space-client.js";
+import { CheckError } from "../../extension/shared/errors.js";
 
-/** A Space that answers every call with these chunks of an event stream. @param {string[]} chunks @param {number} [status] */
+/**
+ * Fake a Space that answers every call with these chunks of an event stream.
+ *
+ * @param {string[]} chunks
+ * @param {number} [status]
+ */
 function space(chunks, status = 200) {
   /** @type {{url: string, options: RequestInit | undefined}[]} */
   const asked = [];
@@ -12,18 +18,23 @@ function space(chunks, status = 200) {
     asked.push({ url: String(url), options });
     if (options?.method === "POST") return new Response('{"event_id": "e1"}', { status });
     const bytes = chunks.map((chunk) => new TextEncoder().encode(chunk));
-    return new Response(new ReadableStream({ pull: (sink) => (bytes.length ? sink.enqueue(bytes.shift()) : sink.close()) }));
+    return new Response(
+      new ReadableStream({ pull: (sink) => (bytes.length ? sink.enqueue(bytes.shift()) : sink.close()) }),
+    );
   };
-  return { api: new SpaceApi("http://space.example", "secret", fetcher), asked };
+  return { api: new SpaceClient("http://space.example", "secret", fetcher), asked };
 }
 
 /** @param {Promise<unknown>} call @param {string} code */
-const failsWith = (call, code) => assert.rejects(call, (error) => error instanceof SpaceError && error.code === code);
+const failsWith = (call, code) => assert.rejects(call, (error) => error instanceof CheckError && error.code === code);
 
 test("a call posts its arguments in order and reads the last event", async () => {
   const { api, asked } = space(['event: complete\ndata: [{"job": "abc"}]\n\n']);
   assert.equal((await api.submit("https://a.example/", "m")).job, "abc");
-  assert.deepEqual(asked.map((one) => one.url), ["http://space.example/gradio_api/call/submit", "http://space.example/gradio_api/call/submit/e1"]);
+  assert.deepEqual(
+    asked.map((one) => one.url),
+    ["http://space.example/gradio_api/call/submit", "http://space.example/gradio_api/call/submit/e1"],
+  );
   assert.equal(asked[0]?.options?.body, '{"data":["https://a.example/","m",0,null]}');
 });
 
@@ -37,17 +48,26 @@ test("the token goes along, cookies and redirects do not", async () => {
 });
 
 test("a stream gives progress, then the report, wherever its chunks are cut", async () => {
-  const whole = 'event: generating\ndata: [{"stage": "faces", "text": "Gesichter ä"}]\n\nevent: heartbeat\ndata: null\n\nevent: complete\ndata: [{"status": "ok"}]\n\n';
+  const whole =
+    'event: generating\ndata: [{"stage": "faces", "text": "Gesichter ä"}]\n\nevent: heartbeat\ndata: null\n\n' +
+    'event: complete\ndata: [{"status": "ok"}]\n\n';
   const bytes = new TextEncoder().encode(whole);
   for (const size of [1, 7, 64, 1000]) {
-    const fetcher = /** @type {typeof fetch} */ (async (_, options) => {
-      if (options?.method === "POST") return new Response('{"event_id": "e"}');
-      let at = 0;
-      return new Response(new ReadableStream({ pull: (sink) => (at < bytes.length ? sink.enqueue(bytes.slice(at, (at += size))) : sink.close()) }));
-    });
+    const fetcher = /** @type {typeof fetch} */ (
+      async (_, options) => {
+        if (options?.method === "POST") return new Response('{"event_id": "e"}');
+        let at = 0;
+        return new Response(
+          new ReadableStream({
+            pull: (sink) => (at < bytes.length ? sink.enqueue(bytes.slice(at, (at += size))) : sink.close()),
+          }),
+        );
+      }
+    );
     const items = [];
     const asked = { windows: [], pageUrl: "", model: "", title: "" };
-    for await (const item of new SpaceApi("http://s", "", fetcher).checkFrames(asked, new AbortController().signal)) items.push(item);
+    for await (const item of new SpaceClient("http://s", "", fetcher).checkFrames(asked, new AbortController().signal))
+      items.push(item);
     assert.deepEqual(items, [{ stage: "faces", text: "Gesichter ä" }, { status: "ok" }]);
   }
 });
@@ -59,16 +79,22 @@ test("what goes wrong has a code", async () => {
   await failsWith(space([], 401).api.models(), "space_forbidden");
   await failsWith(space([], 404).api.models(), "bad_report");
   await failsWith(space([], 503).api.models(), "space_unreachable");
-  await failsWith(new SpaceApi("http://s", "", async () => Promise.reject(new TypeError("gone"))).models(), "space_unreachable");
+  await failsWith(
+    new SpaceClient("http://s", "", async () => Promise.reject(new TypeError("gone"))).models(),
+    "space_unreachable",
+  );
 });
 
 test("a Space that takes too long is not one that was left", async () => {
   /** @type {typeof fetch} never answers */
-  const silent = (_, options) => new Promise((_, reject) => options?.signal?.addEventListener("abort", () => reject(options.signal?.reason)));
+  const silent = (_, options) =>
+    new Promise((_, reject) => options?.signal?.addEventListener("abort", () => reject(options.signal?.reason)));
   const awake = setTimeout(() => {}, 5000); // the timer of a signal does not keep Node running
-  await failsWith(new SpaceApi("http://s", "", silent, 5).models(), "timeout");
+  await failsWith(new SpaceClient("http://s", "", silent, 5).models(), "timeout");
   const left = new AbortController();
-  const call = new SpaceApi("http://s", "", silent).checkFrames({ windows: [], pageUrl: "", model: "", title: "" }, left.signal).next();
+  const call = new SpaceClient("http://s", "", silent)
+    .checkFrames({ windows: [], pageUrl: "", model: "", title: "" }, left.signal)
+    .next();
   await new Promise((resolve) => setTimeout(resolve));
   left.abort();
   await failsWith(call, "cancelled");
@@ -76,5 +102,8 @@ test("a Space that takes too long is not one that was left", async () => {
 });
 
 test("an unfinished event waits for its end", () => {
-  assert.deepEqual(parseEvents("event: a\r\ndata: 1\r\n\r\nevent: b\nda"), { events: [{ event: "a", data: "1" }], rest: "event: b\nda" });
+  assert.deepEqual(parseEvents("event: a\r\ndata: 1\r\n\r\nevent: b\nda"), {
+    events: [{ event: "a", data: "1" }],
+    rest: "event: b\nda",
+  });
 });

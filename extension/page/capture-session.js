@@ -1,0 +1,96 @@
+/**
+ * Frames that are captured from a player and sent to be checked, window by window.
+ *
+ * @typedef {import("../shared/messages.js").Frame} Frame
+ * @typedef {import("../shared/messages.js").Snapshot | import("../shared/messages.js").Failure} Answer
+ */
+
+import { sendToBackground } from "../shared/browser.js";
+import { CheckError } from "../shared/errors.js";
+import { captureWindows } from "./capture.js";
+import { cancelCheck, requestCheck } from "./check-request.js";
+
+/** Capture frames while the first are checked already. */
+export class CaptureSession {
+  /** @type {Frame[][]} kept until there is an answer: a background that is ended loses them */
+  #windows = [];
+  /** @type {Promise<Answer>} to the last request */
+  #sent;
+  /** @type {string | null} of the check, once it has begun */
+  #key = null;
+
+  /**
+   * @param {HTMLVideoElement} video
+   * @param {import("../shared/messages.js").CheckOptions & {title: string}} options
+   * @param {import("./overlay.js").Overlay} overlay hidden from captures of the tab
+   */
+  constructor(video, options, overlay) {
+    this.video = video;
+    this.options = options;
+    this.overlay = overlay;
+    this.#sent = this.#start();
+  }
+
+  /**
+   * Capture and send all windows.
+   * @param {(fraction: number) => void} onProgress
+   * @param {AbortSignal} signal
+   * @param {boolean} mayDisturb false: the player is neither paused nor muted
+   * @returns {Promise<Answer>} to the last request
+   * @throws {CheckError} when there is nothing to check
+   */
+  async run(onProgress, signal, mayDisturb) {
+    const done = new AbortController();
+    addEventListener("pagehide", () => this.cancel(), { signal: done.signal }); // nothing should wait for the rest
+    try {
+      const windows = captureWindows(this.video, () => this.#captureTab(), onProgress, signal, mayDisturb);
+      for await (const frames of windows) {
+        this.#windows.push(frames);
+        this.#send(frames);
+      }
+      return await this.#send(null);
+    } finally {
+      done.abort();
+      this.overlay.hide(false);
+    }
+  }
+
+  /**
+   * Send everything once more, to a background that was ended midway.
+   * @returns {Promise<Answer>}
+   */
+  resend() {
+    this.#sent = this.#start();
+    for (const frames of this.#windows) this.#send(frames);
+    return this.#send(null);
+  }
+
+  /** Cancel the check: at once where it has begun, as the page may be about to close. */
+  cancel() {
+    if (this.#key) cancelCheck(this.#key);
+    else void this.#sent.then((answer) => "key" in answer && cancelCheck(answer.key));
+  }
+
+  async #start() {
+    const answer = await requestCheck({ type: "capture", ...this.options });
+    if ("key" in answer) this.#key = answer.key;
+    return answer;
+  }
+
+  /** @param {Frame[] | null} frames null: there are no more */
+  #send(frames) {
+    this.#sent = this.#sent.then((last) =>
+      "key" in last ? requestCheck({ type: "frames", key: last.key, frames }) : last,
+    );
+    return this.#sent;
+  }
+
+  /** @returns {Promise<string>} the visible tab without the overlay */
+  async #captureTab() {
+    this.overlay.hide(true);
+    await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+    const picture = await sendToBackground({ type: "screenshot" });
+    if (typeof picture !== "string") throw new CheckError("capture_blocked");
+    return picture;
+  }
+}

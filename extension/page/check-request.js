@@ -1,0 +1,28 @@
+/** Requests about a check, sent to a background that the browser may end at any moment. */
+
+import { isAlive, sendToBackground } from "../shared/browser.js";
+
+const RETRIES = 3;
+const RETRY_MS = 500;
+
+/**
+ * Send a request; send it again where the background was ended as it answered.
+ * @param {Extract<import("../shared/messages.js").Request, {type: "check" | "capture" | "frames" | "poll"}>} request
+ * @returns {Promise<import("../shared/messages.js").Snapshot | import("../shared/messages.js").Failure>}
+ */
+export async function requestCheck(request) {
+  for (let left = RETRIES; ; left--) {
+    const answer = await sendToBackground(request).catch(() => null);
+    if (answer) return "problem" in answer ? { failure: "internal" } : answer;
+    if (left === 0 || !isAlive()) return { failure: "internal" };
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
+/**
+ * Cancel a check.
+ * @param {string} key
+ */
+export function cancelCheck(key) {
+  void sendToBackground({ type: "cancel", key }).catch(() => {});
+}

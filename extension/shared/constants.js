@@ -1,0 +1,104 @@
+// Generated from the Python constants by `make detector`; do not edit.
+// prettier-ignore
+export default /** @type {const} */ ({
+  "face_detector": {
+    "SEARCH_SIDE_PX": 640,
+    "MIN_FACE_PX": 24,
+    "CELL_PX": 12,
+    "CELL_STRIDE_PX": 2,
+    "PYRAMID_STEP": 0.709,
+    "MIN_SCORE": [
+      0.6,
+      0.7,
+      0.9
+    ],
+    "SAME_CELL": 0.5,
+    "SAME_PROPOSAL": 0.7,
+    "SAME_REFINED": 0.9,
+    "SAME_FACE": 0.7,
+    "SAME_OVERLAP": 0.3,
+    "MAX_PROPOSALS": 300,
+    "ON_FACE": 0.5,
+    "FRAMES_PER_BATCH": 8,
+    "PATCHES_PER_BATCH": 64
+  },
+  "tracking": {
+    "MAX_GAP_FRAMES": 2,
+    "MAX_STEP_SIDES": 1.0,
+    "MAX_SIZE_RATIO": 1.6,
+    "SHARPNESS_SIDE_PX": 64,
+    "CROP_SHARPNESS_SIDE_PX": 128,
+    "MIN_SIDE_PX": 48.0,
+    "MIN_SHARPNESS": 0.045,
+    "MIN_FRAMES": 3
+  },
+  "sampling": {
+    "WINDOWS": 8,
+    "FRAMES_PER_WINDOW": 8,
+    "FRAME_STRIDE_SECONDS": 0.12,
+    "CLOSE_STRIDES": 0.75,
+    "GAP_STRIDES": 4.0,
+    "GAP_STEPS": 2.5
+  },
+  "pipeline": {
+    "MAX_LOG_ODDS": 6.9,
+    "MAX_PEOPLE": 12,
+    "MAX_BOXES": 64,
+    "FEW_FRAMES": 16,
+    "MILD_JPEG_QUALITY": 70,
+    "SHOWN_JPEG_QUALITY": 88
+  },
+  "saliency": {
+    "BLUR_SHARE": 0.03125,
+    "GLOW_FROM": 0.3,
+    "GLOW_OPACITY": 0.6,
+    "OUTLINE_FROM": 0.6
+  },
+  "report": {
+    "SCHEMA": "unmask.report/1",
+    "BAND": [
+      0.35,
+      0.75
+    ],
+    "REASONS": [
+      "score_high",
+      "score_low",
+      "score_between",
+      "too_few_frames",
+      "too_blurred",
+      "models_disagree",
+      "mixed_over_time",
+      "unstable",
+      "several_people",
+      "no_face",
+      "face_too_small",
+      "face_too_blurred",
+      "face_too_brief"
+    ]
+  },
+  "TRACKING_PARAMETERS": [
+    "utm_*",
+    "fbclid",
+    "gclid",
+    "dclid",
+    "gbraid",
+    "wbraid",
+    "msclkid",
+    "twclid",
+    "yclid",
+    "ttclid",
+    "igsh",
+    "igshid",
+    "mibextid",
+    "ref_src",
+    "ref_url",
+    "_hsenc",
+    "_hsmi",
+    "mc_cid",
+    "mc_eid",
+    "__tn__",
+    "__cft__*",
+    "cmpid",
+    "share_id"
+  ]
+});

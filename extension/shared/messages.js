@@ -1,0 +1,87 @@
+/**
+ * Types of the messages between the parts of the extension.
+ *
+ * @typedef {{seconds: number, jpeg: string}} Frame jpeg: base64
+ *
+ * @typedef {object} Snapshot a check at one moment
+ * @property {string} key
+ * @property {boolean} finished
+ * @property {string} stage
+ * @property {number} fraction 0..1
+ * @property {number} position 1: next in the queue; 0: not waiting
+ * @property {import("./report.js").Report | null} report present when, and only when, it has finished
+ * @property {number | null} savedAt ms; of a report from the history
+ * @property {number} waitMs when to poll again
+ *
+ * @typedef {{failure: string}} Failure code of what went wrong before a check began
+ *
+ * @typedef {object} Handshake what a page's part needs to know first
+ * @property {import("./browser.js").Locale} locale
+ * @property {string | null} space its address
+ * @property {boolean} onDevice checks are done on this computer, and nothing is sent
+ * @property {import("./settings.js").Consent} consent
+ * @property {boolean} hover
+ * @property {boolean} auto videos of this page are checked as they play
+ *
+ * @typedef {object} Candidate a video of a frame
+ * @property {number} id in its frame
+ * @property {number} score how likely it is the one that is meant
+ * @property {string} title
+ * @property {boolean} playing
+ * @property {number} duration seconds; 0: unknown
+ * @property {number} width px in the page
+ * @property {number} height px in the page
+ *
+ * @typedef {{id?: number, src?: string, link?: string}} VideoRef empty: the one that is probably meant
+ *
+ * @typedef {object} CheckOptions
+ * @property {string} url
+ * @property {string | undefined} [model]
+ * @property {boolean} [onSpace] whatever the settings say
+ *
+ * To the background, by type, with the answer of each:
+ * @typedef {(
+ *   | {type: "handshake"}
+ *   | {type: "check", fresh?: boolean | undefined} & CheckOptions
+ *   | {type: "capture", title: string} & CheckOptions
+ *   | {type: "frames", key: string, frames: Frame[] | null}
+ *   | {type: "poll", key: string}
+ *   | {type: "cancel", key: string}
+ *   | {type: "screenshot"}
+ *   | {type: "consent", consent: import("./settings.js").Consent}
+ *   | {type: "models"}
+ *   | {type: "open", path: string, url?: string | null}
+ *   | {type: "videos", tabId: number}
+ *   | {type: "start", tabId: number, frameId: number, id?: number | undefined}
+ * )} Request
+ *
+ * @typedef {object} Replies
+ * @property {Handshake} handshake
+ * @property {Snapshot | Failure} check
+ * @property {Snapshot | Failure} capture
+ * @property {Snapshot | Failure} frames null: there are no more
+ * @property {Snapshot | Failure} poll
+ * @property {Snapshot | Failure} cancel
+ * @property {string} screenshot data URL of the visible tab
+ * @property {void} consent
+ * @property {{name: string}[]} models
+ * @property {void} open
+ * @property {(Candidate & {frameId: number})[]} videos of the extension's own pages only, as `start`
+ * @property {unknown} start
+ *
+ * To a page's part:
+ * @typedef {{type: "videos"} | {type: "settings"} | {type: "start", video: VideoRef}} PageRequest
+ *
+ * To and from the web worker that runs the detector, over a port:
+ * @typedef {(
+ *   | {type: "check", pageUrl: string, title: string}
+ *   | {type: "frames", frames: Frame[] | null}
+ * )} DetectorRequest
+ * @typedef {(
+ *   | {type: "progress", stage: string, fraction: number}
+ *   | {type: "report", report: unknown}
+ *   | {type: "error", message: string}
+ * )} DetectorReply
+ */
+
+export {};
