@@ -192,7 +192,7 @@ def _verdict(rng: np.random.Generator) -> Vectors:
         "face": verdict.face_id,
         "reasons": verdict.reasons,
         "text": verdict.text,
-        "faces": [[face.id, face.probability_fake, face.label, face.reasons] for face in verdict.faces],
+        "faces": sorted([face.id, face.probability_fake, face.label, face.reasons] for face in verdict.faces),
         "alone": verdict.models[0][1] if verdict.models else None,
     }
 
