@@ -49,15 +49,8 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)  # "ok", a code, "left"
     latencies: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # seconds, by request
     wrong: list[str] = field(default_factory=list)  # what should never happen
-    resident_bytes: list[tuple[float, int]] = field(default_factory=list)  # seconds since the start
     left_files: list[str] = field(default_factory=list)  # of jobs, when all was over
     left_children: int = 0
-
-    def growth_bytes(self) -> int:
-        """From what the first half took at most to what there is at the end."""
-        middle = self.resident_bytes[-1][0] / 2
-        early = max(size for seconds, size in self.resident_bytes if seconds <= middle)
-        return self.resident_bytes[-1][1] - early
 
 
 class Customer:
@@ -228,13 +221,8 @@ def soak(seconds: float, folder: Path, clients: int = CLIENTS) -> Tally:
 async def _let_loose(seconds: float, clients: int, space: Served, site: Site, clips: list[bytes], tally: Tally) -> None:
     began = time.monotonic()
     crowd = [Customer(number, space, site, clips, tally) for number in range(clients)]
-    lives = asyncio.gather(*(customer.live(began + seconds) for customer in crowd))
-    while not lives.done():
-        tally.resident_bytes.append((time.monotonic() - began, resident_bytes(space.process.pid)))
-        await asyncio.wait({lives}, timeout=2.0)
-    await lives
+    await asyncio.gather(*(customer.live(began + seconds) for customer in crowd))
     await _until_idle(space)
-    tally.resident_bytes.append((time.monotonic() - began, resident_bytes(space.process.pid)))
 
 
 async def _until_idle(space: Served) -> None:
@@ -249,13 +237,6 @@ async def _until_idle(space: Served) -> None:
 def _is_upload(name: str) -> bool:
     """unmask-space-…/page/<hash>/name: kept for half an hour."""
     return len(Path(name).parts) == 4 and len(Path(name).parts[2]) == 64
-
-
-def resident_bytes(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 def children(pid: int) -> list[str]:

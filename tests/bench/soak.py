@@ -35,10 +35,7 @@ def show(tally: Tally, seconds: float) -> None:
         quantiles = np.quantile(latencies, QUANTILES)
         row = "".join(f"{value:>8.1f}" for value in quantiles[:-1])
         print(f"  {name:<24}{row}{quantiles[-1]:>9.1f}{len(latencies):>8,}")
-    sizes = [size / 2**20 for _, size in tally.resident_bytes]
-    parts = [f"{np.median(part):.0f}" for part in np.array_split(sizes, min(len(sizes), 10))]
-    print(f"\n  memory of the Space, MiB, over time: {', '.join(parts)}; {max(sizes):.0f} at most")
-    print(f"  files of jobs left: {len(tally.left_files)}; processes left: {tally.left_children}")
+    print(f"\n  files of jobs left: {len(tally.left_files)}; processes left: {tally.left_children}")
     for line in tally.wrong[:20]:
         print(f"  WRONG {line}")
 

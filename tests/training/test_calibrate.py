@@ -1,8 +1,5 @@
 """Calibration: promises that hold on data they were not fitted on, and sets that may not be fitted on."""
 
-import json
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -13,11 +10,9 @@ from training.calibrate import (
     MAX_WRONG,
     Scored,
     above_reals,
-    below_fakes,
     fit,
     label_rates,
     probabilities,
-    promises,
     validation_clips,
 )
 from training.data.shards import store
@@ -127,24 +122,6 @@ def test_clips_as_they_are_narrow_the_band_where_they_are_judged_worse(shift):
     _, policy = fit(scored(1000, shift=shift))
     assert policy.fake_above >= usual.fake_above and policy.real_below <= usual.real_below
     assert policy.fake_above > usual.fake_above or policy.real_below < usual.real_below
-
-
-def test_without_true_fakes_there_are_only_blended_ones_to_fit_on():
-    some = replace(scored(1000), plain=np.zeros(0), plain_fake=np.zeros(0, bool))
-    _, policy = fit(some)
-    assert 0 < policy.real_below < policy.fake_above < 1
-    assert not any(name.startswith("plain") for name in json.loads(promises(some)))
-
-
-def test_few_clips_below_a_threshold_prove_nothing():
-    probability, fake = np.linspace(0, 0.9, 40), np.zeros(40, bool)
-    assert below_fakes(probability, fake, fake_above=1.0) == 0.0
-    assert below_fakes(np.repeat(probability, 10), np.repeat(fake, 10), fake_above=1.0) > 0.5
-
-
-@pytest.mark.parametrize("pairs", [1, 2, 19])
-def test_of_a_handful_it_is_said_that_they_are_too_few(pairs):
-    assert promises(scored(pairs)).startswith(f"{pairs} clips are too few")
 
 
 def test_a_set_that_is_for_measuring_is_refused(tmp_path):

@@ -155,13 +155,6 @@ def clip_score(track, probability_logit, start=0.0, frames=8, model="m"):
     )
 
 
-def test_the_mean_of_frames_is_that_of_the_face_seen_most():
-    scores = [clip_score(0, 2.0), clip_score(0, -2.0, start=2.0, frames=4), clip_score(1, 5.0)]
-    first, second = scores[0].probability_fake, scores[1].probability_fake
-    assert evaluate.mean_of_frames(scores) == pytest.approx((8 * first + 4 * second) / 12)
-    assert evaluate.mean_of_frames([]) is None
-
-
 def test_the_frank_score_ignores_doubts_but_not_the_policys_pooling(models):
     (model,) = evaluate.load_models(models[:1], CPU)
     team = evaluate.Team("a", (model,))
@@ -180,10 +173,3 @@ def test_an_answer_is_withheld_as_the_space_withholds_it(models):
     doubted = evaluate.answer(team, first, (), lambda faces: again)
     assert doubted.label == "uncertain"
     assert doubted.frank == evaluate.answer(team, first, (), lambda faces: first).frank
-
-
-def test_default_lineups_are_each_model_all_together_and_the_named(models):
-    loaded = evaluate.load_models([f"a={models[0]}", f"b={models[0]}", f"c={models[1]}"], CPU)
-    teams = evaluate.make_teams(loaded, ["c+a"])
-    assert [team.name for team in teams] == ["a", "b", "c", "a+b+c", "a+c"]
-    assert len(evaluate._by_plan(teams, 8)) == 3  # fine alone, coarse alone, both together

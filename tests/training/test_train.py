@@ -14,9 +14,7 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from tests.training import fourth  # adds a fourth recipe
 from tests.training.faces import face
-from tests.untrained import untrained_model
 from training.data.augment import resize
 from training.data.shards import store
 from training.fit import trainer
@@ -145,29 +143,6 @@ def test_a_teacher_is_followed(material, tmp_path):
         for name, given in (("alone", None), ("taught", str(teacher.model)))
     )
     assert alone.epochs()[0].loss != taught.epochs()[0].loss
-
-
-def test_a_pupils_guesses_near_the_vectors_of_its_teacher(tmp_path):
-    teacher = inference.load(str(untrained_model(tmp_path)), torch.device("cpu"))
-    torch.manual_seed(0)
-    spec, pupil = RECIPES["patch-mean"].clip, fourth.PatchMean(fourth.PatchMeanConfig())
-    learner = trainer.Learner(pupil, teacher, spec)
-    optimiser = torch.optim.Adam(learner.parameters(), 1e-2)
-    data, mask = torch.rand(8, 2, 3, spec.side_px, spec.side_px), torch.ones(8, 2, dtype=torch.bool)
-    lesson = trainer.taught(teacher, data, mask)
-    distances = []
-    for _ in range(60):
-        distances.append(trainer.distance(learner(data, mask)[1], lesson.vectors))
-        optimiser.zero_grad()
-        distances[-1].backward()
-        optimiser.step()
-    assert distances[-1] < distances[0] / 2
-
-
-@pytest.mark.parametrize(("done", "share"), [(0.0, 2.0), (0.4, 1.0), (0.8, 0.0), (1.0, 0.0)])
-def test_labels_have_the_last_word(done, share):
-    stage = replace(RECIPES["patch-mean"].frames, vector_share=2.0)
-    assert trainer.vector_share(stage, done) == pytest.approx(share)
 
 
 # --- several processes, and processes that end

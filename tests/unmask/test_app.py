@@ -97,14 +97,6 @@ def test_a_link_gives_the_same_answer_as_the_file(space, site, client):
     assert any("stage" in data[0] for _, data in events[:-1])
 
 
-def test_a_range_is_what_is_looked_at(client):
-    report = client.predict(
-        video=gradio_client.handle_file(FACE), start_seconds=1, end_seconds=2.5, api_name="/check_file"
-    )
-    assert_whole(report, "file")
-    assert all(0.9 <= span["start_seconds"] <= span["end_seconds"] <= 2.6 for span in report["timeline"])
-
-
 def frames_of(path, count=16):
     plan = DecodePlan(windows=2, frames_per_window=count // 2)
     for window in decode.decode(path, plan):

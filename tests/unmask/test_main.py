@@ -2,7 +2,6 @@
 
 import json
 import os
-import struct
 import subprocess
 import sys
 import time
@@ -327,31 +326,6 @@ def test_help_takes_no_time_because_nothing_heavy_is_imported() -> None:
     printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
     assert printed.stdout.decode().splitlines()[-1] == "[]"
     assert b"--overlay" in printed.stdout
-
-
-@pytest.mark.timeout(400)  # a machine under load imports torch for a minute
-def test_a_terminal_shows_progress_and_then_the_verdict_alone(media: Path) -> None:
-    fcntl, pty, termios = map(pytest.importorskip, ("fcntl", "pty", "termios"))  # not on Windows
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    process = start("check", str(make("short.mp4", media)), stdout=subprocess.PIPE, stderr=slave)
-    os.close(slave)
-    shown = b""
-    while True:
-        try:
-            read = os.read(master, 4096)
-        except OSError:  # the other end is closed
-            break
-        if not read:
-            break
-        shown += read
-    out, _ = process.communicate(timeout=150)
-    os.close(master)
-    assert process.returncode == 0
-    assert "%" in shown.decode()
-    assert b"faces" in shown
-    assert b"\n" not in shown.rstrip(b"\r\n")  # one line, drawn again and again
-    assert any(out.decode().startswith(label) for label in SHOWN_LABEL.values())
 
 
 @pytest.mark.timeout(400)

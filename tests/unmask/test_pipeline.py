@@ -4,17 +4,13 @@ import hashlib
 import json
 import re
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from tests import reports
 from tests.media import glide, make
@@ -22,13 +18,12 @@ from tests.servers import video_site
 from tests.untrained import untrained_model
 from unmask.download.sources import FileSource, FramesSource, Options, UrlSource, content_key
 from unmask.errors import BadInput, Cancelled, ModelUnavailable
-from unmask.faces.clips import ClipSpec, FaceClip
+from unmask.faces.clips import ClipSpec
 from unmask.faces.subjects import MAX_BOXES
 from unmask.limits import Limits
-from unmask.models import inference, saliency
-from unmask.pipeline import Checker, _picture
+from unmask.pipeline import Checker
 from unmask.progress import STAGES
-from unmask.report import CheckReport, FaceReport, with_source
+from unmask.report import FaceReport, with_source
 from unmask.video.sampling import Span, plan_windows
 
 HOME = Limits(allow_private=True)
@@ -161,14 +156,6 @@ def test_odd_videos_get_a_verdict(checker: Checker, media: Path, model: str, nam
         assert report["warnings"]
 
 
-def test_boxes_are_in_pixels_of_the_original(checker: Checker, media: Path, model: str) -> None:
-    large, small = (
-        checker.check(file(media, name), Options(models=(model,)))["faces"][0] for name in ("4k.mp4", "short.mp4")
-    )
-    from_centre = np.array(boxes(large)[0]) - [1920, 1080, 1920, 1080]  # 12 x as wide as the small one
-    assert np.allclose(from_centre / 12, np.array(boxes(small)[0]) - [160, 120, 160, 120], atol=6)  # 3840 / 320
-
-
 def test_a_range_is_kept_to(checker: Checker, media: Path, model: str) -> None:
     report = checker.check(file(media, "h264.mp4"), Options(Span(2.0, 3.5), (model,)))
     seconds = [box["seconds"] for face in report["faces"] for box in face["boxes"]]
@@ -224,20 +211,6 @@ def test_a_borrowed_gpu_is_asked_once_for_the_whole_video(media: Path, model: st
     assert calls == ["_score_clips"] * (1 + again) + ["_explain_faces"]
 
 
-def test_a_face_is_shown_where_it_looks_worst_alone_with_what_that_rests_on(model: str) -> None:
-    loaded = inference.load(model, torch.device("cpu"))
-    side_px, rng = loaded.spec.side_px, np.random.default_rng(0)
-    data = rng.integers(0, 255, (3, side_px, side_px, 3), np.uint8)
-    clip = FaceClip(data, np.array([1.0, 1.1, 1.2]), 0, np.zeros((3, 4), np.float32))
-    alone = [replace(clip, data=data[i : i + 1], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[:1]) for i in range(3)]
-    logits = [float(inference.score(loaded, [one])[0]) for one in alone]
-    shown = _picture(loaded, clip)
-    worst = int(np.argmax(logits))
-    assert shown.seconds == clip.seconds[worst]
-    assert shown.face == saliency.jpeg(data[worst])
-    assert shown.heatmap == saliency.jpeg(saliency.paint(data[worst], saliency.heatmap(loaded, alone[worst])[0]))
-
-
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "queued"])
 def test_a_check_can_be_cancelled_at_every_stage(checker: Checker, media: Path, model: str, stage: str) -> None:
     def on_progress(now: str, fraction: float, text: str) -> None:
@@ -247,39 +220,6 @@ def test_a_check_can_be_cancelled_at_every_stage(checker: Checker, media: Path, 
     with video_site(make("h264.mp4", media).read_bytes()) as site, pytest.raises(Cancelled):
         checker.check(UrlSource(site.url("/clip.mp4")), Options(models=(model,), limits=HOME), on_progress)
     assert checker._slots.used == 0
-
-
-def test_a_check_that_waits_for_its_turn_can_be_cancelled(
-    checker: Checker, media: Path, model: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started = time.monotonic()
-
-    def on_progress(stage: str, fraction: float, text: str) -> None:
-        if stage == "faces" and time.monotonic() - started > 0.3:
-            raise Cancelled("No longer wanted.")
-
-    never = threading.Semaphore(0)
-    monkeypatch.setattr(checker._slots, "_free", never)
-    with pytest.raises(Cancelled):
-        checker.check(file(media, "short.mp4"), Options(models=(model,)), on_progress)
-
-
-def test_checks_may_run_at_once(checker: Checker, media: Path, model: str) -> None:
-    names = ["short.mp4", "h264.mp4", "no-face.mp4"]
-    alone = {name: checker.check(file(media, name), Options(models=(model,))) for name in names}
-    together: dict[str, CheckReport] = {}
-
-    def run(name: str) -> None:
-        together[name] = checker.check(file(media, name), Options(models=(model,)))
-
-    threads = [threading.Thread(target=run, args=(name,)) for name in names]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for name in names:
-        assert together[name]["verdict"] == alone[name]["verdict"]
-        assert together[name]["faces"] == alone[name]["faces"]
 
 
 def test_a_fetched_video_can_be_kept(checker: Checker, media: Path, model: str, tmp_path: Path) -> None:

@@ -233,11 +233,3 @@ def test_what_a_killed_server_left_is_deleted_at_the_next_start(restarted):
     space, left = restarted
     assert not left & set(space.temporary.glob("unmask-space-*"))
     assert space.files() == []
-
-
-def test_a_cache_that_is_switched_off_keeps_nothing(restarted, site):
-    space, _ = restarted
-    before = site.hits("/clip.mp4")
-    for _ in range(2):
-        succeed(space, site)
-    assert site.hits("/clip.mp4") - before >= 2  # looked at anew

@@ -9,8 +9,9 @@ from tests.soaking import Tally, soak
 SECONDS = 60.0
 
 pytestmark = [
+    pytest.mark.server,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(sys.platform != "linux", reason="reads memory from /proc"),
+    pytest.mark.skipif(sys.platform != "linux", reason="reads processes from /proc"),
 ]
 
 

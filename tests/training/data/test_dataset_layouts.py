@@ -158,15 +158,6 @@ def test_videos_of_the_tested_celebrities_are_left_out_and_told_why(tmp_path):
     assert "00000.mp4" not in left  # YouTube-real: nobody knows who it is, so it is somebody else
 
 
-def test_a_listed_video_that_is_not_there_is_missing_and_its_people_are_tested_all_the_same(tmp_path):
-    root = celeb_df(tmp_path)
-    for name in ("Celeb-real/id0_0001", "Celeb-synthesis/id0_id1_0000"):
-        (root / f"{name}.mp4").unlink()
-    found = read("celeb-df", root)
-    assert reasons(found)["id0_0001.mp4"] == "the file is missing"
-    assert not {"celeb-id0", "celeb-id1"} & {who for video in found.videos for who in video.identities}
-
-
 # DFDC
 
 
@@ -188,20 +179,6 @@ def test_dfdc_is_split_by_whole_parts(tmp_path, above):
     assert Counter(video.split for video in found.videos) == {"train": 6, "val": 3, "test": 3}
     fake = next(video for video in found.videos if video.fake)
     assert (fake.method, fake.original_id, fake.identities) == ("DFDC", "real0", ("real0",))
-
-
-def test_dfdc_lists_what_is_missing_or_broken(tmp_path):
-    root = dfdc(tmp_path, [0, 1, 2])
-    (root / "dfdc_train_part_0/fake0a.mp4").unlink()
-    (root / "dfdc_train_part_1/metadata.json").write_text('{"real1.mp4": {"label"')
-    entries = {"real2.mp4": {"label": "MAYBE"}}
-    (root / "dfdc_train_part_2/metadata.json").write_text(json.dumps(entries))
-    found = read("dfdc", root)
-    assert sorted(splits_of(found)) == ["fake0b", "real0"]
-    left = reasons(found)
-    assert left["fake0a.mp4"] == "the file is missing"
-    assert left["metadata.json"].startswith("not a table of videos")
-    assert left["real2.mp4"] == "its name or entry says nothing that is understood"
 
 
 def test_an_original_that_stands_in_parts_of_two_splits_is_a_leak_with_its_name(tmp_path):
@@ -245,16 +222,6 @@ def test_photographs_are_real_people_one_each_loose_or_packed(tmp_path):
     assert [item.path.name for item in found.left_out] == ["broken.jpg"]
     packed = photographs(tmp_path / "faces.tar")
     assert [video.video_id for video in packed.videos] == [video.video_id for video in found.videos[2:]]
-
-
-def test_a_folder_with_a_manifest(tmp_path):
-    touch(tmp_path, "a.mp4", "empty.mp4")
-    (tmp_path / "empty.mp4").write_bytes(b"")
-    table = "file\tlabel\tsplit\na.mp4\treal\ttrain\nempty.mp4\tfake\ttrain\ngone.mp4\tfake\tval\n"
-    (tmp_path / "manifest.tsv").write_text(table)
-    found = read("auto", tmp_path)
-    assert splits_of(found) == {"a": "train"}
-    assert reasons(found) == {"empty.mp4": "the file is empty", "gone.mp4": "the file is missing"}
 
 
 # the table of layouts

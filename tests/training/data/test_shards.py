@@ -89,13 +89,6 @@ def test_single_faces_with_a_row_each_are_clips_of_one_frame(tmp_path):
     assert (real.fake, real.method, real.seconds, list(real.jpegs)) == (False, "real", (0.0,), [b"real"])
 
 
-def test_a_manifest_without_splits_is_for_testing_only(tmp_path):
-    store(tmp_path, [A])
-    table = (tmp_path / "manifest.tsv").read_text().replace("\tsplit\t", "\tsomething\t")
-    (tmp_path / "manifest.tsv").write_text(table)
-    assert [clip.split for clip in stored_clips(tmp_path)] == ["test"]
-
-
 def test_a_picture_that_the_shard_does_not_hold_is_named(tmp_path):
     store(tmp_path, [A])
     write_shard(tmp_path / "train-00000.tar", [B])

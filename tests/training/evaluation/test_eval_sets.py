@@ -6,7 +6,7 @@ import pytest
 from tests.training.faces import face
 from tests.training.sets import crop_set, video_set
 from training.evaluation.corruptions import Condition
-from training.evaluation.eval_sets import CachedSet, ClipSet, Look, face_clip, open_set, subset
+from training.evaluation.eval_sets import CachedSet, ClipSet, Look, open_set, subset
 from unmask.faces.clips import ClipSpec
 from unmask.faces.detector import FaceFinder
 from unmask.video.sampling import DecodePlan
@@ -48,16 +48,6 @@ def test_a_folder_of_videos(videos, finder):
     assert {clip.data.shape for clip in clips} == {(3, 64, 64, 3)}
 
 
-def test_several_specs_are_found_in_one_look_as_each_alone(videos, finder):
-    opened = open_set(videos, finder, None)
-    both = opened.find(opened.examples[0], Look(LOOK.plan, (SPEC, LARGER)))
-    for spec in (SPEC, LARGER):
-        alone = opened.find(opened.examples[0], Look(LOOK.plan, (spec,)))
-        assert all(
-            np.array_equal(one.data, other.data) for one, other in zip(both.clips[spec], alone.clips[spec], strict=True)
-        )
-
-
 def test_what_was_found_is_kept_bit_for_bit_and_not_looked_for_again(tmp_path, finder):
     folder = video_set(tmp_path / "set", {"a": "real"})
     fresh = open_set(folder, finder, tmp_path / "cache")
@@ -88,14 +78,6 @@ def test_another_look_is_not_answered_from_what_was_kept(tmp_path, finder, look)
     assert len(clips) != len(others) or not np.array_equal(clips[0].data, others[0].data)
 
 
-def test_a_video_without_a_face_is_kept_too(tmp_path, finder, media):
-    folder = video_set(tmp_path / "set", {"a": "real"})
-    (folder / "a.mp4").write_bytes(media("no-face.mp4").read_bytes())
-    for _ in range(2):
-        opened = open_set(folder, finder, tmp_path / "cache")
-        assert opened.find(opened.examples[0], LOOK).clips[SPEC] == ()
-
-
 def test_windows_of_loose_crops(tmp_path, finder):
     opened = open_set(crop_set(tmp_path), finder, None)
     assert [(item.id, item.method, item.group) for item in opened.examples] == [
@@ -113,13 +95,6 @@ def test_stored_clips_are_those_of_validation_and_test_by_video():
     opened = ClipSet(stored)
     assert [(item.id, item.split) for item in opened.examples] == [("b", "val")]
     assert len(opened.find(opened.examples[0], LOOK).clips[SPEC]) == 2
-
-
-def test_a_still_face_stands_still_for_a_whole_clip():
-    clip = face_clip(face("a"), SPEC)
-    assert clip.data.shape == (3, 64, 64, 3)
-    assert np.array_equal(clip.data[0], clip.data[2])
-    assert clip.seconds.tolist() == pytest.approx([0, 0.12, 0.24])
 
 
 @pytest.mark.parametrize(("count", "reals", "fakes"), [(4, 2, 2), (100, 6, 9), (2, 1, 1)])

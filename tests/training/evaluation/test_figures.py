@@ -42,14 +42,6 @@ def test_the_roc_curve_of_a_panel_has_the_area_that_is_quoted():
             assert area == metrics.auc(tables.scores_of(one.rows, lineup.name), tables.labels_of(one.rows))
 
 
-def test_counts_of_the_answers_are_all_there():
-    results = made_up.results()
-    first = figures.answers(results).axes[0]
-    whole = results.sets[0].summaries[0].whole
-    shown = [text.get_text() for text in first.texts]
-    assert shown == [str(labels[name]) for labels in (whole.real_labels, whole.fake_labels) for name in tables.ORDER]
-
-
 def test_heatmaps_are_drawn_on_the_public_domain_examples(tmp_path):
     model = inference.load(str(untrained_model(tmp_path / "m", "small")), torch.device("cpu"))
     figure = figures.heatmaps([model], figures.EXAMPLES)

@@ -92,13 +92,3 @@ def test_other_json_is_refused(tmp_path):
     write(replace(made_up.results(), schema="unmask.evaluation/0"), path)
     with pytest.raises(ValueError, match="evaluation/0, not unmask"):
         read(path)
-
-
-def test_the_text_names_every_set_and_lineup_and_says_where_models_were_chosen():
-    lines = tables.text(made_up.results()).splitlines()
-    assert lines[0] == "elsewhere: 20 real, 20 fake, from elsewhere"
-    assert "home: 20 real, 20 fake, split val: models were chosen on it" in lines
-    for name in ("small", "large", "small+large"):
-        assert sum(line.split()[:1] == [name] for line in lines) == 2 * 3  # metrics, methods, groups
-    assert any(line.split()[:2] == ["jpeg", "30"] for line in lines)
-    assert max(map(len, lines)) < 260

@@ -81,15 +81,6 @@ def test_growing_is_cubic():
     assert crop_square(image, (0, 0, 8, 8), 64).max() > 205  # beyond an edge it swings over; linear does not
 
 
-@pytest.mark.parametrize("box", [(10, 10, 11, 50), (10, 10, 50, 11)])
-def test_a_box_of_one_pixel_is_that_pixel_and_no_neighbour(box):
-    left, top, right, bottom = box
-    image = astronaut()
-    found = crop_square(image, box, 40)
-    line = image[top:bottom, left:right]
-    np.testing.assert_array_equal(found, np.broadcast_to(line, (40, 40, 3)))
-
-
 @pytest.mark.parametrize("corner", [(-20, -30), (480, 500), (-5, 490), (490, -5), (490, 99), (99, 490)])
 def test_the_edge_is_repeated_outside(corner):
     image = astronaut()

@@ -118,18 +118,6 @@ def test_faces_of_48_px_in_720p_are_found(finder, size):
     assert 42 < sides(found.xyxy)[0] < 54
 
 
-def test_every_face_of_a_group_is_found(finder):
-    head = astronaut()[20:240, 120:330]
-    image = np.zeros((720, 1280, 3), np.uint8)
-    places = [(10, 20), (10, 500), (300, 900), (450, 200), (250, 500)]
-    for top, left in places:
-        image[top : top + 220, left : left + 210] = head
-    (found,) = finder.detect(window_of(image))
-    centres = (found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2
-    offsets = centres[np.argsort(centres[:, 0])] - np.array(sorted((left, top) for top, left in places))
-    np.testing.assert_allclose(offsets, offsets.mean(0, keepdims=True).repeat(5, 0), atol=6)
-
-
 @pytest.mark.parametrize(
     "image",
     [

@@ -101,11 +101,6 @@ def edit_config(path, **changes):
     (path / "config.json").write_text(json.dumps(config | changes))
 
 
-def test_a_model_that_was_calibrated_without_it_asks_for_no_sharpness(copied):
-    edit_config(copied, policy={"real_below": 0.3, "fake_above": 0.8})
-    assert inference.load(str(copied), CPU).policy.min_sharpness == 0
-
-
 def flipped(data, at):
     return data[:at] + bytes([data[at] ^ 0x40]) + data[at + 1 :]
 

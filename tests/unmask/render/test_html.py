@@ -167,16 +167,6 @@ def test_the_page_promises_nothing(page):
     assert "What this cannot tell you" in page.text
 
 
-def test_details_say_how_it_was_done():
-    found = reports.example("ensemble")
-    text = Page(document.details(found)).text
-    assert "134 frames, 128 of them with a face" in text
-    assert "mobilenet-gru, revision 5d41402abc4b: 95% by itself" in text
-    assert "1:01 long, 1280 × 720 pixels" in text
-    assert "5.7\N{NO-BREAK SPACE}s".replace("\N{NO-BREAK SPACE}", " ") in text
-    assert reports.SHA256 in text
-
-
 @pytest.mark.parametrize("kind", UnmaskError.__subclasses__(), ids=lambda kind: kind.code)
 def test_every_failure_has_a_heading(kind):
     failed = to_failed_report({"kind": "url", "name": "https://a.example"}, kind("What to do about it."))
@@ -210,25 +200,6 @@ def test_moments_differ_by_more_than_colour():
     html = document.timeline_svg(reports.build(reports.clips([4.0, -4.0, 0.2])))
     fills = re.findall(r'class="unmask-bar[^>]*fill="url\(#unmask-t1-(\w+)\)"', html)
     assert fills == ["fake", "real", "uncertain"]
-
-
-def test_a_more_suspicious_moment_is_a_higher_bar():
-    html = document.timeline_svg(reports.build(reports.clips([-4.0, -1.0, 1.0, 4.0])))
-    heights = [float(height) for height in re.findall(r'class="unmask-bar.*?height="([\d.]+)"', html, re.DOTALL)]
-    assert heights == sorted(heights)
-    assert len(set(heights)) == 4
-
-
-def test_the_axis_shows_the_part_that_was_asked_for():
-    found = reports.build(reports.clips([1.0] * 4, duration=50.0), end_seconds=50.0, duration_seconds=3600.0)
-    assert document.time_range(found) == (0.0, 50.0)
-    found["coverage"]["end_seconds"] = None
-    assert document.time_range(found) == (0.0, 3600.0)
-
-
-def test_without_a_judged_face_there_is_no_timeline_and_no_card():
-    found = reports.example("no_face")
-    assert document.timeline_svg(found).strip() == document.face_cards(found).strip() == ""
 
 
 # Faces.

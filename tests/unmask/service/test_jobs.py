@@ -260,26 +260,6 @@ def test_a_check_goes_on_while_a_job_waits_for_it(
     assert len(checker.keeps) == cancelled  # checks that were begun
 
 
-def test_a_waiting_job_that_is_cancelled_never_runs(checker: WaitingChecker, start: Callable[..., Jobs]) -> None:
-    jobs = start()
-    jobs.submit(A, OPTIONS)
-    jobs.cancel(waiting := jobs.submit(B, OPTIONS))
-    checker.go.set()
-    assert jobs.state(waiting).state == "cancelled"
-    finish(jobs, jobs.submit(C, OPTIONS))
-    assert B not in checker.done
-
-
-def test_a_job_that_keeps_the_video_fetches_it(
-    checker: WaitingChecker, start: Callable[..., Jobs], tmp_path: Path
-) -> None:
-    jobs = start()
-    checker.go.set()
-    for keep in (None, tmp_path, None):
-        finish(jobs, jobs.submit(A, OPTIONS, keep=keep))
-    assert checker.keeps == [None, tmp_path]
-
-
 def test_a_finished_job_is_forgotten_after_a_time(checker: WaitingChecker, start: Callable[..., Jobs]) -> None:
     now = [0.0]
     jobs = start(clock=lambda: now[0])
@@ -302,11 +282,6 @@ def test_shutdown_cancels_everything(checker: WaitingChecker, start: Callable[..
     assert [jobs.state(job).state for job in ids] == ["cancelled", "cancelled"]
     with pytest.raises(Busy):
         jobs.submit(A, OPTIONS)
-
-
-def test_a_file_that_is_gone_is_bad_input(start: Callable[..., Jobs], tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"gone\.mp4"):
-        start(workers=0).submit(FileSource(tmp_path / "gone.mp4", "gone.mp4"), OPTIONS)
 
 
 def test_one_client_cannot_fill_the_queue(start: Callable[..., Jobs]) -> None:
