@@ -81,6 +81,7 @@ model_folder := space/unmask/models/weights/mobilenet-gru
 extension/models/.made: $(model_folder)/config.json $(model_folder)/model.safetensors training/release/export_onnx.py space/unmask/models/saliency.py | .venv/.training
 	@echo 'Writing the networks for the browser …' >&2
 	@$(python) -m training.publish --onnx --model-folder $(model_folder) --out $(@D) >&2
+	@$(python) -m training.release.extension_constants >&2
 	@touch $@
 
 # a build for WebAssembly, and a larger one for WebGPU that is loaded only where there is a GPU

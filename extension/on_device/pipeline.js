@@ -35,6 +35,7 @@
  */
 
 import constants from "../shared/constants.js";
+import { ON_DEVICE } from "../shared/report.js";
 import { computeHeatmap, overlayHeatmap } from "./saliency.js";
 import { toInput } from "./clips.js";
 import { detectFaces } from "./face-detector.js";
@@ -88,9 +89,10 @@ export async function checkFrames({ windows, pageUrl, title }, detector, onProgr
       text: verdict.text,
       band: [policy.real_below, policy.fake_above],
     },
-    models: [{ name, revision, probability_fake: roundProbability(verdict.uncapped), runtime: "browser" }],
+    models: [{ name, revision, probability_fake: roundProbability(verdict.uncapped) }],
     faces,
     timeline: timelineReport(scores, policy),
+    compute: { backend: "onnxruntime", device: ON_DEVICE, precision: "float32" },
     coverage: {
       frames: tracker.frames,
       frames_with_face: tracker.framesWithFace,

@@ -1,4 +1,4 @@
-// Generated from the Python constants by `make detector`; do not edit.
+// Written by `python -m training.release.extension_constants` from the Python constants; do not edit.
 // prettier-ignore
 export default /** @type {const} */ ({
   "face_detector": {
@@ -16,10 +16,10 @@ export default /** @type {const} */ ({
     "SAME_PROPOSAL": 0.7,
     "SAME_REFINED": 0.9,
     "SAME_FACE": 0.7,
-    "SAME_OVERLAP": 0.3,
     "MAX_PROPOSALS": 300,
     "ON_FACE": 0.5,
     "FRAMES_PER_BATCH": 8,
+    "SAME_OVERLAP": 0.3,
     "PATCHES_PER_BATCH": 64
   },
   "tracking": {
@@ -78,27 +78,27 @@ export default /** @type {const} */ ({
   },
   "TRACKING_PARAMETERS": [
     "utm_*",
-    "fbclid",
-    "gclid",
-    "dclid",
-    "gbraid",
-    "wbraid",
-    "msclkid",
-    "twclid",
-    "yclid",
-    "ttclid",
-    "igsh",
-    "igshid",
-    "mibextid",
-    "ref_src",
-    "ref_url",
+    "__cft__*",
+    "__tn__",
     "_hsenc",
     "_hsmi",
+    "cmpid",
+    "dclid",
+    "fbclid",
+    "gbraid",
+    "gclid",
+    "igsh",
+    "igshid",
     "mc_cid",
     "mc_eid",
-    "__tn__",
-    "__cft__*",
-    "cmpid",
-    "share_id"
+    "mibextid",
+    "msclkid",
+    "ref_src",
+    "ref_url",
+    "share_id",
+    "ttclid",
+    "twclid",
+    "wbraid",
+    "yclid"
   ]
 });

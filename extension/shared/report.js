@@ -23,7 +23,6 @@
  * @property {string} name
  * @property {string} revision
  * @property {number | null} probability_fake
- * @property {"browser"} [runtime] where this extension was the detector
  *
  * @typedef {object} Face
  * @property {number} id
@@ -43,6 +42,11 @@
  * @property {number} probability_fake
  * @property {Label} label
  *
+ * @typedef {object} Compute what ran the models
+ * @property {string} backend
+ * @property {string} device `browser` where this extension was the detector
+ * @property {string} precision
+ *
  * @typedef {object} Coverage
  * @property {number} frames
  * @property {number} frames_with_face
@@ -56,8 +60,8 @@
  * @property {Model[]} models
  * @property {Face[]} faces
  * @property {Span[]} timeline in order of time
+ * @property {Compute} compute
  * @property {Coverage} coverage
- * @property {number | null} total_seconds how long the check took
  * @property {string[]} warnings in words
  *
  * @typedef {object} FailedReport
@@ -73,6 +77,7 @@ import constants from "./constants.js";
 import { parseWebUrl } from "./urls.js";
 
 const { SCHEMA, BAND } = constants.report;
+export const ON_DEVICE = "browser"; // in place of a device of torch
 const LABELS = /** @type {const} */ (["fake", "real", "uncertain", "no_face"]);
 const KINDS = /** @type {const} */ (["url", "file", "frames"]);
 const MAX_FACES = 64;
@@ -99,13 +104,13 @@ export function parseReport(json, isOwn = true) {
     status: "ok",
     source: toSource(from.source),
     verdict,
-    models: list(from.models, MAX_FACES).map((model) => toModel(model, isOwn)),
+    models: list(from.models, MAX_FACES).map(toModel),
     faces: list(from.faces, MAX_FACES).flatMap(toFace),
     timeline: list(from.timeline, MAX_SPANS)
       .flatMap(toSpan)
       .sort((a, b) => a.start_seconds - b.start_seconds),
+    compute: toCompute(from.compute, isOwn),
     coverage: toCoverage(from.coverage),
-    total_seconds: seconds(fields(from.timing_seconds).total),
     warnings: list(from.warnings, MAX_FACES).map(text).filter(Boolean),
   };
 }
@@ -126,8 +131,8 @@ export function failedReport(code, message, url = "") {
  * Tell whether a report was made on this computer.
  * @param {OkReport} report
  */
-export function isOnDevice({ models }) {
-  return models.some(({ runtime }) => runtime === "browser");
+export function isOnDevice({ compute }) {
+  return compute.device === ON_DEVICE;
 }
 
 /**
@@ -196,15 +201,13 @@ function toBand(json) {
   return typeof low === "number" && typeof high === "number" && low <= high ? [low, high] : [...BAND];
 }
 
-/** @param {unknown} json @param {boolean} isOwn @returns {Model} */
-function toModel(json, isOwn) {
+/** @param {unknown} json @returns {Model} */
+function toModel(json) {
   const from = fields(json);
-  const runtime = isOwn && from.runtime === "browser" ? /** @type {const} */ ({ runtime: "browser" }) : {};
   return {
     name: text(from.name),
     revision: text(from.revision),
     probability_fake: probability(from.probability_fake),
-    ...runtime,
   };
 }
 
@@ -239,6 +242,13 @@ function toSpan(json) {
   return [
     { start_seconds: start, end_seconds: end, face_id: number(from.face_id) ?? -1, probability_fake: chance, label },
   ];
+}
+
+/** @param {unknown} json @param {boolean} isOwn @returns {Compute} */
+function toCompute(json, isOwn) {
+  const { backend, device, precision } = fields(json);
+  const isClaim = device === ON_DEVICE && !isOwn;
+  return { backend: text(backend), device: isClaim ? "" : text(device), precision: text(precision) };
 }
 
 /** @param {unknown} json @returns {Coverage} */

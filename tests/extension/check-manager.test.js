@@ -229,10 +229,7 @@ test("pictures under way when the worker ended are lost, and that is said", asyn
 });
 
 test("what was checked on this computer says so, and a Space cannot claim it", async () => {
-  const claimed = {
-    ...REPORT,
-    models: REPORT.models.map((/** @type {object} */ model) => ({ ...model, runtime: "browser" })),
-  };
+  const claimed = { ...REPORT, compute: { backend: "onnxruntime", device: "browser", precision: "float32" } };
   const isHere = (/** @type {import("../../extension/shared/report.js").Report | null} */ report) =>
     report?.status === "ok" && isOnDevice(report);
   const here = new OnDeviceClient(async () => {

@@ -28,10 +28,8 @@ test("the example that Python writes is read whole", () => {
 });
 
 test("reading what was read changes nothing, so that a remembered report can be read again", () => {
-  const { total_seconds, ...once } = ok(example());
-  const { total_seconds: _, ...twice } = ok({ ...once });
-  assert.deepEqual(twice, once);
-  assert.equal(total_seconds, 5.71);
+  const once = ok(example());
+  assert.deepEqual(ok({ ...once }), once);
 });
 
 test("a failed report keeps its code and words", () => {

@@ -1,6 +1,7 @@
 """What is checked and how: a URL, a file, or pictures captured in a browser -> Media, within the limits."""
 
 import hashlib
+import json
 import math
 import re
 import secrets
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -25,7 +27,8 @@ from unmask.video.decode_client import StillWanted
 from unmask.video.sampling import DecodePlan, Span
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-TRACKING = ("utm_", "fbclid", "gclid", "igsh")  # query fields that say who shared a link, not what it is
+# query parameters that tell who shared a link, not what it is; `*` stands for any ending; the extension has the same
+TRACKING = tuple(json.loads(Path(__file__).with_name("tracking_parameters.json").read_text(encoding="utf-8")))
 BLOCK_BYTES = 2**18  # hashed at a time: stays in the processor's cache
 MAX_NAME = 200  # characters of a name in a message
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
@@ -240,7 +243,7 @@ def canonical_url(url: str) -> str:
 
 
 def _is_tracking(name: str) -> bool:
-    return any(name == known or (known.endswith("_") and name.startswith(known)) for known in TRACKING)
+    return any(fnmatchcase(name, known) for known in TRACKING)
 
 
 def _file_fingerprint(path: Path, max_bytes: int) -> str:

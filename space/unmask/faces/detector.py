@@ -31,6 +31,7 @@ CELL_PX = 12  # what one cell of P-Net sees
 CELL_STRIDE_PX = 2  # from one cell to the next
 PYRAMID_STEP = 0.709  # scale from one level to the next: halves the area
 MIN_SCORE = (0.6, 0.7, 0.9)  # of P-, R- and O-Net
+SAME_CELL = 0.5  # overlap above which P-Net's cells of one level are one
 SAME_PROPOSAL = 0.7  # overlap above which P-Net's proposals are one
 SAME_REFINED = 0.9  # and R-Net's: near-twins go on, because their mean is steadier than the best of them
 SAME_FACE = 0.7  # and O-Net's, over the smaller one; they vote on the box
@@ -283,7 +284,7 @@ def _decode_map(score: Tensor, offset: Tensor, level: UInt8Array, images: UInt8A
     for row in range(len(images)):
         mine = np.flatnonzero(frame == row)
         mine = mine[np.argsort(-values[mine, 0], kind="stable")[:MAX_PROPOSALS]]
-        kept = mine[suppress(cells[mine], values[mine, 0], 0.5)]
+        kept = mine[suppress(cells[mine], values[mine, 0], SAME_CELL)]
         yield boxes[kept], values[kept, 0]
 
 

@@ -13,11 +13,11 @@ from unmask.faces.clips import ClipSpec, FaceClip, crop, recompressed
 from unmask.faces.detector import FaceBoxes
 from unmask.faces.tracking import FaceRules, FaceTrack, link, why_excluded
 from unmask.video.decode import Frames
+from unmask.video.sampling import CLOSE_STRIDES
 
 MAX_PEOPLE = 12  # who are scored; in a crowd, those seen first, and among them the largest
 MAX_BOXES = 64  # of one person in a report
 RULES = FaceRules()
-CLOSE_STRIDES = 0.75  # frames closer than this, in strides of a clip, are too close for it
 
 
 @dataclass

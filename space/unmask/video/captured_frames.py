@@ -15,11 +15,10 @@ import numpy as np
 from unmask.errors import BadInput, TooLarge
 from unmask.limits import Limits, check_bytes
 from unmask.video.decode import Frames
-from unmask.video.sampling import DecodePlan
+from unmask.video.sampling import CLOSE_STRIDES, DecodePlan
 
 MAX_PICTURES = 256
 MAX_PICTURE_PX = 4_000_000  # 2560 x 1440 is 3.7 million
-CLOSE_STRIDES = 0.75  # a picture closer to the one before, in strides, is left out
 GAP_STRIDES = 4.0  # a gap wider than this begins a new window,
 GAP_STEPS = 2.5  # unless the pictures are as far apart throughout: then it takes this many usual steps
 

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from unmask.errors import BadInput
 
 WINDOWS = 8  # of a video that are looked at
+CLOSE_STRIDES = 0.75  # a frame closer to the one before, in strides of a clip, is left out
 MAX_SIDE_PX = 1920  # larger pictures are scaled down
 MARGIN_SECONDS = 0.5  # lists of pieces and the pieces themselves differ a little in what time it is
 

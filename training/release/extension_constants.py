@@ -1,0 +1,87 @@
+"""The constants that the extension shares with Python, written as a JavaScript module.
+
+python -m training.release.extension_constants        # writes extension/shared/constants.js anew
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from unmask import pipeline, report, verdict
+from unmask.download import sources
+from unmask.faces import boxes, clips, detector, subjects, tracking
+from unmask.models import saliency
+from unmask.video import captured_frames, sampling
+
+FILE = Path(__file__).resolve().parents[2] / "extension" / "shared" / "constants.js"
+HEADER = "// Written by `python -m training.release.extension_constants` from the Python constants; do not edit."
+
+
+def constants() -> dict[str, Any]:
+    """Collect the constants by what they are for."""
+    rules, plan, policy = tracking.FaceRules(), sampling.DecodePlan(), verdict.Policy()
+    face_detector = [
+        "SEARCH_SIDE_PX",
+        "MIN_FACE_PX",
+        "CELL_PX",
+        "CELL_STRIDE_PX",
+        "PYRAMID_STEP",
+        "MIN_SCORE",
+        "SAME_CELL",
+        "SAME_PROPOSAL",
+        "SAME_REFINED",
+        "SAME_FACE",
+        "MAX_PROPOSALS",
+        "ON_FACE",
+        "FRAMES_PER_BATCH",
+    ]
+    track = ["MAX_GAP_FRAMES", "MAX_STEP_SIDES", "MAX_SIZE_RATIO", "SHARPNESS_SIDE_PX", "CROP_SHARPNESS_SIDE_PX"]
+    return {
+        "face_detector": {
+            **{name: getattr(detector, name) for name in face_detector},
+            "SAME_OVERLAP": boxes.SAME_OVERLAP,
+            "PATCHES_PER_BATCH": detector.PATCHES_PER_BATCH["cpu"],
+        },
+        "tracking": {
+            **{name: getattr(tracking, name) for name in track},
+            "MIN_SIDE_PX": rules.min_side_px,
+            "MIN_SHARPNESS": rules.min_sharpness,
+            "MIN_FRAMES": rules.min_frames,
+        },
+        "sampling": {
+            "WINDOWS": plan.windows,
+            "FRAMES_PER_WINDOW": plan.frames_per_window,
+            "FRAME_STRIDE_SECONDS": plan.frame_stride_seconds,
+            "CLOSE_STRIDES": sampling.CLOSE_STRIDES,
+            "GAP_STRIDES": captured_frames.GAP_STRIDES,
+            "GAP_STEPS": captured_frames.GAP_STEPS,
+        },
+        "pipeline": {
+            "MAX_LOG_ODDS": verdict.MAX_LOG_ODDS,
+            "MAX_PEOPLE": subjects.MAX_PEOPLE,
+            "MAX_BOXES": subjects.MAX_BOXES,
+            "FEW_FRAMES": pipeline.FEW_FRAMES,
+            "MILD_JPEG_QUALITY": clips.MILD_JPEG_QUALITY,
+            "SHOWN_JPEG_QUALITY": saliency.JPEG_QUALITY,
+        },
+        "saliency": {
+            name: getattr(saliency, name) for name in ("BLUR_SHARE", "GLOW_FROM", "GLOW_OPACITY", "OUTLINE_FROM")
+        },
+        "report": {
+            "SCHEMA": report.SCHEMA,
+            "BAND": [policy.real_below, policy.fake_above],
+            "REASONS": list(verdict.REASONS),
+        },
+        "TRACKING_PARAMETERS": sources.TRACKING,
+    }
+
+
+def to_module() -> str:
+    """Write the constants as an ES module, which pages may import without a fetch."""
+    literal = json.dumps(constants(), indent=2)
+    return f"{HEADER}\n// prettier-ignore\nexport default /** @type {{const}} */ ({literal});\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(to_module(), encoding="utf-8")
+    print(FILE)
