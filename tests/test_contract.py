@@ -33,7 +33,6 @@ TRAINING_OPTIONS = {
         "--start",
         "--teacher",
         "--epochs",
-        "--dry-run",
         "mobilenet-gru",
         "frames",
         "clips",

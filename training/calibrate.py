@@ -27,14 +27,15 @@ from sklearn.linear_model import LogisticRegression
 from torch.utils.data import Dataset
 
 from training.data.augment import NO_AUGMENTATION
-from training.data.shards import StoredClip, stored_clips
+from training.data.shards import StoredClip, read_clips
 from training.evaluation.corruptions import Condition
 from training.evaluation.eval_sets import face_clip
 from training.evaluation.metrics import auc
+from training.fit.predict import predict
 from training.fit.recipes import Mixture
 from training.fit.run_folder import RunFolder
-from training.fit.torch_dataset import ClipPairs, Pair, PlainClips, as_face_clip, find_meshes
-from training.train import predict, some
+from training.fit.torch_dataset import ClipPairs, Pair, PlainClips, as_face_clip, cached_meshes
+from training.fit.training_clips import subset_of_reals
 from unmask.faces.clips import ClipSpec, recompressed
 from unmask.faces.tracking import crop_sharpness
 from unmask.models import checkpoint, inference
@@ -162,10 +163,10 @@ def validation_clips(folders: Sequence[Path], limit: int | None = None) -> list[
     """
     found = []
     for folder in folders:
-        clips = [clip for clip in stored_clips(folder) if clip.split == "val"]
+        clips = [clip for clip in read_clips(folder) if clip.split == "val"]
         if not clips:
             raise ValueError(f"{folder.name} holds no row of split `val`: it is not for fitting")
-        found += clips if limit is None else some(clips, limit, seed=0)
+        found += clips if limit is None else subset_of_reals(clips, limit, seed=0)
     return found
 
 
@@ -175,7 +176,7 @@ def score_validation(
     """Pairs of a real clip with a true fake of it, then with a blended one, as the web leaves them."""
     reals = [clip for clip in clips if not clip.fake]
     fakes = [clip for clip in clips if clip.fake]
-    meshes = find_meshes(reals, cache)
+    meshes = cached_meshes(reals, cache)
     parts = []
     for blended in (False, True):
         if blended or fakes:

@@ -1,16 +1,16 @@
-"""Data sets -> folders of face clips, cut by `unmask` as serving cuts them.
+"""Extract face clips from data sets, with the code that serving uses.
 
     python -m training.prepare --data auto=DIR --out OUT
 
---data is NAME=DIR, any number of times. NAME says how the set lies on disk: `ffpp` (also `ffpp-c0`,
-`ffpp-c23`, `ffpp-c40`: one compression alone), `celeb-df`, `dfdc`, `manifest` (a table names the files),
-`videos` (folders `real` and `fake`), `photos` (pictures of real people, loose or in tar files), `crops`
-(`real` and `fake` folders of faces that are cut already), or `auto`. Of every video the person seen most is
-kept, in clips of successive frames from windows spread over the whole of it.
+--data is NAME=DIR, any number of times. NAME is the layout of the set on disk: `ffpp` (also `ffpp-c0`, `ffpp-c23`,
+`ffpp-c40`: one compression alone), `celeb-df`, `dfdc`, `manifest` (a table names the files), `videos` (folders `real`
+and `fake`), `photos` (pictures of real people, loose or in tar files), `crops` (folders `real` and `fake` of face
+crops), or `auto`. The person seen most in a video is kept, in clips of successive frames from windows spread over the
+whole of it.
 
-OUT gets tar shards of JPEG crops with `manifest.tsv`; `failed.tsv` lists videos that could not be read or
-show no face, `left-out.tsv` files that were missing or fit no split. A run that was stopped goes on when the
-same command is given again. To try failed videos again, remove the shards that `failed.tsv` names first.
+OUT gets tar shards of JPEG crops with `manifest.tsv`; `failed.tsv` lists videos that could not be read or show no face,
+`left-out.tsv` files that were missing or fit no split. A run that was stopped resumes when the same command is given
+again. To try failed videos again, remove the shards that `failed.tsv` names first.
 """
 
 import argparse
@@ -28,17 +28,17 @@ import joblib
 from tqdm import tqdm
 
 from training.data import workers
-from training.data.catalog import HOWS, Catalog, StoredClip
+from training.data.catalog import SPLIT_METHODS, Catalog
 from training.data.dataset_layouts import layout, read
 from training.data.extract_faces import (
     CACHE_SIDE_PX,
-    CutSpec,
-    Task,
-    cut,
+    ExtractionSpec,
+    ExtractionTask,
+    extract_clips,
     reason,
 )
-from training.data.face_dataset import Collection
-from training.data.shards import FailedVideo, format_table, stored_clips
+from training.data.face_dataset import FaceDatasetWriter
+from training.data.shards import FailedVideo, StoredClip, format_table, read_clips
 from unmask.batch import ray_map
 from unmask.errors import UnmaskError
 from unmask.faces.clips import ClipSpec
@@ -47,21 +47,24 @@ from unmask.video.sampling import WINDOWS
 
 RETRIES = 3  # of a video whose worker died, on a cluster
 
-Spread = Callable[[Callable[[Task], list[StoredClip]], Iterable[Task]], Iterable[tuple[Task, Any]]]
+TaskMapper = Callable[
+    [Callable[[ExtractionTask], list[StoredClip]], Iterable[ExtractionTask]], Iterable[tuple[ExtractionTask, Any]]
+]
 
 
 def main() -> None:
+    """Prepare the data sets that the command line names."""
     arguments = _parse()
     try:
         clip = ClipSpec(arguments.frames, arguments.stride, CACHE_SIDE_PX)
-        spec = CutSpec(clip, arguments.windows)
+        spec = ExtractionSpec(clip, arguments.windows)
         catalog, tasks = list_tasks(arguments.data, arguments.split)
-        spread: Spread = functools.partial(workers.spread, workers=arguments.workers)
+        map_tasks: TaskMapper = functools.partial(workers.map_in_processes, workers=arguments.workers)
         if arguments.ray:
-            spread = functools.partial(ray_map.spread, address=arguments.ray, retries=RETRIES)
-        failed = prepare(tasks, arguments.out, spec, spread)
+            map_tasks = functools.partial(ray_map.spread, address=arguments.ray, retries=RETRIES)
+        failed = prepare(tasks, arguments.out, spec, map_tasks)
         with atomic_write(arguments.out / "left-out.tsv") as draft:
-            rows = ({"file": str(item.path), "reason": item.reason} for item in catalog.left_out)
+            rows = ({"file": str(item.path), "reason": item.reason} for item in catalog.excluded)
             draft.write_bytes(format_table(("file", "reason"), rows))
     except (OSError, ValueError, UnmaskError) as error:
         sys.exit(f"prepare: {error}")
@@ -70,51 +73,55 @@ def main() -> None:
     print(summary(arguments.out, catalog, failed))
 
 
-def list_tasks(data: Iterable[str], how: str) -> tuple[Catalog, list[Task]]:
-    """`NAME=DIR` texts -> all that the sets hold, and the videos to cut. Raises ValueError, LeakError."""
+def list_tasks(data: Iterable[str], how: str) -> tuple[Catalog, list[ExtractionTask]]:
+    """Read the data sets that texts `NAME=DIR` name -> catalog and tasks. Raises ValueError, LeakError."""
     found = Catalog(())
-    cut_already: set[str] = set()
+    face_crop_ids: set[str] = set()
     for text in data:
         name, equals, folder = text.partition("=")
         if not equals:
             raise ValueError(f"--data wants NAME=DIR, for instance auto={text}")
         catalog = read(name, Path(folder), how)
-        if layout(name, Path(folder)).already_cut:
-            cut_already.update(video.video_id for video in catalog.videos)
+        if layout(name, Path(folder)).holds_face_crops:
+            face_crop_ids.update(video.video_id for video in catalog.videos)
         found += catalog
-    tasks = [Task(index, video, video.video_id in cut_already) for index, video in enumerate(found.videos)]
+    tasks = [ExtractionTask(index, video, video.video_id in face_crop_ids) for index, video in enumerate(found.videos)]
     return found, tasks
 
 
-def prepare(tasks: Sequence[Task], out: Path, spec: CutSpec, spread: Spread) -> list[FailedVideo]:
-    """Cut every video that is not yet done, keep the clips in `out` -> the videos that failed.
+def prepare(
+    tasks: Sequence[ExtractionTask], out: Path, spec: ExtractionSpec, map_tasks: TaskMapper
+) -> list[FailedVideo]:
+    """Extract the clips of every video that is not yet done, write them to `out`, return the videos that failed.
 
-    `spread` hands tasks to workers and yields them with what became of them, in any order. Raises
-    OtherSettingsError when `out` was begun with other videos or another spec.
+    `map_tasks` gives tasks to workers and yields them with their results, in any order.
+
+    Raises:
+        SettingsChangedError: `out` was begun with other videos or another spec.
     """
-    collection = Collection(out, [task.video.split for task in tasks], settings(tasks, spec))
-    waiting = [tasks[index] for index in collection.waiting()]
-    with tqdm(total=len(tasks), initial=len(tasks) - len(waiting), unit="video", smoothing=0.05) as bar:
-        for task, outcome in spread(functools.partial(cut, spec=spec), waiting):
+    writer = FaceDatasetWriter(out, [task.video.split for task in tasks], settings(tasks, spec))
+    pending = [tasks[index] for index in writer.pending()]
+    with tqdm(total=len(tasks), initial=len(tasks) - len(pending), unit="video", smoothing=0.05) as bar:
+        for task, outcome in map_tasks(functools.partial(extract_clips, spec=spec), pending):
             if isinstance(outcome, Exception):
                 lost = FailedVideo(task.video.video_id, str(task.video.path), reason(outcome))
-                collection.add(task.index, [], [lost])
+                writer.add(task.index, [], [lost])
             else:
-                collection.add(task.index, outcome)
+                writer.add(task.index, outcome)
             bar.update()
-    return collection.close()
+    return writer.close()
 
 
-def settings(tasks: Iterable[Task], spec: CutSpec) -> dict[str, Any]:
-    """What two runs must share to be one: where the files lie, and who works, makes no difference."""
+def settings(tasks: Iterable[ExtractionTask], spec: ExtractionSpec) -> dict[str, Any]:
+    """Return what two runs must have in common for one to resume the other; folders and workers may differ."""
     videos = [asdict(replace(task.video, path=Path(task.video.path.name))) for task in tasks]
     digest = hashlib.sha256(json.dumps(videos, default=str).encode()).hexdigest()
     return {"videos": digest, **asdict(spec)}
 
 
 def summary(out: Path, catalog: Catalog, failed: Sequence[FailedVideo]) -> str:
-    """What is in a folder now, and what is not, in a few lines."""
-    clips = stored_clips(out)
+    """Summarise what is in a folder now, and what is not, in a few lines."""
+    clips = read_clips(out)
     lines = []
     for split in sorted({clip.split for clip in clips}):
         some = [clip for clip in clips if clip.split == split]
@@ -124,7 +131,7 @@ def summary(out: Path, catalog: Catalog, failed: Sequence[FailedVideo]) -> str:
     size_bytes = sum(path.stat().st_size for path in out.glob("*.tar"))
     lines.append(f"{size_bytes / 1e6:.1f} MB in {out}")
     lines += _some("failed", [f"{item.path}: {item.reason}" for item in failed])
-    lines += _some("left out", [f"{item.path}: {item.reason}" for item in catalog.left_out])
+    lines += _some("left out", [f"{item.path}: {item.reason}" for item in catalog.excluded])
     return "\n".join(lines)
 
 
@@ -147,7 +154,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument(
         "--split",
-        choices=HOWS,
+        choices=SPLIT_METHODS,
         default="official",
         help="as the data set's authors did; by hash of the people; every second file by name for "
         "validation; or all into one (%(default)s)",

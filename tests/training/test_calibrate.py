@@ -15,7 +15,7 @@ from training.calibrate import (
     probabilities,
     validation_clips,
 )
-from training.data.shards import store
+from training.data.shards import write_clips
 
 
 def scored(pairs, gap=2.0, seed=0, scale=1.0, harder=-1.0, shift=0.0, blur=-9.0):
@@ -125,10 +125,10 @@ def test_clips_as_they_are_narrow_the_band_where_they_are_judged_worse(shift):
 
 
 def test_a_set_that_is_for_measuring_is_refused(tmp_path):
-    store(tmp_path / "fit", [face("a", split="val"), face("b", split="train", shift=3)])
-    store(tmp_path / "measure", [face("c", split="test")])
+    write_clips(tmp_path / "fit", [face("a", split="val"), face("b", split="train", shift=3)])
+    write_clips(tmp_path / "measure", [face("c", split="test")])
     assert [clip.video_id for clip in validation_clips([tmp_path / "fit"])] == ["a"]
-    store(tmp_path / "more", [face(name, split="val") for name in "defg"])
+    write_clips(tmp_path / "more", [face(name, split="val") for name in "defg"])
     assert len(validation_clips([tmp_path / "more"], limit=3)) == 3
     with pytest.raises(ValueError, match="measure holds no row of split `val`"):
         validation_clips([tmp_path / "fit", tmp_path / "measure"])

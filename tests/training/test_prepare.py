@@ -14,12 +14,19 @@ import psutil
 import pytest
 
 from tests.media import astronaut, faceless, glide, write_video
-from tests.training import chores
+from tests.training import worker_tasks
 from training.data import workers
-from training.data.catalog import labelled_videos
+from training.data.catalog import read_manifest
 from training.data.dataset_layouts import photographs, read
-from training.data.extract_faces import CACHE_SIDE_PX, CutSpec, NoFaceError, Task, as_jpeg, cut
-from training.data.shards import read_shard, stored_clips
+from training.data.extract_faces import (
+    CACHE_SIDE_PX,
+    ExtractionSpec,
+    ExtractionTask,
+    NoFaceError,
+    extract_clips,
+    to_stored_jpeg,
+)
+from training.data.shards import read_clips, read_shard
 from training.prepare import list_tasks, prepare
 from unmask.batch import ray_map
 from unmask.faces.clips import ClipSpec
@@ -28,7 +35,7 @@ from unmask.faces.subjects import People
 from unmask.video.decode import decode
 from unmask.video.sampling import DecodePlan
 
-SPEC = CutSpec(ClipSpec(frames_per_clip=4, side_px=CACHE_SIDE_PX), windows=2)
+SPEC = ExtractionSpec(ClipSpec(frames_per_clip=4, side_px=CACHE_SIDE_PX), windows=2)
 VIDEOS = 6  # with a face
 
 pytestmark = pytest.mark.timeout(400)  # processes of their own load torch first
@@ -57,7 +64,7 @@ def tasks(videos):
 def prepared(tasks, tmp_path_factory):
     """The set as two processes of this machine prepare it."""
     out = tmp_path_factory.mktemp("prepared") / "out"
-    prepare(tasks, out, SPEC, functools.partial(workers.spread, workers=2))
+    prepare(tasks, out, SPEC, functools.partial(workers.map_in_processes, workers=2))
     return out
 
 
@@ -79,7 +86,7 @@ def decoded(jpeg):
 
 
 def test_every_video_is_stored_or_listed(prepared, tasks):
-    stored = {clip.video_id for clip in stored_clips(prepared)}
+    stored = {clip.video_id for clip in read_clips(prepared)}
     failed = {row["video_id"]: row["reason"] for row in table(prepared / "failed.tsv")}
     assert stored | failed.keys() == {task.video.video_id for task in tasks}
     assert not stored & failed.keys()
@@ -91,7 +98,7 @@ def test_every_video_is_stored_or_listed(prepared, tasks):
 
 def test_clips_carry_what_the_catalog_knows(prepared, tasks):
     known = {task.video.video_id: task.video for task in tasks}
-    for clip in stored_clips(prepared):
+    for clip in read_clips(prepared):
         video = known[clip.video_id]
         assert (clip.fake, clip.method, clip.original_id, clip.group, clip.split) == (
             video.fake,
@@ -108,7 +115,7 @@ def test_stored_frames_are_the_crops_of_a_check(prepared, videos):
     for frames in decode(videos / "real/2.mp4", DecodePlan(2, 4, spec.frame_stride_seconds)):
         seen.add(frames, finder.detect(frames))
     (person,) = seen.all
-    stored = [clip for clip in stored_clips(prepared) if clip.video_id.endswith("real/2")]
+    stored = [clip for clip in read_clips(prepared) if clip.video_id.endswith("real/2")]
     assert [clip.seconds for clip in stored] == [tuple(clip.seconds) for clip in person.clips[spec]]
     for clip, crops in zip(stored, person.clips[spec], strict=True):
         for jpeg, crop in zip(clip.jpegs, crops.data, strict=True):
@@ -122,15 +129,15 @@ def test_a_photograph_is_a_clip_of_one_frame_with_the_same_geometry(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 nothing more")
     with tarfile.open(tmp_path / "faces.tar", "w") as archive:
         archive.add(tmp_path / "loose.png", "real/1.png")
-    found = {video.path.name: Task(0, video) for video in photographs(tmp_path).videos}
-    (loose,), (packed,) = cut(found["loose.png"], SPEC), cut(found["1.png"], SPEC)
+    found = {video.path.name: ExtractionTask(0, video) for video in photographs(tmp_path).videos}
+    (loose,), (packed,) = extract_clips(found["loose.png"], SPEC), extract_clips(found["1.png"], SPEC)
     assert (loose.seconds, loose.fake, len(loose.jpegs)) == ((0.0,), False, 1)
     assert loose.jpegs == packed.jpegs
     assert decoded(loose.jpegs[0]).shape == (CACHE_SIDE_PX, CACHE_SIDE_PX, 3)
     assert len(FaceFinder().detect(_one_frame(decoded(loose.jpegs[0])))[0]) == 1
     for name in ("nobody.png", "broken.jpg"):
         with pytest.raises(Exception, match=r"no face was found|not a picture"):
-            cut(found[name], SPEC)
+            extract_clips(found[name], SPEC)
 
 
 def test_pictures_of_one_person_become_stills_of_one_video(tmp_path):
@@ -139,7 +146,7 @@ def test_pictures_of_one_person_become_stills_of_one_video(tmp_path):
     rows = "".join(f"{name}.jpg\treal\tann\ttrain\n" for name in "123")
     (tmp_path / "manifest.tsv").write_text("file\tlabel\ttarget_id\tsplit\n" + rows)
     ((_, (task,)),) = [list_tasks([f"manifest={tmp_path}"], "official")]
-    stills = cut(task, SPEC)
+    stills = extract_clips(task, SPEC)
     assert [(clip.video_id, clip.group, clip.track_id, len(clip.jpegs)) for clip in stills] == [("1", "ann", 0, 1)] * 2
     assert stills[0].jpegs != stills[1].jpegs
 
@@ -151,11 +158,11 @@ def test_a_panel_is_cut_as_if_it_were_the_whole_video(tmp_path):
     write_video(tmp_path / "beside.mp4", [np.hstack([np.zeros_like(frame), frame]) for frame in moving])
     rows = f"alone.mp4\tfake\t\nbeside.mp4\tfake\t{width},0,{width},240\nbeside.mp4\tfake\t0,0,{width},240\n"
     (tmp_path / "manifest.tsv").write_text("file\tlabel\tcrop_xywh\n" + rows)
-    alone, beside, nothing = (Task(0, video) for video in labelled_videos(tmp_path))
-    for one, other in zip(cut(alone, SPEC), cut(beside, SPEC), strict=True):
+    alone, beside, nothing = (ExtractionTask(0, video) for video in read_manifest(tmp_path))
+    for one, other in zip(extract_clips(alone, SPEC), extract_clips(beside, SPEC), strict=True):
         assert np.abs(decoded(one.jpegs[0]).astype(int) - decoded(other.jpegs[0])).mean() < 8
     with pytest.raises(NoFaceError):
-        cut(nothing, SPEC)
+        extract_clips(nothing, SPEC)
 
 
 def _one_frame(image):
@@ -175,7 +182,7 @@ CROPS = [  # (height, width), kind, stays untouched
 @pytest.mark.parametrize(("shape", "kind", "untouched"), CROPS)
 def test_faces_that_are_cut_already_stay_as_they_are_but_for_their_size(shape, kind, untouched):
     crop = cv2.imencode(kind, cv2.resize(astronaut()[:200, 120:320], shape[::-1]))[1].tobytes()
-    stored = as_jpeg(crop, SPEC)
+    stored = to_stored_jpeg(crop, SPEC)
     assert (stored == crop) == untouched
     assert decoded(stored).shape == (224, 224, 3)
 
@@ -186,9 +193,9 @@ def test_a_folder_of_crops_is_packed_with_its_split(tmp_path):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_bytes(face)
     _, tasks = list_tasks([f"crops={tmp_path / 'in'}"], "val")
-    assert all(task.already_cut for task in tasks)
+    assert all(task.is_face_crop for task in tasks)
     prepare(tasks, tmp_path / "out", SPEC, lambda work, items: ((item, work(item)) for item in items))
-    found = stored_clips(tmp_path / "out")
+    found = read_clips(tmp_path / "out")
     assert [(clip.video_id, clip.fake, clip.group, clip.split) for clip in found] == [
         ("in/real/a/1", False, "in/a", "val"),
         ("in/real/a/2", False, "in/a", "val"),
@@ -260,13 +267,13 @@ def two_machines():
 def test_a_cluster_of_which_a_worker_dies_midway_gives_the_same_bytes(two_machines, tasks, prepared, tmp_path):
     head, machines = two_machines
 
-    def spread(work, items):
-        mortal = functools.partial(chores.after_a_machine_died, work, tmp_path)
+    def map_in_processes(work, items):
+        mortal = functools.partial(worker_tasks.after_a_machine_died, work, tmp_path)
         for outcome in ray_map.spread(mortal, items, head.address, retries=3):
             (tmp_path / "midway").touch()  # the next task that begins takes its machine with it
             yield outcome
 
-    failed = prepare(tasks, tmp_path / "out", SPEC, spread)
+    failed = prepare(tasks, tmp_path / "out", SPEC, map_in_processes)
     raylets = [machine.all_processes["raylet"][0].process for machine in machines]
     assert sorted(raylet.poll() is None for raylet in raylets) == [False, True]
     assert len(failed) == 2
@@ -302,6 +309,6 @@ def test_what_cannot_be_done_is_said_in_one_line(arguments, message, videos, tmp
 def test_a_folder_that_was_begun_with_other_videos_is_refused(prepared, videos):
     known = json.loads((prepared / "prepare.json").read_text())
     assert known["windows"] == 2
-    tasks = [Task(index, video) for index, video in enumerate(read("auto", videos, "train").videos)]
+    tasks = [ExtractionTask(index, video) for index, video in enumerate(read("auto", videos, "train").videos)]
     with pytest.raises(ValueError, match="begun with other videos: take another folder"):
         prepare(tasks, prepared, SPEC, lambda work, items: [])

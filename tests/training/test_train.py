@@ -1,4 +1,4 @@
-"""The loop: every recipe runs, a killed run goes on exactly, two processes equal one of the doubled batch."""
+"""Tests of training: every recipe runs, a killed run resumes exactly, two processes equal one of the doubled batch."""
 
 import json
 import os
@@ -14,15 +14,18 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
+from tests.training import fourth
 from tests.training.faces import face
+from tests.untrained import untrained_model
 from training.data.augment import resize
-from training.data.shards import store
+from training.data.shards import write_clips
 from training.fit import trainer
 from training.fit.recipes import RECIPES
 from training.fit.run_folder import RunFolder
 from training.fit.torch_dataset import ClipPairs, as_face_clip, decode
+from training.fit.training_clips import read_training_clips
 from training.synthesis import autoencoder
-from training.train import Request, main, read, train
+from training.train import Request, main, train
 from unmask.models import checkpoint, inference
 from unmask.models.architectures import ResNextLstmConfig
 
@@ -37,14 +40,14 @@ def material(tmp_path_factory):
     stills = [face(f"r{index}", shift=index) for index in range(PAIRS)]
     fakes = [face(f"f{index}", source=f"r{index}", shift=index + 20) for index in range(0, PAIRS, 2)]
     held = [face("v0", split="val"), face("v1", source="v0", split="val", shift=9)]
-    store(folder, [*stills, *fakes, *held])
+    write_clips(folder, [*stills, *fakes, *held])
     return folder
 
 
 @pytest.fixture(scope="module")
 def moving(tmp_path_factory):
     folder = tmp_path_factory.mktemp("moving")
-    store(
+    write_clips(
         folder,
         [face("m", frames=8), face("n", source="x", frames=6), face("w", frames=8, split="val", shift=5)],
     )
@@ -61,11 +64,11 @@ def request(recipe, stage, data, out, **changes):
         "start": None,
         "scratch": True,
         "teacher": None,
-        "painters": None,
+        "autoencoders": None,
         "workers": 0,
         "precision": "no",
     }
-    defaults |= {"limit": None, "dry_run": False}
+    defaults |= {"limit": None, "save_seconds": 300}
     return Request(config=config, stage=stage, data=[(folder, 1) for folder in data], out=out, **defaults | changes)
 
 
@@ -84,7 +87,7 @@ def test_each_recipe_goes_from_faces_to_a_model_that_unmask_loads(recipe, materi
     assert inference.score(model, [as_face_clip(frames, model.spec)]).shape == (1,)
 
 
-def test_the_backbone_stands_still_in_a_frozen_stage(material, tmp_path):
+def test_a_frozen_backbone_does_not_change(material, tmp_path):
     first = run(request("mobilenet-gru", "frames", [material], tmp_path / "frames"))
     wanted = request("mobilenet-gru", "clips", [material], tmp_path / "clips", start=tmp_path / "frames")
     second = run(wanted)
@@ -94,17 +97,18 @@ def test_the_backbone_stands_still_in_a_frozen_stage(material, tmp_path):
     assert "backbone" not in moved
 
 
-def test_real_footage_alone_is_enough(tmp_path):
+def test_fakes_may_be_missing(tmp_path):
     reals = [face(f"r{index}", shift=index) for index in range(8)]
-    store(tmp_path / "real", [*reals, face("v", split="val", shift=12)])
+    write_clips(tmp_path / "real", [*reals, face("v", split="val", shift=12)])
     done = run(request("patch-mean", "frames", [tmp_path / "real"], tmp_path / "run"))
     assert done.epochs()[0].true_auc is None
     assert 0 <= done.epochs()[0].blended_auc <= 1
 
 
-def test_the_last_painter_draws_for_validation_alone(material, tmp_path, monkeypatch):
+def test_the_last_autoencoder_is_for_validation_alone(material, tmp_path, monkeypatch):
     autoencoder.save(
-        [autoencoder.Painter(autoencoder.PainterConfig(2, 8, "nearest", width=8))] * 3, tmp_path / "painters"
+        [autoencoder.Autoencoder(autoencoder.AutoencoderConfig(2, 8, "nearest", width=8))] * 3,
+        tmp_path / "autoencoders",
     )
     given = []
 
@@ -113,20 +117,20 @@ def test_the_last_painter_draws_for_validation_alone(material, tmp_path, monkeyp
         return ClipPairs(*rest)
 
     monkeypatch.setattr("training.train.ClipPairs", noted)
-    done = run(request("patch-mean", "frames", [material], tmp_path / "run", painters=tmp_path / "painters"))
+    done = run(request("patch-mean", "frames", [material], tmp_path / "run", autoencoders=tmp_path / "autoencoders"))
     assert given == [2]
-    assert 0 <= done.epochs()[0].redrawn_auc <= 1
-    assert "on redrawn fakes" in checkpoint.read_config(done.model).headline
+    assert 0 <= done.epochs()[0].reconstructed_auc <= 1
+    assert "on reconstructed fakes" in checkpoint.read_config(done.model).headline
 
 
-def test_people_of_the_validation_are_not_trained_on(tmp_path, capsys):
-    store(tmp_path / "a", [face("r"), face("v", split="val", shift=4)])
-    store(tmp_path / "b", [face("f", source="v", frames=3), face("g", source="x", frames=3)])
-    material = read([(tmp_path / "a", 1), (tmp_path / "b", 2)], None, 0)
-    stills, moving = material.training
+def test_people_of_validation_are_not_trained_on(tmp_path, capsys):
+    write_clips(tmp_path / "a", [face("r"), face("v", split="val", shift=4)])
+    write_clips(tmp_path / "b", [face("f", source="v", frames=3), face("g", source="x", frames=3)])
+    found = read_training_clips([(tmp_path / "a", 1), (tmp_path / "b", 2)], None, 0)
+    stills, moving = found.training
     assert [clip.video_id for clip in stills] == ["r"]
     assert [clip.video_id for clip in moving] == ["g", "g"]
-    assert [clip.video_id for clip in material.validation] == ["v"]
+    assert [clip.video_id for clip in found.validation] == ["v"]
     assert capsys.readouterr().err.endswith("the same people: f\n")
 
 
@@ -138,11 +142,11 @@ def test_a_dry_run_says_the_cost_and_leaves_nothing(material, tmp_path, capsys):
 
 def test_a_teacher_is_followed(material, tmp_path):
     teacher = run(request("patch-mean", "frames", [material], tmp_path / "teacher"))
-    alone, taught = (
+    alone, distilled = (
         run(request("patch-mean", "frames", [material], tmp_path / name, teacher=given))
-        for name, given in (("alone", None), ("taught", str(teacher.model)))
+        for name, given in (("alone", None), ("distilled", str(teacher.model)))
     )
-    assert alone.epochs()[0].loss != taught.epochs()[0].loss
+    assert alone.epochs()[0].loss != distilled.epochs()[0].loss
 
 
 # --- several processes, and processes that end
@@ -206,3 +210,18 @@ def test_two_processes_give_the_loss_of_one_with_the_doubled_batch(material, tmp
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
     run_here(command(material, tmp_path / "sum", "--pairs-per-batch", "2", "--accumulate", "2"))
     assert losses(tmp_path / "sum") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+
+
+def test_checkpoints_of_the_former_projection_are_read(tmp_path):
+    teacher = inference.load(str(untrained_model(tmp_path)), torch.device("cpu"))
+    module = trainer.StudentModel(fourth.PatchMean(fourth.PatchMeanConfig()), teacher, RECIPES["patch-mean"].clip)
+    former = {name.replace("projection.", "guess."): value + 1 for name, value in module.state_dict().items()}
+    assert "guess.weight" in former
+    module.load_state_dict(former)
+    assert torch.equal(module.projection.weight, former["guess.weight"])
+
+
+def test_logs_with_the_former_name_of_the_reconstructed_auc_are_read(tmp_path):
+    line = {"epoch": 0, "step": 1, "loss": 0.5, "seconds": 1.0, "blended_auc": 0.7, "redrawn_auc": 0.9}
+    (tmp_path / "log.jsonl").write_text(json.dumps(line) + "\n")
+    assert [epoch.reconstructed_auc for epoch in RunFolder(tmp_path).epochs()] == [0.9]

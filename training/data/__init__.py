@@ -1,1 +1,1 @@
-"""Read data sets, cut faces from them, and store face clips in shards."""
+"""Read data sets, cut faces from their videos, and store face clips in shards."""

@@ -1,7 +1,7 @@
-"""What the web does to a face clip: uint8 (T, S, S, 3) RGB -> the same type at the side the model takes.
+"""Augment face clips, uint8 (T, S, S, 3) RGB, as cameras, platforms and players change them, at the model's side.
 
-Draws are made once a clip where nature is consistent over a clip (camera, codec, resize), and a frame where
-it is not (the jitter of the face finder). Labels never change.
+Parameters are drawn once a clip where they are constant over a clip (camera, codec, resize), and once a frame where
+they are not (the jitter of the face finder). Labels never change.
 """
 
 import io
@@ -18,7 +18,7 @@ Clip = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class AugmentSpec:
-    """How often each thing happens."""
+    """The probability of each augmentation."""
 
     geometry: float = 1.0
     colour: float = 0.5
@@ -28,8 +28,8 @@ class AugmentSpec:
     resize: float = 0.3
     compression: float = 0.5
     video_share: float = 0.35  # of the compressions that are H.264, the rest JPEG
-    stutter: float = 0.15  # frames dropped and repeated, as players and bad connections do
-    cutout: float = 0.1  # a patch of one colour: a hand, a caption, a logo
+    drop_frames: float = 0.15  # frames dropped and repeated, as players and bad connections do
+    cutout: float = 0.1  # a patch of one colour, as a caption or a logo
 
 
 NO_AUGMENTATION = AugmentSpec(
@@ -40,47 +40,47 @@ NO_AUGMENTATION = AugmentSpec(
     noise=0.0,
     resize=0.0,
     compression=0.0,
-    stutter=0.0,
+    drop_frames=0.0,
     cutout=0.0,
 )
 
 
 def augment(clip: Clip, side_px: int, spec: AugmentSpec, rng: Generator) -> Clip:
-    """A clip of any side -> one of `side_px`, as the web might have left it."""
+    """Return a clip at `side_px`, changed by a random choice of augmentations."""
     if rng.random() < spec.geometry:
-        clip = place(clip, side_px, rng)
+        clip = random_affine(clip, side_px, rng)
     else:
         clip = resize(clip, side_px)
     if rng.random() < spec.colour:
         clip = _colour(clip, rng)
     if rng.random() < spec.smooth:
-        reach = rng.uniform(10, 40)
-        clip = _each(clip, lambda image: cv2.bilateralFilter(image, 5, reach, 3))
+        colour_sigma = rng.uniform(10, 40)
+        clip = _map_frames(clip, lambda image: cv2.bilateralFilter(image, 5, colour_sigma, 3))
     if rng.random() < spec.blur:
         sigma = rng.uniform(0.3, 1.6)
-        clip = _each(clip, lambda image: cv2.GaussianBlur(image, (0, 0), sigma))
+        clip = _map_frames(clip, lambda image: cv2.GaussianBlur(image, (0, 0), sigma))
     if rng.random() < spec.resize:
-        clip = _small_and_back(clip, rng)
+        clip = _downscale_and_restore(clip, rng)
     if rng.random() < spec.noise:
         noise = rng.normal(0, rng.uniform(1, 8), clip.shape)
         clip = np.clip(clip + noise, 0, 255).astype(np.uint8)
     if rng.random() < spec.compression:
         clip = h264(clip, int(rng.integers(22, 42))) if rng.random() < spec.video_share else _jpeg(clip, rng)
-    if len(clip) > 1 and rng.random() < spec.stutter:
-        clip = stutter(clip, rng)
+    if len(clip) > 1 and rng.random() < spec.drop_frames:
+        clip = drop_frames(clip, rng)
     if rng.random() < spec.cutout:
-        clip = _cut_out(clip, rng)
+        clip = _cover_patch(clip, rng)
     return clip
 
 
 def resize(clip: Clip, side_px: int) -> Clip:
-    """Square frames of any side -> `side_px`, nothing else changed."""
+    """Resize square frames to `side_px`."""
     interpolation = cv2.INTER_AREA if clip.shape[1] > side_px else cv2.INTER_LINEAR
-    return _each(clip, lambda image: cv2.resize(image, (side_px, side_px), interpolation=interpolation))
+    return _map_frames(clip, lambda image: cv2.resize(image, (side_px, side_px), interpolation=interpolation))
 
 
-def place(clip: Clip, side_px: int, rng: Generator) -> Clip:
-    """Mirror, turn, scale and shift the whole clip; jitter each frame as a face finder does."""
+def random_affine(clip: Clip, side_px: int, rng: Generator) -> Clip:
+    """Mirror, rotate, scale and shift the whole clip; jitter each frame as a face finder does."""
     side = clip.shape[1]
     turn, zoom = rng.normal(0, 3), rng.uniform(0.93, 1.12) * side_px / side
     shift = rng.uniform(-0.06, 0.06, 2) * side_px
@@ -103,8 +103,8 @@ def place(clip: Clip, side_px: int, rng: Generator) -> Clip:
     return np.stack(frames).astype(np.uint8)
 
 
-def stutter(clip: Clip, rng: Generator) -> Clip:
-    """Some frames are replaced by the one before them; the number of frames stays."""
+def drop_frames(clip: Clip, rng: Generator) -> Clip:
+    """Replace some frames by the one before them; the number of frames stays."""
     kept = rng.random(len(clip)) >= rng.uniform(0.1, 0.5)
     kept[0] = True
     return clip[np.maximum.accumulate(np.where(kept, np.arange(len(clip)), 0))]
@@ -135,23 +135,23 @@ def _colour(clip: Clip, rng: Generator) -> Clip:
     table = np.rint(curve).astype(np.uint8)[:, None, :]
     saturation = 0.0 if rng.random() < 0.05 else rng.uniform(0.6, 1.3)
     mix = np.full((3, 3), (1 - saturation) / 3) + np.eye(3) * saturation  # towards grey or away from it
-    return _each(clip, lambda image: cv2.transform(cv2.LUT(image, table), mix))
+    return _map_frames(clip, lambda image: cv2.transform(cv2.LUT(image, table), mix))
 
 
-def _small_and_back(clip: Clip, rng: Generator) -> Clip:
+def _downscale_and_restore(clip: Clip, rng: Generator) -> Clip:
     side = clip.shape[1]
     small = max(24, int(side * rng.uniform(0.25, 0.9)))
     up = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)[rng.integers(3)]
 
-    def there_and_back(image: Clip) -> Clip:
+    def round_trip(image: Clip) -> Clip:
         down = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
         return cv2.resize(down, (side, side), interpolation=up)
 
-    return _each(clip, there_and_back)
+    return _map_frames(clip, round_trip)
 
 
-def _cut_out(clip: Clip, rng: Generator) -> Clip:
-    """One patch, at the same place in every frame (DeVries & Taylor, 2017)."""
+def _cover_patch(clip: Clip, rng: Generator) -> Clip:
+    """Cover one patch, at the same place in every frame (DeVries & Taylor, 2017)."""
     side = clip.shape[1]
     height, width = (rng.uniform(0.1, 0.35, 2) * side).astype(int)
     top, left = rng.integers(side - height), rng.integers(side - width)
@@ -163,12 +163,12 @@ def _cut_out(clip: Clip, rng: Generator) -> Clip:
 def _jpeg(clip: Clip, rng: Generator) -> Clip:
     quality = int(rng.integers(20, 95))
 
-    def there_and_back(image: Clip) -> Clip:
+    def round_trip(image: Clip) -> Clip:
         encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
 
-    return _each(clip, there_and_back)
+    return _map_frames(clip, round_trip)
 
 
-def _each(clip: Clip, change) -> Clip:  # type: ignore[no-untyped-def]
+def _map_frames(clip: Clip, change) -> Clip:  # type: ignore[no-untyped-def]
     return np.stack([change(image) for image in clip]).astype(np.uint8)

@@ -1,60 +1,50 @@
-"""Labelled videos, and who is in them, in splits that share nobody. How data sets lie on disk: layouts.py."""
+"""List labelled videos and the people in them, in splits that share no person."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from training.data import splits
-from training.data.shards import MANIFEST, Row, StoredClip, read_table, stored_clips
-from training.data.splits import NOWHERE, SPLITS, check_disjoint
-
-__all__ = [
-    "Catalog",
-    "LabelledVideo",
-    "LeftOut",
-    "StoredClip",
-    "labelled_videos",
-    "split",
-    "stored_clips",
-]
+from training.data.shards import MANIFEST, Row, read_table
+from training.data.splits import SPLITS, UNASSIGNED, check_disjoint
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-HOWS = ("official", "hash", "alternate", *SPLITS)  # ways to split a set
+SPLIT_METHODS = ("official", "hash", "alternate", *SPLITS)
 
 
 @dataclass(frozen=True)
 class LabelledVideo:
-    """One video file, or a photograph, which counts as a video of one frame."""
+    """One labelled video file, or a photograph, which counts as a video of one frame."""
 
     path: Path
     video_id: str
     fake: bool
     method: str  # how the fake was made; "real" otherwise
-    identities: tuple[str, ...]  # people in it, or source videos; the target first. Splits keep them together
-    split: str  # "train", "val" or "test"; NOWHERE until it is known
+    identities: splits.Identities  # people in it, or source videos; the target first. Splits keep them together
+    split: str  # "train", "val" or "test"; UNASSIGNED until it is known
     made_from: str = ""  # video_id of the real video that a fake was made from, where it is known
     pictures: tuple[Path, ...] = ()  # single frames that together stand for the video; none: `path` is it
     panel_xywh: tuple[int, int, int, int] | None = None  # px of the part to look at, as of a side-by-side
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Name all files that the video lies in."""
+        """List all files of the video."""
         return self.pictures or (self.path,)
 
     @property
     def group(self) -> str:
-        """The (target) person: bootstrap keeps a group together."""
+        """Return the (target) person: the bootstrap keeps a group together."""
         return self.identities[0]
 
     @property
     def original_id(self) -> str:
-        """The real video that a fake was made from; its own id when real, or when that is not known."""
+        """Return the id of the real video that a fake was made from; its own when real, or when unknown."""
         return self.made_from or self.video_id
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """A file that is not used."""
+class ExcludedFile:
+    """A file that is not used, and why."""
 
     path: Path
     reason: str  # in words
@@ -62,13 +52,15 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Catalog:
-    """What a data set holds.
+    """The videos of a data set.
 
-    Raises LeakError when somebody is in two splits, and ValueError when two videos have one id.
+    Raises:
+        LeakError: a person is in two splits.
+        ValueError: two videos have one id.
     """
 
     videos: tuple[LabelledVideo, ...]
-    left_out: tuple[LeftOut, ...] = ()  # missing, broken, or without a place in the split
+    excluded: tuple[ExcludedFile, ...] = ()  # missing, broken, or without a split
 
     def __post_init__(self) -> None:
         check_disjoint(self.videos)
@@ -79,45 +71,53 @@ class Catalog:
             paths[video.video_id] = video.path
 
     def __add__(self, other: "Catalog") -> "Catalog":
-        return Catalog(self.videos + other.videos, self.left_out + other.left_out)
+        return Catalog(self.videos + other.videos, self.excluded + other.excluded)
 
 
 def split(catalog: Catalog, how: str) -> Catalog:
-    """The same videos, split in another way; those that fit no split are left out. Raises ValueError."""
+    """Split the same videos in another way; those that fit no split are excluded.
+
+    Raises:
+        ValueError: there is no such way, or the data set has no official split.
+    """
     videos = sorted(catalog.videos, key=lambda video: video.path.name)
     if how == "official":
-        if videos and all(video.split == NOWHERE for video in videos):
-            missing = "".join(f" ({item.path.name}: {item.reason})" for item in catalog.left_out[:1])
+        if videos and all(video.split == UNASSIGNED for video in videos):
+            missing = "".join(f" ({item.path.name}: {item.reason})" for item in catalog.excluded[:1])
             raise ValueError(
                 f"no official split is known here{missing}; split it by people with --split hash, or give all"
                 " of it to one split, with --split test"
             )
-        return _placed(catalog, [video.split for video in catalog.videos])
+        return _assigned(catalog, [video.split for video in catalog.videos])
     if how == "alternate":
         videos = [replace(video, split=SPLITS[index % 2]) for index, video in enumerate(videos)]
         return replace(catalog, videos=tuple(videos))
     if how == "hash":
-        return _placed(catalog, splits.by_hash([video.identities for video in catalog.videos]))
+        return _assigned(catalog, splits.assign_by_hash([video.identities for video in catalog.videos]))
     if how not in SPLITS:
-        raise ValueError(f"there is no split {how}; there are {', '.join(HOWS)}")
-    return _placed(catalog, [how] * len(videos))
+        raise ValueError(f"there is no split {how}; there are {', '.join(SPLIT_METHODS)}")
+    return _assigned(catalog, [how] * len(videos))
 
 
-def _placed(catalog: Catalog, chosen: Iterable[str]) -> Catalog:
+def _assigned(catalog: Catalog, chosen: Iterable[str]) -> Catalog:
     videos = [replace(video, split=name) for video, name in zip(catalog.videos, chosen, strict=True)]
-    kept = [video for video in videos if video.split != NOWHERE]
+    kept = [video for video in videos if video.split != UNASSIGNED]
     known = {identity: video.split for video in kept for identity in video.identities}
-    lost = [
-        LeftOut(video.path, splits.why_nowhere(video.identities, known)) for video in videos if video.split == NOWHERE
-    ]
-    return Catalog(tuple(kept), catalog.left_out + tuple(lost))
+    unassigned = [video for video in videos if video.split == UNASSIGNED]
+    excluded = [ExcludedFile(video.path, splits.why_unassigned(video.identities, known)) for video in unassigned]
+    return Catalog(tuple(kept), catalog.excluded + tuple(excluded))
 
 
-def labelled_videos(folder: Path) -> list[LabelledVideo]:
-    """A folder with `manifest.tsv`: columns file or folder, label; maybe method, target_id, source_id,
-    original_id, video_id, split, crop_xywh. Without `split` everything is "test", so that nothing is fitted on
-    it. Pictures of one label, method and target_id are frames of one video, where no video_id says otherwise;
-    crop_xywh ("x,y,w,h", px) is the panel of a side-by-side to look at. Raises ValueError for another form of it.
+def read_manifest(folder: Path) -> list[LabelledVideo]:
+    """Read the `manifest.tsv` of a folder.
+
+    Columns: file or folder, label; optional: method, target_id, source_id, original_id, video_id, split, crop_xywh.
+    Without `split` everything is "test", so that nothing is fitted on it. Pictures of one label, method and target_id
+    are frames of one video, unless they have video_ids; crop_xywh ("x,y,w,h", px) is the panel of a side-by-side video
+    that shows the face.
+
+    Raises:
+        ValueError: crop_xywh has another form.
     """
     rows_of: dict[tuple[str, ...], list[Row]] = {}
     for number, row in enumerate(read_table(folder / MANIFEST)):
@@ -160,19 +160,20 @@ def _panel(text: str) -> tuple[int, int, int, int] | None:
 
 
 def describe_files(paths: Iterable[Path], describe: Callable[[Path], LabelledVideo | None]) -> Catalog:
-    """What `describe` says of each file; None for a name that it cannot read."""
-    videos, left_out = [], []
+    """List files by what `describe` returns for each: None for a name that it cannot read."""
+    videos, excluded = [], []
     for path in paths:
         video = describe(path)
         if video is None:
-            left_out.append(LeftOut(path, "its name or entry says nothing that is understood"))
+            excluded.append(ExcludedFile(path, "its name or entry says nothing that is understood"))
         elif path.stat().st_size == 0:
-            left_out.append(LeftOut(path, "the file is empty"))
+            excluded.append(ExcludedFile(path, "the file is empty"))
         else:
             videos.append(video)
-    return Catalog(tuple(videos), tuple(left_out))
+    return Catalog(tuple(videos), tuple(excluded))
 
 
-def absent_files(folder: Path, names: Iterable[str]) -> Catalog:
+def missing_files(folder: Path, names: Iterable[str]) -> Catalog:
+    """List those of the named files that do not exist, as excluded."""
     paths = (folder / name for name in sorted(names))
-    return Catalog((), tuple(LeftOut(path, "the file is missing") for path in paths if not path.exists()))
+    return Catalog((), tuple(ExcludedFile(path, "the file is missing") for path in paths if not path.exists()))

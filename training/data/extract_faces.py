@@ -1,4 +1,4 @@
-"""One video or photograph -> the face clips that are stored, cut by `unmask` as serving cuts them."""
+"""Extract the face clips of one video or photograph, with the code that serving uses."""
 
 import functools
 from collections.abc import Iterable, Sequence
@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import torch
 
-from training.data.catalog import PICTURE_SUFFIXES, LabelledVideo, StoredClip
-from training.data.shards import Slices, index_tar
+from training.data.catalog import PICTURE_SUFFIXES, LabelledVideo
+from training.data.shards import FileSlices, StoredClip, index_tar
 from unmask.errors import NotAVideo, UnmaskError
 from unmask.faces.clips import ClipSpec, FaceClip, UInt8Array, crop_square
 from unmask.faces.detector import FaceFinder
@@ -25,45 +25,46 @@ Panel = tuple[int, int, int, int]  # x, y, width, height in px
 
 
 class NoFaceError(Exception):
-    """Nobody in the video can be judged; says why."""
+    """Raised when no face in the video can be judged; says why."""
 
 
 @dataclass(frozen=True)
-class CutSpec:
-    """How videos become stored clips. Raises BadInput for values that make no sense."""
+class ExtractionSpec:
+    """How clips are extracted. Raises BadInput for values that make no sense."""
 
     clip: ClipSpec
-    windows: int  # of a video that are looked at: as many clips, if the person is seen in all
+    windows: int  # decoded a video: as many clips, if the person is seen in all
     jpeg_quality: int = JPEG_QUALITY
 
     def __post_init__(self) -> None:
         self.plan()
 
     def plan(self) -> DecodePlan:
+        """Return which frames of a video are decoded."""
         return DecodePlan(self.windows, self.clip.frames_per_clip, self.clip.frame_stride_seconds)
 
 
 @dataclass(frozen=True)
-class Task:
-    """One video to cut."""
+class ExtractionTask:
+    """One video to extract faces from."""
 
     index: int  # in the list of all
     video: LabelledVideo
-    already_cut: bool = False  # it is a face crop
+    is_face_crop: bool = False
 
 
-def cut(task: Task, spec: CutSpec) -> list[StoredClip]:
-    """Cut the clips of the person seen most in a video, or a clip of one frame out of every picture.
+def extract_clips(task: ExtractionTask, spec: ExtractionSpec) -> list[StoredClip]:
+    """Extract the clips of the person seen most in a video, or a clip of one frame of every picture.
 
-    Pictures that show no face are left out. Equal files give equal bytes, wherever it runs.
+    Pictures that show no face are skipped. Equal files give equal bytes on every machine.
 
     Raises:
-        NoFaceError: Nobody in the video or its pictures can be judged.
-        UnmaskError: What `unmask.video.decode` raises.
+        NoFaceError: no face can be judged.
+        UnmaskError: the video cannot be decoded.
     """
     video = task.video
-    if task.already_cut:
-        return [_store(video, 0, (0.0,), [as_jpeg(read_picture(video.path), spec)])]
+    if task.is_face_crop:
+        return [_to_stored_clip(video, 0, (0.0,), [to_stored_jpeg(read_picture(video.path), spec)])]
     if video.path.suffix.lower() in PICTURE_SUFFIXES:
         found = [picture_people(path, video.panel_xywh, _finder(), spec.clip) for path in video.files]
         clips = [replace(clip, track_id=0) for one in found for clip in main_person_clips(one, spec.clip)]
@@ -74,20 +75,22 @@ def cut(task: Task, spec: CutSpec) -> list[StoredClip]:
         excluded = sorted({reason for one in found for reason in one.excluded})
         raise NoFaceError(", ".join(excluded) or "no face was found")
     return [
-        _store(video, clip.track_id, clip.seconds.tolist(), [encode(face, spec) for face in clip.data])
+        _to_stored_clip(video, clip.track_id, clip.seconds.tolist(), [encode_jpeg(face, spec) for face in clip.data])
         for clip in clips
     ]
 
 
 @functools.cache
 def _finder() -> FaceFinder:
-    """The face finder of this process, on one thread: workers share the cores, and results never differ."""
+    """Make the face finder of this process, on one thread: workers share the cores, and results never differ."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     return FaceFinder()
 
 
-def _store(video: LabelledVideo, track_id: int, seconds: Sequence[float], jpegs: Sequence[bytes]) -> StoredClip:
+def _to_stored_clip(
+    video: LabelledVideo, track_id: int, seconds: Sequence[float], jpegs: Sequence[bytes]
+) -> StoredClip:
     return StoredClip(
         video_id=video.video_id,
         fake=video.fake,
@@ -102,7 +105,7 @@ def _store(video: LabelledVideo, track_id: int, seconds: Sequence[float], jpegs:
 
 
 def reason(error: Exception) -> str:
-    """Why a video failed, in one line."""
+    """Say why a video failed, in one line."""
     kind = error.code if isinstance(error, UnmaskError) else type(error).__name__
     text = str(error).strip().partition("\n")[0] or type(error).__name__
     return f"no_face: {text}" if isinstance(error, NoFaceError) else f"{kind}: {text}"
@@ -112,32 +115,32 @@ def reason(error: Exception) -> str:
 
 
 def read_picture(path: Path) -> bytes:
-    """The bytes of a file, which may lie in a tar: `faces.tar/real/1.jpg`."""
+    """Read the bytes of a file, which may lie in a tar: `faces.tar/real/1.jpg`."""
     tar = next((parent for parent in path.parents if parent.suffix == ".tar" and parent.is_file()), None)
     if tar is None:
         return path.read_bytes()
-    return Slices(tar, (_index(tar)[path.relative_to(tar).as_posix()],))[0]
+    return FileSlices(tar, (_index(tar)[path.relative_to(tar).as_posix()],))[0]
 
 
 _index = functools.cache(index_tar)
 
 
 def decode_picture(compressed: bytes) -> UInt8Array:
-    """Any usual picture -> (H, W, 3) RGB, turned upright. Raises NotAVideo when it cannot be read."""
+    """Decode a picture to (H, W, 3) RGB, upright. Raises NotAVideo when it cannot be read."""
     image = cv2.imdecode(np.frombuffer(compressed, np.uint8), cv2.IMREAD_COLOR_RGB) if compressed else None
     if image is None:
         raise NotAVideo("The file is not a picture that can be read.")
     return np.asarray(image, np.uint8)
 
 
-def encode(face: UInt8Array, spec: CutSpec) -> bytes:
-    """(S, S, 3) RGB -> JPEG."""
+def encode_jpeg(face: UInt8Array, spec: ExtractionSpec) -> bytes:
+    """Encode (S, S, 3) RGB as JPEG."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, spec.jpeg_quality]
     return cv2.imencode(".jpg", face[..., ::-1], quality)[1].tobytes()
 
 
-def as_jpeg(crop: bytes, spec: CutSpec) -> bytes:
-    """A face crop of any kind -> JPEG of the stored size, of its middle square; untouched if it is that."""
+def to_stored_jpeg(crop: bytes, spec: ExtractionSpec) -> bytes:
+    """Encode the middle square of a face crop as JPEG of the stored size; return it unchanged if it is that already."""
     image = decode_picture(crop)
     side_px = spec.clip.side_px
     if image.shape[:2] == (side_px, side_px) and crop.startswith(b"\xff\xd8"):
@@ -145,7 +148,7 @@ def as_jpeg(crop: bytes, spec: CutSpec) -> bytes:
     height, width = image.shape[:2]
     half = min(height, width) / 2
     middle = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
-    return encode(crop_square(image, middle, side_px), spec)
+    return encode_jpeg(crop_square(image, middle, side_px), spec)
 
 
 # --- videos ---

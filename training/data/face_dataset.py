@@ -1,7 +1,7 @@
-"""A folder that fills with prepared clips, video by video in any order, and can be left at any moment.
+"""Fill a folder with prepared clips, video by video in any order, so that the work can be interrupted and resumed.
 
-Each finished video waits as `parts/INDEX.tar`; when all of a shard are there, they become one tar file. What
-exists is what is done, so a run that was killed goes on where it was, and ends with the same bytes.
+Each finished video is stored as `parts/INDEX.tar`; when all videos of a shard are there, they are merged into one tar
+file. What exists is what is done, so a run that was killed resumes, and ends with the same bytes.
 """
 
 import json
@@ -17,12 +17,12 @@ VIDEOS_PER_SHARD = 256  # 8 windows of 8 frames: about 300 MB
 SETTINGS = "prepare.json"
 
 
-class OtherSettingsError(ValueError):
-    """The folder was begun with other videos or settings."""
+class SettingsChangedError(ValueError):
+    """Raised when the folder was begun with other videos or settings."""
 
 
-class Collection:
-    """Where the clips of a list of videos go; `splits` holds the split of every video, in order."""
+class FaceDatasetWriter:
+    """Writes the clips of a list of videos; `splits` holds the split of every video, in order."""
 
     def __init__(
         self,
@@ -31,17 +31,17 @@ class Collection:
         settings: Mapping[str, Any],
         videos_per_shard: int = VIDEOS_PER_SHARD,
     ) -> None:
-        """Begin a folder or go on with one. Raises OtherSettingsError."""
+        """Begin a folder or resume one. Raises SettingsChangedError."""
         self._folder, self._parts = folder, folder / "parts"
         self._members = plan_shards(splits, videos_per_shard)
         self._shard_of = {index: name for name, some in self._members.items() for index in some}
         self._parts.mkdir(parents=True, exist_ok=True)
-        self._claim({**settings, "videos_per_shard": videos_per_shard})
+        self._check_settings({**settings, "videos_per_shard": videos_per_shard})
         for name in self._members:
-            self._join(name)
+            self._merge_parts(name)
 
-    def waiting(self) -> list[int]:
-        """The videos that are not done."""
+    def pending(self) -> list[int]:
+        """List the indices of the videos that are not done."""
         return [
             index
             for name, some in self._members.items()
@@ -51,18 +51,18 @@ class Collection:
         ]
 
     def add(self, index: int, clips: Sequence[StoredClip], failed: Iterable[FailedVideo] = ()) -> None:
-        """Keep what became of a video; complete its shard if it was the last one of it."""
+        """Store the clips of a video; complete its shard if it was the last one of it."""
         write_shard(self._part(index), clips, failed)
-        self._join(self._shard_of[index])
+        self._merge_parts(self._shard_of[index])
 
     def close(self) -> list[FailedVideo]:
-        """Write the tables, once nothing is waiting; returns what failed."""
+        """Write the tables, once no video is pending, and return the failed videos."""
         shards = [self._folder / name for name in self._members]
         write_manifest(self._folder, shards)
         shutil.rmtree(self._parts)
         return [lost for shard in shards for lost in read_shard(shard)[1]]
 
-    def _claim(self, settings: Mapping[str, Any]) -> None:
+    def _check_settings(self, settings: Mapping[str, Any]) -> None:
         path = self._folder / SETTINGS
         if not path.exists():
             with atomic_write(path) as draft:
@@ -70,12 +70,12 @@ class Collection:
         settings, known = json.loads(json.dumps(settings)), json.loads(path.read_text())
         other = sorted(key for key in settings.keys() | known.keys() if settings.get(key) != known.get(key))
         if other:
-            raise OtherSettingsError(
+            raise SettingsChangedError(
                 f"{self._folder} was begun with other {', '.join(other)}: take another folder, or remove it"
             )
 
-    def _join(self, name: str) -> None:
-        """Make a shard of its parts, if they are all there; drop parts that are in their shard."""
+    def _merge_parts(self, name: str) -> None:
+        """Make a shard of its parts, if they are all there; delete parts that are in their shard."""
         shard, parts = self._folder / name, [self._part(index) for index in self._members[name]]
         if not shard.exists():
             if not all(part.exists() for part in parts):
@@ -91,7 +91,7 @@ class Collection:
 
 
 def plan_shards(splits: Sequence[str], size: int) -> dict[str, list[int]]:
-    """File name of every shard -> the videos in it; a shard holds one split, the videos keep their order."""
+    """Return file name of every shard -> indices of its videos; a shard holds one split, in the videos' order."""
     shards = {}
     for split in sorted(set(splits)):
         chosen = [index for index, name in enumerate(splits) if name == split]

@@ -1,7 +1,7 @@
-"""Face clips in tar shards with a `manifest.tsv` beside them: how prepared data lies on disk.
+"""Store face clips in tar shards with a `manifest.tsv` beside them.
 
-A folder holds tar files of JPEG crops and one table, a row a frame. Pictures stay in their shard until they
-are asked for, so a set may be larger than memory, and a clip passes cheaply from process to process.
+A folder holds tar files of JPEG crops and one table, a row a frame. Pictures stay in their shard until they are
+read, so a set may be larger than memory, and a clip is cheap to send to another process.
 """
 
 import csv
@@ -39,7 +39,7 @@ Row = Mapping[str, str]
 
 @dataclass(frozen=True)
 class StoredClip:
-    """One face's successive crops, still compressed; a still face is a clip of one frame."""
+    """Successive crops of one face, still compressed; a photograph is a clip of one frame."""
 
     video_id: str
     fake: bool
@@ -57,8 +57,8 @@ class StoredClip:
 
 
 @dataclass(frozen=True)
-class Slices(Sequence[bytes]):
-    """Parts of one file, read when asked for."""
+class FileSlices(Sequence[bytes]):
+    """Parts of one file, each read when it is indexed."""
 
     path: Path
     spans: tuple[tuple[int, int], ...]  # (offset, size) in bytes
@@ -69,10 +69,10 @@ class Slices(Sequence[bytes]):
     @overload
     def __getitem__(self, index: int) -> bytes: ...
     @overload
-    def __getitem__(self, index: slice) -> "Slices": ...
-    def __getitem__(self, index: int | slice) -> "bytes | Slices":
+    def __getitem__(self, index: slice) -> "FileSlices": ...
+    def __getitem__(self, index: int | slice) -> "bytes | FileSlices":
         if isinstance(index, slice):
-            return Slices(self.path, self.spans[index])
+            return FileSlices(self.path, self.spans[index])
         offset, size_bytes = self.spans[index]
         with self.path.open("rb") as file:
             file.seek(offset)
@@ -88,12 +88,14 @@ class FailedVideo:
     reason: str  # in words
 
 
-def stored_clips(folder: Path) -> list[StoredClip]:
-    """Every clip of a folder of tar shards, shard by shard in the order of its `manifest.tsv`.
+def read_clips(folder: Path) -> list[StoredClip]:
+    """List every clip of a folder of tar shards, in the order of its `manifest.tsv`.
 
-    A row is a frame. Columns: shard, file, label, video_id; maybe the other ones of COLUMNS.
-    Without a column `clip` every row is a clip of its own; without `split` everything is "test".
-    Raises KeyError when the manifest names a file that its shard does not hold.
+    A row is a frame. Columns: shard, file, label, video_id; the other ones of COLUMNS are optional. Without a column
+    `clip` every row is a clip of its own; without `split` everything is "test".
+
+    Raises:
+        KeyError: the manifest names a file that its shard does not hold.
     """
     by_shard: dict[str, list[Row]] = {}
     for row in read_table(folder / MANIFEST):
@@ -101,8 +103,8 @@ def stored_clips(folder: Path) -> list[StoredClip]:
     return [clip for shard, rows in by_shard.items() for clip in _clips(folder / shard, rows)]
 
 
-def store(folder: Path, clips: Iterable[StoredClip]) -> None:
-    """Write clips as a folder that `stored_clips` reads, a shard a split."""
+def write_clips(folder: Path, clips: Iterable[StoredClip]) -> None:
+    """Write clips as a folder that `read_clips` reads, a shard a split."""
     folder.mkdir(parents=True, exist_ok=True)
     by_split: dict[str, list[StoredClip]] = {}
     for clip in clips:
@@ -116,7 +118,7 @@ def store(folder: Path, clips: Iterable[StoredClip]) -> None:
 def write_shard(path: Path, clips: Iterable[StoredClip], failed: Iterable[FailedVideo] = ()) -> None:
     """Write clips into one tar, in their order, with tables of what is in it and what failed.
 
-    Equal clips give equal bytes. The file appears under its name only when it is whole.
+    Equal clips give equal bytes. The write is atomic.
     """
     named = list(_named(clips))
     rows = [_to_row(path.name, *frame) for frame in named]
@@ -129,14 +131,14 @@ def write_shard(path: Path, clips: Iterable[StoredClip], failed: Iterable[Failed
 
 
 def read_shard(path: Path) -> tuple[list[StoredClip], list[FailedVideo]]:
-    """What `write_shard` wrote."""
+    """Read the clips and the failed videos of a shard."""
     rows, lost = _tables(path)
     failed = [FailedVideo(row["video_id"], row["file"], row["reason"]) for row in lost]
     return list(_clips(path, rows)), failed
 
 
 def write_manifest(folder: Path, shards: Iterable[Path]) -> None:
-    """Write `manifest.tsv` and `failed.tsv` of a folder out of the tables in its shards."""
+    """Write `manifest.tsv` and `failed.tsv` of a folder from the tables in its shards."""
     tables = [_tables(path) for path in shards]
     for index, (name, columns) in enumerate(((MANIFEST, COLUMNS), (FAILED, FAILED_COLUMNS))):
         rows = (row for pair in tables for row in pair[index])
@@ -145,19 +147,19 @@ def write_manifest(folder: Path, shards: Iterable[Path]) -> None:
 
 
 def index_tar(path: Path) -> dict[str, tuple[int, int]]:
-    """Name of every file in a tar -> (offset, size) of its bytes, in the archive's order."""
+    """Return name -> (offset, size) in bytes of every file in a tar, in the archive's order."""
     with tarfile.open(path) as archive:
         return {member.name: (member.offset_data, member.size) for member in archive if member.isfile()}
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """A tab-separated table with a head -> its rows."""
+    """Read the rows of a tab-separated table with a header."""
     with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream, delimiter="\t"))
 
 
 def format_table(columns: Sequence[str], rows: Iterable[Row]) -> bytes:
-    """The other way."""
+    """Format rows as a tab-separated table with a header."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, delimiter="\t", lineterminator="\n")
     writer.writeheader()
@@ -166,7 +168,7 @@ def format_table(columns: Sequence[str], rows: Iterable[Row]) -> bytes:
 
 
 def _tables(shard: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """Its manifest and what failed."""
+    """Return the rows of the manifest and of the failed videos in a shard."""
     with tarfile.open(shard) as archive:  # both stand in front, so this is quick
         texts = [archive.extractfile(name) for name in (MANIFEST, FAILED)]
         lines = [stream.read().decode().splitlines() for stream in texts if stream is not None]
@@ -181,7 +183,7 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _named(clips: Iterable[StoredClip]) -> Iterator[tuple[str, StoredClip, int, int]]:
-    """Every frame: its name, its clip, that one's number among those of its face, its own in the clip."""
+    """Yield for every frame its name, its clip, the clip's number among those of its face, its index in the clip."""
     counts: Counter[tuple[str, int]] = Counter()
     for clip in clips:
         face = (clip.video_id, clip.track_id)
@@ -209,23 +211,23 @@ def _to_row(shard: str, name: str, clip: StoredClip, number: int, index: int) ->
 
 
 def _clips(shard: Path, rows: Iterable[Row]) -> Iterator[StoredClip]:
-    """Rows of one shard -> its clips. Raises KeyError when the shard does not hold a file."""
+    """Make clips of the rows of one shard. Raises KeyError when the shard does not hold a file."""
     spans = index_tar(shard)
     for _, frames in groupby(enumerate(rows), _clip_of):
         some = [row for _, row in frames]
         absent = [row["file"] for row in some if row["file"] not in spans]
         if absent:
             raise KeyError(f"{shard.name} holds no file {absent[0]}")
-        yield _to_clip(some, Slices(shard, tuple(spans[row["file"]] for row in some)))
+        yield _to_clip(some, FileSlices(shard, tuple(spans[row["file"]] for row in some)))
 
 
 def _clip_of(numbered: tuple[int, Row]) -> tuple[str, ...]:
-    """What the rows of one clip have in common."""
+    """Return what the rows of one clip have in common."""
     index, row = numbered
     return (row["video_id"], row.get("track_id", ""), row.get("clip", f"row {index}"))
 
 
-def _to_clip(rows: Sequence[Row], jpegs: Slices) -> StoredClip:
+def _to_clip(rows: Sequence[Row], jpegs: FileSlices) -> StoredClip:
     first = rows[0]
     fake = first["label"].startswith("fake")
     original_id = first.get("original_id") or first["video_id"]

@@ -1,6 +1,6 @@
-"""Splits that keep people apart: nobody of training is met again in validation or test.
+"""Split labelled videos so that no person is in more than one of training, validation and test.
 
-Pure: identities are names of people, or of source videos where people are not known.
+Pure functions: an identity is the name of a person, or of a source video where people are not known.
 """
 
 import hashlib
@@ -9,73 +9,83 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 SPLITS = ("train", "val", "test")
-NOWHERE = ""  # the split of a video that fits none: its people are in different ones, or in none
-SHARES = (0.8, 0.1, 0.1)  # of the people in each of SPLITS, where nobody says otherwise
-CROWD = (10, 0.1)  # people who meet in videos are a crowd if more than 10, and a tenth of everybody
-NAMED = 5  # offenders that an error names
+UNASSIGNED = ""  # the split of a video whose identities are in different splits, or in none
+SHARES = (0.8, 0.1, 0.1)  # of the identities in each of SPLITS
+MANY_IDENTITIES = (10, 0.1)  # a component is broken up if it has more than 10 identities and a tenth of all
+NAMED = 5  # leaking identities that an error names
 
-People = tuple[str, ...]
+Identities = tuple[str, ...]
 
 
 class LeakError(ValueError):
-    """The same person is in more than one split; `offenders` maps each to {split: video ids}."""
+    """Raised when an identity is in more than one split; `offenders` maps each to {split: video ids}."""
 
     def __init__(self, offenders: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
         self.offenders = offenders
-        lines = [_describe(identity, places) for identity, places in list(offenders.items())[:NAMED]]
+        lines = [_describe(identity, found) for identity, found in list(offenders.items())[:NAMED]]
         more = f" and {len(offenders) - NAMED} more" if len(offenders) > NAMED else ""
         super().__init__(f"splits share people: {'; '.join(lines)}{more}")
 
 
-class Placed(Protocol):
-    """What has people in it and belongs to a split."""
+class HasSplit(Protocol):
+    """A video with identities that belongs to a split."""
 
     @property
-    def video_id(self) -> str: ...
+    def video_id(self) -> str:
+        """Return the name of the video."""
+
     @property
-    def identities(self) -> People: ...
+    def identities(self) -> Identities:
+        """Return the people in it."""
+
     @property
-    def split(self) -> str: ...
+    def split(self) -> str:
+        """Return one of SPLITS, or UNASSIGNED."""
 
 
-def check_disjoint(videos: Iterable[Placed]) -> None:
-    """Raises LeakError, naming people and videos, when somebody is in more than one split."""
-    places: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+def check_disjoint(videos: Iterable[HasSplit]) -> None:
+    """Check that no identity is in more than one split.
+
+    Raises:
+        LeakError: naming the identities and their videos.
+    """
+    splits_of: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for video in videos:
         for identity in video.identities:
-            if video.split != NOWHERE:
-                places[identity][video.split].append(video.video_id)
-    offenders = {identity: dict(places[identity]) for identity in sorted(places) if len(places[identity]) > 1}
+            if video.split != UNASSIGNED:
+                splits_of[identity][video.split].append(video.video_id)
+    offenders = {identity: dict(splits_of[identity]) for identity in sorted(splits_of) if len(splits_of[identity]) > 1}
     if offenders:
         raise LeakError(offenders)
 
 
-def place(people: Sequence[People], split_of: Callable[[str], str]) -> list[str]:
-    """The people of each video, and the split of each person -> the split of each video.
+def assign_split(videos: Sequence[Identities], split_of: Callable[[str], str]) -> list[str]:
+    """Return the split of each video, given the identities in each and the split of each identity.
 
-    NOWHERE for a video whose people are in different splits.
+    A video whose identities are in different splits is UNASSIGNED.
     """
-    choices = [{split_of(identity) for identity in some} for some in people]
-    return [next(iter(choice)) if len(choice) == 1 else NOWHERE for choice in choices]
+    choices = [{split_of(identity) for identity in identities} for identities in videos]
+    return [next(iter(choice)) if len(choice) == 1 else UNASSIGNED for choice in choices]
 
 
-def by_hash(people: Sequence[People]) -> list[str]:
-    """The people of each video -> its split, about SHARES of the people in each, the same every time.
+def assign_by_hash(videos: Sequence[Identities]) -> list[str]:
+    """Return the split of each video, about SHARES of the identities in each, the same every time.
 
-    People who meet in a video stay together. A crowd, in which everybody is swapped with everybody, would
-    fall into one split as a whole; there each person goes alone, and videos of two who part go NOWHERE.
+    Identities of one video stay together. A component of MANY_IDENTITIES, in which everybody is swapped with
+    everybody, would fall into one split as a whole; there each identity is assigned alone, and videos whose
+    identities are then apart are UNASSIGNED.
     """
     key = {}
-    together = meetings(people)
-    least, share = CROWD
-    limit = max(least, share * sum(map(len, together)))
-    for group in together:
-        key.update({identity: identity if len(group) > limit else min(group) for identity in group})
-    return place(people, lambda identity: hashed(key[identity]))
+    components = connected_components(videos)
+    fewest, share = MANY_IDENTITIES
+    limit = max(fewest, share * sum(map(len, components)))
+    for component in components:
+        key.update({identity: identity if len(component) > limit else min(component) for identity in component})
+    return assign_split(videos, lambda identity: split_by_name(key[identity]))
 
 
-def hashed(name: str, shares: Sequence[float] = SHARES) -> str:
-    """A split drawn by the name alone."""
+def split_by_name(name: str, shares: Sequence[float] = SHARES) -> str:
+    """Draw a split by the hash of a name."""
     draw = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
     for split, share in zip(SPLITS, shares, strict=False):
         if draw < share:
@@ -84,20 +94,20 @@ def hashed(name: str, shares: Sequence[float] = SHARES) -> str:
     return SPLITS[len(shares) - 1]
 
 
-def meetings(people: Iterable[People]) -> list[set[str]]:
-    """Groups of those who are in one video, directly or by way of others."""
-    group_of: dict[str, set[str]] = {}
-    for some in people:
-        merged = set(some).union(*(group_of.get(identity, set()) for identity in some))
-        group_of.update(dict.fromkeys(merged, merged))
-    return list({id(group): group for group in group_of.values()}.values())
+def connected_components(videos: Iterable[Identities]) -> list[set[str]]:
+    """Group the identities that are in one video, directly or by way of others."""
+    component_of: dict[str, set[str]] = {}
+    for identities in videos:
+        merged = set(identities).union(*(component_of.get(identity, set()) for identity in identities))
+        component_of.update(dict.fromkeys(merged, merged))
+    return list({id(component): component for component in component_of.values()}.values())
 
 
-def why_nowhere(people: People, known: Mapping[str, str]) -> str:
-    """In words, why a video of these people has no split; `known` holds the split of everybody placed."""
-    places = [f"{identity} is in {known[identity]}" for identity in people if identity in known]
-    return "; ".join(places) or "the split does not name it"
+def why_unassigned(identities: Identities, known: Mapping[str, str]) -> str:
+    """Say in words why a video has no split; `known` holds the split of every assigned identity."""
+    found = [f"{identity} is in {known[identity]}" for identity in identities if identity in known]
+    return "; ".join(found) or "the split does not name it"
 
 
-def _describe(identity: str, places: Mapping[str, Sequence[str]]) -> str:
-    return f"{identity} in " + " and ".join(f"{split} ({videos[0]})" for split, videos in places.items())
+def _describe(identity: str, found: Mapping[str, Sequence[str]]) -> str:
+    return f"{identity} in " + " and ".join(f"{split} ({videos[0]})" for split, videos in found.items())

@@ -1,4 +1,4 @@
-"""One item a task over the cores of this machine; `unmask.batch.ray_map` does the same over a Ray cluster."""
+"""Map a function over items in worker processes; `unmask.batch.ray_map` does the same over a Ray cluster."""
 
 import multiprocessing
 import os
@@ -11,48 +11,48 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
-MAX_TASKS_A_WORKER = 2  # handed out at a time: enough that nobody waits, few enough to stop soon
+MAX_TASKS_A_WORKER = 2  # submitted at a time: enough that no worker is idle, few enough to stop soon
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class WorkerDiedError(Exception):
-    """The process that worked on an item died, alone with it and on the second try, too."""
+    """Raised when the process that worked on an item died, also on a second try with this item alone."""
 
 
-def spread(
+def map_in_processes(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Generator[tuple[Item, Result | Exception], None, None]:
     """Yield each item with what the function returned or raised for it, as tasks finish.
 
-    Always in processes of their own: a video that brings down its decoder must not bring down the run.
+    Always in separate processes: a video that crashes its decoder must not crash the run.
     """
-    waiting = deque(items)
+    pending = deque(items)
     while True:
         running: dict[Future[Result], Item] = {}
         with _pool(workers) as pool:
             try:
-                yield from _run(pool, function, waiting, running, workers)
+                yield from _run(pool, function, pending, running, workers)
                 return
             except BrokenProcessPool:
                 pass
-        for item in running.values():  # one of them it was
-            yield item, _alone(function, item)
+        for item in running.values():  # one of them killed its process
+            yield item, _run_alone(function, item)
 
 
 def _run(
     pool: ProcessPoolExecutor,
     function: Callable[[Item], Result],
-    waiting: deque[Item],
+    pending: deque[Item],
     running: dict[Future[Result], Item],
     workers: int,
 ) -> Iterator[tuple[Item, Result | Exception]]:
-    """Raises BrokenProcessPool when a process died; `running` then holds what was not finished."""
+    """Yield outcomes; raise BrokenProcessPool when a process died: `running` then holds what is not finished."""
     while True:
-        while waiting and len(running) < workers * MAX_TASKS_A_WORKER:
-            running[pool.submit(function, waiting[0])] = waiting[0]
-            waiting.popleft()
+        while pending and len(running) < workers * MAX_TASKS_A_WORKER:
+            running[pool.submit(function, pending[0])] = pending[0]
+            pending.popleft()
         if not running:
             return
         done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -61,7 +61,7 @@ def _run(
             yield running.pop(future), outcome
 
 
-def _alone(function: Callable[[Item], Result], item: Item) -> Result | Exception:
+def _run_alone(function: Callable[[Item], Result], item: Item) -> Result | Exception:
     with _pool(1) as pool:
         try:
             return _outcome(pool.submit(function, item))
@@ -90,7 +90,7 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _follow_parent() -> None:
-    """A worker ends when the run ends, however that was, and leaves Ctrl-C to it."""
+    """End a worker when its parent ends, however that was; leave Ctrl-C to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

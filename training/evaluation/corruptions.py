@@ -46,12 +46,12 @@ def spoil(frames: Frames, condition: Condition) -> Frames:
 
 
 def _jpeg(images: Images, quality: float) -> Images:
-    def there_and_back(image: Image) -> Image:
+    def round_trip(image: Image) -> Image:
         options = [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
         encoded = cv2.imencode(".jpg", image[..., ::-1], options)[1]
         return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB), np.uint8)
 
-    return _each(images, there_and_back)
+    return _map_frames(images, round_trip)
 
 
 def _h264(images: Images, rate_factor: float) -> Images:
@@ -65,15 +65,15 @@ def _resize(images: Images, times: float) -> Images:
     height, width = images.shape[1:3]
     small = (max(1, round(width / times)), max(1, round(height / times)))
 
-    def there_and_back(image: Image) -> Image:
+    def round_trip(image: Image) -> Image:
         shrunk = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
         return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC)
 
-    return _each(images, there_and_back)
+    return _map_frames(images, round_trip)
 
 
 def _blur(images: Images, sigma_px: float) -> Images:
-    return _each(images, lambda image: cv2.GaussianBlur(image, (0, 0), sigma_px))
+    return _map_frames(images, lambda image: cv2.GaussianBlur(image, (0, 0), sigma_px))
 
 
 def _noise(images: Images, sigma: float) -> Images:
@@ -86,7 +86,7 @@ def _brightness(images: Images, added: float) -> Images:
     return np.clip(images + np.float32(added), 0, 255).astype(np.uint8)
 
 
-def _each(images: Images, change: Callable[[Image], Image]) -> Images:
+def _map_frames(images: Images, change: Callable[[Image], Image]) -> Images:
     return np.stack([change(image) for image in images])
 
 

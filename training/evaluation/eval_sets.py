@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 
 from training.data import augment
-from training.data.catalog import LabelledVideo, StoredClip, labelled_videos, stored_clips
+from training.data.catalog import LabelledVideo, read_manifest
 from training.data.extract_faces import cut_panel
-from training.data.shards import MANIFEST, read_table
+from training.data.shards import MANIFEST, StoredClip, read_clips, read_table
 from training.evaluation import corruptions
 from training.evaluation.corruptions import CLEAN, Condition, spoil
 from unmask.faces import boxes, clips, detector, mtcnn, subjects, tracking
@@ -77,7 +77,7 @@ def open_set(folder: Path, finder: FaceFinder, cache: Path | None) -> Evaluation
     """The set in a folder. What is found is kept in `cache`, so that the next model need not look again."""
     columns = read_table(folder / MANIFEST)[0].keys()
     if "shard" in columns:
-        return ClipSet(stored_clips(folder))
+        return ClipSet(read_clips(folder))
     found: EvaluationSet = CropSet(folder, finder) if (folder / "frames.tar").exists() else VideoSet(folder, finder)
     return found if cache is None else CachedSet(found, folder, cache)
 
@@ -89,7 +89,7 @@ class VideoSet:
 
     def __init__(self, folder: Path, finder: FaceFinder) -> None:
         self._finder = finder
-        self._videos = {item.video_id: item for item in labelled_videos(folder) if item.split != "train"}
+        self._videos = {item.video_id: item for item in read_manifest(folder) if item.split != "train"}
         self.examples = _examples(folder, self._videos.values())
 
     def find(self, example: Example, look: Look) -> Found:
@@ -105,7 +105,7 @@ class CropSet:
 
     def __init__(self, folder: Path, finder: FaceFinder) -> None:
         self._folder, self._finder = folder, finder
-        self._videos = {item.video_id: item for item in labelled_videos(folder) if item.split != "train"}
+        self._videos = {item.video_id: item for item in read_manifest(folder) if item.split != "train"}
         self.examples = _examples(folder, self._videos.values())
         self._images = pictures(folder / "frames.tar")
 

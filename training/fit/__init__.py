@@ -1,1 +1,1 @@
-"""Train models."""
+"""Fit models to face clips."""

@@ -1,4 +1,4 @@
-"""ImageNet weights to start from, out of torchvision's own files."""
+"""Load ImageNet weights to start from, out of torchvision's own files."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -36,10 +36,12 @@ torchvision = _import_torchvision()
 
 
 def from_imagenet(model: VideoModel) -> bool:
-    """Load the backbone's ImageNet weights in place; False where there is no such backbone.
+    """Load the backbone's ImageNet weights in place; return False where it has none.
 
-    MobileNetV2's come with the training requirements; ResNeXt50's from $TORCH_HOME or the network. Raises
-    URLError when they are in neither.
+    MobileNetV2's come with the training requirements; ResNeXt50's from $TORCH_HOME or the network.
+
+    Raises:
+        URLError: they are in neither.
     """
     models: Any = torchvision.models
     if isinstance(model, MobileNetGru):

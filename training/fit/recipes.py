@@ -1,7 +1,6 @@
-"""How each model is trained: three recipes, each with a stage of single faces and a stage of clips.
+"""Recipes of the three models, each with a stage of single frames and a stage of clips.
 
-A recipe is data. The command line may change the fields that depend on the machine and on the patience of
-who waits; everything else is what the published weights were made with.
+A recipe is data. The command line may change the fields that depend on the machine and on the time there is.
 """
 
 from dataclasses import dataclass, field
@@ -16,10 +15,10 @@ StageName = Literal["frames", "clips"]
 
 @dataclass(frozen=True)
 class Mixture:
-    """What a pair of a real and a fake is made of."""
+    """How the fake of a training pair is made, and how both are augmented."""
 
     blended_share: float = 0.6  # of the fakes; the rest are true ones
-    redrawn_share: float = 0.35  # of the blended ones, where there are painters: redrawn by one of them
+    reconstructed_share: float = 0.35  # of the blended ones, where there are autoencoders: reconstructed by one
     cross_share: float = 0.2  # of the other blended ones: another person's face instead of the same
     same_source: bool = True  # a true fake stands beside the real video that it was made from
     candidates: int = 100  # faces looked through for one of like pose, for cross-blending
@@ -28,28 +27,28 @@ class Mixture:
 
 @dataclass(frozen=True)
 class StageConfig:
-    """One run of the loop."""
+    """One stage of training."""
 
     epochs: int
     pairs_per_batch: int  # a process; a pair is two clips
     learning_rate: float
     accumulate: int = 1  # batches added up before a step
     backbone_rate: float = 1.0  # the backbone's learning rate, relative
-    frozen_epochs: int = 0  # the backbone stands still so long; -1: throughout
+    frozen_epochs: int = 0  # the backbone is frozen for so many; -1: throughout
     weight_decay: float = 0.02
     warmup_steps: int = 200
     label_smoothing: float = 0.05
     average_decay: float = 0.999  # of the exponential moving average of the weights
     clip_norm: float = 5.0  # longest gradient
     patience: int = 4  # epochs without a better validation, then it stops
-    teacher_share: float = 0.5  # of the wanted probability, where a teacher is given
-    vector_share: float = 1.0  # beside that: guess the teacher's vector of each frame
+    teacher_share: float = 0.5  # of the target probability, where there is a teacher
+    vector_share: float = 1.0  # initial weight of the loss between projected vectors and the teacher's
     mixture: Mixture = Mixture()
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One model's recipe."""
+    """The recipe of one model."""
 
     architecture: str  # a name of `unmask.models.architectures.ARCHITECTURES`
     model: ModelConfig
@@ -59,10 +58,11 @@ class TrainConfig:
     seed: int = 0
 
     def stage(self, name: StageName) -> StageConfig:
+        """Return the config of a stage."""
         return self.frames if name == "frames" else self.clips
 
 
-# 224 px keep the seam that 160 px smooth away; the first epochs may be at 160 px, which are cheaper.
+# At 224 px the border of a blend is visible, at 160 px it is smoothed away; the first epochs may be at 160 px.
 MOBILENET_GRU = TrainConfig(
     "mobilenet-gru",
     MobileNetGruConfig(),
@@ -78,7 +78,7 @@ MOBILENET_GRU = TrainConfig(
     clip=ClipSpec(side_px=224),
 )
 
-# Nothing to start from, so it learns longer, from a trained model beside the labels where one is given.
+# Starts from random weights, so it trains longer; a teacher helps.
 MESO_TRANSFORMER = TrainConfig(
     "meso-transformer",
     MesoTransformerConfig(width=4),
@@ -93,7 +93,7 @@ MESO_TRANSFORMER = TrainConfig(
     ),
 )
 
-# Small enough to be carried with 8 bits a weight; a teacher helps where ImageNet weights are not at hand.
+# A teacher helps where ImageNet weights are not at hand.
 RESNEXT_LSTM = TrainConfig(
     "resnext-lstm",
     ResNextLstmConfig(hidden=256),

@@ -1,9 +1,10 @@
-"""What a run leaves behind: train.json, log.jsonl, curves.png, model/ for `unmask`, TensorBoard's files."""
+"""Write and read the folder of a run: train.json, log.jsonl, curves.png and model/, which `unmask` loads."""
 
 import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -18,7 +19,7 @@ from unmask.verdict import Calibration, Policy
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of the log."""
+    """One epoch of a run, a line of its log."""
 
     epoch: int
     step: int
@@ -26,43 +27,47 @@ class Epoch:
     seconds: float
     blended_auc: float  # on validation reals and blended fakes of them
     true_auc: float | None = None  # on them and true fakes, where there are such
-    redrawn_auc: float | None = None  # on them and what a painter made of them, where there is one
+    reconstructed_auc: float | None = None  # on them and reconstructions of them, where there is an autoencoder
 
     @property
     def score(self) -> float:
-        """What the best epoch is chosen by."""
-        every = (self.true_auc, self.blended_auc, self.redrawn_auc)
+        """Return the mean AUC, by which the best epoch is chosen."""
+        every = (self.true_auc, self.blended_auc, self.reconstructed_auc)
         found = [value for value in every if value is not None]
         return sum(found) / len(found)
 
 
 @dataclass(frozen=True)
 class RunFolder:
+    """The folder of a run."""
+
     path: Path
 
     @property
     def model(self) -> Path:
-        """The best weights so far, as a model folder; not calibrated yet."""
+        """Return the model folder with the best weights so far, not calibrated yet."""
         return self.path / "model"
 
     def start(self, config: TrainConfig, stage: StageName, arguments: dict[str, str]) -> None:
+        """Make the folder and record the configuration."""
         self.path.mkdir(parents=True, exist_ok=True)
         record = {"stage": stage, "arguments": arguments, "config": dataclasses.asdict(config)}
         (self.path / "train.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
-    def note(self, epoch: Epoch) -> None:
-        """Add a line to the log and draw the curves again."""
+    def log(self, epoch: Epoch) -> None:
+        """Add a line to the log and plot the curves again."""
         with (self.path / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(dataclasses.asdict(epoch)) + "\n")
-        draw_curves(self.epochs(), self.path / "curves.png")
+        plot_curves(self.epochs(), self.path / "curves.png")
 
     def epochs(self) -> list[Epoch]:
+        """Read the log."""
         lines = (self.path / "log.jsonl").read_text(encoding="utf-8").splitlines()
-        return [Epoch(**json.loads(line)) for line in lines]
+        return [_to_epoch(json.loads(line)) for line in lines]
 
-    def keep(self, model: VideoModel, config: TrainConfig, epoch: Epoch) -> None:
+    def save_best(self, model: VideoModel, config: TrainConfig, epoch: Epoch) -> None:
         """Make this epoch's weights the run's result."""
-        named = {"true": epoch.true_auc, "blended": epoch.blended_auc, "redrawn": epoch.redrawn_auc}
+        named = {"true": epoch.true_auc, "blended": epoch.blended_auc, "reconstructed": epoch.reconstructed_auc}
         aucs = [f"{value:.3f} on {kind} fakes" for kind, value in named.items() if value is not None]
         headline = f"validation AUC: {', '.join(aucs)}; not calibrated"
         name = config.architecture
@@ -70,13 +75,19 @@ class RunFolder:
         checkpoint.save(self.model, model, file)
 
 
-def draw_curves(epochs: list[Epoch], path: Path) -> None:
-    """Loss and validation by epoch -> a picture."""
+def _to_epoch(line: dict[str, Any]) -> Epoch:
+    if "redrawn_auc" in line:  # the name until 2026-11
+        line["reconstructed_auc"] = line.pop("redrawn_auc")
+    return Epoch(**line)
+
+
+def plot_curves(epochs: list[Epoch], path: Path) -> None:
+    """Plot loss and validation by epoch into a PNG file."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     numbers = [line.epoch + 1 for line in epochs]
     left.plot(numbers, [line.loss for line in epochs], marker="o")
     left.set(xlabel="epoch", ylabel="training loss")
-    for kind in ("true", "blended", "redrawn"):
+    for kind in ("true", "blended", "reconstructed"):
         aucs = [getattr(line, f"{kind}_auc") for line in epochs]
         if None not in aucs:
             right.plot(numbers, aucs, marker="o", label=f"{kind} fakes")

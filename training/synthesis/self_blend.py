@@ -1,11 +1,10 @@
-"""Fakes made from real faces alone, so that a detector learns the traces of pasting and not of one data set.
+"""Make blended fakes from real faces alone, so that a detector learns traces of blending and not one data set.
 
-Written from Shiohara & Yamasaki, "Detecting Deepfakes with Self-Blended Images", CVPR 2022: two slightly
-different versions of one face are blended under a deformed, soft landmark mask. Added are: a mask over a
-part of the face, as re-enactment changes only the mouth or the eyes; a source that is another person's face
-of the same pose and colour (cross-blending), as in a face swap; a source whose features have moved a little,
-and one that looks as a generator renders it, smooth and then sharpened; and pasting of gradients (Perez et
-al., 2003), which leaves no edge of colour.
+Written from Shiohara & Yamasaki, "Detecting Deepfakes with Self-Blended Images", CVPR 2022: two slightly different
+versions of one face are blended under a deformed, soft landmark mask. Added are: a mask over a part of the face, as
+re-enactment changes only the mouth or the eyes; a source that is another person's face of the same pose and colour
+(cross-blending), as in a face swap; a source that is elastically deformed, and one that is smoothed and then sharpened,
+as generators render faces; and blending of gradients (Perez et al., 2003), which leaves no edge of colour.
 """
 
 from typing import Any
@@ -15,59 +14,58 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from training.synthesis import landmarks as face_mesh
+from training.synthesis import landmarks
 
 Image = NDArray[np.uint8]
 Points = NDArray[np.float32]
 Mask = NDArray[np.float32]
 
-REGIONS = {  # which mesh points span the mask, and how often
-    "face": (face_mesh.OVAL, 0.6),
-    "inner": (face_mesh.LIPS + face_mesh.EYES + face_mesh.NOSE, 0.2),
-    "mouth": (face_mesh.LIPS + (152, 148, 377, 2), 0.1),
-    "eyes": (face_mesh.EYES + (168,), 0.1),
+REGIONS = {  # mesh points whose hull is the mask, and their probability
+    "face": (landmarks.OVAL, 0.6),
+    "inner": (landmarks.LIPS + landmarks.EYES + landmarks.NOSE, 0.2),
+    "mouth": (landmarks.LIPS + (152, 148, 377, 2), 0.1),
+    "eyes": (landmarks.EYES + (168,), 0.1),
 }
 OPACITIES = (0.5, 0.75, 1.0, 1.0, 1.0)
-WARPED_SHARE = 0.3  # of the self-blended: features have moved
-RESTYLED_SHARE = 0.3  # of the redrawn: come through another camera, too
-GRADIENT_SHARE = 0.08  # of all: pasted by gradients
+DEFORMED_SHARE = 0.3  # of the self-blended: the source is elastically deformed
+SHIFTED_STATISTICS_SHARE = 0.3  # of the reconstructions: colour and sharpness are changed, too
+GRADIENT_SHARE = 0.08  # of all: gradients are blended instead of colours
 
 
 def self_blend(image: Image, points: Points, rng: Generator) -> Image:
-    """A real crop (S, S, 3) and its mesh (468, 2) -> a fake of the same shape."""
+    """Blend a real crop (S, S, 3) with a changed copy of itself; `points` is its mesh (468, 2)."""
     source, target = image, image
     if rng.random() < 0.5:
         source = _shift_statistics(source, rng)
     else:
         target = _shift_statistics(target, rng)
-    if rng.random() < WARPED_SHARE:
-        source = _deform(source, 0.012, rng)
-    return _paste(source, target, points, rng)
+    if rng.random() < DEFORMED_SHARE:
+        source = _deform_elastically(source, 0.012, rng)
+    return _paste_region(source, target, points, rng)
 
 
 def cross_blend(image: Image, points: Points, other: Image, other_points: Points, rng: Generator) -> Image:
-    """`other`'s face, aligned by the mesh and recoloured, under a mask on `image` -> a fake (S, S, 3)."""
+    """Blend `other`'s face, aligned by the mesh and with its colour transferred, onto `image` -> (S, S, 3)."""
     matrix, _ = cv2.estimateAffinePartial2D(other_points, points)
     if matrix is None:
         return self_blend(image, points, rng)
     aligned = cv2.warpAffine(other, matrix, image.shape[1::-1], borderMode=cv2.BORDER_REFLECT)
-    return _paste(_recolour(np.asarray(aligned, np.uint8), image, points), image, points, rng)
+    return _paste_region(_transfer_colour(np.asarray(aligned, np.uint8), image, points), image, points, rng)
 
 
-def redrawn_blend(image: Image, points: Points, drawn: Image, rng: Generator) -> Image:
-    """The face as a network drew it, in its own place or nearly so, under a mask on `image` -> (S, S, 3)."""
-    if rng.random() < RESTYLED_SHARE:
-        drawn = _shift_statistics(drawn, rng)
+def blend_reconstruction(image: Image, points: Points, reconstruction: Image, rng: Generator) -> Image:
+    """Blend a reconstruction of the face onto `image`, in its own place or nearly so -> (S, S, 3)."""
+    if rng.random() < SHIFTED_STATISTICS_SHARE:
+        reconstruction = _shift_statistics(reconstruction, rng)
     if rng.random() < 0.5:
-        drawn = _recolour(drawn, image, points)
-    return _paste(drawn, image, points, rng, moves=bool(rng.random() < 0.5))
+        reconstruction = _transfer_colour(reconstruction, image, points)
+    return _paste_region(reconstruction, image, points, rng, moves=bool(rng.random() < 0.5))
 
 
 def flicker(real: NDArray[np.uint8], fake: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
-    """What a blend changed in (T, S, S, 3), stronger here and weaker there, and not quite in its place.
+    """Vary the strength and the place of what a blend changed from frame to frame of (T, S, S, 3).
 
-    Faces that are swapped frame by frame tremble so; a filmed one does not, which is what a temporal head can
-    learn from stills.
+    Faces that are swapped frame by frame flicker so, filmed ones do not: a temporal head can learn this from stills.
     """
     strength, shake_px = rng.uniform(0.05, 0.3), rng.uniform(0.0, 0.008) * real.shape[1]
     frames = []
@@ -80,17 +78,17 @@ def flicker(real: NDArray[np.uint8], fake: NDArray[np.uint8], rng: Generator) ->
 
 
 def region_mask(points: Points, side_px: int, rng: Generator) -> Mask:
-    """Mesh (468, 2) -> a deformed, soft mask (S, S) in 0..1 over the whole face or a part of it."""
+    """Draw a deformed, soft mask (S, S) in 0..1 over the whole face or a part of it, given the mesh (468, 2)."""
     names = list(REGIONS)
     chosen = names[rng.choice(len(names), p=[REGIONS[name][1] for name in names])]
     outline = points[list(REGIONS[chosen][0])] + rng.normal(0, 0.01 * side_px, (len(REGIONS[chosen][0]), 2))
     hull = cv2.convexHull(outline.astype(np.float32)).astype(np.int32)
     mask = np.zeros((side_px, side_px), np.float32)
     cv2.fillConvexPoly(mask, hull, 1.0)
-    return _soften(_deform(mask, 0.03, rng), rng)
+    return _soften_edges(_deform_elastically(mask, 0.03, rng), rng)
 
 
-def _paste(source: Image, target: Image, points: Points, rng: Generator, moves: bool = True) -> Image:
+def _paste_region(source: Image, target: Image, points: Points, rng: Generator, moves: bool = True) -> Image:
     side_px = target.shape[0]
     mask = region_mask(points, side_px, rng)
     shift = rng.uniform(-0.03, 0.03, 2) * side_px * (1.0, 0.5) * moves
@@ -102,13 +100,13 @@ def _paste(source: Image, target: Image, points: Points, rng: Generator, moves: 
     moved = cv2.warpAffine(source, matrix, (side_px, side_px), borderMode=cv2.BORDER_REFLECT)
     moved_mask = cv2.warpAffine(mask, matrix, (side_px, side_px))[..., None] * rng.choice(OPACITIES)
     if rng.random() < GRADIENT_SHARE:
-        moved = _with_gradients_of(np.asarray(moved, np.uint8), target, moved_mask)
+        moved = _paste_gradients(np.asarray(moved, np.uint8), target, moved_mask)
     blended = moved * moved_mask + target * (1 - moved_mask)
     return np.clip(np.rint(blended), 0, 255).astype(np.uint8)
 
 
-def _with_gradients_of(source: Image, target: Image, mask: Mask) -> Image:
-    """The target with the source's gradients where the mask (S, S, 1) is not nothing."""
+def _paste_gradients(source: Image, target: Image, mask: Mask) -> Image:
+    """Give the target the source's gradients where the mask (S, S, 1) is not zero."""
     inside = np.asarray((mask[..., 0] > 0.02) * np.uint8(255))
     inside[[0, -1]] = inside[:, [0, -1]] = 0  # the edge of the crop has nothing to start from
     x, y, width, height = cv2.boundingRect(inside)
@@ -136,7 +134,7 @@ def _shift_frequencies(image: Image, rng: Generator) -> Image:
     side_px = image.shape[0]
     kind = rng.random()
     if kind < 0.15:
-        return _rendered(image, rng)
+        return _smooth_and_sharpen(image, rng)
     if kind < 0.5:
         small = int(side_px * rng.uniform(0.25, 0.7))
         down = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
@@ -153,15 +151,15 @@ def _shift_frequencies(image: Image, rng: Generator) -> Image:
     return np.asarray(result, np.uint8)
 
 
-def _rendered(image: Image, rng: Generator) -> Image:
-    """As a generator draws a face: skin without grain, then edges that are too clear."""
+def _smooth_and_sharpen(image: Image, rng: Generator) -> Image:
+    """Smooth the skin and then sharpen edges, as generators render faces."""
     smooth = cv2.bilateralFilter(image, 7, rng.uniform(15, 45), 4)
     soft = cv2.GaussianBlur(smooth, (0, 0), rng.uniform(1, 2))
     amount = rng.uniform(0.2, 1.0)
     return np.asarray(cv2.addWeighted(smooth, 1 + amount, soft, -amount, 0), np.uint8)
 
 
-def _recolour(source: Image, target: Image, points: Points) -> Image:
+def _transfer_colour(source: Image, target: Image, points: Points) -> Image:
     """Give the source the target's mean and spread in LAB inside the face (Reinhard et al., 2001)."""
     inside = np.zeros(target.shape[:2], np.uint8)
     cv2.fillConvexPoly(inside, cv2.convexHull(points).astype(np.int32), 255)
@@ -174,8 +172,8 @@ def _recolour(source: Image, target: Image, points: Points) -> Image:
     return np.asarray(cv2.cvtColor(np.clip(lab, 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB), np.uint8)
 
 
-def _deform(picture: NDArray[Any], reach: float, rng: Generator) -> NDArray[Any]:
-    """Elastic deformation of a picture or mask by a smooth random field of a few cells; `reach` in sides."""
+def _deform_elastically(picture: NDArray[Any], reach: float, rng: Generator) -> NDArray[Any]:
+    """Deform a picture or mask by a smooth random field of 5 × 5 cells; `reach` is a share of the side."""
     side_px = picture.shape[0]
     field = rng.normal(0, reach * side_px, (2, 5, 5)).astype(np.float32)
     dx, dy = (cv2.resize(cells, (side_px, side_px), interpolation=cv2.INTER_CUBIC) for cells in field)
@@ -183,7 +181,7 @@ def _deform(picture: NDArray[Any], reach: float, rng: Generator) -> NDArray[Any]
     return np.asarray(cv2.remap(picture, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
-def _soften(mask: Mask, rng: Generator) -> Mask:
+def _soften_edges(mask: Mask, rng: Generator) -> Mask:
     """Erode or widen by blur and threshold, then blur again: edges from hard to very soft."""
     side_px = mask.shape[0]
     first = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.01, 0.05) * side_px)

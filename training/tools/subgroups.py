@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from training.calibrate import probabilities, validation_clips
 from training.evaluation import metrics
 from training.evaluation.tables import aligned
-from training.fit.torch_dataset import PlainClips, decode, find_meshes
+from training.fit.predict import predict
+from training.fit.torch_dataset import PlainClips, cached_meshes, decode
 from training.synthesis import landmarks
-from training.train import predict
 from unmask.models import inference
 
 CHEEKS = ((117, 118, 101, 36, 205, 50), (346, 347, 330, 266, 425, 280))  # outlines, as indices into the mesh
@@ -59,7 +59,7 @@ def main() -> None:
     clips = validation_clips(arguments.data, arguments.limit)
     looks = [
         look_of(decode(clip)[0], points[0])
-        for clip, points in zip(clips, find_meshes(clips, arguments.meshes), strict=True)
+        for clip, points in zip(clips, cached_meshes(clips, arguments.meshes), strict=True)
     ]
     logits, fake = predict(model.module, PlainClips(clips, model.spec), model.spec, arguments.workers)
     probability = probabilities(logits, model.calibration)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from training.data.augment import NO_AUGMENTATION, AugmentSpec, augment, h264, place, resize, stutter
+from training.data.augment import NO_AUGMENTATION, AugmentSpec, augment, drop_frames, h264, random_affine, resize
 
 FACE = np.ascontiguousarray(astronaut()[20:244, 100:324])
 CLIP = np.repeat(FACE[None], 4, 0)
@@ -43,7 +43,7 @@ def test_what_camera_and_codec_do_is_the_same_in_every_frame(field):
 
 
 def test_frames_jitter_a_little_as_a_face_finder_does():
-    result = place(CLIP, 224, rng(1)).astype(int)
+    result = random_affine(CLIP, 224, rng(1)).astype(int)
     steps = np.abs(np.diff(result, axis=0)).mean((1, 2, 3))
     assert (steps > 0).all()
     assert steps.max() < 15
@@ -59,7 +59,7 @@ def test_video_compression_loses_more_at_a_higher_rate_factor(crf, least, most):
 @pytest.mark.parametrize("seed", range(8))
 def test_a_stutter_repeats_frames_and_never_turns_time_back(seed):
     numbered = np.broadcast_to(np.arange(8, dtype=np.uint8)[:, None, None, None], (8, 4, 4, 3))
-    order = stutter(numbered, rng(seed))[:, 0, 0, 0].astype(int)
+    order = drop_frames(numbered, rng(seed))[:, 0, 0, 0].astype(int)
     assert len(order) == 8
     assert (np.diff(order) >= 0).all()
     assert (order <= np.arange(8)).all()

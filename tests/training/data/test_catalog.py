@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from training.data.catalog import Catalog, LabelledVideo, LeftOut, labelled_videos, split
-from training.data.splits import NOWHERE, LeakError
+from training.data.catalog import Catalog, ExcludedFile, LabelledVideo, read_manifest, split
+from training.data.splits import UNASSIGNED, LeakError
 
 
 def video(name, *identities, split="train", fake=False, made_from=""):
@@ -15,7 +15,7 @@ def video(name, *identities, split="train", fake=False, made_from=""):
 
 def manifest(folder, *lines):
     (folder / "manifest.tsv").write_text("\n".join("\t".join(line.split()) for line in lines) + "\n")
-    return labelled_videos(folder)
+    return read_manifest(folder)
 
 
 def test_a_manifest_with_every_column(tmp_path):
@@ -127,15 +127,15 @@ def test_every_second_file_is_refused_where_the_same_person_comes_twice():
 
 def test_videos_without_a_place_in_the_official_split_are_left_out_and_told_why():
     known = (video("a", "ann"), video("b", "bob", split="test"))
-    found = split(Catalog((*known, video("c", "ann", "bob", split=NOWHERE))), "official")
+    found = split(Catalog((*known, video("c", "ann", "bob", split=UNASSIGNED))), "official")
     assert found.videos == known
-    assert found.left_out == (LeftOut(Path("c.mp4"), "ann is in train; bob is in test"),)
+    assert found.excluded == (ExcludedFile(Path("c.mp4"), "ann is in train; bob is in test"),)
 
 
 def test_a_set_without_any_official_split_says_so():
-    lists = LeftOut(Path("splits"), "the official lists are missing: there")
+    lists = ExcludedFile(Path("splits"), "the official lists are missing: there")
     with pytest.raises(ValueError, match=r"no official split .*splits: the official lists are missing"):
-        split(Catalog((video("a", split=NOWHERE),), (lists,)), "official")
+        split(Catalog((video("a", split=UNASSIGNED),), (lists,)), "official")
 
 
 @pytest.mark.shared
@@ -144,6 +144,6 @@ def test_a_set_without_any_official_split_says_so():
     [("ffpp-c40-dev", 60, 40), ("ffpp-c23-dev", 60, 50), ("dfdc-videos", 12, 10), ("talking-videos", 16, 0)],
 )
 def test_the_shared_sets_are_for_testing_until_somebody_says_otherwise(shared_data, name, count, fakes):
-    found = labelled_videos(shared_data / name)
+    found = read_manifest(shared_data / name)
     assert (len(found), sum(item.fake for item in found)) == (count, fakes)
     assert {item.split for item in found} == {"test"}

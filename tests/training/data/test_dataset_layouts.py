@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from training.data.dataset_layouts import LAYOUTS, photographs, read, recognise
+from training.data.dataset_layouts import LAYOUTS, detect_layout, photographs, read
 from training.data.splits import SPLITS, LeakError
 
 
@@ -23,7 +23,7 @@ def splits_of(catalog):
 
 
 def reasons(catalog):
-    return {item.path.name: item.reason for item in catalog.left_out}
+    return {item.path.name: item.reason for item in catalog.excluded}
 
 
 # FaceForensics++
@@ -49,7 +49,7 @@ def faceforensics(root, compressions=("c23",), lists="splits"):
 def test_faceforensics_is_split_by_the_official_pairs(tmp_path, lists):
     found = read("auto", faceforensics(tmp_path, lists=lists))
     assert Counter(video.split for video in found.videos) == {"train": 24, "val": 12, "test": 12}
-    assert not found.left_out
+    assert not found.excluded
     by_id = {video.video_id: video for video in found.videos}
     fake, real = by_id["Deepfakes/c23/071_054"], by_id["youtube/c23/071"]
     assert (fake.method, fake.identities, fake.original_id) == ("Deepfakes", ("071", "054"), real.video_id)
@@ -219,7 +219,7 @@ def test_photographs_are_real_people_one_each_loose_or_packed(tmp_path):
     assert ids == ["1", "more/2", "faces.tar/real/10", "faces.tar/real/9"]
     assert len({video.group for video in found.videos}) == 4
     assert not any(video.fake for video in found.videos)
-    assert [item.path.name for item in found.left_out] == ["broken.jpg"]
+    assert [item.path.name for item in found.excluded] == ["broken.jpg"]
     packed = photographs(tmp_path / "faces.tar")
     assert [video.video_id for video in packed.videos] == [video.video_id for video in found.videos[2:]]
 
@@ -230,9 +230,9 @@ def test_photographs_are_real_people_one_each_loose_or_packed(tmp_path):
 def test_pictures_must_be_named_because_nobody_sees_whether_they_are_cut(tmp_path):
     touch(tmp_path, "real/1.jpg", "fake/2.jpg")
     with pytest.raises(ValueError, match="say which it is"):
-        recognise(tmp_path)
-    assert LAYOUTS["crops"].already_cut
-    assert not LAYOUTS["photos"].already_cut
+        detect_layout(tmp_path)
+    assert LAYOUTS["crops"].holds_face_crops
+    assert not LAYOUTS["photos"].holds_face_crops
     assert Counter(video.fake for video in read("crops", tmp_path, "train").videos) == {False: 1, True: 1}
 
 
@@ -248,4 +248,4 @@ def test_a_layout_or_folder_that_does_not_exist_is_refused(tmp_path, name, folde
 @pytest.mark.shared
 def test_a_person_of_the_shared_faceforensics_videos_never_crosses(shared_data):
     found = read("auto", shared_data / "ffpp-c40-dev", "hash")
-    assert len(found.videos) + len(found.left_out) == 60
+    assert len(found.videos) + len(found.excluded) == 60

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data.face_dataset import Collection, OtherSettingsError, plan_shards
-from training.data.shards import FailedVideo, StoredClip, stored_clips
+from training.data.face_dataset import FaceDatasetWriter, SettingsChangedError, plan_shards
+from training.data.shards import FailedVideo, StoredClip, read_clips
 
 SPLITS = ["train", "val", "train", "train", "test", "train", "train"]
 SETTINGS = {"windows": 4, "shift": (0.1, 0.2)}
@@ -19,9 +19,9 @@ def clip(index):
 
 def fill(folder, indices):
     """What a run does, up to where it is stopped; video 3 fails."""
-    begun = Collection(folder, SPLITS, SETTINGS, 2)
+    begun = FaceDatasetWriter(folder, SPLITS, SETTINGS, 2)
     for index in indices:
-        if index in begun.waiting():
+        if index in begun.pending():
             lost = [FailedVideo("v3", "v3.mp4", "broken")] if index == 3 else []
             begun.add(index, [] if lost else [clip(index)], lost)
     return begun
@@ -44,7 +44,7 @@ def test_a_shard_holds_one_split_in_order():
 def test_a_full_folder_holds_every_video_once_and_names_what_failed(tmp_path):
     failed = fill(tmp_path / "out", range(7)).close()
     assert [item.video_id for item in failed] == ["v3"]
-    assert [item.video_id for item in stored_clips(tmp_path / "out")] == ["v4", "v0", "v2", "v5", "v6", "v1"]
+    assert [item.video_id for item in read_clips(tmp_path / "out")] == ["v4", "v0", "v2", "v5", "v6", "v1"]
     assert b"train-00001.tar\tv3\tv3.mp4\tbroken\n" in contents(tmp_path / "out")["failed.tsv"]
     assert not list((tmp_path / "out").glob("parts")) and not list((tmp_path / "out").glob(".*"))
 
@@ -74,7 +74,7 @@ def test_a_shard_that_was_removed_is_made_again(tmp_path):
     fill(tmp_path, range(7)).close()
     before = contents(tmp_path)
     (tmp_path / "train-00001.tar").unlink()
-    assert Collection(tmp_path, SPLITS, SETTINGS, 2).waiting() == [3, 5]
+    assert FaceDatasetWriter(tmp_path, SPLITS, SETTINGS, 2).pending() == [3, 5]
     fill(tmp_path, range(7)).close()
     assert contents(tmp_path) == before
 
@@ -82,5 +82,5 @@ def test_a_shard_that_was_removed_is_made_again(tmp_path):
 @pytest.mark.parametrize("other", [{"windows": 5}, {"more": 1}])
 def test_other_settings_are_refused_and_named(tmp_path, other):
     fill(tmp_path, [0])
-    with pytest.raises(OtherSettingsError, match=f"begun with other {next(iter(other))}"):
-        Collection(tmp_path, SPLITS, {**SETTINGS, **other}, 2)
+    with pytest.raises(SettingsChangedError, match=f"begun with other {next(iter(other))}"):
+        FaceDatasetWriter(tmp_path, SPLITS, {**SETTINGS, **other}, 2)

@@ -1,4 +1,4 @@
-"""Tar shards: what is read is what was written, equal clips give equal bytes, nothing half is left."""
+"""Tar shards: what is read is what was atomic_write, equal clips give equal bytes, nothing half is left."""
 
 import tarfile
 
@@ -11,9 +11,9 @@ from training.data.shards import (
     FailedVideo,
     StoredClip,
     index_tar,
+    read_clips,
     read_shard,
-    store,
-    stored_clips,
+    write_clips,
     write_shard,
 )
 
@@ -55,8 +55,8 @@ def test_what_is_read_is_what_was_written(tmp_path_factory, clips):
 
 
 def test_a_folder_holds_a_shard_a_split(tmp_path):
-    store(tmp_path / "out", [B, A])
-    assert same(stored_clips(tmp_path / "out")) == same([A, B])
+    write_clips(tmp_path / "out", [B, A])
+    assert same(read_clips(tmp_path / "out")) == same([A, B])
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"manifest.tsv", "failed.tsv", "train-00000.tar", "val-00000.tar"}
 
@@ -84,16 +84,16 @@ def test_single_faces_with_a_row_each_are_clips_of_one_frame(tmp_path):
         "train-00.tar\tfake/x.jpg\tfake\tf\tr\ttrain\n"
         "train-00.tar\treal/x.jpg\treal\tr\tr\ttrain\n"
     )
-    fake, real = stored_clips(tmp_path)
+    fake, real = read_clips(tmp_path)
     assert (fake.fake, fake.method, fake.original_id, fake.group) == (True, "fake", "r", "r")
     assert (real.fake, real.method, real.seconds, list(real.jpegs)) == (False, "real", (0.0,), [b"real"])
 
 
 def test_a_picture_that_the_shard_does_not_hold_is_named(tmp_path):
-    store(tmp_path, [A])
+    write_clips(tmp_path, [A])
     write_shard(tmp_path / "train-00000.tar", [B])
     with pytest.raises(KeyError, match=r"train-00000\.tar holds no file real/a/0-0-0\.jpg"):
-        stored_clips(tmp_path)
+        read_clips(tmp_path)
 
 
 @pytest.mark.parametrize("jpegs", [(), (b"one",)])
@@ -104,7 +104,7 @@ def test_a_clip_needs_a_picture_for_every_moment(jpegs):
 
 @pytest.mark.shared
 def test_the_shared_faces_are_read_as_they_lie(shared_data):
-    found = stored_clips(shared_data / "dfdc-faces")
+    found = read_clips(shared_data / "dfdc-faces")
     assert len(found) == 24_400
     assert {clip.split for clip in found} == {"train", "val"}
     originals = {split: {clip.group for clip in found if clip.split == split} for split in ("train", "val")}

@@ -5,7 +5,7 @@ import pytest
 
 from tests.training.faces import face
 from training.fit.recipes import Mixture
-from training.fit.torch_dataset import ClipPairs, PlainClips, collate, find_meshes, held_back_blends
+from training.fit.torch_dataset import ClipPairs, PlainClips, cached_meshes, collate, validation_blends
 from unmask.faces.clips import ClipSpec
 
 SPEC = ClipSpec(frames_per_clip=3, side_px=96)
@@ -19,7 +19,7 @@ def cache(tmp_path_factory):
 
 
 def pairs(cache, reals=REALS, fakes=FAKES, spec=SPEC, seed=0, **mixture):
-    return ClipPairs(reals, find_meshes(reals, cache), fakes, spec, Mixture(**mixture), seed)
+    return ClipPairs(reals, cached_meshes(reals, cache), fakes, spec, Mixture(**mixture), seed)
 
 
 @pytest.mark.parametrize("blended_share", [0.0, 0.5, 1.0])
@@ -63,13 +63,13 @@ def test_a_true_fake_stands_beside_the_video_it_was_made_from(cache, sources, ex
 def test_a_face_of_the_same_person_is_never_crossed_in(cache):
     twins = [face("a", group="p"), face("b", group="p", shift=4), face("c", group="q", shift=8)]
     data = pairs(cache, reals=twins)
-    assert {data._alike(0, np.random.default_rng(seed)) for seed in range(10)} == {2}
+    assert {data._most_similar_face(0, np.random.default_rng(seed)) for seed in range(10)} == {2}
     alone = pairs(cache, reals=twins[:2])
-    assert alone._alike(0, np.random.default_rng(0)) is None
+    assert alone._most_similar_face(0, np.random.default_rng(0)) is None
 
 
 def test_held_back_blends_are_the_same_for_every_model(cache):
-    first, second = (held_back_blends(REALS, find_meshes(REALS, cache), SPEC) for _ in range(2))
+    first, second = (validation_blends(REALS, cached_meshes(REALS, cache), SPEC) for _ in range(2))
     assert all(
         np.array_equal(a[0], b[0]) for index in range(2) for a, b in zip(first[index], second[index], strict=True)
     )
@@ -84,11 +84,11 @@ def test_a_batch_is_normalised_as_serving_normalises():
 
 def test_meshes_are_found_once_and_belong_to_their_clips(cache):
     clips = [face("a", frames=2), face("b", shift=30)]
-    first = find_meshes(clips, cache)
+    first = cached_meshes(clips, cache)
     assert [len(points) for points in first] == [2, 1]
-    again = find_meshes(clips, cache)
+    again = cached_meshes(clips, cache)
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not np.array_equal(find_meshes(clips[::-1], cache)[0], first[0][:1])
+    assert not np.array_equal(cached_meshes(clips[::-1], cache)[0], first[0][:1])
 
 
 def test_a_broken_picture_is_named():

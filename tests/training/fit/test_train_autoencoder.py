@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from tests.training.faces import face, portrait
-from training.data.shards import store
+from training.data.shards import write_clips
 from training.fit import train_autoencoder
 from training.fit.recipes import Mixture
-from training.fit.torch_dataset import ClipPairs, find_meshes, held_back_blends
+from training.fit.torch_dataset import ClipPairs, cached_meshes, validation_blends
 from training.synthesis import autoencoder, landmarks, self_blend
-from training.synthesis.autoencoder import NET_SIDE_PX, Painter, PainterConfig
+from training.synthesis.autoencoder import NET_SIDE_PX, Autoencoder, AutoencoderConfig
 from unmask.faces.clips import ClipSpec
 
 SIDE = 224
-SMALL = PainterConfig(2, 32, "nearest", width=16)
+SMALL = AutoencoderConfig(2, 32, "nearest", width=16)
 
 
 @pytest.fixture(scope="module", name="portrait")
@@ -26,74 +26,76 @@ def the_portrait():
 
 
 @pytest.fixture(scope="module")
-def taught(portrait):
+def trained(portrait):
     """A painter that has seen one face, 120 times; and how far off it was in the end, in grey levels."""
     small = cv2.resize(portrait, (NET_SIDE_PX, NET_SIDE_PX), interpolation=cv2.INTER_AREA)
-    return train_autoencoder.learn(SMALL, small[None], steps=120, seed=0)
+    return train_autoencoder.train_autoencoder(SMALL, small[None], steps=120, seed=0)
 
 
 def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-@pytest.mark.parametrize("config", train_autoencoder.PAINTERS)
+@pytest.mark.parametrize("config", train_autoencoder.AUTOENCODERS)
 def test_each_painter_keeps_the_shape_and_has_its_neck(config):
-    network = Painter(config)
+    network = Autoencoder(config)
     images = torch.zeros(2, 3, NET_SIDE_PX, NET_SIDE_PX)
     side = NET_SIDE_PX // 2**config.halvings
     assert network.encoder(images).shape == (2, config.latent_channels, side, side)
     assert network(images).shape == images.shape
 
 
-def test_a_painter_learns_to_draw_the_face(taught, portrait):
-    network, error = taught
-    fresh = train_autoencoder.learn(SMALL, portrait[None, :NET_SIDE_PX, :NET_SIDE_PX], steps=1, seed=0)
+def test_a_painter_learns_to_draw_the_face(trained, portrait):
+    network, error = trained
+    fresh = train_autoencoder.train_autoencoder(SMALL, portrait[None, :NET_SIDE_PX, :NET_SIDE_PX], steps=1, seed=0)
     assert error < fresh[1] / 3
-    drawn = autoencoder.redraw(network, portrait, rng())
+    drawn = autoencoder.reconstruct(network, portrait, rng())
     assert drawn.shape == portrait.shape and drawn.dtype == np.uint8
     apart = np.abs(drawn.astype(int) - portrait).mean()
     assert 1 < apart < 25  # the same person, drawn
 
 
-def test_a_redrawn_blend_leaves_the_corners(taught, portrait):
+def test_a_redrawn_blend_leaves_the_corners(trained, portrait):
     points = landmarks.find(portrait)
     for seed in range(8):
-        drawn = autoencoder.redraw(taught[0], portrait, rng(seed))
-        fake = self_blend.redrawn_blend(portrait, points, drawn, rng(seed))
+        drawn = autoencoder.reconstruct(trained[0], portrait, rng(seed))
+        fake = self_blend.blend_reconstruction(portrait, points, drawn, rng(seed))
         change = np.abs(fake.astype(int) - portrait).max(-1)
         assert change.max() > 8
         assert change[[0, 0, -1, -1], [0, -1, 0, -1]].max() == 0
 
 
-def test_a_folder_keeps_painters_and_a_folder_without_any_is_refused(taught, portrait, tmp_path):
-    autoencoder.save([taught[0], Painter(train_autoencoder.PAINTERS[3]).eval()], tmp_path / "kept")
+def test_a_folder_keeps_painters_and_a_folder_without_any_is_refused(trained, portrait, tmp_path):
+    autoencoder.save([trained[0], Autoencoder(train_autoencoder.AUTOENCODERS[3]).eval()], tmp_path / "kept")
     first, second = autoencoder.load(tmp_path / "kept")
-    assert second.config == train_autoencoder.PAINTERS[3]
-    assert np.array_equal(autoencoder.redraw(first, portrait, rng()), autoencoder.redraw(taught[0], portrait, rng()))
+    assert second.config == train_autoencoder.AUTOENCODERS[3]
+    assert np.array_equal(
+        autoencoder.reconstruct(first, portrait, rng()), autoencoder.reconstruct(trained[0], portrait, rng())
+    )
     with pytest.raises(FileNotFoundError, match=r"train_autoencoder"):
         autoencoder.load(tmp_path)
 
 
-def test_pairs_are_redrawn_as_often_as_the_mixture_says(taught, tmp_path):
+def test_pairs_are_redrawn_as_often_as_the_mixture_says(trained, tmp_path):
     reals = [face(f"r{index}", shift=index) for index in range(4)]
-    meshes, spec = find_meshes(reals, tmp_path), ClipSpec(frames_per_clip=1, side_px=96)
-    plain = held_back_blends(reals, meshes, spec)
-    redrawn = held_back_blends(reals, meshes, spec, painters=[taught[0]])
+    meshes, spec = cached_meshes(reals, tmp_path), ClipSpec(frames_per_clip=1, side_px=96)
+    plain = validation_blends(reals, meshes, spec)
+    redrawn = validation_blends(reals, meshes, spec, autoencoders=[trained[0]])
     assert all(np.array_equal(redrawn[index][1][0], redrawn[index][1][0]) for index in range(4))
     assert not any(np.array_equal(plain[index][1][0], redrawn[index][1][0]) for index in range(4))
-    never = ClipPairs(reals, meshes, [], spec, Mixture(blended_share=1, redrawn_share=0), 0, [taught[0]])
-    assert not any(never._painter(rng(seed)) for seed in range(20))
+    never = ClipPairs(reals, meshes, [], spec, Mixture(blended_share=1, reconstructed_share=0), 0, [trained[0]])
+    assert not any(never._pick_autoencoder(rng(seed)) for seed in range(20))
 
 
 def test_the_command_learns_from_real_training_faces_alone(tmp_path, monkeypatch, capsys):
     clips = [face("r"), face("f", source="r", shift=5), face("v", split="val", shift=9)]
     assert len(train_autoencoder.real_faces(clips, 10, 0)) == 1
-    store(tmp_path / "faces", clips)
+    write_clips(tmp_path / "faces", clips)
     monkeypatch.setattr(
         sys,
         "argv",
-        ["redraw", "--data", str(tmp_path / "faces"), "--out", str(tmp_path / "out"), "--steps", "3"],
+        ["train_autoencoder", "--data", str(tmp_path / "faces"), "--out", str(tmp_path / "out"), "--steps", "3"],
     )
     train_autoencoder.main()
-    assert len(autoencoder.load(tmp_path / "out")) == len(train_autoencoder.PAINTERS)
-    assert capsys.readouterr().out.count("grey levels") == len(train_autoencoder.PAINTERS)
+    assert len(autoencoder.load(tmp_path / "out")) == len(train_autoencoder.AUTOENCODERS)
+    assert capsys.readouterr().out.count("grey levels") == len(train_autoencoder.AUTOENCODERS)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.faces import face
-from training.data.shards import store
+from training.data.shards import write_clips
 from training.release.provenance import TRAINED, Trained
 from training.tools import reproduce
 
@@ -48,7 +48,7 @@ def test_a_data_set_without_a_place_is_asked_for(ran, tmp_path, capsys):
 def test_a_short_try_goes_all_the_way(monkeypatch, tmp_path):
     faces = tmp_path / "the faces"
     reals = [face(f"r{index}", shift=index) for index in range(6)]
-    store(faces, [*reals, face("f", source="r0", shift=20), face("v", split="val")])
+    write_clips(faces, [*reals, face("f", source="r0", shift=20), face("v", split="val")])
     train = "python -m training.train meso-transformer"
     small = entry(
         f"{train} frames --scratch --side 64 --data FACES --out frames",

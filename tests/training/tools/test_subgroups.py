@@ -7,7 +7,7 @@ import pytest
 
 from tests.training.faces import face, portrait
 from tests.untrained import untrained_model
-from training.data.shards import store
+from training.data.shards import write_clips
 from training.synthesis import landmarks
 from training.tools import subgroups
 from training.tools.subgroups import LIGHT_FROM, SKIN_FROM, VIEW_FROM, Look, group, look_of, table
@@ -66,7 +66,7 @@ def test_the_command_prints_a_row_for_each_group(tmp_path, monkeypatch, capsys):
         for index in range(3)
         for kind in "rf"
     ]
-    store(tmp_path / "faces", clips)
+    write_clips(tmp_path / "faces", clips)
     untrained_model(tmp_path / "model", "mobilenet-gru")
     words = ["looks", "--model", tmp_path / "model", "--data", tmp_path / "faces", "--meshes", tmp_path / "m"]
     monkeypatch.setattr(sys, "argv", [*map(str, words), "--workers", "0"])

@@ -1,0 +1,77 @@
+"""Score data sets of face clips with a model that is being trained, and validate it."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from training.data.shards import StoredClip
+from training.evaluation.metrics import auc
+from training.fit.torch_dataset import Pair, PlainClips, cached_meshes, collate, validation_blends
+from training.fit.trainer import use_one_thread
+from training.synthesis.autoencoder import Autoencoder
+from unmask.compute import choose_dtype
+from unmask.faces.clips import ClipSpec
+from unmask.models import inference
+from unmask.models.architectures import VideoModel
+
+
+def precision() -> str:
+    """Name the number format to train in, as Accelerate does: like `choose_dtype`, or float16 on an older GPU."""
+    on_gpu = torch.cuda.is_available()
+    if choose_dtype(torch.device("cuda" if on_gpu else "cpu")) == torch.bfloat16:
+        return "bf16"
+    return "fp16" if on_gpu else "no"
+
+
+@torch.inference_mode()
+def predict(
+    model: VideoModel, data: Dataset[Pair], spec: ClipSpec, workers: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return logits (n,) and labels (n,), True where fake, of a dataset, in its order."""
+    model.eval()
+    device = next(model.parameters()).device
+    batches = DataLoader(
+        data,
+        max(1, inference.FRAMES_PER_BATCH.get(device.type, 8) // spec.frames_per_clip),
+        num_workers=workers,
+        collate_fn=functools.partial(collate, spec=spec),
+        worker_init_fn=use_one_thread,
+    )
+    logits, labels = [], []
+    for batch in batches:
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision() == "bf16"):
+            logits.append(model(batch.clips.data.to(device), batch.clips.mask.to(device)).float().cpu())
+        labels.append(batch.fake)
+    return torch.cat(logits).double().numpy(), torch.cat(labels).numpy() > 0.5
+
+
+def validate(
+    model: VideoModel,
+    clips: list[StoredClip],
+    spec: ClipSpec,
+    cache: Path,
+    workers: int,
+    autoencoders: Sequence[Autoencoder] = (),
+) -> dict[str, float]:
+    """Compute the AUC of real clips against blended fakes of them, and against true and reconstructed ones if any.
+
+    Keys are fields of `Epoch`.
+
+    Raises:
+        ValueError: no clip is real.
+    """
+    reals = [clip for clip in clips if not clip.fake]
+    if not reals:
+        raise ValueError("no row of split `val` is real, so no epoch can be chosen")
+    meshes = cached_meshes(reals, cache)
+    against: dict[str, Dataset[Pair]] = {"blended_auc": validation_blends(reals, meshes, spec)}
+    if len(reals) < len(clips):
+        against["true_auc"] = PlainClips(clips, spec)
+    if autoencoders:
+        against["reconstructed_auc"] = validation_blends(reals, meshes, spec, autoencoders=autoencoders)
+    return {name: auc(*predict(model, data, spec, workers)) for name, data in against.items()}
