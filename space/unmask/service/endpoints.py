@@ -63,6 +63,7 @@ class Endpoints:
             model: Name of a model (see models); several joined by commas: an ensemble; empty: the default.
             start_seconds: Look from here on.
             end_seconds: Look up to here; null for the end of the video.
+            client: Who sends the request; not an argument of the API.
 
         Returns:
             The report, schema unmask.report/1.
@@ -91,6 +92,7 @@ class Endpoints:
             model: Name of a model (see models); several joined by commas: an ensemble; empty: the default.
             start_seconds: Look from here on.
             end_seconds: Look up to here; null for the end of the video.
+            client: Who sends the request; not an argument of the API.
 
         Returns:
             The report, schema unmask.report/1.
@@ -120,6 +122,7 @@ class Endpoints:
             page_url: Address of the page that the video plays on.
             model: Name of a model (see models); several joined by commas: an ensemble; empty: the default.
             title: Title of the page or the video.
+            client: Who sends the request; not an argument of the API.
 
         Returns:
             The report, schema unmask.report/1.
@@ -148,6 +151,7 @@ class Endpoints:
             model: Name of a model (see models); several joined by commas: an ensemble; empty: the default.
             start_seconds: Look from here on.
             end_seconds: Look up to here; null for the end of the video.
+            client: Who sends the request; not an argument of the API.
 
         Returns:
             {"job": id}

@@ -1,7 +1,4 @@
-"""The `UNMASK_*` environment variables -> Settings. The only reader of the environment.
-
-`space/README.md` lists them in one table; a test compares the table with this file.
-"""
+"""Settings from the `UNMASK_*` environment variables, which `space/README.md` lists in one table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +24,7 @@ class Settings:
 
     @property
     def models(self) -> tuple[str, ...]:
+        """The names in `model`."""
         return tuple(name.strip() for name in self.model.split(",") if name.strip())
 
 
