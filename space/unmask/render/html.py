@@ -1,34 +1,26 @@
-"""Report -> HTML: one file that holds all it needs, and the pieces of it that the page shows.
+"""Render a report as HTML: one page that holds all it needs, and its parts, which the Space's page shows.
 
-The pieces (`summary`, `timeline_svg`, `face_cards`, `details`, `failure`, `limits`) need `CSS` on the page.
-Titles and addresses come from strangers: the templates escape everything, only JPEG pictures pass.
+The parts need `CSS` on the page. Titles and addresses are untrusted: the templates escape everything, and of pictures
+only JPEG data URLs pass.
 """
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import jinja2
 from markupsafe import Markup
 
-from unmask.report import (
-    CheckReport,
-    CoverageReport,
-    FaceReport,
-    FailedReport,
-    ModelReport,
-    Report,
-    SourceReport,
-    SpanReport,
-)
+from unmask.report import CheckReport, CoverageReport, FailedReport, ModelReport, Report, SourceReport
 from unmask.verdict import SHOWN_LABEL, clock, percent, sentence
 
 TEMPLATES = Path(__file__).parent / "templates"
 CSS = (TEMPLATES / "document.css").read_text(encoding="utf-8")
 
 ROW_PX = 58  # height of a face's row in the timeline
-FLOOR_PX = 5  # height of a bar at probability 0: every moment that was looked at can be seen
+FLOOR_PX = 5  # height of a bar at probability 0, so that every moment that was looked at can be seen
 TICK_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 MAX_TICKS = 6  # fit on a phone
 JPEG_URL = re.compile(r"data:image/jpeg;base64,[A-Za-z0-9+/]+={0,2}")
@@ -77,175 +69,68 @@ LIMITS = (  # what this cannot tell: the claim, the reason
 
 
 def to_html(report: Report) -> str:
-    """The whole report, failed ones included, as one page without scripts or outside resources."""
-    return _TEMPLATES.get_template("document.html").render(
-        css=Markup(CSS),
-        title=_title(report["source"]),
-        limits=LIMITS,
-        **(_pieces(report) if report["status"] == "ok" else {"failed": _failure(report)}),
-    )
+    """Render a report, also a failed one, as one page without scripts or outside resources."""
+    return _TEMPLATES.get_template("document.html").render(css=Markup(CSS), report=report)
 
 
 def summary(report: CheckReport) -> str:
-    """Label in words, probability with the abstain band, reasons and warnings."""
-    return str(_parts().summary(_answer(report)))
+    """Render the label in words, the probability with the abstain band, reasons and warnings."""
+    return _render("summary", report)
 
 
 def timeline_svg(report: CheckReport) -> str:
-    """A row a face, a bar a moment. Each bar is a button with `data-seconds`; the page makes it work."""
-    return str(_parts().timeline(_timeline(report), True))
+    """Render a row a face and a bar a moment. Each bar is a button with `data-seconds` for the page's script."""
+    return _render("timeline", report, True)
 
 
 def face_cards(report: CheckReport) -> str:
-    """Pictures, heatmap, probability and reasons of each face; times are buttons as in the timeline."""
-    return str(_parts().face_cards(_faces(report), True))
+    """Render pictures, heatmap, probability and reasons of each face; times are buttons as in the timeline."""
+    return _render("face_cards", report, True)
 
 
 def details(report: CheckReport) -> str:
-    """How it was done: source, models, coverage, time taken."""
-    return str(_parts().details(_details(report)))
-
-
-def limits() -> str:
-    """What a check cannot tell."""
-    return str(_parts().limits(LIMITS))
+    """Render how the check was done: source, models, coverage, time taken."""
+    return _render("details", report)
 
 
 def failure(report: FailedReport) -> str:
-    """Why there is no verdict, from a failed report."""
-    return str(_parts().failure(_failure(report)))
+    """Render why there is no verdict."""
+    return _render("failure", report)
 
 
-# Report -> what the templates print.
+def limits() -> str:
+    """Render what a check cannot tell."""
+    return _render("limits")
 
 
-def _pieces(report: CheckReport) -> dict[str, Any]:
-    return {
-        "failed": None,
-        "answer": _answer(report),
-        "timeline": _timeline(report),
-        "faces": _faces(report),
-        "details": _details(report),
-    }
+def _render(part: str, *arguments: object) -> str:
+    return str(getattr(_TEMPLATES.get_template("parts.html").module, part)(*arguments))
 
 
-def _answer(report: CheckReport) -> dict[str, Any]:
-    verdict = report["verdict"]
-    return {
-        "kind": KINDS[report["source"]["kind"]],
-        "title": _title(report["source"]),
-        "label": verdict["label"],
-        "words": SHOWN_LABEL[verdict["label"]],
-        "text": verdict["text"],
-        "probability": verdict["probability_fake"],
-        "band": _band(report),
-        "reasons": [sentence(code) for code in verdict["reasons"]],
-        "warnings": report["warnings"],
-    }
+# Facts of a report in words.
 
 
-def _timeline(report: CheckReport) -> dict[str, Any]:
-    band = _band(report)
-    start, end = time_range(report)
-    top, bottom = (_bar_top(probability) for probability in reversed(band))
-    return {
-        "row_px": ROW_PX,
-        "band_top": top,
-        "band_height": round(bottom - top, 1),
-        "ticks": [_tick(at, start, end) for at in ticks(start, end)],
-        "rows": [_row(face, report["timeline"], (start, end)) for face in report["faces"]],
-    }
-
-
-def _row(face: FaceReport, spans: list[SpanReport], shown: tuple[float, float]) -> dict[str, Any]:
-    name = _face_name(face)
-    mine = [span for span in spans if span["face_id"] == face["id"]]
-    return {
-        "name": name,
-        "label": face["label"],
-        "words": SHOWN_LABEL[face["label"]],
-        "probability": face["probability_fake"],
-        "moments": [_moment(span, name, shown) for span in mine],
-    }
-
-
-def _moment(span: SpanReport, name: str, shown: tuple[float, float]) -> dict[str, Any]:
-    start, end = shown
-    probability = span["probability_fake"]
-    label = span["label"]
-    top = _bar_top(probability)
-    return {
-        "seconds": span["start_seconds"],
-        "words": f"{name} at {clock(span['start_seconds'])}: {SHOWN_LABEL[label]}, {percent(probability)}",
-        "label": label,
-        "x": _percent_of(span["start_seconds"], start, end),
-        "width": round(
-            _percent_of(span["end_seconds"], start, end) - _percent_of(span["start_seconds"], start, end), 2
-        ),
-        "y": top,
-        "height": round(ROW_PX - top, 1),
-    }
-
-
-def _faces(report: CheckReport) -> dict[str, Any]:
-    return {"band": _band(report), "faces": [_face(face) for face in report["faces"]]}
-
-
-def _face(face: FaceReport) -> dict[str, Any]:
-    return {
-        "name": _face_name(face),
-        "label": face["label"],
-        "words": SHOWN_LABEL[face["label"]],
-        "probability": face["probability_fake"],
-        "first_seconds": face["first_seconds"],
-        "last_seconds": face["last_seconds"],
-        "picture_seconds": face["picture_seconds"],
-        "reasons": [sentence(code) for code in face["reasons"]],
-        "thumbnail": _jpeg_or_none(face["thumbnail"]),
-        "heatmap": _jpeg_or_none(face["heatmap"]),
-    }
-
-
-def _details(report: CheckReport) -> dict[str, Any]:
-    source, coverage, timing = report["source"], report["coverage"], report["timing_seconds"]
-    facts = [
-        ("Source", [_link(source["url"]) or _text(source["name"])]),
-        ("Title", [_text(source["title"])]),
-        (
-            "Video",
-            [
-                _text(_describe_video(source)),
-                _text(source["extractor"] and f"found by {source['extractor']}"),
-            ],
-        ),
-        ("Looked at", [_text(line) for line in _describe_coverage(coverage)]),
-        ("Models", [_text(line) for line in _describe_models(report["models"])]),
-        ("Time taken", [_text(_describe_timing(timing))]),
-        ("SHA-256 of the video", [_text(source["sha256"])]),
-        ("Format", [_text(report["schema"])]),
+def _facts(report: CheckReport) -> list[tuple[str, list[str]]]:
+    """Return the terms and lines of what is known of a check."""
+    source = report["source"]
+    facts: list[tuple[str, Sequence[str | None]]] = [
+        ("Source", [source["url"] or source["name"]]),
+        ("Title", [source["title"]]),
+        ("Video", [_describe_video(source), source["extractor"] and f"found by {source['extractor']}"]),
+        ("Looked at", _describe_coverage(report["coverage"])),
+        ("Models", _describe_models(report["models"])),
+        ("Time taken", [_describe_timing(report["timing_seconds"])]),
+        ("SHA-256 of the video", [source["sha256"]]),
+        ("Format", [report["schema"]]),
     ]
-    known = [(term, [value for value in values if value]) for term, values in facts]
-    return {"facts": [(term, values) for term, values in known if values]}
+    known = [(term, [line for line in lines if line]) for term, lines in facts]
+    return [(term, lines) for term, lines in known if lines]
 
 
-def _failure(report: FailedReport) -> dict[str, Any]:
-    error = report["error"]
-    return {
-        "kind": KINDS[report["source"]["kind"]],
-        "title": _title(report["source"]),
-        "heading": FAILURES.get(error["code"], FAILURES["internal"]),
-        "message": error["message"],
-        "code": error["code"],
-    }
-
-
-# Words.
-
-
-def _describe_video(source: SourceReport) -> str | None:
-    size = f"{source['width']} × {source['height']} pixels" if source["width"] and source["height"] else None
-    length = None if source["duration_seconds"] is None else f"{clock(source['duration_seconds'])} long"
-    return ", ".join(part for part in (length, size) if part) or None
+def _describe_video(source: SourceReport) -> str:
+    size = f"{source['width']} × {source['height']} pixels" if source["width"] and source["height"] else ""
+    length = "" if source["duration_seconds"] is None else f"{clock(source['duration_seconds'])} long"
+    return ", ".join(part for part in (length, size) if part)
 
 
 def _describe_coverage(coverage: CoverageReport) -> list[str]:
@@ -260,14 +145,12 @@ def _describe_coverage(coverage: CoverageReport) -> list[str]:
 
 
 def _describe_models(models: list[ModelReport]) -> list[str]:
-    names = [f"{model['name']}, revision {model['revision'] or 'unknown'}" for model in models]
-    if len(models) < 2:
-        return names
-    said = [model["probability_fake"] for model in models]
-    return [
-        name if alone is None else f"{name}: {percent(alone)} by itself"
-        for name, alone in zip(names, said, strict=True)
-    ]
+    lines = []
+    for model in models:
+        alone = model["probability_fake"]
+        own = f": {percent(alone)} by itself" if len(models) > 1 and alone is not None else ""
+        lines.append(f"{model['name']}, revision {model['revision'] or 'unknown'}{own}")
+    return lines
 
 
 def _describe_timing(timing: dict[str, float]) -> str:
@@ -275,78 +158,55 @@ def _describe_timing(timing: dict[str, float]) -> str:
     return f"{timing['total']:.1f} s ({', '.join(parts)})"
 
 
-def _face_name(face: FaceReport) -> str:
-    return f"Face {face['id'] + 1}"
-
-
-def _title(source: SourceReport) -> str:
-    return str(source["title"] or source["name"] or "")
-
-
-def _text(value: object) -> dict[str, str | None] | None:
-    return {"text": str(value), "href": None} if value else None
-
-
-def _link(url: str | None) -> dict[str, str | None] | None:
-    """Only web addresses become links."""
-    if not url:
-        return None
+def _is_web_address(text: str) -> bool:
     try:
-        scheme = urlsplit(url).scheme
+        return urlsplit(text).scheme in ("http", "https")
     except ValueError:
-        scheme = ""
-    return {"text": url, "href": url if scheme in ("http", "https") else None}
+        return False
 
 
-def _jpeg_or_none(url: object) -> str | None:
-    return url if isinstance(url, str) and JPEG_URL.fullmatch(url) else None
+def _is_jpeg(url: object) -> bool:
+    return isinstance(url, str) and JPEG_URL.fullmatch(url) is not None
 
 
-# Places.
+# Places in the timeline.
 
 
-def time_range(report: CheckReport) -> tuple[float, float]:
-    """First and last second of the timeline: the asked part, where it is known."""
-    coverage, duration = report["coverage"], report["source"]["duration_seconds"]
-    last = max((span["end_seconds"] for span in report["timeline"]), default=0.0)
-    start = min([coverage["start_seconds"], *(span["start_seconds"] for span in report["timeline"])])
-    ends = [end for end in (coverage["end_seconds"], duration) if end is not None]
-    end = max(last, min(ends, default=last))
-    return start, end if end > start else start + 1.0
+@dataclass(frozen=True)
+class TimeAxis:
+    """The horizontal axis of the timeline."""
 
+    start_seconds: float
+    end_seconds: float
 
-def ticks(start_seconds: float, end_seconds: float) -> list[float]:
-    """Round times on the axis, few enough for a phone."""
-    length = end_seconds - start_seconds
-    step = next((step for step in TICK_SECONDS if length / step <= MAX_TICKS), TICK_SECONDS[-1])
-    first = -(-start_seconds // step)
-    return [step * (first + i) for i in range(int((end_seconds // step) - first) + 1)]
+    @classmethod
+    def of(cls, report: CheckReport) -> "TimeAxis":
+        """Cover the part that was asked for, where it is known, and all of the timeline."""
+        coverage, duration = report["coverage"], report["source"]["duration_seconds"]
+        last = max((span["end_seconds"] for span in report["timeline"]), default=0.0)
+        start = min([coverage["start_seconds"], *(span["start_seconds"] for span in report["timeline"])])
+        ends = [end for end in (coverage["end_seconds"], duration) if end is not None]
+        end = max(last, min(ends, default=last))
+        return cls(start, end if end > start else start + 1.0)
 
+    def x(self, seconds: float) -> float:
+        """Return the place of a moment in percent of the width."""
+        share = (seconds - self.start_seconds) / (self.end_seconds - self.start_seconds)
+        return round(100 * min(max(share, 0.0), 1.0), 2)
 
-def _tick(at: float, start: float, end: float) -> dict[str, Any]:
-    x = _percent_of(at, start, end)
-    anchor = "start" if x < 4 else "end" if x > 96 else "middle"
-    return {"x": x, "text": clock(at), "anchor": anchor}
-
-
-def _percent_of(seconds: float, start: float, end: float) -> float:
-    return round(100 * min(max((seconds - start) / (end - start), 0.0), 1.0), 2)
+    def ticks(self) -> list[float]:
+        """Return round times, few enough for a phone."""
+        length = self.end_seconds - self.start_seconds
+        step = next((step for step in TICK_SECONDS if length / step <= MAX_TICKS), TICK_SECONDS[-1])
+        first = -(-self.start_seconds // step)
+        return [step * (first + i) for i in range(int((self.end_seconds // step) - first) + 1)]
 
 
 def _bar_top(probability: float) -> float:
     return round((1 - probability) * (ROW_PX - FLOOR_PX), 1)
 
 
-def _band(report: CheckReport) -> tuple[float, float]:
-    low, high = report["verdict"]["band"]
-    return low, high
-
-
-def _parts() -> Any:
-    return _TEMPLATES.get_template("parts.html").module
-
-
-def _environment() -> jinja2.Environment:
+def _make_environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -354,13 +214,24 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(percent=percent, shown=SHOWN_LABEL)
+    environment.globals.update(
+        ROW_PX=ROW_PX,
+        SHOWN_LABEL=SHOWN_LABEL,
+        KINDS=KINDS,
+        FAILURES=FAILURES,
+        LIMITS=LIMITS,
+        percent=percent,
+        axis_of=TimeAxis.of,
+        bar_top=_bar_top,
+        facts_of=_facts,
+    )
     environment.filters.update(
         clock=clock,
-        pct=lambda value: f"{value:.0%}",
-        coord=lambda value: f"{value:.2f}".rstrip("0").rstrip("."),
+        sentence=sentence,
+        number=lambda value: f"{value:.2f}".rstrip("0").rstrip("."),
     )
+    environment.tests.update(jpeg=_is_jpeg, web_address=_is_web_address)
     return environment
 
 
-_TEMPLATES = _environment()
+_TEMPLATES = _make_environment()

@@ -1,4 +1,4 @@
-"""Report -> HTML: what a person reads, what a screen reader hears, and what a stranger cannot smuggle in."""
+"""The HTML of reports: its words, its accessibility, and that untrusted text stays text."""
 
 import re
 from html.parser import HTMLParser
@@ -82,7 +82,7 @@ def test_a_browser_is_told_to_load_nothing(page):
     assert (policies[0]["content"] or "").startswith("default-src 'none'; img-src data:;")
 
 
-def test_what_strangers_write_is_shown_as_text():
+def test_untrusted_text_is_shown_as_text():
     page = Page(document.to_html(reports.example("hostile")))
     assert "<script>alert(1)</script>" in page.text
     assert "javascript:alert(1)" in page.text
