@@ -10,6 +10,8 @@ const EXPORTED = [
 ];
 const NOT_IMPERATIVE = "An?|The|This|That|It|What|Which|Who|Where|When|Whether|How|Why|All|Every|One|No|Only|\\w+ing";
 
+const FOLDERS = ["shared", "on_device", "background", "page", "ui"]; // each imports only itself and those before it
+
 export default [
   { ignores: ["**/vendor/", "**/node_modules/"] },
   { files: ["**/*.js"], rules: { "max-len": ["error", 120] } },
@@ -30,4 +32,10 @@ export default [
       "jsdoc/check-param-names": "error",
     },
   },
+  ...FOLDERS.map((folder, i) => ({
+    files: [`extension/${folder}/**/*.js`],
+    rules: {
+      "no-restricted-imports": ["error", { patterns: FOLDERS.slice(i + 1).map((later) => `**/${later}/**`) }],
+    },
+  })),
 ];

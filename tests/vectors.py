@@ -1,4 +1,4 @@
-"""What Python says of small made-up cases, for the tests of the extension's own detector.
+"""Write the results of Python for small made-up cases, for the tests of the detector in JavaScript.
 
 python -m tests.vectors        # writes tests/assets/detector.json anew
 """
@@ -53,7 +53,7 @@ def vectors() -> Vectors:
 
 
 def _planned(duration_seconds: float) -> Vectors:
-    """The moments at which a video of this length is looked at, before windows move to its key frames."""
+    """Plan the moments of a video of this length, before windows move to its key frames."""
     plan = DecodePlan()
     starts = spread(0.0, duration_seconds, plan.window_seconds, plan.windows)
     moments = [start + i * plan.frame_stride_seconds for start in starts for i in range(plan.frames_per_window)]
@@ -66,7 +66,7 @@ def _picture(image: np.ndarray) -> Vectors:
 
 
 def _boxes_around(rng: np.random.Generator, count: int) -> list[list[float]]:
-    """Squares, some of which reach beyond the picture."""
+    """Draw squares, some of which reach beyond the picture."""
     corners, sides = rng.uniform(-12, 36, (count, 2)), rng.uniform(6, 70, count)
     return [[x, y, x + side, y + side] for (x, y), side in zip(corners.round(2), sides.round(2), strict=True)]
 
@@ -85,7 +85,7 @@ def _crop(image: np.ndarray, box: list[float], side_px: int) -> Vectors:
 
 
 def _heat(rng: np.random.Generator, cells: tuple[int, int]) -> Vectors:
-    """Of a network's cells, and as it is laid over a face."""
+    """Make the heat of a network's cells, and as it is laid over a face."""
     raw = rng.uniform(0, 0.04, cells).astype(np.float32)
     large = saliency._enlarge(raw / raw.max(), 24)
     return {"cells": raw.tolist(), "side": len(large), "heat": large.round(4).tolist()}
@@ -113,7 +113,7 @@ def _windows(seconds: list[float]) -> Vectors:
 
 
 def _tracks(rng: np.random.Generator) -> Vectors:
-    """Two people who move a little, seen in two windows, not in all frames."""
+    """Track two people who move a little, seen in two windows, not in all frames."""
     people = [np.array([40.0, 30, 120, 130]), np.array([200.0, 40, 260, 110])]
     known: tuple[FaceTrack, ...] = ()
     windows = []
@@ -135,7 +135,7 @@ def _tracks(rng: np.random.Generator) -> Vectors:
 
 
 def _foretold(rng: np.random.Generator) -> Vectors:
-    """Two people between two pictures, each with proposals around the face, and some beside it."""
+    """Extrapolate the proposals of two people between two frames."""
     places = np.array([[20, 20, 60, 70], [120, 40, 180, 110]], np.float32)
     ends = []
     for _ in range(2):
@@ -159,7 +159,7 @@ def _detail(image: np.ndarray, box: list[float]) -> Vectors:
 
 
 def _sharpness(image: np.ndarray, rng: np.random.Generator, side_px: int) -> Vectors:
-    """Of three crops together."""
+    """Measure the sharpness of three crops together."""
     squares = _boxes_around(rng, 3)
     crops = np.stack([crop_square(image, square, side_px) for square in squares])
     return {"squares": squares, "side": side_px, "sharpness": crop_sharpness(crops)}

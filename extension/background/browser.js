@@ -178,7 +178,7 @@ export function onDetectorConnect(serve) {
 // --- events that wake the background; their listeners must be registered at top level
 
 /**
- * Listen for changed settings, whoever changed them.
+ * Listen for changed settings.
  * @param {() => void} listener
  */
 export function onSettingsChanged(listener) {

@@ -1,5 +1,5 @@
 /**
- * The background: hears of clicks and messages, and passes them on. Listeners are registered at top level, so that
+ * The background: receives clicks and messages, and passes them on. Listeners are registered at top level, so that
  * the browser can wake it; it keeps no state itself, see check-manager.js.
  *
  * @typedef {import("../shared/messages.js").Candidate} Candidate

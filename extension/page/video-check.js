@@ -110,7 +110,7 @@ export class VideoCheck {
    * @param {number} round
    * @param {Snapshot | Failure} answer
    * @param {(progress: Progress) => void} show
-   * @returns {Promise<import("../shared/report.js").Report | null>} null: nobody waits for it any more
+   * @returns {Promise<import("../shared/report.js").Report | null>} null: it is not waited for any more
    */
   async #follow(round, answer, show) {
     while (round === this.#round && !this.signal.aborted) {

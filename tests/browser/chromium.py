@@ -67,12 +67,12 @@ class Chromium:
             self.set(space=space_url)
 
     def worker(self) -> Worker:
-        """The one that runs now."""
+        """Find the service worker that runs now."""
         workers = self.context.service_workers
         return workers[-1] if workers else self.context.wait_for_event("serviceworker")
 
     def open(self, url: str) -> Page:
-        """A page whose videos can be played."""
+        """Open a page, and wait until its videos can be played."""
         page = self.context.new_page()
         page.goto(url)
         for frame in page.frames:
@@ -80,13 +80,13 @@ class Chromium:
         return page
 
     def open_own(self, name: str) -> Page:
-        """A page of the extension."""
+        """Open a page of the extension."""
         page = self.context.new_page()
         page.goto(f"chrome-extension://{self.id}/{name}")
         return page
 
     def set(self, **settings: Any) -> None:
-        """What a person sets on the options page."""
+        """Change settings, as the options page does."""
         self.own.evaluate(
             """async (changed) => {
                 const { settings } = await chrome.storage.local.get("settings");
@@ -96,7 +96,7 @@ class Chromium:
         )
 
     def videos(self, page: Page) -> dict[str, Any]:
-        """What the popup would list: {tabId, videos}."""
+        """List what the popup would: {tabId, videos}."""
         page.bring_to_front()
         return self.own.evaluate(
             """async (url) => {
@@ -108,7 +108,7 @@ class Chromium:
         )
 
     def check(self, page: Page, place: int = 0) -> Overlay:
-        """The message that a press in the popup sends; `press_toolbar` presses it."""
+        """Send the message that a press in the popup sends; `press_toolbar` presses it."""
         found = self.videos(page)
         video = (found["videos"] or [{"frameId": 0}])[place]
         message = {"type": "start", "tabId": found["tabId"], "frameId": video["frameId"]}
@@ -125,7 +125,7 @@ class Chromium:
         return Popup(self.devtools, page)
 
     def end_worker(self) -> None:
-        """As the browser does when the worker has been idle for half a minute."""
+        """End the service worker, as the browser does when it has been idle for half a minute."""
         devtools = self.context.new_cdp_session(self.own)
         states: list[str] = []
         devtools.on("ServiceWorker.workerVersionUpdated", lambda event: states.extend(_running(event)))
@@ -138,7 +138,7 @@ class Chromium:
         devtools.detach()
 
     def begin_anew(self, space_url: str) -> None:
-        """As a browser that was just installed, but in less time: nothing open, known or allowed."""
+        """Reset the browser as if just installed: nothing open, known or allowed."""
         for page in self.context.pages:
             if page is not self.own:
                 page.close()
@@ -151,7 +151,7 @@ class Chromium:
         self.set(space=space_url)
 
     def wake_worker(self) -> None:
-        """Ask it something, and give Playwright the time to notice that it lives."""
+        """Send a request, and give Playwright the time to notice that the worker runs."""
         self.own.evaluate("chrome.runtime.sendMessage({ type: 'handshake' })")
         self.own.wait_for_timeout(500)
 
@@ -177,13 +177,13 @@ class Popup:
         self._session = devtools.send("Target.attachToTarget", attached)["sessionId"]
 
     def wait(self, selector: str, text: str = "") -> None:
-        """Until a visible element holds the words."""
+        """Wait until a visible element holds the text."""
         found = f"""[...document.querySelectorAll({json.dumps(selector)})]
             .some((one) => one.checkVisibility() && one.textContent.includes({json.dumps(text)}))"""
         self._until(lambda: self.evaluate(found))
 
     def press(self, element_id: str, text: str = "") -> None:
-        """A click of the mouse in the middle of an element, once the window has grown so far."""
+        """Click in the middle of an element, once the window has grown so far."""
         self.wait(f"#{element_id}", text)
         middle = f"""(() => {{
             const element = document.getElementById({json.dumps(element_id)});
@@ -203,7 +203,7 @@ class Popup:
         return answer["result"].get("value")
 
     def screenshot(self) -> str:
-        """PNG in base64."""
+        """Take a PNG, in base64."""
         data: str = self._ask("Page.captureScreenshot", {})["data"]
         return data
 

@@ -1,4 +1,4 @@
-"""What the tests of the extension share: a Space with the bundled model, a site with pages like the web's."""
+"""Fixtures of the browser tests: a Space with the bundled model, a site with pages like the web's."""
 
 import json
 import shutil
@@ -17,34 +17,34 @@ from tests.servers import Site, media
 
 @pytest.fixture(scope="session")
 def bundled_space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The real Space with the model that comes with it; tests hold back a video for as long as they need."""
+    """Serve the real Space with its bundled model; tests hold back a video for as long as they need."""
     settings = {"UNMASK_MODEL": "default", "UNMASK_TIMEOUT_SECONDS": "900"}
     with served(tmp_path_factory.mktemp("space"), **settings) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def elsewhere() -> Iterator[Site]:
-    """A video on another origin, which no page may read and no server gets."""
+def other_origin() -> Iterator[Site]:
+    """Serve a video on another origin, which no page may read and no server gets."""
     with Site({"/clip.mp4": members(media(CLIP))}) as running:
         yield running
 
 
 @pytest.fixture
 def release() -> threading.Event:
-    """Until it is set, the Space does not get /held.mp4; browsers do."""
+    """Hold back /held.mp4 from the Space, not from browsers, until it is set."""
     return threading.Event()
 
 
 @pytest.fixture
-def web(elsewhere: Site, release: threading.Event, tmp_path: Path) -> Iterator[Site]:
-    with Site(pages(elsewhere.url("/clip.mp4"), release, tmp_path)) as running:
+def web(other_origin: Site, release: threading.Event, tmp_path: Path) -> Iterator[Site]:
+    with Site(pages(other_origin.url("/clip.mp4"), release, tmp_path)) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def allowed_extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy that may enter all pages from the start: no test can answer Chromium's own question."""
+    """Copy the extension with access to all pages: no test can answer Chromium's own question."""
     copy = tmp_path_factory.mktemp("allowed") / "extension"
     shutil.copytree(EXTENSION, copy)
     manifest = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))
@@ -55,7 +55,7 @@ def allowed_extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def playwright_session() -> Iterator[Playwright]:
-    """Ended with its module: as long as it lives, no other test may start an event loop."""
+    """Run Playwright for one module: while it runs, no other test may start an event loop."""
     with sync_playwright() as running:
         yield running
 

@@ -102,13 +102,13 @@ class Firefox:
         self.driver.get(f"moz-extension://{self.id}/{name}")
 
     def settings(self) -> dict[str, Any]:
-        """What is kept; to be asked on a page of the extension."""
+        """Read the stored settings, on a page of the extension."""
         asked = "const done = arguments[0]; browser.storage.local.get('settings').then(done)"
         kept: dict[str, Any] = self.driver.execute_async_script(asked)
         return kept.get("settings", {})
 
     def close_other_tabs(self) -> None:
-        """Only the first tab stays."""
+        """Close all tabs but the first."""
         first, *others = self.driver.window_handles
         for handle in others:
             self.driver.switch_to.window(handle)
@@ -121,7 +121,7 @@ class Firefox:
     # --- what the extension draws
 
     def find(self, css_class: str, *texts: str) -> list[WebElement]:
-        """Visible elements of a class that hold one of the texts, in document order."""
+        """Find visible elements of a class that hold one of the texts, in document order."""
         found = []
         for host in self.driver.find_elements(By.CSS_SELECTOR, "[popover]"):
             try:
@@ -175,7 +175,7 @@ class Firefox:
             self.driver.execute_script(f"document.getElementById('contentAreaContextMenu').activateItem({item})")
 
     def end_background(self) -> None:
-        """As Firefox does when the event page is idle."""
+        """End the event page, as Firefox does when it is idle."""
         with self.driver.context(self.driver.CONTEXT_CHROME):
             self.driver.execute_async_script(
                 f"{EXTENSION_OBJECT}.extension.terminateBackground().then(arguments[0], arguments[0]);"
@@ -183,7 +183,7 @@ class Firefox:
 
     @contextmanager
     def recording(self) -> Iterator[list[tuple[str, str]]]:
-        """Every request of pages and the extension: its address and who made it; filled in at the end."""
+        """Record the requests of pages and the extension: address and origin; filled in at the end."""
         asked: list[tuple[str, str]] = []
         with self.driver.context(self.driver.CONTEXT_CHROME):
             self.driver.execute_script(RECORD)
@@ -192,7 +192,7 @@ class Firefox:
             asked += [(url, who) for url, who in self.driver.execute_script(RECORDED) if who != "browser"]
 
     def permissions(self) -> list[str]:
-        """Pages that the extension may enter now."""
+        """List the pages that the extension may enter now."""
         with self.driver.context(self.driver.CONTEXT_CHROME):
             found: list[str] = self.driver.execute_script(
                 f"return {EXTENSION_OBJECT}.allowedOrigins.patterns.map((one) => one.pattern)"

@@ -1,4 +1,4 @@
-"""The way to a Space, which a test can cut, mend, and lead to another Space.
+"""A TCP proxy before a Space, which a test can cut, restore, and point to another Space.
 
 with Gateway(space.url) as gateway:
     gateway.url            # what the extension is told
@@ -62,7 +62,7 @@ class Gateway:
 
 
 def _pour(source: socket.socket, sink: socket.socket) -> None:
-    """Everything that comes from one side, to the other, until either ends."""
+    """Copy everything from one side to the other, until either ends."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             sink.sendall(data)

@@ -1,4 +1,4 @@
-"""What the extension draws over a page, read and pressed as a person would.
+"""The extension's overlay on a page, read and pressed as a person would.
 
     overlay = Overlay(page)
     overlay.wait("badge", "Likely deepfake")     # an element of that class whose text holds these words
@@ -27,7 +27,7 @@ class Overlay:
         self._devtools = page.context.new_cdp_session(page)
 
     def find(self, css_class: str, *texts: str) -> list[Node]:
-        """Visible elements of a class that hold one of the texts, in document order."""
+        """Find visible elements of a class that hold one of the texts, in document order."""
         own = [node for _, root in self._roots() for node in walk(root)]
         return [
             node
@@ -38,7 +38,7 @@ class Overlay:
         ]
 
     def wait(self, css_class: str, *texts: str) -> Node:
-        """Until there is an element with one of the texts."""
+        """Wait for an element with one of the texts."""
         deadline = time.monotonic() + self._patience_seconds
         while time.monotonic() < deadline:
             if found := self.find(css_class, *texts):
@@ -48,7 +48,7 @@ class Overlay:
         raise AssertionError(f"no {css_class!r} with {texts}; shown: {shown}")
 
     def answer(self) -> str:
-        """The label of the report, once it is there."""
+        """Wait for the label of the report."""
         return text_of(self.wait("badge", *LABELS)).strip()
 
     def wait_gone(self) -> None:
@@ -67,17 +67,17 @@ class Overlay:
         self._page.mouse.click(*place)
 
     def centre(self, node: Node) -> tuple[float, float]:
-        """Of an element, px in the window."""
+        """Find the centre of an element, px in the window."""
         left, top, _, _, right, bottom, _, _ = self._box(node)
         return (left + right) / 2, (top + bottom) / 2
 
     def box(self, css_class: str) -> tuple[float, float, float, float]:
-        """left, top, right, bottom of the first visible element of a class, px in the window."""
+        """Find left, top, right, bottom of the first visible element of a class, px in the window."""
         left, top, _, _, right, bottom, _, _ = self._box(self.wait(css_class))
         return left, top, right, bottom
 
     def open_up(self) -> None:
-        """Let scripts of the page see into the shadow root, as no page can: a checker is one."""
+        """Open the closed shadow root to scripts of the page, such as axe."""
         for host, root in self._roots():
             objects = [
                 self._devtools.send("DOM.resolveNode", {"nodeId": node["nodeId"]})["object"]["objectId"]
@@ -87,12 +87,12 @@ class Overlay:
             self._devtools.send("Runtime.callFunctionOn", {"objectId": objects[0], **call})
 
     def _roots(self) -> list[tuple[Node, Node]]:
-        """(host, shadow root) of everything that is ours."""
+        """Find (host, shadow root) of everything that the extension drew."""
         document = self._devtools.send("DOM.getDocument", {"depth": -1, "pierce": True})["root"]
         return [(node, root) for node in walk(document) for root in node.get("shadowRoots", ()) if _is_ours(root)]
 
     def _box(self, node: Node) -> list[float]:
-        """Corners in the window; empty when it is not drawn."""
+        """Find the corners in the window; empty when it is not drawn."""
         try:
             box = self._devtools.send("DOM.getBoxModel", {"nodeId": node["nodeId"]})
         except Exception as error:

@@ -58,8 +58,8 @@ def player(src: str) -> str:
     return f"{STYLE}<video controls muted src='{src}'></video>"
 
 
-def pages(elsewhere: str, release: threading.Event, folder: Path) -> dict[str, Answer]:
-    """Routes of the site. `elsewhere`: address of a clip on another origin; `folder` is for scratch files."""
+def pages(foreign: str, release: threading.Event, folder: Path) -> dict[str, Answer]:
+    """Make the routes of the site. `foreign`: address of a clip on another origin; `folder`: for temporary files."""
     write_video(folder / "black.mp4", (np.zeros((240, 320, 3), np.uint8) for _ in range(50)))
     fragmented, codec = fragment(CLIP)
     strict = {"Content-Security-Policy": "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'"}
@@ -80,7 +80,7 @@ def pages(elsewhere: str, release: threading.Event, folder: Path) -> dict[str, A
         "/later": html(STYLE + LATER, "Later"),
         "/held": html(player("/held.mp4"), "A slow site"),
         "/stream": html(STYLE + STREAM.replace("CODEC", codec), "A stream"),
-        "/tainted": html(player(elsewhere), "From elsewhere"),
+        "/tainted": html(player(foreign), "From foreign"),
         "/tainted-frame": html("<iframe src='/tainted' width=720 height=560></iframe>", "In a frame"),
         "/live": html(STYLE + LIVE, "Live"),
         "/black": html(player("/black.mp4"), "Black"),
@@ -91,13 +91,13 @@ def pages(elsewhere: str, release: threading.Event, folder: Path) -> dict[str, A
 
 
 def members(answer: Answer) -> Answer:
-    """Browsers, which say what they want it for, get it; others are to sign in."""
+    """Serve a video to browsers, which send Sec-Fetch-Dest; others have to sign in."""
     refused = status(401, {"WWW-Authenticate": 'Basic realm="members"'})
     return lambda handler: (answer if "Sec-Fetch-Dest" in handler.headers else refused)(handler)
 
 
 def held(answer: Answer, release: threading.Event) -> Answer:
-    """Browsers, which say what they want it for, get it at once; others when it is released."""
+    """Serve a video to browsers at once, to others when it is released."""
 
     def hold(handler: Handler) -> None:
         leaving = handler.server.site.leaving
@@ -109,7 +109,7 @@ def held(answer: Answer, release: threading.Event) -> Answer:
 
 
 def fragment(clip: bytes) -> tuple[bytes, str]:
-    """The same pictures for MediaSource -> (bytes, what codec to announce)."""
+    """Pack the same pictures for MediaSource -> (bytes, codec)."""
     packed = io.BytesIO()
     flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
     with (

@@ -41,7 +41,7 @@ def test_one_press_gives_what_the_space_says_and_a_timeline_that_seeks(chromium,
 
 
 def wait_for_time(page, moment):
-    """Until the video shows what the button of a moment says."""
+    """Wait until the video shows the time of a moment's button."""
     minutes, seconds = re.match(r"(\d+):(\d+)", attributes(moment)["aria-label"]).groups()
     page.wait_for_function(
         "wanted => Math.abs(document.querySelector('video').currentTime - wanted) < 1.1",
@@ -148,7 +148,7 @@ def test_the_badge_follows_its_video(chromium, web):
 
 
 def wait_beside(page, overlay):
-    """Until the badge is in the upper right corner of the video, and the timeline along its lower edge."""
+    """Wait until the badge is in the upper right corner of the video, and the timeline along its lower edge."""
     deadline = 100
     for _ in range(deadline):
         left, top, right, bottom = page.evaluate(

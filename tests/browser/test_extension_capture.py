@@ -1,4 +1,4 @@
-"""Pictures taken in the tab, where the Space cannot have the video: from the element, or from the tab."""
+"""Frames captured in the tab, where the Space cannot have the video: from the element, or from the tab."""
 
 import os
 
@@ -12,9 +12,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
-def foreign(elsewhere, release, tmp_path):
-    """The pages on `localhost`, where the extension may do nothing without a press of its button."""
-    with Site(pages(elsewhere.url("/clip.mp4"), release, tmp_path), host="localhost") as running:
+def foreign(other_origin, release, tmp_path):
+    """Serve the pages on `localhost`, where the extension may do nothing without a press of its button."""
+    with Site(pages(other_origin.url("/clip.mp4"), release, tmp_path), host="localhost") as running:
         yield running
 
 

@@ -29,7 +29,7 @@ STORED = "chrome.storage.local.get(null)"
 BROWSER_ITSELF = "not an origin"  # looks for its own updates
 SOFTWARE_GPU_SECONDS = 900.0  # a tenth of that, on an idle machine
 SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
-# A program plays the GPU, and takes its time; WebAssembly says in the trial what is right, then nothing more.
+# The GPU is emulated, and slow; WebAssembly runs in the trial only.
 ONLY_GPU = """
 import { chooseBackend as chooseAsShipped } from "./backend-choice-as-shipped.js";
 
@@ -52,7 +52,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def couple(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two people beside each other."""
+    """Write a video of two people beside each other."""
     path = tmp_path_factory.mktemp("couple") / "couple.mp4"
     both = zip(pictures("blended-face"), pictures("photograph"), strict=False)
     write_video(path, (np.hstack([left, right[:, ::-1]]) for left, right in both))
@@ -61,7 +61,7 @@ def couple(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def single_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Large pictures, each of which needs all of those before it."""
+    """Write a video of large pictures with a single key frame."""
     path = tmp_path_factory.mktemp("single-key") / "single-key.mp4"
     large = (picture.repeat(3, axis=0).repeat(3, axis=1) for picture in pictures("photograph"))
     write_video(path, large, options={"g": "1000", "sc_threshold": "0", "preset": "ultrafast"})
@@ -70,7 +70,7 @@ def single_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A part of one window, for what takes long."""
+    """Write a short video, for what takes long."""
     path = tmp_path_factory.mktemp("second") / "second.mp4"
     write_video(path, islice(pictures("blended-face"), 16))
     return path
@@ -82,9 +82,9 @@ def pictures(example: str) -> Iterator[np.ndarray]:
 
 
 @pytest.fixture
-def site(elsewhere, release, tmp_path, couple, single_key, second) -> Iterator[Site]:
-    """The pages, and one for each example."""
-    answers = pages(elsewhere.url("/clip.mp4"), release, tmp_path)
+def site(other_origin, release, tmp_path, couple, single_key, second) -> Iterator[Site]:
+    """Serve the pages, and one for each example."""
+    answers = pages(other_origin.url("/clip.mp4"), release, tmp_path)
     for path in (*EXAMPLES.glob("*.mp4"), couple, single_key, second):
         answers[f"/files/{path.name}"] = media(path.read_bytes())
         answers[f"/{path.stem}"] = html(player(f"/files/{path.name}"), path.stem)
@@ -115,13 +115,13 @@ def in_python(path: Path) -> str:
 
 
 def kept_report(chromium: Chromium) -> dict[str, Any]:
-    """The only one."""
+    """Read the only report that is stored."""
     (report,) = (one for key, one in chromium.own.evaluate(STORED).items() if key.startswith("report:"))
     return report
 
 
 def heatmaps(chromium: Chromium) -> list[str]:
-    """Of the faces of the only report that is kept; each is more than the bare face."""
+    """Check the heatmaps of the only report that is stored; each is more than the bare face."""
     report = kept_report(chromium)
     assert all(face["heatmap"] != face["thumbnail"] for face in report["faces"])
     return [face["heatmap"] for face in report["faces"] if face["heatmap"].startswith("data:image/jpeg")]
@@ -145,7 +145,7 @@ def test_the_label_is_that_of_python_and_nothing_is_sent(name, chromium, site, t
 
 @pytest.fixture
 def on_gpu(playwright_session: Playwright, tmp_path: Path) -> Iterator[Chromium]:
-    """A browser with a copy whose model has nothing but the GPU after the trial."""
+    """Run a browser with a copy of the extension whose model has only the GPU after the trial."""
     copy = tmp_path / "extension"
     shutil.copytree(EXTENSION, copy)
     shipped, timeout = copy / "on_device" / "backend-choice-as-shipped.js", "TIMEOUT_MS = 10_000"
@@ -219,7 +219,7 @@ def test_a_media_source_is_checked_without_a_question_and_put_back(chromium, sit
 
 
 def test_a_video_with_a_single_key_frame_is_checked_and_put_back(chromium, site, single_key):
-    """Winding is slow in it, so that windows are played through where a machine is."""
+    """Seeking is slow in it, so that slow machines play windows through."""
     page = chromium.open(site.url("/single-key"))
     overlay = chromium.check(page)
     assert overlay.answer() == in_python(single_key)
@@ -323,7 +323,7 @@ def test_the_space_is_asked_for_a_second_opinion_only_by_a_press(chromium, bundl
 
 
 def asked_hosts(network_log: Path) -> set[str]:
-    """Hosts that pages and the extension, its worker and its detector, asked for something."""
+    """List the hosts that pages and the extension, its worker and its detector, sent requests to."""
     events = json.loads(network_log.read_text(encoding="utf-8"))["events"]
     asked = [event["params"] for event in events if "initiator" in event.get("params", {})]
     urls = [urlsplit(one["url"]) for one in asked if one["initiator"] != BROWSER_ITSELF]

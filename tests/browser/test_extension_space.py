@@ -1,4 +1,4 @@
-"""Between the extension and its Space: a worker that ends, a Space that goes away, secrets, restarts."""
+"""The extension and its Space: a service worker that ends, a Space that is away, tokens, restarts."""
 
 import json
 import ssl
@@ -23,7 +23,7 @@ def gateway(bundled_space):
 
 
 def begin_held(chromium, web):
-    """A check that has got as far as fetching the video, and stays there."""
+    """Start a check that fetches the video until it is released."""
     page = chromium.open(web.url("/held"))
     overlay = chromium.check(page)
     overlay.press("badge")
@@ -47,7 +47,7 @@ def test_the_worker_is_ended_midway_and_the_same_check_goes_on(chromium, web, re
 
 
 def stored_jobs(chromium):
-    """Ids of the jobs that the extension knows of."""
+    """List the ids of the jobs that the extension knows."""
     return chromium.own.evaluate(
         "chrome.storage.session.get(null).then((all) => Object.values(all).map((one) => one.job))"
     )
@@ -98,7 +98,7 @@ def test_the_way_to_the_space_is_cut_midway_and_mended(chromium, web, release, g
 
 
 def test_a_space_that_was_started_anew_is_given_the_job_again(chromium, web, release, gateway, tmp_path_factory):
-    """Another process takes its place: it knows nothing of the job."""
+    """Restart the Space: the new process does not know the job."""
     chromium.set(space=gateway.url)
     with served(tmp_path_factory.mktemp("another")) as another:
         overlay = begin_held(chromium, web)
@@ -147,7 +147,7 @@ def test_a_report_is_remembered_after_the_browser_was_started_anew(playwright_se
 
 
 class Hosted(BaseHTTPRequestHandler):
-    """Answers `/models` to who brings the token, and remembers what everybody brought."""
+    """Answer `/models` to requests with the token, and record the tokens of all."""
 
     brought: list[tuple[str, str | None]]
 
@@ -176,7 +176,7 @@ class Hosted(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hosted(tmp_path):
-    """(port, what was brought) of an https server for any name."""
+    """Serve https for any name -> (port, recorded tokens)."""
     subject = ["-subj", "/CN=hf.space", "-days", "2", "-keyout", tmp_path / "key", "-out", tmp_path / "cert"]
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject]
     subprocess.run(make, check=True, capture_output=True)
@@ -237,7 +237,7 @@ def connect(page, address, token):
 
 
 def test_nothing_is_sent_before_a_person_asks(chromium, web, gateway):
-    """Opening pages, the window and the settings' neighbours leaves the Space alone."""
+    """Opening pages, the popup and the history sends nothing to the Space."""
     chromium.set(space=gateway.url)
     gateway.cut()
     heard = count_connections(gateway)
@@ -250,7 +250,7 @@ def test_nothing_is_sent_before_a_person_asks(chromium, web, gateway):
 
 
 def count_connections(gateway):
-    """Listen in the gateway's place -> how many came."""
+    """Listen in the gateway's place -> the number of connections."""
     port = int(gateway.url.rpartition(":")[2])
     server = Counting(("127.0.0.1", port), BaseHTTPRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Every way in: toolbar button, right-click, shortcut, hover button, sites that are checked as they play.
+"""The ways to start a check: toolbar button, right-click, shortcut, hover button, sites checked as they play.
 
 The toolbar button and its window are the real ones, and so is the permission for the tab that a press gives:
 these pages are on `localhost`, where the extension may do nothing without it. Menu and shortcut cannot be
@@ -20,9 +20,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
-def foreign(elsewhere, release, tmp_path):
-    """The same pages on an origin for which the extension has no permission of its own."""
-    with Site(pages(elsewhere.url("/clip.mp4"), release, tmp_path), host="localhost") as running:
+def foreign(other_origin, release, tmp_path):
+    """Serve the same pages on an origin for which the extension has no permission."""
+    with Site(pages(other_origin.url("/clip.mp4"), release, tmp_path), host="localhost") as running:
         yield running
 
 
@@ -131,7 +131,7 @@ def test_the_menu_and_the_shortcut_are_registered(chromium):
 
 @pytest.fixture
 def allowed(playwright_session, tmp_path_factory, bundled_space, allowed_extension):
-    """A browser whose person has said yes to access to all pages."""
+    """Run a browser in which access to all pages was allowed."""
     profile = tmp_path_factory.mktemp("profile")
     browser = Chromium(playwright_session, profile, bundled_space.url, allowed_extension)
     yield browser

@@ -1,4 +1,4 @@
-"""The extension in a real Firefox: the core path, and the ways in that only here can be pressed for real."""
+"""The extension in a real Firefox: the core path, and the ways to start a check that only here can be pressed."""
 
 import os
 import re
@@ -33,9 +33,9 @@ def firefox(bundled_space):
 
 
 @pytest.fixture
-def foreign(elsewhere, release, tmp_path):
-    """The pages on `localhost`, where the extension may do nothing without a press."""
-    with Site(pages(elsewhere.url("/clip.mp4"), release, tmp_path), host="localhost") as running:
+def foreign(other_origin, release, tmp_path):
+    """Serve the pages on `localhost`, where the extension may do nothing without a press."""
+    with Site(pages(other_origin.url("/clip.mp4"), release, tmp_path), host="localhost") as running:
         yield running
 
 

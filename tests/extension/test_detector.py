@@ -1,4 +1,4 @@
-"""The extension's own detector beside Python: the same vectors, the same networks, the same faces."""
+"""The detector in JavaScript against Python: the same vectors, networks and faces."""
 
 import base64
 import json
@@ -93,7 +93,7 @@ def test_an_architecture_that_onnx_cannot_express_is_refused(tmp_path):
 
 @dataclass(frozen=True)
 class Window:
-    """Of a video, as Python sees it and as the extension does."""
+    """A window of a video, in Python and in the extension."""
 
     boxes: list[np.ndarray]
     clip: FaceClip
@@ -109,7 +109,7 @@ class Window:
 
 
 def two_windows(example: str, model: LoadedModel) -> Iterator[Frames]:
-    """A fake and a real face: of a fake that is sure already, a blur changes little anywhere."""
+    """Decode two windows of an example."""
     plan = plan_windows([model.spec])
     yield from islice(decode.decode(EXAMPLES / f"{example}.mp4", plan), 2)
 
@@ -148,7 +148,7 @@ def test_faces_crops_and_logits_of_a_video_are_those_of_python(model, windows):
 
 
 def single_frames(window: Window) -> Iterator[FaceClip]:
-    """The extension's crops, a clip each."""
+    """Make a clip of each of the extension's crops."""
     clip = window.clip
     for i, image in enumerate(window.crops):
         yield replace(clip, data=image[None], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[i : i + 1])

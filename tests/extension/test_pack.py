@@ -1,4 +1,4 @@
-"""What goes to the stores."""
+"""The zips for the stores."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ MADE = ("models", "vendor")  # by `make extension`
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
-    """{"chromium": path, "firefox": path}"""
+    """Pack both zips -> {"chromium": path, "firefox": path}."""
     return {path.name.split("-")[1]: path for path in pack(tmp_path_factory.mktemp("dist"))}
 
 
