@@ -115,28 +115,14 @@ def test_captured_frames_are_checked(client):
     assert report["coverage"]["frames"] == len(frames)
 
 
-REFUSED = [
-    ("check_url", {"url": ""}, "bad_input"),
+REFUSED = [  # one of each kind; test_inputs.py has the rest
     ("check_url", {"url": None}, "bad_input"),
-    ("check_url", {"url": 7}, "bad_input"),
-    ("check_url", {"url": "example"}, "bad_url"),
     ("check_url", {"url": "file:///etc/passwd"}, "bad_url"),
-    ("check_url", {"url": "http://videos.example/", "start_seconds": -1}, "bad_input"),
     ("check_url", {"url": "http://videos.example/", "start_seconds": "soon"}, "bad_input"),
-    ("check_url", {"url": "http://videos.example/", "start_seconds": 3, "end_seconds": 2}, "bad_input"),
-    ("check_url", {"url": "http://videos.example/", "start_seconds": True}, "bad_input"),
-    ("check_url", {"url": "http://videos.example/", "model": "nobody"}, "model_unavailable"),
-    ("check_url", {"url": "http://videos.example/", "model": "/etc"}, "model_unavailable"),
     ("check_url", {"url": "http://videos.example/", "model": "owner/name"}, "model_unavailable"),
-    ("check_url", {"url": "http://videos.example/", "model": {"name": "default"}}, "bad_input"),
-    ("check_file", {"video": None}, "bad_input"),
     ("check_file", {"video": "/etc/passwd"}, "bad_input"),
     ("check_file", {"video": {"path": 5}}, "bad_input"),
-    ("check_frames", {"frames": []}, "bad_input"),
     ("check_frames", {"frames": "AAAA"}, "bad_input"),
-    ("check_frames", {"frames": [{"seconds": 1}]}, "bad_input"),
-    ("check_frames", {"frames": [{"seconds": -1, "jpeg": "/9j/"}]}, "bad_input"),
-    ("check_frames", {"frames": [{"seconds": 0, "jpeg": "not base64!"}]}, "bad_input"),
     ("check_frames", {"frames": [{"seconds": 0, "jpeg": "iVBORw0KGgo="}]}, "bad_input"),  # a PNG
 ]
 
@@ -209,7 +195,9 @@ def test_an_unknown_job_is_told_so(space):
 
 
 def test_models_are_listed(space):
-    for model in space.ask("models"):
+    models = space.ask("models")
+    assert models
+    for model in models:
         assert set(model) == {"name", "revision", "parameters", "size_bytes", "headline"}
 
 

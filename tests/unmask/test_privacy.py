@@ -179,37 +179,8 @@ app.main()
 
 
 @pytest.fixture(scope="module")
-def short_lived(tmp_path_factory):
-    """It keeps nothing for long."""
-    folder = tmp_path_factory.mktemp("short_lived")
-    with served(folder, command=("-c", SHORT_LIVED)) as running:
-        yield running
-
-
-def test_an_upload_is_deleted_after_a_while(short_lived, clip, tmp_path):
-    (tmp_path / "clip.mp4").write_bytes(clip)
-    assert short_lived.upload(tmp_path / "clip.mp4").is_success
-    assert short_lived.files()
-    (cache,) = short_lived.temporary.glob("unmask-space-*/page")
-    wait_for(lambda: list(cache.iterdir()) == [])  # with the folder that it lay in
-
-
-def test_a_broken_off_upload_is_deleted(short_lived):
-    part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\n' + bytes(2**20)
-    head = (
-        b"POST /gradio_api/upload HTTP/1.1\r\nHost: space\r\nContent-Length: 9000000\r\n"
-        b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
-    )
-    port = int(short_lived.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(head + part)
-        wait_for(lambda: short_lived.files())
-    wait_for(lambda: short_lived.files() == [])
-
-
-@pytest.fixture(scope="module")
 def restarted(tmp_path_factory, site, clip):
-    """A server that starts where one was killed at work, with what that one left; it keeps no reports."""
+    """A server that starts where one was killed at work, with what that one left; it keeps files for 4 s."""
     folder = tmp_path_factory.mktemp("restarted")
     with served(folder) as killed:
         (folder / f"{MARK}.mp4").write_bytes(clip)
@@ -223,7 +194,7 @@ def restarted(tmp_path_factory, site, clip):
     wait_for(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in orphans))
     left = set(folder.glob("tmp/unmask-space-*"))
     assert [path for place in left for path in place.rglob("*") if path.is_file()]
-    with served(folder, UNMASK_CACHE_SECONDS="0") as running:
+    with served(folder, command=("-c", SHORT_LIVED), UNMASK_CACHE_SECONDS="0") as running:
         yield running, left
     assert running.process.returncode == 0  # nor does one that is stopped leave anything
     assert list(folder.glob("tmp/unmask*")) == []
@@ -233,3 +204,26 @@ def test_what_a_killed_server_left_is_deleted_at_the_next_start(restarted):
     space, left = restarted
     assert not left & set(space.temporary.glob("unmask-space-*"))
     assert space.files() == []
+
+
+def test_an_upload_is_deleted_after_a_while(restarted, clip, tmp_path):
+    space, _ = restarted
+    (tmp_path / "clip.mp4").write_bytes(clip)
+    assert space.upload(tmp_path / "clip.mp4").is_success
+    assert space.files()
+    (cache,) = space.temporary.glob("unmask-space-*/page")
+    wait_for(lambda: list(cache.iterdir()) == [])  # with the folder that it lay in
+
+
+def test_a_broken_off_upload_is_deleted(restarted):
+    space, _ = restarted
+    part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\n' + bytes(2**20)
+    head = (
+        b"POST /gradio_api/upload HTTP/1.1\r\nHost: space\r\nContent-Length: 9000000\r\n"
+        b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+    )
+    port = int(space.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(head + part)
+        wait_for(lambda: space.files())
+    wait_for(lambda: space.files() == [])
