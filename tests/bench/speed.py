@@ -1,13 +1,11 @@
-"""A check beside its limits and beside the original project's procedure, in turns, as a table.
+"""Time a check beside its limits and beside the original project's procedure, in turns, as a table.
 
-    python -m tests.bench.speed [VIDEO …] [--rounds 3] [--threads 1] [--picture speed.png]
-        [--peer PROGRAM] [--untrained resnext-lstm]
+    python -m tests.bench.speed [VIDEO …] [--rounds 3] [--threads 1] [--peer PROGRAM] [--picture FILE]
 
-Without a VIDEO: made ones, see MADE, and two of the research data beside the checkout, where it is. The
-limits are decoding alone and the model alone, on as many frames as the check looked at. Processor seconds
-are those of children, too, and other programs do not lengthen them much; wall seconds mean something on an
-idle machine only. Medians of the rounds. The peer is a program that takes a video; without it that column
-stays empty. A model need not be trained to be timed: with --untrained it is that recipe with random weights.
+Without a VIDEO: made ones, see MADE, and two of the research data beside the checkout, where it is. The limits are
+decoding alone and the model alone, on as many frames as the check looked at. Processor seconds are those of
+children, too, and other programs do not lengthen them much; wall seconds mean something on an idle machine only.
+Medians of the rounds. The peer is a program that takes a video; without it that column stays empty.
 """
 
 import argparse
@@ -20,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -29,8 +26,6 @@ import torch
 from matplotlib.figure import Figure
 
 from tests.media import astronaut, repeat, write_video
-from tests.untrained import untrained_recipe
-from training.fit.recipes import RECIPES
 from unmask.download.sources import FileSource, Options
 from unmask.faces.clips import FaceClip
 from unmask.limits import Limits
@@ -48,16 +43,6 @@ AT_HOME = Limits(max_bytes=8 * 2**30, max_seconds=3 * 3600.0)  # as an owner may
 STAGES = ("fetch", "decode", "faces", "model", "explain")
 
 
-def steady(number: int) -> int:
-    """When a frame is shown, in halves of a frame's usual time."""
-    return 2 * number
-
-
-def changing(number: int) -> int:
-    """The same, of frames that stay for a half and for one and a half in turns."""
-    return 2 * number + number % 2
-
-
 @dataclass(frozen=True)
 class Made:
     """A video of the bench's own."""
@@ -66,7 +51,6 @@ class Made:
     codec: str
     suffix: str
     times: int = 1  # that ten seconds are repeated
-    shown_at: Callable[[int], int] = steady
     with_peer: bool = False  # it takes its time
 
     def write(self, folder: Path) -> Path:
@@ -75,7 +59,7 @@ class Made:
         path, ten = folder / f"{number}{self.suffix}", folder / f"ten-seconds-{number}{self.suffix}"
         frames = gliding(TEN_SECONDS * RATE, self.height)
         once = path if self.times == 1 else ten
-        write_video(once, frames, self.codec, pts=self.shown_at, time_base=Fraction(1, 2 * RATE))
+        write_video(once, frames, self.codec, rate=RATE)
         if self.times > 1:
             repeat(ten, path, self.times)
         return path
@@ -87,7 +71,6 @@ MADE = {
     "720p h264 60 s": Made(720, "libx264", ".mp4", 6, with_peer=True),
     "720p h264 10 min": Made(720, "libx264", ".mp4", 60, with_peer=True),
     "720p h264 2 h": Made(720, "libx264", ".mp4", 720),
-    "720p h264 10 s, changing rate": Made(720, "libx264", ".mp4", 1, changing),
     "720p vp9 10 s": Made(720, "libvpx-vp9", ".webm"),
     "720p av1 10 s": Made(720, "libsvtav1", ".mp4"),
     "1080p h264 60 s": Made(1080, "libx264", ".mp4", 6),
@@ -120,18 +103,16 @@ def main() -> None:
     parser.add_argument("videos", type=Path, nargs="*", metavar="VIDEO")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="more wait for each other on a busy machine")
-    parser.add_argument("--untrained", choices=RECIPES, help="instead of the default model")
     parser.add_argument("--peer", type=Path, default=SHARED / "peers" / "seed_pipeline.py")
-    parser.add_argument("--picture", type=Path, help="draw it as well")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw it as well")
     options = parser.parse_args()
     peer = options.peer if options.peer.is_file() else None
     if peer is None:
         print(f"There is no {options.peer}: nothing is compared with the original procedure.\n")
     torch.set_num_threads(options.threads)
     checker = Checker(torch.device("cpu"))
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as own:
-        recipe = RECIPES.get(options.untrained)
-        asked = Options(models=(str(untrained_recipe(Path(own), recipe)) if recipe else "default",), limits=AT_HOME)
+    asked = Options(models=("default",), limits=AT_HOME)
+    with tempfile.TemporaryDirectory() as folder:
         (model,) = checker.load(asked.models)
         videos = {path.name: path for path in options.videos} or dict(usual(Path(folder)))
         costs: dict[str, list[Cost]] = {name: [] for name in videos}
@@ -141,7 +122,7 @@ def main() -> None:
                 with_peer = name not in MADE or MADE[name].with_peer
                 costs[name].append(measure(checker, model, path, asked, peer if with_peer else None))
     show(costs)
-    if options.picture is not None:
+    if options.picture:
         draw(costs).savefig(options.picture, dpi=110)
 
 

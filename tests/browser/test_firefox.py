@@ -92,28 +92,6 @@ def test_the_keys_of_the_shortcut(firefox, foreign):
     firefox.wait("badge", *LABELS)
 
 
-@pytest.mark.parametrize("path", ["/strict", "/shadow"])
-def test_a_video_is_found_and_judged_behind(path, firefox, foreign):
-    """A strict policy, a closed shadow root."""
-    firefox.open(foreign.url(path))
-    press_check(firefox)
-    firefox.wait("badge", *LABELS)
-    firefox.press("badge")
-    firefox.wait("card")
-
-
-def test_a_media_source_is_checked_by_pictures_and_put_back(firefox, foreign):
-    firefox.open(foreign.url("/stream"))
-    firefox.driver.execute_script("document.querySelector('video').currentTime = 1.5")
-    press_check(firefox)
-    firefox.press("primary", "Take pictures")
-    firefox.wait("badge", *LABELS)
-    firefox.wait("hint", "pictures were taken in this tab")
-    shoot(firefox, "pictures")
-    assert abs(firefox.driver.execute_script("return document.querySelector('video').currentTime") - 1.5) < 0.1
-    assert firefox.driver.execute_script("return document.querySelector('video').paused")
-
-
 def test_what_the_page_may_not_read_is_photographed_in_the_visible_tab(firefox, foreign):
     firefox.open(foreign.url("/tainted"))
     press_check(firefox)
@@ -130,19 +108,6 @@ def test_the_event_page_is_ended_midway_and_the_same_check_goes_on(firefox, fore
     firefox.end_background()
     release.set()
     firefox.wait("badge", *LABELS)
-
-
-def test_navigating_in_place_and_dismissing_leave_no_trace(firefox, foreign):
-    firefox.open(foreign.url("/in-place"))
-    press_check(firefox)
-    firefox.wait("badge", *LABELS)
-    firefox.driver.find_element(By.TAG_NAME, "button").click()
-    firefox.until(lambda: not firefox.driver.find_elements(By.CSS_SELECTOR, "[popover]"))
-    before = firefox.driver.page_source
-    press_check(firefox)
-    firefox.wait("badge", *LABELS)
-    firefox.press("close")
-    firefox.until(lambda: firefox.driver.page_source == before)
 
 
 def test_the_hover_button_is_switched_on_with_a_permission_and_off_without(firefox, foreign):
@@ -167,32 +132,3 @@ def test_the_hover_button_is_switched_on_with_a_permission_and_off_without(firef
     firefox.until(hover.is_selected)  # the page shows what is kept
     hover.click()
     firefox.until(lambda: "<all_urls>" not in firefox.permissions())
-
-
-def test_a_site_is_switched_on_in_the_window_and_then_checked_as_it_plays(firefox, foreign):
-    firefox.open(foreign.url("/plain"))
-    firefox.press_toolbar()
-    firefox.type("Tab")
-    firefox.type("Space")
-    firefox.until(lambda: "http://localhost/*" in firefox.permissions())
-    firefox.open(foreign.url("/plain"))
-    play = "const [video] = document.querySelectorAll('video'); video.loop = true; video.play()"
-    firefox.driver.execute_script(play)
-    firefox.wait("badge", *LABELS)
-    firefox.open_own("ui/options.html")
-    firefox.until(lambda: "http://localhost" in firefox.text())
-    shoot(firefox, "options")
-    firefox.driver.find_element(By.CSS_SELECTOR, "#sites button").click()
-    firefox.until(lambda: "http://localhost/*" not in firefox.permissions())
-
-
-def test_a_report_is_remembered_and_reopened_from_the_history(firefox, foreign):
-    firefox.open(foreign.url("/plain"))
-    press_check(firefox)
-    label = firefox.wait("badge", *LABELS).text
-    firefox.open_own("ui/history.html")
-    firefox.until(lambda: label in firefox.text())
-    firefox.driver.find_element(By.CSS_SELECTOR, "[aria-expanded]").click()
-    sheet = firefox.driver.find_element(By.CSS_SELECTOR, ".report")
-    firefox.until(lambda: sheet.shadow_root.find_element(By.CSS_SELECTOR, ".gauge").is_displayed())
-    shoot(firefox, "history")

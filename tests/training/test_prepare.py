@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from tests.media import astronaut, faceless, glide, write_video
-from tests.training import worker_tasks
 from training.data import workers
 from training.data.catalog import read_manifest
 from training.data.dataset_layouts import photographs, read
@@ -28,7 +27,6 @@ from training.data.extract_faces import (
 )
 from training.data.shards import read_clips, read_shard
 from training.prepare import list_tasks, prepare
-from unmask.batch import ray_map
 from unmask.faces.clips import ClipSpec
 from unmask.faces.detector import FaceFinder
 from unmask.faces.subjects import People
@@ -249,35 +247,6 @@ def count_done(out):
     tars = [*out.glob("parts/0*.tar"), *out.glob("*.tar")]
     read = [read_shard(path) for path in tars]
     return len({item.video_id for some in read for kind in some for item in kind})
-
-
-@pytest.fixture
-def two_machines():
-    """A Ray cluster of a head that works not and two workers of one core, all on this machine."""
-    ray_cluster = pytest.importorskip("ray.cluster_utils").Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
-    )
-    try:
-        yield ray_cluster, [ray_cluster.add_node(num_cpus=1) for _ in range(2)]
-    finally:
-        ray_cluster.shutdown()
-
-
-@pytest.mark.timeout(600)
-def test_a_cluster_of_which_a_worker_dies_midway_gives_the_same_bytes(two_machines, tasks, prepared, tmp_path):
-    head, machines = two_machines
-
-    def map_in_processes(work, items):
-        mortal = functools.partial(worker_tasks.after_a_machine_died, work, tmp_path)
-        for outcome in ray_map.spread(mortal, items, head.address, retries=3):
-            (tmp_path / "midway").touch()  # the next task that begins takes its machine with it
-            yield outcome
-
-    failed = prepare(tasks, tmp_path / "out", SPEC, map_in_processes)
-    raylets = [machine.all_processes["raylet"][0].process for machine in machines]
-    assert sorted(raylet.poll() is None for raylet in raylets) == [False, True]
-    assert len(failed) == 2
-    assert contents(tmp_path / "out") == contents(prepared)
 
 
 # the command line

@@ -191,20 +191,8 @@ def test_the_configuration_shows_no_secret(space):
 
 
 ODD: list[object] = [
-    None,
-    7,
-    -1.5,
-    True,
-    [],
-    {},
-    [[]],
-    {"path": None},
-    "x" * 100_000,
-    "\0",
-    "\ud800",
-    ["url"],
-    10**400,
-]
+    None, 7, -1.5, True, [], {}, [[]], {"path": None}, "x" * 100_000, "\0", "\ud800", ["url"], 10**400,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("endpoint", ["check_url", "check_file", "check_frames", "submit", "job", "cancel"])

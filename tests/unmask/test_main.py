@@ -138,17 +138,6 @@ def test_a_defect_is_told_without_a_traceback(
     assert err.count("\n") == 1
 
 
-def test_an_interruption_is_cancelled(
-    media: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupted(*_: object, **__: object) -> Report:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Checker, "check", interrupted)
-    assert main(["check", str(make("short.mp4", media))]) == 2
-    assert capsys.readouterr().err.startswith("unmask: cancelled: ")
-
-
 def test_lines_for_a_person_fit_every_label() -> None:
     face = {"id": 0, "probability_fake": 0.9, "label": "fake", "first_seconds": 0.0, "last_seconds": 61.26}
     moment = {"start_seconds": 61.26, "end_seconds": 62.0, "face_id": 0, "probability_fake": 0.95}

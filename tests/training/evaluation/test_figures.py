@@ -1,7 +1,5 @@
 """Figures: one for everything the results hold, each with a panel a set, none of a face from a data set."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from matplotlib.colors import to_hex
@@ -20,15 +18,6 @@ def test_every_figure_is_drawn_and_written(tmp_path, capsys):
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == names
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (tmp_path / "figures").iterdir())
     assert capsys.readouterr().out.count(".png") == len(names)
-
-
-def test_reals_alone_have_no_curves():
-    results = made_up.results()
-    reals = [row for row in results.sets[0].rows if not row.fake]
-    drawn = figures.draw_all(
-        replace(results, sets=(made_up.set_result("talking", reals),), comparisons=(), robustness=())
-    )
-    assert set(drawn) == {"cross-dataset", "answers", "reliability", "scores"}
 
 
 def test_the_roc_curve_of_a_panel_has_the_area_that_is_quoted():

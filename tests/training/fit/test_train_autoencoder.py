@@ -10,11 +10,8 @@ import torch
 from tests.training.faces import face, portrait
 from training.data.shards import write_clips
 from training.fit import train_autoencoder
-from training.fit.recipes import Mixture
-from training.fit.torch_dataset import ClipPairs, cached_meshes, validation_blends
 from training.synthesis import autoencoder, landmarks, self_blend
 from training.synthesis.autoencoder import NET_SIDE_PX, Autoencoder, AutoencoderConfig
-from unmask.faces.clips import ClipSpec
 
 SIDE = 224
 SMALL = AutoencoderConfig(2, 32, "nearest", width=16)
@@ -74,17 +71,6 @@ def test_a_folder_keeps_painters_and_a_folder_without_any_is_refused(trained, po
     )
     with pytest.raises(FileNotFoundError, match=r"train_autoencoder"):
         autoencoder.load(tmp_path)
-
-
-def test_pairs_are_redrawn_as_often_as_the_mixture_says(trained, tmp_path):
-    reals = [face(f"r{index}", shift=index) for index in range(4)]
-    meshes, spec = cached_meshes(reals, tmp_path), ClipSpec(frames_per_clip=1, side_px=96)
-    plain = validation_blends(reals, meshes, spec)
-    redrawn = validation_blends(reals, meshes, spec, autoencoders=[trained[0]])
-    assert all(np.array_equal(redrawn[index][1][0], redrawn[index][1][0]) for index in range(4))
-    assert not any(np.array_equal(plain[index][1][0], redrawn[index][1][0]) for index in range(4))
-    never = ClipPairs(reals, meshes, [], spec, Mixture(blended_share=1, reconstructed_share=0), 0, [trained[0]])
-    assert not any(never._pick_autoencoder(rng(seed)) for seed in range(20))
 
 
 def test_the_command_learns_from_real_training_faces_alone(tmp_path, monkeypatch, capsys):

@@ -49,16 +49,6 @@ def test_equal_draws_give_equal_fakes_and_other_draws_others(face, points):
     assert not np.array_equal(first, other)
 
 
-def test_a_flickering_fake_changes_from_frame_to_frame_where_it_was_blended(face, points):
-    real = np.stack([face] * 6)
-    fake = np.stack([self_blend.self_blend(face, points, rng(3))] * 6)
-    trembling = self_blend.flicker(real, fake, rng(5))
-    assert trembling.shape == real.shape and trembling.dtype == np.uint8
-    assert len({frame.tobytes() for frame in trembling}) == 6
-    near = cv2.dilate((np.abs(fake[0].astype(int) - face).max(-1) > 0).astype(np.uint8), np.ones((15, 15)))
-    assert np.array_equal(trembling[:, near == 0], real[:, near == 0])
-
-
 @pytest.mark.parametrize("seed", range(12))
 def test_a_mask_is_soft_and_covers_some_but_not_all_of_the_crop(points, seed):
     mask = self_blend.region_mask(points, SIDE, rng(seed))

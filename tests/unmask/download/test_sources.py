@@ -13,7 +13,6 @@ from unmask.download.sources import (
     FramesSource,
     UrlSource,
     canonical_url,
-    content_key,
     describe,
     to_source,
 )
@@ -103,7 +102,3 @@ def test_a_source_is_described_without_its_place_on_disk(
 def test_canonical_url(url: str, canonical: str) -> None:
     assert canonical_url(url) == canonical
     assert canonical_url(canonical) == canonical
-
-
-def test_a_file_stands_for_the_part_of_the_video_that_it_holds() -> None:
-    assert content_key("a", 0.0) != content_key("a", 5.0)

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -329,12 +328,3 @@ def test_a_process_at_home_reaches_its_own_server_and_still_no_metadata(private_
     outcome = _attempts(private_site, "at home")
     assert outcome["requests"] == outcome["urllib"] == "a secret"
     assert outcome["metadata"] == outcome["unix"] == "refused"
-
-
-def test_limits_are_the_ones_of_the_contract():
-    assert replace(Limits(), allow_private=True) == AT_HOME
-    assert (Limits().max_bytes, Limits().max_seconds, Limits().timeout_seconds) == (
-        200 * 2**20,
-        1800.0,
-        120.0,
-    )

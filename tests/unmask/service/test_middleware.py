@@ -246,42 +246,23 @@ def test_what_is_not_http_passes(wrap):
     assert seen == ["lifespan"]
 
 
-@pytest.mark.parametrize(
-    ("path", "open_"),
-    [
-        ("/", True),
-        ("/?um=https://x.example", True),
-        ("/config", True),
-        ("/assets/index.js", True),
-        ("/gradio_api/info", True),
-        ("/gradio_api/info/", True),
-        ("/gradio_api/call/v2/check_url", True),
-        ("/gradio_api/call/check_url/12ab", True),
-        ("/gradio_api/queue/data?session_hash=1", True),
-        ("/gradio_api/heartbeat/abc", True),
-        ("/gradio_api/mcp/", True),
-        ("/gradio_api/file=/tmp/unmask-space-1/x.mp4", True),  # gradio itself looks whose it is
-        ("/gradio_api/file=http://169.254.169.254/", False),
-        ("/gradio_api/file=HTTPS://evil.example/", False),
-        ("/gradio_api/file=%20http://evil.example/", False),
-        ("/gradio_api/file=%68ttp://evil.example/", False),
-        ("/gradio_api/proxy=https://evil.hf.space/", False),
-        ("/gradio_api/deep_link?session_hash=1", False),
-        ("/gradio_api/process_recording", False),
-        ("/gradio_api/vibe-edit", False),
-        ("/gradio_api/dev/reload", False),
-        ("/gradio_api/custom_component/1/client/x/index.js", False),
-        ("/gradio_api/stream/1/2/3/playlist.m3u8", False),
-        ("/gradio_api/profiling/traces", False),
-        ("/gradio_api/run-history/buckets", False),
-        ("/monitoring", False),
-        ("/login", False),
-        ("/docs", False),
-        ("/redoc", False),
-        ("/.env", False),
-        ("/gradio_api", False),
-    ],
-)
+OPEN = [
+    "/", "/?um=https://x.example", "/config", "/assets/index.js", "/gradio_api/info", "/gradio_api/info/",
+    "/gradio_api/call/v2/check_url", "/gradio_api/call/check_url/12ab", "/gradio_api/queue/data?session_hash=1",
+    "/gradio_api/heartbeat/abc", "/gradio_api/mcp/", "/gradio_api/file=/tmp/unmask-space-1/x.mp4",
+]  # fmt: skip
+CLOSED = [
+    "/gradio_api/file=http://169.254.169.254/", "/gradio_api/file=HTTPS://evil.example/",
+    "/gradio_api/file=%20http://evil.example/", "/gradio_api/file=%68ttp://evil.example/",
+    "/gradio_api/proxy=https://evil.hf.space/", "/gradio_api/deep_link?session_hash=1",
+    "/gradio_api/process_recording", "/gradio_api/vibe-edit", "/gradio_api/dev/reload",
+    "/gradio_api/custom_component/1/client/x/index.js", "/gradio_api/stream/1/2/3/playlist.m3u8",
+    "/gradio_api/profiling/traces", "/gradio_api/run-history/buckets", "/monitoring", "/login", "/docs", "/redoc",
+    "/.env", "/gradio_api",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "open_"), [(path, True) for path in OPEN] + [(path, False) for path in CLOSED])
 def test_only_what_the_page_and_the_api_need_is_open(wrap, path, open_):
     (answer,) = ask(wrap(), "GET", path)
     assert (answer.status_code == 200) == open_
