@@ -55,6 +55,7 @@ lint: .venv/.testing tests/node_modules/.installed
 	$(python) -m ruff check --output-format=concise .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
+	$(dir $(python))lint-imports --no-cache
 	npm run --silent --prefix tests check
 	$(python) -m training.release.card --check
 
