@@ -54,6 +54,7 @@ class Request:
     workers: int
     precision: str
     limit: int | None
+    validation_limit: int | None
     save_seconds: float
 
 
@@ -79,11 +80,11 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
     torch.manual_seed(config.seed)
     model = initial_model(request)
     teacher = None if request.teacher is None else inference.load(request.teacher, accelerator.device)
-    clips = read_training_clips(request.data, request.limit, config.seed)
+    clips = read_training_clips(request.data, request.limit, config.seed, request.validation_limit)
     autoencoders = [] if request.autoencoders is None else autoencoder.load(request.autoencoders)
     cache, pair_spec = request.out.parent / "meshes", teacher_clip_spec(spec, teacher)
     with accelerator.main_process_first():
-        parts = [make_pairs(part, pair_spec, request, cache, autoencoders[:-1]) for part in clips.training if part]
+        parts = [make_pairs(part, pair_spec, request, cache, autoencoders[:-1]) for part in clips.training]
     if accelerator.is_main_process:
         run.start(config, request.stage, {key: str(value) for key, value in vars(request).items()})
     accelerator.init_trackers("tensorboard")
@@ -102,12 +103,13 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
     while not trainer.done:
         started, number = time.monotonic(), trainer.progress.epoch
         loss = trainer.train_epoch()
-        aucs = run_on_main_process(
+        found = run_on_main_process(
             accelerator,
             lambda: validate(trainer.average, clips.validation, spec, cache, request.workers, autoencoders[-1:]),
         )
-        line = Epoch(number, trainer.progress.step, loss, round(time.monotonic() - started, 1), **aucs)
-        accelerator.log(aucs, line.step)
+        seconds = round(time.monotonic() - started, 1)
+        line = Epoch(epoch=number, step=trainer.progress.step, loss=loss, seconds=seconds, **vars(found))
+        accelerator.log({name: value for name, value in vars(found).items() if isinstance(value, float)}, line.step)
         accelerator.print(line)
         if trainer.record_validation(line.score) and accelerator.is_main_process:
             run.save_best(trainer.average, config, line)
@@ -169,6 +171,7 @@ def parse() -> Request:
     add("--seed", type=int, default=0)
     add("--workers", type=int, default=2, help="processes that make batches")
     add("--precision", choices=["bf16", "fp16", "no"], default=precision())
+    add("--validation-limit", type=int, help="real and fake clips of each folder that an epoch is validated on")
     add("--limit", type=int, help="only so many real videos of each folder and split, for a short try")
     add(
         "--save-seconds",
@@ -189,6 +192,7 @@ def parse() -> Request:
         workers=arguments.workers,
         precision=arguments.precision,
         limit=arguments.limit,
+        validation_limit=arguments.validation_limit,
         save_seconds=arguments.save_seconds,
     )
 

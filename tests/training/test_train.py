@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -20,6 +21,7 @@ from tests.untrained import untrained_model
 from training.data.augment import resize
 from training.data.shards import write_clips
 from training.fit import trainer
+from training.fit.predict import compare_true_fakes
 from training.fit.recipes import RECIPES
 from training.fit.run_folder import RunFolder
 from training.fit.torch_dataset import ClipPairs, as_face_clip, decode
@@ -68,7 +70,7 @@ def request(recipe, stage, data, out, **changes):
         "workers": 0,
         "precision": "no",
     }
-    defaults |= {"limit": None, "save_seconds": 300}
+    defaults |= {"limit": None, "validation_limit": None, "save_seconds": 300}
     return Request(config=config, stage=stage, data=[(folder, 1) for folder in data], out=out, **defaults | changes)
 
 
@@ -125,13 +127,33 @@ def test_the_last_autoencoder_is_for_validation_alone(material, tmp_path, monkey
 
 def test_people_of_validation_are_not_trained_on(tmp_path, capsys):
     write_clips(tmp_path / "a", [face("r"), face("v", split="val", shift=4)])
-    write_clips(tmp_path / "b", [face("f", source="v", frames=3), face("g", source="x", frames=3)])
-    found = read_training_clips([(tmp_path / "a", 1), (tmp_path / "b", 2)], None, 0)
-    stills, moving = found.training
-    assert [clip.video_id for clip in stills] == ["r"]
-    assert [clip.video_id for clip in moving] == ["g", "g"]
-    assert [clip.video_id for clip in found.validation] == ["v"]
+    write_clips(tmp_path / "b", [face("q"), face("m", frames=3), face("f", "v", frames=3), face("g", "x", frames=3)])
+    material = read_training_clips([(tmp_path / "a", 1), (tmp_path / "b", 2)], None, 0)
+    assert [[clip.video_id for clip in part] for part in material.training] == [["r"], ["q", "q"], ["m", "g", "m", "g"]]
+    assert {name: [clip.video_id for clip in clips] for name, clips in material.validation.items()} == {"a": ["v"]}
     assert capsys.readouterr().err.endswith("the same people: f\n")
+
+
+def test_fakes_without_a_real_beside_them_are_refused(tmp_path):
+    write_clips(tmp_path / "a", [face("f", "x")])
+    with pytest.raises(ValueError, match="a holds no real clip to pair"):
+        read_training_clips([(tmp_path / "a", 1)], None, 0)
+
+
+def test_validation_takes_as_many_of_each_folder_and_label_as_is_asked(tmp_path):
+    for folder in "ab":
+        clips = [face(f"{folder}{i}", "x" if i % 3 else None, group=folder, split="val", shift=i) for i in range(12)]
+        write_clips(tmp_path / folder, [face(f"{folder}r"), *clips])
+    material = read_training_clips([(tmp_path / "a", 1), (tmp_path / "b", 1)], None, 0, validation_limit=2)
+    assert [clip.fake for clips in material.validation.values() for clip in clips] == [False, False, True, True] * 2
+
+
+def test_reals_stand_against_fakes_of_their_folder_or_of_all():
+    logits, fake = np.array([-1.0, 2.0, 1.0, -3.0]), np.array([False, True, False, False])
+    found = compare_true_fakes(logits, fake, ["own", "own", "none", "none"])
+    assert found["true_by_folder"] == {"own": 1.0, "none": 1.0}
+    assert found["reals_above_half"] == {"own": 0.0, "none": 0.5}
+    assert found["true_auc"] == 1.0
 
 
 def test_a_dry_run_says_the_cost_and_leaves_nothing(material, tmp_path, capsys):

@@ -6,6 +6,7 @@ they are not (the jitter of the face finder). Labels never change.
 
 import io
 from dataclasses import dataclass
+from typing import cast
 
 import av
 import cv2
@@ -26,7 +27,9 @@ class AugmentSpec:
     blur: float = 0.1
     noise: float = 0.15
     resize: float = 0.3
+    television: float = 0.2  # standard definition, enlarged, with sharpened edges and coarse chroma
     compression: float = 0.5
+    generations: int = 3  # of compression at most, as clips are re-encoded each time they are uploaded
     video_share: float = 0.35  # of the compressions that are H.264, the rest JPEG
     drop_frames: float = 0.15  # frames dropped and repeated, as players and bad connections do
     cutout: float = 0.1  # a patch of one colour, as a caption or a logo
@@ -39,7 +42,9 @@ NO_AUGMENTATION = AugmentSpec(
     blur=0.0,
     noise=0.0,
     resize=0.0,
+    television=0.0,
     compression=0.0,
+    generations=1,
     drop_frames=0.0,
     cutout=0.0,
 )
@@ -61,11 +66,15 @@ def augment(clip: Clip, side_px: int, spec: AugmentSpec, rng: Generator) -> Clip
         clip = _map_frames(clip, lambda image: cv2.GaussianBlur(image, (0, 0), sigma))
     if rng.random() < spec.resize:
         clip = _downscale_and_restore(clip, rng)
+    if rng.random() < spec.television:
+        clip = television(clip, rng)
     if rng.random() < spec.noise:
         noise = rng.normal(0, rng.uniform(1, 8), clip.shape)
         clip = np.clip(clip + noise, 0, 255).astype(np.uint8)
     if rng.random() < spec.compression:
-        clip = h264(clip, int(rng.integers(22, 42))) if rng.random() < spec.video_share else _jpeg(clip, rng)
+        for _ in range(rng.integers(1, spec.generations, endpoint=True)):
+            is_video = rng.random() < spec.video_share
+            clip = h264(clip, int(rng.integers(22, 42))) if is_video else _jpeg(clip, rng)
     if len(clip) > 1 and rng.random() < spec.drop_frames:
         clip = drop_frames(clip, rng)
     if rng.random() < spec.cutout:
@@ -110,19 +119,55 @@ def drop_frames(clip: Clip, rng: Generator) -> Clip:
     return clip[np.maximum.accumulate(np.where(kept, np.arange(len(clip)), 0))]
 
 
+def television(clip: Clip, rng: Generator) -> Clip:
+    """Make a clip look like standard definition: small, sharpened, coded, then enlarged.
+
+    Edges get a halo, chroma has a half or a quarter of the width, and two fields of a frame may be displaced.
+    """
+    side = clip.shape[1]
+    small = 2 * int(side * rng.uniform(0.25, 0.75) / 2)
+    chroma_width = small // int(rng.choice((2, 4)))
+    halo, sigma = rng.uniform(0.0, 1.5) * (rng.random() < 0.7), rng.uniform(0.6, 1.6)
+    field_shift_px = int(rng.integers(1, 3)) if rng.random() < 0.2 else 0
+    interpolation = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)[rng.integers(3)]
+
+    def shrink(image: Clip) -> Clip:
+        planes = cv2.cvtColor(cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2YCrCb)
+        luma, chroma = planes[..., 0], planes[..., 1:]
+        luma = cv2.addWeighted(luma, 1 + halo, cv2.GaussianBlur(luma, (0, 0), sigma), -halo, 0)
+        luma[1::2] = np.roll(luma[1::2], field_shift_px, 1)
+        coarse = cv2.resize(chroma, (chroma_width, small), interpolation=cv2.INTER_AREA)
+        chroma = cv2.resize(coarse, (small, small), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.cvtColor(np.dstack([luma, chroma]), cv2.COLOR_YCrCb2RGB), np.uint8)
+
+    clip = _map_frames(clip, shrink)
+    if rng.random() < 0.7:
+        old = rng.random() < 0.5
+        clip = mpeg2(clip, int(rng.integers(3, 16))) if old else h264(clip, int(rng.integers(20, 36)))
+    return _map_frames(clip, lambda image: cv2.resize(image, (side, side), interpolation=interpolation))
+
+
 def h264(clip: Clip, crf: int) -> Clip:
-    """Encode as video at a constant rate factor and decode again; sides must be even."""
+    """Encode as H.264 at a constant rate factor and decode again; sides must be even."""
+    return _recode(clip, "mp4", "libx264", {"crf": str(crf), "preset": "ultrafast", "threads": "1"})
+
+
+def mpeg2(clip: Clip, quantiser: int) -> Clip:
+    """Encode as MPEG-2 at a constant quantiser and decode again; sides must be even."""
+    return _recode(clip, "matroska", "mpeg2video", {"qmin": str(quantiser), "qmax": str(quantiser), "threads": "1"})
+
+
+def _recode(clip: Clip, container: str, codec: str, options: dict[str, str]) -> Clip:
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as out:
-        options = {"crf": str(crf), "preset": "ultrafast", "threads": "1"}
-        stream = out.add_stream("libx264", rate=25, options=options)
+    with av.open(buffer, "w", format=container) as out:
+        stream = cast(av.VideoStream, out.add_stream(codec, rate=25, options=options))
         stream.width, stream.height, stream.pix_fmt = clip.shape[2], clip.shape[1], "yuv420p"
         for image in clip:
             out.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
         out.mux(stream.encode(None))
     buffer.seek(0)
-    with av.open(buffer, "r") as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    with av.open(buffer, "r") as source:
+        frames = [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]
     return np.stack(frames).astype(np.uint8)
 
 

@@ -2,7 +2,9 @@
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from training.data.shards import StoredClip
 from training.evaluation.metrics import auc
+from training.fit.run_folder import Validation
 from training.fit.torch_dataset import Pair, PlainClips, cached_meshes, collate, validation_blends
 from training.fit.trainer import use_one_thread
 from training.synthesis.autoencoder import Autoencoder
@@ -52,26 +55,40 @@ def predict(
 
 def validate(
     model: VideoModel,
-    clips: list[StoredClip],
+    by_folder: dict[str, list[StoredClip]],
     spec: ClipSpec,
     cache: Path,
     workers: int,
     autoencoders: Sequence[Autoencoder] = (),
-) -> dict[str, float]:
-    """Compute the AUC of real clips against blended fakes of them, and against true and reconstructed ones if any.
-
-    Keys are fields of `Epoch`.
+) -> Validation:
+    """Measure real clips against blended fakes of them, and against true and reconstructed ones if any.
 
     Raises:
         ValueError: no clip is real.
     """
+    clips = [clip for some in by_folder.values() for clip in some]
     reals = [clip for clip in clips if not clip.fake]
     if not reals:
         raise ValueError("no row of split `val` is real, so no epoch can be chosen")
     meshes = cached_meshes(reals, cache)
-    against: dict[str, Dataset[Pair]] = {"blended_auc": validation_blends(reals, meshes, spec)}
-    if len(reals) < len(clips):
-        against["true_auc"] = PlainClips(clips, spec)
+    found = Validation(blended_auc=auc(*predict(model, validation_blends(reals, meshes, spec), spec, workers)))
     if autoencoders:
-        against["reconstructed_auc"] = validation_blends(reals, meshes, spec, autoencoders=autoencoders)
-    return {name: auc(*predict(model, data, spec, workers)) for name, data in against.items()}
+        reconstructed = validation_blends(reals, meshes, spec, autoencoders=autoencoders)
+        found = replace(found, reconstructed_auc=auc(*predict(model, reconstructed, spec, workers)))
+    if len(reals) < len(clips):
+        logits, fake = predict(model, PlainClips(clips, spec), spec, workers)
+        folder = [name for name, some in by_folder.items() for _ in some]
+        found = replace(found, **compare_true_fakes(logits, fake, folder))
+    return found
+
+
+def compare_true_fakes(logits: NDArray[np.float64], fake: NDArray[np.bool_], folder: Sequence[str]) -> dict[str, Any]:
+    """Measure the reals of each folder against its fakes, or all fakes where it has none: fields of `Validation`."""
+    aucs, above = {}, {}
+    for name in dict.fromkeys(folder):
+        own = np.array(folder) == name
+        reals, fakes = own & ~fake, own & fake if (own & fake).any() else fake
+        if reals.any():
+            aucs[name] = auc(logits[reals | fakes], fake[reals | fakes])
+            above[name] = float((logits[reals] > 0).mean())
+    return {"true_auc": float(np.mean(list(aucs.values()))), "true_by_folder": aucs, "reals_above_half": above}

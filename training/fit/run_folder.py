@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,15 @@ from unmask.models.architectures import VideoModel
 from unmask.verdict import Calibration, Policy
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """One epoch of a run, a line of its log."""
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What a model's weights reach on the split `val`."""
 
-    epoch: int
-    step: int
-    loss: float  # mean over the epoch's training batches
-    seconds: float
-    blended_auc: float  # on validation reals and blended fakes of them
-    true_auc: float | None = None  # on them and true fakes, where there are such
-    reconstructed_auc: float | None = None  # on them and reconstructions of them, where there is an autoencoder
+    blended_auc: float  # on reals and blended fakes of them
+    true_auc: float | None = None  # on reals and true fakes, where there are such: the mean of true_by_folder
+    reconstructed_auc: float | None = None  # on reals and reconstructions of them, where there is an autoencoder
+    true_by_folder: dict[str, float] = field(default_factory=dict)  # AUC by the data folder of the reals
+    reals_above_half: dict[str, float] = field(default_factory=dict)  # share by data folder: probability above 0.5
 
     @property
     def score(self) -> float:
@@ -35,6 +33,16 @@ class Epoch:
         every = (self.true_auc, self.blended_auc, self.reconstructed_auc)
         found = [value for value in every if value is not None]
         return sum(found) / len(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch(Validation):
+    """One epoch of a run, a line of its log."""
+
+    epoch: int
+    step: int
+    loss: float  # mean over the epoch's training batches
+    seconds: float
 
 
 @dataclass(frozen=True)

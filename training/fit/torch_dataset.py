@@ -45,8 +45,8 @@ class Batch:
 class ClipPairs(Dataset[Pair]):
     """Pairs of each real clip, which has a mesh, with a fake.
 
-    A real clip whose video has no fake takes a fake whose own real video is not among `reals`. Without any such fake,
-    it is blended.
+    A real clip whose video has no fake takes a fake of the same person, or any fake, whose own real video is not among
+    `reals`. Without any such fake, it is blended. Where the spec asks for single frames, any frame of a clip is taken.
     """
 
     def __init__(
@@ -64,11 +64,13 @@ class ClipPairs(Dataset[Pair]):
         self.epoch = 0
         here = {real.original_id for real in reals}
         self.by_source: dict[str, list[StoredClip]] = {}
+        self.by_person: dict[str, list[StoredClip]] = {}
         self.by_method: dict[str, list[StoredClip]] = {}
         for fake in fakes:
             if mixture.same_source and fake.original_id in here:
                 self.by_source.setdefault(fake.original_id, []).append(fake)
             else:
+                self.by_person.setdefault(fake.group, []).append(fake)
                 self.by_method.setdefault(fake.method, []).append(fake)
 
     def __len__(self) -> int:
@@ -76,32 +78,46 @@ class ClipPairs(Dataset[Pair]):
 
     def __getitem__(self, index: int) -> Pair:
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        real = decode(self.reals[index])
+        part = self._part(self.reals[index], rng)
+        real = decode(self.reals[index], part)
         source = None if rng.random() < self.mixture.blended_share else self._true_fake(index, rng)
-        fake = self._blend(index, real, rng) if source is None else decode(source)
+        if source is None:
+            fake = self._blend(index, real, self.meshes[index][part], rng)
+        else:
+            fake = decode(source, self._part(source, rng))
         return [(self._augmented(real, rng), False), (self._augmented(fake, rng), True)]
 
     def _true_fake(self, index: int, rng: Generator) -> StoredClip | None:
-        """Draw a fake of the same source, else of any method, each method as often as the others."""
+        """Draw a fake of the same source, else of the same person or of any method, each as often as the others."""
         choice = self.by_source.get(self.reals[index].original_id)
+        if choice is None and rng.random() < self.mixture.same_person_share:
+            choice = self.by_person.get(self.reals[index].group)
         if choice is None and self.by_method:
             choice = self.by_method[list(self.by_method)[rng.integers(len(self.by_method))]]
         return choice[rng.integers(len(choice))] if choice else None
 
-    def _blend(self, index: int, real: Clip, rng: Generator) -> Clip:
+    def _part(self, clip: StoredClip, rng: Generator) -> slice:
+        """Choose any frame of a clip where the spec asks for one, else the first frames."""
+        if self.spec.frames_per_clip > 1:
+            return slice(self.spec.frames_per_clip)
+        frame = int(rng.integers(len(clip.jpegs)))
+        return slice(frame, frame + 1)
+
+    def _blend(self, index: int, real: Clip, meshes: Mesh, rng: Generator) -> Clip:
         autoencoder = self._pick_autoencoder(rng)
+        whole = autoencoder is not None and rng.random() < self.mixture.whole_share
         crosses = autoencoder is None and rng.random() < self.mixture.cross_share
         other = self._most_similar_face(index, rng) if crosses else None
         draw, frames = int(rng.integers(2**32)), []
-        for image, points in zip(real, self.meshes[index], strict=True):
+        for image, points in zip(real, meshes, strict=True):
             same = np.random.default_rng(draw)  # so that every frame is blended alike
             if autoencoder is not None:
-                reconstruction = reconstruct(autoencoder, image, same)
-                frames.append(self_blend.blend_reconstruction(image, points, reconstruction, same))
+                drawn = reconstruct(autoencoder, image, same)
+                frames.append(drawn if whole else self_blend.blend_reconstruction(image, points, drawn, same))
             elif other is None:
                 frames.append(self_blend.self_blend(image, points, same))
             else:
-                face = decode(self.reals[other])[0]
+                face = decode(self.reals[other], slice(1))[0]
                 frames.append(self_blend.cross_blend(image, points, face, self.meshes[other][0], same))
         if self.spec.frames_per_clip == 1 or rng.random() >= FLICKER_SHARE:
             return np.stack(frames)
@@ -157,9 +173,13 @@ def validation_blends(
     return ClipPairs(reals, meshes, [], spec, mixture, seed, autoencoders)
 
 
-def decode(clip: StoredClip) -> Clip:
-    """Decode the JPEGs of a clip to (T, S, S, 3) RGB. Raises ValueError, with its name, when one is not a picture."""
-    images = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) for jpeg in clip.jpegs]
+def decode(clip: StoredClip, part: slice = slice(None)) -> Clip:
+    """Decode the JPEGs of a clip, or a part of them, to (T, S, S, 3) RGB.
+
+    Raises:
+        ValueError: one of them is not a picture; names the clip.
+    """
+    images = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) for jpeg in clip.jpegs[part]]
     if any(image is None for image in images):
         raise ValueError(f"{clip.video_id}: a frame is not a picture")
     return np.stack(images).astype(np.uint8)

@@ -14,38 +14,62 @@ from training.data.shards import StoredClip, read_clips
 class TrainingClips:
     """The clips of one run."""
 
-    training: tuple[list[StoredClip], ...]  # photographs and videos apart: a fake stands beside a real of its kind
-    validation: list[StoredClip]
+    training: list[list[StoredClip]]  # folder by folder, photographs and videos apart
+    validation: dict[str, list[StoredClip]]  # by folder
 
 
-def read_training_clips(data: Sequence[tuple[Path, int]], limit: int | None, seed: int) -> TrainingClips:
+def read_training_clips(
+    data: Sequence[tuple[Path, int]], limit: int | None, seed: int, validation_limit: int | None = None
+) -> TrainingClips:
     """Read folders of shards; a clip of a folder that is repeated n times is listed n times.
 
-    The splits of a folder share no person; where one folder trains on people whom another validates on, their
-    training clips are left out, and printed.
+    A fake is paired with a real clip of its own folder, which the same cameras and codecs made. The splits of a folder
+    share no person; where one folder trains on people whom another validates on, their training clips are left out,
+    and printed.
 
     Args:
         data: folders, each with its number of repeats.
         limit: of real videos a folder and split.
         seed: of the draw that `limit` makes.
+        validation_limit: of real and of fake clips a folder, for validation.
+
+    Raises:
+        ValueError: the training clips of a folder are all fake.
     """
-    clips = [
-        (clip, repeats)
-        for folder, repeats in data
-        for clip in (read_clips(folder) if limit is None else subset_of_reals(read_clips(folder), limit, seed))
-    ]
-    validation = [clip for clip, _ in clips if clip.split == "val"]
-    held_out = {name for clip in validation for name in (clip.group, clip.original_id)}
-    training = [(clip, repeats) for clip, repeats in clips if clip.split == "train"]
-    leaks = sorted({clip.video_id for clip, _ in training if {clip.group, clip.original_id} & held_out})
+    clips_of = {
+        folder: read_clips(folder) if limit is None else subset_of_reals(read_clips(folder), limit, seed)
+        for folder, _ in data
+    }
+    validation = {folder.name: [clip for clip in clips if clip.split == "val"] for folder, clips in clips_of.items()}
+    held_out = {name for clips in validation.values() for clip in clips for name in (clip.group, clip.original_id)}
+    training: list[list[StoredClip]] = []
+    leaks: set[str] = set()
+    for folder, repeats in data:
+        clips = [clip for clip in clips_of[folder] if clip.split == "train"]
+        shared = {clip.video_id for clip in clips if {clip.group, clip.original_id} & held_out}
+        kept = [clip for clip in clips if clip.video_id not in shared]
+        if kept and all(clip.fake for clip in kept):
+            raise ValueError(f"{folder.name} holds no real clip to pair its fakes with")
+        for is_video in (False, True):
+            some = [clip for clip in kept if (len(clip.jpegs) > 1) == is_video]
+            if not all(clip.fake for clip in some):
+                training.append(some * repeats)
+        leaks |= shared
     if leaks:
-        print(f"Left out, because validation holds the same people: {', '.join(leaks)}", file=sys.stderr)
-    kept = [(clip, repeats) for clip, repeats in training if clip.video_id not in leaks]
-    photographs, videos = (
-        [clip for clip, repeats in kept if (len(clip.jpegs) > 1) == is_video for _ in range(repeats)]
-        for is_video in (False, True)
-    )
-    return TrainingClips((photographs, videos), validation)
+        print(f"Left out, because validation holds the same people: {', '.join(sorted(leaks))}", file=sys.stderr)
+    if validation_limit is not None:
+        validation = {name: spread_evenly(clips, validation_limit) for name, clips in validation.items()}
+    return TrainingClips(training, {name: clips for name, clips in validation.items() if clips})
+
+
+def spread_evenly(clips: list[StoredClip], limit: int) -> list[StoredClip]:
+    """Choose at most `limit` real and `limit` fake clips, from all over the list."""
+    chosen = []
+    for fake in (False, True):
+        alike = [clip for clip in clips if clip.fake == fake]
+        rows = np.linspace(0, len(alike) - 1, min(limit, len(alike))).round().astype(int)
+        chosen += [alike[row] for row in rows]
+    return chosen
 
 
 def subset_of_reals(clips: list[StoredClip], limit: int, seed: int) -> list[StoredClip]:

@@ -4,11 +4,21 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from training.data.augment import NO_AUGMENTATION, AugmentSpec, augment, drop_frames, h264, random_affine, resize
+from training.data.augment import (
+    NO_AUGMENTATION,
+    AugmentSpec,
+    augment,
+    drop_frames,
+    h264,
+    mpeg2,
+    random_affine,
+    resize,
+    television,
+)
 
 FACE = np.ascontiguousarray(astronaut()[20:244, 100:324])
 CLIP = np.repeat(FACE[None], 4, 0)
-ALWAYS = AugmentSpec(**dict.fromkeys(vars(NO_AUGMENTATION), 1.0))
+ALWAYS = AugmentSpec(**{**dict.fromkeys(vars(NO_AUGMENTATION), 1.0), "generations": 3})
 
 
 def rng(seed=0):
@@ -49,11 +59,31 @@ def test_frames_jitter_a_little_as_a_face_finder_does():
     assert steps.max() < 15
 
 
-@pytest.mark.parametrize(("crf", "least", "most"), [(18, 0.0, 6.0), (40, 2.0, 30.0)])
-def test_video_compression_loses_more_at_a_higher_rate_factor(crf, least, most):
-    again = h264(CLIP, crf)
+CODED = [(h264, 18, 0.0, 6.0), (h264, 40, 2.0, 30.0), (mpeg2, 2, 0.0, 4.0), (mpeg2, 31, 4.0, 30.0)]
+
+
+@pytest.mark.parametrize(("codec", "level", "least", "most"), CODED)
+def test_video_compression_loses_more_at_a_coarser_level(codec, level, least, most):
+    again = codec(CLIP, level)
     assert again.shape == CLIP.shape
     assert least < np.abs(again.astype(int) - CLIP).mean() < most
+
+
+@pytest.mark.parametrize("side_px", range(56, 170, 6))
+def test_single_frames_of_every_even_side_can_be_coded(side_px):
+    small = resize(CLIP[:1], side_px)
+    for level in (3, 9, 15):
+        assert mpeg2(small, level).shape == h264(small, 20 + level).shape == small.shape
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_television_keeps_the_picture_and_loses_its_detail(seed):
+    noisy = np.clip(CLIP + rng().normal(0, 20, FACE.shape), 0, 255).astype(np.uint8)
+    again = television(noisy, rng(seed))
+    assert again.shape == noisy.shape
+    assert np.abs(again.mean((1, 2)) - noisy.mean((1, 2))).max() < 12
+    finest = [np.abs(np.diff(clip.astype(int), axis=2)).mean() for clip in (again, noisy)]
+    assert finest[0] < 0.8 * finest[1]
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
 from tests.training.faces import face
+from training.data.augment import NO_AUGMENTATION
 from training.fit.recipes import Mixture
 from training.fit.torch_dataset import ClipPairs, PlainClips, cached_meshes, collate, validation_blends
+from training.synthesis.autoencoder import Autoencoder, AutoencoderConfig
 from unmask.faces.clips import ClipSpec
 
 SPEC = ClipSpec(frames_per_clip=3, side_px=96)
@@ -58,6 +61,38 @@ def test_a_true_fake_stands_beside_the_video_it_was_made_from(cache, sources, ex
     data = pairs(cache, fakes=fakes)
     drawn = [data._true_fake(0, np.random.default_rng(seed)) for seed in range(30)]
     assert {clip and clip.video_id for clip in drawn} == expected
+
+
+def test_a_fake_of_the_same_person_is_drawn_as_often_as_is_asked(cache):
+    reals = [face("a", group="ann"), face("b", group="bob", shift=4)]
+    fakes = [face(f"of-{who}-{way}", source="x", group=who, method=way) for who in ("ann", "cy") for way in "12"]
+    for share, expected in ((1.0, {"of-ann-1", "of-ann-2"}), (0.0, {fake.video_id for fake in fakes})):
+        data = pairs(cache, reals=reals, fakes=fakes, same_person_share=share)
+        assert {data._true_fake(0, np.random.default_rng(seed)).video_id for seed in range(40)} == expected
+
+
+def test_single_faces_are_any_frame_of_a_clip_and_clips_are_its_first_ones(cache):
+    still, moving = (pairs(cache, spec=ClipSpec(frames_per_clip=frames, side_px=96)) for frames in (1, 3))
+    clip = face("a", frames=5)
+    assert {still._part(clip, np.random.default_rng(seed)).start for seed in range(60)} == {0, 1, 2, 3, 4}
+    assert all(moving._part(clip, np.random.default_rng(seed)) == slice(3) for seed in range(5))
+
+
+class Grey(Autoencoder):
+    """An autoencoder that draws one grey, whatever it sees."""
+
+    def draw(self, latent):
+        return torch.zeros(1, 3, 128, 128)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_reconstructed_face_is_pasted_or_the_whole_crop(cache, whole):
+    mixture = Mixture(blended_share=1.0, reconstructed_share=1.0, whole_share=float(whole), augment=NO_AUGMENTATION)
+    spec, autoencoder = ClipSpec(frames_per_clip=1, side_px=224), Grey(AutoencoderConfig(2, 8, "nearest", width=8))
+    (real, _), (fake, _) = ClipPairs(REALS, cached_meshes(REALS, cache), [], spec, mixture, 0, [autoencoder])[0]
+    corner, middle = (np.abs(fake.astype(int) - real)[0, part, part].max() for part in (slice(8), slice(90, 134)))
+    assert (corner > 20) == whole
+    assert middle > 20
 
 
 def test_a_face_of_the_same_person_is_never_crossed_in(cache):
