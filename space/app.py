@@ -109,7 +109,7 @@ def gpu_seconds(*args: Any) -> int:
 
 
 def loads_after_launch(settings: Settings) -> bool:
-    """Tell whether the page may answer before the models are loaded.
+    """Return whether the page may answer before the models are loaded.
 
     Not if it must say that another model answers, nor on ZeroGPU, which needs the models before it lends anything.
     """

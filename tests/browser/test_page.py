@@ -59,7 +59,7 @@ def browser():
 
 @pytest.fixture
 def visit(browser, space, request):
-    """Open the page -> Page; checks at the end that nothing went wrong on it and nothing went elsewhere."""
+    """Open the page; check at the end that it had no error and asked no other server."""
     contexts: list[BrowserContext] = []
     problems: list[str] = []
     asked: set[str] = set()

@@ -115,10 +115,10 @@ def test_the_name_of_an_upload_places_it_nowhere_else(space, name):
         assert str(Path(answer.json()[0]).resolve()).startswith(cache)
 
 
-# --- Gradio: what lies in its cache can be read by whoever knows the address
+# --- Gradio: what lies in its cache can be read by those who know the address
 
 
-def test_nobody_can_list_or_guess_an_upload(space, tmp_path):
+def test_uploads_cannot_be_listed_or_guessed(space, tmp_path):
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"a video of mine")
     uploaded = Path(space.upload(path).json()[0])
@@ -213,9 +213,9 @@ def test_an_argument_of_any_type_is_answered(space, endpoint):
         assert "Traceback" not in answer.text
         if answer.status_code == 200:
             address = f"{space.url}/gradio_api/call/{endpoint}/{answer.json()['event_id']}"
-            told = httpx.get(address, timeout=90).text
-            assert '"internal"' not in told, (value, told)
-            assert "Traceback" not in told
+            answered = httpx.get(address, timeout=90).text
+            assert '"internal"' not in answered, (value, answered)
+            assert "Traceback" not in answered
 
 
 def test_the_answers_carry_sane_headers(space):

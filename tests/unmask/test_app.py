@@ -188,10 +188,10 @@ def test_a_job_ends_when_asked(space, site):
     assert wait_for("cancelled", space, job)["report"]["error"]["code"] == "cancelled"
 
 
-def test_an_unknown_job_is_told_so(space):
-    found = space.ask("job", {"id": "nobody's"})
+def test_an_unknown_job_is_a_failed_report(space):
+    found = space.ask("job", {"id": "unknown"})
     assert (found["state"], found["report"]["error"]["code"]) == ("failed", "bad_input")
-    assert space.ask("cancel", {"id": "nobody's"}) == {"cancelled": False}
+    assert space.ask("cancel", {"id": "unknown"}) == {"cancelled": False}
 
 
 def test_models_are_listed(space):

@@ -132,7 +132,7 @@ def test_reports_are_not_on_the_disk(space, site):
         assert not path.is_file() or MARK.encode() not in path.read_bytes()
 
 
-def test_the_log_names_nobody_and_nothing(space, site, tmp_path):
+def test_the_log_names_no_client_and_no_video(space, site, tmp_path):
     upload = tmp_path / f"{MARK}.mp4"
     upload.write_bytes(b"no video")
     headers = {"X-Forwarded-For": ADDRESS, "User-Agent": MARK, "Referer": f"https://{MARK}.example/"}

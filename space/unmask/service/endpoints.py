@@ -159,7 +159,7 @@ class Endpoints:
         try:
             options = self.options(model, start_seconds, end_seconds)
             return {"job": self._jobs.submit(to_url(url), options, None, client)}
-        except Exception as error:  # noqa: BLE001 - told to the client, a defect is logged
+        except Exception as error:  # noqa: BLE001 - reported to the client, a defect is logged
             return {"job": None, "report": to_failure(guess_source("url", url), error)}
 
     def job(self, id: str) -> Item:
@@ -174,7 +174,7 @@ class Endpoints:
         """
         try:
             return dict(vars(self._jobs.state(str(id))))
-        except Exception as error:  # noqa: BLE001 - told to the client, a defect is logged
+        except Exception as error:  # noqa: BLE001 - reported to the client, a defect is logged
             report = to_failure(guess_source("url", None), error)
             return dict(vars(JobState("failed", "queued", 0.0, report["error"]["message"], 0, report)))
 
@@ -241,7 +241,7 @@ class Endpoints:
             async with aclosing(self.follow(source, options, client=client)) as states:
                 async for _, state in states:
                     yield to_progress(state) if state.report is None else state.report
-        except Exception as error:  # noqa: BLE001 - told to the client, a defect is logged
+        except Exception as error:  # noqa: BLE001 - reported to the client, a defect is logged
             yield to_failure(guess, error)
 
 

@@ -22,7 +22,7 @@ class ClientLimits:
     max_checks: int = 4  # of one client that wait or run at the same time
     per_minute: int = 30  # checks that one client may ask for
     proxies: int = 0  # reverse proxies in front of this server, each of which appends to X-Forwarded-For
-    tokens: frozenset[str] = frozenset()  # whoever sends one is a client of their own, from any address
+    tokens: frozenset[str] = frozenset()  # a request with one counts for the token, from any address
 
 
 DEFAULT_LIMITS = ClientLimits()

@@ -1,4 +1,4 @@
-"""Streams and answers of the endpoints, with jobs that a test holds in its hand."""
+"""Streams and answers of the endpoints, with jobs whose states the test gives."""
 
 import asyncio
 import logging

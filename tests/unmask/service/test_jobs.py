@@ -336,7 +336,7 @@ def test_newcomers_do_not_overtake_without_end(checker: WaitingChecker, start: C
         assert jobs.state(ids[1]).position == 2
 
 
-def test_a_waiting_job_that_nobody_asks_for_is_cancelled(checker: WaitingChecker, start: Callable[..., Jobs]) -> None:
+def test_an_abandoned_job_is_cancelled(checker: WaitingChecker, start: Callable[..., Jobs]) -> None:
     now = [0.0]
     jobs = start(queue_size=3, clock=lambda: now[0])
     running = jobs.submit(A, OPTIONS)

@@ -1,4 +1,4 @@
-"""The environment -> Settings, and the table that tells people of it."""
+"""Settings from environment variables."""
 
 import pytest
 

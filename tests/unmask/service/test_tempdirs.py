@@ -18,7 +18,7 @@ import sys, tempfile, time; sys.path.insert(0, {SPACE!r})
 from pathlib import Path
 from unmask.service.tempdirs import private_folder
 with private_folder() as folder:
-    Path(tempfile.mkdtemp(prefix="unmask-"), "video").write_bytes(b"somebody's video")
+    Path(tempfile.mkdtemp(prefix="unmask-"), "video").write_bytes(b"a video")
     print(folder, flush=True)
     time.sleep(600)
 """
