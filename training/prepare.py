@@ -61,7 +61,7 @@ def main() -> None:
         catalog, tasks = list_tasks(arguments.data, arguments.split)
         map_tasks: TaskMapper = functools.partial(workers.map_in_processes, workers=arguments.workers)
         if arguments.ray:
-            map_tasks = functools.partial(ray_map.spread, address=arguments.ray, retries=RETRIES)
+            map_tasks = functools.partial(ray_map.map_on_ray, address=arguments.ray, retries=RETRIES)
         failed = prepare(tasks, arguments.out, spec, map_tasks)
         with atomic_write(arguments.out / "left-out.tsv") as draft:
             rows = ({"file": str(item.path), "reason": item.reason} for item in catalog.excluded)

@@ -1,4 +1,4 @@
-"""Command line: `python -m unmask check|scan|models`. Exit 0 with a verdict, 2 without one."""
+"""The command line: `python -m unmask check|scan|models`. It exits with 0 if there is a verdict, else with 2."""
 
 import argparse
 import json
@@ -20,37 +20,33 @@ from unmask.service.settings import Settings, from_environment
 
 # torch and the decoder take seconds to import: each command imports what it needs when it runs.
 
-UNKNOWN_SOURCE = {"kind": "file", "name": "", "url": None}
-
 logger = logging.getLogger("unmask")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command -> exit code. Never raises, whatever the input: see `_told`."""
+    """Run one command and return its exit code. Raises nothing, whatever the input."""
     if argv is None:  # a process of its own
-        signal.signal(signal.SIGTERM, _stop_gently)
+        signal.signal(signal.SIGTERM, _interrupt)
         argv = sys.argv[1:]
-    described: dict[str, Any] = dict(UNKNOWN_SOURCE)
+    args = argparse.Namespace()
     try:
-        with _told():
-            args = _parser().parse_args(argv)
-            _be_quiet(args.verbose)
-            command: Callable[[argparse.Namespace, Settings, dict[str, Any]], None] = args.command
-            command(args, from_environment(os.environ), described)
+        with _all_errors_converted():
+            _parser().parse_args(argv, args)
+            _configure_logging(args.verbose)
+            args.command(args, from_environment(os.environ))
     except UnmaskError as error:
-        return _fail(error, described, as_json="--json" in argv)
+        return _report_failure(error, getattr(args, "input", None), as_json="--json" in argv)
     return 0
 
 
-def check(args: argparse.Namespace, settings: Settings, described: dict[str, Any]) -> None:
-    """One video -> the verdict on stdout. `described` is filled for a failed report."""
-    from unmask.download.sources import Options, describe, to_source
+def check(args: argparse.Namespace, settings: Settings) -> None:
+    """Check one video and print the verdict, or the report."""
+    from unmask.download.sources import Options, to_source
     from unmask.inputs import to_span
     from unmask.pipeline import shared_checker
     from unmask.render.terminal import describe_report, progress_bar
 
     source = to_source(args.input)
-    described.update(describe(source))
     _check_output(args.overlay, ".mp4", args.input)
     _check_output(args.report, ".html", args.input)
     options = Options(to_span(args.start, args.end), _models(args, settings), settings.limits)
@@ -62,8 +58,8 @@ def check(args: argparse.Namespace, settings: Settings, described: dict[str, Any
     print(json.dumps(report, ensure_ascii=False) if args.json else describe_report(report))
 
 
-def scan(args: argparse.Namespace, settings: Settings, described: dict[str, Any]) -> None:
-    """Many videos -> a file of reports, one a line, and a summary on stdout."""
+def scan(args: argparse.Namespace, settings: Settings) -> None:
+    """Check many videos, write a file with a report a line, and print a summary."""
     from unmask.batch.scan import finished_inputs, list_inputs, run_here, run_on_ray
     from unmask.download.sources import Options
     from unmask.pipeline import shared_checker
@@ -95,8 +91,8 @@ def scan(args: argparse.Namespace, settings: Settings, described: dict[str, Any]
     print(describe_scan(counts, len(inputs) - len(waiting), args.out))
 
 
-def models(args: argparse.Namespace, settings: Settings, described: dict[str, Any]) -> None:
-    """A line a model."""
+def models(args: argparse.Namespace, settings: Settings) -> None:
+    """Print a line a model."""
     from unmask.models.checkpoint import available
 
     for info in available():
@@ -106,7 +102,7 @@ def models(args: argparse.Namespace, settings: Settings, described: dict[str, An
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m unmask", description="Is the face in this video a deepfake?")
-    parser.add_argument("--verbose", action="store_true", help="say on stderr what goes on inside")
+    parser.add_argument("--verbose", action="store_true", help="log to stderr")
     commands = parser.add_subparsers(required=True, metavar="check | scan | models")
 
     one = commands.add_parser("check", help="one video", description="Check one video, print the verdict.")
@@ -114,20 +110,20 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--json", action="store_true", help="print the report as JSON and nothing else")
     one.add_argument("--overlay", type=Path, metavar="OUT.mp4", help="write the video with boxes and scores")
     one.add_argument("--report", type=Path, metavar="OUT.html", help="write the report as a web page")
-    one.add_argument("--start", metavar="S", help="look from here on: seconds, or minutes:seconds")
-    one.add_argument("--end", metavar="S", help="look up to here")
+    one.add_argument("--start", metavar="S", help="start of the part to check: seconds, or minutes:seconds")
+    one.add_argument("--end", metavar="S", help="its end")
     one.set_defaults(command=check)
 
     many = commands.add_parser("scan", help="many videos", description="Check many videos, write a report each.")
     many.add_argument("inputs", type=Path, metavar="INPUTS", help="a folder, or a text file: a path or URL a line")
     many.add_argument("--out", type=Path, required=True, metavar="OUT.jsonl", help="one report a line")
-    many.add_argument("--resume", action="store_true", help="leave out what stands in OUT.jsonl, then add to it")
-    many.add_argument("--ray", metavar="ADDRESS", help="spread the work over a Ray cluster; `local` starts one")
+    many.add_argument("--resume", action="store_true", help="skip what OUT.jsonl contains, and append to it")
+    many.add_argument("--ray", metavar="ADDRESS", help="run on a Ray cluster; `local` starts one")
     many.set_defaults(command=scan)
 
     for command in (one, many):
         command.add_argument("--model", action="append", metavar="NAME", help=_MODEL_HELP)
-    commands.add_parser("models", help="the models that are here").set_defaults(command=models)
+    commands.add_parser("models", help="list the bundled models").set_defaults(command=models)
     return parser
 
 
@@ -135,22 +131,23 @@ _MODEL_HELP = "a name that `models` prints, a folder, or owner/name[@revision] o
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with the arguments in the same one line as every other failure."""
+    """A parser that raises bad arguments like every other failure."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise BadInput."""
         raise BadInput(f"{message[:1].upper()}{message[1:]}. See {self.prog} --help.")
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Turn everything that can end a command into an UnmaskError; defects of ours are logged."""
+def _all_errors_converted() -> Iterator[None]:
+    """Convert everything that can end a command to an UnmaskError, and log what is a defect."""
     try:
         yield
     except UnmaskError:
         raise
     except KeyboardInterrupt as error:
         raise Cancelled("Stopped.") from error
-    except BrokenPipeError as error:  # the reader of our output has gone: there is nobody to write to
+    except BrokenPipeError as error:  # the reader of the output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise Cancelled("The output was closed.") from error
     except Exception as error:
@@ -160,17 +157,20 @@ def _told() -> Iterator[None]:
         ) from error
 
 
-def _fail(error: UnmaskError, described: dict[str, Any], as_json: bool) -> int:
+def _report_failure(error: UnmaskError, video: str | None, as_json: bool) -> int:
     from unmask.render.terminal import on_one_line
 
     if as_json:
-        print(json.dumps(to_failed_report(described, error), ensure_ascii=False))
+        from unmask.download.sources import describe, to_source
+
+        source = {} if video is None else describe(to_source(video))
+        print(json.dumps(to_failed_report(source, error), ensure_ascii=False))
     print(f"unmask: {error.code}: {on_one_line(error.message)}", file=sys.stderr)
     return 2
 
 
-def _be_quiet(verbose: bool) -> None:
-    """Libraries' logs and warnings would drown the one line that says what is wrong."""
+def _configure_logging(verbose: bool) -> None:
+    """Silence the logs and warnings of libraries, unless they are wanted."""
     logging.basicConfig(level=logging.INFO if verbose else logging.CRITICAL, force=True)
     if not verbose:
         warnings.simplefilter("ignore")
@@ -181,7 +181,7 @@ def _models(args: argparse.Namespace, settings: Settings) -> tuple[str, ...]:
 
 
 def _check_output(out: Path | None, suffix: str, given: str) -> None:
-    """Raises BadInput now rather than after minutes of work."""
+    """Raise BadInput for an output that cannot be written, before minutes of work."""
     if out is None:
         return
     if suffix and out.suffix.lower() != suffix:
@@ -223,7 +223,7 @@ def _output_file(out: Path) -> Iterator[Path]:
         raise BadInput(f"{out} cannot be written: {error.strerror or error}.") from error
 
 
-def _stop_gently(signal_number: int, frame: object) -> None:
+def _interrupt(signal_number: int, frame: object) -> None:
     """End as on Ctrl-C, so that temporary folders are removed."""
     raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""One item a task over a Ray cluster: all machines must see the same files and have the same code."""
+"""Map a function over items on a Ray cluster, whose machines all see the same files and have the same code."""
 
 import logging
 import socket
@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def spread(
+def map_on_ray(
     function: Callable[[Item], Result],
     items: Iterable[Item],
     address: str,
@@ -27,13 +27,16 @@ def spread(
 
     `address` is the head's host:port, `auto`, or `local` for a cluster on this machine alone. A task whose
     worker died is tried again `retries` times; then Ray's error is its result. With `tasks_a_gpu` tasks share
-    the GPUs, if there are any. Raises BadInput when Ray is not installed or no cluster is at the address.
+    the GPUs, if there are any.
+
+    Raises:
+        BadInput: Ray is not installed, or there is no cluster at the address.
     """
     ray = _connect(address)
-    return _spread(ray, function, items, retries, tasks_a_gpu)
+    return _map(ray, function, items, retries, tasks_a_gpu)
 
 
-def _spread(
+def _map(
     ray: Any,
     function: Callable[[Item], Result],
     items: Iterable[Item],
@@ -46,8 +49,8 @@ def _spread(
         waiting = iter(items)
         running: dict[Any, Item] = {}
         while True:
-            room = max(0, _most_tasks(ray) - len(running))  # machines come and go
-            running.update({task.remote(function, item): item for item in islice(waiting, room)})
+            free = max(0, _max_tasks(ray) - len(running))  # machines come and go
+            running.update({task.remote(function, item): item for item in islice(waiting, free)})
             if not running:
                 return
             (done,), _ = ray.wait(list(running), num_returns=1)
@@ -56,7 +59,7 @@ def _spread(
         ray.shutdown()
 
 
-def _most_tasks(ray: Any) -> int:
+def _max_tasks(ray: Any) -> int:
     return max(1, int(ray.cluster_resources().get("CPU", 1))) * MAX_TASKS_A_CPU
 
 
@@ -65,7 +68,7 @@ def _call(function: Callable[[Item], Result], item: Item) -> Result:
 
 
 def _outcome(ray: Any, done: Any) -> Any:
-    """What a task returned or raised; Ray's own error when its worker died, out of memory for instance."""
+    """Get what a task returned or raised; Ray's own error when its worker died, out of memory for instance."""
     try:
         return ray.get(done)
     except ray.exceptions.RayTaskError as error:
@@ -81,7 +84,7 @@ def _connect(address: str) -> Any:
         raise BadInput("--ray needs Ray, which is not installed here: pip install ray.") from error
     try:
         if ":" in address and "//" not in address:
-            _knock(address)  # Ray itself would try for many minutes
+            _connect_once(address)  # Ray itself would try for many minutes
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().partition("\n")[0]
@@ -89,7 +92,7 @@ def _connect(address: str) -> Any:
     return ray
 
 
-def _knock(address: str) -> None:
-    """Raises OSError or ValueError when nothing listens at host:port."""
+def _connect_once(address: str) -> None:
+    """Raise OSError or ValueError when nothing listens at host:port."""
     host, _, port = address.rpartition(":")
     socket.create_connection((host, int(port)), CONNECT_SECONDS).close()

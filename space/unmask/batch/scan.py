@@ -1,4 +1,4 @@
-"""Many inputs -> one report a line, on this machine or over a Ray cluster. A failure is a report, too."""
+"""Check many inputs, on this machine or on a Ray cluster; a failed check gives a report, too."""
 
 import functools
 import json
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unmask.batch.ray_map import spread
+from unmask.batch.ray_map import map_on_ray
 from unmask.download.sources import FileSource, Options, UrlSource, describe, to_source
 from unmask.errors import BadInput, Cancelled, InternalError, UnmaskError
 from unmask.pipeline import Checker, shared_checker
@@ -29,9 +29,12 @@ class ScanInput:
 
 
 def list_inputs(inputs: Path) -> list[ScanInput]:
-    """A folder (its videos, at any depth, sorted) or a text file (a path or URL a line; # begins a remark).
+    """List the videos of a folder, at any depth and sorted, or the paths and URLs in the lines of a text file.
 
-    Raises BadInput when it is neither, or holds nothing to check.
+    Lines that begin with # are comments.
+
+    Raises:
+        BadInput: It is neither, or holds nothing to check.
     """
     if inputs.is_dir():
         found = [ScanInput(name, FileSource(inputs / name, name)) for name in _videos_under(inputs)]
@@ -45,9 +48,10 @@ def list_inputs(inputs: Path) -> list[ScanInput]:
 
 
 def finished_inputs(out: Path) -> set[str]:
-    """Names of the inputs that stand in a file of reports; a last line that was cut off is removed from it.
+    """Read the names of the inputs in a file of reports, and remove a last line that was cut off from it.
 
-    Raises BadInput when the file holds something else than reports.
+    Raises:
+        BadInput: The file holds something else than reports.
     """
     if not out.exists():
         return set()
@@ -66,23 +70,22 @@ def finished_inputs(out: Path) -> set[str]:
 
 
 def run_here(checker: Checker, inputs: Iterable[ScanInput], options: Options) -> Iterator[Report]:
-    """One input after another, in this process."""
+    """Check one input after another, in this process."""
     for item in inputs:
         yield check_one(checker, item, options)
 
 
 def run_on_ray(inputs: Sequence[ScanInput], options: Options, address: str, precision: str) -> Iterator[Report]:
-    """One input a task, on every machine of a cluster that sees the same files; reports come as they finish.
+    """Check an input a task, on every machine of a cluster that sees the same files; yield reports as they finish.
 
-    `address` is the head's host:port, `auto`, or `local` for a cluster on this machine alone.
-    Raises BadInput when Ray is not installed or there is no cluster at the address.
+    `address`: see `ray_map.map_on_ray`. Raises BadInput.
     """
     task = functools.partial(_check_in_task, options=options, precision=precision)
-    return _reports(spread(task, inputs, address, tasks_a_gpu=TASKS_A_GPU))
+    return _reports(map_on_ray(task, inputs, address, tasks_a_gpu=TASKS_A_GPU))
 
 
 def _reports(outcomes: Iterable[tuple[ScanInput, Report | Exception]]) -> Iterator[Report]:
-    """A worker that died, out of memory for instance, fails its input alone."""
+    """Turn the death of a worker, out of memory for instance, into a failed report on its input."""
     for item, outcome in outcomes:
         if isinstance(outcome, Exception):
             logger.error("A worker of the cluster failed: %s", str(outcome).partition("\n")[0])
@@ -91,7 +94,7 @@ def _reports(outcomes: Iterable[tuple[ScanInput, Report | Exception]]) -> Iterat
 
 
 def check_one(checker: Checker, item: ScanInput, options: Options) -> Report:
-    """A report in every case but a cancellation; defects of ours are logged and become `internal`."""
+    """Check one input; every error becomes a failed report, but for a cancellation, which is raised."""
     try:
         return checker.check(item.source, replace(options, input=item.name))
     except Cancelled:
@@ -118,7 +121,7 @@ def _videos_under(folder: Path) -> list[str]:
 
 
 def _lines(inputs: Path) -> list[str]:
-    """The lines that name something, each once, in order."""
+    """Read the lines without comments and repetitions."""
     try:
         text = inputs.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -128,7 +131,7 @@ def _lines(inputs: Path) -> list[str]:
 
 
 def _name_of(line: bytes) -> str | None:
-    """The input that a line of reports is about; None when the line is no report."""
+    """Read the name of the input that a report is about; None when the line is no report."""
     try:
         report = json.loads(line)
         return str(report.get("input") or report["source"]["name"])
@@ -137,7 +140,7 @@ def _name_of(line: bytes) -> str | None:
 
 
 def _end_last_line(out: Path) -> None:
-    """A last line that is whole but for its end is ended."""
+    """Add the line end that a last line lacks."""
     with out.open("rb+") as file:
         if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
             file.write(b"\n")

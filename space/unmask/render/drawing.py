@@ -1,6 +1,6 @@
-"""A report drawn onto the frames of its video: boxes and scores on the picture, a timeline strip below it.
+"""Draw a report onto frames of its video: boxes and scores on the picture, and a timeline strip below it.
 
-Pure: pictures in, pictures out. What a colour says is always said by shape or words, too.
+Pure: pictures in, pictures out. Shapes or words say what a colour says, too.
 """
 
 import itertools
@@ -33,18 +33,18 @@ TEXT_PX = (10, 24)  # smallest and largest letters
 MAX_ROWS = 3  # faces in the strip, most suspicious first
 BOX_GAP_SECONDS = 0.5  # a face's box is interpolated over gaps up to this
 BOX_REACH_SECONDS = 0.2  # and kept this long around what was looked at
-HELD_LIGHT = 0.35  # brightness of a still picture that stands for what was not looked at
+STILL_BRIGHTNESS = 0.35  # of a picture that stands for what was not looked at
 
 
 class Scene:
-    """What is drawn, and where. Seconds are those of the file unless a name says `shown`."""
+    """What is drawn, and where. Seconds are those of the file unless the name contains `shown`."""
 
     def __init__(
         self,
         report: CheckReport,
         source_px: tuple[int, int],  # width, height that the report's boxes refer to
         picture_px: tuple[int, int],  # width, height of the drawn picture
-        end_seconds: float,  # of the part that was asked for
+        end_seconds: float,  # of the checked part
     ) -> None:
         verdict, coverage = report["verdict"], report["coverage"]
         self.offset_seconds: float = coverage["offset_seconds"]
@@ -71,7 +71,7 @@ class Scene:
         return sorted((start, end) for start, end in spans if end >= self.start_seconds and start < self.end_seconds)
 
     def draw(self, image: UInt8Array, seconds: float) -> UInt8Array:
-        """A frame (H, W, 3) RGB of any size -> the same with the findings (canvas height, width, 3)."""
+        """Draw the findings onto a frame (H, W, 3) RGB of any size -> (canvas height, width, 3)."""
         picture = self._fit(image)
         for face in reversed(self._faces):  # the most suspicious lies on top
             box = self._box_at(face, seconds)
@@ -79,9 +79,9 @@ class Scene:
                 self._draw_face(picture, face, box, seconds)
         return np.vstack([picture, self._panel_at(seconds)])
 
-    def draw_held(self, image: UInt8Array, seconds: float, until_seconds: float) -> UInt8Array:
-        """A dimmed picture that stands for what was not looked at, up to a moment."""
-        picture = (self._fit(image) * HELD_LIGHT).astype(np.uint8)
+    def draw_still(self, image: UInt8Array, seconds: float, until_seconds: float) -> UInt8Array:
+        """Draw a dimmed picture that stands for what was not looked at, up to a moment."""
+        picture = (self._fit(image) * STILL_BRIGHTNESS).astype(np.uint8)
         until = clock(until_seconds + self.offset_seconds)
         text = f"Not looked at until {until}" if until_seconds < self.end_seconds else "Not looked at"
         width = self._text_width(text, self.text_px)
@@ -97,7 +97,7 @@ class Scene:
     # The picture.
 
     def _box_at(self, face: FaceReport, seconds: float) -> Box | None:
-        """Where the face is; None when nobody looked at that moment."""
+        """Find the face; None far from every moment that was looked at."""
         xyxy = box_at(face["boxes"], seconds + self.offset_seconds)
         if xyxy is None:
             return None
@@ -138,7 +138,7 @@ class Scene:
         return panel
 
     def _draw_panel(self, label: str, probability: float | None) -> UInt8Array:
-        """All of the strip that stays the same."""
+        """Draw all of the strip that stays the same."""
         unit, faces = self.text_px, self._faces[:MAX_ROWS]
         height = 2 * math.ceil(unit * (2.4 + 1.5 * len(faces)) / 2)
         panel = np.full((height, self.picture_px[0], 3), PANEL, np.uint8)
@@ -161,7 +161,7 @@ class Scene:
             fill(panel[top : top + unit + 1, left : right + 1], span["label"])
 
     def _x_at(self, seconds: float) -> int:
-        """Column of the strip at which a moment stands."""
+        """Return the column of a moment in the strip."""
         left, right = round(self.text_px * 5.2), self.picture_px[0] - self.text_px
         return round(left + (right - left) * min(max(seconds / self.end_seconds, 0.0), 1.0))
 
@@ -176,7 +176,7 @@ class Scene:
         size: float = 1.0,
         weight: int = 500,
     ) -> None:
-        """`at`: left end of the line that the letters stand on."""
+        """Write text, `at` the left end of its baseline."""
         cv2.putText(image, text, at, color, self._font, round(self.text_px * size), weight)
 
     def _write_right(self, image: UInt8Array, text: str, y: int, color: Color) -> None:
@@ -189,7 +189,7 @@ class Scene:
 
 
 def box_at(boxes: list[BoxReport], seconds: float) -> tuple[float, ...] | None:
-    """The box of a face at a moment, between two sightings by interpolation; None far from any of them."""
+    """Interpolate the box of a face between two known ones; None far from any of them."""
     before = max((box for box in boxes if box["seconds"] <= seconds), key=_seconds_of, default=None)
     after = min((box for box in boxes if box["seconds"] > seconds), key=_seconds_of, default=None)
     if before and after and after["seconds"] - before["seconds"] <= BOX_GAP_SECONDS:
@@ -205,7 +205,7 @@ def _seconds_of(box: BoxReport) -> float:
 
 
 def outline(picture: UInt8Array, box: Box, label: str, thickness: int) -> None:
-    """A frame around a face, dark at its edges so that it shows on any background; broken when uncertain."""
+    """Draw a box around a face, with dark edges so that it shows on any background; broken when uncertain."""
     for color, width in ((PANEL, thickness + 2), (TONES[label], thickness)):
         for start, end in dashes(box, whole=label != "uncertain"):
             cv2.line(picture, start, end, color, width, cv2.LINE_AA)
@@ -217,7 +217,7 @@ def outline(picture: UInt8Array, box: Box, label: str, thickness: int) -> None:
 
 
 def dashes(box: Box, whole: bool) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """The sides of a box as lines; broken ones leave out every second fifth."""
+    """Yield the sides of a box as lines; broken ones lack every second fifth."""
     left, top, right, bottom = box
     corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
     for (x1, y1), (x2, y2) in itertools.pairwise(corners):
@@ -230,7 +230,7 @@ def dashes(box: Box, whole: bool) -> Iterator[tuple[tuple[int, int], tuple[int, 
 
 
 def fill(area: UInt8Array, label: str) -> None:
-    """Colour and pattern of a moment: full when fake, striped when uncertain, the lower half when real."""
+    """Fill the area of a moment: full when fake, striped when uncertain, the lower half when real."""
     rows, columns = np.indices(area.shape[:2])
     if label == "fake":
         area[:] = TONES[label]

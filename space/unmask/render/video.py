@@ -1,4 +1,4 @@
-"""The whole video with the findings drawn in."""
+"""Draw the findings of a report into a copy of its video."""
 
 import time
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from unmask.video.sampling import Span
 
 WHOLE_SECONDS = 60.0  # a longer video moves around its analysed moments only
 MARGIN_SECONDS = 1.0  # before and after such a moment
-HELD_SECONDS = 5.0  # the still picture in between comes this often, so that a player can jump into it
+STILL_SECONDS = 5.0  # the still picture in between comes this often, so that a player can seek into it
 MIN_STEP_SECONDS = 1 / 31  # frames that come faster than 30 a second are left out
-SIDE_PX = (640, 1280)  # shortest and longest allowed longer side of the drawn picture
+SIDE_PX = (640, 1280)  # smallest and largest longer side of the drawn picture
 TICKS = 90_000  # a second, in the drawn file
-TELL_SECONDS = 0.25  # between two signs of progress
+PROGRESS_SECONDS = 0.25  # between two reports of progress
 
 
 def overlay(video: Path, report: CheckReport, out: Path, on_progress: OnProgress) -> None:
@@ -29,16 +29,16 @@ def overlay(video: Path, report: CheckReport, out: Path, on_progress: OnProgress
 
     Times stay true, so that a player jumps to the same second in both. Of a video longer than a minute only
     the analysed moments move; a dimmed still picture stands for the rest, so the cost is bounded.
-    Raises what `decoder.play` and `on_progress` raise; then there is no file `out`.
+    Raises what `decode_client.play` and `on_progress` raise; then there is no file `out`.
     """
     stream = probe(video)
     size = drawn_size(stream)
     scene = Scene(report, (stream.width, stream.height), size, _end_seconds(report, stream))
-    tell = _throttled(on_progress, scene.end_seconds)
+    report_seconds = _throttled(on_progress, scene.end_seconds)
     try:
         with av.open(str(out), "w", format="mp4", options={"movflags": "+faststart"}) as container:
             writer = _Writer(container, scene.canvas_px)
-            _draw(video, scene, writer, tell)
+            _draw(video, scene, writer, report_seconds)
             writer.close()
     except BaseException:
         out.unlink(missing_ok=True)
@@ -47,14 +47,14 @@ def overlay(video: Path, report: CheckReport, out: Path, on_progress: OnProgress
 
 
 def drawn_size(stream: VideoStream) -> tuple[int, int]:
-    """(width, height) of the drawn picture: small ones are enlarged, so that text fits; both even."""
+    """Compute width and height of the drawn picture: small ones are enlarged, so that text fits; both even."""
     longer = max(stream.width, stream.height)
     scale = min(max(longer, SIDE_PX[0]), SIDE_PX[1]) / longer
     return max(2, 2 * round(stream.width * scale / 2)), max(2, 2 * round(stream.height * scale / 2))
 
 
 def moving_parts(scene: Scene) -> list[Span]:
-    """The parts of the file that are played, in order; what lies between is held."""
+    """List the parts of the file that move, in order; between them the picture stands still."""
     if scene.end_seconds - scene.start_seconds <= WHOLE_SECONDS:
         return [Span(scene.start_seconds, scene.end_seconds)]
     parts: list[Span] = []
@@ -68,42 +68,42 @@ def moving_parts(scene: Scene) -> list[Span]:
 
 
 def _end_seconds(report: CheckReport, stream: VideoStream) -> float:
-    """End of the part that was asked for, in the file's seconds."""
+    """Compute the end of the checked part, in the file's seconds."""
     coverage = report["coverage"]
     offset = coverage["offset_seconds"]
     last = max((span["end_seconds"] - offset for span in report["timeline"]), default=0.0)
     end = stream.duration_seconds or last + MARGIN_SECONDS
-    asked = coverage["end_seconds"]
-    return end if asked is None else max(MARGIN_SECONDS, min(end, asked - offset))
+    range_end = coverage["end_seconds"]
+    return end if range_end is None else max(MARGIN_SECONDS, min(end, range_end - offset))
 
 
-def _draw(video: Path, scene: Scene, writer: "_Writer", tell: Callable[[float], None]) -> None:
-    """Played parts, and still pictures between, before and after them."""
+def _draw(video: Path, scene: Scene, writer: "_Writer", report_seconds: Callable[[float], None]) -> None:
+    """Draw the parts that move, and still pictures between, before and after them."""
     still: UInt8Array | None = None
     for part in moving_parts(scene):
         for seconds, image in play(video, part, max(scene.picture_px)):
-            tell(seconds)
-            if seconds - writer.last_seconds > HELD_SECONDS:
-                _hold(scene, image if still is None else still, seconds, writer, tell)
+            report_seconds(seconds)
+            if seconds - writer.last_seconds > STILL_SECONDS:
+                _draw_still(scene, image if still is None else still, seconds, writer, report_seconds)
             if seconds - writer.last_seconds >= MIN_STEP_SECONDS:
                 writer.add(scene.draw(image, seconds), seconds)
             still = image
-    if still is not None and scene.end_seconds - writer.last_seconds > HELD_SECONDS:
-        _hold(scene, still, scene.end_seconds, writer, tell)
+    if still is not None and scene.end_seconds - writer.last_seconds > STILL_SECONDS:
+        _draw_still(scene, still, scene.end_seconds, writer, report_seconds)
 
 
-def _hold(
-    scene: Scene, image: UInt8Array, until_seconds: float, writer: "_Writer", tell: Callable[[float], None]
+def _draw_still(
+    scene: Scene, image: UInt8Array, until_seconds: float, writer: "_Writer", report_seconds: Callable[[float], None]
 ) -> None:
     seconds = max(0.0, writer.last_seconds + MIN_STEP_SECONDS)
     while seconds < until_seconds - MIN_STEP_SECONDS:
-        tell(seconds)
-        writer.add(scene.draw_held(image, seconds, until_seconds), seconds)
-        seconds += HELD_SECONDS
+        report_seconds(seconds)
+        writer.add(scene.draw_still(image, seconds, until_seconds), seconds)
+        seconds += STILL_SECONDS
 
 
 class _Writer:
-    """H.264 that every browser plays, with the given presentation times."""
+    """An encoder of H.264 that every browser plays, with the given presentation times."""
 
     def __init__(self, container: Any, size: tuple[int, int]) -> None:
         self._container = container
@@ -115,23 +115,25 @@ class _Writer:
         self.last_seconds = float("-inf")
 
     def add(self, image: UInt8Array, seconds: float) -> None:
+        """Encode a frame."""
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
         frame.pts, frame.time_base = round(seconds * TICKS), Fraction(1, TICKS)
         self._container.mux(self._stream.encode(frame))
         self.last_seconds = seconds
 
     def close(self) -> None:
+        """Encode what is left."""
         self._container.mux(self._stream.encode(None))
 
 
 def _throttled(on_progress: OnProgress, end_seconds: float) -> Callable[[float], None]:
-    """Seconds of the file -> a sign of progress, now and then."""
-    told = float("-inf")
+    """Convert seconds of the file to progress, and report it only now and then."""
+    last = float("-inf")
 
-    def tell(seconds: float) -> None:
-        nonlocal told
-        if time.monotonic() - told >= TELL_SECONDS:
-            told = time.monotonic()
+    def report_seconds(seconds: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= PROGRESS_SECONDS:
+            last = time.monotonic()
             on_progress("explain", min(1.0, seconds / end_seconds), "Drawing the findings into the video")
 
-    return tell
+    return report_seconds

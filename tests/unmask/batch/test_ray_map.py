@@ -3,7 +3,7 @@
 import pytest
 
 from tests.training import worker_tasks
-from unmask.batch.ray_map import spread
+from unmask.batch.ray_map import map_on_ray
 from unmask.errors import BadInput
 
 pytest.importorskip("ray")
@@ -20,14 +20,14 @@ def address():
 
 
 def test_every_item_comes_back_once_with_its_result_or_error(address):
-    found = dict(spread(worker_tasks.double_or_refuse, range(9), address))
+    found = dict(map_on_ray(worker_tasks.double_or_refuse, range(9), address))
     error = found.pop(3)
     assert type(error) is ValueError and str(error) == "three is\nnot for doubling"
     assert found == {number: 2 * number for number in range(9) if number != 3}
 
 
 def test_an_item_that_kills_its_worker_every_time_fails_alone(address):
-    found = dict(spread(worker_tasks.double_or_die, range(6), address))
+    found = dict(map_on_ray(worker_tasks.double_or_die, range(6), address))
     assert isinstance(found.pop(3), Exception)
     assert found == {number: 2 * number for number in range(6) if number != 3}
 
@@ -35,4 +35,4 @@ def test_an_item_that_kills_its_worker_every_time_fails_alone(address):
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere.invalid:6379", "not a port:x"])
 def test_where_no_cluster_is_it_says_so_at_once(address):
     with pytest.raises(BadInput, match="There is no Ray cluster at"):
-        spread(worker_tasks.double, [1], address)
+        map_on_ray(worker_tasks.double, [1], address)
