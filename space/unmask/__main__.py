@@ -11,12 +11,14 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from unmask.errors import BadInput, Cancelled, InternalError, UnmaskError
 from unmask.files import atomic_write
-from unmask.report import CheckReport, to_failed_report
 from unmask.service.settings import Settings, from_environment
+
+if TYPE_CHECKING:
+    from unmask.report import CheckReport
 
 # torch and the decoder take seconds to import: each command imports what it needs when it runs.
 
@@ -162,6 +164,7 @@ def _report_failure(error: UnmaskError, video: str | None, as_json: bool) -> int
 
     if as_json:
         from unmask.download.sources import describe, to_source
+        from unmask.report import to_failed_report
 
         source = {} if video is None else describe(to_source(video))
         print(json.dumps(to_failed_report(source, error), ensure_ascii=False))
@@ -196,7 +199,7 @@ def _write_outputs(
     args: argparse.Namespace,
     source: Any,
     keep: Path | None,
-    report: CheckReport,
+    report: "CheckReport",
     on_progress: Callable[[str, float, str], None],
 ) -> None:
     if args.report:
