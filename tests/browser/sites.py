@@ -80,7 +80,7 @@ def pages(foreign: str, release: threading.Event, folder: Path) -> dict[str, Ans
         "/later": html(STYLE + LATER, "Later"),
         "/held": html(player("/held.mp4"), "A slow site"),
         "/stream": html(STYLE + STREAM.replace("CODEC", codec), "A stream"),
-        "/tainted": html(player(foreign), "From foreign"),
+        "/tainted": html(player(foreign), "Another origin"),
         "/tainted-frame": html("<iframe src='/tainted' width=720 height=560></iframe>", "In a frame"),
         "/live": html(STYLE + LIVE, "Live"),
         "/black": html(player("/black.mp4"), "Black"),

@@ -21,7 +21,7 @@ def shoot(page, name):
         page.screenshot(path=f"{folder}/extension-{name}.png")
 
 
-def test_one_press_gives_what_the_space_says_and_a_timeline_that_seeks(chromium, bundled_space, web):
+def test_one_press_gives_the_verdict_of_the_space_and_a_timeline_that_seeks(chromium, bundled_space, web):
     page = chromium.open(web.url("/plain"))
     overlay = chromium.check(page)
     label = overlay.answer()
@@ -80,7 +80,7 @@ def test_escape_closes_the_panel_and_gives_the_focus_back(chromium, web):
 
 
 @pytest.mark.parametrize("path", ["/strict", "/shadow", "/frame"])
-def test_a_video_is_found_and_judged_behind(path, chromium, web):
+def test_a_video_is_found_and_checked_behind(path, chromium, web):
     """A strict policy, a closed shadow root, a frame."""
     page = chromium.open(web.url(path))
     assert len(chromium.videos(page)["videos"]) == 1
@@ -97,7 +97,7 @@ def test_a_video_that_comes_after_the_page_is_found(chromium, web):
     chromium.check(page).answer()
 
 
-def test_of_two_videos_the_playing_one_is_meant_and_the_other_is_a_click_away(chromium, web):
+def test_of_two_videos_the_playing_one_comes_first_and_the_other_is_a_click_away(chromium, web):
     page = chromium.open(web.url("/two"))
     page.evaluate("document.querySelectorAll('video')[1].play()")
     found = chromium.videos(page)["videos"]
@@ -114,7 +114,7 @@ def test_a_page_that_navigates_in_place_loses_the_badge(chromium, web):
     assert page.locator("[popover]").count() == 0
 
 
-def test_a_player_that_goes_on_to_another_video_loses_the_badge(chromium, web):
+def test_a_player_that_switches_to_another_video_loses_the_badge(chromium, web):
     page = chromium.open(web.url("/plain"))
     overlay = chromium.check(page)
     overlay.answer()
@@ -200,7 +200,7 @@ def test_the_panel_copies_saves_checks_again_and_opens_the_space(chromium, bundl
     overlay.answer()
 
 
-def test_a_screen_reader_hears_the_stages_and_the_answer(chromium, web, release):
+def test_a_screen_reader_gets_the_stages_and_the_verdict(chromium, web, release):
     page = chromium.open(web.url("/held"))
     overlay = chromium.check(page)
     overlay.wait("live", "Getting the video")
@@ -221,7 +221,7 @@ def test_an_answer_is_remembered_and_says_so(chromium, web):
     overlay.wait("hint", "Remembered")
 
 
-def test_without_a_video_the_page_itself_is_sent_and_the_failure_says_what_to_do(chromium, web):
+def test_without_a_video_the_page_address_is_sent_and_the_failure_names_the_next_step(chromium, web):
     page = chromium.open(web.url("/nothing"))
     overlay = chromium.check(page)
     overlay.wait("badge", "Could not check")

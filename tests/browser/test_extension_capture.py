@@ -38,7 +38,7 @@ def take_pictures(overlay):
     overlay.press("primary", "Take pictures")
 
 
-def test_a_media_source_is_checked_by_pictures_from_the_element_after_a_question(chromium, web):
+def test_a_media_source_is_checked_by_frames_of_the_element_after_consent(chromium, web):
     page = chromium.open(web.url("/stream"))
     page.evaluate("Object.assign(document.querySelector('video'), { currentTime: 1.5, volume: 0.4 })")
     page.wait_for_function("!document.querySelector('video').seeking")
@@ -64,7 +64,7 @@ def test_a_playing_stream_plays_on_afterwards(chromium, web):
     assert not state(page)["paused"]
 
 
-def test_what_cannot_be_wound_is_watched_as_it_plays(chromium, web):
+def test_a_stream_that_cannot_seek_is_captured_while_it_plays(chromium, web):
     page = chromium.open(web.url("/live"))
     overlay = chromium.check(page)
     take_pictures(overlay)
@@ -75,7 +75,7 @@ def test_what_cannot_be_wound_is_watched_as_it_plays(chromium, web):
 
 
 @pytest.mark.parametrize("path", ["/tainted", "/tainted-frame"])
-def test_what_the_page_may_not_read_is_photographed_in_the_visible_tab(path, chromium, foreign):
+def test_a_video_that_the_page_may_not_read_is_captured_from_the_visible_tab(path, chromium, foreign):
     page = chromium.open(foreign.url(path))
     chromium.press_toolbar(page).press("check", "Check this video")
     overlay = Overlay(page)
@@ -88,14 +88,14 @@ def test_what_the_page_may_not_read_is_photographed_in_the_visible_tab(path, chr
     shoot(page, path[1:])
 
 
-def test_without_the_press_that_allows_pictures_of_the_tab_it_says_what_to_press(chromium, web):
+def test_without_the_press_that_allows_captures_of_the_tab_the_failure_says_what_to_press(chromium, web):
     page = chromium.open(web.url("/tainted"))
     overlay = chromium.check(page)
     take_pictures(overlay)
     overlay.wait("detail", "Press the Unmask button in the toolbar")
 
 
-def test_a_player_that_shows_only_black_is_said_to_be_protected(chromium, web):
+def test_a_player_that_shows_only_black_is_reported_as_protected(chromium, web):
     page = chromium.open(web.url("/black"))
     overlay = chromium.check(page)
     take_pictures(overlay)
@@ -103,7 +103,7 @@ def test_a_player_that_shows_only_black_is_said_to_be_protected(chromium, web):
     shoot(page, "black")
 
 
-def test_a_person_who_declines_is_told_why_there_is_no_answer_and_nothing_is_sent(chromium, web, bundled_space):
+def test_declining_the_capture_shows_the_failure_and_sends_nothing(chromium, web, bundled_space):
     page = chromium.open(web.url("/stream"))
     overlay = chromium.check(page)
     overlay.press("plain", "Not now")
@@ -111,7 +111,7 @@ def test_a_person_who_declines_is_told_why_there_is_no_answer_and_nothing_is_sen
     overlay.wait("detail", "cannot fetch a video from this page")
 
 
-def test_always_is_remembered_and_never_asks_nothing(chromium, web):
+def test_the_consents_always_and_never_are_remembered(chromium, web):
     page = chromium.open(web.url("/stream"))
     overlay = chromium.check(page)
     overlay.press("plain", "Always")
@@ -130,7 +130,7 @@ def test_always_is_remembered_and_never_asks_nothing(chromium, web):
     assert not overlay.find("primary", "Take pictures here")
 
 
-def test_taking_pictures_can_be_cancelled(chromium, web):
+def test_a_capture_can_be_cancelled(chromium, web):
     page = chromium.open(web.url("/live"))
     overlay = chromium.check(page)
     take_pictures(overlay)

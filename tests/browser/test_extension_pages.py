@@ -45,7 +45,7 @@ def test_the_welcome_page_opens_once_and_says_it_in_five_sentences(playwright_se
         browser.close()
 
 
-def test_settings_test_the_connection_before_they_keep_it(chromium, bundled_space):
+def test_settings_test_the_connection_before_they_save_it(chromium, bundled_space):
     page = chromium.open_own("ui/options.html")
     page.locator("#language option").first.wait_for(state="attached")  # it is filled in
     for address, answer in (
@@ -102,7 +102,7 @@ def test_the_history_is_searched_opened_exported_and_deleted(chromium, web):
     assert not [key for key in kept if key.startswith("report:")]
 
 
-def test_the_history_holds_no_more_than_is_wanted(chromium, web):
+def test_the_history_holds_no_more_than_its_setting(chromium, web):
     chromium.set(historySize=1)
     chromium.check(chromium.open(web.url("/plain"))).answer()
     chromium.check(chromium.open(web.url("/two")), 0).wait("badge", "No face found")
@@ -111,7 +111,7 @@ def test_the_history_holds_no_more_than_is_wanted(chromium, web):
     page.get_by_text("No face found").wait_for()
 
 
-def test_axe_finds_nothing_in_the_toolbars_window(chromium, web):
+def test_axe_finds_nothing_in_the_popup(chromium, web):
     page = chromium.open(web.url("/two"))
     popup = chromium.press_toolbar(page)
     popup.wait("#auto-label", "Check videos on")
@@ -197,7 +197,7 @@ def test_no_style_of_the_page_leaks_in_and_none_leaks_out(chromium, web):
     assert page.evaluate(measure) == before
 
 
-def test_chromium_has_nothing_to_say_about_the_packed_extension(playwright_session, tmp_path, bundled_space):
+def test_chromium_reports_no_problem_with_the_packed_extension(playwright_session, tmp_path, bundled_space):
     packed = next(path for path in pack(tmp_path / "dist") if "chromium" in path.name)
     folder = tmp_path / "unpacked"
     zipfile.ZipFile(packed).extractall(folder)

@@ -31,7 +31,7 @@ def begin_held(chromium, web):
     return overlay
 
 
-def test_the_worker_is_ended_midway_and_the_same_check_goes_on(chromium, web, release):
+def test_the_service_worker_is_ended_midway_and_the_same_check_continues(chromium, web, release):
     overlay = begin_held(chromium, web)
     jobs = stored_jobs(chromium)
     chromium.worker().evaluate("self.firstLife = true")
@@ -53,7 +53,7 @@ def stored_jobs(chromium):
     )
 
 
-def test_the_worker_is_ended_while_pictures_are_checked_and_they_are_sent_again(chromium, web):
+def test_the_service_worker_is_ended_during_a_check_of_frames_which_are_sent_again(chromium, web):
     page = chromium.open(web.url("/stream"))
     overlay = chromium.check(page)
     overlay.press("primary", "Take pictures")
@@ -86,7 +86,7 @@ def test_two_tabs_share_a_job_and_closing_one_leaves_it_to_the_other(chromium, w
     second.answer()
 
 
-def test_the_way_to_the_space_is_cut_midway_and_mended(chromium, web, release, gateway):
+def test_the_connection_to_the_space_is_cut_midway_and_restored(chromium, web, release, gateway):
     chromium.set(space=gateway.url)
     overlay = begin_held(chromium, web)
     gateway.cut()
@@ -97,7 +97,7 @@ def test_the_way_to_the_space_is_cut_midway_and_mended(chromium, web, release, g
     overlay.answer()
 
 
-def test_a_space_that_was_started_anew_is_given_the_job_again(chromium, web, release, gateway, tmp_path_factory):
+def test_a_space_that_was_restarted_gets_the_job_again(chromium, web, release, gateway, tmp_path_factory):
     """Restart the Space: the new process does not know the job."""
     chromium.set(space=gateway.url)
     with served(tmp_path_factory.mktemp("another")) as another:
@@ -125,7 +125,7 @@ def test_a_space_that_is_not_there_is_a_failure_that_can_be_tried_again(chromium
     overlay.answer()
 
 
-def test_a_report_is_remembered_after_the_browser_was_started_anew(playwright_session, tmp_path_factory, web, gateway):
+def test_a_report_is_remembered_after_the_browser_was_restarted(playwright_session, tmp_path_factory, web, gateway):
     profile = tmp_path_factory.mktemp("profile")
     browser = Chromium(playwright_session, profile, gateway.url)
     try:
@@ -191,7 +191,7 @@ def hosted(tmp_path):
     server.server_close()
 
 
-def test_a_token_goes_to_the_hosted_space_that_it_was_given_for_and_nowhere_else(
+def test_a_token_is_sent_only_to_the_hosted_space_that_it_was_given_for(
     playwright_session, tmp_path_factory, allowed_extension, hosted, web, bundled_space
 ):
     port, brought = hosted

@@ -35,7 +35,7 @@ def keep(png, name):
         Path(f"{folder}/extension-{name}.png").write_bytes(png)
 
 
-def test_the_toolbar_button_opens_a_window_whose_button_checks_the_video(chromium, foreign):
+def test_the_toolbar_button_opens_a_popup_whose_button_checks_the_video(chromium, foreign):
     page = chromium.open(foreign.url("/plain"))
     popup = chromium.press_toolbar(page)
     popup.wait("#status", "A speech")
@@ -45,7 +45,7 @@ def test_the_toolbar_button_opens_a_window_whose_button_checks_the_video(chromiu
     Overlay(page).answer()
 
 
-def test_the_window_lists_the_other_videos_each_with_a_button(chromium, foreign):
+def test_the_popup_lists_the_other_videos_each_with_a_button(chromium, foreign):
     page = chromium.open(foreign.url("/two"))
     page.evaluate("document.querySelectorAll('video')[1].play()")
     popup = chromium.press_toolbar(page)
@@ -57,7 +57,7 @@ def test_the_window_lists_the_other_videos_each_with_a_button(chromium, foreign)
     Overlay(page).wait("badge", "No face found")
 
 
-def test_where_the_browser_allows_nothing_the_window_says_so(chromium):
+def test_the_popup_tells_of_a_page_that_is_closed_to_extensions(chromium):
     page = chromium.context.new_page()
     page.goto("chrome://version/")
     popup = chromium.press_toolbar(page)
@@ -176,7 +176,7 @@ def rest(page, overlay, x, y):
     raise AssertionError("no button under the pointer")
 
 
-def test_a_site_is_switched_on_in_the_window_and_then_checked_as_it_plays(allowed, foreign, web):
+def test_a_site_is_switched_on_in_the_popup_and_then_checked_automatically(allowed, foreign, web):
     page = allowed.open(foreign.url("/plain"))
     popup = allowed.press_toolbar(page)
     popup.wait("#auto-label", "Check videos on localhost as they play")
@@ -200,7 +200,7 @@ def play(page):
     page.evaluate("const video = document.querySelector('video'); video.loop = true; video.play()")
 
 
-def test_a_failure_that_nobody_asked_for_leaves_no_trace(allowed, foreign):
+def test_a_failure_of_an_automatic_check_leaves_no_trace(allowed, foreign):
     allowed.set(autoSites=["http://localhost"])
     page = allowed.open(foreign.url("/stream"))
     play(page)
@@ -224,7 +224,7 @@ def test_a_site_is_switched_off_on_the_settings_page(allowed, foreign):
         assert not Overlay(one).find("badge")
 
 
-def test_what_is_switched_on_begins_on_pages_that_are_open(allowed, foreign):
+def test_a_feature_that_is_switched_on_starts_on_open_pages(allowed, foreign):
     page = allowed.open(foreign.url("/plain"))
     play(page)
     allowed.set(autoSites=["http://localhost"])

@@ -92,7 +92,7 @@ def test_the_keys_of_the_shortcut(firefox, foreign):
     firefox.wait("badge", *LABELS)
 
 
-def test_what_the_page_may_not_read_is_photographed_in_the_visible_tab(firefox, foreign):
+def test_a_video_that_the_page_may_not_read_is_captured_from_the_visible_tab(firefox, foreign):
     firefox.open(foreign.url("/tainted"))
     press_check(firefox)
     firefox.press("primary", "Take pictures")
@@ -100,7 +100,7 @@ def test_what_the_page_may_not_read_is_photographed_in_the_visible_tab(firefox, 
     firefox.wait("card")
 
 
-def test_the_event_page_is_ended_midway_and_the_same_check_goes_on(firefox, foreign, release):
+def test_the_event_page_is_ended_midway_and_the_same_check_continues(firefox, foreign, release):
     firefox.open(foreign.url("/held"))
     press_check(firefox)
     firefox.press("badge")

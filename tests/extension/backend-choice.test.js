@@ -78,7 +78,7 @@ test("without a GPU, and on an emulated one, the network runs on WebAssembly and
   }
 });
 
-test("a GPU that says the same, and sooner, runs the network", async () => {
+test("a GPU that gives the same numbers, and sooner, runs the network", async () => {
   for (const adapter of [{}, REAL, { isFallbackAdapter: false }]) {
     const asked = await askedBy((computer) =>
       computer.choose(
@@ -91,7 +91,7 @@ test("a GPU that says the same, and sooner, runs the network", async () => {
   }
 });
 
-test("the time in which either makes itself ready does not count", async () => {
+test("the first run of either, which compiles, is not timed", async () => {
   for (const [slow, chosen] of /** @type {const} */ ([
     ["gpu", "gpu"],
     ["wasm", "wasm"],
@@ -122,7 +122,7 @@ for (const [words, ms, say] of /** @type {[string, number, (data: Float32Array, 
   });
 }
 
-test("small numbers are compared by their shares", async () => {
+test("small numbers are compared by their relative difference", async () => {
   const small = (/** @type {number} */ share) => (/** @type {Float32Array} */ data) => (share * logit(data)) / 100;
   const [wasm, near, far] = [small(1), small(1.01), small(1.1)].map((say, place) =>
     new Computer().network(String(place), 0, say),
@@ -152,7 +152,7 @@ test("a GPU that cannot be found or opened, or lacks an output, leaves the netwo
   assert.equal(await new Computer().choose(wasm, silent), wasm);
 });
 
-test("a GPU that never answers is waited for only so long", async (context) => {
+test("a GPU that never answers times out", async (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const computer = new Computer();
   const wasm = computer.network("wasm", 9, logit);
@@ -182,7 +182,7 @@ for (const [words, say] of /** @type {[string, (computer: Computer) => number | 
   });
 }
 
-test("a GPU that is lost between two checks is not asked again", async () => {
+test("a GPU that is lost between two checks is not used again", async () => {
   const computer = new Computer();
   const network = await computer.choose(computer.network("wasm", 9, logit), computer.network("gpu", 1, logit));
   computer.breakDown("the lid was closed");
@@ -192,7 +192,7 @@ test("a GPU that is lost between two checks is not asked again", async () => {
   assert.deepEqual(computer.asked, ["open", "gpu", "gpu", "wasm", "wasm", "close", "wasm", "wasm"]);
 });
 
-test("what WebAssembly cannot do is not asked of it twice", async () => {
+test("an error of WebAssembly is not tried twice", async () => {
   const computer = new Computer();
   const wasm = computer.network("wasm", 9, (data, run) => (run < 3 ? logit(data) : assert.fail("out of memory")));
   const network = await computer.choose(

@@ -3,7 +3,7 @@ import test from "node:test";
 
 import { captureTab } from "../../extension/background/browser.js";
 
-test("pictures that are asked for together are taken one after the other, as slowly as browsers allow", async () => {
+test("captures of the tab that are requested together keep the pace that browsers allow", async () => {
   /** @type {number[]} */
   const taken = [];
   const captureVisibleTab = () => Promise.resolve(taken.push(performance.now())).then(() => "data:image/jpeg;base64,");

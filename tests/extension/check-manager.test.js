@@ -82,7 +82,7 @@ function setUp(space, historySize = 10) {
   return { worker, checks: worker(), session, local };
 }
 
-test("a check is submitted, asked for, and its report remembered", async () => {
+test("a check is submitted, polled, and its report remembered", async () => {
   const space = new FakeSpace(running, done);
   const { checks } = setUp(space);
   const { key, finished } = await checks.start({ url: URL_A });
@@ -94,7 +94,7 @@ test("a check is submitted, asked for, and its report remembered", async () => {
   assert.equal(space.submitted, 1);
 });
 
-test("many tabs that ask for one video share one job", async () => {
+test("many tabs that check one video share one job", async () => {
   const space = new FakeSpace(running);
   const { checks } = setUp(space);
   const keys = await Promise.all([1, 2, 3].map(() => checks.start({ url: URL_A })));
@@ -103,7 +103,7 @@ test("many tabs that ask for one video share one job", async () => {
   assert.equal(space.submitted, 1);
 });
 
-test("the worker may end at any time: the next one goes on with the same job", async () => {
+test("the background may end at any time: the next one continues the same job", async () => {
   const space = new FakeSpace(running, done);
   const { worker } = setUp(space);
   const { key } = await worker().start({ url: URL_A });
@@ -112,7 +112,7 @@ test("the worker may end at any time: the next one goes on with the same job", a
   assert.equal(space.submitted, 1);
 });
 
-test("a Space that is away for a while is asked again, later and later", async () => {
+test("a Space that is away for a while is polled again, with growing waits", async () => {
   const away = new CheckError("space_unreachable");
   const space = new FakeSpace(away, away, done);
   const { checks } = setUp(space);
@@ -122,7 +122,7 @@ test("a Space that is away for a while is asked again, later and later", async (
   assert.equal(third.report?.status, "ok");
 });
 
-test("a Space that is slow to take the job is asked again for it", async () => {
+test("a job is submitted again to a Space that is slow to accept it", async () => {
   const space = new FakeSpace(done);
   const slow = new CheckError("timeout");
   let asked = 0;
@@ -150,7 +150,7 @@ test("a Space that stays away is a failure in the end", async () => {
   assert.equal(snapshot.report?.status === "failed" && snapshot.report.error.code, "space_unreachable");
 });
 
-test("a Space that was started anew gets the job once more, and only once", async () => {
+test("a Space that was restarted gets the job once more, and only once", async () => {
   const lost = {
     ...unknown,
     state: "cancelled",
@@ -166,7 +166,7 @@ test("a Space that was started anew gets the job once more, and only once", asyn
   }
 });
 
-test("a failure is not remembered: the next check begins anew", async () => {
+test("a failure is not remembered: the next check is a new one", async () => {
   const space = new FakeSpace({ ...done, report: { ...unknown.report, error: { code: "too_long", message: "" } } });
   const { checks } = setUp(space);
   const { key } = await checks.start({ url: URL_A });
@@ -198,7 +198,7 @@ test("one tab that cancels leaves the job to the others", async () => {
   assert.deepEqual(space.cancelled, ["job-1"]);
 });
 
-test("with history switched off, a tab that asks late still gets the report", async () => {
+test("with the history switched off, a tab that polls late still gets the report", async () => {
   const { checks, local } = setUp(new FakeSpace(done), 0);
   const { key } = await checks.start({ url: URL_A });
   await checks.poll(key);
@@ -206,7 +206,7 @@ test("with history switched off, a tab that asks late still gets the report", as
   assert.deepEqual(Object.keys(local.items), ["history"]);
 });
 
-test("pictures are checked and the report remembered", async () => {
+test("captured frames are checked and the report remembered", async () => {
   const { checks } = setUp(new FakeSpace(running, REPORT));
   const { key, stage } = await checks.startCapture({ url: URL_A, title: "" });
   assert.equal(stage, "send");
@@ -216,7 +216,7 @@ test("pictures are checked and the report remembered", async () => {
   assert.notEqual((await checks.start({ url: URL_A })).savedAt, null);
 });
 
-test("pictures under way when the worker ended are lost, and that is said", async () => {
+test("captured frames are lost when the background ends, with an error of their own", async () => {
   const space = new FakeSpace();
   space.checkFrames = async function* () {
     yield await new Promise(() => {});
@@ -228,7 +228,7 @@ test("pictures under way when the worker ended are lost, and that is said", asyn
   assert.equal(report?.status === "failed" && report.error.code, "job_lost");
 });
 
-test("what was checked on this computer says so, and a Space cannot claim it", async () => {
+test("a report made on this computer is marked so, and a Space cannot claim it", async () => {
   const claimed = { ...REPORT, compute: { backend: "onnxruntime", device: "browser", precision: "float32" } };
   const isHere = (/** @type {import("../../extension/shared/report.js").Report | null} */ report) =>
     report?.status === "ok" && isOnDevice(report);

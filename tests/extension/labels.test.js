@@ -27,7 +27,7 @@ const labelled = (label) => {
   return toLabel(parseReport(json), words);
 };
 
-test("a verdict is shown in the words of the contract", () => {
+test("a verdict is shown with the labels of the contract", () => {
   const shown = ["fake", "real", "uncertain", "no_face"].map((label) => labelled(label).text);
   assert.deepEqual(shown, ["Likely deepfake", "No sign of a deepfake", "Not sure", "No face found"]);
 });
@@ -37,7 +37,7 @@ test("nothing is ever called verified, authentic or genuine", () => {
   assert.doesNotMatch(all, /verified|authentic|genuine/i);
 });
 
-test("every failure of the contract has words and says what to do", () => {
+test("every error code of the contract has texts and a next action", () => {
   const contract = `bad_url blocked_address unsupported_site login_required fetch_failed too_large too_long live_stream
     not_a_video no_frames timeout busy rate_limited bad_input model_unavailable cancelled internal`;
   for (const code of contract.split(/\s+/)) {
@@ -47,21 +47,21 @@ test("every failure of the contract has words and says what to do", () => {
   }
 });
 
-test("a failure that nobody knows reads as an internal one", () => {
+test("an unknown error code is shown as internal", () => {
   for (const code of ["flux_capacitor", "constructor", "__proto__"]) {
     assert.equal(toLabel(failedReport(code, ""), words).detail, toLabel(failedReport("internal", ""), words).detail);
     assert.deepEqual(nextActions(code), nextActions("internal"));
   }
 });
 
-test("no detector is as sure as 0 or 100 %", () => {
+test("a percentage is never 0 or 100", () => {
   assert.deepEqual(
     [0, 0.004, 0.01, 0.5, 0.99, 0.999, 1].map((one) => formatPercent(one, words)),
     ["under 1%", "under 1%", "1%", "50%", "99%", "over 99%", "over 99%"],
   );
 });
 
-test("progress says the place in the queue, then the stage and the share", () => {
+test("progress shows the place in the queue, then the stage and the percentage", () => {
   assert.deepEqual(progressLabel({ stage: "queued", fraction: 0, position: 3 }, words), {
     text: "Waiting",
     tone: "busy",
@@ -74,16 +74,16 @@ test("progress says the place in the queue, then the stage and the share", () =>
   });
 });
 
-test("an unknown reasonText stands for itself", () => {
+test("an unknown reason is its own text", () => {
   assert.equal(reasonText("new_code", words), "new_code");
   assert.notEqual(reasonText("score_high", words), "score_high");
 });
 
-test("times look as on a player", () => {
+test("times are formatted as by a player", () => {
   assert.deepEqual([0, 7.9, 754, 3723].map(formatClock), ["0:00", "0:07", "12:34", "1:02:03"]);
 });
 
-test("a summarize names label, address and model, and claims no proof", () => {
+test("a summary names label, address and model, and claims no proof", () => {
   const report = parseReport(example());
   if (report.status !== "ok") throw new Error("unreachable");
   const text = summarize(report, words);
@@ -91,7 +91,7 @@ test("a summarize names label, address and model, and claims no proof", () => {
     assert.ok(text.includes(part), part);
 });
 
-test("age is told in the largest whole unit", () => {
+test("an age is given in the largest whole unit", () => {
   const hour = 3_600_000;
   assert.deepEqual(
     [0, hour, 49 * hour].map((then) => formatAge(0, then, "en")),

@@ -35,23 +35,23 @@ function assertAlike(ours, theirs) {
   assert.ok(Math.max(...differences) <= 1, `differs by ${Math.max(...differences)}`);
 }
 
-test("pictures are scaled as OpenCV scales them, to one step of a byte", () => {
+test("images are resized as by OpenCV, to one step of a byte", () => {
   for (const level of SAID.levels)
     assertAlike(resize(IMAGE, fullRegion(IMAGE), level.width, level.height, "area"), toPicture(level));
 });
 
-test("a picture goes through a canvas unchanged", () => {
+test("an image passes through a canvas unchanged", () => {
   const rgba = new Uint8ClampedArray(4 * IMAGE.width * IMAGE.height);
   rgbToRgba(IMAGE, rgba);
   assert.deepEqual([...rgba.slice(0, 5)], [...IMAGE.data.slice(0, 3), 255, IMAGE.data[3]]);
   assert.deepEqual(rgbaToRgb({ ...IMAGE, data: rgba }), IMAGE);
 });
 
-test("patches of a face, black beyond the picture", () => {
+test("patches of a face are black beyond the image", () => {
   for (const said of SAID.patches) assertAlike(extractPatch(IMAGE, said.box, said.width), toPicture(said));
 });
 
-test("crops for the model, with the edge repeated beyond the picture", () => {
+test("crops for the model repeat the edge beyond the image", () => {
   for (const said of SAID.crops) {
     const square = squareAround(said.box, SAID.spec);
     for (const [place, side] of square.entries()) assert.ok(Math.abs(side - said.square[place]) < 1e-3);
@@ -59,24 +59,24 @@ test("crops for the model, with the edge repeated beyond the picture", () => {
   }
 });
 
-test("the share of fine detail", () => {
+test("the sharpness of a face", () => {
   for (const { box, sharpness: expected } of SAID.details) {
     assert.ok(Math.abs(sharpness(IMAGE, box) - expected) < 0.02 * expected + 0.002);
   }
 });
 
-test("how sharp the crops of a face are", () => {
+test("the sharpness of the crops of a face", () => {
   for (const { squares, side, sharpness } of SAID.sharpness) {
     const ours = cropSharpness(squares.map((/** @type {Box} */ square) => cropSquare(IMAGE, square, side)));
     assert.ok(Math.abs(ours - sharpness) < 0.02 * sharpness + 0.0005, `${ours}, not ${sharpness}`);
   }
 });
 
-test("pictures are arranged in the same windows", () => {
+test("frames are grouped into the same windows", () => {
   for (const { seconds, windows } of SAID.windows) assert.deepEqual(groupIntoWindows(seconds, SAID.spec), windows);
 });
 
-test("between two pictures with the same faces, theirs are foretold alike", () => {
+test("proposals are extrapolated alike between two frames with the same faces", () => {
   for (const { ends, boxes } of SAID.foretold) {
     const [first, last] = ends.map((/** @type {{proposals: Box[], places: Box[]}} */ { proposals, places }) => ({
       places,
@@ -113,7 +113,7 @@ test("faces are linked to the same tracks, within a window and from one to the n
   }
 });
 
-test("the verdict is the same to the last word", async () => {
+test("the verdict is the same, with its text", async () => {
   const toScores = (/** @type {[number, number, number, number, number][]} */ given) =>
     given.map(([face, start, frames, logit, sharpness]) => ({
       face,
@@ -149,11 +149,11 @@ test("the verdict is the same to the last word", async () => {
   assert.deepEqual([...labels].sort(), ["blurred", "fake", "no_face", "real", "uncertain"]);
 });
 
-test("a logit that is no number is refused", () => {
+test("a logit that is no number raises an error", () => {
   assert.throws(() => toLogOdds(SAID.calibration, NaN), RangeError);
 });
 
-test("input is normalised, colour by colour", () => {
+test("input is normalised by channel", () => {
   const { data, shape } = toInput([{ width: 1, height: 1, data: Uint8Array.of(255, 0, 0) }], {
     ...SAID.spec,
     side_px: 1,
@@ -165,7 +165,7 @@ test("input is normalised, colour by colour", () => {
   for (const [place, value] of data.entries()) assert.ok(Math.abs(value - expected[place]) < 1e-5);
 });
 
-test("blurring is OpenCV's, to one step of a byte", () => {
+test("blurring is as by OpenCV, to one step of a byte", () => {
   for (const said of SAID.blurs) assertAlike(gaussianBlur(IMAGE, said.sigma), toPicture(said));
 });
 
@@ -196,7 +196,7 @@ test("the maps of the blurred and of the sharp face make the heatmap, as in Pyth
   }
 });
 
-test("where nothing matters nothing is painted, and cold places stay as they are", async () => {
+test("a heatmap of zeros paints nothing, and cold places stay unchanged", async () => {
   const face = resize(IMAGE, fullRegion(IMAGE), 60, 60, "linear");
   const cold = await computeHeatmap(
     face,

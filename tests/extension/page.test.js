@@ -12,7 +12,7 @@ import { toTranslate } from "../../extension/shared/i18n.js";
 
 const read = (/** @type {string} */ path) => JSON.parse(readFileSync(new URL(path, import.meta.url), "utf8"));
 
-test("the moments that are looked at are those of Python", () => {
+test("the times of captured frames are those of Python", () => {
   /** @type {{duration: number, seconds: number[]}[]} */
   const planned = read("../assets/detector.json").planned;
   for (const { duration, seconds } of planned) {
@@ -41,7 +41,7 @@ test("the video that is meant: hovered before clicked before playing before larg
   );
 });
 
-test("a saved page holds no markup from the wire", () => {
+test("a saved page holds no markup from a server", () => {
   const json = read("../assets/report.json");
   json.source.title = json.models[0].name = '<script>alert("1")</script>';
   const report = parseReport(json);
@@ -101,7 +101,7 @@ test("checks are done on this computer where that is possible, unless a Space wa
   assert.equal(toSettings({ place: "elsewhere" }).place, "auto");
 });
 
-test("settings that make no sense are as if not set", () => {
+test("invalid settings get their defaults", () => {
   for (const stored of [
     null,
     7,

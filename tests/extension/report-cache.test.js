@@ -46,7 +46,7 @@ test("the same video under another model or Space is another entry", () => {
   assert.equal(new Set(keys).size, 4);
 });
 
-test("a report of a model that was replaced since stays in the history, but is no answer any more", async () => {
+test("a report of a replaced model stays in the history, but is not reused", async () => {
   const cache = new ReportCache(new Memory());
   const [model] = report.models;
   if (!model) throw new Error("the example names no model");
@@ -100,7 +100,7 @@ test("saves at the same time do not lose each other", async () => {
   assert.equal((await cache.entries()).length, 4);
 });
 
-test("what is forgotten is gone", async () => {
+test("what is removed is gone", async () => {
   const memory = new Memory();
   const cache = new ReportCache(memory);
   for (const key of ["a", "b"]) await cache.save(key, "https://a.example/", report, 10);

@@ -42,7 +42,7 @@ test("a failed report keeps its code and words", () => {
   assert.deepEqual(report.status === "failed" && report.error, { code: "too_long", message: "No." });
 });
 
-test("what is no report is a failed one", () => {
+test("other JSON reads as a failed report", () => {
   const others = [
     undefined,
     null,
@@ -105,7 +105,7 @@ test("damaged JSON of any shape never throws, and what comes out can be read aga
   }
 });
 
-test("hostile prototypes and getters are not followed", () => {
+test("prototypes in JSON are not followed", () => {
   assert.equal(
     parseReport(JSON.parse('{"__proto__": {"schema": "unmask.report/1", "status": "ok"}}')).status,
     "failed",
@@ -131,7 +131,7 @@ test("of overlapping moments the more suspicious is kept", () => {
   );
 });
 
-test("a failure of our own reads as one of the Space", () => {
+test("a failure of the extension reads as one of a Space", () => {
   const own = failedReport("space_unreachable", "", "https://example.com/");
   assert.deepEqual(parseReport(own), own);
 });

@@ -68,7 +68,7 @@ test("what is not on the web is not sent", () => {
   }
 });
 
-test("a private conversation is never sent by its address, whatever lies around the video", () => {
+test("the address of a private conversation is never sent, whatever links are around the video", () => {
   const links = ["https://t.me/durov/123"];
   assert.equal(
     target({ page: "https://web.telegram.org/k/#1", links, src: "https://web.telegram.org/k/stream/1" }).url,

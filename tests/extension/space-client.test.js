@@ -38,7 +38,7 @@ test("a call posts its arguments in order and reads the last event", async () =>
   assert.equal(asked[0]?.options?.body, '{"data":["https://a.example/","m",0,null]}');
 });
 
-test("the token goes along, cookies and redirects do not", async () => {
+test("the token is sent; cookies are not, and redirects are not followed", async () => {
   const { api, asked } = space(['event: complete\ndata: [{"cancelled": true}]\n\n']);
   assert.equal(await api.cancel("x"), true);
   for (const { options } of asked) {
@@ -72,7 +72,7 @@ test("a stream gives progress, then the report, wherever its chunks are cut", as
   }
 });
 
-test("what goes wrong has a code", async () => {
+test("every failure has a code", async () => {
   await failsWith(space(["event: error\ndata: null\n\n"]).api.models(), "internal");
   await failsWith(space(["event: generating\ndata: [1]\n\n"]).api.models(), "space_unreachable");
   await failsWith(space(["event: complete\ndata: [7]\n\n"]).api.models(), "bad_report");
@@ -85,7 +85,7 @@ test("what goes wrong has a code", async () => {
   );
 });
 
-test("a Space that takes too long is not one that was left", async () => {
+test("a timeout differs from a cancelled request", async () => {
   /** @type {typeof fetch} never answers */
   const silent = (_, options) =>
     new Promise((_, reject) => options?.signal?.addEventListener("abort", () => reject(options.signal?.reason)));

@@ -37,7 +37,7 @@ SCRIPT = Path(__file__).with_name("networks.js")
 CPU = torch.device("cpu")
 
 
-def test_the_vectors_that_the_extension_is_tested_with_are_what_python_says_today():
+def test_the_stored_vectors_are_the_results_of_python():
     stored, now = (rounded(text) for text in (FILE.read_text(encoding="utf-8"), json.dumps(vectors())))
     assert stored == now, "python -m tests.vectors writes them anew"
 
@@ -160,7 +160,7 @@ def test_heatmaps_are_those_of_python(model, windows):
             assert np.abs(heatmap(model, ours)[0] - theirs).max() < 0.05
 
 
-def test_blurring_the_hot_places_of_faces_moves_the_score_more_than_blurring_cold_ones(model, windows):
+def test_blurring_hot_places_changes_the_score_more_than_blurring_cold_ones(model, windows):
     moved = [
         effects(model, clip, heat, model.spec.side_px // 3)
         for window in windows

@@ -29,7 +29,7 @@ def test_equal_sources_give_equal_bytes(packed, tmp_path):
 
 
 @pytest.mark.parametrize("store", ["chromium", "firefox"])
-def test_it_holds_what_runs_and_nothing_that_only_developers_need(packed, store):
+def test_it_holds_what_runs_and_no_file_for_developers(packed, store):
     names = set(zipfile.ZipFile(packed[store]).namelist())
     assert {
         "manifest.json",
@@ -52,7 +52,7 @@ def test_with_the_detector_it_is_at_most_30_megabytes(packed, store):
 
 
 @pytest.mark.parametrize("store", ["chromium", "firefox"])
-def test_it_says_under_which_terms_each_part_stands(packed, store):
+def test_it_names_the_licence_of_each_part(packed, store):
     archive = zipfile.ZipFile(packed[store])
     notice = archive.read("NOTICE.txt").decode()
     assert "Permission is hereby granted" in notice
