@@ -76,7 +76,7 @@ def _level(image: np.ndarray, side: tuple[int, int]) -> Vectors:
 
 
 def _patch(image: np.ndarray, box: list[float], side_px: int) -> Vectors:
-    return {"box": box, **_picture(detector.patch(image, np.array(box), side_px))}
+    return {"box": box, **_picture(detector.cut_patch(image, np.array(box), side_px))}
 
 
 def _crop(image: np.ndarray, box: list[float], side_px: int) -> Vectors:
@@ -143,9 +143,9 @@ def _foretold(rng: np.random.Generator) -> Vectors:
         around = np.concatenate([places, places, places[:1] + 70])
         proposals = (around + rng.normal(0, 3, around.shape)).round(2).astype(np.float32)
         none = np.zeros((2, 5, 2), np.float32)
-        ends.append(detector.Searched(proposals, places, FaceBoxes(places, none, np.ones(2, np.float32))))
+        ends.append(detector.SearchedFrame(proposals, places, FaceBoxes(places, none, np.ones(2, np.float32))))
     told = [{"proposals": _rounded(end.proposals), "places": _rounded(end.places)} for end in ends]
-    return {"ends": told, "boxes": [_rounded(boxes) for boxes in detector.foretell(ends[0], ends[1], 6)]}
+    return {"ends": told, "boxes": [_rounded(boxes) for boxes in detector.extrapolate_proposals(ends[0], ends[1], 6)]}
 
 
 def _rounded(values: np.ndarray) -> Any:

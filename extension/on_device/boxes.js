@@ -6,7 +6,7 @@
 
 import constants from "../shared/constants.js";
 
-const { SAME_OVERLAP } = constants.face_detector;
+const { MATCH_MIN_IOU } = constants.face_detector;
 
 /**
  * Compute the mean of width and height.
@@ -128,5 +128,5 @@ export function matchGreedily(similarity) {
  */
 export function matchByIou(first, second) {
   const iou = first.map((a) => second.map((b) => overlap(a, b)));
-  return matchGreedily(iou.map((row) => row.map((value) => (value >= SAME_OVERLAP ? value : -Infinity))));
+  return matchGreedily(iou.map((row) => row.map((value) => (value >= MATCH_MIN_IOU ? value : -Infinity))));
 }

@@ -25,9 +25,10 @@ import constants from "../shared/constants.js";
 import { applyOffset, matchByIou, overlap, suppress, toSquare, warpBox } from "./boxes.js";
 import { fullRegion, resize, roundHalfEven, toPlanes } from "./image-ops.js";
 
-const { SEARCH_SIDE_PX, MIN_FACE_PX, CELL_PX, CELL_STRIDE_PX, PYRAMID_STEP, MIN_SCORE } = constants.face_detector;
-const { SAME_CELL, SAME_PROPOSAL, SAME_REFINED, SAME_FACE, MAX_PROPOSALS, ON_FACE } = constants.face_detector;
-const { FRAMES_PER_BATCH, PATCHES_PER_BATCH } = constants.face_detector;
+const { SEARCH_SIDE_PX, MIN_FACE_PX, PNET_CELL_PX, PNET_STRIDE_PX, PYRAMID_SCALE, MIN_SCORE } = constants.face_detector;
+const { LEVEL_NMS_IOU, PNET_NMS_IOU, RNET_NMS_IOU, ONET_NMS_OVERLAP, MAX_PROPOSALS, ON_FACE_MIN_IOU } =
+  constants.face_detector;
+const { FRAMES_PER_GROUP, PATCHES_PER_BATCH } = constants.face_detector;
 const MTCNN_MEAN = /** @type {const} */ ([127.5, 127.5, 127.5]);
 const MTCNN_STD = /** @type {const} */ ([128, 128, 128]);
 const RNET_SIDE_PX = 24;
@@ -41,8 +42,8 @@ const ONET_SIDE_PX = 48;
  */
 export async function detectFaces(frames, networks) {
   const found = [];
-  for (let start = 0; start < frames.length; start += FRAMES_PER_BATCH) {
-    found.push(...(await detectBatch(frames.slice(start, start + FRAMES_PER_BATCH).map(toScaled), networks)));
+  for (let start = 0; start < frames.length; start += FRAMES_PER_GROUP) {
+    found.push(...(await detectBatch(frames.slice(start, start + FRAMES_PER_GROUP).map(toScaled), networks)));
   }
   return found;
 }
@@ -82,7 +83,9 @@ export function extrapolateProposals(first, last, count) {
     return paths.flatMap(([start, end]) => {
       const before = share <= 0.5 ? start : end;
       const now = /** @type {Box} */ (start.map((from, part) => from + share * ((end[part] ?? 0) - from)));
-      return proposals.filter(({ box }) => overlap(box, before) > ON_FACE).map(({ box }) => warpBox(box, before, now));
+      return proposals
+        .filter(({ box }) => overlap(box, before) > ON_FACE_MIN_IOU)
+        .map(({ box }) => warpBox(box, before, now));
     });
   });
 }
@@ -126,9 +129,13 @@ function scaleBox(box, factor) {
 export function pyramidSides(height, width) {
   /** @type {[number, number][]} */
   const sides = [];
-  for (let factor = CELL_PX / MIN_FACE_PX; Math.min(height, width) * factor >= CELL_PX; factor *= PYRAMID_STEP) {
+  for (
+    let factor = PNET_CELL_PX / MIN_FACE_PX;
+    Math.min(height, width) * factor >= PNET_CELL_PX;
+    factor *= PYRAMID_SCALE
+  ) {
     const [rows, columns] = [roundHalfEven(height * factor), roundHalfEven(width * factor)];
-    sides.push([Math.max(CELL_PX, rows), Math.max(CELL_PX, columns)]);
+    sides.push([Math.max(PNET_CELL_PX, rows), Math.max(PNET_CELL_PX, columns)]);
   }
   return sides;
 }
@@ -151,7 +158,7 @@ async function propose(image, pnet) {
     const { score, offset } = await pnet(toPlanes([level], MTCNN_MEAN, MTCNN_STD), [1, 3, height, width]);
     if (score && offset) found.push(...decodeMap(score, offset, level, image));
   }
-  return suppress(found, boxOf, SAME_PROPOSAL);
+  return suppress(found, boxOf, PNET_NMS_IOU);
 }
 
 /**
@@ -169,20 +176,20 @@ function decodeMap(score, offset, level, image) {
   for (let at = 0; at < count; at++) {
     const confidence = score.data[at] ?? 0;
     if (confidence <= MIN_SCORE[0]) continue;
-    const [x, y] = [CELL_STRIDE_PX * (at % columns), CELL_STRIDE_PX * Math.floor(at / columns)];
-    const cell = /** @type {Box} */ ([x * toX, y * toY, (x + CELL_PX) * toX, (y + CELL_PX) * toY]);
+    const [x, y] = [PNET_STRIDE_PX * (at % columns), PNET_STRIDE_PX * Math.floor(at / columns)];
+    const cell = /** @type {Box} */ ([x * toX, y * toY, (x + PNET_CELL_PX) * toX, (y + PNET_CELL_PX) * toY]);
     const shift = /** @type {Box} */ ([0, 1, 2, 3].map((part) => offset.data[part * count + at] ?? 0));
     cells.push({ cell, score: confidence, box: applyOffset(cell, shift) });
   }
   const best = cells.sort((a, b) => b.score - a.score).slice(0, MAX_PROPOSALS);
-  return suppress(best, ({ cell }) => cell, SAME_CELL);
+  return suppress(best, ({ cell }) => cell, LEVEL_NMS_IOU);
 }
 
 /** @param {RgbImage} image @param {readonly Box[]} proposed @param {Network} rnet */
 async function refine(image, proposed, rnet) {
   const moved = await regress(rnet, image, proposed, RNET_SIDE_PX);
   const likely = moved.filter((face) => face.score > MIN_SCORE[1]);
-  return suppress(likely, boxOf, SAME_REFINED);
+  return suppress(likely, boxOf, RNET_NMS_IOU);
 }
 
 /**
@@ -195,8 +202,8 @@ async function refine(image, proposed, rnet) {
 async function localize(image, refined, onet) {
   const moved = await regress(onet, image, refined, ONET_SIDE_PX);
   const likely = moved.filter(({ box, score }) => score > MIN_SCORE[2] && box[2] > box[0] && box[3] > box[1]);
-  return suppress(likely, boxOf, SAME_FACE, true).map((face) => ({
-    box: weightedMean(likely.filter(({ box }) => overlap(face.box, box) > SAME_FACE)),
+  return suppress(likely, boxOf, ONET_NMS_OVERLAP, true).map((face) => ({
+    box: weightedMean(likely.filter(({ box }) => overlap(face.box, box) > ONET_NMS_OVERLAP)),
     score: face.score,
   }));
 }

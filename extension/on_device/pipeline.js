@@ -45,7 +45,7 @@ import { cropSharpness } from "./tracking.js";
 import { judge, labelOf, multiFaceCorrection, toLogOdds, toProbability } from "./verdict.js";
 
 const { WINDOWS } = constants.sampling;
-const { MILD_JPEG_QUALITY, SHOWN_JPEG_QUALITY, MAX_BOXES, FEW_FRAMES } = constants.pipeline;
+const { RECOMPRESSION_JPEG_QUALITY, SHOWN_JPEG_QUALITY, MAX_BOXES, FEW_FRAMES } = constants.pipeline;
 /** Share of the progress bar at which each stage starts. */
 const STAGE_STARTS = { faces: 0, model: 0.85, explain: 0.95 };
 
@@ -176,7 +176,8 @@ async function scoreClip(face, clip, { config, networks }) {
  */
 async function scoreRecompressed(clips, detector, timer, onProgress) {
   const { encode, decode } = detector;
-  const recompress = async (/** @type {RgbImage} */ image) => decode(await encode(image, MILD_JPEG_QUALITY / 100));
+  const recompress = async (/** @type {RgbImage} */ image) =>
+    decode(await encode(image, RECOMPRESSION_JPEG_QUALITY / 100));
   const { model: begin, explain: end } = STAGE_STARTS;
   const scores = [];
   for (const { face, clip } of clips) {

@@ -19,7 +19,7 @@ import constants from "../shared/constants.js";
 import { cropClip } from "./clips.js";
 import { exclusionReason, linkTracks, meanArea } from "./tracking.js";
 
-const { MAX_PEOPLE } = constants.pipeline;
+const { MAX_SUBJECTS } = constants.pipeline;
 
 /** Follow every person from window to window, and count what was analysed. */
 export class SubjectTracker {
@@ -73,7 +73,7 @@ export class SubjectTracker {
   /** @param {Track} track @param {Window} window @returns {SubjectClip[]} none when there are too many people */
   #addTrack(track, window) {
     const known = this.#subjects.get(track.id);
-    if (!known && this.#subjects.size === MAX_PEOPLE) {
+    if (!known && this.#subjects.size === MAX_SUBJECTS) {
       this.tooMany = true;
       return [];
     }

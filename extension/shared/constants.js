@@ -4,22 +4,22 @@ export default /** @type {const} */ ({
   "face_detector": {
     "SEARCH_SIDE_PX": 640,
     "MIN_FACE_PX": 24,
-    "CELL_PX": 12,
-    "CELL_STRIDE_PX": 2,
-    "PYRAMID_STEP": 0.709,
+    "PNET_CELL_PX": 12,
+    "PNET_STRIDE_PX": 2,
+    "PYRAMID_SCALE": 0.709,
     "MIN_SCORE": [
       0.6,
       0.7,
       0.9
     ],
-    "SAME_CELL": 0.5,
-    "SAME_PROPOSAL": 0.7,
-    "SAME_REFINED": 0.9,
-    "SAME_FACE": 0.7,
+    "LEVEL_NMS_IOU": 0.5,
+    "PNET_NMS_IOU": 0.7,
+    "RNET_NMS_IOU": 0.9,
+    "ONET_NMS_OVERLAP": 0.7,
     "MAX_PROPOSALS": 300,
-    "ON_FACE": 0.5,
-    "FRAMES_PER_BATCH": 8,
-    "SAME_OVERLAP": 0.3,
+    "ON_FACE_MIN_IOU": 0.5,
+    "FRAMES_PER_GROUP": 8,
+    "MATCH_MIN_IOU": 0.3,
     "PATCHES_PER_BATCH": 64
   },
   "tracking": {
@@ -42,10 +42,10 @@ export default /** @type {const} */ ({
   },
   "pipeline": {
     "MAX_LOG_ODDS": 6.9,
-    "MAX_PEOPLE": 12,
+    "MAX_SUBJECTS": 12,
     "MAX_BOXES": 64,
     "FEW_FRAMES": 16,
-    "MILD_JPEG_QUALITY": 70,
+    "RECOMPRESSION_JPEG_QUALITY": 70,
     "SHOWN_JPEG_QUALITY": 88
   },
   "saliency": {

@@ -24,7 +24,7 @@ from unmask.compute import ComputeSlots
 from unmask.download.sources import FileSource, FramesSource, Media, Options, UrlSource, VideoSource, open_media
 from unmask.faces.clips import FaceClip
 from unmask.faces.detector import FaceFinder
-from unmask.faces.subjects import People, Person
+from unmask.faces.subjects import Subject, SubjectTracker
 from unmask.faces.tracking import crop_sharpness
 from unmask.models import inference, saliency
 from unmask.models.inference import LoadedModel
@@ -125,16 +125,16 @@ class Checker:
     ) -> CheckReport:
         """What follows the fetch."""
         policy = ensemble_policy([model.policy for model in models])
-        people, scores = self._look(media, models, policy, tell, clock)
+        tracker, scores = self._look(media, models, policy, tell, clock)
         tell("model", 0.0, "Weighing what was found")
 
         def rescore(faces: frozenset[int]) -> list[ClipScore]:
             with clock.stage("model"):
-                recompressed = [person.recompressed() for person in people.all if person.id in faces]
+                recompressed = [subject.recompressed() for subject in tracker.subjects if subject.id in faces]
             return self._score(recompressed, models, tell, clock)
 
-        verdict = judge(scores, policy, rescore, people.excluded)
-        faces = self._explain(people, models, scores, tell, clock)
+        verdict = judge(scores, policy, rescore, tracker.excluded)
+        faces = self._explain(tracker, models, scores, tell, clock)
         return to_report(
             replace(media.source, sha256=media.sha256()),
             verdict,
@@ -144,23 +144,23 @@ class Checker:
                 backend="torch", device=self.device.type, precision=str(models[0].dtype).removeprefix("torch.")
             ),
             coverage=Coverage(
-                frames=people.frames,
-                frames_with_face=people.frames_with_face,
-                analysed_seconds=people.analysed_seconds,
+                frames=tracker.frames,
+                frames_with_face=tracker.frames_with_face,
+                analysed_seconds=tracker.analysed_seconds,
                 start_seconds=options.span.start_seconds,
                 end_seconds=options.span.end_seconds,
                 offset_seconds=media.offset_seconds,
             ),
             timing_seconds=clock.read(),
-            warnings=_warnings(media, people, options),
+            warnings=_warnings(media, tracker, options),
             input=options.input,
         )
 
     def _look(
         self, media: Media, models: Sequence[LoadedModel], policy: Policy, tell: OnProgress, clock: Clock
-    ) -> tuple[People, list[ClipScore]]:
-        """Decode window by window, find the people and judge them; no window is kept."""
-        people = People([model.spec for model in models])
+    ) -> tuple[SubjectTracker, list[ClipScore]]:
+        """Decode window by window, find the subjects and score them; no window is kept."""
+        tracker = SubjectTracker([model.spec for model in models])
         scores: list[ClipScore] = []
         now = ("decode", 0.0, "Reading the video")
         tell_now: OnProgress = lambda *_: tell(*now)
@@ -171,18 +171,18 @@ class Checker:
             with self._with_slot(tell, *now), clock.stage("faces"):
                 boxes = self._face_finder().detect(frames)
             with clock.stage("faces"):
-                seen = people.add(replace(frames, seconds=frames.seconds + media.offset_seconds), boxes)
+                seen = tracker.add(replace(frames, seconds=frames.seconds + media.offset_seconds), boxes)
             if not self._borrows:
                 scores += self._score(seen, models, tell_now, clock)
         if self._borrows:
-            scores = self._score(people.all, models, tell, clock)
-        return people, scores
+            scores = self._score(tracker.subjects, models, tell, clock)
+        return tracker, scores
 
     def _score(
-        self, people: Sequence[Person], models: Sequence[LoadedModel], tell: OnProgress, clock: Clock
+        self, subjects: Sequence[Subject], models: Sequence[LoadedModel], tell: OnProgress, clock: Clock
     ) -> list[ClipScore]:
         """Every clip of everybody by every model; other checks may come in between."""
-        waiting = [(model, clip) for model in models for person in people for clip in person.clips[model.spec]]
+        waiting = [(model, clip) for model in models for subject in subjects for clip in subject.clips[model.spec]]
         scores: list[ClipScore] = []
         for model in models:
             clips = [clip for asked, clip in waiting if asked is model]
@@ -195,21 +195,21 @@ class Checker:
 
     def _explain(
         self,
-        people: People,
+        tracker: SubjectTracker,
         models: Sequence[LoadedModel],
         scores: Sequence[ClipScore],
         tell: OnProgress,
         clock: Clock,
     ) -> dict[int, FaceDetail]:
         """Pictures of every judged face where it looks worst."""
-        worst = [(person, *_worst_clip(person, models, scores)) for person in people.all]
+        worst = [(subject, *_worst_clip(subject, models, scores)) for subject in tracker.subjects]
         details: dict[int, FaceDetail] = {}
         for part in _parts(worst, FACES_A_TURN):
             done = len(details) / len(worst)
             with self._with_slot(tell, "explain", done, "Showing what mattered"), clock.stage("explain"):
                 pictures = self.explain_faces([(self._name_of(model), clip) for _, model, clip in part])
-            for (person, _, _), shown in zip(part, pictures, strict=True):
-                details[person.id] = FaceDetail(person.thinned_boxes(), shown.face, shown.heatmap, shown.seconds)
+            for (subject, _, _), shown in zip(part, pictures, strict=True):
+                details[subject.id] = FaceDetail(subject.thinned_boxes(), shown.face, shown.heatmap, shown.seconds)
         return details
 
     def _score_clips(self, name: str, clips: Sequence[FaceClip]) -> np.ndarray:
@@ -268,17 +268,17 @@ def to_score(model: LoadedModel, clip: FaceClip, logit: float) -> ClipScore:
 
 
 def _worst_clip(
-    person: Person, models: Sequence[LoadedModel], scores: Sequence[ClipScore]
+    subject: Subject, models: Sequence[LoadedModel], scores: Sequence[ClipScore]
 ) -> tuple[LoadedModel, FaceClip]:
     """The moment that looks worst to all models together, as the model sees it that it looks worst to."""
-    of_person = [item for item in scores if item.track_id == person.id]
+    of_subject = [item for item in scores if item.track_id == subject.id]
     by_start: dict[float, list[ClipScore]] = defaultdict(list)
-    for item in of_person:
+    for item in of_subject:
         by_start[item.start_seconds].append(item)
     start = max(by_start, key=lambda second: sum(item.log_odds for item in by_start[second]))
     worst = max(by_start[start], key=lambda item: item.log_odds)
     model = next(model for model in models if model.name == worst.model)
-    return model, next(clip for clip in person.clips[model.spec] if clip.seconds[0] == start)
+    return model, next(clip for clip in subject.clips[model.spec] if clip.seconds[0] == start)
 
 
 @dataclass(frozen=True)
@@ -302,16 +302,16 @@ def _picture(model: LoadedModel, clip: FaceClip) -> _Picture:
     return _Picture(float(worst.seconds[0]), saliency.jpeg(face), painted)
 
 
-def _warnings(media: Media, people: People, options: Options) -> list[str]:
+def _warnings(media: Media, tracker: SubjectTracker, options: Options) -> list[str]:
     """What a person should know about how the verdict came about."""
     found = list(options.notices)
     duration, end = media.source.duration_seconds, options.span.end_seconds
     if duration is not None and end is not None and end > duration + ROUNDING_SECONDS:
         found.append(f"The video ends at {duration:.1f} s, before the end that was asked for ({end:g} s).")
-    if people.too_many:
-        found.append(f"There are more people than can be judged at once: only {len(people.all)} were.")
-    if people.all and people.frames_with_face < FEW_FRAMES:
-        found.append(f"Only {people.frames_with_face} frames with a face could be looked at.")
+    if tracker.too_many:
+        found.append(f"There are more people than can be judged at once: only {len(tracker.subjects)} were.")
+    if tracker.subjects and tracker.frames_with_face < FEW_FRAMES:
+        found.append(f"Only {tracker.frames_with_face} frames with a face could be looked at.")
     if media.source.kind == "frames":
         found.append("The pictures were captured in a browser and compressed again; fine traces may be lost.")
     return found

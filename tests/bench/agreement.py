@@ -69,7 +69,10 @@ def labelled(folder: Path) -> Iterator[tuple[Path, bool]]:
 
 def both(quick: Checker, exact: Checker, video: Path) -> tuple[tuple[str, str], tuple[float | None, float | None]]:
     said = []
-    for checker, search in ((quick, nullcontext()), (exact, patch.object(FaceFinder, "_detect", searched_everywhere))):
+    for checker, search in (
+        (quick, nullcontext()),
+        (exact, patch.object(FaceFinder, "_detect_group", search_all_frames)),
+    ):
         with search:
             verdict = checker.check(FileSource(video, video.name), Options())["verdict"]
         said.append((verdict["label"], verdict["probability_fake"]))
@@ -77,9 +80,9 @@ def both(quick: Checker, exact: Checker, video: Path) -> tuple[tuple[str, str], 
     return (one, other), (chance, other_chance)
 
 
-def searched_everywhere(finder, pictures):  # type: ignore[no-untyped-def]
-    """As `FaceFinder._detect`, which it stands in for."""
-    found = finder._search(pictures, range(len(pictures.full)))
+def search_all_frames(finder, images):  # type: ignore[no-untyped-def]
+    """Search every frame, in the place of `FaceFinder._detect_group`."""
+    found = finder._search(images, range(len(images.full)))
     return [one.faces for _, one in sorted(found.items())]
 
 

@@ -29,7 +29,7 @@ from training.data.shards import read_clips, read_shard
 from training.prepare import list_tasks, prepare
 from unmask.faces.clips import ClipSpec
 from unmask.faces.detector import FaceFinder
-from unmask.faces.subjects import People
+from unmask.faces.subjects import SubjectTracker
 from unmask.video.decode import decode
 from unmask.video.sampling import DecodePlan
 
@@ -109,10 +109,10 @@ def test_clips_carry_what_the_catalog_knows(prepared, tasks):
 
 def test_stored_frames_are_the_crops_of_a_check(prepared, videos):
     spec = ClipSpec(frames_per_clip=4, side_px=CACHE_SIDE_PX)
-    seen, finder = People([spec]), FaceFinder()
+    seen, finder = SubjectTracker([spec]), FaceFinder()
     for frames in decode(videos / "real/2.mp4", DecodePlan(2, 4, spec.frame_stride_seconds)):
         seen.add(frames, finder.detect(frames))
-    (person,) = seen.all
+    (person,) = seen.subjects
     stored = [clip for clip in read_clips(prepared) if clip.video_id.endswith("real/2")]
     assert [clip.seconds for clip in stored] == [tuple(clip.seconds) for clip in person.clips[spec]]
     for clip, crops in zip(stored, person.clips[spec], strict=True):

@@ -1,7 +1,7 @@
 """Extract the face clips of one video or photograph, with the code that serving uses."""
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from training.data.shards import FileSlices, StoredClip, index_tar
 from unmask.errors import NotAVideo, UnmaskError
 from unmask.faces.clips import ClipSpec, FaceClip, UInt8Array, crop_square
 from unmask.faces.detector import FaceFinder
-from unmask.faces.subjects import People
+from unmask.faces.subjects import SubjectTracker, find_subjects
 from unmask.video.decode import Frames, decode
 from unmask.video.sampling import DecodePlan
 
@@ -154,24 +154,18 @@ def to_stored_jpeg(crop: bytes, spec: ExtractionSpec) -> bytes:
 # --- videos ---
 
 
-def people(windows: Iterable[Frames], finder: FaceFinder, spec: ClipSpec) -> People:
-    """Windows of frames -> everybody in them with their clips, as a check does it."""
-    found = People([spec])
-    for frames in windows:
-        found.add(frames, finder.detect(frames))
-    return found
-
-
-def video_people(path: Path, windows: int, finder: FaceFinder, spec: ClipSpec, panel: Panel | None = None) -> People:
+def video_people(
+    path: Path, windows: int, finder: FaceFinder, spec: ClipSpec, panel: Panel | None = None
+) -> SubjectTracker:
     """Find everybody in a video file, or in a panel of it, looked at in `windows` windows."""
     plan = DecodePlan(windows, spec.frames_per_clip, spec.frame_stride_seconds)
-    return people((cut_panel(frames, panel) for frames in decode(path, plan)), finder, spec)
+    return find_subjects((cut_panel(frames, panel) for frames in decode(path, plan)), finder, [spec])
 
 
-def picture_people(path: Path, panel: Panel | None, finder: FaceFinder, spec: ClipSpec) -> People:
+def picture_people(path: Path, panel: Panel | None, finder: FaceFinder, spec: ClipSpec) -> SubjectTracker:
     """Find everybody in a picture, or in a panel of it."""
     image = decode_picture(read_picture(path))
-    return people([cut_panel(Frames(image[None], np.zeros(1)), panel)], finder, spec)
+    return find_subjects([cut_panel(Frames(image[None], np.zeros(1)), panel)], finder, [spec])
 
 
 def cut_panel(frames: Frames, panel: Panel | None) -> Frames:
@@ -182,7 +176,7 @@ def cut_panel(frames: Frames, panel: Panel | None) -> Frames:
     return replace(frames, data=frames.data[:, y : y + height, x : x + width])
 
 
-def main_person_clips(found: People, spec: ClipSpec) -> list[FaceClip]:
+def main_person_clips(found: SubjectTracker, spec: ClipSpec) -> list[FaceClip]:
     """The clips of the person who was seen most; none when nobody was."""
-    everybody = sorted(found.all, key=lambda person: len(person.seconds), reverse=True)
+    everybody = sorted(found.subjects, key=lambda subject: len(subject.seconds), reverse=True)
     return everybody[0].clips[spec] if everybody else []

@@ -26,7 +26,7 @@ from training.evaluation.corruptions import CLEAN, Condition, spoil
 from unmask.faces import boxes, clips, detector, mtcnn, subjects, tracking
 from unmask.faces.clips import ClipSpec, FaceClip, crop_square
 from unmask.faces.detector import FaceFinder
-from unmask.faces.subjects import People
+from unmask.faces.subjects import find_subjects
 from unmask.files import atomic_write
 from unmask.video import container
 from unmask.video import decode as video
@@ -160,12 +160,9 @@ def face_clip(stored: StoredClip, spec: ClipSpec, condition: Condition = CLEAN) 
 
 def find_people(windows: Iterable[Frames], finder: FaceFinder, look: Look) -> Found:
     """Everybody in the windows, found as `unmask.pipeline` finds them."""
-    everybody = People(look.specs)
-    for frames in windows:
-        frames = spoil(frames, look.condition)
-        everybody.add(frames, finder.detect(frames))
-    found = {spec: tuple(clip for person in everybody.all for clip in person.clips[spec]) for spec in look.specs}
-    return Found(found, everybody.excluded)
+    tracker = find_subjects((spoil(frames, look.condition) for frames in windows), finder, look.specs)
+    found = {spec: tuple(clip for subject in tracker.subjects for clip in subject.clips[spec]) for spec in look.specs}
+    return Found(found, tracker.excluded)
 
 
 def pictures(archive_path: Path) -> dict[str, bytes]:

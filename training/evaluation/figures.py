@@ -23,7 +23,7 @@ from training.evaluation.results import Results, RobustnessPoint, SetResult, rea
 from training.evaluation.tables import ORDER, labels_of, scores_of
 from unmask.faces.clips import FaceClip
 from unmask.faces.detector import FaceFinder
-from unmask.faces.subjects import People
+from unmask.faces.subjects import find_subjects
 from unmask.models import checkpoint, inference, saliency
 from unmask.models.inference import LoadedModel
 from unmask.verdict import SHOWN_LABEL, percent, to_probability
@@ -222,10 +222,8 @@ def heatmaps(models: Sequence[LoadedModel], examples: Path) -> Figure:
 
 def first_clip(video: Path, model: LoadedModel, finder: FaceFinder) -> FaceClip:
     """The first clip of the first face, cut as a check cuts it."""
-    people = People([model.spec])
-    for frames in decode(video, DecodePlan(1, model.spec.frames_per_clip, model.spec.frame_stride_seconds)):
-        people.add(frames, finder.detect(frames))
-    return people.all[0].clips[model.spec][0]
+    plan = DecodePlan(1, model.spec.frames_per_clip, model.spec.frame_stride_seconds)
+    return find_subjects(decode(video, plan), finder, [model.spec]).subjects[0].clips[model.spec][0]
 
 
 # --- parts of figures

@@ -23,23 +23,23 @@ def constants() -> dict[str, Any]:
     face_detector = [
         "SEARCH_SIDE_PX",
         "MIN_FACE_PX",
-        "CELL_PX",
-        "CELL_STRIDE_PX",
-        "PYRAMID_STEP",
+        "PNET_CELL_PX",
+        "PNET_STRIDE_PX",
+        "PYRAMID_SCALE",
         "MIN_SCORE",
-        "SAME_CELL",
-        "SAME_PROPOSAL",
-        "SAME_REFINED",
-        "SAME_FACE",
+        "LEVEL_NMS_IOU",
+        "PNET_NMS_IOU",
+        "RNET_NMS_IOU",
+        "ONET_NMS_OVERLAP",
         "MAX_PROPOSALS",
-        "ON_FACE",
-        "FRAMES_PER_BATCH",
+        "ON_FACE_MIN_IOU",
+        "FRAMES_PER_GROUP",
     ]
     track = ["MAX_GAP_FRAMES", "MAX_STEP_SIDES", "MAX_SIZE_RATIO", "SHARPNESS_SIDE_PX", "CROP_SHARPNESS_SIDE_PX"]
     return {
         "face_detector": {
             **{name: getattr(detector, name) for name in face_detector},
-            "SAME_OVERLAP": boxes.SAME_OVERLAP,
+            "MATCH_MIN_IOU": boxes.MATCH_MIN_IOU,
             "PATCHES_PER_BATCH": detector.PATCHES_PER_BATCH["cpu"],
         },
         "tracking": {
@@ -58,10 +58,10 @@ def constants() -> dict[str, Any]:
         },
         "pipeline": {
             "MAX_LOG_ODDS": verdict.MAX_LOG_ODDS,
-            "MAX_PEOPLE": subjects.MAX_PEOPLE,
+            "MAX_SUBJECTS": subjects.MAX_SUBJECTS,
             "MAX_BOXES": subjects.MAX_BOXES,
             "FEW_FRAMES": pipeline.FEW_FRAMES,
-            "MILD_JPEG_QUALITY": clips.MILD_JPEG_QUALITY,
+            "RECOMPRESSION_JPEG_QUALITY": clips.RECOMPRESSION_JPEG_QUALITY,
             "SHOWN_JPEG_QUALITY": saliency.JPEG_QUALITY,
         },
         "saliency": {

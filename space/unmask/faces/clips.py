@@ -1,7 +1,4 @@
-"""Frames + face track -> face clip -> model input. The only crop geometry and the only normalisation.
-
-Training and serving come through here alike, so a model sees when it serves what it saw when it learned.
-"""
+"""Cut face clips out of frames and normalise them to model input, in training and serving alike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,12 +18,12 @@ Float64Array = npt.NDArray[np.float64]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of RGB in 0..1
 IMAGENET_STD = (0.229, 0.224, 0.225)
-MILD_JPEG_QUALITY = 70
+RECOMPRESSION_JPEG_QUALITY = 70  # as one more upload to a site does
 
 
 @dataclass(frozen=True)
 class ClipSpec:
-    """How a face becomes model input; saved with the weights."""
+    """How a face is cut and normalised for a model; saved with its weights."""
 
     frames_per_clip: int = 8
     frame_stride_seconds: float = 0.12  # from one frame of a clip to the next
@@ -83,7 +80,7 @@ def crop(frames: Frames, track: FaceTrack, spec: ClipSpec) -> FaceClip:
 
 
 def square_boxes(xyxy: Float32Array, spec: ClipSpec) -> Float32Array:
-    """Face boxes (n, 4) -> the squares (n, 4) that the spec cuts around them."""
+    """Compute the squares (n, 4) that the spec cuts around face boxes (n, 4)."""
     sizes = xyxy[:, 2:] - xyxy[:, :2]
     sides = sizes.mean(1, keepdims=True) * spec.crop_scale
     centres = (xyxy[:, :2] + xyxy[:, 2:]) / 2 + np.array(spec.crop_shift, np.float32) * sides
@@ -93,7 +90,7 @@ def square_boxes(xyxy: Float32Array, spec: ClipSpec) -> Float32Array:
 def crop_square(image: UInt8Array, xyxy: npt.ArrayLike, side_px: int) -> UInt8Array:
     """Cut a box (px, rounded to whole ones) out of (H, W, 3) and scale it to (side_px, side_px, 3).
 
-    Beyond the picture its edge is repeated. Area averaging when shrinking, cubic when growing.
+    Beyond the image its edge is repeated. Area averaging when scaling down, cubic interpolation when scaling up.
     """
     x1, y1, x2, y2 = np.asarray(xyxy, np.float64).tolist()
     left, top = round(x1), round(y1)
@@ -113,8 +110,8 @@ def _cut(image: UInt8Array, left: int, top: int, width: int, height: int) -> UIn
 
 
 def recompressed(clip: FaceClip) -> FaceClip:
-    """The same clip after a mild JPEG compression, as one more upload would do to it."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, MILD_JPEG_QUALITY]
+    """Compress a clip mildly once more, as JPEG."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, RECOMPRESSION_JPEG_QUALITY]
     encoded = (cv2.imencode(".jpg", image[..., ::-1], options)[1] for image in clip.data)
     return replace(clip, data=np.stack([cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) for data in encoded]))
 
@@ -122,7 +119,8 @@ def recompressed(clip: FaceClip) -> FaceClip:
 def to_input(clips: Sequence[FaceClip], spec: ClipSpec) -> ClipBatch:
     """Normalise clips and pad each to the longest.
 
-    Raises ValueError when there is no clip, or one is longer or of another side than the spec's.
+    Raises:
+        ValueError: There is no clip, or one is longer or of another side than the spec's.
     """
     if not clips:
         raise ValueError("no clips")
@@ -139,7 +137,7 @@ def to_input(clips: Sequence[FaceClip], spec: ClipSpec) -> ClipBatch:
 
 
 def _normalise(images: UInt8Array, spec: ClipSpec) -> Tensor:
-    """(T, S, S, 3) uint8 -> (T, 3, S, S) float32."""
+    """Normalise (T, S, S, 3) uint8 -> (T, 3, S, S) float32."""
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (spec.mean, spec.std))
     pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
     return (pixels.float() / 255 - mean) / std

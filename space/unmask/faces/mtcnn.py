@@ -1,4 +1,4 @@
-"""The three networks of MTCNN (Zhang et al., IEEE SPL 2016) and their published weights.
+"""Define the three networks of MTCNN (Zhang et al., IEEE SPL 2016) and load their published weights.
 
 The weights are data files of the package `mtcnn`, whose code (TensorFlow) is never imported.
 """
@@ -17,7 +17,7 @@ Float32Array = npt.NDArray[np.float32]
 
 
 class PNet(nn.Module):
-    """Proposals: fully convolutional, one cell of 12 px every 2 px."""
+    """Proposal network: fully convolutional, one cell of 12 px every 2 px."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,14 +28,14 @@ class PNet(nn.Module):
         self.face = nn.Conv2d(32, 2, 1)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, 3, h, w) -> score (n, h', w'), box offsets (n, 4, h', w')."""
+        """Map images (n, 3, h, w) to scores (n, h', w') and box offsets (n, 4, h', w')."""
         x = F.max_pool2d(self.prelu1(self.conv1(images)), 2, 2, ceil_mode=True)
         x = self.prelu3(self.conv3(self.prelu2(self.conv2(x))))
         return self.face(x).softmax(1)[:, 1], self.offset(x)
 
 
 class RNet(nn.Module):
-    """Refinement of 24 px candidates."""
+    """Refinement network for proposals of 24 px."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class RNet(nn.Module):
         self.face = nn.Linear(128, 2)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, 3, 24, 24) -> score (n,), box offsets (n, 4)."""
+        """Map patches (n, 3, 24, 24) to scores (n,) and box offsets (n, 4)."""
         x = F.max_pool2d(self.prelu1(self.conv1(images)), 3, 2, ceil_mode=True)
         x = F.max_pool2d(self.prelu2(self.conv2(x)), 3, 2, ceil_mode=True)
         x = self.prelu3(self.conv3(x))
@@ -56,7 +56,7 @@ class RNet(nn.Module):
 
 
 class ONet(nn.Module):
-    """Output: refinement of 48 px candidates, with landmarks."""
+    """Output network for boxes of 48 px, with landmarks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class ONet(nn.Module):
         self.face = nn.Linear(256, 2)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(n, 3, 48, 48) -> score (n,), box offsets (n, 4), landmarks (n, 10): five x, then five y."""
+        """Map patches (n, 3, 48, 48) to scores (n,), box offsets (n, 4), and landmarks (n, 10): five x, five y."""
         x = F.max_pool2d(self.prelu1(self.conv1(images)), 3, 2, ceil_mode=True)
         x = F.max_pool2d(self.prelu2(self.conv2(x)), 3, 2, ceil_mode=True)
         x = F.max_pool2d(self.prelu3(self.conv3(x)), 2, 2, ceil_mode=True)
@@ -80,12 +80,12 @@ class ONet(nn.Module):
 
 
 def _flatten(maps: Tensor) -> Tensor:
-    """(n, c, h, w) -> (n, w*h*c): the weights come from Matlab by way of Caffe, where x runs before y."""
+    """Flatten (n, c, h, w) -> (n, w*h*c): the weights come from Matlab through Caffe, where x runs before y."""
     return maps.permute(0, 3, 2, 1).flatten(1)
 
 
 def load(net: nn.Module, device: torch.device) -> nn.Module:
-    """Fill a network from the package's list of arrays, which stand in the order of our layers."""
+    """Load the package's weights into a network, to be evaluated on the device; its arrays are in our layers' order."""
     file = _weights_folder() / f"{type(net).__name__.lower()}.lz4"
     arrays = joblib.load(file)  # a pickle: as trustworthy as any code of a pinned package
     values = (torch.from_numpy(_to_torch_layout(array)) for array in arrays)
@@ -102,6 +102,6 @@ def _weights_folder() -> Path:
 
 
 def _to_torch_layout(array: Float32Array) -> Float32Array:
-    """HWIO convolution -> OIHW; dense layer transposed; PReLU (1, 1, c) -> (c,)."""
+    """Convert convolutions from HWIO to OIHW, transpose dense layers, flatten PReLU (1, 1, c) to (c,)."""
     axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(array.ndim)
     return np.ascontiguousarray(array.transpose(axes) if axes else array.reshape(-1))

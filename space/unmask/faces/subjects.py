@@ -1,49 +1,46 @@
-"""Windows of frames and the faces in them -> people: where each was seen, and their clips for every model.
+"""Collect what windows of frames show of each subject: boxes, and clips for every model."""
 
-Windows come one after another and may be dropped after `People.add`: only boxes and small clips are kept.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from unmask.faces.clips import ClipSpec, FaceClip, crop, recompressed
-from unmask.faces.detector import FaceBoxes
-from unmask.faces.tracking import FaceRules, FaceTrack, link, why_excluded
+from unmask.faces.detector import FaceBoxes, FaceFinder
+from unmask.faces.tracking import FaceRules, FaceTrack, exclusion_reason, link
 from unmask.video.decode import Frames
 from unmask.video.sampling import CLOSE_STRIDES
 
-MAX_PEOPLE = 12  # who are scored; in a crowd, those seen first, and among them the largest
-MAX_BOXES = 64  # of one person in a report
+MAX_SUBJECTS = 12  # that are scored: those seen first, and among them the largest
+MAX_BOXES = 64  # of one subject in a report
 RULES = FaceRules()
 
 
 @dataclass
-class Person:
-    """One face through the whole video."""
+class Subject:
+    """One person through the whole video, over several tracks."""
 
     id: int
     seconds: list[float] = field(default_factory=list)  # of each box, rising
     boxes: list[npt.NDArray[np.float32]] = field(default_factory=list)  # xyxy (4,) px of the original frame
     clips: dict[ClipSpec, list[FaceClip]] = field(default_factory=dict)  # a clip a window it was seen in
 
-    def extend(self, seen: "Person") -> None:
-        """Take what a later window shows of the same person."""
+    def extend(self, seen: "Subject") -> None:
+        """Add what a later window shows of the same subject."""
         self.seconds.extend(seen.seconds)
         self.boxes.extend(seen.boxes)
         for spec, clips in seen.clips.items():
             self.clips.setdefault(spec, []).extend(clips)
 
     def thinned_boxes(self) -> list[tuple[float, tuple[float, float, float, float]]]:
-        """(seconds, xyxy) of at most MAX_BOXES boxes, spread evenly, the first and the last among them."""
+        """Choose at most MAX_BOXES boxes evenly, the first and the last among them -> (seconds, xyxy) each."""
         count = min(len(self.boxes), MAX_BOXES)
         chosen = np.linspace(0, len(self.boxes) - 1, count).round().astype(int)
         return [(self.seconds[i], self._box(i)) for i in chosen]
 
-    def recompressed(self) -> "Person":
-        """The same person in clips that were mildly compressed once more."""
+    def recompressed(self) -> "Subject":
+        """Return the subject with its clips mildly compressed once more."""
         clips = {spec: [recompressed(clip) for clip in some] for spec, some in self.clips.items()}
         return replace(self, clips=clips)
 
@@ -52,33 +49,38 @@ class Person:
         return x1, y1, x2, y2
 
 
-class People:
-    """Everybody seen so far, and how much was looked at."""
+class SubjectTracker:
+    """The subjects of a video so far, and how much of it was looked at.
+
+    Windows are added in order and may be dropped after `add`: only boxes and small clips are kept.
+    """
 
     def __init__(self, specs: Sequence[ClipSpec], rules: FaceRules = RULES) -> None:
         self.frames = 0
         self.frames_with_face = 0
         self.analysed_seconds = 0.0
-        self.too_many = False  # there were more than MAX_PEOPLE
+        self.too_many = False  # there were more than MAX_SUBJECTS
         self._specs = tuple(dict.fromkeys(specs))
         self._rules = rules
-        self._known: dict[int, FaceTrack] = {}  # last track of every face, left out or not, by the linker's id
-        self._left_out: dict[int, str] = {}  # why a face was left out where it was seen last
-        self._people: dict[int, Person] = {}  # by the linker's id
+        self._known: dict[int, FaceTrack] = {}  # last track of every face, excluded or not, by the linker's id
+        self._exclusions: dict[int, str] = {}  # why a face was excluded where it was seen last
+        self._subjects: dict[int, Subject] = {}  # by the linker's id
 
     @property
-    def all(self) -> tuple[Person, ...]:
-        return tuple(self._people.values())
+    def subjects(self) -> tuple[Subject, ...]:
+        """Return the subjects in the order of their ids."""
+        return tuple(self._subjects.values())
 
     @property
     def excluded(self) -> tuple[str, ...]:
-        """Reason codes of the faces that were left out wherever they were seen."""
-        return tuple(reason for face, reason in self._left_out.items() if face not in self._people)
+        """Return the reason codes of the faces that were excluded in every window."""
+        return tuple(reason for face, reason in self._exclusions.items() if face not in self._subjects)
 
-    def add(self, frames: Frames, boxes: Sequence[FaceBoxes]) -> tuple[Person, ...]:
-        """Take what one window shows, frames and the faces found in each of them -> who is seen in it.
+    def add(self, frames: Frames, boxes: Sequence[FaceBoxes]) -> tuple[Subject, ...]:
+        """Add a window: its frames and the faces of each.
 
-        These are given with what the window adds to them alone.
+        Returns:
+            The subjects in the window, each with only what the window shows of it.
         """
         self.frames += len(frames)
         self.frames_with_face += sum(1 for found in boxes if len(found))
@@ -87,33 +89,41 @@ class People:
         self._known.update({track.id: track for track in tracks})
         seen = []
         for track in sorted(tracks, key=_area, reverse=True):
-            reason = why_excluded(track, frames, self._rules)
+            reason = exclusion_reason(track, frames, self._rules)
             if reason is not None:
-                self._left_out[track.id] = reason
-            elif (person := self._person(track.id)) is not None:
-                seen.append(self._sighting(person.id, track, frames))
-                person.extend(seen[-1])
+                self._exclusions[track.id] = reason
+            elif (subject := self._subject(track.id)) is not None:
+                seen.append(self._observe(subject.id, track, frames))
+                subject.extend(seen[-1])
         return tuple(seen)
 
-    def _person(self, face: int) -> Person | None:
-        """Who a face belongs to; None for a new one when there are too many."""
-        if face not in self._people:
-            if len(self._people) == MAX_PEOPLE:
+    def _subject(self, face: int) -> Subject | None:
+        """Return the subject of a face, a new one if need be; None when there are too many."""
+        if face not in self._subjects:
+            if len(self._subjects) == MAX_SUBJECTS:
                 self.too_many = True
                 return None
-            self._people[face] = Person(len(self._people))
-        return self._people[face]
+            self._subjects[face] = Subject(len(self._subjects))
+        return self._subjects[face]
 
-    def _sighting(self, person: int, track: FaceTrack, frames: Frames) -> Person:
-        """One person in one window."""
-        own = replace(track, id=person)
-        clips = {spec: [crop(frames, at_stride(own, spec.frame_stride_seconds), spec)] for spec in self._specs}
+    def _observe(self, subject_id: int, track: FaceTrack, frames: Frames) -> Subject:
+        """Build what one window shows of a subject."""
+        track = replace(track, id=subject_id)
+        clips = {spec: [crop(frames, thin_to_stride(track, spec.frame_stride_seconds), spec)] for spec in self._specs}
         boxes = track.xyxy * np.float32(frames.scale)
-        return Person(person, track.seconds.tolist(), list(boxes), clips)
+        return Subject(subject_id, track.seconds.tolist(), list(boxes), clips)
 
 
-def at_stride(track: FaceTrack, stride_seconds: float) -> FaceTrack:
-    """The track without the frames that follow too closely on the one before."""
+def find_subjects(windows: Iterable[Frames], finder: FaceFinder, specs: Sequence[ClipSpec]) -> SubjectTracker:
+    """Detect and track the faces of a video's windows."""
+    tracker = SubjectTracker(specs)
+    for frames in windows:
+        tracker.add(frames, finder.detect(frames))
+    return tracker
+
+
+def thin_to_stride(track: FaceTrack, stride_seconds: float) -> FaceTrack:
+    """Drop the frames of a track that follow too closely on the one before."""
     kept = [0]
     for index in range(1, len(track)):
         if track.seconds[index] - track.seconds[kept[-1]] >= CLOSE_STRIDES * stride_seconds:
@@ -129,7 +139,7 @@ def at_stride(track: FaceTrack, stride_seconds: float) -> FaceTrack:
 
 
 def shown_seconds(frames: Frames) -> float:
-    """How long a window is on the screen: from its first frame to its last, and that one's own time."""
+    """Compute how long a window is on screen: from its first frame to the end of its last."""
     if len(frames) < 2:
         return 0.0
     return float((frames.seconds[-1] - frames.seconds[0]) * len(frames) / (len(frames) - 1))

@@ -1,4 +1,4 @@
-"""Faces of successive frames -> tracks: who is who, and whose track is worth a model's time. Plain numpy."""
+"""Link the faces of successive frames to tracks, and tell which tracks are worth scoring. Pure numpy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,28 +7,28 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from unmask.faces.boxes import best_pairs, same, sides, steps
-from unmask.faces.detector import FaceBoxes, patch
+from unmask.faces.boxes import distance_and_ratio, match_by_iou, match_greedily, sides
+from unmask.faces.detector import FaceBoxes, cut_patch
 from unmask.video.decode import Frames
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
-Sighting = tuple[int, int]  # frame of the window, face of the frame
+Detection = tuple[int, int]  # frame of the window, face of the frame
 
-MAX_GAP_FRAMES = 2  # a track survives so many frames without its face
-MAX_STEP_SIDES = 1.0  # between windows the same person's face moves at most so far, in its own sides,
+MAX_GAP_FRAMES = 2  # without its face, after which a track ends
+MAX_STEP_SIDES = 1.0  # a subject's face moves at most so far between windows, in its own sides,
 MAX_SIZE_RATIO = 1.6  # and grows or shrinks at most so much
-SHARPNESS_SIDE_PX = 64  # faces are compared at this size, so that their own size does not matter
-CROP_SHARPNESS_SIDE_PX = 128  # and crops at this, which parts blurred from clear ones best
+SHARPNESS_SIDE_PX = 64  # faces in frames are compared at this size
+CROP_SHARPNESS_SIDE_PX = 128  # and crops at this, which separates blurred from sharp ones best
 
 
 @dataclass(frozen=True, repr=False)
 class FaceTrack:
-    """One face through the frames of one window."""
+    """One face through the frames of a window."""
 
-    id: int  # the same for one person in all windows
+    id: int  # the same for one subject in all windows
     frame_index: Int64Array  # (k,) into the window's frames, rising
     seconds: Float64Array  # (k,)
     xyxy: Float32Array  # (k, 4) px of the decoded frame
@@ -50,7 +50,7 @@ class FaceTrack:
 
 @dataclass(frozen=True)
 class FaceRules:
-    """Which tracks are worth a model's time. A face outside of these is left out, with the reason."""
+    """Limits within which a track is worth scoring."""
 
     min_side_px: float = 48.0  # mean of width and height in the decoded frame
     min_sharpness: float = 0.045  # see `sharpness`; a face enlarged from 24 px has 0.036, clear ones 0.1 to 1
@@ -58,14 +58,14 @@ class FaceRules:
 
 
 def link(boxes: Sequence[FaceBoxes], seconds: Float64Array, known: Sequence[FaceTrack]) -> tuple[FaceTrack, ...]:
-    """Join the faces of one window's frames into tracks, ordered by id.
+    """Link the faces of one window's frames to tracks, ordered by id.
 
-    `known` holds the last track of every person seen in earlier windows: who stands where one of them
-    stood, about as large, keeps the id. Others get new ids, the largest face first.
+    `known` holds the last track of every subject of earlier windows: a face near its last position, of about the same
+    size, gets its id. Others get new ids, the largest face first.
     """
     paths = _paths(boxes)
     tracks = [_track(-1, path, boxes, seconds) for path in paths]
-    ids = _recognise(tracks, known)
+    ids = _match_known(tracks, known)
     fresh = sorted((row for row in range(len(tracks)) if row not in ids), key=lambda row: -_side(tracks[row]))
     first = 1 + max((track.id for track in known), default=-1)
     ids.update({row: first + rank for rank, row in enumerate(fresh)})
@@ -73,13 +73,13 @@ def link(boxes: Sequence[FaceBoxes], seconds: Float64Array, known: Sequence[Face
     return tuple(sorted(named, key=lambda track: track.id))
 
 
-def _paths(boxes: Sequence[FaceBoxes]) -> list[list[Sighting]]:
+def _paths(boxes: Sequence[FaceBoxes]) -> list[list[Detection]]:
     """Follow each face through the frames, best overlap first."""
-    paths: list[list[Sighting]] = []
+    paths: list[list[Detection]] = []
     for frame, faces in enumerate(boxes):
         live = [path for path in paths if frame - path[-1][0] <= MAX_GAP_FRAMES + 1]
         last = np.array([boxes[at].xyxy[face] for at, face in (path[-1] for path in live)], np.float32)
-        pairs = same(last.reshape(-1, 4), faces.xyxy)
+        pairs = match_by_iou(last.reshape(-1, 4), faces.xyxy)
         for row, face in pairs:
             live[row].append((frame, face))
         taken = {face for _, face in pairs}
@@ -87,7 +87,7 @@ def _paths(boxes: Sequence[FaceBoxes]) -> list[list[Sighting]]:
     return paths
 
 
-def _track(track_id: int, path: Sequence[Sighting], boxes: Sequence[FaceBoxes], seconds: Float64Array) -> FaceTrack:
+def _track(track_id: int, path: Sequence[Detection], boxes: Sequence[FaceBoxes], seconds: Float64Array) -> FaceTrack:
     at = np.array([frame for frame, _ in path], np.int64)
     return FaceTrack(
         track_id,
@@ -99,24 +99,24 @@ def _track(track_id: int, path: Sequence[Sighting], boxes: Sequence[FaceBoxes], 
     )
 
 
-def _recognise(tracks: Sequence[FaceTrack], known: Sequence[FaceTrack]) -> dict[int, int]:
-    """Row in `tracks` -> id of the known person who was last seen nearest to where the track starts."""
+def _match_known(tracks: Sequence[FaceTrack], known: Sequence[FaceTrack]) -> dict[int, int]:
+    """Match each row of `tracks` to the known subject last seen nearest to where the track starts -> its id."""
     if not tracks or not known:
         return {}
     starts = np.stack([track.xyxy[0] for track in tracks])
     ends = np.stack([track.xyxy[-1] for track in known])
-    distance, ratio = steps(starts, ends)
+    distance, ratio = distance_and_ratio(starts, ends)
     near = (distance <= MAX_STEP_SIDES) & (ratio <= MAX_SIZE_RATIO)
-    return {row: known[column].id for row, column in best_pairs(np.where(near, -distance, -np.inf))}
+    return {row: known[column].id for row, column in match_greedily(np.where(near, -distance, -np.inf))}
 
 
 def _side(track: FaceTrack) -> float:
-    """Median over the frames of the mean of width and height, px."""
+    """Compute the median over frames of the mean of width and height, in px."""
     return float(np.median(sides(track.xyxy)))
 
 
-def why_excluded(track: FaceTrack, frames: Frames, rules: FaceRules) -> str | None:
-    """A stable reason code when the track is not worth scoring, else None."""
+def exclusion_reason(track: FaceTrack, frames: Frames, rules: FaceRules) -> str | None:
+    """Return why a track is not worth scoring, a code of `verdict.REASONS`, or None."""
     if len(track) < min(rules.min_frames, len(frames)):
         return "face_too_brief"
     if _side(track) < rules.min_side_px:
@@ -127,23 +127,23 @@ def why_excluded(track: FaceTrack, frames: Frames, rules: FaceRules) -> str | No
 
 
 def sharpness(frames: Frames, track: FaceTrack) -> float:
-    """Share of fine detail in the face: variance of its Laplacian over its variance, at one size.
+    """Compute the share of fine detail in a face: variance of its Laplacian / its variance, median over frames.
 
-    The ratio does not change with exposure or contrast. Median over the frames.
+    It is measured at one size, and does not change with exposure or contrast.
     """
-    sightings = zip(track.frame_index, track.xyxy, strict=True)
-    return float(np.median([_detail(frames.data[at], box, SHARPNESS_SIDE_PX) for at, box in sightings]))
+    detections = zip(track.frame_index, track.xyxy, strict=True)
+    return float(np.median([_detail(frames.data[at], box, SHARPNESS_SIDE_PX) for at, box in detections]))
 
 
 def crop_sharpness(crops: UInt8Array) -> float:
-    """The same of a face's crops (T, S, S, 3), as a model is shown them."""
+    """Compute the sharpness of a face's crops (T, S, S, 3), as `sharpness` does."""
     whole = np.array([0, 0, crops.shape[2], crops.shape[1]], np.float32)
     return float(np.median([_detail(crop, whole, CROP_SHARPNESS_SIDE_PX) for crop in crops]))
 
 
 def _detail(image: UInt8Array, xyxy: Float32Array, side_px: int) -> float:
     height, width = image.shape[:2]
-    inside = xyxy.clip(0, [width, height, width, height])  # black beyond the picture would count as detail
-    face = patch(image, inside, side_px)
+    inside = xyxy.clip(0, [width, height, width, height])  # black beyond the image would count as detail
+    face = cut_patch(image, inside, side_px)
     gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
     return float(cv2.Laplacian(gray, cv2.CV_32F).var() / max(gray.var(), 1.0))

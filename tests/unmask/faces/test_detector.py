@@ -17,7 +17,7 @@ from facenet_pytorch.models.utils import detect_face
 from tests.media import astronaut, scaled, window_of
 from unmask.faces import mtcnn
 from unmask.faces.boxes import overlaps, sides
-from unmask.faces.detector import FaceBoxes, FaceFinder, Searched, foretell
+from unmask.faces.detector import FaceBoxes, FaceFinder, SearchedFrame, extrapolate_proposals
 from unmask.video.decode import decode
 from unmask.video.sampling import DecodePlan
 
@@ -217,7 +217,7 @@ def boxes(*rows):
 def sighting(faces, proposals):
     count = len(faces)
     found = FaceBoxes(2 * faces, np.zeros((count, 5, 2), np.float32), np.ones(count, np.float32))
-    return Searched(proposals, faces, found)
+    return SearchedFrame(proposals, faces, found)
 
 
 A, B, FAR = [10, 10, 50, 50], [22, 10, 62, 50], [200, 10, 240, 50]
@@ -226,7 +226,7 @@ A, B, FAR = [10, 10, 50, 50], [22, 10, 62, 50], [200, 10, 240, 50]
 def test_proposals_are_carried_from_the_nearer_end_along_with_their_face():
     first = sighting(boxes(A), boxes([8, 10, 48, 50], FAR))
     last = sighting(boxes(B), boxes([22, 13, 62, 53]))
-    early, late = foretell(first, last, 2)
+    early, late = extrapolate_proposals(first, last, 2)
     np.testing.assert_allclose(early, boxes([12, 10, 52, 50]), atol=1e-4)
     np.testing.assert_allclose(late, boxes([18, 13, 58, 53]), atol=1e-4)
 
@@ -236,4 +236,4 @@ def test_proposals_are_carried_from_the_nearer_end_along_with_their_face():
     [(boxes(), boxes()), (boxes(A), boxes()), (boxes(A), boxes(A, FAR)), (boxes(A), boxes(FAR))],
 )
 def test_nothing_is_foretold_unless_both_ends_show_the_same_faces(first, last):
-    assert foretell(sighting(first, first), sighting(last, last), 3) == []
+    assert extrapolate_proposals(sighting(first, first), sighting(last, last), 3) == []

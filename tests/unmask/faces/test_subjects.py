@@ -1,4 +1,4 @@
-"""People: faces joined over windows, cut for every model, in pixels of the original. Pure: arrays in."""
+"""Subjects: faces joined over windows, cut for every model, in pixels of the original. Pure: arrays in."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import pytest
 
 from unmask.faces.clips import ClipSpec
 from unmask.faces.detector import FaceBoxes
-from unmask.faces.subjects import MAX_BOXES, MAX_PEOPLE, People, Person, at_stride
+from unmask.faces.subjects import MAX_BOXES, MAX_SUBJECTS, Subject, SubjectTracker, thin_to_stride
 from unmask.faces.tracking import FaceRules, FaceTrack
 from unmask.video.decode import Frames
 
@@ -35,68 +35,68 @@ def track(seconds: Sequence[float]) -> FaceTrack:
 
 
 def test_two_people_through_two_windows() -> None:
-    people = People([SPEC], ANY)
+    tracker = SubjectTracker([SPEC], ANY)
     for start in (0.0, 5.0):
-        people.add(window(start), [faces(LEFT, RIGHT)] * 8)
-    assert [person.id for person in people.all] == [0, 1]
-    for person in people.all:
-        assert [clip.track_id for clip in person.clips[SPEC]] == [person.id] * 2
-        assert [clip.seconds[0] for clip in person.clips[SPEC]] == [0.0, 5.0]
-        assert person.seconds == sorted(person.seconds)
-    assert (people.frames, people.frames_with_face) == (16, 16)
-    assert people.analysed_seconds == pytest.approx(2 * 8 * 0.12)
+        tracker.add(window(start), [faces(LEFT, RIGHT)] * 8)
+    assert [subject.id for subject in tracker.subjects] == [0, 1]
+    for subject in tracker.subjects:
+        assert [clip.track_id for clip in subject.clips[SPEC]] == [subject.id] * 2
+        assert [clip.seconds[0] for clip in subject.clips[SPEC]] == [0.0, 5.0]
+        assert subject.seconds == sorted(subject.seconds)
+    assert (tracker.frames, tracker.frames_with_face) == (16, 16)
+    assert tracker.analysed_seconds == pytest.approx(2 * 8 * 0.12)
 
 
 def test_faces_that_are_left_out_leave_no_gap_in_the_ids_and_a_reason() -> None:
-    people = People([SPEC], FaceRules(min_side_px=48.0, min_frames=1))
-    people.add(window(0.0), [faces(SMALL)] * 8)
-    people.add(window(5.0), [faces(SMALL, LEFT)] * 8)
-    assert [person.id for person in people.all] == [0]
-    assert people.excluded == ("face_too_small",)
+    tracker = SubjectTracker([SPEC], FaceRules(min_side_px=48.0, min_frames=1))
+    tracker.add(window(0.0), [faces(SMALL)] * 8)
+    tracker.add(window(5.0), [faces(SMALL, LEFT)] * 8)
+    assert [subject.id for subject in tracker.subjects] == [0]
+    assert tracker.excluded == ("face_too_small",)
 
 
 def test_a_face_that_is_judged_somewhere_is_not_excluded() -> None:
-    people = People([SPEC], FaceRules(min_side_px=0.0, min_frames=4))
-    people.add(window(0.0), [faces(LEFT)] * 2 + [faces()] * 6)
-    assert people.excluded == ("face_too_brief",)
-    people.add(window(5.0), [faces(LEFT)] * 8)
-    assert people.excluded == ()
-    assert len(people.all[0].clips[SPEC]) == 1
+    tracker = SubjectTracker([SPEC], FaceRules(min_side_px=0.0, min_frames=4))
+    tracker.add(window(0.0), [faces(LEFT)] * 2 + [faces()] * 6)
+    assert tracker.excluded == ("face_too_brief",)
+    tracker.add(window(5.0), [faces(LEFT)] * 8)
+    assert tracker.excluded == ()
+    assert len(tracker.subjects[0].clips[SPEC]) == 1
 
 
 def test_in_a_crowd_the_largest_are_taken() -> None:
-    columns = [(20 * i, 10, 20 * i + 12 + (i % 5), 22 + (i % 5)) for i in range(MAX_PEOPLE + 8)]
-    people = People([SPEC], ANY)
-    people.add(window(0.0, count=2), [faces(*columns)] * 2)
-    assert people.too_many
-    assert len(people.all) == MAX_PEOPLE
-    widths = [person.boxes[0][2] - person.boxes[0][0] for person in people.all]
+    columns = [(20 * i, 10, 20 * i + 12 + (i % 5), 22 + (i % 5)) for i in range(MAX_SUBJECTS + 8)]
+    tracker = SubjectTracker([SPEC], ANY)
+    tracker.add(window(0.0, count=2), [faces(*columns)] * 2)
+    assert tracker.too_many
+    assert len(tracker.subjects) == MAX_SUBJECTS
+    widths = [subject.boxes[0][2] - subject.boxes[0][0] for subject in tracker.subjects]
     assert min(widths) >= 13
 
 
 def test_boxes_are_in_pixels_of_the_original() -> None:
-    people = People([SPEC], ANY)
-    people.add(window(0.0, scale=2.5), [faces(LEFT)] * 8)
-    (person,) = people.all
-    assert person.thinned_boxes()[0] == (0.0, (50.0, 50.0, 300.0, 300.0))
+    tracker = SubjectTracker([SPEC], ANY)
+    tracker.add(window(0.0, scale=2.5), [faces(LEFT)] * 8)
+    (subject,) = tracker.subjects
+    assert subject.thinned_boxes()[0] == (0.0, (50.0, 50.0, 300.0, 300.0))
 
 
 def test_boxes_are_thinned_evenly() -> None:
-    person = Person(0, [float(i) for i in range(1000)], [np.full(4, i, np.float32) for i in range(1000)])
-    seconds = [second for second, _ in person.thinned_boxes()]
+    subject = Subject(0, [float(i) for i in range(1000)], [np.full(4, i, np.float32) for i in range(1000)])
+    seconds = [second for second, _ in subject.thinned_boxes()]
     assert len(seconds) == MAX_BOXES
     assert (seconds[0], seconds[-1]) == (0.0, 999.0)
     assert max(np.diff(seconds)) - min(np.diff(seconds)) <= 1
-    assert len(Person(0, [1.0], [np.zeros(4, np.float32)]).thinned_boxes()) == 1
+    assert len(Subject(0, [1.0], [np.zeros(4, np.float32)]).thinned_boxes()) == 1
 
 
 def test_each_model_gets_clips_at_its_own_stride() -> None:
     coarse = ClipSpec(side_px=32, frames_per_clip=3, frame_stride_seconds=0.36)
-    people = People([SPEC, coarse, SPEC], ANY)
-    people.add(window(0.0), [faces(LEFT)] * 8)
-    (person,) = people.all
-    assert len(person.clips[SPEC][0].seconds) == 8
-    assert person.clips[coarse][0].seconds.tolist() == pytest.approx([0.0, 0.36, 0.72])
+    tracker = SubjectTracker([SPEC, coarse, SPEC], ANY)
+    tracker.add(window(0.0), [faces(LEFT)] * 8)
+    (subject,) = tracker.subjects
+    assert len(subject.clips[SPEC][0].seconds) == 8
+    assert subject.clips[coarse][0].seconds.tolist() == pytest.approx([0.0, 0.36, 0.72])
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,6 @@ def test_each_model_gets_clips_at_its_own_stride() -> None:
     ],
 )
 def test_at_stride(seconds: list[float], stride: float, kept: list[float]) -> None:
-    thinned = at_stride(track(seconds), stride)
+    thinned = thin_to_stride(track(seconds), stride)
     assert thinned.seconds.tolist() == kept
     assert thinned.xyxy[:, 0].tolist() == [4.0 * seconds.index(second) for second in kept]

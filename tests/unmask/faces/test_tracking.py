@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.media import astronaut, scaled, times, window_of
 from unmask.faces.detector import FaceBoxes, FaceFinder
-from unmask.faces.tracking import FaceRules, FaceTrack, crop_sharpness, link, why_excluded
+from unmask.faces.tracking import FaceRules, FaceTrack, crop_sharpness, exclusion_reason, link
 from unmask.video.decode import Frames, decode
 from unmask.video.sampling import DecodePlan
 
@@ -142,7 +142,7 @@ def jpeg(image, quality):
 )
 def test_why_excluded(image, count, reason):
     track, window = looked_at(image, count)
-    assert why_excluded(track, window, FaceRules()) == reason
+    assert exclusion_reason(track, window, FaceRules()) == reason
 
 
 def test_crops_are_the_less_sharp_the_more_they_are_blurred_however_bright_they_are():
@@ -157,7 +157,7 @@ def test_crops_are_the_less_sharp_the_more_they_are_blurred_however_bright_they_
 def test_a_short_window_asks_for_no_more_frames_than_it_has():
     track, window = looked_at(astronaut(), 1)
     alone = Frames(window.data[:1], window.seconds[:1])
-    assert why_excluded(track, alone, FaceRules()) is None
+    assert exclusion_reason(track, alone, FaceRules()) is None
 
 
 @pytest.mark.shared
@@ -165,4 +165,4 @@ def test_clear_faces_of_research_videos_are_kept(shared_data: Path):
     for path in sorted(shared_data.glob("*-videos/*.mp4"))[::2]:
         window = next(iter(decode(path, DecodePlan(windows=1, frames_per_window=3))))
         (track,) = link(FaceFinder().detect(window), window.seconds, ())
-        assert why_excluded(track, window, FaceRules()) is None, path.name
+        assert exclusion_reason(track, window, FaceRules()) is None, path.name
