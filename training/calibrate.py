@@ -2,21 +2,22 @@
 
     python -m training.calibrate --run RUN --data FACES [--data CLIPS] --out space/unmask/models/weights/mobilenet-gru
 
-Only rows of the split "val" are used: their reals, their true fakes, and a blended fake of every real, all
-re-compressed as the web does, and mildly once more, as serving does before it gives an answer; the reals and
-true fakes as they are, too; and reals spoiled in each way of HARD, the worst of which decides what is called
-fake. Reals blurred as in BLURRED would put that beyond most fakes; they decide how sharp a face must be to
-get an answer. A folder that holds none is refused, so nothing is ever fitted on a set that is for measuring.
-Keeps the logits in RUN/validation.npz, and prints what the thresholds give on halves of the data that they
-were not fitted on.
+Only rows of the split "val" are used, and every data folder is a domain for which the promises are kept. What is
+fitted: whole videos as they are stored, by their pooled logits, since that is what is shown; single clips, with true
+fakes of their folder and blended ones, re-compressed as the web does, and mildly once more, as serving does before it
+gives an answer; and reals corrupted in each way of HARD, the worst of which decides what is called fake. Reals blurred
+as in BLURRED would put that beyond most fakes; they decide how sharp a face must be to get an answer. A folder without
+such rows is refused, so nothing is ever fitted on a set that is for measuring. Keeps the logits in
+RUN/validation.npz, and prints what the thresholds give on halves of the data that they were not fitted on.
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -35,12 +36,12 @@ from training.fit.predict import predict
 from training.fit.recipes import Mixture
 from training.fit.run_folder import RunFolder
 from training.fit.torch_dataset import ClipPairs, Pair, PlainClips, as_face_clip, cached_meshes
-from training.fit.training_clips import subset_of_reals
+from training.fit.training_clips import spread_evenly
 from unmask.faces.clips import ClipSpec, recompressed
 from unmask.faces.tracking import crop_sharpness
 from unmask.models import checkpoint, inference
 from unmask.models.architectures import VideoModel
-from unmask.verdict import Calibration, Policy
+from unmask.verdict import Calibration, ClipScore, Policy, pool
 
 MAX_FALSE_ALARMS = 0.005  # of real clips, labelled fake: half of the promised 1 %, as people elsewhere differ
 MAX_WRONG = 0.05  # of the clips that get a label, fakes as frequent as reals
@@ -62,12 +63,26 @@ HARD = tuple(  # what ordinary uploads go through; no false alarms more often un
 BLURRED = (Condition("blur", 3), Condition("blur", 4))  # what is blurred more, `FaceRules` leave out anyway
 MIN_SLOPE = 0.01  # of a model that ranks no better than chance: its probabilities say nothing, and it abstains
 HARD_REALS = 400  # real clips under each
+VIDEOS = 600  # of each label and folder, at most
 DRAWS = 20  # halvings of the data, to see whether the promises hold on the other half
 FEWEST = 20  # pairs and hard reals that can be halved so often without an empty half
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.bool_]
 NONE: Floats = np.zeros(0)
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Videos:
+    """The validation videos of one data folder."""
+
+    logits: Floats  # (n,) pooled over the clips of each
+    fake: Rows  # (n,)
+
+    def half(self, chosen: Rows) -> "Videos":
+        """Keep the chosen videos."""
+        return Videos(self.logits[chosen], self.fake[chosen])
 
 
 @dataclass(frozen=True)
@@ -144,55 +159,95 @@ def main() -> None:
     cv2.setNumThreads(1)
     start = RunFolder(arguments.run)
     model = inference.load(str(start.model), torch.device("cpu"))
+    cache = arguments.run.parent / "meshes"
     clips = validation_clips(arguments.data, arguments.limit)
-    scored = score_validation(model.module, clips, model.spec, arguments.run.parent / "meshes", arguments.workers)
-    np.savez(arguments.run / "validation.npz", **vars(scored))
-    calibration, policy = fit(scored)
+    scored = score_validation(model.module, clips, model.spec, cache, arguments.workers)
+    videos = {
+        name: score_videos(model.module, some, model.spec, arguments.workers)
+        for name, some in validation_clips(arguments.data).items()
+    }
+    by_video = {f"{name}/{key}": value for name, some in videos.items() for key, value in vars(some).items()}
+    np.savez(arguments.run / "validation.npz", **vars(scored), **by_video)
+    calibration, policy = fit(scored, videos)
     file = replace(
         checkpoint.read_config(start.model), calibration=calibration, policy=policy, headline=headline(scored)
     )
     checkpoint.save(arguments.out, checkpoint.restore(start.model), file)
     print(file.headline, calibration, policy, sep="\n")
-    print(promises(scored))
+    print(promises(scored, videos))
 
 
-def validation_clips(folders: Sequence[Path], limit: int | None = None) -> list[StoredClip]:
-    """The clips that may be fitted on, of at most `limit` real videos a folder and the fakes made of them.
+def validation_clips(folders: Sequence[Path], limit: int | None = None) -> dict[str, list[StoredClip]]:
+    """Read the clips that may be fitted on, at most `limit` real and `limit` fake ones a folder.
 
-    Raises ValueError naming a folder without any.
+    Raises:
+        ValueError: a folder holds none; names it.
     """
-    found = []
+    found = {}
     for folder in folders:
         clips = [clip for clip in read_clips(folder) if clip.split == "val"]
         if not clips:
             raise ValueError(f"{folder.name} holds no row of split `val`: it is not for fitting")
-        found += clips if limit is None else subset_of_reals(clips, limit, seed=0)
+        found[folder.name] = clips if limit is None else spread_evenly(clips, limit)
     return found
 
 
 def score_validation(
-    model: VideoModel, clips: Sequence[StoredClip], spec: ClipSpec, cache: Path, workers: int
+    model: VideoModel, by_folder: Mapping[str, Sequence[StoredClip]], spec: ClipSpec, cache: Path, workers: int
 ) -> Scored:
-    """Pairs of a real clip with a true fake of it, then with a blended one, as the web leaves them."""
-    reals = [clip for clip in clips if not clip.fake]
-    fakes = [clip for clip in clips if clip.fake]
-    meshes = cached_meshes(reals, cache)
-    parts = []
-    for blended in (False, True):
-        if blended or fakes:
+    """Score pairs of a real clip with a true fake of its folder, then with a blended one, as the web leaves them.
+
+    A photograph is a clip of one frame.
+    """
+    parts, hard, blurred, sharpness, plain = [], [], [], [], []
+    for clips in by_folder.values():
+        own = replace(spec, frames_per_clip=min(spec.frames_per_clip, max(len(clip.jpegs) for clip in clips)))
+        reals, fakes = ([clip for clip in clips if clip.fake == fake] for fake in (False, True))
+        meshes = cached_meshes(reals, cache)
+        for blended in (False, True) if fakes else (True,):
             mixture = Mixture(blended_share=float(blended), same_source=False, augment=WEB)
-            pairs = ClipPairs(reals, meshes, [] if blended else fakes, spec, mixture, seed=7)
-            logits, fake = predict(model, pairs, spec, workers)
-            again, _ = predict(model, Again(pairs), spec, workers)
+            pairs = ClipPairs(reals, meshes, [] if blended else fakes, own, mixture, seed=7)
+            logits, fake = predict(model, pairs, own, workers)
+            again, _ = predict(model, Again(pairs), own, workers)
             parts.append((logits, fake, np.full(len(fake), blended), again))
-    hard_reals = evenly(reals, HARD_REALS)
-    hard = [predict(model, SpoiledReals(hard_reals, spec, way), spec, workers)[0] for way in HARD]
-    blurred, sharpness = score_blurred(model, reals, spec, workers)
-    alike = min(len(reals), len(fakes))
-    stored = [*evenly(reals, alike), *evenly(fakes, alike)]
-    plain, plain_fake = predict(model, PlainClips(stored, spec), spec, workers) if stored else (NONE, NONE > 0)
+        hard_reals = evenly(reals, HARD_REALS // len(by_folder))
+        hard.append([predict(model, SpoiledReals(hard_reals, own, way), own, workers)[0] for way in HARD])
+        soft, clear = score_blurred(model, reals, own, workers)
+        blurred.append(soft)
+        sharpness.append(clear)
+        alike = min(len(reals), len(fakes))
+        if alike:
+            plain.append(predict(model, PlainClips([*evenly(reals, alike), *evenly(fakes, alike)], own), own, workers))
     logits, fake, kind, again = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Scored(logits, fake, kind, again, np.stack(hard), blurred, sharpness, plain, plain_fake)
+    plain_logits, plain_fake = (np.concatenate(column) for column in zip((NONE, NONE > 0), *plain, strict=True))
+    worst, soft, clear = (np.concatenate(column, 1) for column in (hard, blurred, sharpness))
+    return Scored(logits, fake, kind, again, worst, soft, clear, plain_logits, plain_fake)
+
+
+def score_videos(model: VideoModel, clips: Sequence[StoredClip], spec: ClipSpec, workers: int) -> Videos:
+    """Score whole videos as they are stored, at most VIDEOS real and as many fake ones."""
+    clips_of: dict[str, list[StoredClip]] = {}
+    for clip in clips:
+        clips_of.setdefault(clip.video_id, []).append(clip)
+    chosen = [
+        video
+        for fake in (False, True)
+        for video in evenly([some for some in clips_of.values() if some[0].fake == fake], VIDEOS)
+    ]
+    own = replace(spec, frames_per_clip=min(spec.frames_per_clip, max(len(clip.jpegs) for clip in clips)))
+    logits, _ = predict(model, PlainClips([clip for some in chosen for clip in some], own), own, workers)
+    ends = np.cumsum([len(some) for some in chosen])[:-1]
+    pooled = [pool_clips(part, some) for part, some in zip(np.split(logits, ends), chosen, strict=True)]
+    return Videos(np.array(pooled), np.array([some[0].fake for some in chosen]))
+
+
+def pool_clips(logits: Floats, clips: Sequence[StoredClip]) -> float:
+    """Pool the clips of one video as serving does; calibration is linear, so it may come afterwards."""
+    scores = [
+        ClipScore("", 0, 0.0, 0.0, len(clip.jpegs), 1.0, logit, logit)
+        for clip, logit in zip(clips, logits.tolist(), strict=True)
+    ]
+    return pool(scores, Policy().trim)
 
 
 def score_blurred(
@@ -205,21 +260,22 @@ def score_blurred(
     return np.stack(logits), np.array(sharpness)
 
 
-def evenly(clips: Sequence[StoredClip], count: int) -> list[StoredClip]:
-    """At most so many, from all over the list."""
-    return [clips[row] for row in np.linspace(0, len(clips) - 1, min(count, len(clips))).astype(int)]
+def evenly(items: Sequence[Item], count: int) -> list[Item]:
+    """Choose at most so many, from all over the list."""
+    return [items[row] for row in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)]
 
 
-def fit(scored: Scored) -> tuple[Calibration, Policy]:
-    """Platt scaling, the narrowest abstain band that keeps both promises, and when else to abstain."""
-    line = LogisticRegression(C=1e6).fit(scored.logits[:, None], scored.fake)
-    slope = max(float(line.coef_[0, 0]), MIN_SLOPE)
-    calibration = Calibration(temperature=1 / slope, bias=float(line.intercept_[0]))
-    both = [(probabilities(scored.logits, calibration), scored.fake)]
+def fit(scored: Scored, videos: Mapping[str, Videos] | None = None) -> tuple[Calibration, Policy]:
+    """Fit Platt scaling, the narrowest abstain band that keeps both promises everywhere, and when else to abstain."""
+    domains = [Videos(scored.logits, scored.fake), *(videos or {}).values()]
+    calibration = platt(domains)
     if len(scored.plain):
-        both.append((probabilities(scored.plain, calibration), scored.plain_fake))
+        domains.append(Videos(scored.plain, scored.plain_fake))
+    judged = [(probabilities(domain.logits, calibration), domain.fake) for domain in domains]
+    both = [(probability, fake) for probability, fake in judged if 0 < fake.sum() < len(fake)]
     fake_above = max(
-        *(above_reals(probability[~fake]) for probability, fake in both),
+        above_reals(judged[0][0][~scored.fake]),
+        *(above_or_highest(probability[~fake]) for probability, fake in judged[1:]),
         *(above_reals(probabilities(logits, calibration)) for logits in scored.hard),
         *(trusted_above(probability, fake) for probability, fake in both),
     )
@@ -230,6 +286,27 @@ def fit(scored: Scored) -> tuple[Calibration, Policy]:
         min_sharpness=ceil(1e4 * sharp_enough(scored, calibration, policy)) / 1e4,
         max_drift=round(usual_drift(scored, calibration, policy), 3),
     )
+
+
+def platt(domains: Sequence[Videos]) -> Calibration:
+    """Fit a line (Platt, 1999) to the log-odds; labels weigh the same, and so do the domains of each label."""
+    logits, fake = (np.concatenate([getattr(one, name) for one in domains]) for name in ("logits", "fake"))
+    weights = np.concatenate([_weights(one, domains) for one in domains])
+    line = LogisticRegression(C=1e6).fit(logits[:, None], fake, sample_weight=weights * len(fake))
+    return Calibration(temperature=1 / max(float(line.coef_[0, 0]), MIN_SLOPE), bias=float(line.intercept_[0]))
+
+
+def _weights(domain: Videos, domains: Sequence[Videos]) -> Floats:
+    weights = np.zeros(len(domain.fake))
+    for label in (False, True):
+        rows = domain.fake == label
+        weights[rows] = 0.5 / max(1, rows.sum()) / sum((one.fake == label).any() for one in domains)
+    return weights
+
+
+def above_or_highest(reals: Floats) -> float:
+    """Return the conformal threshold, or the highest real of a domain with too few for it."""
+    return min(above_reals(reals), float(reals.max())) if len(reals) else 0.0
 
 
 def sharp_enough(scored: Scored, calibration: Calibration, policy: Policy) -> float:
@@ -296,24 +373,30 @@ def headline(scored: Scored) -> str:
     return f"validation AUC of re-compressed clips: {', '.join(parts)}"
 
 
-def promises(scored: Scored) -> str:
-    """Fit on one half of the pairs, look at the other, many times -> what a person may rely on."""
+def promises(scored: Scored, videos: Mapping[str, Videos]) -> str:
+    """Fit on one half of the data and measure the other, many times: what a person may rely on."""
     if (fewest := min(scored.sizes[:2])) < FEWEST:
         return f"{fewest} clips are too few to try the thresholds on halves of them; {FEWEST} is the least"
     rng = np.random.default_rng(0)
     rates = []
     for _ in range(DRAWS):
         chosen = [rng.permutation(size) < size / 2 for size in scored.sizes]
-        calibration, policy = fit(scored.half(*chosen))
+        own = {name: rng.permutation(len(some.fake)) < len(some.fake) / 2 for name, some in videos.items()}
+        calibration, policy = fit(scored.half(*chosen), {name: videos[name].half(rows) for name, rows in own.items()})
         rest = scored.half(*(~rows for rows in chosen))
         found = label_rates(probabilities(rest.logits, calibration), rest.fake, policy)
         worst = (probabilities(rest.hard, calibration) > policy.fake_above).mean(1).max()
         blurred = (probabilities(rest.blurred, calibration) > policy.fake_above) & (
             rest.sharpness >= policy.min_sharpness
         )
+        other = {name: videos[name].half(~rows) for name, rows in own.items()}
         if len(rest.plain):
-            as_it_is = label_rates(probabilities(rest.plain, calibration), rest.plain_fake, policy)
-            found |= {f"plain_{key}": value for key, value in as_it_is.items()}
+            other["plain"] = Videos(rest.plain, rest.plain_fake)
+        for name, some in other.items():
+            found |= {
+                f"{name}_{key}": value
+                for key, value in label_rates(probabilities(some.logits, calibration), some.fake, policy).items()
+            }
         found |= {
             "hard_reals_labelled_fake": float(worst),
             "blurred_reals_labelled_fake": float(blurred.mean(1).max()),
@@ -322,14 +405,19 @@ def promises(scored: Scored) -> str:
     return json.dumps({key: round(float(np.mean([r[key] for r in rates])), 4) for key in rates[0]})
 
 
+def share(rows: Rows) -> float:
+    """Return the share of rows that are True; 0 where there is none."""
+    return float(rows.mean()) if len(rows) else 0.0
+
+
 def label_rates(probability: Floats, fake: NDArray[np.bool_], policy: Policy) -> dict[str, float]:
     said_fake, said_real = probability > policy.fake_above, probability < policy.real_below
     confident = said_fake | said_real
     wrong = (said_fake & ~fake) | (said_real & fake)
     return {
-        "reals_labelled_fake": float(said_fake[~fake].mean()),
-        "fakes_labelled_fake": float(said_fake[fake].mean()),
-        "reals_labelled_real": float(said_real[~fake].mean()),
+        "reals_labelled_fake": share(said_fake[~fake]),
+        "fakes_labelled_fake": share(said_fake[fake]),
+        "reals_labelled_real": share(said_real[~fake]),
         "wrong_of_confident": float(wrong.sum() / max(1, confident.sum())),
         "wrong_of_labelled_real": float((said_real & fake).sum() / max(1, said_real.sum())),
         "abstained": float(1 - confident.mean()),

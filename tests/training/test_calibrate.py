@@ -9,9 +9,13 @@ from training.calibrate import (
     MAX_WITHHELD,
     MAX_WRONG,
     Scored,
+    Videos,
+    above_or_highest,
     above_reals,
     fit,
     label_rates,
+    platt,
+    pool_clips,
     probabilities,
     validation_clips,
 )
@@ -115,6 +119,46 @@ def test_too_few_reals_promise_nothing(count, least):
     assert (threshold == 1.0) == (count < 199)
 
 
+def test_a_domain_of_few_reals_puts_the_threshold_at_its_highest_one():
+    few, many = np.linspace(0, 0.9, 40), np.linspace(0, 0.9, 1000)
+    assert above_or_highest(few) == 0.9
+    assert above_or_highest(many) == above_reals(many) < 0.9
+    assert above_or_highest(np.zeros(0)) == 0.0
+
+
+DOMAINS = [  # logits of the reals and of the fakes of one more domain
+    ("reals that look fake", [6.0] * 300, []),
+    ("fakes that look real", [-3.0] * 60, [-6.0] * 60),
+    ("reals that look fake, beside fakes", [6.0] * 60, [6.5] * 60),
+]
+
+
+@pytest.mark.parametrize(("reals", "fakes"), [case[1:] for case in DOMAINS], ids=[case[0] for case in DOMAINS])
+def test_the_promises_hold_in_every_domain(reals, fakes):
+    jitter = np.random.default_rng(0).normal(0, 0.1, len(reals) + len(fakes))
+    domain = Videos(np.array([*reals, *fakes]) + jitter, np.arange(len(jitter)) >= len(reals))
+    calibration, policy = fit(scored(2000, gap=6.0), {"other": domain})
+    rates = label_rates(probabilities(domain.logits, calibration), domain.fake, policy)
+    assert rates["reals_labelled_fake"] <= 0.01
+    assert not fakes or rates["wrong_of_confident"] <= MAX_WRONG
+    plain_rates = label_rates(probabilities(domain.logits, calibration), domain.fake, fit(scored(2000, gap=6.0))[1])
+    assert max(plain_rates["reals_labelled_fake"], plain_rates["wrong_of_confident"]) > MAX_WRONG
+
+
+def test_domains_weigh_the_same_however_many_videos_they_have():
+    rng = np.random.default_rng(0)
+    one, other = (Videos(rng.normal(shift, 1, 400), np.arange(400) >= 200) for shift in (-1.0, 1.0))
+    one = Videos(one.logits + 3 * one.fake, one.fake)
+    thrice = Videos(np.tile(one.logits, 3), np.tile(one.fake, 3))
+    assert platt([one, other]).temperature == pytest.approx(platt([thrice, other]).temperature, rel=1e-3)
+
+
+def test_a_video_is_pooled_as_it_is_shown():
+    clips = [face("a", frames=8), face("a", frames=8), face("a", frames=4)]
+    assert pool_clips(np.array([1.0, 1.0, 1.0]), clips) == pytest.approx(1.0)
+    assert 2.0 < pool_clips(np.array([0.0, 4.0, 4.0]), clips) < 3.2
+
+
 @pytest.mark.parametrize("shift", [-3.0, 3.0])
 def test_clips_as_they_are_narrow_the_band_where_they_are_judged_worse(shift):
     """Fakes that look real, or reals that look fake, before anything was re-compressed."""
@@ -127,8 +171,8 @@ def test_clips_as_they_are_narrow_the_band_where_they_are_judged_worse(shift):
 def test_a_set_that_is_for_measuring_is_refused(tmp_path):
     write_clips(tmp_path / "fit", [face("a", split="val"), face("b", split="train", shift=3)])
     write_clips(tmp_path / "measure", [face("c", split="test")])
-    assert [clip.video_id for clip in validation_clips([tmp_path / "fit"])] == ["a"]
+    assert [clip.video_id for clip in validation_clips([tmp_path / "fit"])["fit"]] == ["a"]
     write_clips(tmp_path / "more", [face(name, split="val") for name in "defg"])
-    assert len(validation_clips([tmp_path / "more"], limit=3)) == 3
+    assert len(validation_clips([tmp_path / "more"], limit=3)["more"]) == 3
     with pytest.raises(ValueError, match="measure holds no row of split `val`"):
         validation_clips([tmp_path / "fit", tmp_path / "measure"])

@@ -56,7 +56,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     model = inference.load(arguments.model, torch.device("cpu"))
-    clips = validation_clips(arguments.data, arguments.limit)
+    clips = [clip for some in validation_clips(arguments.data, arguments.limit).values() for clip in some]
     looks = [
         look_of(decode(clip)[0], points[0])
         for clip, points in zip(clips, cached_meshes(clips, arguments.meshes), strict=True)
