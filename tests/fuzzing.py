@@ -163,9 +163,8 @@ def _bake(path: Path, kind: str, say: int) -> None:
 
     os.setsid()
     media = FileIO(str(path))
-    decode_worker.CPU_SECONDS["decode"] = CPU_SECONDS
     signal.alarm(int(WALL_SECONDS))
-    decode_worker.give_up("decode")
+    decode_worker.enter_sandbox(CPU_SECONDS)
     try:
         look(media, kind)
         outcome = "frames"
@@ -260,6 +259,8 @@ def hundred_streams(folder: Path) -> bytes:
 
 if __name__ == "__main__":
     from unmask.video import decode_worker
+    from unmask.video.messages import CaptureTask
+    from unmask.video.sampling import DecodePlan
 
-    decode_worker.import_late("capture")
+    decode_worker.import_lazy_modules(CaptureTask(DecodePlan(), (), (), ()))
     _serve(Path(sys.argv[1]))

@@ -29,7 +29,7 @@ from unmask.download.client import VideoFile
 from unmask.limits import Limits
 from unmask.progress import OnProgress, ignore_progress
 from unmask.video.decode import Frames
-from unmask.video.decode_client import OpenVideo, ignore
+from unmask.video.decode_client import OpenVideo, do_nothing
 from unmask.video.sampling import DecodePlan, Span
 
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
@@ -85,10 +85,10 @@ def window_of(*images: Image) -> Frames:
     return Frames(np.stack(images), times(len(images)))
 
 
-def decoded(path: Path, plan: DecodePlan, still_wanted: Callable[[], None] = ignore) -> Iterator[Frames]:
-    """The windows of a file, from the child that decodes them."""
-    with closing(OpenVideo(path, plan, still_wanted=still_wanted)) as opened:
-        yield from opened.windows(still_wanted)
+def decoded(path: Path, plan: DecodePlan, on_wait: Callable[[], None] = do_nothing) -> Iterator[Frames]:
+    """Decode the windows of a file in a worker process."""
+    with closing(OpenVideo(path, plan, on_wait=on_wait)) as opened:
+        yield from opened.windows(on_wait)
 
 
 def fetched(url: str, into: Path, limits: Limits, span: Span, on_progress: OnProgress = ignore_progress) -> VideoFile:

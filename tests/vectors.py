@@ -21,7 +21,7 @@ from unmask.verdict import Calibration, ClipScore, Policy, decide, deciding_face
 from unmask.verdict import score as calibrate
 from unmask.video import captured_frames
 from unmask.video.decode import Frames
-from unmask.video.sampling import DecodePlan, spread
+from unmask.video.sampling import DecodePlan, window_starts
 
 FILE = Path(__file__).parent / "assets" / "detector.json"
 POLICY = Policy(min_sharpness=0.04)
@@ -55,7 +55,7 @@ def vectors() -> Vectors:
 def _planned(duration_seconds: float) -> Vectors:
     """Plan the moments of a video of this length, before windows move to its key frames."""
     plan = DecodePlan()
-    starts = spread(0.0, duration_seconds, plan.window_seconds, plan.windows)
+    starts = window_starts(0.0, duration_seconds, plan.window_seconds, plan.windows)
     moments = [start + i * plan.frame_stride_seconds for start in starts for i in range(plan.frames_per_window)]
     return {"duration": duration_seconds, "seconds": [at for at in moments if at < duration_seconds]}
 
@@ -108,7 +108,7 @@ def _times() -> list[list[float]]:
 def _windows(seconds: list[float]) -> Vectors:
     taken = captured_frames.Capture((b"",) * len(seconds), tuple(seconds), ((640, 360),) * len(seconds), "")
     plan = DecodePlan(frames_per_window=SPEC.frames_per_clip, frame_stride_seconds=SPEC.frame_stride_seconds)
-    found = captured_frames._spread(captured_frames.arrange(taken, plan), plan.windows)
+    found = captured_frames.select_windows(captured_frames.group_into_windows(taken, plan), plan.windows)
     return {"seconds": seconds, "windows": found}
 
 

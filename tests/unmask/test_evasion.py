@@ -297,7 +297,7 @@ def siege(clip: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sie
     with pytest.MonkeyPatch.context() as patch, Site(host=PUBLIC, port=own_port()) as public:
         patch.setattr(network, "is_public", lambda address: str(address) == PUBLIC or really_public(address))
         patch.setattr(network, "WEB_PORTS", range(1, 65536))
-        patch.setattr(client, "START", STAND_IN)
+        patch.setattr(client, "WORKER", STAND_IN)
         port = public.port
         with Canary("127.0.0.1", port, CountingServer) as four, Canary("::1", port, SixServer) as six:
             canary = f"127.0.0.1:{port}"

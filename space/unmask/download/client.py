@@ -1,46 +1,75 @@
-"""URL or path -> VideoFile.
+"""Fetch the video behind a URL, or open a local file: a `VideoFile` within the limits.
 
-A URL is fetched by `unmask.download.worker` in a child process, which is killed with all that it started when it
-takes too long, grows too large or is no longer wanted. What the child says is checked again here.
+A URL is fetched by `unmask.download.worker` in a worker process, which is killed with all that it started when it
+takes too long, grows too large or is no longer wanted. What the worker says is checked again here.
 """
 
 import functools
 import hashlib
-import logging
 import os
-import subprocess
 import tempfile
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from unmask.errors import BadInput, BadUrl, InternalError, NotAVideo, TimedOut, from_code
+from unmask.download.messages import ANSWERS, FetchRequest, Found, Progress
+from unmask.errors import BadInput, BadUrl, InternalError, NotAVideo, TimedOut
 from unmask.limits import Limits, check_bytes, check_seconds
-from unmask.logs import frames
 from unmask.progress import OnProgress
 from unmask.sandbox.network import check_url
-from unmask.sandbox.process import Child
-from unmask.video.decode_client import OpenVideo, StillWanted, ignore
-from unmask.video.partial_file import MOST_BYTES, Parts
+from unmask.sandbox.process import WorkerProcess, start_code
+from unmask.sandbox.protocol import RangeData, ReadRange
+from unmask.video.decode_client import OnWait, OpenVideo, do_nothing
+from unmask.video.partial_file import MAX_RANGE_BYTES, ByteRanges
 from unmask.video.sampling import DecodePlan
 
 LOOKING = "Looking for the video"
-IN_PARTS = os.name == "posix"  # elsewhere a child cannot be given another pipe
-SMUGGLING = "__youtubedl_smuggle"  # behind a #, yt-dlp reads headers and more for its own use
+SMUGGLED = "__youtubedl_smuggle"  # behind a #, yt-dlp reads headers and more for its own use
+WORKER = start_code("unmask.download.worker")
 
-# The child gets its code from where this process has it.
-START = "import sys; sys.path[:] = sys.argv[1:]; from unmask.download.worker import main; main()"
 
-logger = logging.getLogger(__name__)
+class RemoteFile:
+    """A file that stays on its server, read in ranges through the worker that found it. For one thread at a time."""
+
+    def __init__(self, worker: WorkerProcess, size_bytes: int, limits: Limits) -> None:
+        self.ranges = ByteRanges(size_bytes, self._read)
+        self._worker = worker
+        self._left_seconds = limits.timeout_seconds  # of all waiting together
+        self._resources = ExitStack()
+
+    def close_with_it(self, resources: ExitStack) -> None:
+        """Close these as well when it is closed."""
+        self._resources.push(resources)
+
+    def close(self) -> None:
+        """End the worker."""
+        self._resources.close()
+
+    def _read(self, begin: int, end: int) -> Any:
+        """Read the bytes [begin, end).
+
+        Raises:
+            TimedOut: All waiting together has passed the limit.
+            UnmaskError: The worker failed.
+        """
+        asked_at = time.monotonic()
+        self._worker.send(ReadRange(begin, end))
+        while (answer := self._worker.next_message()) is None:
+            if time.monotonic() - asked_at > self._left_seconds:
+                raise TimedOut("The site takes too long to send the video. Try again later.")
+        self._left_seconds -= time.monotonic() - asked_at
+        if not isinstance(answer.body, RangeData) or len(answer.payload) != end - begin:
+            raise _failed()
+        return answer.payload
 
 
 @dataclass(frozen=True)
 class VideoFile:
-    """A video on disk, within the limits, and where it came from."""
+    """A video within the limits, and where it came from. Whoever got it closes it."""
 
-    path: Path
+    path: Path | None  # None: it stays on its server
     url: str | None
     title: str | None
     extractor: str | None  # which of yt-dlp's sites
@@ -51,13 +80,13 @@ class VideoFile:
     sha256: str | None  # of what was fetched; None: not all of it is here, or it was here already
     opened: OpenVideo  # for the plan that it was asked for with
     offset_seconds: float = 0.0  # time in the whole video of the file's second 0
-    parts: Parts | None = None  # the way to what is not here
+    remote: RemoteFile | None = None
 
     def close(self) -> None:
-        """For whoever got it: no child is left that has it open."""
+        """End the workers that have it open."""
         self.opened.close()
-        if self.parts is not None:
-            self.parts.close()
+        if self.remote is not None:
+            self.remote.close()
 
 
 def fetch(
@@ -69,83 +98,88 @@ def fetch(
     *,
     whole: bool = False,
 ) -> VideoFile:
-    """Fetch the one video behind `url` to a file in `into` and open it; the span alone, where sites allow it.
+    """Fetch the one video behind `url` to a file in `into` and open it; the asked span alone, where sites allow it.
 
-    Unless the `whole` is wanted, only what is looked at may be fetched: a large file is read where it lies,
-    see `parts`, and of a video in pieces some are left out. Whatever happens, `into` holds nothing more
-    afterwards than the result. Raises UnmaskError, or what `on_progress` raises, which is called several
-    times a second.
+    Unless the `whole` is wanted, only what is looked at may be fetched: a large file is read on its server, see
+    `RemoteFile`, and of a video in segments some are left out. Whatever happens, `into` holds nothing more
+    afterwards than the result.
+
+    Raises:
+        UnmaskError: There is no such video within the limits.
+        Exception: What `on_progress` raises, which is called several times a second.
     """
     url = check_url(url, limits)
-    if SMUGGLING in url:
+    if SMUGGLED in url:
         raise BadUrl("This link holds instructions for the downloader. Copy the address of the page again.")
     into = into.resolve()
     on_progress("fetch", 0.0, LOOKING)
-    with tempfile.TemporaryDirectory(prefix="fetch-", dir=into) as scratch, ExitStack() as open_things:
-        downloaded = Path(scratch) / "video"
-        child = open_things.enter_context(Child(START, folder=downloaded.parent, max_payload_bytes=MOST_BYTES))
-        request = {"url": url, "file": str(downloaded), "limits": asdict(limits), **asdict(plan.span)}
-        if IN_PARTS and not whole:
-            request |= {"windows": plan.windows, "window_seconds": plan.window_seconds}
-        found = _ask(child, request, limits, on_progress)
-        parts = None
-        if found["size_bytes"] is not None:
-            parts = Parts(child, downloaded, found["size_bytes"], limits)
-            open_things.callback(parts.close)
-        wanted = functools.partial(on_progress, "fetch", 1.0, LOOKING)
-        video = _describe(downloaded, limits, plan, found["offset_seconds"], parts, wanted)
-        with ExitStack() as otherwise:
-            otherwise.callback(video.close)
-            path = downloaded.replace(into / downloaded.name)
-            sha256 = sha256_of(path) if parts is None and not found["has_gaps"] else None
-            otherwise.pop_all()
-        if parts is not None:
-            parts.hold(open_things.pop_all())
+    with tempfile.TemporaryDirectory(prefix="fetch-", dir=into) as folder, ExitStack() as resources:
+        path = Path(folder) / "video"
+        worker = resources.enter_context(
+            WorkerProcess(WORKER, ANSWERS, lambda _: _failed(), folder=path.parent, max_payload_bytes=MAX_RANGE_BYTES)
+        )
+        request = FetchRequest(url, str(path), limits, plan.span)
+        if not whole:
+            request = replace(request, windows=plan.windows, window_seconds=plan.window_seconds)
+        found = _request(worker, request, on_progress)
+        remote = None if found.size_bytes is None else RemoteFile(worker, found.size_bytes, limits)
+        on_wait = functools.partial(on_progress, "fetch", 1.0, LOOKING)
+        video = _open(remote or path, limits, plan, found.offset_seconds, on_wait)
+        with ExitStack() as on_error:
+            on_error.callback(video.close)
+            if remote is None:
+                kept = path.replace(into / path.name)
+                video = replace(video, path=kept, sha256=None if found.has_gaps else sha256_of(kept))
+            on_error.pop_all()
+        if remote is not None:
+            remote.close_with_it(resources.pop_all())
     return replace(
         video,
-        path=path,
-        sha256=sha256,
-        parts=parts,
         url=url,
-        title=found["title"],
-        extractor=found["extractor"],
-        duration_seconds=found["duration_seconds"] or video.duration_seconds,
+        title=found.title,
+        extractor=found.extractor,
+        duration_seconds=found.duration_seconds or video.duration_seconds,
     )
 
 
 def from_path(path: Path, limits: Limits, plan: DecodePlan) -> VideoFile:
-    """A file that is already here, opened. Raises BadInput, NotAVideo, NoFrames, TooLarge, TooLong."""
+    """Open a local file. Raises BadInput, NotAVideo, NoFrames, TooLarge, TooLong."""
     if not path.is_file():
         raise BadInput(f"There is no file {path}.")
     if not os.access(path, os.R_OK):
         raise BadInput(f"The file {path} may not be read.")
-    return _describe(path, limits, plan)
+    return _open(path, limits, plan)
 
 
-def _describe(
-    path: Path,
+def sha256_of(path: Path) -> str:
+    """Hash the content of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open(
+    media: Path | RemoteFile,
     limits: Limits,
     plan: DecodePlan,
-    cut_seconds: float = 0.0,
-    parts: Parts | None = None,
-    still_wanted: StillWanted = ignore,
+    skipped_seconds: float = 0.0,
+    on_wait: OnWait = do_nothing,
 ) -> VideoFile:
-    """Measure a file whose first picture is that at `cut_seconds` of the video, 0 if nothing was cut off."""
-    size_bytes = path.stat().st_size
+    """Open a file that lacks the first `skipped_seconds` of the video."""
+    size_bytes = media.stat().st_size if isinstance(media, Path) else media.ranges.size_bytes
     if size_bytes == 0:
         raise NotAVideo("The file is empty.")
     check_bytes(size_bytes, limits)
-    with ExitStack() as otherwise:
-        opened = OpenVideo(path, plan, cut_seconds, still_wanted, parts)
-        otherwise.callback(opened.close)
+    opened = OpenVideo(media if isinstance(media, Path) else media.ranges, plan, skipped_seconds, on_wait)
+    with ExitStack() as on_error:
+        on_error.callback(opened.close)
         stream = opened.stream
-        offset_seconds = stream.offset_seconds(cut_seconds)
+        offset_seconds = stream.offset_seconds(skipped_seconds)
         if stream.duration_seconds is not None:
             whole_seconds = offset_seconds + stream.duration_seconds
             check_seconds(whole_seconds, plan.start_seconds, plan.end_seconds, limits)
-        otherwise.pop_all()
+        on_error.pop_all()
     return VideoFile(
-        path=path,
+        path=media if isinstance(media, Path) else None,
         url=None,
         title=None,
         extractor=None,
@@ -156,46 +190,38 @@ def _describe(
         sha256=None,
         opened=opened,
         offset_seconds=offset_seconds,
+        remote=media if isinstance(media, RemoteFile) else None,
     )
 
 
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _ask(child: Child, request: dict[str, Any], limits: Limits, on_progress: OnProgress) -> dict[str, Any]:
-    """What the child says about the video that it put into the file of the request, or left where it is."""
-    deadline = time.monotonic() + limits.timeout_seconds
+def _request(worker: WorkerProcess, request: FetchRequest, on_progress: OnProgress) -> Found:
+    """Let the worker put the video into the file of the request, or find where it can be read in ranges."""
+    deadline = time.monotonic() + request.limits.timeout_seconds
     fraction, text = 0.0, LOOKING
-    child.tell(request)
+    worker.send(request)
     while True:
-        message = _next_message(child)
-        if "result" in message:
-            return dict(message["result"])
-        if "error" in message:
-            raise from_code(message["error"]["code"], message["error"]["message"])
+        answer = worker.next_message()
+        match answer and answer.body:
+            case Found() as found:
+                return found
+            case Progress() as progress:
+                fraction, text = max(fraction, progress.fraction or 0.0), progress.text
         if time.monotonic() > deadline:
-            raise TimedOut(f"The download took longer than {limits.timeout_seconds:.3g} seconds.")
+            raise TimedOut(f"The download took longer than {request.limits.timeout_seconds:.3g} seconds.")
         # a fragment lies on disk twice while it is put in its place
-        check_bytes(_bytes_in(Path(request["file"]).parent) / 2, limits)
-        fraction, text = max(fraction, message.get("fraction") or 0.0), message.get("text") or text
+        check_bytes(_bytes_in(Path(request.file).parent) / 2, request.limits)
         on_progress("fetch", min(fraction, 1.0), text)
 
 
-def _next_message(child: Child) -> dict[str, Any]:
-    """{} while it says nothing."""
-    try:
-        message = child.next_message()
-    except subprocess.CalledProcessError as crash:
-        logger.error("A download ended with %s: %s", crash.returncode, frames(crash.stderr))
-        raise InternalError("The download ended in a way that it should not.") from crash
-    return {} if message is None else message.fields
-
-
 def _bytes_in(folder: Path) -> int:
+    """Add up the sizes of the files in a folder while files come and go."""
     size_bytes = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # fragments come and go
-            size_bytes += path.stat().st_size
+    for parent, _, names in os.walk(folder):  # which leaves out a folder that is gone
+        for name in names:
+            with suppress(FileNotFoundError):
+                size_bytes += Path(parent, name).lstat().st_size
     return size_bytes
+
+
+def _failed() -> InternalError:
+    return InternalError("The download ended in a way that it should not.")

@@ -1,4 +1,4 @@
-"""A file on the web that is read in ranges, where its server allows it. For the child process of a fetch."""
+"""Read ranges of a file on the web, where its server allows it. For the download worker."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,24 +11,24 @@ from yt_dlp.networking.exceptions import RequestError, TransportError
 
 from unmask.download.ytdlp_errors import broken_off
 
-Open = Callable[[Request], Any]  # a request -> its response; dials under the guard
+OpenUrl = Callable[[Request], Any]  # a request -> its response
 
-LEAST_BYTES = 8 * 2**20  # a smaller file is here sooner when it is fetched as a whole
-DIRECT = frozenset({"http", "https"})  # of yt-dlp's protocols, those of one file
-CREDENTIALS = frozenset({"authorization", "cookie"})
+MIN_BYTES = 8 * 2**20  # a smaller file is here sooner when it is fetched as a whole
+DIRECT_PROTOCOLS = frozenset({"http", "https"})  # of yt-dlp's protocols, those of one file
+CREDENTIAL_HEADERS = frozenset({"authorization", "cookie"})
 ATTEMPTS = 3  # at one range, before the connection counts as broken
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file whose server gives parts of it."""
+    """A file whose server serves ranges of it."""
 
     url: str
     headers: Mapping[str, str]
     size_bytes: int
 
-    def read(self, open_url: Open, begin: int, end: int) -> bytes:
-        """The bytes [begin, end). Raises FetchFailed when they do not come, or are of another file by now."""
+    def read(self, open_url: OpenUrl, begin: int, end: int) -> bytes:
+        """Read the bytes [begin, end). Raises FetchFailed when they do not come, or are of another file by now."""
         for attempt in range(ATTEMPTS):
             try:
                 data = self._read_once(open_url, begin, end)
@@ -40,10 +40,10 @@ class RemoteFile:
                 return data
         raise broken_off()
 
-    def _read_once(self, open_url: Open, begin: int, end: int) -> bytes | None:
+    def _read_once(self, open_url: OpenUrl, begin: int, end: int) -> bytes | None:
         response = open_url(Request(self.url, headers={**self.headers, "Range": f"bytes={begin}-{end - 1}"}))
         try:
-            if _part(response) != (begin, end - 1, self.size_bytes):
+            if _content_range(response) != (begin, end - 1, self.size_bytes):
                 raise broken_off()  # the whole of another version, most likely
             blocks, left = [], end - begin
             while left and (block := response.read(left)):
@@ -54,9 +54,9 @@ class RemoteFile:
         return None if left else b"".join(blocks)
 
 
-def find(open_url: Open, info: Mapping[str, Any]) -> RemoteFile | None:
-    """The file behind what yt-dlp found, if it is large and its server gives parts; one byte is asked for."""
-    if info["protocol"] not in DIRECT or info.get("fragments"):
+def find_remote_file(open_url: OpenUrl, info: Mapping[str, Any]) -> RemoteFile | None:
+    """Find the file behind what yt-dlp found, if it is large and its server serves ranges; one byte is asked for."""
+    if info["protocol"] not in DIRECT_PROTOCOLS or info.get("fragments"):
         return None
     headers = {**(info.get("http_headers") or {}), "Accept-Encoding": "identity"}
     try:
@@ -64,16 +64,16 @@ def find(open_url: Open, info: Mapping[str, Any]) -> RemoteFile | None:
     except RequestError:
         return None  # fetching the whole will tell what is wrong
     response.close()
-    first, last, size_bytes = _part(response) or (0, 0, 0)
-    if (first, last) != (0, 0) or size_bytes < LEAST_BYTES:
+    first, last, size_bytes = _content_range(response) or (0, 0, 0)
+    if (first, last) != (0, 0) or size_bytes < MIN_BYTES:
         return None
     if urlsplit(response.url).netloc != urlsplit(info["url"]).netloc:  # what was for one host is not for another
-        headers = {name: value for name, value in headers.items() if name.lower() not in CREDENTIALS}
+        headers = {name: value for name, value in headers.items() if name.lower() not in CREDENTIAL_HEADERS}
     return RemoteFile(response.url, headers | _same_version(response.headers), size_bytes)
 
 
-def _part(response: Any) -> tuple[int, int, int] | None:
-    """(first byte, last byte, bytes of the whole) of an answer that is a part; None of another."""
+def _content_range(response: Any) -> tuple[int, int, int] | None:
+    """Read (first byte, last byte, bytes of the whole) of a partial response; None of another."""
     said = re.fullmatch(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", response.headers.get("Content-Range") or "")
     if response.status != 206 or said is None or response.headers.get("Content-Encoding", "identity") != "identity":
         return None
@@ -82,7 +82,7 @@ def _part(response: Any) -> tuple[int, int, int] | None:
 
 
 def _same_version(headers: Mapping[str, str]) -> dict[str, str]:
-    """The condition under which a part belongs to the file that was seen first (RFC 9110, 13.1.5)."""
+    """Make the condition that a range is of the file that was seen first (RFC 9110, 13.1.5)."""
     tag, date = headers.get("ETag") or "", headers.get("Last-Modified")
     if tag.startswith('"'):  # others do not promise equal bytes
         return {"If-Range": tag}

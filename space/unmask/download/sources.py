@@ -1,4 +1,4 @@
-"""What is checked and how: a URL, a file, or pictures captured in a browser -> Media, within the limits."""
+"""What is checked and how: open a URL, a file, or pictures captured in a browser, within the limits."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ from unmask.progress import OnProgress
 from unmask.report import Source
 from unmask.video import captured_frames, decode_client
 from unmask.video.decode import Frames
-from unmask.video.decode_client import StillWanted
+from unmask.video.decode_client import OnWait
 from unmask.video.sampling import DecodePlan, Span
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -37,18 +37,22 @@ BARE_ADDRESS = re.compile(r"www\.\S+|[\w-]+(\.[\w-]+)*(\.[a-z]{2,}|:\d+)/\S*", r
 
 @dataclass(frozen=True)
 class UrlSource:
+    """A video behind a link."""
+
     url: str
 
 
 @dataclass(frozen=True)
 class FileSource:
+    """A video file on this machine."""
+
     path: Path
-    name: str  # how the report calls it
+    name: str  # in the report
 
 
 @dataclass(frozen=True)
 class FramesSource:
-    """Pictures captured in a browser; see `capture` for what is taken."""
+    """Pictures captured in a browser; see `captured_frames` for what is accepted."""
 
     images: tuple[bytes, ...]  # JPEG
     seconds: tuple[float, ...]
@@ -61,17 +65,17 @@ VideoSource = UrlSource | FileSource | FramesSource
 
 @dataclass(frozen=True)
 class Options:
-    """How it is checked."""
+    """How a source is checked."""
 
     span: Span = Span()
     models: tuple[str, ...] = ("default",)  # several make an ensemble
     limits: Limits = Limits()
-    notices: tuple[str, ...] = ()  # what the owner of the service has to say, for the report's warnings
+    notices: tuple[str, ...] = ()  # of the owner of the service, for the report's warnings
     input: str | None = None  # the line of a scan that is checked, for its report
 
 
 def to_source(text: str) -> UrlSource | FileSource:
-    """What a person typed -> a path, or else a URL if it looks like one at all."""
+    """Interpret what a user typed: a path, or else a URL if it looks like one."""
     path = Path(text)
     if not _exists(path) and (SCHEME.match(text) or BARE_ADDRESS.fullmatch(text)):
         return UrlSource(text)
@@ -79,7 +83,7 @@ def to_source(text: str) -> UrlSource | FileSource:
 
 
 def describe(source: VideoSource) -> dict[str, Any]:
-    """What a report says of a source before anything is known of its content."""
+    """Describe a source for the report, before anything is known of its content."""
     if isinstance(source, UrlSource):
         return {"kind": "url", "name": source.url, "url": source.url}
     if isinstance(source, FileSource):
@@ -89,18 +93,18 @@ def describe(source: VideoSource) -> dict[str, Any]:
 
 
 def content_key(sha256: str, offset_seconds: float) -> str:
-    """Equal for files of equal content that stand for the same part of a video."""
+    """Make a key that is equal for files of equal content that stand for the same part of a video."""
     return f"file:{sha256}:{offset_seconds:g}"
 
 
 @dataclass(frozen=True)
 class Media:
-    """A source that is here and within the limits."""
+    """An opened source, within the limits."""
 
     source: Source  # for the report, without its sha256
-    sha256: Callable[[], str | None]  # of all of it; waits where it is still being counted
+    sha256: Callable[[], str | None]  # of all of it; waits where it is still being hashed
     content: str | None  # equal for equal content, see content_key; None: not known before it is decoded
-    windows: Callable[[StillWanted], Iterable[Frames]]  # those of the plan, one at a time; asked for once
+    windows: Callable[[OnWait], Iterable[Frames]]  # those of the plan, one at a time; called once
     offset_seconds: float = 0.0  # time in the original of the file's second 0
     fetched: Path | None = None  # the file, if it was fetched for this check
 
@@ -115,7 +119,7 @@ def open_media(
     *,
     whole: bool = False,
 ) -> Iterator[Media]:
-    """Fetch a URL into `folder`, look at a file, or collect captured pictures. Raises UnmaskError.
+    """Fetch a URL into `folder`, open a file, or check captured pictures. Raises UnmaskError.
 
     Unless the `whole` file is wanted, perhaps only what is looked at is fetched.
     """
@@ -127,16 +131,16 @@ def open_media(
         with closing(file):
             yield _open_file(source, file, lambda: file.sha256)
     elif _exists(source.path):
-        with closing(Digest(source.path, limits.max_bytes)) as digest:
+        with closing(BackgroundHash(source.path, limits.max_bytes)) as hashing:
             file = client.from_path(source.path, limits, plan)
             with closing(file):
-                yield _open_file(source, file, digest.result)
+                yield _open_file(source, file, hashing.result)
     else:
         raise BadInput(f"There is no file {str(source.path)[:MAX_NAME]}.")
 
 
-class Digest:
-    """The SHA-256 of a file, counted while it is looked at: of hours of video that takes a second.
+class BackgroundHash:
+    """The SHA-256 of a file, computed while it is decoded: of hours of video that takes a second.
 
     What is no file, or longer than `max_bytes`, is not read. Whoever made it closes it.
     """
@@ -144,21 +148,21 @@ class Digest:
     def __init__(self, path: Path, max_bytes: int) -> None:
         self._closed = threading.Event()
         pool = ThreadPoolExecutor(1, "unmask-sha256")
-        self._counted = pool.submit(self._count, path, max_bytes)
+        self._future = pool.submit(self._hash, path, max_bytes)
         pool.shutdown(wait=False)
 
     def result(self) -> str:
-        """Waits for it. Raises BadInput when the file cannot be read, any more."""
+        """Wait for it. Raises BadInput when the file cannot be read, any more."""
         try:
-            return self._counted.result()
+            return self._future.result()
         except OSError as error:
             raise BadInput(f"The file cannot be read: {error.strerror}.") from error
 
     def close(self) -> None:
-        """Nobody wants it any more."""
+        """Stop computing it."""
         self._closed.set()
 
-    def _count(self, path: Path, max_bytes: int) -> str:
+    def _hash(self, path: Path, max_bytes: int) -> str:
         digest, block = hashlib.sha256(), memoryview(bytearray(BLOCK_BYTES))
         if path.is_file() and path.stat().st_size <= max_bytes:
             with path.open("rb", buffering=0) as file:
@@ -192,7 +196,7 @@ def _open_frames(source: FramesSource, limits: Limits, plan: DecodePlan) -> Medi
         source=Source(**describe(source), width=width, height=height),
         sha256=lambda: captured.sha256,
         content=f"frames:{captured.sha256}",
-        windows=lambda still_wanted: decode_client.decode_capture(captured, plan, still_wanted),
+        windows=lambda on_wait: decode_client.decode_capture(captured, plan, on_wait),
     )
 
 
@@ -208,7 +212,7 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def fingerprint(source: VideoSource, max_bytes: int) -> str:
-    """Equal for sources that hold equal video: the canonical URL, or a hash of the content.
+    """Make a key that is equal for sources of equal video: of the canonical URL, or a hash of the content.
 
     A file above `max_bytes` is not read: nothing equals it. Raises BadInput when it cannot be read.
     """
@@ -223,7 +227,7 @@ def fingerprint(source: VideoSource, max_bytes: int) -> str:
 
 
 def canonical_url(url: str) -> str:
-    """One spelling of a URL: no fragment, no default port, no fields that only say who shared it.
+    """Normalise a URL: no fragment, no default port, no fields that only say who shared it.
 
     >>> canonical_url("HTTPS://Example.com:443/watch?v=1&utm_source=mail#t=3")
     'https://example.com/watch?v=1'

@@ -1,40 +1,36 @@
-"""The child process of a fetch: one request on stdin, JSON lines on stdout. fetch.py starts and kills it.
+"""The worker process that fetches one video, started by `client`.
 
-With `failures` and `ranges` the only file that imports yt_dlp. A line is {"fraction", "text"} while it works,
-and at last {"result": …} or {"error": {"code", "message"}}; no such last line means that it crashed. A file
-that is to be read in parts is left where it is: then each further line on stdin, {"begin", "end"}, is
-answered by {"bytes"} and these bytes, or by an error.
+With `ytdlp_errors` and `http_range` the only file that imports yt_dlp.
 """
 
-import json
 import math
-import os
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from yt_dlp import YoutubeDL
 from yt_dlp.networking import Request as WebRequest
 from yt_dlp.networking.exceptions import RequestError
-from yt_dlp.utils import DownloadError, int_or_none
+from yt_dlp.utils import DownloadError, float_or_none, int_or_none
 
 from unmask.download import hls, http_range, ytdlp_errors
+from unmask.download.messages import FetchRequest, Found, Progress
 from unmask.errors import LiveStream, NoFrames, TooLarge, UnsupportedSite
 from unmask.limits import Limits, check_bytes, check_seconds
 from unmask.sandbox.network import blocked, guard_process
-from unmask.sandbox.rlimits import Bounds, confine
-from unmask.video.sampling import Cut, Span, moments
+from unmask.sandbox.protocol import Connection, RangeData, ReadRange
+from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits
+from unmask.video.sampling import Selection
 
-Report = Callable[[dict[str, Any]], None]  # a line for the parent
+Report = Callable[[Progress], None]
 Info = dict[str, Any]  # what yt-dlp knows about a video
 
 PROGRAMS = frozenset({"deno"})  # runs YouTube's player code, itself without files and network
-HANDLERS = ("Requests", "Urllib")  # both dial through Python's sockets, which the guard watches; best first
+HANDLERS = ("Requests", "Urllib")  # both use Python's sockets, which `guard_process` watches; best first
 PROTOCOLS = frozenset({"http", "https", "m3u8", "m3u8_native", "http_dash_segments"})  # need no other program
 NOT_ENDED = frozenset({"is_live", "is_upcoming", "post_live"})
 ENDED = frozenset({"was_live", "not_live"})  # some sites know it although the playlist does not say it
@@ -44,93 +40,48 @@ MAX_PAGE_BYTES = 16 * 2**20  # of a page or playlist, which is read into memory 
 MAX_MEMORY_BYTES = 2 * 2**30
 MAX_OPEN_FILES = 256
 PASSWORD_FIELD = re.compile(rb"""<input[^>]+type=["']?password""", re.IGNORECASE)
-SERVING_SECONDS = 3600.0  # a file is read in parts as long as its check takes; the parent is less patient
+SERVING_SECONDS = 3600.0  # a file is read in ranges as long as its check takes; the parent is less patient
 SILENCE_SECONDS = 20.0  # how long a server may say nothing
-PROGRESS_SECONDS = 0.2  # between two lines
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to fetch, and where to."""
-
-    url: str  # has passed check_url
-    file: str  # absolute path of the file to write, in a folder of its own
-    limits: Limits
-    start_seconds: float
-    end_seconds: float | None
-    windows: int = 0  # so many are looked at, and only what they need may be fetched; 0: all of it
-    window_seconds: float = 0.0  # length of each
-
-    def moments(self, duration_seconds: float | None) -> list[tuple[float, float]]:
-        """From when to when the video is needed."""
-        span = Span(self.start_seconds, self.end_seconds)
-        if self.windows == 0 or duration_seconds is None:
-            return [(span.start_seconds, math.inf if span.end_seconds is None else span.end_seconds)]
-        return moments(span, duration_seconds, self.window_seconds, self.windows)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Request":
-        fields = json.loads(text)
-        return cls(**fields | {"limits": Limits(**fields["limits"])})
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the site says about the fetched video."""
-
-    title: str | None
-    extractor: str | None
-    duration_seconds: float | None  # of the whole video
-    offset_seconds: float  # in the whole video, of the file's second 0
-    size_bytes: int | None  # of the file that stays where it is; None: it was fetched
-    has_gaps: bool  # pieces in between were left out
+PROGRESS_SECONDS = 0.2  # between two messages
 
 
 def main() -> None:
-    """Fetch what stdin asks for. A defect ends in a traceback on stderr and a missing last line."""
-    request = Request.from_json(sys.stdin.readline())
-    pipe = _keep_stdout()
-    report = _reporter(pipe)
-    confine(_bounds(request))
+    """Do what the request on stdin asks for. A defect ends in a traceback on stderr, and no last message."""
+    parent = Connection()
+    message = parent.receive(FetchRequest)
+    if message is None:
+        return
+    request: FetchRequest = message.body
+    apply_rlimits(_resource_limits(request))
     refused = guard_process(request.limits, PROGRAMS)
     try:
-        with Session(_options(request, report), request.limits) as session:
-            info, cut = session.prepare(request)
-            remote = http_range.find(session.urlopen, info) if request.windows else None
+        with YtdlpSession(_options(request, parent.send), request.limits) as session:
+            info, selection = session.prepare(request)
+            remote = http_range.find_remote_file(session.urlopen, info) if request.windows else None
             if remote is None:
                 session.save(info, Path(request.file))
             else:
                 check_bytes(remote.size_bytes, request.limits)
-            report({"result": asdict(_found(info, cut, remote))})
-            if remote is not None:
-                serve(remote, session, pipe)
+            parent.send(_found(info, selection, remote))
+            while remote is not None and (asked := parent.receive(ReadRange)):
+                parent.send(RangeData(), remote.read(session.urlopen, asked.body.begin, asked.body.end))
     except ytdlp_errors.EXPECTED as error:
-        problem = blocked() if refused else ytdlp_errors.explain(error)
-        report({"error": {"code": problem.code, "message": problem.message}})
+        parent.send_failure(blocked() if refused else ytdlp_errors.to_unmask_error(error))
 
 
-def serve(remote: http_range.RemoteFile, session: "Session", pipe: BinaryIO) -> None:
-    """Give the parent what it asks for, until it asks no more."""
-    for line in sys.stdin:
-        asked = json.loads(line)
-        data = remote.read(session.urlopen, asked["begin"], asked["end"])
-        pipe.write(json.dumps({"bytes": len(data)}).encode() + b"\n" + data)
-        pipe.flush()
-
-
-def _found(info: Info, cut: Cut, remote: http_range.RemoteFile | None) -> Found:
+def _found(info: Info, selection: Selection, remote: http_range.RemoteFile | None) -> Found:
     return Found(
-        _line(info.get("title")),
-        _line(info.get("extractor")),
-        info.get("duration"),
-        cut.offset_seconds,
-        remote.size_bytes if remote is not None else None,
-        cut.has_gaps,
+        title=_printable_line(info.get("title")),
+        extractor=_printable_line(info.get("extractor")),
+        duration_seconds=_finite(info.get("duration")),
+        offset_seconds=selection.offset_seconds,
+        size_bytes=remote.size_bytes if remote is not None else None,
+        has_gaps=selection.has_gaps,
     )
 
 
-class Session(YoutubeDL):  # type: ignore[misc]
-    """yt-dlp with only the doors open that a fetch needs."""
+class YtdlpSession(YoutubeDL):  # type: ignore[misc]
+    """yt-dlp, allowed only what a fetch needs."""
 
     def __init__(self, options: dict[str, Any], limits: Limits) -> None:
         self.limits = limits
@@ -139,14 +90,14 @@ class Session(YoutubeDL):  # type: ignore[misc]
         super().__init__(options)
 
     def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
-        """No WebSocket, no curl: one handler, which dials through Python's sockets."""
+        """Choose the one handler: no WebSocket, no curl, only one that uses Python's sockets."""
         known = {handler.RH_KEY: handler for handler in handlers}
         chosen = next(known[key] for key in HANDLERS if key in known)
         return super().build_request_director([chosen], preferences)
 
     def urlopen(self, req: Any) -> Any:
-        """A response that bounds `read()`, by which pages and playlists are read into memory whole."""
-        with self._noting_failure():
+        """Open a URL; the response bounds `read()`, by which pages and playlists are read into memory whole."""
+        with self._noted_failure():
             _check_scheme(req if isinstance(req, str) else req.url)
             response = super().urlopen(req)
         check_bytes(int_or_none(response.headers.get("Content-Length")) or 0, self.limits)
@@ -154,7 +105,7 @@ class Session(YoutubeDL):  # type: ignore[misc]
 
         def read(amount: int | None = None) -> bytes:
             nonlocal head
-            with self._noting_failure():
+            with self._noted_failure():
                 if amount is not None:
                     block = read_some(amount)
                     head = head or block
@@ -167,68 +118,68 @@ class Session(YoutubeDL):  # type: ignore[misc]
         return response
 
     @contextmanager
-    def _noting_failure(self) -> Iterator[None]:
-        """yt-dlp's downloaders keep only the text of what went wrong."""
+    def _noted_failure(self) -> Iterator[None]:
+        """Keep an error of the network: yt-dlp's downloaders keep only its text."""
         try:
             yield
         except RequestError as error:
             self.last_failure = error
             raise
 
-    def prepare(self, request: Request) -> tuple[Info, Cut]:
-        """Find the one video behind the URL, check it against the limits, cut it to what is needed.
+    def prepare(self, request: FetchRequest) -> tuple[Info, Selection]:
+        """Find the one video behind the URL, check it against the limits, select the segments that are needed.
 
-        Returns what there is to fetch and how it was cut. Raises UnmaskError, or what yt-dlp raises:
-        `failures.explain` tells them apart.
+        Raises UnmaskError, or what yt-dlp raises: `ytdlp_errors.to_unmask_error` tells them apart.
         """
         info = self.find(request.url)
         _check_ended(info)
-        cut = self.cut_out(info, request)
+        selection = self.select_segments(info, request)
         check_bytes(info.get("filesize") or 0, request.limits)
-        return info, cut
+        return info, selection
 
     def find(self, url: str) -> Info:
-        """The one video behind `url`, its format chosen. Raises UnsupportedSite for playlists."""
+        """Find the one video behind `url` and choose its format. Raises UnsupportedSite for playlists."""
         try:
             info = self.extract_info(url, download=False)
             if info and info.get("_type") in ("playlist", "multi_video"):
                 info = self._only_entry(info)
-        except Exception as error:  # extractors read foreign pages and fail in every way
-            raise ytdlp_errors.explain(error, self.asks_for_password) from error
+        except Exception as error:  # extractors read untrusted pages and fail in every way
+            raise ytdlp_errors.to_unmask_error(error, self.asks_for_password) from error
         if not info or not info.get("url"):
             raise ytdlp_errors.no_video()
         return dict(info)
 
-    def cut_out(self, info: Info, request: Request) -> Cut:
-        """Leave out the pieces of a video in pieces that are not needed; check the length, where known.
+    def select_segments(self, info: Info, request: FetchRequest) -> Selection:
+        """Leave out the segments that are not needed of a video in segments; check the duration, where known.
 
         Changes `info`.
         """
         if info["protocol"].startswith("m3u8"):
-            return self._cut_hls(info, request)
+            return self._select_hls_segments(info, request)
         fragments = list(info.get("fragments") or ())
         lengths = [fragment.get("duration") for fragment in fragments]
         if None in lengths[1:] or not any(lengths):  # the first may be the head
             _check_duration(info, request)
-            return Cut()
+            return Selection()
         in_all = sum(length or 0.0 for length in lengths)  # the site may say another
         info["duration"] = info.get("duration") or in_all
         _check_duration(info, request)
-        info["fragments"], cut = cut_fragments(fragments, request.moments(in_all))
-        return cut
+        info["fragments"], selection = select_fragments(fragments, request.needed_intervals(in_all))
+        return selection
 
-    def _cut_hls(self, info: Info, request: Request) -> Cut:
+    def _select_hls_segments(self, info: Info, request: FetchRequest) -> Selection:
         playlist = self._media_playlist(info)
         if hls.is_master(playlist):
             _check_duration(info, request)
-            return Cut()
+            return Selection()
         if hls.is_live(playlist) and info.get("live_status") not in ENDED:
             raise _live()
         in_all = hls.duration_seconds(playlist) or None
         info["duration"] = info.get("duration") or in_all
         _check_duration(info, request)
-        info["hls_media_playlist_data"], cut = hls.cut(playlist, request.moments(in_all))
-        return cut
+        text, selection = hls.select_segments(playlist, request.needed_intervals(in_all))
+        info["hls_media_playlist_data"] = text
+        return selection
 
     def _media_playlist(self, info: Info) -> str:
         if info.get("hls_media_playlist_data"):
@@ -262,7 +213,7 @@ def _check_scheme(url: str) -> None:
         raise RequestError("Unsupported URL scheme.")
 
 
-def choose(formats: list[Info], max_bytes: int) -> Info:
+def choose_format(formats: list[Info], max_bytes: int) -> Info:
     """The best format that holds pictures, needs no other program, and fits; sound does not matter.
 
     `formats` are sorted, best last. Raises NoFrames or UnsupportedSite.
@@ -277,18 +228,21 @@ def choose(formats: list[Info], max_bytes: int) -> Info:
     return (fitting or plain)[-1]
 
 
-def cut_fragments(fragments: list[Info], moments: Sequence[tuple[float, float]]) -> tuple[list[Info], Cut]:
-    """The DASH fragments that overlap one of the moments. One without length is kept: it is the head."""
-    kept, clock, until, cut = [], 0.0, None, Cut()
+def select_fragments(fragments: list[Info], intervals: Sequence[tuple[float, float]]) -> tuple[list[Info], Selection]:
+    """Select the DASH fragments that overlap one of the intervals. One without duration is kept: it is the header."""
+    kept, clock, until, selection = [], 0.0, None, Selection()
     for fragment in fragments:
         begins, clock = clock, clock + (fragment.get("duration") or 0.0)
         if clock == begins:
             kept.append(fragment)
-        elif any(begins < end and clock > start for start, end in moments):
-            cut = Cut(begins) if until is None else replace(cut, has_gaps=cut.has_gaps or begins > until)
+        elif any(begins < end and clock > start for start, end in intervals):
+            if until is None:
+                selection = Selection(begins)
+            elif begins > until:
+                selection = replace(selection, has_gaps=True)
             until = clock
             kept.append(fragment)
-    return kept, cut
+    return kept, selection
 
 
 class _Silent:
@@ -299,11 +253,11 @@ class _Silent:
     def error(self, message: str) -> None: ...
 
 
-def _options(request: Request, report: Report) -> dict[str, Any]:
+def _options(request: FetchRequest, report: Report) -> dict[str, Any]:
     limits = request.limits
 
     def selected(context: Mapping[str, Any]) -> Iterator[Info]:
-        yield choose(context["formats"], limits.max_bytes)
+        yield choose_format(context["formats"], limits.max_bytes)
 
     return {
         "logger": _Silent(),
@@ -324,7 +278,7 @@ def _options(request: Request, report: Report) -> dict[str, Any]:
         "cookiefile": None,
         "proxy": "",
         "geo_bypass": False,
-        # no other program: ffmpeg would dial past the guard
+        # no other program: ffmpeg would connect past `guard_process`
         "ffmpeg_location": f"{request.file}.no-ffmpeg",
         "external_downloader": "native",
         "hls_prefer_native": True,
@@ -354,7 +308,7 @@ def _progress(limits: Limits, report: Report) -> Callable[[Mapping[str, Any]], N
         check_bytes(max(so_far, total or 0), limits)
         if time.monotonic() - last >= PROGRESS_SECONDS:
             last = time.monotonic()
-            report({"fraction": _fraction(status), "text": _how_far(so_far, total)})
+            report(Progress(_fraction(status), _progress_text(so_far, total)))
 
     return hook
 
@@ -367,7 +321,7 @@ def _fraction(status: Mapping[str, Any]) -> float | None:
     return None
 
 
-def _how_far(so_far: int, total: int | None) -> str:
+def _progress_text(so_far: int, total: int | None) -> str:
     whole = f" of {total / 2**20:.1f}" if total else ""
     return f"Fetched {so_far / 2**20:.1f}{whole} MiB"
 
@@ -381,10 +335,11 @@ def _live() -> LiveStream:
     return LiveStream("This is a live stream that has not ended yet. Try again once it is recorded.")
 
 
-def _check_duration(info: Info, request: Request) -> None:
-    """Of some videos the length is not known: fetch.py looks again at the file."""
+def _check_duration(info: Info, request: FetchRequest) -> None:
+    """Check the duration, where it is known; the client checks it again by the file."""
     if info.get("duration"):
-        check_seconds(info["duration"], request.start_seconds, request.end_seconds, request.limits)
+        span = request.span
+        check_seconds(info["duration"], span.start_seconds, span.end_seconds, request.limits)
 
 
 def _announced_bytes(info: Info) -> float:
@@ -400,10 +355,10 @@ def _bounded(read_some: Callable[[], bytes]) -> Iterator[bytes]:
         yield block
 
 
-def _bounds(request: Request) -> Bounds:
-    """The parent ends what takes too long; these end what the parent can no longer end."""
+def _resource_limits(request: FetchRequest) -> ResourceLimits:
+    """Give limits that end what the client, which is less patient, can no longer end."""
     limits = request.limits
-    return Bounds(
+    return ResourceLimits(
         memory_bytes=MAX_MEMORY_BYTES,
         cpu_seconds=limits.timeout_seconds + 10,
         wall_seconds=max(limits.timeout_seconds + 10, SERVING_SECONDS if request.windows else 0.0),
@@ -412,25 +367,15 @@ def _bounds(request: Request) -> Bounds:
     )
 
 
-def _line(text: object) -> str | None:
-    """One printable line of what a site calls something."""
+def _finite(number: object) -> float | None:
+    found = float_or_none(number)
+    return found if found is not None and math.isfinite(found) else None
+
+
+def _printable_line(text: object) -> str | None:
+    """Turn what a site calls something into one printable line."""
     words = " ".join("".join(c if c.isprintable() else " " for c in str(text or "")).split())
     return words[:MAX_TITLE_CHARACTERS] or None
-
-
-def _keep_stdout() -> BinaryIO:
-    """The pipe to the parent; whatever else prints to stdout lands on stderr."""
-    pipe = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return pipe
-
-
-def _reporter(pipe: BinaryIO) -> Report:
-    def report(message: dict[str, Any]) -> None:
-        pipe.write(json.dumps(message).encode() + b"\n")
-        pipe.flush()
-
-    return report
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What yt-dlp raises -> the errors of the contract. Types decide where they can, texts where they must."""
+"""Translate what yt-dlp raises to errors of the contract: by type where possible, else by text."""
 
 import errno
 import re
@@ -61,8 +61,8 @@ NOTHING = re.compile(r"did not get any data|file is empty", re.IGNORECASE)
 MAX_QUOTE_CHARACTERS = 160
 
 
-def explain(error: BaseException, asks_for_password: bool = False) -> UnmaskError:
-    """The error that a person is told; `asks_for_password`: a page on the way had a password field."""
+def to_unmask_error(error: BaseException, asks_for_password: bool = False) -> UnmaskError:
+    """Translate an error; `asks_for_password`: a page on the way had a password field."""
     causes = tuple(_causes(error))
     for rule in RULES:
         if problem := rule(causes):
@@ -73,19 +73,22 @@ def explain(error: BaseException, asks_for_password: bool = False) -> UnmaskErro
 
 
 def no_video() -> UnsupportedSite:
+    """Make the error for a page without a video."""
     return UnsupportedSite(f"No video was found on this page. Give the link of the video itself. {UPLOAD}")
 
 
 def unfetchable() -> UnsupportedSite:
+    """Make the error for a video that only another program could fetch."""
     return UnsupportedSite(f"The site sends this video in a form that cannot be fetched. {UPLOAD}")
 
 
 def broken_off() -> FetchFailed:
+    """Make the error for an incomplete download."""
     return FetchFailed("The connection broke off before the whole video had arrived. Try again.")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and everything behind it, outermost first; yt-dlp keeps causes in five places."""
+    """Yield the error and everything behind it, outermost first; yt-dlp keeps causes in five places."""
     waiting, seen = [error], set()
     while waiting:
         cause = waiting.pop(0)
@@ -99,12 +102,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         waiting += [each for each in behind if isinstance(each, BaseException)]
 
 
-def _already_explained(causes: Causes) -> UnmaskError | None:
+def _already_translated(causes: Causes) -> UnmaskError | None:
     return next((cause for cause in causes if isinstance(cause, UnmaskError)), None)
 
 
 def _by_scheme(causes: Causes) -> UnmaskError | None:
-    """A redirect or a playlist that leads to file:, ftp: and the like."""
+    """Recognise a redirect or a playlist that leads to file:, ftp: and the like."""
     said = [str(cause) for cause in causes if isinstance(cause, RequestError | DownloadError)]
     return blocked() if OTHER_SCHEME.search("\n".join(said)) else None
 
@@ -119,7 +122,7 @@ def _by_site_type(causes: Causes) -> UnmaskError | None:
 
 
 def _by_site_words(causes: Causes) -> UnmaskError | None:
-    """What extractors say in English, and nowhere else."""
+    """Recognise what extractors say in English only."""
     said = _said(causes)
     if DRM.search(said):
         return UnsupportedSite("This video is protected against copying (DRM), so it cannot be fetched.")
@@ -186,7 +189,7 @@ def _by_download(causes: Causes) -> UnmaskError | None:
 
 
 def _by_quote(causes: Causes) -> UnmaskError | None:
-    """The site's own words, where its extractor knows them, and a last word for network failures."""
+    """Quote the site, where its extractor knows its words; and a last resort for network failures."""
     for cause in causes:
         if isinstance(cause, ExtractorError) and cause.expected:
             words = " ".join(str(cause.orig_msg).split())[:MAX_QUOTE_CHARACTERS].rstrip(".")
@@ -197,7 +200,7 @@ def _by_quote(causes: Causes) -> UnmaskError | None:
 
 
 def _said(causes: Causes) -> str:
-    """The words of extractors, else of downloaders, without the links and ids that they are about."""
+    """Join the messages of extractors, else of downloaders, without the links in them."""
     words = [cause.orig_msg for cause in causes if isinstance(cause, ExtractorError)]
     if not words:
         words = [str(cause) for cause in causes if isinstance(cause, YoutubeDLError)]
@@ -220,7 +223,7 @@ def _phrase(status: int) -> str:
 
 
 RULES: tuple[Callable[[Causes], UnmaskError | None], ...] = (
-    _already_explained,
+    _already_translated,
     _by_scheme,
     _by_site_type,
     _by_site_words,

@@ -1,8 +1,8 @@
-"""Which addresses are allowed.
+"""Decide which network addresses may be reached, and hold a process to that.
 
 Everything here is pure but `guard_process` and `seal_process`. They make the interpreter itself refuse a
-forbidden address at the moment it is dialled, so that redirects, rebinding names, playlists and fragments all
-pass one gate.
+forbidden address at the moment of the connection, so that redirects, rebinding names, playlists and fragments
+all pass one check.
 """
 
 import re
@@ -21,7 +21,7 @@ IPAddress = IPv4Address | IPv6Address
 MAX_URL_CHARACTERS = 4096
 WEB_PORTS = frozenset({80, 443, 8080, 8443})
 
-# Names that only mean something inside a house, a company or a cloud.
+# Names that only mean something inside a local network or a cloud.
 LOCAL_NAMES = (".localhost", ".local", ".localdomain", ".internal", ".intranet", ".lan", ".home", ".corp",
                ".private", ".home.arpa")  # fmt: skip
 
@@ -48,24 +48,24 @@ NOT_PUBLIC_V6 = tuple(map(ip_network, (
 )))  # fmt: skip
 NAT64 = ip_network("64:ff9b::/96")  # the last 32 bits are the IPv4 address that is reached
 
-# What `allow_private` adds. Link-local is not among it: nobody keeps videos there, clouds keep keys there.
+# What `allow_private` adds. Link-local is not among it: clouds serve their keys there.
 PRIVATE = tuple(map(ip_network, (
     "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7",
 )))  # fmt: skip
 METADATA = frozenset(map(ip_address, ("100.100.100.200", "fd00:ec2::254", "fd20:ce::254")))
 
-DIALLING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
-STARTING = frozenset({"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.startfile",
+CONNECT_EVENTS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
+START_EVENTS = frozenset({"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.startfile",
                       "os.system", "pty.spawn"})  # fmt: skip
-ANY_SOCKET = DIALLING | {"socket.__new__", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname"}
+SOCKET_EVENTS = CONNECT_EVENTS | {"socket.__new__", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname"}
 
 
 class Refused(PermissionError):
-    """What a refused dial or program start looks like to the library that tried it."""
+    """Raised in a library that tries a forbidden connection or program."""
 
 
 def is_public(address: str | IPAddress) -> bool:
-    """Whether the address is one that anybody on the internet reaches; text that is no address is not."""
+    """Tell whether the address belongs to the public internet; text that is no address does not."""
     number = _number(address)
     if number is None:
         return False
@@ -75,7 +75,7 @@ def is_public(address: str | IPAddress) -> bool:
 
 
 def is_allowed(address: str | IPAddress, limits: Limits) -> bool:
-    """Whether a fetch may reach the address: a public one, or with `allow_private` one at home."""
+    """Tell whether a fetch may reach the address: a public one, or with `allow_private` a private one."""
     number = _number(address)
     if number is None or number in METADATA:
         return False
@@ -83,9 +83,11 @@ def is_allowed(address: str | IPAddress, limits: Limits) -> bool:
 
 
 def check_url(url: str, limits: Limits) -> str:
-    """The URL in its one unambiguous spelling. Names are not looked up here: see `guard_process`.
+    """Check a URL -> its one unambiguous spelling. Names are not looked up here: see `guard_process`.
 
-    Raises BadUrl when it is no absolute http(s) URL, BlockedAddress when its host or port is out of bounds.
+    Raises:
+        BadUrl: It is no absolute http(s) URL.
+        BlockedAddress: Its host or port is not allowed.
     """
     parts = _split(url)
     host = _host(parts)
@@ -98,15 +100,15 @@ def check_url(url: str, limits: Limits) -> str:
 
 
 def blocked() -> BlockedAddress:
-    """The one answer for every refused address; it tells nothing about what is there."""
+    """Make the one error for every refused address; it tells nothing about what is there."""
     return BlockedAddress(
         "This link leads to an address outside the public web, so it is not fetched. "
         "Save the video and upload the file instead, or set UNMASK_ALLOW_PRIVATE=1 on a machine of your own."
     )
 
 
-def may_dial(address: object, limits: Limits) -> bool:
-    """Whether a socket may connect or send to `address`, which is what Python's `connect` was given."""
+def may_connect(address: object, limits: Limits) -> bool:
+    """Tell whether a socket may connect or send to `address`, which is what Python's `connect` was given."""
     match address:
         case (str() as host, int() as port, *_):
             return is_allowed(host, limits) and (limits.allow_private or port in WEB_PORTS)
@@ -114,18 +116,18 @@ def may_dial(address: object, limits: Limits) -> bool:
 
 
 def guard_process(limits: Limits, programs: Collection[str] = ()) -> list[str]:
-    """From now on this process dials only allowed addresses and starts only the named `programs`.
+    """Let this process connect to allowed addresses only, and start only the named `programs`.
 
     An audit hook sees every connection of every library that uses Python's sockets, with the address that
-    is really dialled, and cannot be taken out again. The returned list grows by one entry a refused dial.
+    is really used, and cannot be removed. The returned list grows by one entry a refused connection.
     """
     refused: list[str] = []
 
     def watch(event: str, args: tuple[object, ...]) -> None:
-        if event in DIALLING and args[1] is not None and not may_dial(args[1], limits):
+        if event in CONNECT_EVENTS and args[1] is not None and not may_connect(args[1], limits):
             refused.append(event)
             raise Refused("This address is out of bounds.")
-        if event in STARTING or (event == "subprocess.Popen" and PurePath(str(args[0])).name not in programs):
+        if event in START_EVENTS or (event == "subprocess.Popen" and PurePath(str(args[0])).name not in programs):
             raise Refused("No other program may be started.")
 
     sys.addaudithook(watch)
@@ -133,18 +135,18 @@ def guard_process(limits: Limits, programs: Collection[str] = ()) -> list[str]:
 
 
 def seal_process() -> None:
-    """From now on this process has no sockets, opens no files by name and starts no programs."""
+    """Let this process use no sockets, open no files by name and start no programs."""
 
     def watch(event: str, args: tuple[object, ...]) -> None:
         by_name = event == "open" and not isinstance(args[0], int)
-        if event in ANY_SOCKET or event in STARTING or event == "subprocess.Popen" or by_name:
+        if event in SOCKET_EVENTS or event in START_EVENTS or event == "subprocess.Popen" or by_name:
             raise Refused("This process opens nothing more.")
 
     sys.addaudithook(watch)
 
 
 def _number(address: str | IPAddress) -> IPAddress | None:
-    """The address that is really reached: without the IPv6 wrappings that carry an IPv4 address."""
+    """Parse the address that is really reached: without the IPv6 forms that carry an IPv4 address."""
     try:
         number = ip_address(address)
     except ValueError:
@@ -159,7 +161,7 @@ def _number(address: str | IPAddress) -> IPAddress | None:
 
 
 def _split(url: str) -> SplitResult:
-    """Raises BadUrl for everything that two URL parsers may read differently."""
+    """Split a URL. Raises BadUrl for everything that two URL parsers may read differently."""
     url = url.strip()
     if not url:
         raise BadUrl("There is no link. Paste the address of a video, starting with https://.")
@@ -179,7 +181,7 @@ def _split(url: str) -> SplitResult:
 
 
 def _host(parts: SplitResult) -> str:
-    """The host in lower-case ASCII without a dot at its end, or an IPv6 address without brackets."""
+    """Give the host in lower-case ASCII without a dot at its end, or an IPv6 address without brackets."""
     host = parts.hostname or ""
     if ":" in host:
         return host
@@ -193,7 +195,7 @@ def _host(parts: SplitResult) -> str:
 
 
 def _address(host: str) -> IPAddress | None:
-    """The address that `host` spells (2130706433, 0x7f.1 and 0177.0.0.1 are spellings of 127.0.0.1)."""
+    """Parse the address that `host` spells (2130706433, 0x7f.1 and 0177.0.0.1 are spellings of 127.0.0.1)."""
     try:
         if ":" in host:
             return ip_address(host)

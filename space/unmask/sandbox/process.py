@@ -1,10 +1,6 @@
-"""A process for one piece of work on strangers' bytes: given nothing of ours, killed with all it started.
+"""A worker process for one piece of untrusted input: it inherits no secret and is killed with all it started."""
 
-A child answers in lines of JSON on its stdout. A line with a field "bytes" is followed by so many raw bytes,
-its payload. What it says is as little to be trusted as what it was given: callers check it.
-"""
-
-import json
+import logging
 import os
 import queue
 import signal
@@ -14,27 +10,35 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 if sys.platform == "linux":
     import fcntl
 
 import numpy as np
-import numpy.typing as npt
 
-from unmask.errors import UnmaskError
+from unmask.errors import UnmaskError, from_code
+from unmask.logs import frames
+from unmask.sandbox.protocol import (
+    Failure,
+    Message,
+    ProtocolError,
+    RangeData,
+    ReadRange,
+    read_header,
+    read_payload,
+    write_message,
+)
 
-PIPE_BYTES = 2**20  # the most that Linux gives who asks
+PIPE_BYTES = 2**20  # the most that Linux grants
 POLL_SECONDS = 0.25  # how late a timeout or a cancellation may be noticed
-DYING_SECONDS = 2.0  # a child that has closed its pipe may take so long to say how it ended
-MAX_LINE_CHARACTERS = 2**16
+EXIT_GRACE_SECONDS = 2.0  # from the end of a worker's output to its exit
 MAX_STDERR_CHARACTERS = 4000
 
-# All that a child gets of our environment: no tokens, no proxies.
-KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "SYSTEMROOT")
-OWN_VARIABLES = {
+# All that a worker gets of our environment: no tokens, no proxies.
+INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "SYSTEMROOT")
+WORKER_VARIABLES = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "YTDLP_NO_PLUGINS": "1",
@@ -43,42 +47,48 @@ OWN_VARIABLES = {
     "MALLOC_TRIM_THRESHOLD_": str(2**28),
 }
 
-
-@dataclass(frozen=True)
-class Message:
-    """One answer of a child."""
-
-    fields: dict[str, Any]
-    payload: npt.NDArray[np.uint8] | None = None  # (bytes,)
+logger = logging.getLogger(__name__)
 
 
-class Child:
-    """A running child; leaving the context kills it and everything that it started.
+def start_code(module: str) -> str:
+    """Give the Python code of a worker that runs `main` of `module`, found where this process imports from."""
+    return f"import sys; sys.path[:] = sys.argv[1:]; from {module} import main; main()"
 
-    `code` is run by a fresh interpreter whose arguments are `arguments` and then the folders to import from.
-    It works in `folder`, or nowhere, and reads `stdin`, or what `tell` is given. It also has the file
-    descriptors `pass_fds`. What it says with a field "want" is no message: `on_want` is called with that, in
-    another thread, also while nobody waits for a message; an UnmaskError of it goes to who waits next.
+
+class WorkerProcess:
+    """A running worker; leaving the context kills it and everything that it started.
+
+    Args:
+        code: Run by a fresh interpreter, see `start_code`.
+        answers: The dataclasses that it may send; a `Failure` it always may.
+        crash_error: Name of the signal that ended the worker, or "" -> the error to raise.
+        folder: Where it works, its home and place for temporary files; None: it has none.
+        max_payload_bytes: Of one answer.
+        pass_fds: File descriptors that it inherits.
+        read_range: Answers its `ReadRange` requests, (begin, end) -> bytes. Called in another thread, also while
+            nobody waits for a message; an UnmaskError of it is raised by the next `next_message`.
     """
 
     def __init__(
         self,
         code: str,
-        arguments: Sequence[str] = (),
+        answers: Sequence[type],
+        crash_error: Callable[[str], UnmaskError],
         *,
         folder: Path | None = None,
-        stdin: BinaryIO | None = None,
         max_payload_bytes: int = 0,
         pass_fds: Sequence[int] = (),
-        on_want: Callable[[dict[str, Any]], None] | None = None,
+        read_range: Callable[[int, int], Any] | None = None,
     ) -> None:
-        self._on_want = on_want
-        self._problem: UnmaskError | None = None  # what `on_want` raised
+        self._answers = (*answers, Failure, ReadRange) if read_range else (*answers, Failure)
+        self._crash_error = crash_error
         self._max_payload_bytes = max_payload_bytes
+        self._read_range = read_range
+        self._range_error: UnmaskError | None = None
         self._stderr = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", code, *arguments, *_import_path()],
-            stdin=subprocess.PIPE if stdin is None else stdin,
+            [sys.executable, "-I", "-c", code, *_import_path()],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             cwd=folder or os.sep,
@@ -87,11 +97,10 @@ class Child:
             pass_fds=tuple(pass_fds),
         )
         _widen(self._process.stdout)
-        self._asked = False  # the listener has been told to read on, and has not answered yet
-        self._left = False  # nobody wants to hear more
-        self._wanted = threading.Semaphore(1)  # one permit a message: one is read ahead
-        self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()  # None: it has ended
-        self._listener = threading.Thread(target=self._listen, name="child", daemon=True)
+        self._closing = False
+        self._slots = threading.Semaphore(1)  # for messages that are read ahead, whole
+        self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()  # None: there are no more
+        self._listener = threading.Thread(target=self._listen, name="worker-messages", daemon=True)
 
     def __enter__(self) -> Self:
         self._listener.start()
@@ -99,101 +108,94 @@ class Child:
 
     def __exit__(self, *_: object) -> None:
         _kill(self._process)
-        self._left = True
-        self._wanted.release()
+        self._closing = True
+        self._slots.release()
         self._listener.join(timeout=1.0)
-        if self._process.stdin is not None:
-            with suppress(BrokenPipeError):
-                self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()  # type: ignore[union-attr]
         self._stderr.close()
 
-    def tell(self, request: dict[str, Any]) -> None:
-        """Write a line to its stdin."""
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError, ValueError):  # it has died or was ended: no answer will tell
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
+    def send(self, body: Any, payload: Any = b"") -> None:
+        """Send a request; if the worker has ended, `next_message` tells."""
+        with suppress(BrokenPipeError, ValueError):  # ValueError: closed
+            write_message(self._process.stdin, body, payload)  # type: ignore[arg-type]
 
     def next_message(self) -> Message | None:
-        """What it says next; None if nothing for POLL_SECONDS.
+        """Wait for an answer for POLL_SECONDS; None if there is none yet.
 
-        Raises subprocess.CalledProcessError, with the end of its stderr, when it has ended or talks nonsense,
-        and UnmaskError where `on_want` did.
+        Raises:
+            UnmaskError: The worker sent a `Failure`, or it ended or sent nonsense: then what `crash_error` gives,
+                with a subprocess.CalledProcessError as cause. Or `read_range` raised it.
         """
-        if not self._asked:
-            self._asked = True
-            self._wanted.release()
         try:
             message = self._messages.get(timeout=POLL_SECONDS)
         except queue.Empty:
             return None
-        self._asked = False
         if message is None:
-            raise self._problem or self._end()
+            self._messages.put(None)  # for whoever asks again
+            raise self._range_error or self._crash()
+        self._slots.release()
+        if isinstance(message.body, Failure):
+            raise from_code(message.body.code, message.body.message)
         return message
 
-    def _end(self) -> subprocess.CalledProcessError:
+    def _crash(self) -> UnmaskError:
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(DYING_SECONDS)
+            self._process.wait(EXIT_GRACE_SECONDS)
         _kill(self._process)
-        words = ""
-        with suppress(ValueError):  # it is closed: another thread has left the context meanwhile
+        stderr = ""
+        with suppress(ValueError):  # closed: another thread has left the context meanwhile
             self._stderr.seek(0)
-            words = self._stderr.read()[-MAX_STDERR_CHARACTERS:]
-        return subprocess.CalledProcessError(self._process.returncode, "child", stderr=words)
+            stderr = self._stderr.read()[-MAX_STDERR_CHARACTERS:]
+        code = self._process.returncode
+        name = signal.Signals(-code).name if code < 0 else ""
+        logger.error("A worker process ended with %s: %s", name or code, frames(stderr))
+        error = self._crash_error(name)
+        error.__cause__ = subprocess.CalledProcessError(code, "worker", stderr=stderr)
+        return error
 
     def _listen(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as pipe:
-            message: Message | None = Message({})
-            while message is not None:
-                message = self._read(pipe)
-                self._messages.put(message)
+        try:
+            with self._process.stdout as pipe:  # type: ignore[union-attr]
+                while message := self._read(pipe):
+                    self._messages.put(message)
+        except ProtocolError as error:
+            logger.warning("A worker process sent nonsense: %s", error)
+        except UnmaskError as error:
+            self._range_error = error
+        finally:
+            self._messages.put(None)
 
     def _read(self, pipe: Any) -> Message | None:
-        fields = _fields(pipe)
-        while fields is not None and self._on_want is not None and "want" in fields:
-            try:
-                self._on_want(fields)
-            except UnmaskError as problem:
-                self._problem = problem
-                fields = None
-            else:
-                fields = _fields(pipe)
-        self._wanted.acquire()  # of the message after next no more than its line is read
-        if fields is None or self._left:
-            return None
-        size_bytes = fields.get("bytes", 0)
-        if not isinstance(size_bytes, int) or not 0 <= size_bytes <= self._max_payload_bytes:
-            return None
-        payload = np.empty(size_bytes, np.uint8)
-        whole = pipe.readinto(payload) == size_bytes
-        return Message(fields, payload) if whole else None
-
-
-def _fields(pipe: Any) -> dict[str, Any] | None:
-    """The next line; None if there is none, or nonsense."""
-    line = pipe.readline(MAX_LINE_CHARACTERS)
-    try:
-        fields = json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
+        while header := read_header(pipe, self._answers):
+            body, payload_bytes = header
+            if isinstance(body, ReadRange):
+                self.send(RangeData(), self._read_range(body.begin, body.end))  # type: ignore[misc]
+                continue
+            self._slots.acquire()
+            if self._closing:
+                return None
+            return Message(body, read_payload(pipe, payload_bytes, self._max_payload_bytes, _empty))
         return None
-    return fields if isinstance(fields, dict) else None
+
+
+def _empty(size_bytes: int) -> np.ndarray:
+    return np.empty(size_bytes, np.uint8)  # a window is 50 MB, which need not be cleared first
 
 
 def _import_path() -> list[str]:
-    here = str(Path(__file__).resolve().parents[2])
-    return [here, *(str(Path(entry).resolve()) for entry in sys.path if entry)]
+    package_parent = str(Path(__file__).resolve().parents[2])
+    return [package_parent, *(str(Path(entry).resolve()) for entry in sys.path if entry)]
 
 
 def _environment(folder: Path | None) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
     home = str(folder or os.devnull)
-    return kept | OWN_VARIABLES | {"HOME": home, "TMPDIR": home}
+    return inherited | WORKER_VARIABLES | {"HOME": home, "TMPDIR": home}
 
 
 def _widen(pipe: Any) -> None:
-    """A window is 50 MB: through the usual 64 KiB, both sides wait for each other most of the time."""
+    """Enlarge the pipe: through the usual 64 KiB, both sides of a 50 MB window wait for each other."""
     if sys.platform == "linux":
         with suppress(OSError):  # the user has too many such pipes already
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

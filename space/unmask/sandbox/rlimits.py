@@ -1,6 +1,6 @@
-"""What a child gives up before it touches strangers' bytes. The kernel holds it to that. POSIX only.
+"""Limits by the kernel on what a worker process may do, native code included. POSIX only.
 
-`guard` says which addresses Python code may dial; here are the limits that also hold native code.
+`network` says which addresses Python code may connect to.
 """
 
 import os
@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38  # linux/prctl.h
-NOBODY = 65534
-GRACE_SECONDS = 5  # between the signal that says that time is up and the one that ends
+NOBODY_ID = 65534  # of the user and the group without rights
+GRACE_SECONDS = 5  # from SIGXCPU to SIGKILL
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """What one child may take of the machine."""
+class ResourceLimits:
+    """What one worker process may take of the machine."""
 
     memory_bytes: int  # its own, shared libraries not counted
     cpu_seconds: float  # of all of its threads
@@ -25,48 +25,47 @@ class Bounds:
     open_files: int
 
 
-def confine(bounds: Bounds) -> None:
-    """From now on this process and what it starts keep to `bounds`, get no new rights, and die with us."""
+def apply_rlimits(limits: ResourceLimits) -> None:
+    """Hold this process and what it starts to `limits`, without new rights, and end it with its parent."""
     if os.name != "posix":
         return
     import resource
 
     # to fail is to run on unguarded, so nothing here is suppressed
-    signal.alarm(max(1, min(int(bounds.wall_seconds), 10**6)))
+    signal.alarm(max(1, min(int(limits.wall_seconds), 10**6)))
     for kind, most in (
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_DATA, bounds.memory_bytes),
-        (resource.RLIMIT_FSIZE, bounds.file_bytes),
-        (resource.RLIMIT_NOFILE, bounds.open_files),
+        (resource.RLIMIT_DATA, limits.memory_bytes),
+        (resource.RLIMIT_FSIZE, limits.file_bytes),
+        (resource.RLIMIT_NOFILE, limits.open_files),
     ):
         _limit(kind, most, most)
-    cpu_seconds = max(1, int(min(bounds.cpu_seconds, 10**6)))
+    cpu_seconds = max(1, int(min(limits.cpu_seconds, 10**6)))
     _limit(resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + GRACE_SECONDS)
     if sys.platform == "linux":
         _prctl(PR_SET_NO_NEW_PRIVS, 1)
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # had we died before, the pipe to us would be broken
 
 
-def close_doors() -> None:
-    """From now on this process can open nothing: no file, no socket, no pipe; what is open stays open.
+def forbid_new_descriptors() -> None:
+    """Let this process open nothing more: no file, no socket, no pipe; what is open stays open.
 
-    A program that it might start could not even load its libraries. Root, who could take the limit back,
-    becomes nobody.
+    A program that it might start could not even load its libraries. Root, who could take the limit back, is given up.
     """
     if os.name != "posix":
         return
     import resource
 
     if sys.platform == "linux" and os.geteuid() == 0:
-        _become_nobody()
+        _drop_root()
     _limit(resource.RLIMIT_NOFILE, 0, 0)
 
 
-def _become_nobody() -> None:
+def _drop_root() -> None:
     with suppress(OSError):  # a container that knows no such user, or root without the right to change
         os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
+        os.setresgid(NOBODY_ID, NOBODY_ID, NOBODY_ID)
+        os.setresuid(NOBODY_ID, NOBODY_ID, NOBODY_ID)
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # changing the user forgets it
 
 

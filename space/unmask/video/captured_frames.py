@@ -1,4 +1,4 @@
-"""Pictures captured in a browser -> Frames in windows, just as `video.decode` gives them.
+"""Group pictures captured in a browser into windows of `Frames`, as `video.decode` gives them.
 
 A browser that may show a video the Space cannot fetch sends JPEG frames with their seconds. Like a media file
 they are untrusted: count, bytes and picture size are checked from the headers before anything is decoded.
@@ -15,16 +15,12 @@ import numpy as np
 from unmask.errors import BadInput, TooLarge
 from unmask.limits import Limits, check_bytes
 from unmask.video.decode import Frames
+from unmask.video.jpeg import jpeg_size
 from unmask.video.sampling import CLOSE_STRIDES, DecodePlan
 
 MAX_PICTURES = 256
-MAX_PICTURE_PX = 4_000_000  # 2560 x 1440 is 3.7 million
 GAP_STRIDES = 4.0  # a gap wider than this begins a new window,
 GAP_STEPS = 2.5  # unless the pictures are as far apart throughout: then it takes this many usual steps
-
-START_OF_JPEG, END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
-MAX_HEAD_PARTS = 256  # that are looked at for the size; cameras write a few dozen
-TELL_SIZE = frozenset(bytes([kind]) for kind in range(0xC0, 0xD0)) - {b"\xc4", b"\xc8", b"\xcc"}
 
 
 @dataclass(frozen=True)
@@ -38,11 +34,12 @@ class Capture:
 
     @property
     def size_bytes(self) -> int:
+        """Size of all pictures together."""
         return sum(map(len, self.images))
 
 
 def collect(images: Sequence[bytes], seconds: Sequence[float], limits: Limits) -> Capture:
-    """Check pictures and sort them by time. Raises BadInput and TooLarge; decodes nothing."""
+    """Check pictures by their headers and sort them by time. Raises BadInput and TooLarge."""
     if not images:
         raise BadInput("There are no frames to check.")
     if len(images) != len(seconds):
@@ -54,7 +51,7 @@ def collect(images: Sequence[bytes], seconds: Sequence[float], limits: Limits) -
     check_bytes(sum(map(len, images)), limits)
     ordered = sorted(dict(zip(map(float, seconds), images, strict=True)).items())
     times, pictures = zip(*ordered, strict=True)
-    return Capture(pictures, times, tuple(map(_jpeg_size, pictures)), _digest(pictures, times))
+    return Capture(pictures, times, tuple(map(jpeg_size, pictures)), _digest(pictures, times))
 
 
 def decode(capture: Capture, plan: DecodePlan) -> Iterator[Frames]:
@@ -62,15 +59,15 @@ def decode(capture: Capture, plan: DecodePlan) -> Iterator[Frames]:
 
     Raises BadInput when a picture is damaged, or none lies in the asked range.
     """
-    windows = arrange(capture, plan)
+    windows = group_into_windows(capture, plan)
     if not windows:
         raise BadInput("No frame lies between the asked start and end.")
-    for window in _spread(windows, plan.windows):
+    for window in select_windows(windows, plan.windows):
         yield _window(capture, window, plan.max_side_px)
 
 
-def arrange(capture: Capture, plan: DecodePlan) -> list[list[int]]:
-    """Which pictures belong together: indices, a list a window, none longer than the plan's."""
+def group_into_windows(capture: Capture, plan: DecodePlan) -> list[list[int]]:
+    """Group pictures that belong together -> their indices, a list a window, none longer than the plan's."""
     chosen = _thin(capture.seconds, plan)
     gap = _gap_seconds([capture.seconds[index] for index in chosen], plan)
     windows: list[list[int]] = []
@@ -85,7 +82,7 @@ def arrange(capture: Capture, plan: DecodePlan) -> list[list[int]]:
 
 
 def _thin(seconds: Sequence[float], plan: DecodePlan) -> list[int]:
-    """Indices of the pictures in the asked range, those left out that follow too closely."""
+    """Give indices of the pictures in the asked range, without those that follow too closely."""
     end = math.inf if plan.end_seconds is None else plan.end_seconds
     chosen: list[int] = []
     for index, second in enumerate(seconds):
@@ -106,7 +103,8 @@ def _continues(capture: Capture, last: int, now: int, gap_seconds: float) -> boo
     return close and capture.sizes[now] == capture.sizes[last]  # a player may switch its quality
 
 
-def _spread(windows: list[list[int]], count: int) -> list[list[int]]:
+def select_windows(windows: list[list[int]], count: int) -> list[list[int]]:
+    """Select `count` windows, spread evenly."""
     if len(windows) <= count:
         return windows
     return [windows[round(place)] for place in np.linspace(0, len(windows) - 1, count)]
@@ -121,7 +119,7 @@ def _window(capture: Capture, indices: Sequence[int], max_side_px: int) -> Frame
 
 
 def _decode_jpeg(image: bytes, size: tuple[int, int]) -> np.ndarray:
-    """JPEG -> (height, width, 3) RGB of `size` (width, height)."""
+    """Decode a JPEG to (height, width, 3) RGB of `size` (width, height)."""
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     picture = cv2.imdecode(np.frombuffer(image, np.uint8), flags)
     if picture is None:
@@ -129,35 +127,6 @@ def _decode_jpeg(image: bytes, size: tuple[int, int]) -> np.ndarray:
     if picture.shape[1::-1] == size:
         return picture
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-
-
-def _jpeg_size(image: bytes) -> tuple[int, int]:
-    """(width, height) px as the header says. Raises BadInput, TooLarge.
-
-    Read by hand: libraries keep all parts of a header, and a picture can be made of millions of them.
-    """
-    if END_OF_JPEG not in image[-64:]:  # some cameras write a little after it
-        raise BadInput("A frame is damaged: it is no whole JPEG picture.")
-    start = _size_part(image)
-    width, height = (int.from_bytes(image[start + at : start + at + 2]) for at in (5, 3)) if start else (0, 0)
-    if width * height == 0:
-        raise BadInput("Frames must be JPEG pictures; one of them is not.")
-    if width * height > MAX_PICTURE_PX:
-        raise TooLarge(f"A frame is {width} × {height} pixels; at most {MAX_PICTURE_PX / 1e6:g} million fit.")
-    return width, height
-
-
-def _size_part(image: bytes) -> int | None:
-    """Where the part of the header that tells the size has its own length; None if it has no such part."""
-    place = len(START_OF_JPEG)
-    for _ in range(MAX_HEAD_PARTS if image.startswith(START_OF_JPEG) else 0):
-        if image[place : place + 1] != b"\xff":
-            return None
-        kind, length = image[place + 1 : place + 2], int.from_bytes(image[place + 2 : place + 4])
-        if kind in TELL_SIZE:
-            return place + 2
-        place += 1 if kind == b"\xff" else 2 + length  # before a part there may be more of its first byte
-    return None
 
 
 def _digest(images: Sequence[bytes], seconds: Sequence[float]) -> str:

@@ -1,4 +1,4 @@
-"""One open media file: seeks, reads packets and decodes. The only file that hands bytes to libav.
+"""Read one media file: seek, read packets and decode frames. The only module that hands bytes to libav.
 
 A media file is untrusted. libav gets an open file object instead of a name, may open nothing else, may use
 only the containers and decoders named here, and is told the largest picture it may decode. Times are
@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from io import FileIO
+from io import FileIO, RawIOBase
 from itertools import chain, dropwhile, islice
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -62,12 +62,12 @@ OPTIONS = {
     "max_pixels": str(MAX_PIXELS),
 }
 
-PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"II*\0", b"MM\0*", b"8BPS", b"<svg")
-PICTURE_BRANDS = (b"heic", b"heix", b"heim", b"mif1", b"avif")  # of ISO files that hold a photograph
-LISTS = (b"#extm3u", b"ffconcat", b"[playlist]", b"<smil", b"<mpd")
-PAGES = (b"<!doctype html", b"<html")
-PICTURE_SENTENCE = "That is a picture, not a video; a still picture is not enough for this check."
-NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"II*\0", b"MM\0*", b"8BPS", b"<svg")
+IMAGE_BRANDS = (b"heic", b"heix", b"heim", b"mif1", b"avif")  # of ISO files that hold a photograph
+PLAYLIST_SIGNATURES = (b"#extm3u", b"ffconcat", b"[playlist]", b"<smil", b"<mpd")
+HTML_SIGNATURES = (b"<!doctype html", b"<html")
+STILL_IMAGE_MESSAGE = "That is a picture, not a video; a still picture is not enough for this check."
+STILL_DISPOSITIONS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 # What damaged files make libav, PyAV (a stream that appears late) and the file (a seek before 0) raise.
 MEDIA_ERRORS = (av.error.FFmpegError, OSError, IndexError, ValueError)
@@ -78,7 +78,7 @@ Timed = tuple[float, Item]  # seconds, and what is shown from then on
 
 
 def open_file(path: Path) -> FileIO:
-    """Raises BadInput if there is no such file."""
+    """Open a file for reading. Raises BadInput if there is no such file."""
     try:
         return path.open("rb", buffering=0)
     except OSError as error:
@@ -86,27 +86,29 @@ def open_file(path: Path) -> FileIO:
 
 
 @contextmanager
-def opened(media: Path | FileIO) -> Iterator["Reader"]:
-    """Read a file without giving libav a way to open anything else; one that is open already stays open.
+def open_video(media: Path | RawIOBase) -> Iterator["VideoReader"]:
+    """Open a file without giving libav a way to open anything else; one that is open already stays open.
 
-    Raises BadInput if there is no such file, NotAVideo, NoFrames (only sound) and TooLarge.
+    Raises:
+        BadInput: There is no such file.
+        NotAVideo, NoFrames, TooLarge: It cannot be read, holds only sound, or its pictures are too large.
     """
     with open_file(media) if isinstance(media, Path) else nullcontext(media) as file:
         file.seek(0)
-        _refuse_at_sight(file.read(512))
+        _reject_other_files(file.read(512))
         with _open(file) as container:
             stream = _video_stream(container)
             if stream.codec_context.width < 1:  # libav hides a size beyond its limits unless it cannot decode
                 with _open(file, codec_whitelist="none") as undecoded:
                     _shown_size(undecoded.streams.video[0])
-            source = Reader(container, stream)
+            reader = VideoReader(container, stream)
             try:
-                yield source
+                yield reader
             finally:
-                source.close()
+                reader.close()
 
 
-def _open(file: FileIO, **options: str) -> InputContainer:
+def _open(file: RawIOBase, **options: str) -> InputContainer:
     file.seek(0)
     try:
         return av.open(file, "r", options=OPTIONS | options, metadata_errors="replace", io_open=_refuse_nested)
@@ -114,8 +116,8 @@ def _open(file: FileIO, **options: str) -> InputContainer:
         raise NotAVideo("The file is not a video that can be read.") from error
 
 
-class Reader:
-    """What an open file holds, without trusting what the file says of itself."""
+class VideoReader:
+    """The video stream of an open file; what the file says of itself is not trusted."""
 
     def __init__(self, container: InputContainer, stream: AvStream) -> None:
         self._container = container
@@ -131,8 +133,8 @@ class Reader:
         self._context.options = {"max_pixels": str(MAX_PIXELS)}
         for other in container.streams:
             other.discard = Discard.default if other is stream else Discard.all
-        self.turn = Turn()  # of the pictures; known once one is decoded
-        self._turn_known = False
+        self.orientation = Orientation()  # of the frames; known once one is decoded
+        self._orientation_known = False
         self._tick_seconds = float(stream.time_base or 1)
         self._zero_seconds = _zero_seconds(container)
         self.begin_seconds = self._seconds(stream.start_time or 0)  # of the first picture
@@ -144,13 +146,13 @@ class Reader:
         self.packets_decoded = 0
 
     def close(self) -> None:
-        """Let go of the generator, which holds this object, and with it of the decoder's pictures."""
+        """Drop the generator, which holds this object, and with it the decoder's pictures."""
         self._decoded, self._held = iter(()), None
 
-    # Where things are: seeking and reading packets, decoding nothing.
+    # Seeking and reading packets, without decoding.
 
-    def key_before(self, seconds: float) -> float | None:
-        """Time of the last key frame at or before `seconds`, or of the next one if none is found there."""
+    def key_frame_before(self, seconds: float) -> float | None:
+        """Find the time of the last key frame at or before `seconds`, or of the next one if none is found there."""
         found = None
         for back in STEPS_BACK_SECONDS:
             self._seek(seconds - back)
@@ -164,7 +166,7 @@ class Reader:
         return found
 
     def end_seconds(self) -> float | None:
-        """When the last picture ends: read from the end of the file, for headers lie, or are missing."""
+        """Find when the last picture ends, from the end of the file: headers lie, or are missing."""
         claimed = self._claimed_end_seconds()
         self._seek(FAR_SECONDS)
         end, complete = self._last_end_seconds(SCAN_PACKETS if claimed is None else END_PACKETS)
@@ -181,7 +183,7 @@ class Reader:
         return self._container.duration / av.time_base if self._container.duration else None
 
     def _last_end_seconds(self, packets: int) -> tuple[float | None, bool]:
-        """Read on from here, at most so many packets -> (end of the last picture, was it the last?)."""
+        """Read at most so many packets from here on -> (end of the last picture, was it the last?)."""
         end, left = None, packets
         for packet in islice(self._packets(), packets):
             left -= 1
@@ -198,16 +200,16 @@ class Reader:
             readable, missing = (middle, missing) if any(self._packets()) else (readable, middle)
         return readable
 
-    # The pictures themselves.
+    # Decoding.
 
-    def go_to(self, key_seconds: float | None) -> None:
-        """Decode from this key frame on; None: from the first picture."""
+    def seek_to_key_frame(self, key_seconds: float | None) -> None:
+        """Decode from this key frame on; None: from the first frame."""
         self._seek(0.0 if key_seconds is None else self._landings.get(key_seconds, key_seconds))
         self._held = None
         self._decoded = self._decode_from(-math.inf if key_seconds is None else key_seconds)
 
     def frames_until(self, end_seconds: float, packets: float = math.inf) -> Iterator[Timed[av.VideoFrame]]:
-        """Frames in order of time; ends before `end_seconds`, or when so many packets are decoded in all.
+        """Yield frames in order of time; end before `end_seconds`, or when so many packets are decoded in all.
 
         The frame at which it ends is kept for the next call.
         """
@@ -222,10 +224,10 @@ class Reader:
         """Scale to `size` (width, height before turning) while converting, then put upright -> (H, W, 3)."""
         kind = "AREA" if size[0] < frame.width else "BICUBIC"
         rgb: Any = frame.reformat(*size, format="rgb24", interpolation=kind, threads=1).to_ndarray()
-        return np.ascontiguousarray(self.turn.apply(rgb))
+        return np.ascontiguousarray(self.orientation.apply(rgb))
 
     def _decode_from(self, start_seconds: float) -> Iterator[Timed[av.VideoFrame]]:
-        """Whole frames from the key frame at `start_seconds` on, in order of time.
+        """Yield whole frames from the key frame at `start_seconds` on, in order of time.
 
         Left out: what the decoder marks as damaged, and after a damaged packet everything up to the next key
         frame, for the decoder would only guess it.
@@ -241,16 +243,16 @@ class Reader:
             guessed = guessed_since_seconds > -math.inf or frame.is_corrupt
             if seconds > last_seconds and seconds >= start_seconds and not guessed:
                 last_seconds = seconds
-                self._learn_turn(frame)
+                self._learn_orientation(frame)
                 yield seconds, frame
 
-    def _learn_turn(self, frame: av.VideoFrame) -> None:
+    def _learn_orientation(self, frame: av.VideoFrame) -> None:
         """Ask the first frame only: a frame once asked stays in memory until the garbage collector comes."""
-        if not self._turn_known:
-            self.turn, self._turn_known = Turn.of(frame), True
+        if not self._orientation_known:
+            self.orientation, self._orientation_known = Orientation.of(frame), True
 
     def _raw_frames(self, start_seconds: float) -> Iterator[Timed[av.VideoFrame | None]]:
-        """What the decoder says to the packets from the key frame on: frames, and None at each error."""
+        """Yield what the decoder makes of the packets from the key frame on: frames, and None at each error."""
         packets = dropwhile(lambda p: not p.is_keyframe or self._seconds(p.pts) < start_seconds, self._packets())
         for packet in chain(packets, [None]):
             try:
@@ -261,7 +263,7 @@ class Reader:
             yield from ((self._seconds(frame.pts), frame) for frame in frames if frame.pts is not None)
 
     def _decode(self, packet: "Packet[AvStream] | None") -> list[av.VideoFrame]:
-        """None: what is still inside the decoder."""
+        """Decode a packet; None: what is still inside the decoder."""
         if packet is not None:
             self.packets_decoded += 1
             near = packet.pts is None or self._seconds(packet.pts) >= self.full_detail_from_seconds
@@ -269,7 +271,7 @@ class Reader:
         return self._stream.decode(packet)
 
     def _packets(self) -> Iterator["Packet[AvStream]"]:
-        """Packets of the video from here on; a place that cannot be read is left out."""
+        """Yield packets of the video from here on; a place that cannot be read is left out."""
         errors = 0
         while errors < READ_ERRORS:
             try:
@@ -288,22 +290,23 @@ class Reader:
             self._container.seek(ticks, stream=self._stream)
 
     def _seconds(self, pts: int | None) -> float:
-        """Time on the player's clock; what has none sorts before everything else."""
+        """Convert to time on the player's clock; what has none sorts before everything else."""
         if pts is None:
             return -math.inf
         return max(0.0, round(pts * self._tick_seconds - self._zero_seconds, 6))
 
 
 @dataclass(frozen=True)
-class Turn:
-    """How to put a picture upright: transpose, then mirror. Phones store this beside the picture."""
+class Orientation:
+    """How to put a frame upright: transpose, then mirror. Phones store this beside the picture."""
 
     transpose: bool = False
     mirror_x: bool = False
     mirror_y: bool = False
 
     @classmethod
-    def of(cls, frame: av.VideoFrame) -> "Turn":
+    def of(cls, frame: av.VideoFrame) -> "Orientation":
+        """Read it from the display matrix of a frame."""
         side_data: Any = frame.side_data
         matrix = side_data.get(SideDataType.DISPLAYMATRIX)
         if matrix is None:
@@ -314,17 +317,18 @@ class Turn:
         return cls(True, c < 0, b < 0)
 
     def apply(self, image: Image) -> Image:
+        """Put an image upright, as a view."""
         turned = image.transpose(1, 0, 2) if self.transpose else image
         return turned[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
 
 
 def _video_stream(container: InputContainer) -> AvStream:
-    """The stream to look at; a cover picture in a sound file is not one."""
-    streams = [stream for stream in container.streams.video if not stream.disposition & NOT_MOVING]
+    """Choose the stream to look at; a cover picture in a sound file is not one."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & STILL_DISPOSITIONS]
     if not streams:
         if container.streams.audio:
             raise NoFrames("The file holds sound but no pictures.")
-        raise NotAVideo(PICTURE_SENTENCE if container.streams.video else "The file holds no video.")
+        raise NotAVideo(STILL_IMAGE_MESSAGE if container.streams.video else "The file holds no video.")
     best = container.streams.best("video")
     stream = next((stream for stream in streams if stream is best), streams[0])
     if stream.codec_context is None or stream.codec_context.name not in VIDEO_DECODERS.split(","):
@@ -333,7 +337,7 @@ def _video_stream(container: InputContainer) -> AvStream:
 
 
 def _zero_seconds(container: InputContainer) -> float:
-    """What the file calls the player's zero.
+    """Find what the file calls the player's zero.
 
     Browsers take the times of MP4 and WebM as they are (seen in Chromium: a file that begins at 5 s shows its
     first picture at currentTime 5); a broadcast or a recording may begin at any hour, and players count from
@@ -345,9 +349,10 @@ def _zero_seconds(container: InputContainer) -> float:
 
 
 def _shown_size(stream: AvStream) -> tuple[int, int]:
-    """(width, height) px as a browser shows them, before rotation: oblong pixels are stretched to squares.
+    """Give (width, height) px as a browser shows them, before rotation: oblong pixels are stretched to squares.
 
-    Raises TooLarge from the header alone, before anything is decoded.
+    Raises:
+        TooLarge: By the header alone, before anything is decoded.
     """
     width, height = stream.codec_context.width, stream.codec_context.height
     if max(width, height) > MAX_SIDE_PX or width * height > MAX_PIXELS:
@@ -364,16 +369,16 @@ def _refuse_nested(url: str, flags: int, options: dict[str, str]) -> NoReturn:
     raise NotAVideo("The file only points to other files; give the video itself.")
 
 
-def _refuse_at_sight(start: bytes) -> None:
-    """Say of common kinds of files that are no video what they are. Raises NotAVideo."""
+def _reject_other_files(start: bytes) -> None:
+    """Raise NotAVideo for common kinds of files that are no video, and say what they are."""
     if not start:
         raise NotAVideo("The file is empty.")
-    picture = start.startswith(PICTURES) and b"acTL" not in start  # an animated PNG says so early
-    photograph = start[4:8] == b"ftyp" and start[8:12] in PICTURE_BRANDS
+    picture = start.startswith(IMAGE_SIGNATURES) and b"acTL" not in start  # an animated PNG says so early
+    photograph = start[4:8] == b"ftyp" and start[8:12] in IMAGE_BRANDS
     if picture or photograph or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
-        raise NotAVideo(PICTURE_SENTENCE)
+        raise NotAVideo(STILL_IMAGE_MESSAGE)
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith(LISTS):
+    if text.startswith(PLAYLIST_SIGNATURES):
         raise NotAVideo("That is a list that points to videos (a playlist), not a video.")
-    if text.startswith(PAGES):
+    if text.startswith(HTML_SIGNATURES):
         raise NotAVideo("That is a web page, not a video.")

@@ -1,14 +1,14 @@
-"""File -> Frames: a few windows of pictures, spread over the whole video.
+"""Decode a media file into `Frames`: a few windows, spread over the whole video.
 
 Each window starts at a key frame where key frames are dense, and is reached by decoding forward where they
-are not. Cost depends on the number of windows, not on the length of the video. Strangers' files are decoded
-in a child process: `decoder` has the same three functions.
+are not. Cost depends on the number of windows, not on the length of the video. Untrusted files are
+decoded in a worker process: `decode_client` has the same three functions.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import FileIO
+from io import RawIOBase
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -19,10 +19,18 @@ import numpy.typing as npt
 
 from unmask.errors import BadInput, NoFrames
 from unmask.video import container
-from unmask.video.container import Reader, Timed
-from unmask.video.sampling import MAX_SIDE_PX, DecodePlan, Span, Window, pick, place, spread
+from unmask.video.container import Timed, VideoReader
+from unmask.video.sampling import (
+    MAX_SIDE_PX,
+    DecodePlan,
+    Span,
+    Window,
+    pick_nearest,
+    snap_to_key_frames,
+    window_starts,
+)
 
-# Pictures decoded only to reach a window, and once more inside it: 1e9 pixels = 480 frames of 1080p (16 s at
+# Frames decoded only to reach a window, and once more inside it: 1e9 pixels = 480 frames of 1080p (16 s at
 # 30 a second, twice the usual distance of key frames), about a second of work.
 FORWARD_PIXELS = 1_000_000_000
 FORWARD_FRAMES = (64, 4000)  # fewest and most, whatever the size of a picture
@@ -36,7 +44,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class VideoStream:
-    """What a file holds, as far as a look at its header, first picture and end tells."""
+    """What a file holds, by its header, first frame and end."""
 
     width: int  # px as shown: after rotation, pixels made square
     height: int
@@ -45,17 +53,17 @@ class VideoStream:
     codec: str
     begin_seconds: float = 0.0  # of the first picture, on the file's own clock
 
-    def offset_seconds(self, cut_seconds: float) -> float:
-        """Time in the whole video of the file's second 0, where so much was cut off before the first picture.
+    def offset_seconds(self, skipped_seconds: float) -> float:
+        """Find the time in the whole video of the file's second 0, if so much is missing before its first frame.
 
-        Pieces of fragmented MP4 keep the clock of the whole video, pieces of MPEG-TS start anew.
+        Segments of fragmented MP4 keep the clock of the whole video, segments of MPEG-TS start anew.
         """
-        return cut_seconds - self.begin_seconds if cut_seconds else 0.0
+        return skipped_seconds - self.begin_seconds if skipped_seconds else 0.0
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Frames:
-    """The pictures of one window, in order of time."""
+    """The frames of one window, in order of time."""
 
     data: Image  # (N, H, W, 3) RGB
     seconds: FloatArray  # (N,) presentation times, rising
@@ -74,35 +82,42 @@ class Frames:
         return f"Frames(data={self.data.shape}, seconds={np.round(self.seconds, 3)}, scale={self.scale:.3f})"
 
 
-def probe(media: Path | FileIO) -> VideoStream:
-    """Look at the header, the first picture and the end.
+def probe(media: Path | RawIOBase) -> VideoStream:
+    """Look at the header, the first frame and the end.
 
-    Raises NotAVideo, NoFrames (only sound, or nothing that decodes), TooLarge, and BadInput without a file.
+    Raises:
+        BadInput: There is no such file.
+        NotAVideo: It cannot be read.
+        NoFrames: It holds only sound, or nothing in it decodes.
+        TooLarge: Its pictures are larger than is read.
     """
-    with container.opened(media) as source:
-        first = next(source.frames_until(math.inf, FIRST_FRAME_PACKETS), None)
+    with container.open_video(media) as reader:
+        first = next(reader.frames_until(math.inf, FIRST_FRAME_PACKETS), None)
         if first is None:
             raise NoFrames("The file says that it holds video, but no picture in it can be decoded.")
-        width, height = source.shown_size[:: -1 if source.turn.transpose else 1]
-        end_seconds = source.end_seconds()
-        return VideoStream(width, height, end_seconds, source.frame_rate, source.codec, source.begin_seconds)
+        width, height = reader.shown_size[:: -1 if reader.orientation.transpose else 1]
+        end_seconds = reader.end_seconds()
+        return VideoStream(width, height, end_seconds, reader.frame_rate, reader.codec, reader.begin_seconds)
 
 
-def decode(media: Path | FileIO, plan: DecodePlan) -> Iterator[Frames]:
+def decode(media: Path | RawIOBase, plan: DecodePlan) -> Iterator[Frames]:
     """Yield the windows of `plan` one after another, so that one is in memory at a time.
 
-    Windows never share a frame; one in which nothing decodes is left out. Raises what `probe` raises,
-    NoFrames if no window holds a picture, and BadInput if the asked start lies beyond the end.
+    Windows never share a frame; one in which nothing decodes is left out.
+
+    Raises:
+        NoFrames: No window holds a frame.
+        BadInput: The asked start lies beyond the end. And what `probe` raises.
     """
-    with container.opened(media) as source:
-        size = fit(source.shown_size, plan.max_side_px)
+    with container.open_video(media) as reader:
+        size = fit(reader.shown_size, plan.max_side_px)
         empty = True
-        for window in _survey(source, plan):
-            chosen = [(seconds, source.to_rgb(frame, size)) for seconds, frame in _choose(source, window, plan)]
+        for window in _lay_out_windows(reader, plan):
+            chosen = [(seconds, reader.to_rgb(frame, size)) for seconds, frame in _pick_frames(reader, window, plan)]
             if chosen:
                 empty = False
                 seconds, images = zip(*chosen, strict=True)
-                frames = Frames(np.stack(images), np.array(seconds), max(source.shown_size) / max(size))
+                frames = Frames(np.stack(images), np.array(seconds), max(reader.shown_size) / max(size))
                 del chosen, images  # while the caller looks at them, they would be in memory twice
                 yield frames
                 del frames
@@ -110,67 +125,64 @@ def decode(media: Path | FileIO, plan: DecodePlan) -> Iterator[Frames]:
             raise NoFrames("No picture can be decoded from the asked part of this video.")
 
 
-def play(media: Path | FileIO, span: Span, max_side_px: int = MAX_SIDE_PX) -> Iterator[Timed[Image]]:
+def play(media: Path | RawIOBase, span: Span, max_side_px: int = MAX_SIDE_PX) -> Iterator[Timed[Image]]:
     """Yield every frame shown in `span` as (seconds, (H, W, 3) RGB); cost grows with the span.
 
     Raises what `decode` raises.
     """
-    with container.opened(media) as source:
-        size = fit(source.shown_size, max_side_px)
-        source.go_to(source.key_before(span.start_seconds))
+    with container.open_video(media) as reader:
+        size = fit(reader.shown_size, max_side_px)
+        reader.seek_to_key_frame(reader.key_frame_before(span.start_seconds))
         empty = True
-        for seconds, frame in source.frames_until(math.inf if span.end_seconds is None else span.end_seconds):
+        for seconds, frame in reader.frames_until(math.inf if span.end_seconds is None else span.end_seconds):
             if seconds >= span.start_seconds:
                 empty = False
-                yield seconds, source.to_rgb(frame, size)
+                yield seconds, reader.to_rgb(frame, size)
         if empty:
             raise NoFrames("No picture can be decoded from the asked part of this video.")
 
 
 def fit(size: tuple[int, int], max_side_px: int) -> tuple[int, int]:
-    """(width, height) scaled down, never up, so that no side is longer than `max_side_px`."""
+    """Scale (width, height) down, never up, so that no side is longer than `max_side_px`."""
     scale = min(1.0, max_side_px / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-# The plan meets the file.
-
-
-def _survey(source: Reader, plan: DecodePlan) -> list[Window]:
+def _lay_out_windows(reader: VideoReader, plan: DecodePlan) -> list[Window]:
     """Find the end and the key frames, by seeking only, and lay out the windows of `plan`."""
-    end = source.end_seconds()
+    end = reader.end_seconds()
     if end is not None and 0 < plan.start_seconds >= end:
         raise BadInput(f"The start, {plan.start_seconds:g} s, lies beyond the end of the video, {end:.1f} s.")
     asked = math.inf if plan.end_seconds is None else plan.end_seconds
-    begin = max(plan.start_seconds, source.begin_seconds)
+    begin = max(plan.start_seconds, reader.begin_seconds)
     known = begin + plan.windows * plan.window_seconds if end is None else end
-    starts = spread(begin, min(asked, known), plan.window_seconds, plan.windows)
-    return place(starts, [source.key_before(start) for start in starts], plan.window_seconds, asked)
+    starts = window_starts(begin, min(asked, known), plan.window_seconds, plan.windows)
+    return snap_to_key_frames(starts, [reader.key_frame_before(start) for start in starts], plan.window_seconds, asked)
 
 
-def _choose(source: Reader, window: Window, plan: DecodePlan) -> Iterator[Timed[av.VideoFrame]]:
-    """Go to a window and choose its frames."""
-    key, position = window.key_seconds, source.position_seconds
+def _pick_frames(reader: VideoReader, window: Window, plan: DecodePlan) -> Iterator[Timed[av.VideoFrame]]:
+    """Go to a window and pick its frames."""
+    key, position = window.key_seconds, reader.position_seconds
     if position is None or (key is not None and key > position):
-        source.go_to(key)
-    lead_seconds = max(FULL_DETAIL_SECONDS, 2 / (source.frame_rate or 1))
-    source.full_detail_from_seconds = window.start_seconds - lead_seconds
-    start, timed = _forward(source, window)
-    return pick(timed, (start + i * plan.frame_stride_seconds for i in range(plan.frames_per_window)))
+        reader.seek_to_key_frame(key)
+    lead_seconds = max(FULL_DETAIL_SECONDS, 2 / (reader.frame_rate or 1))
+    reader.full_detail_from_seconds = window.start_seconds - lead_seconds
+    start, timed = _decode_up_to(reader, window)
+    return pick_nearest(timed, (start + i * plan.frame_stride_seconds for i in range(plan.frames_per_window)))
 
 
-def _forward(source: Reader, window: Window) -> tuple[float, Iterator[Timed[av.VideoFrame]]]:
+def _decode_up_to(reader: VideoReader, window: Window) -> tuple[float, Iterator[Timed[av.VideoFrame]]]:
     """Decode up to a window -> (its start, the frames from the last one before it on).
 
     Where the budget does not reach so far, the window starts where the budget ends.
     """
     fewest, most = FORWARD_FRAMES
-    budget = min(max(FORWARD_PIXELS // source.coded_pixels, fewest), most)
-    spent = source.packets_decoded + budget
-    timed = source.frames_until(window.until_seconds, spent + budget)
+    budget = min(max(FORWARD_PIXELS // reader.coded_pixels, fewest), most)
+    spent = reader.packets_decoded + budget
+    timed = reader.frames_until(window.until_seconds, spent + budget)
     before: list[Timed[av.VideoFrame]] = []
     for now in timed:
-        if now[0] >= window.start_seconds or source.packets_decoded >= spent:
+        if now[0] >= window.start_seconds or reader.packets_decoded >= spent:
             start = min(window.start_seconds, now[0]) if before else now[0]
             return start, chain(before, [now], timed)
         before = [now]

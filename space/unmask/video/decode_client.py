@@ -1,235 +1,204 @@
-"""`video` and `capture` for strangers' bytes: the same functions, run in a child process.
+"""`video.decode` and `video.captured_frames` for untrusted bytes: the same functions, run in a worker process.
 
-A child gets one open file and can open nothing else (see `decoding`). Where a decoder crashes, runs out of
+A worker reads one file and can open nothing else (see `decode_worker`). Where a decoder crashes, runs out of
 memory or never ends, one call raises an UnmaskError. Windows come through a pipe: while one is being looked
-at the next comes here, and the child decodes the one after it, so that three are in memory at a time.
+at the next comes here, and the worker decodes the one after it, so that three are in memory at a time.
 """
 
-import json
-import logging
-import math
+import functools
 import os
-import signal
-import struct
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict
+from contextlib import ExitStack
 from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
-from unmask.errors import InternalError, NotAVideo, TimedOut, UnmaskError, from_code
-from unmask.logs import frames
-from unmask.sandbox.process import Child, Message
+from unmask.errors import InternalError, NotAVideo, TimedOut, UnmaskError
+from unmask.sandbox.process import WorkerProcess, start_code
+from unmask.sandbox.protocol import Done, Message
 from unmask.video.captured_frames import Capture
 from unmask.video.container import Image, Timed, open_file
 from unmask.video.decode import Frames, VideoStream
-from unmask.video.partial_file import ANNOUNCED, Parts
+from unmask.video.messages import ANSWERS, CaptureTask, DecodeTask, MediaFile, PlayTask, ProbeTask, Task, WindowFrames
+from unmask.video.partial_file import MAX_RANGE_BYTES, ByteRanges
 from unmask.video.sampling import MAX_SIDE_PX, DecodePlan, Span
 
-StillWanted = Callable[[], None]  # called several times a second; what it raises ends the work
+OnWait = Callable[[], None]  # called several times a second; what it raises ends the work
 
-# The child gets its code from where this process has it; its first argument says what to do.
-START = "import sys; sys.path[:] = sys.argv[2:]; from unmask.video.decode_worker import main; main()"
+WORKER = start_code("unmask.video.decode_worker")
 SILENCE_SECONDS = 180.0  # until the next answer; what uses the processor that long is ended by its own limit
+CAN_INHERIT = os.name == "posix"  # elsewhere a worker cannot be given an open file
 
 CRASHES = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS"})
 OVERTIME = frozenset({"SIGXCPU", "SIGALRM"})
 
-logger = logging.getLogger(__name__)
+
+def do_nothing() -> None:
+    """Go on waiting."""
 
 
-def ignore() -> None:
-    """For callers who always want to know."""
+def probe(path: Path, on_wait: OnWait = do_nothing) -> VideoStream:
+    """Look at a file, see `video.decode.probe`.
 
-
-def probe(path: Path, still_wanted: StillWanted = ignore) -> VideoStream:
-    """See `video.probe`. Raises TimedOut and InternalError, too."""
-    with open_file(path) as media, closing(_answers({"task": "probe"}, media, 0, still_wanted)) as answers:
-        return _to_stream(next(answers, Message({})))
+    Raises:
+        TimedOut, InternalError: The decoder took too long or failed. And what `video.decode.probe` raises.
+    """
+    answers = _run(ProbeTask, path, 0, on_wait)
+    try:
+        return _to_stream(next(answers, None))
+    finally:
+        answers.close()
 
 
 class OpenVideo:
-    """A file that a child has open: it has looked at it, and is decoding the first window already.
+    """A file that a worker has open: it has looked at it, and is decoding the first window already.
 
-    `plan` counts in seconds of the whole video, of which `cut_seconds` were cut off before the file's first
-    picture. Missing `parts` are fetched. Raises what `video.probe` and `video.decode` raise, TimedOut and
-    InternalError. Whoever made it closes it.
+    Whoever made it closes it.
+
+    Args:
+        media: The file.
+        plan: In seconds of the whole video.
+        skipped_seconds: Of the whole video, before the file's first picture.
+        on_wait: Until `windows` is called.
+
+    Raises:
+        TimedOut, InternalError: The decoder took too long or failed. And what `video.decode.probe` raises.
     """
+
+    stream: VideoStream
 
     def __init__(
         self,
-        path: Path,
+        media: Path | ByteRanges,
         plan: DecodePlan,
-        cut_seconds: float = 0.0,
-        still_wanted: StillWanted = ignore,
-        parts: Parts | None = None,
+        skipped_seconds: float = 0.0,
+        on_wait: OnWait = do_nothing,
     ) -> None:
-        self._plan, self._still_wanted = plan, still_wanted
-        task = {"task": "decode", "plan": asdict(plan), "cut_seconds": cut_seconds}
-        with ExitStack() as opening:
-            media = opening.enter_context(open_file(path))
-            answers = _answers(task, media, _most_bytes(plan), lambda: self._still_wanted(), parts)
-            self._messages = opening.enter_context(closing(answers))
-            self.stream = _to_stream(next(self._messages, Message({})))
-            self._held = opening.pop_all()
+        self._plan, self._on_wait = plan, on_wait
+        self._answers = _run(
+            lambda file: DecodeTask(file, plan, skipped_seconds), media, _max_bytes(plan), lambda: self._on_wait()
+        )
+        try:
+            self.stream = _to_stream(next(self._answers, None))
+        except BaseException:
+            self.close()
+            raise
 
-    def windows(self, still_wanted: StillWanted = ignore) -> Iterator[Frames]:
-        """See `video.decode`; can be asked for once."""
-        self._still_wanted = still_wanted
-        return (_to_frames(message, self._plan) for message in self._messages)
+    def windows(self, on_wait: OnWait = do_nothing) -> Iterator[Frames]:
+        """Give the windows, once; see `video.decode.decode`."""
+        self._on_wait = on_wait
+        return (_to_frames(answer, self._plan) for answer in self._answers)
 
     def close(self) -> None:
-        """Ends the child, wherever it is."""
-        self._held.close()
+        """End the worker, whatever it is doing."""
+        self._answers.close()
 
 
 def play(path: Path, span: Span, max_side_px: int = MAX_SIDE_PX) -> Iterator[Timed[Image]]:
-    """See `video.play`. Raises TimedOut and InternalError, too."""
-    task = {"task": "play", "span": asdict(span), "max_side_px": max_side_px}
+    """Yield every frame shown in `span`, see `video.decode.play`. Raises TimedOut and InternalError, too."""
     one = DecodePlan(frames_per_window=1, max_side_px=max_side_px)
-    with open_file(path) as media:
-        for frames in _windows(task, media, one, ignore):
-            yield float(frames.seconds[0]), frames.data[0]
+    for answer in _run(lambda file: PlayTask(file, span, max_side_px), path, _max_bytes(one), do_nothing):
+        frames = _to_frames(answer, one)
+        yield float(frames.seconds[0]), frames.data[0]
 
 
-def decode_capture(captured: Capture, plan: DecodePlan, still_wanted: StillWanted = ignore) -> Iterator[Frames]:
-    """See `capture.decode`. Raises TimedOut and InternalError, too."""
-    task = {
-        "task": "capture",
-        "plan": asdict(plan),
-        "seconds": captured.seconds,
-        "sizes": captured.sizes,
-        "sizes_bytes": [len(image) for image in captured.images],
-    }
-    with tempfile.TemporaryFile(buffering=0) as media:  # it has no name
-        for image in captured.images:
-            media.write(image)
-        media.seek(0)
-        yield from _windows(task, media, plan, still_wanted)
+def decode_capture(capture: Capture, plan: DecodePlan, on_wait: OnWait = do_nothing) -> Iterator[Frames]:
+    """Yield windows of pictures, see `video.captured_frames.decode`. Raises TimedOut and InternalError, too."""
+    task = CaptureTask(plan, capture.seconds, capture.sizes, tuple(map(len, capture.images)))
+    for answer in _run(lambda _: task, None, _max_bytes(plan), on_wait, b"".join(capture.images)):
+        yield _to_frames(answer, plan)
 
 
-def _windows(task: dict[str, Any], media: BinaryIO, plan: DecodePlan, still_wanted: StillWanted) -> Iterator[Frames]:
-    for message in _answers(task, media, _most_bytes(plan), still_wanted):
-        yield _to_frames(message, plan)
-
-
-def _most_bytes(plan: DecodePlan) -> int:
-    """Of the pictures of one window."""
+def _max_bytes(plan: DecodePlan) -> int:
+    """Give the size of the pixels of the largest window."""
     return plan.frames_per_window * plan.max_side_px**2 * 3
 
 
-def _answers(
-    task: dict[str, Any],
-    media: BinaryIO,
-    most_bytes: int,
-    still_wanted: StillWanted,
-    parts: Parts | None = None,
+def _run(
+    make_task: Callable[[MediaFile], Task],
+    media: Path | ByteRanges | None,
+    max_bytes: int,
+    on_wait: OnWait,
+    payload: bytes = b"",
 ) -> Generator[Message]:
-    """What a child says to a task, up to its end."""
-    with ExitStack() as open_things:
-        child = open_things.enter_context(_start(task, media, most_bytes, parts, open_things))
+    """Start a worker at a task and yield its answers, up to its end."""
+    with ExitStack() as resources:
+        descriptor = None
+        if isinstance(media, Path):
+            file = resources.enter_context(open_file(media))
+            descriptor = file.fileno() if CAN_INHERIT else None
+            media = ByteRanges(os.fstat(file.fileno()).st_size, functools.partial(_read_at, file))
+        ranges = media or ByteRanges(0, lambda begin, end: b"")
+        worker = WorkerProcess(
+            WORKER,
+            (*ANSWERS, Done),
+            _crash_error,
+            max_payload_bytes=max_bytes,
+            pass_fds=() if descriptor is None else (descriptor,),
+            read_range=functools.partial(_read_range, ranges),
+        )
+        resources.enter_context(worker)
+        worker.send(make_task(MediaFile(descriptor, ranges.size_bytes)), payload)
         heard_at = time.monotonic()
         while True:
-            still_wanted()
-            message = _next_message(child)
-            if message is None:
+            on_wait()
+            answer = worker.next_message()
+            if answer is None:
                 if time.monotonic() > heard_at + SILENCE_SECONDS:
                     raise _overtime()
-                continue
-            if "end" in message.fields:
+            elif isinstance(answer.body, Done):
                 return
-            if "error" in message.fields:
-                raise from_code(message.fields["error"]["code"], message.fields["error"]["message"])
-            yield message
-            heard_at = time.monotonic()
+            else:
+                yield answer
+                heard_at = time.monotonic()
 
 
-def _start(
-    task: dict[str, Any], media: BinaryIO, most_bytes: int, parts: Parts | None, open_things: ExitStack
-) -> Child:
-    """A child at the task, and with `parts` a pipe on which it hears what has come."""
-    if parts is None:
-        return Child(START, [json.dumps(task)], stdin=media, max_payload_bytes=most_bytes)
-    hears, tells = os.pipe()
-    open_things.callback(os.close, hears)
-    speaker = open_things.enter_context(FileIO(tells, "wb"))
-
-    def fetch(fields: dict[str, Any]) -> None:
-        begin, end = _to_range(fields["want"], parts.size_bytes)
-        here = parts.provide(begin, end)
-        with suppress(ValueError):  # it is closed: nobody wants to know any more
-            speaker.write(struct.pack(ANNOUNCED, *here))
-
-    return Child(
-        START,
-        [json.dumps(task | {"announced_on": hears})],
-        stdin=media,
-        max_payload_bytes=most_bytes,
-        pass_fds=(hears,),
-        on_want=fetch,
-    )
+def _read_at(file: FileIO, begin: int, end: int) -> bytes:
+    file.seek(begin)
+    return file.read(end - begin)
 
 
-def _to_range(said: object, size_bytes: int) -> tuple[int, int]:
-    """What the child asks for, if it is a part of the file."""
-    match said:
-        case [int(begin), int(end)] if 0 <= begin < end <= size_bytes:
-            return begin, end
-        case _:
-            raise _nonsense()
+def _read_range(ranges: ByteRanges, begin: int, end: int) -> Any:
+    """Answer a worker, if what it asks for is a part of the file."""
+    if not 0 <= begin < end <= ranges.size_bytes or end - begin > MAX_RANGE_BYTES:
+        raise _failed()
+    return ranges.read(begin, end)
 
 
-def _next_message(child: Child) -> Message | None:
-    try:
-        return child.next_message()
-    except subprocess.CalledProcessError as crash:
-        raise _explain(crash) from crash
-
-
-def _explain(crash: subprocess.CalledProcessError) -> UnmaskError:
-    """What a person is told whose video ended the decoder."""
-    name = signal.Signals(-crash.returncode).name if crash.returncode < 0 else ""
-    if name in OVERTIME:
+def _crash_error(signal_name: str) -> UnmaskError:
+    """Give the error to raise for a video that ended the decoder."""
+    if signal_name in OVERTIME:
         return _overtime()
-    if name in CRASHES:
-        logger.warning("The decoder crashed on a video: %s", name)
+    if signal_name in CRASHES:
         return NotAVideo("This video is damaged in a way that stops the decoder. Give another copy of it.")
-    logger.error("The decoder ended with %s: %s", name or crash.returncode, frames(crash.stderr))
-    return InternalError("The video could not be read, for a reason on our side. Trying again may help.")
+    return _failed()
 
 
-def _to_stream(message: Message) -> VideoStream:
-    """The child has read a stranger's file: what it says is looked at once more."""
-    try:
-        stream = VideoStream(**message.fields["stream"])
-        numbers = [stream.duration_seconds or 0.0, stream.frame_rate or 0.0, stream.begin_seconds]
-        sane = min(stream.width, stream.height, *numbers) >= 0 and all(map(math.isfinite, numbers))
-    except (KeyError, TypeError) as error:
-        raise _nonsense() from error
-    if not sane or not isinstance(stream.codec, str):
-        raise _nonsense()
+def _to_stream(answer: Message | None) -> VideoStream:
+    """Check what a worker says of an untrusted file."""
+    if answer is None or not isinstance(answer.body, VideoStream):
+        raise _failed()
+    stream: VideoStream = answer.body
+    if min(stream.width, stream.height, stream.duration_seconds or 0.0, stream.frame_rate or 0.0) < 0:
+        raise _failed()
     return stream
 
 
-def _to_frames(message: Message, plan: DecodePlan) -> Frames:
-    """The same for pictures, whose shape and times others rely on."""
-    assert message.payload is not None
+def _to_frames(answer: Message, plan: DecodePlan) -> Frames:
+    """Check the frames that a worker sends: others rely on their shape and times."""
     try:
-        count, height, width, _ = map(int, message.fields["shape"])
-        data = message.payload.reshape(count, height, width, 3)
-        frames = Frames(data, np.array(message.fields["seconds"], float), float(message.fields["scale"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise _nonsense() from error
-    rising = np.isfinite(frames.seconds).all() and (np.diff(frames.seconds) > 0).all()
+        window: WindowFrames = answer.body
+        count, height, width, _ = window.shape
+        frames = Frames(answer.payload.reshape(window.shape), np.array(window.seconds), window.scale)
+    except (AttributeError, ValueError) as error:
+        raise _failed() from error
+    rising = (np.diff(frames.seconds) > 0).all()
     fits = 1 <= count <= plan.frames_per_window and min(height, width) >= 1
-    if not (rising and fits and max(height, width) <= plan.max_side_px and 1 <= frames.scale < math.inf):
-        raise _nonsense()
+    if not (rising and fits and max(height, width) <= plan.max_side_px and frames.scale >= 1):
+        raise _failed()
     return frames
 
 
@@ -237,5 +206,5 @@ def _overtime() -> TimedOut:
     return TimedOut("Reading the pictures of this video took too long. Give a shorter or smaller one.")
 
 
-def _nonsense() -> InternalError:
+def _failed() -> InternalError:
     return InternalError("The video could not be read, for a reason on our side. Trying again may help.")

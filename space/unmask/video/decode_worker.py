@@ -1,158 +1,126 @@
-"""The child process of `decoder`: a file open on stdin, one task as argument, messages on stdout.
+"""The worker process that decodes one untrusted file, started by `decode_client`.
 
-Before it reads the first byte it has given up everything else: sockets, programs, every other file.
+Before it looks at the first byte it has given up everything else: sockets, programs, every other file.
 """
 
 import faulthandler
-import json
-import os
-import struct
-import sys
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
-from io import FileIO
-from typing import Any, BinaryIO
+from io import FileIO, RawIOBase
+from typing import Any
 
 import numpy as np
 
 from unmask.errors import TooLarge, UnmaskError
 from unmask.sandbox.network import seal_process
-from unmask.sandbox.rlimits import Bounds, close_doors, confine
+from unmask.sandbox.protocol import Connection, Done, Message, RangeData, ReadRange
+from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits, forbid_new_descriptors
 from unmask.video import decode as video
-from unmask.video.decode import Frames, Image
-from unmask.video.partial_file import ANNOUNCED, PartialFile
-from unmask.video.sampling import DecodePlan, Span
-
-Task = dict[str, Any]
-Say = Callable[[dict[str, Any], Image | None], None]  # a message and its payload
+from unmask.video.decode import Frames
+from unmask.video.messages import TASKS, CaptureTask, DecodeTask, MediaFile, PlayTask, ProbeTask, WindowFrames
+from unmask.video.partial_file import ByteRanges, PartialFile
 
 MEMORY_BYTES = 2 * 2**30  # 8K with four threads needs 1 GiB
-CPU_SECONDS = {"probe": 60.0, "decode": 180.0, "play": 900.0, "capture": 60.0}
-WALL_SECONDS = 3600.0  # a child waits while its last window is being looked at; the parent is less patient
+WALL_SECONDS = 3600.0  # a worker waits while its last window is looked at; the parent is less patient
 STDERR_BYTES = 2**20  # the only file that it may write
 
 
 def main() -> None:
-    """A defect ends in a traceback on stderr, a decoder's crash in a signal; then no last message comes."""
+    """Do one task. A defect ends in a traceback on stderr, a decoder's crash in a signal, and no last message."""
     faulthandler.enable()
-    task = json.loads(sys.argv[1])
-    work = WORK[task["task"]]
-    import_late(task["task"])
-    pipe = _keep_stdout()
-    give_up(task["task"])
-    say = _speaker(pipe)
+    parent = Connection()
+    request = parent.receive(*TASKS)
+    if request is None:
+        return
+    import_lazy_modules(request.body)
+    enter_sandbox(request.body.cpu_seconds)
     try:
-        work(_media(task, say), task, say)
-        say({"end": True}, None)
+        RUN[type(request.body)](request, parent)
+        parent.send(Done())
     except UnmaskError as error:
-        say({"error": {"code": error.code, "message": error.message}}, None)
+        parent.send_failure(error)
     except MemoryError:
-        problem = TooLarge("The pictures of this video need more memory than there is for one check.")
-        say({"error": {"code": problem.code, "message": problem.message}}, None)
+        parent.send_failure(TooLarge("The pictures of this video need more memory than there is for one check."))
 
 
-def import_late(task: str) -> None:
-    """What libraries import at first use has to be there before the doors close."""
+def import_lazy_modules(task: object) -> None:
+    """Import what libraries import at first use: in the sandbox no file can be opened."""
     import traceback  # noqa: F401
 
     import av.subtitles.codeccontext
     import av.subtitles.stream
     import av.subtitles.subtitle  # noqa: F401
 
-    if task == "capture":
+    if isinstance(task, CaptureTask):
         import numpy.ma  # noqa: F401 - what numpy.median looks up at its first call
 
         import unmask.video.captured_frames  # noqa: F401 - with OpenCV, which takes longer to load than all else
 
 
-def give_up(task: str) -> None:
-    """All rights that reading one open file does not need."""
-    confine(Bounds(MEMORY_BYTES, CPU_SECONDS[task], WALL_SECONDS, STDERR_BYTES, open_files=16))
-    close_doors()
+def enter_sandbox(cpu_seconds: float) -> None:
+    """Give up, for good, all rights that reading one open file does not need."""
+    apply_rlimits(ResourceLimits(MEMORY_BYTES, cpu_seconds, WALL_SECONDS, STDERR_BYTES, open_files=16))
+    forbid_new_descriptors()
     seal_process()
 
 
-def _media(task: Task, say: Say) -> FileIO:
-    """What lies on stdin; missing parts of it are asked for on stdout and announced on a pipe."""
-    if "announced_on" not in task:
-        return FileIO(0, "rb", closefd=False)
-    pipe = FileIO(task["announced_on"], "rb")
-
-    def ask(begin: int, end: int) -> tuple[int, int]:
-        say({"want": [begin, end]}, None)
-        first, last = struct.unpack(ANNOUNCED, pipe.read(struct.calcsize(ANNOUNCED)))
-        return first, last
-
-    return PartialFile(0, ask)
+def probe(request: Message, parent: Connection) -> None:
+    """Do a `ProbeTask`."""
+    parent.send(video.probe(_open(request.body.media, parent)))
 
 
-def probe(media: FileIO, task: Task, say: Say) -> None:
-    say({"stream": asdict(video.probe(media))}, None)
-
-
-def decode(media: FileIO, task: Task, say: Say) -> None:
-    """What it is first, so that others can judge it meanwhile."""
+def decode(request: Message, parent: Connection) -> None:
+    """Do a `DecodeTask`: first what the file is, so that the client can judge it meanwhile."""
+    task: DecodeTask = request.body
+    media = _open(task.media, parent)
     stream = video.probe(media)
-    say({"stream": asdict(stream)}, None)
-    plan = DecodePlan(**task["plan"]).earlier(stream.offset_seconds(task["cut_seconds"]))
-    _say_all(video.decode(media, plan), say)
+    parent.send(stream)
+    plan = task.plan.earlier(stream.offset_seconds(task.skipped_seconds))
+    _send_windows(video.decode(media, plan), parent)
 
 
-def play(media: FileIO, task: Task, say: Say) -> None:
-    pictures = video.play(media, Span(**task["span"]), task["max_side_px"])
-    _say_all((Frames(image[None], np.array([seconds])) for seconds, image in pictures), say)
+def play(request: Message, parent: Connection) -> None:
+    """Do a `PlayTask`."""
+    task: PlayTask = request.body
+    pictures = video.play(_open(task.media, parent), task.span, task.max_side_px)
+    _send_windows((Frames(image[None], np.array([seconds])) for seconds, image in pictures), parent)
 
 
-def capture(media: FileIO, task: Task, say: Say) -> None:
-    from unmask.video.captured_frames import Capture
-    from unmask.video.captured_frames import decode as decode_capture
+def decode_capture(request: Message, parent: Connection) -> None:
+    """Do a `CaptureTask`."""
+    from unmask.video import captured_frames
 
-    images = tuple(_read(media, size_bytes) for size_bytes in task["sizes_bytes"])
-    sizes = tuple((width, height) for width, height in task["sizes"])
-    captured = Capture(images, tuple(task["seconds"]), sizes, sha256="")
-    _say_all(decode_capture(captured, DecodePlan(**task["plan"])), say)
+    task: CaptureTask = request.body
+    ends = np.cumsum(task.sizes_bytes).tolist()
+    images = (bytes(request.payload[end - size : end]) for end, size in zip(ends, task.sizes_bytes, strict=True))
+    capture = captured_frames.Capture(tuple(images), task.seconds, task.sizes, sha256="")
+    _send_windows(captured_frames.decode(capture, task.plan), parent)
 
 
-WORK: dict[str, Callable[[FileIO, Task, Say], None]] = {
-    "probe": probe,
-    "decode": decode,
-    "play": play,
-    "capture": capture,
+RUN: dict[type, Callable[[Message, Connection], None]] = {
+    ProbeTask: probe,
+    DecodeTask: decode,
+    PlayTask: play,
+    CaptureTask: decode_capture,
 }
 
 
-def _say_all(windows: Iterable[Frames], say: Say) -> None:
+def _open(media: MediaFile, parent: Connection) -> RawIOBase:
+    def read(begin: int, end: int) -> Any:
+        parent.send(ReadRange(begin, end))
+        answer = parent.receive(RangeData)
+        if answer is None:
+            raise OSError("The file is not here any more.")
+        return answer.payload
+
+    if media.descriptor is None:
+        return PartialFile(ByteRanges(media.size_bytes, read))
+    return FileIO(media.descriptor, "rb", closefd=False)
+
+
+def _send_windows(windows: Iterable[Frames], parent: Connection) -> None:
     for frames in windows:
-        head = {"shape": frames.data.shape, "seconds": frames.seconds.tolist(), "scale": frames.scale}
-        say(head, frames.data)
+        parent.send(WindowFrames(frames.data.shape, tuple(frames.seconds.tolist()), frames.scale), frames.data)
         del frames  # before the next is made
-
-
-def _read(media: FileIO, size_bytes: int) -> bytes:
-    """A raw file may give less than it is asked for."""
-    blocks, left = [], size_bytes
-    while left and (block := media.read(left)):
-        blocks.append(block)
-        left -= len(block)
-    return b"".join(blocks)
-
-
-def _keep_stdout() -> BinaryIO:
-    """The pipe to the parent; whatever else prints to stdout lands on stderr."""
-    pipe = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return pipe
-
-
-def _speaker(pipe: BinaryIO) -> Say:
-    def say(fields: dict[str, Any], payload: Image | None) -> None:
-        size_bytes = 0 if payload is None else payload.nbytes
-        pipe.write(json.dumps({**fields, "bytes": size_bytes}).encode() + b"\n")
-        if payload is not None:
-            pipe.write(payload.data)
-        pipe.flush()
-
-    return say
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which moments of a video are looked at: a few windows of frames, spread over the asked part. Pure."""
+"""Plan which frames of a video are looked at: a few windows, spread evenly over the asked part. Pure."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +10,7 @@ from unmask.errors import BadInput
 WINDOWS = 8  # of a video that are looked at
 CLOSE_STRIDES = 0.75  # a frame closer to the one before, in strides of a clip, is left out
 MAX_SIDE_PX = 1920  # larger pictures are scaled down
-MARGIN_SECONDS = 0.5  # lists of pieces and the pieces themselves differ a little in what time it is
+MARGIN_SECONDS = 0.5  # playlists and the segments themselves differ a little in what time it is
 
 Item = TypeVar("Item")
 Timed = tuple[float, Item]  # seconds, and what is shown then
@@ -18,7 +18,11 @@ Timed = tuple[float, Item]  # seconds, and what is shown then
 
 @dataclass(frozen=True)
 class Span:
-    """The asked part of a video. Raises BadInput unless 0 <= start < end."""
+    """The part of a video that is asked for.
+
+    Raises:
+        BadInput: Unless 0 <= start < end.
+    """
 
     start_seconds: float = 0.0
     end_seconds: float | None = None  # None: until the end
@@ -34,7 +38,11 @@ class Span:
 
 @dataclass(frozen=True)
 class DecodePlan:
-    """How much of a video is looked at. Raises BadInput for values that make no sense."""
+    """How much of a video is looked at.
+
+    Raises:
+        BadInput: The values make no sense.
+    """
 
     windows: int = WINDOWS  # at most; a short video has fewer
     frames_per_window: int = 8
@@ -52,14 +60,16 @@ class DecodePlan:
 
     @property
     def window_seconds(self) -> float:
+        """Duration of a window."""
         return self.frames_per_window * self.frame_stride_seconds
 
     @property
     def span(self) -> Span:
+        """The asked part."""
         return Span(self.start_seconds, self.end_seconds)
 
     def earlier(self, by_seconds: float) -> "DecodePlan":
-        """The same part on a clock that began so much later. Raises BadInput if it ended before that."""
+        """Express the plan on a clock that began so much later. Raises BadInput if it ended before that."""
         end = self.end_seconds
         return replace(
             self,
@@ -92,15 +102,15 @@ def plan_windows(clips: Sequence[ClipTiming], span: Span = Span()) -> DecodePlan
 
 @dataclass(frozen=True)
 class Window:
-    """Where one window lies and how to get there."""
+    """Where a window lies, and the key frame from which it is decoded."""
 
     start_seconds: float
     until_seconds: float  # the next window's start: what is shown from here on belongs to that one
-    key_seconds: float | None  # the key frame from which it can be decoded; None: none was found
+    key_seconds: float | None  # None: no key frame was found
 
 
-def spread(start_seconds: float, end_seconds: float, window_seconds: float, windows: int) -> list[float]:
-    """Starts of at most `windows` windows over the range, the first at its start, the last up to its end.
+def window_starts(start_seconds: float, end_seconds: float, window_seconds: float, windows: int) -> list[float]:
+    """Spread at most `windows` windows over the range, the first at its start, the last up to its end -> their starts.
 
     A range too short for all of them is covered without gaps by fewer; the last may then be cut short.
     """
@@ -112,7 +122,7 @@ def spread(start_seconds: float, end_seconds: float, window_seconds: float, wind
     return [start_seconds + i * step for i in range(windows)]
 
 
-def place(
+def snap_to_key_frames(
     starts: Sequence[float], keys: Sequence[float | None], window_seconds: float, end_seconds: float
 ) -> list[Window]:
     """Move each start but the first to its key frame, if that is less than half the gap between windows.
@@ -129,8 +139,8 @@ def place(
     return [Window(*window) for window in zip(moved, [*moved[1:], end_seconds], keys, strict=True)]
 
 
-def pick(timed: Iterable[Timed[Item]], targets: Iterable[float]) -> Iterator[Timed[Item]]:
-    """The item nearest to each target, in order, none twice; reads no further than it must.
+def pick_nearest(timed: Iterable[Timed[Item]], targets: Iterable[float]) -> Iterator[Timed[Item]]:
+    """Yield the item nearest to each target, in order, none twice; read no further than needed.
 
     Where items are further apart than targets, the next item serves: late rather than again. The last item
     serves a target behind it unless it is nearer to the target before.
@@ -154,15 +164,17 @@ def pick(timed: Iterable[Timed[Item]], targets: Iterable[float]) -> Iterator[Tim
 
 
 @dataclass(frozen=True)
-class Cut:
-    """What was left out of a video in pieces."""
+class Selection:
+    """Which segments of a video were kept."""
 
-    offset_seconds: float = 0.0  # where the first piece begins in the whole video
-    has_gaps: bool = False  # pieces between others are missing
+    offset_seconds: float = 0.0  # where the first begins in the whole video
+    has_gaps: bool = False  # segments between others are left out
 
 
-def moments(span: Span, duration_seconds: float, window_seconds: float, windows: int) -> list[tuple[float, float]]:
-    """From when to when each window lies in a video of about this length, with a margin around it."""
+def window_intervals(
+    span: Span, duration_seconds: float, window_seconds: float, windows: int
+) -> list[tuple[float, float]]:
+    """Give (start, end) in seconds of each window in a video of about this duration, with a margin around it."""
     end_seconds = min(duration_seconds, math.inf if span.end_seconds is None else span.end_seconds)
-    starts = spread(span.start_seconds, end_seconds, window_seconds, windows)
+    starts = window_starts(span.start_seconds, end_seconds, window_seconds, windows)
     return [(start - MARGIN_SECONDS, start + window_seconds + MARGIN_SECONDS) for start in starts]

@@ -32,11 +32,12 @@ from tests.servers import (
 from unmask import errors
 from unmask.download import client, worker
 from unmask.download.client import VideoFile, from_path
+from unmask.download.messages import FetchRequest
 from unmask.download.sources import FileSource, open_media
 from unmask.limits import Limits
-from unmask.sandbox import process as child
+from unmask.sandbox import process
 from unmask.video.decode import decode, probe
-from unmask.video.sampling import DecodePlan, Span, moments
+from unmask.video.sampling import DecodePlan, Span, window_intervals
 
 AT_HOME = Limits(allow_private=True, timeout_seconds=60.0)
 WHOLE = Span()
@@ -161,7 +162,7 @@ ONLY_GENERIC = """
 from unmask.download import worker; options = worker._options
 worker._options = lambda *args: options(*args) | {"allowed_extractors": ["generic", "html5"]}
 """
-QUICK = client.START.replace("; from", "\nfrom", 1).replace("from", f"{ONLY_GENERIC}\nfrom", 1)
+QUICK = client.WORKER.replace("; from", "\nfrom", 1).replace("from", f"{ONLY_GENERIC}\nfrom", 1)
 
 
 def _try_all(wanted: list[tuple[str, Limits]], factory: pytest.TempPathFactory) -> list[Outcome]:
@@ -172,7 +173,7 @@ def _try_all(wanted: list[tuple[str, Limits]], factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def good(site, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client, "START", QUICK)
+        patch.setattr(client, "WORKER", QUICK)
         done = _try_all([(site.url(path), AT_HOME) for path, *_ in GOOD], tmp_path_factory)
     return {path: outcome for (path, *_), outcome in zip(GOOD, done, strict=True)}
 
@@ -180,7 +181,7 @@ def good(site, tmp_path_factory):
 @pytest.fixture(scope="module")
 def bad(site, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client, "START", QUICK)
+        patch.setattr(client, "WORKER", QUICK)
         wanted = [(site.url(path), replace(AT_HOME, **changes)) for path, changes, *_ in BAD]
         done = _try_all(wanted, tmp_path_factory)
     return {(path, *changes): outcome for (path, changes, *_), outcome in zip(BAD, done, strict=True)}
@@ -223,7 +224,7 @@ def test_a_bad_link_fails_with_its_code_and_a_sentence(bad, path, changes, kind,
     ],
 )
 def test_what_is_no_web_link_starts_no_download(url, tmp_path, monkeypatch):
-    monkeypatch.setattr(client, "START", "raise SystemExit('started')")
+    monkeypatch.setattr(client, "WORKER", "raise SystemExit('started')")
     with pytest.raises(errors.BadUrl):
         fetched(url, tmp_path, AT_HOME, WHOLE, _ignore)
 
@@ -286,7 +287,7 @@ def test_of_a_video_in_pieces_only_those_around_the_windows_are_fetched(long_cli
     assert video.sha256 is None
     count = round((probe(media("h264.mp4")).duration_seconds or 0.0) * RATE)
     assert len(windows) == 3
-    wanted = moments(WHOLE, video.duration_seconds, plan.window_seconds, plan.windows)
+    wanted = window_intervals(WHOLE, video.duration_seconds, plan.window_seconds, plan.windows)
     for frames, (start, _) in zip(windows, wanted, strict=True):
         seconds = frames.seconds + video.offset_seconds
         assert abs(seconds[0] - start) < 1.6  # it moves to the next key frame
@@ -301,10 +302,10 @@ def test_the_windows_lie_where_the_pieces_say_whatever_length_the_site_tells(lon
         "duration": 3.0,
         "hls_media_playlist_data": media_playlist(segments),
     }
-    request = worker.Request("https://example.com/", "", AT_HOME, 0.0, None, windows=2, window_seconds=0.5)
-    with worker.Session({"quiet": True}, AT_HOME) as session:
-        cut = session.cut_out(info, request)
-    assert cut.has_gaps
+    request = FetchRequest("https://example.com/", "", AT_HOME, Span(), windows=2, window_seconds=0.5)
+    with worker.YtdlpSession({"quiet": True}, AT_HOME) as session:
+        selection = session.select_segments(info, request)
+    assert selection.has_gaps
     kept = [line for line in info["hls_media_playlist_data"].splitlines() if line.endswith(".ts")]
     assert kept[-1] == f"{len(segments) - 1}.ts"
 
@@ -327,10 +328,10 @@ def test_a_range_behind_the_end_is_bad_input(site, path, tmp_path):
 def _processes_in(folder: Path) -> list[str]:
     """Running processes whose working folder is or was below `folder`."""
     found = []
-    for process in Path("/proc").glob("[0-9]*"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            if str(folder) in str((process / "cwd").readlink()):
-                found.append(process.name)
+            if str(folder) in str((path / "cwd").readlink()):
+                found.append(path.name)
         except OSError:  # not ours, or gone
             continue
     return found
@@ -371,13 +372,13 @@ def test_cancelling_ends_the_download_at_once(clip, tmp_path):
     assert _processes_in(tmp_path) == []
 
 
-HANGS = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); print('{}', flush=True); time.sleep(60)"
-FILLS = "import time; open('big', 'wb').truncate(10**9); print('{}', flush=True); time.sleep(60)"
+HANGS = "import subprocess, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"
+FILLS = "import time; open('big', 'wb').truncate(10**9); time.sleep(60)"
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 def test_a_timeout_also_ends_what_the_download_started(site, tmp_path, monkeypatch):
-    monkeypatch.setattr(client, "START", HANGS)
+    monkeypatch.setattr(client, "WORKER", HANGS)
     seen = []
 
     def count(stage, fraction, text):
@@ -390,12 +391,12 @@ def test_a_timeout_also_ends_what_the_download_started(site, tmp_path, monkeypat
 
 
 def test_a_download_that_fills_the_disk_is_ended_from_outside(site, tmp_path, monkeypatch):
-    monkeypatch.setattr(client, "START", FILLS)
+    monkeypatch.setattr(client, "WORKER", FILLS)
     assert isinstance(_failure(site.url("/clip.mp4"), tmp_path), errors.TooLarge)
 
 
 def test_a_download_that_crashes_is_our_defect_and_says_how(site, tmp_path, monkeypatch):
-    monkeypatch.setattr(client, "START", "raise RuntimeError('out of cheese')")
+    monkeypatch.setattr(client, "WORKER", "raise RuntimeError('out of cheese')")
     error = _failure(site.url("/clip.mp4"), tmp_path)
     assert type(error) is errors.InternalError
     assert "cheese" not in error.message
@@ -408,17 +409,18 @@ def test_a_download_that_crashes_is_our_defect_and_says_how(site, tmp_path, monk
 TELLS_ENVIRONMENT = """
 import json, os, sys
 words = json.dumps([sorted(os.environ), sys.argv, os.getcwd(), os.environ["TMPDIR"]])
-print(json.dumps({"error": {"code": "bad_input", "message": words}}))
+failure = {"code": "bad_input", "message": words}
+print(json.dumps({"type": "Failure", "fields": failure, "payload_bytes": 0}))
 """
 
 
 def test_the_download_inherits_no_secret_and_no_proxy(site, tmp_path, monkeypatch):
     for name in ("HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "http_proxy", "HTTPS_PROXY", "NETRC", "PYTHONPATH"):
         monkeypatch.setenv(name, "http://secret.example")
-    monkeypatch.setattr(client, "START", TELLS_ENVIRONMENT)
+    monkeypatch.setattr(client, "WORKER", TELLS_ENVIRONMENT)
     words = _failure(site.url("/clip.mp4?key=1"), tmp_path).message
     names, arguments, folder, temporary = json.loads(words)
-    assert set(names) <= {*child.KEPT_VARIABLES, *child.OWN_VARIABLES, "HOME", "TMPDIR", "LC_CTYPE"}
+    assert set(names) <= {*process.INHERITED_VARIABLES, *process.WORKER_VARIABLES, "HOME", "TMPDIR", "LC_CTYPE"}
     assert "key=1" not in " ".join(arguments)  # other users of the machine see arguments
     assert folder == temporary
     assert folder.startswith(str(tmp_path))
@@ -442,7 +444,7 @@ def test_ffmpeg_in_the_path_is_not_used(site, tmp_path, monkeypatch):
     assert not (tmp_path / "used").exists()
 
 
-WITHOUT_REQUESTS = client.START.replace("from unmask", "sys.modules['requests'] = None; from unmask", 1)
+WITHOUT_REQUESTS = client.WORKER.replace("from unmask", "sys.modules['requests'] = None; from unmask", 1)
 
 
 @pytest.mark.parametrize(
@@ -455,7 +457,7 @@ WITHOUT_REQUESTS = client.START.replace("from unmask", "sys.modules['requests'] 
     ],
 )
 def test_it_also_works_without_the_requests_library(site, tmp_path, monkeypatch, path, kind):
-    monkeypatch.setattr(client, "START", WITHOUT_REQUESTS)
+    monkeypatch.setattr(client, "WORKER", WITHOUT_REQUESTS)
     assert type(_try(site.url(path), tmp_path).error) is kind
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from unmask.download import hls
-from unmask.video.sampling import Cut
+from unmask.video.sampling import Selection
 
 HEAD = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:7\n"
 FIVE = HEAD + "".join(f"#EXTINF:4.0,\n{name}.ts\n" for name in "abcde") + "#EXT-X-ENDLIST\n"
@@ -50,22 +50,22 @@ def test_a_master_playlist_is_told_from_a_media_playlist():
     ],
 )
 def test_the_segments_that_overlap_the_range_are_kept(start, end, kept, offset):
-    text, cut = hls.cut(FIVE, [(start, end)])
+    text, selection = hls.select_segments(FIVE, [(start, end)])
     assert _segments(text) == [f"{name}.ts" for name in kept]
-    assert cut.offset_seconds == offset
+    assert selection.offset_seconds == offset
     assert hls.duration_seconds(text) == 4.0 * len(kept)
     assert not hls.is_live(text)
 
 
-MOMENTS = [(-0.5, 1.5), (9.0, 11.0), (19.0, 21.0)]
+INTERVALS = [(-0.5, 1.5), (9.0, 11.0), (19.0, 21.0)]
 
 
 def test_of_moments_the_segments_between_are_left_out():
-    text, cut = hls.cut(FIVE, MOMENTS)
+    text, selection = hls.select_segments(FIVE, INTERVALS)
     assert _segments(text) == ["a.ts", "c.ts", "e.ts"]
-    assert cut == Cut(0.0, has_gaps=True)
-    assert not hls.cut(FIVE, [(1.0, 2.0), (6.0, 7.0)])[1].has_gaps
-    assert not hls.cut(FIVE, [(9.0, 11.0)])[1].has_gaps
+    assert selection == Selection(0.0, has_gaps=True)
+    assert not hls.select_segments(FIVE, [(1.0, 2.0), (6.0, 7.0)])[1].has_gaps
+    assert not hls.select_segments(FIVE, [(9.0, 11.0)])[1].has_gaps
 
 
 @pytest.mark.parametrize(
@@ -79,32 +79,32 @@ def test_of_moments_the_segments_between_are_left_out():
 )
 def test_segments_that_count_are_kept_without_gaps(before_c, kept):
     text = FIVE.replace("#EXTINF:4.0,\nc", f"{before_c}\n#EXTINF:4.0,\nc")
-    short, cut = hls.cut(text, MOMENTS)
+    short, selection = hls.select_segments(text, INTERVALS)
     assert _segments(short) == [f"{name}.ts" for name in kept]
-    assert cut.has_gaps == (kept == "ace")
+    assert selection.has_gaps == (kept == "ace")
 
 
 def test_the_number_of_the_first_segment_moves_with_it():
-    assert "#EXT-X-MEDIA-SEQUENCE:9\n" in hls.cut(FIVE, [(8.0, 12.0)])[0]
+    assert "#EXT-X-MEDIA-SEQUENCE:9\n" in hls.select_segments(FIVE, [(8.0, 12.0)])[0]
     without = FIVE.replace("#EXT-X-MEDIA-SEQUENCE:7\n", "")
-    assert "#EXT-X-MEDIA-SEQUENCE:2\n" in hls.cut(without, [(8.0, 12.0)])[0]
+    assert "#EXT-X-MEDIA-SEQUENCE:2\n" in hls.select_segments(without, [(8.0, 12.0)])[0]
 
 
 def test_keys_heads_and_breaks_stay_in_force():
     text = FIVE.replace("#EXTINF:4.0,\na", '#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXT-X-MAP:URI="m"\n#EXTINF:4.0,\na')
     text = text.replace("#EXTINF:4.0,\nc", "#EXT-X-DISCONTINUITY\n#EXTINF:4.0,\nc")
-    lines = hls.cut(text, [(12.0, 20.0)])[0].splitlines()
+    lines = hls.select_segments(text, [(12.0, 20.0)])[0].splitlines()
     for tag in ("#EXT-X-KEY", "#EXT-X-MAP", "#EXT-X-DISCONTINUITY"):
         assert sum(line.startswith(tag) for line in lines) == 1
 
 
 def test_a_byte_range_goes_with_its_segment_wherever_it_stands():
     text = FIVE.replace("#EXTINF:4.0,\nb", "#EXT-X-BYTERANGE:10@20\n#EXTINF:4.0,\nb")
-    assert "#EXT-X-BYTERANGE:10@20\n#EXTINF:4.0,\nb.ts" in hls.cut(text, [(5.0, 6.0)])[0]
-    assert "BYTERANGE" not in hls.cut(text, [(9.0, 10.0)])[0]
+    assert "#EXT-X-BYTERANGE:10@20\n#EXTINF:4.0,\nb.ts" in hls.select_segments(text, [(5.0, 6.0)])[0]
+    assert "BYTERANGE" not in hls.select_segments(text, [(9.0, 10.0)])[0]
 
 
 @pytest.mark.parametrize("tag", ["#EXT-X-BYTERANGE:100", "#ANVATO-SEGMENT-INFO: type=ad", "#UPLYNK-SEGMENT: 1,ad"])
 def test_segments_that_depend_on_each_other_are_left_together(tag):
     text = FIVE.replace("#EXTINF:4.0,\nb", f"{tag}\n#EXTINF:4.0,\nb")
-    assert hls.cut(text, [(8.0, 12.0)]) == (text, Cut())
+    assert hls.select_segments(text, [(8.0, 12.0)]) == (text, Selection())

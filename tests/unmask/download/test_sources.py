@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from unmask.download.sources import (
-    Digest,
+    BackgroundHash,
     FileSource,
     FramesSource,
     UrlSource,
@@ -51,10 +51,10 @@ def test_an_existing_file_is_a_file_whatever_it_is_called(tmp_path: Path, monkey
 def test_a_file_is_hashed_unless_it_is_too_long_or_nobody_wants_that(tmp_path: Path) -> None:
     path, nothing = tmp_path / "video", hashlib.sha256(b"").hexdigest()
     path.write_bytes(bytes(10_000_000))
-    with closing(Digest(path, 10_000_000)) as digest:
+    with closing(BackgroundHash(path, 10_000_000)) as digest:
         assert digest.result() == hashlib.sha256(bytes(10_000_000)).hexdigest()
     for other, max_bytes in ((path, 9_999_999), (tmp_path, 10_000_000), (tmp_path / "gone", 10_000_000)):
-        with closing(Digest(other, max_bytes)) as digest:
+        with closing(BackgroundHash(other, max_bytes)) as digest:
             assert digest.result() == nothing
 
 
@@ -63,7 +63,7 @@ def test_a_hash_that_nobody_wants_any_more_ends(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(2**34)  # ten seconds
     began = time.monotonic()
-    with closing(Digest(path, 2**34)) as digest:
+    with closing(BackgroundHash(path, 2**34)) as digest:
         pass
     digest.result()
     assert time.monotonic() - began < 5.0

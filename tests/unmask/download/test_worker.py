@@ -1,4 +1,4 @@
-"""The child process of a fetch, the parts that need no network."""
+"""The download worker, the parts that need no network."""
 
 import math
 from dataclasses import replace
@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from unmask.download import worker
-from unmask.download.worker import Request, choose, cut_fragments
+from unmask.download.messages import FetchRequest
+from unmask.download.worker import choose_format, select_fragments
 from unmask.errors import NoFrames, UnsupportedSite
 from unmask.limits import Limits
-from unmask.video.sampling import Cut
+from unmask.video.sampling import Selection, Span
 
 MIB = 2**20
 
@@ -31,17 +32,17 @@ def _format(name: str, **fields: object) -> worker.Info:
     ],
 )
 def test_the_best_format_with_pictures_that_fits_is_chosen(formats, chosen):
-    assert choose(formats, 5 * MIB)["format_id"] == chosen
+    assert choose_format(formats, 5 * MIB)["format_id"] == chosen
 
 
 def test_sound_alone_has_no_pictures():
     with pytest.raises(NoFrames):
-        choose([_format("sound", vcodec="none")], MIB)
+        choose_format([_format("sound", vcodec="none")], MIB)
 
 
 def test_what_only_another_program_could_fetch_is_unsupported():
     with pytest.raises(UnsupportedSite):
-        choose([_format("flash", protocol="rtmp"), _format("socket", protocol="websocket_frag")], MIB)
+        choose_format([_format("flash", protocol="rtmp"), _format("socket", protocol="websocket_frag")], MIB)
 
 
 @pytest.mark.parametrize(
@@ -55,24 +56,24 @@ def test_what_only_another_program_could_fetch_is_unsupported():
 )
 def test_dash_fragments_are_cut_to_the_range_and_keep_their_head(start, end, kept, offset):
     fragments: list[worker.Info] = [{"url": "head"}, *({"url": name, "duration": 2.0} for name in "abc")]
-    pieces, cut = cut_fragments(fragments, [(start, end)])
+    pieces, selection = select_fragments(fragments, [(start, end)])
     assert [piece["url"] for piece in pieces] == kept
-    assert cut == Cut(offset)
+    assert selection == Selection(offset)
 
 
 def test_of_moments_the_dash_fragments_between_are_left_out():
     fragments: list[worker.Info] = [{"url": "head"}, *({"url": name, "duration": 2.0} for name in "abcd")]
-    pieces, cut = cut_fragments(fragments, [(2.5, 3.5), (6.5, 7.5)])
+    pieces, selection = select_fragments(fragments, [(2.5, 3.5), (6.5, 7.5)])
     assert [piece["url"] for piece in pieces] == ["head", "b", "d"]
-    assert cut == Cut(2.0, has_gaps=True)
+    assert selection == Selection(2.0, has_gaps=True)
 
 
 def test_what_is_needed_of_a_video_is_its_moments_or_all_of_the_asked_part():
-    request = Request("https://example.com/v", "/tmp/x/video", Limits(), 10.0, None)
-    assert request.moments(100.0) == [(10.0, math.inf)]
+    request = FetchRequest("https://example.com/v", "/tmp/x/video", Limits(), Span(10.0))
+    assert request.needed_intervals(100.0) == [(10.0, math.inf)]
     some = replace(request, windows=3, window_seconds=1.0)
-    assert some.moments(None) == [(10.0, math.inf)]
-    assert some.moments(101.0) == [(9.5, 11.5), (54.5, 56.5), (99.5, 101.5)]
+    assert some.needed_intervals(None) == [(10.0, math.inf)]
+    assert some.needed_intervals(101.0) == [(9.5, 11.5), (54.5, 56.5), (99.5, 101.5)]
 
 
 @pytest.mark.parametrize(
@@ -88,11 +89,11 @@ def test_what_is_needed_of_a_video_is_its_moments_or_all_of_the_asked_part():
     ],
 )
 def test_what_a_site_calls_something_becomes_one_printable_line(text, line):
-    assert worker._line(text) == line
+    assert worker._printable_line(text) == line
 
 
 def test_yt_dlp_is_told_to_leave_this_machine_alone():
-    options = worker._options(Request("https://example.com/", "/tmp/x/video", Limits(), 0.0, None), lambda _: None)
+    options = worker._options(FetchRequest("https://example.com/", "/tmp/x/video", Limits(), Span()), lambda _: None)
     assert options["cachedir"] is False
     assert options["usenetrc"] is False
     assert options["cookiefile"] is None

@@ -23,7 +23,7 @@ from yt_dlp.utils import (
 )
 
 from unmask import errors
-from unmask.download.ytdlp_errors import explain
+from unmask.download.ytdlp_errors import to_unmask_error
 
 
 def _status(code: int, loop: bool = False) -> HTTPError:
@@ -93,22 +93,24 @@ CASES = [
 
 @pytest.mark.parametrize(("raised", "kind", "words"), CASES, ids=lambda case: str(case)[:60])
 def test_a_failure_gets_its_code_and_a_sentence(raised, kind, words):
-    problem = explain(raised)
+    problem = to_unmask_error(raised)
     assert type(problem) is kind
     assert words in problem.message
     assert problem.message.endswith(".")
 
 
 def test_a_page_with_a_password_field_and_no_video_wants_a_sign_in():
-    assert isinstance(explain(UnsupportedError("http://example.com/"), asks_for_password=True), errors.LoginRequired)
+    assert isinstance(
+        to_unmask_error(UnsupportedError("http://example.com/"), asks_for_password=True), errors.LoginRequired
+    )
 
 
 def test_a_password_field_explains_no_other_failure():
-    assert isinstance(explain(_status(404), asks_for_password=True), errors.FetchFailed)
+    assert isinstance(to_unmask_error(_status(404), asks_for_password=True), errors.FetchFailed)
 
 
 def test_a_quoted_sentence_is_short_and_in_one_line():
-    message = explain(_said("Sorry.\n" + "No. " * 500)).message
+    message = to_unmask_error(_said("Sorry.\n" + "No. " * 500)).message
     assert "\n" not in message
     assert len(message) < 250
 
@@ -117,4 +119,4 @@ def test_a_cause_that_leads_back_to_itself_is_looked_at_once():
     first, second = DownloadError("one"), ExtractorError("two")
     _chained(first, second)
     _chained(second, first)
-    assert isinstance(explain(first), errors.UnsupportedSite)
+    assert isinstance(to_unmask_error(first), errors.UnsupportedSite)

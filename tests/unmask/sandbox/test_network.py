@@ -12,7 +12,7 @@ from tests.servers import Site, content
 from unmask.errors import BadInput, BadUrl, BlockedAddress, TooLarge, TooLong
 from unmask.limits import Limits, check_bytes, check_seconds
 from unmask.sandbox import network
-from unmask.sandbox.network import check_url, is_allowed, is_public, may_dial
+from unmask.sandbox.network import check_url, is_allowed, is_public, may_connect
 
 PUBLIC = Limits()
 AT_HOME = Limits(allow_private=True)
@@ -181,8 +181,8 @@ def test_a_refusal_does_not_repeat_the_address():
         (None, False),
     ],
 )
-def test_what_a_socket_may_dial(dialled, allowed):
-    assert may_dial(dialled, PUBLIC) is allowed
+def test_what_a_socket_may_connect(dialled, allowed):
+    assert may_connect(dialled, PUBLIC) is allowed
 
 
 def test_a_file_may_be_as_large_as_the_limit_and_not_larger():

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.media import RATE, read_number
 from unmask.errors import BadInput, NoFrames, NotAVideo, TooLarge, UnmaskError
 from unmask.video import container
-from unmask.video.container import Reader
+from unmask.video.container import VideoReader
 from unmask.video.decode import Frames, decode, play, probe
-from unmask.video.sampling import DecodePlan, Span, pick, place, spread
+from unmask.video.sampling import DecodePlan, Span, pick_nearest, snap_to_key_frames, window_starts
 
 Media = Callable[[str], Path]
 
@@ -242,13 +242,13 @@ def test_plans_that_make_no_sense_are_bad_input(field: dict[str, Any]) -> None:
 def packets_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one entry at every packet that goes to the decoder."""
     packets: list[int] = []
-    original = Reader._decode
+    original = VideoReader._decode
 
-    def counted(self: Reader, packet: Any) -> Any:
+    def counted(self: VideoReader, packet: Any) -> Any:
         packets.append(self.packets_decoded)
         return original(self, packet)
 
-    monkeypatch.setattr(Reader, "_decode", counted)
+    monkeypatch.setattr(VideoReader, "_decode", counted)
     return packets
 
 
@@ -314,7 +314,7 @@ seconds_strategy = st.floats(0, 20_000, allow_nan=False)
 @given(seconds_strategy, seconds_strategy, st.floats(0.05, 5), st.integers(2, 20))
 def test_spread_windows_are_apart_and_cover_the_range(start: float, length: float, window: float, count: int) -> None:
     end = start + length
-    starts = spread(start, end, window, count)
+    starts = window_starts(start, end, window, count)
     assert 1 <= len(starts) <= max(1, count)
     assert starts[0] == start
     assert all(b - a >= window - 1e-6 for a, b in itertools.pairwise(starts))
@@ -325,9 +325,9 @@ def test_spread_windows_are_apart_and_cover_the_range(start: float, length: floa
 @given(st.lists(seconds_strategy, max_size=200), st.floats(0.5, 2000), st.integers(1, 20))
 def test_placed_windows_never_overlap(key_frames: list[float], length: float, count: int) -> None:
     window = 0.96
-    starts = spread(0.0, length, window, count)
+    starts = window_starts(0.0, length, window, count)
     keys = [max((key for key in key_frames if key <= start), default=None) for start in starts]
-    placed = place(starts, keys, window, length)
+    placed = snap_to_key_frames(starts, keys, window, length)
     for now, after in itertools.pairwise(placed):
         assert after.start_seconds - now.start_seconds >= window - 1e-6
         assert now.until_seconds == after.start_seconds
@@ -337,9 +337,9 @@ def test_placed_windows_never_overlap(key_frames: list[float], length: float, co
 
 def test_dense_key_frames_begin_windows_and_sparse_ones_do_not() -> None:
     starts = [0.0, 10.0, 20.0]
-    dense = place(starts, [0.0, 9.5, 19.0], 1.0, math.inf)
+    dense = snap_to_key_frames(starts, [0.0, 9.5, 19.0], 1.0, math.inf)
     assert [window.start_seconds for window in dense] == [0.0, 9.5, 19.0]
-    sparse = place(starts, [0.0, 0.0, 15.0], 1.0, math.inf)
+    sparse = snap_to_key_frames(starts, [0.0, 0.0, 15.0], 1.0, math.inf)
     assert [window.start_seconds for window in sparse] == [0.0, 10.0, 20.0]
 
 
@@ -357,7 +357,7 @@ def test_dense_key_frames_begin_windows_and_sparse_ones_do_not() -> None:
     ],
 )
 def test_pick(items: list[float], targets: list[float], picked: list[float]) -> None:
-    assert [seconds for seconds, _ in pick(((float(i), i) for i in items), targets)] == picked
+    assert [seconds for seconds, _ in pick_nearest(((float(i), i) for i in items), targets)] == picked
 
 
 # Real video.

@@ -1,4 +1,4 @@
-"""The decoder in its child: what it gives, what it may not do, and how it ends."""
+"""The decode worker: what it gives, what it may not do, and how it ends."""
 
 import json
 import logging
@@ -30,8 +30,8 @@ NOT_FILES = frozenset({"three-hours.mp4", "one-minute.mp4", "ten-minutes.mp4"}) 
 BUSY_SECONDS = 20.0  # what a machine may lag that does other things, too
 
 SPACE = str(Path(decode_client.__file__).parents[2])
-PREPARE = "import sys; sys.path[:] = sys.argv[2:]; from unmask.video import decode_worker as decoding\n"
-PREPARE += "import ctypes, os, resource, socket, subprocess, time\n"  # later nothing can be imported
+PREPARE = "import sys; sys.path[:] = sys.argv[1:]; from unmask.video import decode_worker\n"
+PREPARE += "import ctypes, json, os, resource, socket, subprocess, time\n"  # later nothing can be imported
 
 
 def outcome(windows: Callable[[], Iterator[Frames]]) -> list[Frames] | str:
@@ -64,10 +64,19 @@ def test_the_child_gives_what_the_decoder_gives(media: Media, name: str) -> None
 
 def test_of_a_video_whose_start_was_cut_off_the_asked_part_is_found(media: Media) -> None:
     asked = DecodePlan(windows=1, start_seconds=101.0, end_seconds=102.0)
-    with closing(decode_client.OpenVideo(media("h264.mp4"), asked, cut_seconds=100.0)) as opened:
+    with closing(decode_client.OpenVideo(media("h264.mp4"), asked, skipped_seconds=100.0)) as opened:
         (there,) = opened.windows()
     (here,) = decode.decode(media("h264.mp4"), DecodePlan(windows=1, start_seconds=1.0, end_seconds=2.0))
     assert there.seconds.tolist() == here.seconds.tolist()
+
+
+def test_where_no_open_file_can_be_given_ranges_are(media: Media, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is on Windows."""
+    here = list(decoded(media("h264.mp4"), DecodePlan()))
+    monkeypatch.setattr(decode_client, "CAN_INHERIT", False)
+    there = list(decoded(media("h264.mp4"), DecodePlan()))
+    assert len(here) == len(there) > 0
+    assert all(np.array_equal(a.data, b.data) for a, b in zip(here, there, strict=True))
 
 
 def test_the_child_plays_like_the_decoder(media: Media) -> None:
@@ -118,11 +127,11 @@ ENDS: list[tuple[str, str, type[errors.UnmaskError], str]] = [
 
 
 def doing(code: str, cpu_seconds: float = 30.0) -> str:
-    """START of a child in which reading the video does `code`."""
+    """Code of a worker in which decoding does `code`."""
     body = "\n    ".join(code.splitlines())
-    limits = f"decoding.CPU_SECONDS['decode'] = {cpu_seconds}"
-    bad = f"def bad(media, task, say):\n    {body}\ndecoding.WORK['decode'] = bad"
-    return f"{PREPARE}{limits}\n{bad}\ndecoding.main()"
+    limits = f"decode_worker.DecodeTask.cpu_seconds = {cpu_seconds}"
+    bad = f"def bad(request, parent):\n    {body}\ndecode_worker.RUN[decode_worker.DecodeTask] = bad"
+    return f"{PREPARE}{limits}\n{bad}\ndecode_worker.main()"
 
 
 @linux
@@ -138,7 +147,7 @@ def test_whatever_ends_the_decoder_is_one_failed_call(
 ) -> None:
     caplog.set_level(logging.WARNING)
     with monkeypatch.context() as patch:
-        patch.setattr(decode_client, "START", doing(code, cpu_seconds=1.0 if "while" in code else 30.0))
+        patch.setattr(decode_client, "WORKER", doing(code, cpu_seconds=1.0 if "while" in code else 30.0))
         with pytest.raises(errors.UnmaskError) as caught:
             list(decoded(media("short.mp4"), DecodePlan()))
     assert type(caught.value) is kind
@@ -148,7 +157,7 @@ def test_whatever_ends_the_decoder_is_one_failed_call(
 
 
 def test_a_decoder_that_sleeps_is_ended(media: Media, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode_client, "START", doing("time.sleep(600)"))
+    monkeypatch.setattr(decode_client, "WORKER", doing("time.sleep(600)"))
     monkeypatch.setattr(decode_client, "SILENCE_SECONDS", 1.0)
     began = time.monotonic()
     with pytest.raises(errors.TimedOut):
@@ -158,15 +167,15 @@ def test_a_decoder_that_sleeps_is_ended(media: Media, monkeypatch: pytest.Monkey
 
 
 def test_decoding_can_be_cancelled_at_any_moment(media: Media, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode_client, "START", doing("time.sleep(600)"))
+    monkeypatch.setattr(decode_client, "WORKER", doing("time.sleep(600)"))
     asked = iter([None, None, errors.Cancelled("Not wanted any more.")])
 
-    def still_wanted() -> None:
+    def on_wait() -> None:
         if problem := next(asked):
             raise problem
 
     with pytest.raises(errors.Cancelled):
-        list(decoded(media("short.mp4"), DecodePlan(), still_wanted))
+        list(decoded(media("short.mp4"), DecodePlan(), on_wait))
     assert children() == []
 
 
@@ -272,7 +281,7 @@ attempts = {
     "native open": lambda: in_native_code(native.open(secret.encode(), 0)),
     "native program": fork_and_load,
     "a higher limit": give_back_limit,
-    "write into the video": lambda: os.write(0, b"x"),
+    "write into the video": lambda: os.write(request.body.media.descriptor, b"x"),
     "root again": lambda: os.setuid(0) if os.getuid() else refuse(),
 }
 
@@ -286,8 +295,8 @@ for name, attempt in attempts.items():
     except (OSError, ValueError) as error:
         answer = "refused"
     outcome[name] = answer if answer == "refused" else "done"
-words = decoding.json.dumps([outcome, dict(os.environ), os.getcwd()])
-say({"error": {"code": "bad_input", "message": words}}, None)
+words = json.dumps([outcome, dict(os.environ), os.getcwd()])
+parent.send_failure(decode_worker.UnmaskError(words))
 """
 REFUSED = [
     "connect", "look up", "datagram", "unix", "read a file", "write a file", "list a folder", "program",
@@ -309,8 +318,8 @@ def attempts(
             patch.setenv(name, "a secret")
         code = ATTEMPTS.replace("HOST", repr(canary.host)).replace("PORT", str(canary.port))
         code = code.replace("SECRET", repr(str(secret)))
-        patch.setattr(decode_client, "START", doing(code))
-        with pytest.raises(errors.BadInput) as told:
+        patch.setattr(decode_client, "WORKER", doing(code))
+        with pytest.raises(errors.InternalError) as told:
             list(decoded(media("short.mp4"), DecodePlan()))
         outcome, environment, folder = json.loads(told.value.message)
         return outcome, environment, folder, canary.requests
@@ -337,41 +346,69 @@ def test_a_decoder_inherits_no_secret(attempts: tuple[Any, dict[str, str], str, 
 # --- it is not believed
 
 
-LIES = [
-    {"shape": [1, 4, 4, 3], "seconds": [0.0], "scale": 1.0, "bytes": 2**40},  # more than a window holds
-    {"shape": [1, 4, 4, 3], "seconds": [0.0], "scale": 1.0, "bytes": -1},
-    {"shape": [2, 4, 4, 3], "seconds": [0.0], "scale": 1.0, "bytes": 48},  # fewer bytes than pictures
-    {"shape": [1, 4, 4, 3], "seconds": [0.0, 1.0], "scale": 1.0, "bytes": 48},
-    {"shape": [1, 1, 16, 3], "seconds": ["soon"], "scale": 1.0, "bytes": 48},
-    {"shape": [2, 2, 4, 3], "seconds": [1.0, 0.0], "scale": 1.0, "bytes": 48},  # backwards
-    {"shape": [1, 4, 4, 3], "seconds": [0.0], "scale": 0.0, "bytes": 48},
-    {"shape": [9, 1, 1, 3], "seconds": [*map(float, range(9))], "scale": 1.0, "bytes": 27},  # too many
-    {"shape": "large", "seconds": [0.0], "scale": 1.0, "bytes": 48},
-    {"stream": "what?"},
-    [],
-    "words",
-]  # fmt: skip
+STREAM = {"width": 4, "height": 4, "duration_seconds": None, "frame_rate": None, "codec": "h264"}
+WINDOW = {"shape": [1, 4, 4, 3], "seconds": [0.0], "scale": 1.0}
+LIES: list[tuple[str, dict[str, Any], int]] = [  # type, fields, bytes of the payload
+    ("VideoStream", {}, 0),
+    ("VideoStream", STREAM | {"width": -1}, 0),
+    ("VideoStream", STREAM | {"width": 4.0}, 0),
+    ("VideoStream", STREAM | {"duration_seconds": "long"}, 0),
+    ("VideoStream", STREAM | {"duration_seconds": float("inf")}, 0),
+    ("VideoStream", STREAM | {"codec": ["<b>"]}, 0),
+    ("VideoStream", STREAM | {"more": 1}, 0),
+    ("WindowFrames", WINDOW, 2**40),  # more than a window holds
+    ("WindowFrames", WINDOW, -1),
+    ("WindowFrames", WINDOW | {"shape": [2, 4, 4, 3]}, 48),  # fewer bytes than pixels
+    ("WindowFrames", WINDOW | {"shape": [-1, 4, 4, 3]}, 48),
+    ("WindowFrames", WINDOW | {"shape": "large"}, 48),
+    ("WindowFrames", WINDOW | {"shape": [48]}, 48),
+    ("WindowFrames", WINDOW | {"seconds": [0.0, 1.0]}, 48),
+    ("WindowFrames", WINDOW | {"seconds": ["soon"]}, 48),
+    ("WindowFrames", WINDOW | {"shape": [2, 2, 4, 3], "seconds": [1.0, 0.0]}, 48),  # backwards
+    ("WindowFrames", WINDOW | {"shape": [9, 1, 1, 3], "seconds": [*map(float, range(9))]}, 27),  # too many
+    ("WindowFrames", WINDOW | {"scale": 0.0}, 48),
+    ("WindowFrames", WINDOW | {"scale": float("nan")}, 48),
+    ("ReadRange", {"begin": -1, "end": 5}, 0),
+    ("ReadRange", {"begin": 5, "end": 5}, 0),
+    ("ReadRange", {"begin": 0, "end": 10**9}, 0),
+    ("ReadRange", {"begin": 0, "end": 2**22 + 1}, 0),
+    ("ReadRange", {"begin": [], "end": None}, 0),
+    ("Popen", {"args": "true"}, 0),
+]
 
 
-@pytest.mark.parametrize("lie", LIES, ids=json.dumps)
-def test_a_child_that_lies_is_not_believed(lie: Any, media: Media, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = f"print({json.dumps(lie)!r}, flush=True); __import__('os').write(1, bytes(48))"
-    monkeypatch.setattr(decode_client, "START", code)
+def sends(*messages: tuple[str, dict[str, Any], int]) -> str:
+    """Code of a worker that sends these messages, with 48 bytes of payload at most."""
+    lines = [{"type": name, "fields": fields, "payload_bytes": size} for name, fields, size in messages]
+    return f"""
+import json, sys, time
+for line in json.loads({json.dumps(lines)!r}):
+    sys.stdout.buffer.write(json.dumps(line).encode() + b"\\n" + bytes(max(0, min(48, line["payload_bytes"]))))
+sys.stdout.flush()
+time.sleep(1)
+"""
+
+
+def test_the_lies_are_told_in_a_way_that_would_be_believed(media: Media, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        decode_client, "WORKER", sends(("VideoStream", STREAM, 0), ("WindowFrames", WINDOW, 48), ("Done", {}, 0))
+    )
+    (window,) = decoded(media("short.mp4"), DecodePlan())
+    assert window.data.shape == (1, 4, 4, 3)
+
+
+@pytest.mark.parametrize("lie", LIES, ids=str)
+def test_a_worker_that_lies_is_not_believed(
+    lie: tuple[str, dict[str, Any], int], media: Media, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = [] if lie[0] == "VideoStream" else [("VideoStream", STREAM, 0)]
+    monkeypatch.setattr(decode_client, "WORKER", sends(*first, lie, ("Done", {}, 0)))
     with pytest.raises(errors.InternalError):
         list(decoded(media("short.mp4"), DecodePlan()))
 
 
-@pytest.mark.parametrize(
-    "lie",
-    [
-        {},
-        {"width": -1, "height": 4, "duration_seconds": None, "frame_rate": None, "codec": "h264"},
-        {"width": 4, "height": 4, "duration_seconds": "long", "frame_rate": None, "codec": "h264"},
-        {"width": 4, "height": 4, "duration_seconds": float("inf"), "frame_rate": None, "codec": "h264"},
-        {"width": 4, "height": 4, "duration_seconds": None, "frame_rate": None, "codec": ["<b>"]},
-    ],
-)
-def test_nor_is_what_it_says_of_a_file(lie: dict[str, Any], media: Media, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode_client, "START", f"print({json.dumps({'stream': lie})!r})")
+@pytest.mark.parametrize("line", ["[]", "words", '"text"', "{}", "[" * 60_000, '{"type": "Done"}', "x" * 100_000])
+def test_nor_is_one_that_talks_nonsense(line: str, media: Media, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode_client, "WORKER", f"print({line!r}, flush=True); import time; time.sleep(1)")
     with pytest.raises(errors.InternalError):
         decode_client.probe(media("short.mp4"))

@@ -18,12 +18,11 @@ from tests.servers import Answer, Handler, Site, content, media, redirect, statu
 from unmask import errors
 from unmask.download import client, http_range
 from unmask.download.client import VideoFile
-from unmask.download.http_range import LEAST_BYTES
+from unmask.download.http_range import MIN_BYTES
 from unmask.download.sources import open_media
 from unmask.limits import Limits
 from unmask.pipeline import Checker, Options, UrlSource
-from unmask.video import decode_client
-from unmask.video.partial_file import BLOCK_BYTES, PartialFile
+from unmask.video.partial_file import BLOCK_BYTES, MAX_RANGE_BYTES, ByteRanges, PartialFile
 from unmask.video.sampling import DecodePlan
 
 pytestmark = pytest.mark.timeout(300)
@@ -47,7 +46,7 @@ def noise(container: str, **options: str) -> bytes:
         out.mux(stream.encode())
         out.close()
         data = Path(folder, "v").read_bytes()
-    assert len(data) > LEAST_BYTES
+    assert len(data) > MIN_BYTES
     return data
 
 
@@ -72,16 +71,30 @@ def fetched(url: str, into: Path, plan: DecodePlan = PLAN) -> Iterator[VideoFile
         yield file
 
 
+def counting(body: bytes) -> tuple[Answer, list[int]]:
+    """An answer, and the sizes of the ranges that it gave."""
+    sent: list[int] = []
+
+    def answer(handler: Handler) -> None:
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", handler.headers.get("Range", ""))
+        if asked:
+            sent.append(int(asked[2]) + 1 - int(asked[1]))
+        media(body)(handler)
+
+    return answer, sent
+
+
 @pytest.mark.parametrize("name", ["index_behind", "index_in_front", "matroska"])
 def test_the_pictures_are_those_of_the_whole_file_from_a_part_of_its_bytes(request, tmp_path, name):
     whole = request.getfixturevalue(name)
     (tmp_path / "whole").write_bytes(whole)
-    with Site({"/v": media(whole)}) as site, fetched(site.url("/v"), tmp_path) as file:
+    answer, sent = counting(whole)
+    with Site({"/v": answer}) as site, fetched(site.url("/v"), tmp_path) as file:
         assert file.sha256 is None
         assert file.size_bytes == len(whole)
         assert file.duration_seconds == pytest.approx(SECONDS, abs=0.5)
         windows = list(file.opened.windows())
-        assert file.parts.fetched_bytes < 0.5 * len(whole)
+    assert sum(sent) < 0.5 * len(whole)
     expected = list(decoded(tmp_path / "whole", PLAN))
     assert len(windows) == len(expected) == PLAN.windows
     for window, other in zip(windows, expected, strict=True):
@@ -93,22 +106,22 @@ def test_the_pictures_are_those_of_the_whole_file_from_a_part_of_its_bytes(reque
     ("answer", "what"),
     [
         (content, "a server that knows no ranges"),
-        (lambda body: media(body[: LEAST_BYTES // 2]), "a small file"),
+        (lambda body: media(body[: MIN_BYTES // 2]), "a small file"),
     ],
 )
 def test_it_is_fetched_as_a_whole_from(index_in_front, tmp_path, answer, what):
     with Site({"/v.mp4": answer(index_in_front)}) as site, fetched(site.url("/v.mp4"), tmp_path) as file:
-        assert file.parts is None, what
+        assert file.remote is None, what
         assert file.sha256
 
 
 @pytest.mark.parametrize(("host", "kept"), [("a.example", True), ("b.example", False)])
 def test_credentials_for_one_host_do_not_go_to_another_that_it_leads_to(host, kept):
-    part = {"Content-Range": f"bytes 0-0/{LEAST_BYTES}"}
+    part = {"Content-Range": f"bytes 0-0/{MIN_BYTES}"}
     answer = SimpleNamespace(url=f"https://{host}/v", status=206, headers=part, close=lambda: None)
     headers = {"Authorization": "secret", "Referer": "https://a.example/"}
     info = {"url": "https://a.example/v", "protocol": "https", "http_headers": headers}
-    remote = http_range.find(lambda _: answer, info)
+    remote = http_range.find_remote_file(lambda _: answer, info)
     assert ("Authorization" in remote.headers) is kept
     assert remote.headers["Referer"]
 
@@ -144,9 +157,9 @@ def mute(handler: Handler) -> None:
 def test_what_goes_wrong_midway_is_told(index_in_front, tmp_path, then, error):
     answer = changing(media(index_in_front), then(index_in_front), after=4)
     with Site({"/v.mp4": answer}) as site, fetched(site.url("/v.mp4"), tmp_path) as file:
-        assert file.parts is not None
+        assert file.remote is not None
         if error is errors.TimedOut:
-            file.parts._left_seconds = 3.0
+            file.remote._left_seconds = 3.0
         windows = file.opened.windows()
         with pytest.raises(error):
             list(windows)
@@ -170,31 +183,46 @@ def test_a_check_that_is_cancelled_while_it_waits_for_a_part_ends_and_leaves_not
             time.sleep(0.1)
 
 
-@pytest.mark.parametrize("said", [None, [], [0], [1, 1], [-1, 5], [0, 11], ["0", "5"], [0.0, 5.0], {"a": 1}])
-def test_a_decoder_that_asks_for_nonsense_gets_an_error(said):
-    with pytest.raises(errors.InternalError):
-        decode_client._to_range(said, 10)
+@pytest.fixture
+def numbered() -> bytes:
+    """Blocks that differ, the last one short."""
+    return b"".join(bytes([i]) * BLOCK_BYTES for i in range(200))[:-5]
 
 
-def test_a_partial_file_asks_once_for_what_is_missing(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(bytes(range(256)) * (3 * BLOCK_BYTES // 256))
-    asked = []
+def partial(data: bytes) -> tuple[PartialFile, list[tuple[int, int]]]:
+    """The file, and the blocks [first, last) that it asked for."""
+    asked: list[tuple[int, int]] = []
 
-    def ask(begin: int, end: int) -> tuple[int, int]:
-        asked.append((begin, end))
-        return begin // BLOCK_BYTES * BLOCK_BYTES, -(-end // BLOCK_BYTES) * BLOCK_BYTES
+    def read(begin: int, end: int) -> bytes:
+        asked.append((begin // BLOCK_BYTES, -(-end // BLOCK_BYTES)))
+        return data[begin:end]
 
-    with path.open("rb") as file:
-        partial = PartialFile(file.fileno(), ask)
-        partial.seek(BLOCK_BYTES - 2)
-        assert partial.read(4) == b"\xfe\xff\x00\x01"
-        partial.seek(5)
-        assert partial.read(1) == b"\x05"
-        assert asked == [(BLOCK_BYTES - 2, BLOCK_BYTES + 2)]
-        assert partial.seek(0, 2) == 3 * BLOCK_BYTES
-        assert partial.read(1) == b""
-        assert len(asked) == 1
+    return PartialFile(ByteRanges(len(data), read)), asked
+
+
+def test_a_partial_file_asks_once_for_what_is_missing(numbered):
+    file, asked = partial(numbered)
+    file.seek(BLOCK_BYTES - 2)
+    assert file.read(4) == b"\0\0"  # up to the end of a block, as raw files may
+    assert file.read(2) == b"\1\1"
+    file.seek(5)
+    assert file.read(1) == b"\0"
+    assert asked == [(0, 1), (1, 3)]
+    assert file.seek(0, 2) == len(numbered)
+    assert file.read(1) == b""
+    assert file.seek(-1, 1) == len(numbered) - 1
+    assert file.read(9) == numbered[-1:]
+    with pytest.raises(OSError, match="before"):
+        file.seek(-1)
+
+
+def test_a_file_that_is_read_from_front_to_end_is_asked_for_in_growing_ranges(numbered):
+    file, asked = partial(numbered)
+    assert file.readall() == numbered
+    sizes = [end - begin for begin, end in asked]
+    assert sizes[:5] == [1, 2, 4, 8, 16]
+    assert max(sizes) * BLOCK_BYTES == MAX_RANGE_BYTES
+    assert sum(sizes) == 200
 
 
 def test_whoever_wants_to_keep_the_file_gets_all_of_it(index_in_front, tmp_path):

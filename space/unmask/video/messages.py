@@ -1,0 +1,68 @@
+"""Messages between the decode client and its worker."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from unmask.video.decode import VideoStream
+from unmask.video.sampling import DecodePlan, Span
+
+
+@dataclass(frozen=True)
+class MediaFile:
+    """The file to read."""
+
+    descriptor: int | None  # inherited; None: its bytes are asked for by `ReadRange`
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class ProbeTask:
+    """See `video.decode.probe`; answered by a `VideoStream`."""
+
+    media: MediaFile
+    cpu_seconds: ClassVar[float] = 60.0
+
+
+@dataclass(frozen=True)
+class DecodeTask:
+    """See `video.decode.decode`; answered by a `VideoStream` and `WindowFrames`."""
+
+    media: MediaFile
+    plan: DecodePlan  # in seconds of the whole video
+    skipped_seconds: float  # of the whole video, before the file's first picture
+    cpu_seconds: ClassVar[float] = 180.0
+
+
+@dataclass(frozen=True)
+class PlayTask:
+    """See `video.decode.play`; answered by `WindowFrames` of one frame each."""
+
+    media: MediaFile
+    span: Span
+    max_side_px: int
+    cpu_seconds: ClassVar[float] = 900.0
+
+
+@dataclass(frozen=True)
+class CaptureTask:
+    """See `video.captured_frames.decode`; its payload are the pictures, answered by `WindowFrames`."""
+
+    plan: DecodePlan
+    seconds: tuple[float, ...]
+    sizes: tuple[tuple[int, int], ...]  # (width, height) px
+    sizes_bytes: tuple[int, ...]
+    cpu_seconds: ClassVar[float] = 60.0
+
+
+@dataclass(frozen=True)
+class WindowFrames:
+    """The frames of one window; the pixels are its payload, see `video.decode.Frames`."""
+
+    shape: tuple[int, ...]  # (N, H, W, 3)
+    seconds: tuple[float, ...]
+    scale: float
+
+
+Task = ProbeTask | DecodeTask | PlayTask | CaptureTask
+TASKS: tuple[type, ...] = (ProbeTask, DecodeTask, PlayTask, CaptureTask)
+ANSWERS: tuple[type, ...] = (VideoStream, WindowFrames)
