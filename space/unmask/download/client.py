@@ -1,7 +1,7 @@
 """Fetch the video behind a URL, or open a local file: a `VideoFile` within the limits.
 
 A URL is fetched by `unmask.download.worker` in a worker process, which is killed with all that it started when it
-takes too long, grows too large or is no longer wanted. What the worker says is checked again here.
+takes too long, grows too large or is no longer wanted. What the worker reports is checked again here.
 """
 
 import functools

@@ -37,7 +37,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Found:
-    """What the site says about the video, which is now fetched, or read in ranges by `ReadRange`."""
+    """The video as its site describes it; it is fetched now, or can be read by `ReadRange`."""
 
     title: str | None
     extractor: str | None  # which of yt-dlp's sites

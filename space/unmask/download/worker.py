@@ -214,7 +214,7 @@ def _check_scheme(url: str) -> None:
 
 
 def choose_format(formats: list[Info], max_bytes: int) -> Info:
-    """The best format that holds pictures, needs no other program, and fits; sound does not matter.
+    """Choose the best format that holds pictures, needs no other program, and fits; sound does not matter.
 
     `formats` are sorted, best last. Raises NoFrames or UnsupportedSite.
     """
@@ -299,7 +299,7 @@ def _options(request: FetchRequest, report: Report) -> dict[str, Any]:
 
 
 def _progress(limits: Limits, report: Report) -> Callable[[Mapping[str, Any]], None]:
-    """A hook that stops the download at the cap and passes on how far it is."""
+    """Make a hook that stops the download at the limit and reports its progress."""
     last = 0.0
 
     def hook(status: Mapping[str, Any]) -> None:

@@ -66,7 +66,7 @@ class WorkerProcess:
         max_payload_bytes: Of one answer.
         pass_fds: File descriptors that it inherits.
         read_range: Answers its `ReadRange` requests, (begin, end) -> bytes. Called in another thread, also while
-            nobody waits for a message; an UnmaskError of it is raised by the next `next_message`.
+            no message is waited for; an UnmaskError of it is raised by the next `next_message`.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ class ProtocolError(ValueError):
 
 @dataclass(frozen=True)
 class Failure:
-    """The work failed for a reason that the user is told; see `errors.from_code`."""
+    """The work failed with an error for the user; see `errors.from_code`."""
 
     code: str
     message: str
@@ -147,5 +147,5 @@ class Connection:
         write_message(self._answers, body, payload)
 
     def send_failure(self, error: UnmaskError) -> None:
-        """Send an error that the user is told."""
+        """Send an error for the user."""
         self.send(Failure(error.code, error.message))

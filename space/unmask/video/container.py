@@ -117,7 +117,7 @@ def _open(file: RawIOBase, **options: str) -> InputContainer:
 
 
 class VideoReader:
-    """The video stream of an open file; what the file says of itself is not trusted."""
+    """The video stream of an open file; what its headers claim is not trusted."""
 
     def __init__(self, container: InputContainer, stream: AvStream) -> None:
         self._container = container

@@ -178,7 +178,7 @@ def _crash_error(signal_name: str) -> UnmaskError:
 
 
 def _to_stream(answer: Message | None) -> VideoStream:
-    """Check what a worker says of an untrusted file."""
+    """Check how a worker describes an untrusted file."""
     if answer is None or not isinstance(answer.body, VideoStream):
         raise _failed()
     stream: VideoStream = answer.body

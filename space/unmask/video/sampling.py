@@ -82,9 +82,12 @@ class ClipTiming(Protocol):
     """The frames that a model wants of a face; `faces.clips.ClipSpec` is one."""
 
     @property
-    def frames_per_clip(self) -> int: ...
+    def frames_per_clip(self) -> int:
+        """Number of frames."""
+
     @property
-    def frame_stride_seconds(self) -> float: ...
+    def frame_stride_seconds(self) -> float:
+        """Time from one frame to the next."""
 
 
 def plan_windows(clips: Sequence[ClipTiming], span: Span = Span()) -> DecodePlan:
