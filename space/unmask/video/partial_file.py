@@ -7,7 +7,7 @@ from typing import Any
 
 BLOCK_BYTES = 2**18  # ranges begin at multiples of this
 MAX_RANGE_BYTES = 2**22  # of one request
-MAX_CACHE_BYTES = 2**28  # of blocks that are remembered: all of a file within the usual limits
+MAX_CACHE_BYTES = 2**28  # of blocks that are kept: all of a file within the usual limits
 
 ReadBytes = Callable[[int, int], Any]  # begin, end -> the bytes [begin, end), a buffer
 
@@ -48,25 +48,29 @@ class PartialFile(RawIOBase):
         return position
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill the buffer up to the end of the block at most; returns the number of bytes."""
-        index, skip = divmod(self._position, BLOCK_BYTES)
-        data = self._block(index)[skip : skip + len(buffer)]
+        """Fill the buffer, up to BLOCK_BYTES at once; returns the number of bytes."""
+        end = min(self._position + min(len(buffer), BLOCK_BYTES), self._ranges.size_bytes)
+        if self._position >= end:
+            return 0
+        first, last = self._position // BLOCK_BYTES, -(-end // BLOCK_BYTES)
+        self._fetch(first, last)
+        begin = first * BLOCK_BYTES
+        data = b"".join(map(self._blocks.__getitem__, range(first, last)))[self._position - begin : end - begin]
         buffer[: len(data)] = data
-        self._position += len(data)
+        self._position = end
         return len(data)
 
-    def _block(self, index: int) -> bytes:
-        begin = index * BLOCK_BYTES
-        if begin >= self._ranges.size_bytes:
-            return b""
-        if index not in self._blocks:
-            in_order = index == self._next_block > 0
-            self._count = min(2 * self._count, MAX_RANGE_BYTES // BLOCK_BYTES) if in_order else 1
-            self._next_block = index + self._count
-            end = min(self._next_block * BLOCK_BYTES, self._ranges.size_bytes)
-            data = self._ranges.read(begin, end)
-            while len(self._blocks) >= MAX_CACHE_BYTES // BLOCK_BYTES:
-                del self._blocks[next(iter(self._blocks))]
-            for number, start in enumerate(range(0, len(data), BLOCK_BYTES), index):
-                self._blocks[number] = bytes(data[start : start + BLOCK_BYTES])
-        return self._blocks[index]
+    def _fetch(self, first: int, last: int) -> None:
+        """Have the blocks [first, last) here."""
+        if len(self._blocks) > MAX_CACHE_BYTES // BLOCK_BYTES:
+            self._blocks.clear()
+        missing = [index for index in range(first, last) if index not in self._blocks]
+        if not missing:
+            return
+        in_order = missing[0] == self._next_block > 0
+        self._count = min(2 * self._count, MAX_RANGE_BYTES // BLOCK_BYTES) if in_order else len(missing)
+        self._next_block = missing[0] + self._count
+        begin, end = missing[0] * BLOCK_BYTES, min(self._next_block * BLOCK_BYTES, self._ranges.size_bytes)
+        data = self._ranges.read(begin, end)
+        for index, start in enumerate(range(0, len(data), BLOCK_BYTES), missing[0]):
+            self._blocks[index] = bytes(data[start : start + BLOCK_BYTES])
