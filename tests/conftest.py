@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 # Workers and their Spaces share the cores; more threads would only wait for each other. Set before torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Files that start other processes, train, or look at many videos: `make test-quick` leaves them out.
+SLOW = (
+    "test_bad_inputs", "test_client", "test_decode_client", "test_evaluate", "test_evasion", "test_fuzz", "test_pack",
+    "test_package", "test_parity", "test_partial_file", "test_pipeline", "test_prepare", "test_publish",
+    "test_ray_map", "test_reproduce", "test_subgroups", "test_train", "test_train_autoencoder", "test_workers",
+)  # fmt: skip
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -36,6 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "space" in getattr(item, "fixturenames", ()):
             item.add_marker("server")
+        if item.path.stem in SLOW or "tests/extension" in item.path.as_posix():
+            item.add_marker("slow")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

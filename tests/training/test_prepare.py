@@ -96,7 +96,9 @@ def test_every_video_is_stored_or_listed(prepared, tasks):
 
 def test_clips_carry_what_the_catalog_knows(prepared, tasks):
     known = {task.video.video_id: task.video for task in tasks}
-    for clip in read_clips(prepared):
+    clips = read_clips(prepared)
+    assert clips
+    for clip in clips:
         video = known[clip.video_id]
         assert (clip.fake, clip.method, clip.original_id, clip.group, clip.split) == (
             video.fake,

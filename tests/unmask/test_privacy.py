@@ -24,6 +24,7 @@ ADDRESS = "198.51.100.77"  # of the client, as a proxy in front tells it
 META = {"_type": "gradio.FileData"}
 
 pytestmark = [
+    pytest.mark.server,
     pytest.mark.timeout(900),
     pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc"),
 ]
@@ -127,7 +128,9 @@ def test_a_file_that_an_mcp_client_sends_lies_there_too(space, clip):
 
 def test_reports_are_not_on_the_disk(space, site):
     succeed(space, site)
-    for path in space.temporary.rglob("*"):
+    paths = list(space.temporary.rglob("*"))
+    assert paths
+    for path in paths:
         assert MARK not in path.name
         assert not path.is_file() or MARK.encode() not in path.read_bytes()
 

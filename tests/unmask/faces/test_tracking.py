@@ -162,7 +162,9 @@ def test_a_short_window_asks_for_no_more_frames_than_it_has():
 
 @pytest.mark.shared
 def test_clear_faces_of_research_videos_are_kept(shared_data: Path):
-    for path in sorted(shared_data.glob("*-videos/*.mp4"))[::2]:
+    paths = sorted(shared_data.glob("*-videos/*.mp4"))[::2]
+    assert paths
+    for path in paths:
         window = next(iter(decode(path, DecodePlan(windows=1, frames_per_window=3))))
         (track,) = link(FaceFinder().detect(window), window.seconds, ())
         assert exclusion_reason(track, window, FaceRules()) is None, path.name

@@ -21,6 +21,7 @@ def damaged(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.server
 def test_a_space_whose_model_is_damaged_goes_on_with_the_bundled_one(tmp_path):
     with served(tmp_path, UNMASK_MODEL=str(damaged(tmp_path / "damaged"))) as space:
         path = make("short.mp4", tmp_path)
