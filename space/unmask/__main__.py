@@ -103,7 +103,7 @@ def models(args: argparse.Namespace, settings: Settings) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m unmask", description="Is the face in this video a deepfake?")
+    parser = _Parser(prog="unmask", description="Is the face in this video a deepfake?")
     parser.add_argument("--verbose", action="store_true", help="log to stderr")
     commands = parser.add_subparsers(required=True, metavar="check | scan | models")
 
