@@ -46,7 +46,6 @@ from unmask.faces.clips import recompressed
 from unmask.faces.detector import FaceFinder
 from unmask.models import inference
 from unmask.models.inference import LoadedModel
-from unmask.pipeline import to_score
 from unmask.verdict import ClipScore, Policy, Rescore, decide, ensemble_policy, judge
 from unmask.video.sampling import WINDOWS, DecodePlan, plan_windows
 
@@ -284,7 +283,7 @@ def score_all(models: Sequence[LoadedModel], people: Sequence[Found]) -> list[li
         owned = [(index, clip) for index, seen in enumerate(people) for clip in seen.clips[model.spec]]
         logits = inference.score(model, [clip for _, clip in owned])
         for (index, clip), logit in zip(owned, logits, strict=True):
-            scores[index].append(to_score(model, clip, logit))
+            scores[index].append(inference.clip_score(model, clip, logit))
     return scores
 
 

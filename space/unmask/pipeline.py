@@ -1,8 +1,8 @@
-"""One check from source to report: fetch, decode, faces, clips, score, decide, explain, report.
+"""One check, from a source to a report: fetch, decode, find faces, score their clips, judge, explain, report.
 
-A video passes through in windows: while the next one is decoded, the faces of this one are cut out and
-judged, and its pictures dropped, so memory does not grow with the video. Fetching and decoding of several
-checks run side by side; on the models, and on the face finder, they share the `ComputeSlots`.
+A video passes through in windows: while the next one is decoded, the faces of this one are cut out and scored, and its
+frames dropped, so memory does not grow with the video. Fetching and decoding of several checks run side by side; on the
+models, and on the face finder, they share the `ComputeSlots`.
 """
 
 import functools
@@ -12,7 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -23,33 +23,32 @@ import torch
 from unmask.compute import ComputeSlots
 from unmask.download.sources import FileSource, FramesSource, Media, Options, UrlSource, VideoSource, open_media
 from unmask.faces.clips import FaceClip
-from unmask.faces.detector import FaceFinder
+from unmask.faces.detector import FaceBoxes, FaceFinder
 from unmask.faces.subjects import Subject, SubjectTracker
-from unmask.faces.tracking import crop_sharpness
 from unmask.models import inference, saliency
 from unmask.models.inference import LoadedModel
 from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
-from unmask.report import CheckReport, ComputeReport, Coverage, FaceDetail, to_report, with_source
+from unmask.report import CheckReport, ComputeReport, Coverage, FaceDetail, Source, to_report, with_source
 from unmask.verdict import ClipScore, Policy, decide, ensemble_policy, judge, percent
-from unmask.verdict import score as calibrate
+from unmask.video.decode import Frames
 from unmask.video.sampling import WINDOWS, plan_windows
 
 __all__ = ["Checker", "FileSource", "FramesSource", "Options", "UrlSource", "shared_checker"]
 
-CLIPS_A_TURN = 8  # scored before other checks get their turn and a cancellation is noticed
-FACES_A_TURN = 2  # explained before the same
+CLIPS_PER_SLOT = 8  # scored before other checks may come in between and a cancellation is noticed
+FACES_PER_SLOT = 2  # explained before the same
 FEW_FRAMES = 16  # a report from fewer frames with a face says so
-ROUNDING_SECONDS = 0.5  # an asked end so little beyond the end of the video is no mistake
+ROUNDING_SECONDS = 0.5  # an end that lies so little beyond the end of the video is no mistake
 
 Item = TypeVar("Item")
 
 
 class Checker:
-    """Holds the face finder and the models; loads them at first use. Safe to share between threads.
+    """The face finder and the models, loaded at first use. Safe to share between threads.
 
-    `on_gpu` wraps the two functions that run models, `score_clips` and `explain_faces`, for a Space that
-    borrows its GPU by the call (`spaces.GPU`); the face finder then stays on the CPU, and the models are
-    asked once, at the end, instead of after every window.
+    `on_gpu` wraps the two functions that run models, `score_clips` and `explain_faces`, for a Space that borrows its
+    GPU by the call (`spaces.GPU`); the face finder then stays on the CPU, and the models run once, at the end, instead
+    of after every window.
     """
 
     def __init__(
@@ -61,11 +60,13 @@ class Checker:
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.score_clips = on_gpu(self._score_clips)
         self.explain_faces = on_gpu(self._explain_faces)
+        self.borrows_gpu = self.score_clips != self._score_clips
+        self.slots = ComputeSlots(torch.get_num_threads() if self.device.type == "cpu" else 1)
         self._precision = precision
-        self._slots = ComputeSlots(torch.get_num_threads() if self.device.type == "cpu" else 1)
         self._loading = threading.Lock()
         self._finder: FaceFinder | None = None
-        self._models: dict[str, LoadedModel] = {}  # by the name that was asked for
+        self._by_name: dict[str, LoadedModel] = {}  # by the name that was asked for
+        self._by_key: dict[str, LoadedModel] = {}
 
     def check(
         self,
@@ -76,167 +77,67 @@ class Checker:
         keep: Path | None = None,
         cached_reports: Mapping[str, CheckReport] = MappingProxyType({}),
     ) -> CheckReport:
-        """Check one video. Raises UnmaskError, or what `on_progress` raises; leaves no file behind.
+        """Check one video. No file is left behind.
 
-        `on_progress` gets the stage (one of STAGES), the share of the whole check that is done, and words for
-        a person; it is called between steps of at most a few seconds, and what it raises ends the check.
-        `keep` is a path in a folder of the caller's, where a fetched video is left after a verdict.
-        `cached_reports` holds earlier reports, by `Media.content`, with the same models and span; where there is
-        one of the content that was fetched, it is the report.
+        Args:
+            source: What is checked.
+            options: How.
+            on_progress: Gets the stage (one of STAGES), the share of the whole check that is done, and a text; it is
+                called between steps of at most a few seconds, and what it raises ends the check.
+            keep: A path in a folder of the caller's to which a fetched video is moved after a verdict.
+            cached_reports: Earlier reports with the same models and span, by `Media.content`; where there is one of
+                the content that was fetched, nothing is computed.
+
+        Raises:
+            UnmaskError: There is no verdict.
         """
+        on_progress = on_whole_bar(on_progress)
         clock = Clock()
-        tell = on_whole_bar(on_progress)
-        tell("fetch", 0.0, "Getting ready")
+        on_progress("fetch", 0.0, "Getting ready")
         models = self.load(options.models)
-        with ExitStack() as open_things:
-            folder = open_things.enter_context(
-                tempfile.TemporaryDirectory(prefix="unmask-", ignore_cleanup_errors=True)
-            )
+        plan = plan_windows([model.spec for model in models], options.span)
+        with ExitStack() as resources:
+            folder = tempfile.TemporaryDirectory(prefix="unmask-", ignore_cleanup_errors=True)
+            path = Path(resources.enter_context(folder))
             with clock.stage("fetch"):
-                plan, whole = plan_windows([model.spec for model in models], options.span), keep is not None
-                opening = open_media(source, Path(folder), options.limits, plan, tell, whole=whole)
-                media = open_things.enter_context(opening)
+                opening = open_media(source, path, options.limits, plan, on_progress, whole=keep is not None)
+                media = resources.enter_context(opening)
             cached = cached_reports.get(media.content) if media.content is not None else None
             if cached is None:
-                report = self._examine(media, models, options, tell, clock)
+                report = _Check(self, models, media, options, on_progress, clock).run()
             else:
-                report = with_source(cached, replace(media.source, sha256=media.sha256()))
+                report = with_source(cached, _describe(media))
             if keep is not None and keep.parent.is_dir() and media.fetched is not None:
                 shutil.move(media.fetched, keep)
-        tell("done", 0.0, "Done")
+        on_progress("done", 0.0, "Done")
         return report
 
     def load(self, names: Sequence[str]) -> tuple[LoadedModel, ...]:
-        """The named models, each once. Raises ModelUnavailable."""
+        """Load the named models, each once. Raises ModelUnavailable."""
         with self._loading:
             for name in names:
-                if name not in self._models:
-                    self._models[name] = inference.load(name, self.device, self._precision)
-            models = [self._models[name] for name in names]
-        return tuple({(model.name, model.revision): model for model in models}.values())
+                if name not in self._by_name:
+                    self._by_name[name] = inference.load(name, self.device, self._precision)
+            models = {_key(self._by_name[name]): self._by_name[name] for name in names}
+            self._by_key |= models
+        return tuple(models.values())
 
-    def _examine(
-        self,
-        media: Media,
-        models: Sequence[LoadedModel],
-        options: Options,
-        tell: OnProgress,
-        clock: Clock,
-    ) -> CheckReport:
-        """What follows the fetch."""
-        policy = ensemble_policy([model.policy for model in models])
-        tracker, scores = self._look(media, models, policy, tell, clock)
-        tell("model", 0.0, "Weighing what was found")
+    def detect_faces(self, frames: Frames) -> list[FaceBoxes]:
+        """Find the faces in each frame of a window."""
+        self._finder = self._finder or FaceFinder(torch.device("cpu") if self.borrows_gpu else self.device)
+        return self._finder.detect(frames)
 
-        def rescore(faces: frozenset[int]) -> list[ClipScore]:
-            with clock.stage("model"):
-                recompressed = [subject.recompressed() for subject in tracker.subjects if subject.id in faces]
-            return self._score(recompressed, models, tell, clock)
+    def _score_clips(self, model: str, clips: Sequence[FaceClip]) -> np.ndarray:
+        """Score clips -> logits float32 (B,). Arguments and result can be pickled, for `on_gpu`."""
+        return inference.score(self._by_key[model], clips)
 
-        verdict = judge(scores, policy, rescore, tracker.excluded)
-        faces = self._explain(tracker, models, scores, tell, clock)
-        return to_report(
-            replace(media.source, sha256=media.sha256()),
-            verdict,
-            revisions={model.name: model.revision for model in models},
-            faces=faces,
-            compute=ComputeReport(
-                backend="torch", device=self.device.type, precision=str(models[0].dtype).removeprefix("torch.")
-            ),
-            coverage=Coverage(
-                frames=tracker.frames,
-                frames_with_face=tracker.frames_with_face,
-                analysed_seconds=tracker.analysed_seconds,
-                start_seconds=options.span.start_seconds,
-                end_seconds=options.span.end_seconds,
-                offset_seconds=media.offset_seconds,
-            ),
-            timing_seconds=clock.read(),
-            warnings=_warnings(media, tracker, options),
-            input=options.input,
-        )
+    def _explain_faces(self, asked: Sequence[tuple[str, FaceClip]]) -> list[saliency.Explanation]:
+        """Explain clips by the models of these keys. Arguments and result can be pickled, for `on_gpu`."""
+        return [saliency.explain(self._by_key[model], clip) for model, clip in asked]
 
-    def _look(
-        self, media: Media, models: Sequence[LoadedModel], policy: Policy, tell: OnProgress, clock: Clock
-    ) -> tuple[SubjectTracker, list[ClipScore]]:
-        """Decode window by window, find the subjects and score them; no window is kept."""
-        tracker = SubjectTracker([model.spec for model in models])
-        scores: list[ClipScore] = []
-        now = ("decode", 0.0, "Reading the video")
-        tell_now: OnProgress = lambda *_: tell(*now)
-        windows = media.windows(lambda: tell(*now))
-        tell(*now)
-        for index, frames in enumerate(clock.timed("decode", windows)):
-            now = ("faces", index / WINDOWS, so_far(scores, policy))
-            with self._with_slot(tell, *now), clock.stage("faces"):
-                boxes = self._face_finder().detect(frames)
-            with clock.stage("faces"):
-                seen = tracker.add(replace(frames, seconds=frames.seconds + media.offset_seconds), boxes)
-            if not self._borrows:
-                scores += self._score(seen, models, tell_now, clock)
-        if self._borrows:
-            scores = self._score(tracker.subjects, models, tell, clock)
-        return tracker, scores
 
-    def _score(
-        self, subjects: Sequence[Subject], models: Sequence[LoadedModel], tell: OnProgress, clock: Clock
-    ) -> list[ClipScore]:
-        """Every clip of everybody by every model; other checks may come in between."""
-        waiting = [(model, clip) for model in models for subject in subjects for clip in subject.clips[model.spec]]
-        scores: list[ClipScore] = []
-        for model in models:
-            clips = [clip for asked, clip in waiting if asked is model]
-            for part in _parts(clips, CLIPS_A_TURN):
-                done = len(scores) / len(waiting)
-                with self._with_slot(tell, "model", done, f"Judging with {model.name}"), clock.stage("model"):
-                    logits = self.score_clips(self._name_of(model), part)
-                scores += [to_score(model, *pair) for pair in zip(part, logits, strict=True)]
-        return scores
-
-    def _explain(
-        self,
-        tracker: SubjectTracker,
-        models: Sequence[LoadedModel],
-        scores: Sequence[ClipScore],
-        tell: OnProgress,
-        clock: Clock,
-    ) -> dict[int, FaceDetail]:
-        """Pictures of every judged face where it looks worst."""
-        worst = [(subject, *_worst_clip(subject, models, scores)) for subject in tracker.subjects]
-        details: dict[int, FaceDetail] = {}
-        for part in _parts(worst, FACES_A_TURN):
-            done = len(details) / len(worst)
-            with self._with_slot(tell, "explain", done, "Showing what mattered"), clock.stage("explain"):
-                pictures = self.explain_faces([(self._name_of(model), clip) for _, model, clip in part])
-            for (subject, _, _), shown in zip(part, pictures, strict=True):
-                details[subject.id] = FaceDetail(subject.thinned_boxes(), shown.face, shown.heatmap, shown.seconds)
-        return details
-
-    def _score_clips(self, name: str, clips: Sequence[FaceClip]) -> np.ndarray:
-        """Logits float32 (B,). Arguments and result can be pickled, for `on_gpu`."""
-        return inference.score(self._models[name], clips)
-
-    def _explain_faces(self, asked: Sequence[tuple[str, FaceClip]]) -> list["_Picture"]:
-        """Model names and clips -> the picture of each that the report shows."""
-        return [_picture(self._models[name], clip) for name, clip in asked]
-
-    def _name_of(self, model: LoadedModel) -> str:
-        return next(name for name, loaded in self._models.items() if loaded is model)
-
-    def _face_finder(self) -> FaceFinder:
-        self._finder = self._finder or FaceFinder(torch.device("cpu") if self._borrows else self.device)
-        return self._finder
-
-    @property
-    def _borrows(self) -> bool:
-        return self.score_clips != self._score_clips
-
-    @contextmanager
-    def _with_slot(self, tell: OnProgress, stage: str, fraction: float, text: str) -> Iterator[None]:
-        """Wait for the models, ready to be cancelled meanwhile."""
-        tell(stage, fraction, text)
-        with self._slots.acquire(lambda: tell(stage, fraction, text)):
-            yield
+def _key(model: LoadedModel) -> str:
+    return f"{model.name}@{model.revision}"
 
 
 @functools.cache
@@ -245,65 +146,137 @@ def shared_checker(precision: str = "auto") -> Checker:
     return Checker(precision=precision)
 
 
-def so_far(scores: Sequence[ClipScore], policy: Policy) -> str:
-    """What is being done, for a person, with the number that the next window may change."""
+class _Check:
+    """One check of a video that is here."""
+
+    def __init__(
+        self,
+        checker: Checker,
+        models: Sequence[LoadedModel],
+        media: Media,
+        options: Options,
+        on_progress: OnProgress,
+        clock: Clock,
+    ) -> None:
+        self._checker, self._models, self._media, self._options = checker, models, media, options
+        self._on_progress, self._clock = on_progress, clock
+        self._policy = ensemble_policy([model.policy for model in models])
+        self._tracker = SubjectTracker([model.spec for model in models])
+
+    def run(self) -> CheckReport:
+        """Find and score the faces, judge them, and show where they look worst."""
+        scores = self._score_windows()
+        self._on_progress("model", 0.0, "Weighing what was found")
+        verdict = judge(scores, self._policy, self._rescore, self._tracker.excluded)
+        faces = self._explain(scores)
+        return to_report(
+            _describe(self._media),
+            verdict,
+            revisions={model.name: model.revision for model in self._models},
+            faces=faces,
+            compute=ComputeReport(
+                backend="torch",
+                device=self._checker.device.type,
+                precision=str(self._models[0].dtype).removeprefix("torch."),
+            ),
+            coverage=Coverage(
+                frames=self._tracker.frames,
+                frames_with_face=self._tracker.frames_with_face,
+                analysed_seconds=self._tracker.analysed_seconds,
+                start_seconds=self._options.span.start_seconds,
+                end_seconds=self._options.span.end_seconds,
+                offset_seconds=self._media.offset_seconds,
+            ),
+            timing_seconds=self._clock.read(),
+            warnings=_warnings(self._media, self._tracker, self._options),
+            input=self._options.input,
+        )
+
+    def _score_windows(self) -> list[ClipScore]:
+        """Decode window by window, find the subjects and score them; no window is kept."""
+        scores: list[ClipScore] = []
+        step = ("decode", 0.0, "Reading the video")
+        report_step: OnProgress = lambda *_: self._on_progress(*step)
+        windows = self._media.windows(lambda: self._on_progress(*step))
+        self._on_progress(*step)
+        for index, frames in enumerate(self._clock.timed("decode", windows)):
+            step = ("faces", index / WINDOWS, _provisional_text(scores, self._policy))
+            with self._slot(self._on_progress, *step):
+                boxes = self._checker.detect_faces(frames)
+            with self._clock.stage("faces"):
+                seconds = frames.seconds + self._media.offset_seconds
+                subjects = self._tracker.add(replace(frames, seconds=seconds), boxes)
+            if not self._checker.borrows_gpu:
+                scores += self._score(subjects, report_step)
+        return self._score(self._tracker.subjects, self._on_progress) if self._checker.borrows_gpu else scores
+
+    def _rescore(self, faces: frozenset[int]) -> list[ClipScore]:
+        """Score the clips of some faces after a mild re-compression."""
+        with self._clock.stage("model"):
+            recompressed = [subject.recompressed() for subject in self._tracker.subjects if subject.id in faces]
+        return self._score(recompressed, self._on_progress)
+
+    def _score(self, subjects: Sequence[Subject], on_progress: OnProgress) -> list[ClipScore]:
+        """Score every clip of the subjects by every model; other checks may come in between."""
+        clips = {
+            _key(model): [clip for subject in subjects for clip in subject.clips[model.spec]] for model in self._models
+        }
+        scores: list[ClipScore] = []
+        for model in self._models:
+            for batch in _batches(clips[_key(model)], CLIPS_PER_SLOT):
+                share = len(scores) / sum(map(len, clips.values()))
+                with self._slot(on_progress, "model", share, f"Judging with {model.name}"):
+                    logits = self._checker.score_clips(_key(model), batch)
+                scores += [inference.clip_score(model, *pair) for pair in zip(batch, logits, strict=True)]
+        return scores
+
+    def _explain(self, scores: Sequence[ClipScore]) -> dict[int, FaceDetail]:
+        """Show every judged face where it looks worst, by id."""
+        worst = [(subject, *_worst_clip(subject, self._models, scores)) for subject in self._tracker.subjects]
+        details: dict[int, FaceDetail] = {}
+        for batch in _batches(worst, FACES_PER_SLOT):
+            with self._slot(self._on_progress, "explain", len(details) / len(worst), "Showing what mattered"):
+                shown = self._checker.explain_faces([(_key(model), clip) for _, model, clip in batch])
+            for (subject, _, _), face in zip(batch, shown, strict=True):
+                details[subject.id] = FaceDetail(subject.thinned_boxes(), face.face, face.heatmap, face.seconds)
+        return details
+
+    @contextmanager
+    def _slot(self, on_progress: OnProgress, stage: str, fraction: float, text: str) -> Iterator[None]:
+        """Report progress, wait for a compute slot, ready to be cancelled meanwhile, and time the block."""
+        on_progress(stage, fraction, text)
+        with self._checker.slots.acquire(lambda: on_progress(stage, fraction, text)), self._clock.stage(stage):
+            yield
+
+
+def _describe(media: Media) -> Source:
+    return replace(media.source, sha256=media.sha256())
+
+
+def _provisional_text(scores: Sequence[ClipScore], policy: Policy) -> str:
+    """Describe what is being done, with the probability that the next window may change."""
     probability = decide(scores, policy).probability_fake
     if probability is None:
         return "Looking for faces"
     return f"Looking at faces. So far {percent(probability)} likely a deepfake – provisional, it may change"
 
 
-def to_score(model: LoadedModel, clip: FaceClip, logit: float) -> ClipScore:
-    """What a model's logit says of a clip."""
-    return calibrate(
-        model.name,
-        model.calibration,
-        float(logit),
-        track_id=clip.track_id,
-        start_seconds=float(clip.seconds[0]),
-        end_seconds=float(clip.seconds[-1]),
-        frames=len(clip.seconds),
-        sharpness=crop_sharpness(clip.data),
-    )
-
-
 def _worst_clip(
     subject: Subject, models: Sequence[LoadedModel], scores: Sequence[ClipScore]
 ) -> tuple[LoadedModel, FaceClip]:
-    """The moment that looks worst to all models together, as the model sees it that it looks worst to."""
-    of_subject = [item for item in scores if item.track_id == subject.id]
+    """Find the moment that looks worst to all models together, and the model that it looks worst to."""
     by_start: dict[float, list[ClipScore]] = defaultdict(list)
-    for item in of_subject:
-        by_start[item.start_seconds].append(item)
+    for item in scores:
+        if item.track_id == subject.id:
+            by_start[item.start_seconds].append(item)
     start = max(by_start, key=lambda second: sum(item.log_odds for item in by_start[second]))
     worst = max(by_start[start], key=lambda item: item.log_odds)
     model = next(model for model in models if model.name == worst.model)
     return model, next(clip for clip in subject.clips[model.spec] if clip.seconds[0] == start)
 
 
-@dataclass(frozen=True)
-class _Picture:
-    """A face at one moment."""
-
-    seconds: float
-    face: bytes  # JPEG
-    heatmap: bytes  # JPEG of the same with what the model looked at
-
-
-def _picture(model: LoadedModel, clip: FaceClip) -> _Picture:
-    """The frame that looks worst when judged alone, and the same with what that rests on."""
-    alone = [
-        replace(clip, data=clip.data[i : i + 1], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[i : i + 1])
-        for i in range(len(clip.seconds))
-    ]
-    worst = alone[int(np.argmax(inference.score(model, alone)))]
-    (face,), (heat,) = worst.data, saliency.heatmap(model, worst)
-    painted = saliency.jpeg(saliency.paint(face, heat))
-    return _Picture(float(worst.seconds[0]), saliency.jpeg(face), painted)
-
-
 def _warnings(media: Media, tracker: SubjectTracker, options: Options) -> list[str]:
-    """What a person should know about how the verdict came about."""
+    """List what to know about how the verdict came about."""
     found = list(options.notices)
     duration, end = media.source.duration_seconds, options.span.end_seconds
     if duration is not None and end is not None and end > duration + ROUNDING_SECONDS:
@@ -317,5 +290,5 @@ def _warnings(media: Media, tracker: SubjectTracker, options: Options) -> list[s
     return found
 
 
-def _parts(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     return (items[start : start + size] for start in range(0, len(items), size))

@@ -219,7 +219,7 @@ def test_a_check_can_be_cancelled_at_every_stage(checker: Checker, media: Path, 
 
     with video_site(make("h264.mp4", media).read_bytes()) as site, pytest.raises(Cancelled):
         checker.check(UrlSource(site.url("/clip.mp4")), Options(models=(model,), limits=HOME), on_progress)
-    assert checker._slots.used == 0
+    assert checker.slots.used == 0
 
 
 def test_a_fetched_video_can_be_kept(checker: Checker, media: Path, model: str, tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from unmask import compute
 from unmask.faces.clips import ClipSpec, FaceClip, to_input
+from unmask.faces.tracking import crop_sharpness
 from unmask.models import checkpoint
 from unmask.models.architectures import VideoModel, channels_last
 from unmask.models.backbones import fuse_conv_bn
 from unmask.models.checkpoint import ModelInfo
-from unmask.verdict import Calibration, Policy
+from unmask.verdict import Calibration, ClipScore, Policy
+from unmask.verdict import score as calibrate
 
 FRAMES_PER_BATCH = {"cpu": 8, "cuda": 64}  # bounds memory
 # Of a batch, computed by one thread. Where a CPU's tensors exceed 32 MB, the allocator returns them to the system after
@@ -68,6 +70,20 @@ def score(model: LoadedModel, clips: Sequence[FaceClip]) -> np.ndarray:
     size = max(1, FRAMES_PER_BATCH.get(model.device.type, 8) // longest)
     logits = [_score_batch(model, clips[start : start + size]) for start in range(0, len(clips), size)]
     return np.concatenate(logits) if logits else np.zeros(0, np.float32)
+
+
+def clip_score(model: LoadedModel, clip: FaceClip, logit: float) -> ClipScore:
+    """Calibrate the logit that the model gives a clip. Raises ValueError when it is not finite."""
+    return calibrate(
+        model.name,
+        model.calibration,
+        float(logit),
+        track_id=clip.track_id,
+        start_seconds=float(clip.seconds[0]),
+        end_seconds=float(clip.seconds[-1]),
+        frames=len(clip.seconds),
+        sharpness=crop_sharpness(clip.data),
+    )
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:

@@ -1,6 +1,6 @@
-"""What the model looked at: a heatmap on a face."""
+"""Explain a score: a heatmap of what it rests on, over the face."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unmask.faces.clips import FaceClip, to_input
+from unmask.models import inference
 from unmask.models.inference import LoadedModel
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -22,8 +23,28 @@ GLOW_OPACITY = 0.6  # of the hottest place
 OUTLINE_FROM = 0.6  # hotter places are outlined, for eyes that do not tell the colours apart
 
 
+@dataclass(frozen=True)
+class Explanation:
+    """A face at one moment."""
+
+    seconds: float
+    face: bytes  # JPEG
+    heatmap: bytes  # JPEG of the same with what the score rests on
+
+
+def explain(model: LoadedModel, clip: FaceClip) -> Explanation:
+    """Show the frame of a clip that looks worst when scored alone, and what that score rests on."""
+    single = [
+        replace(clip, data=clip.data[i : i + 1], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[i : i + 1])
+        for i in range(len(clip.seconds))
+    ]
+    worst = single[int(np.argmax(inference.score(model, single)))]
+    (face,), (heat,) = worst.data, heatmap(model, worst)
+    return Explanation(float(worst.seconds[0]), jpeg(face), jpeg(paint(face, heat)))
+
+
 def heatmap(model: LoadedModel, clip: FaceClip) -> Float32Array:
-    """Which places of each frame the score rests on: (T, S, S) in 0..1, in each frame the hottest is 1.
+    """Compute on which places of each frame the score rests: (T, S, S) in 0..1, in each frame the hottest is 1.
 
     Integrated gradients (Sundararajan et al., ICML 2017) on the last feature map of the backbone, from the
     blurred face to the face itself, through the whole temporal model: how much the details of a place move
