@@ -1,4 +1,4 @@
-"""Measure models, and ensembles of them, on labelled videos they never saw, as the Space would judge them.
+"""Measure models and ensembles on labelled videos, judged as the Space judges them.
 
     python -m training.evaluate --model mobilenet-gru --model runs/new --set c23=DIR --set c40=DIR --out OUT
 
@@ -7,11 +7,11 @@ Several models are measured each alone, all together, and in the groups that --e
 --set names a folder with `manifest.tsv`: videos, windows of face crops (`frames.tar`), or shards of stored
 clips; rows of the split "train" are never read. A column `group_label` gives a table by group.
 
-Prints tables, sets from elsewhere first, and writes OUT/results.json: a row a video, the metrics with 95 %
-intervals (people drawn with replacement), and paired comparisons; `training.evaluation.figures` and
-`training.release.card` read it. With --cache, faces that were found once are kept, and another model of the same
-geometry takes seconds. With --robustness a part of every set is measured again under each condition of
-`training.evaluation.corruptions.GRID`.
+Prints tables, cross-dataset ones first, and writes OUT/results.json: a row a video, the metrics with 95 % intervals
+(people drawn with replacement), and paired comparisons; `training.evaluation.figures` and `training.release.card` read
+it. A set is called a development set unless --held-out says that nothing was ever chosen by it. With --cache, found
+faces are kept, and another model of the same geometry takes seconds. With --robustness a part of every set is measured
+again under each condition of `training.evaluation.corruptions.GRID`.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from training.evaluation.corruptions import CLEAN, GRID, Condition
 from training.evaluation.eval_sets import EvaluationSet, Example, Found, Look, open_set, subset
 from training.evaluation.results import (
     Answer,
-    Lineup,
+    EnsembleRecord,
     ModelRecord,
     Results,
     RobustnessPoint,
@@ -51,24 +51,26 @@ from unmask.video.sampling import WINDOWS, DecodePlan, plan_windows
 
 
 @dataclass(frozen=True)
-class Team:
-    """A lineup with its models: what answers together, by one policy."""
+class Ensemble:
+    """One model, or several that answer together, by one policy."""
 
     name: str
     models: tuple[LoadedModel, ...]
 
     @property
     def policy(self) -> Policy:
+        """Return the policy of the models together."""
         return ensemble_policy([model.policy for model in self.models])
 
-    def record(self) -> Lineup:
+    def record(self) -> EnsembleRecord:
+        """Return what the results say of it."""
         policy = self.policy
-        return Lineup(self.name, tuple(m.name for m in self.models), policy.real_below, policy.fake_above)
+        return EnsembleRecord(self.name, tuple(m.name for m in self.models), policy.real_below, policy.fake_above)
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is looked at: examples of a set, in so many windows, spoiled or not."""
+    """What is measured: examples of a set, in so many windows, corrupted or not."""
 
     examples: tuple[Example, ...]
     windows: int = WINDOWS
@@ -76,29 +78,36 @@ class Task:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Measure what the command line names."""
     arguments = _parser().parse_args(argv)
     device = torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     models = load_models(arguments.model or ["default"], device)
-    teams = make_teams(models, arguments.ensemble)
+    ensembles = make_ensembles(models, arguments.ensemble)
     finder = FaceFinder(device)
     folders = dict(map(_named, arguments.set))
     sets = {name: open_set(folder, finder, arguments.cache) for name, folder in folders.items()}
     chosen = choose(sets, dict(text.split("=", 1) for text in arguments.only), arguments.limit)
     _need_known("seen", set(arguments.seen), set(sets))
+    _need_known("held-out", set(arguments.held_out), set(sets))
     measured = [
-        measure_set(name, folders[name], sets[name], teams, chosen[name], seen=name in arguments.seen) for name in sets
+        replace(
+            measure_set(name, folders[name], sets[name], ensembles, chosen[name]),
+            seen=name in arguments.seen,
+            held_out=name in arguments.held_out,
+        )
+        for name in sets
     ]
-    ordered = sorted(measured, key=lambda one: not one.elsewhere)
+    ordered = sorted(measured, key=lambda one: not one.is_cross_dataset)
     part = (arguments.robustness_videos, arguments.robustness_windows)
-    robustness = measure_robustness(sets, chosen, teams, *part) if arguments.robustness else ()
-    lineups = tuple(team.record() for team in teams)
+    robustness = measure_robustness(sets, chosen, ensembles, *part) if arguments.robustness else ()
+    records = tuple(ensemble.record() for ensemble in ensembles)
     results = Results(
         command=command(arguments),
         day=datetime.datetime.now(datetime.UTC).date().isoformat(),
         models=tuple(map(_record, models)),
-        lineups=lineups,
+        ensembles=records,
         sets=tuple(ordered),
-        comparisons=tuple(tables.comparisons(ordered, lineups)),
+        comparisons=tuple(tables.comparisons(ordered, records)),
         robustness=tuple(robustness),
     )
     print(tables.text(results))
@@ -112,16 +121,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--model", action="append", metavar="[LABEL=]NAME", help="may be given several times; else: default")
-    add("--ensemble", action="append", default=[], metavar="A+B", help="models to ask together, too")
+    add("--ensemble", action="append", default=[], metavar="A+B", help="models that answer together, too")
     add("--set", action="append", required=True, metavar="NAME=DIR", help="may be given several times")
     add("--only", action="append", default=[], metavar="NAME=ID,ID", help="of a set, these videos alone")
-    add(
-        "--seen",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a set that models saw in training, in part",
-    )
+    add("--seen", action="append", default=[], metavar="NAME", help="a set that was used in part for training")
+    add("--held-out", action="append", default=[], metavar="NAME", help="a set by which nothing was ever chosen")
     add("--out", type=Path, help="folder for results.json")
     add("--cache", type=Path, help="folder where found faces are kept: about 5 MB a video")
     add("--limit", type=int, help="at most so many videos of a set, reals and fakes half and half")
@@ -140,10 +144,10 @@ def _named(text: str) -> tuple[str, Path]:
 
 
 def command(arguments: argparse.Namespace) -> str:
-    """What decided the numbers, paths cut down to their last part: where they lie is nobody's business."""
+    """Return the options that decide the numbers, paths cut to their last part."""
     parts = [["--model", _without_path(text)] for text in arguments.model or ()]
-    for name in ("ensemble", "only", "seen"):
-        parts += [[f"--{name}", text] for text in getattr(arguments, name)]
+    for name in ("ensemble", "only", "seen", "held-out"):
+        parts += [[f"--{name}", text] for text in getattr(arguments, name.replace("-", "_"))]
     parts += [["--set", _without_path(text)] for text in arguments.set]
     parts += [["--limit", str(arguments.limit)]] if arguments.limit else []
     if arguments.robustness:
@@ -153,14 +157,14 @@ def command(arguments: argparse.Namespace) -> str:
 
 
 def _without_path(text: str) -> str:
-    """`[NAME=]PATH` -> `[NAME=]last part`; a name on the Hub stays whole."""
+    """Cut `[NAME=]PATH` to `[NAME=]last part`; a name on the Hub stays whole."""
     label, separator, value = text.rpartition("=")
     is_path = Path(value).exists() or value.count("/") != 1
     return f"{label}{separator}{Path(value).name if is_path else value}"
 
 
 def load_models(texts: Sequence[str], device: torch.device) -> list[LoadedModel]:
-    """`[LABEL=]NAME` -> models whose names are their labels. Raises SystemExit where two have one label."""
+    """Load models named `[LABEL=]NAME`, called by their labels. Raises SystemExit where two have one label."""
     models = []
     for text in texts:
         label, separator, name = text.rpartition("=")
@@ -172,15 +176,15 @@ def load_models(texts: Sequence[str], device: torch.device) -> list[LoadedModel]
     return models
 
 
-def make_teams(models: Sequence[LoadedModel], ensembles: Sequence[str]) -> list[Team]:
-    """Every model alone, all together, and the named ensembles. Raises SystemExit for an unknown label."""
+def make_ensembles(models: Sequence[LoadedModel], ensembles: Sequence[str]) -> list[Ensemble]:
+    """Make ensembles of each model alone, of all, and those named. Raises SystemExit for an unknown label."""
     known = {model.name: model for model in models}
     names = [[model.name] for model in models] + [list(known)] + [text.split("+") for text in ensembles]
     unknown = {label for labels in names for label in labels} - set(known)
     if unknown:
         raise SystemExit(f"--ensemble names no model that was given: {', '.join(sorted(unknown))}")
     different = dict.fromkeys(tuple(label for label in known if label in labels) for labels in names)
-    return [Team("+".join(labels), tuple(known[label] for label in labels)) for labels in different]
+    return [Ensemble("+".join(labels), tuple(known[label] for label in labels)) for labels in different]
 
 
 def _record(model: LoadedModel) -> ModelRecord:
@@ -194,7 +198,7 @@ def _record(model: LoadedModel) -> ModelRecord:
 def choose(
     sets: Mapping[str, EvaluationSet], only: Mapping[str, str], limit: int | None
 ) -> dict[str, tuple[Example, ...]]:
-    """What is measured of every set. Raises SystemExit for a set or a video that is not there."""
+    """Choose what is measured of every set. Raises SystemExit for a set or a video that does not exist."""
     _need_known("only", set(only), set(sets))
     chosen = {}
     for name, found in sets.items():
@@ -218,27 +222,26 @@ def measure_set(
     name: str,
     folder: Path,
     found: EvaluationSet,
-    teams: Sequence[Team],
+    ensembles: Sequence[Ensemble],
     examples: tuple[Example, ...],
-    *,
-    seen: bool,
 ) -> SetResult:
-    rows, unreadable = judge_examples(found, Task(examples), teams, name)
+    """Judge the videos of one set and summarise. Raises SystemExit when none can be read."""
+    rows, unreadable = judge_examples(found, Task(examples), ensembles, name)
     if not rows:
         raise SystemExit(f"{name}: no video of it can be read")
     splits = tuple(sorted({example.split for example in examples}))
-    summaries = tuple(tables.summarise(rows, team.name) for team in teams)
-    return SetResult(name, folder.resolve().name, splits, seen, unreadable, tuple(rows), summaries)
+    summaries = tuple(tables.summarise(rows, ensemble.name) for ensemble in ensembles)
+    return SetResult(name, folder.resolve().name, splits, False, unreadable, tuple(rows), summaries)
 
 
 def judge_examples(
-    found: EvaluationSet, task: Task, teams: Sequence[Team], title: str
+    found: EvaluationSet, task: Task, ensembles: Sequence[Ensemble], title: str
 ) -> tuple[list[VideoRow], tuple[str, ...]]:
-    """Judge every example by every team -> rows, and the ids of what could not be read."""
+    """Judge every example by every ensemble -> rows, and the ids of what could not be read."""
     answers: dict[str, dict[str, Answer]] = defaultdict(dict)
     unreadable: dict[str, None] = {}
-    for plan, together in _by_plan(teams, task.windows).items():
-        models = tuple({model.name: model for team in together for model in team.models}.values())
+    for plan, together in _by_plan(ensembles, task.windows).items():
+        models = tuple({model.name: model for ensemble in together for model in ensemble.models}.values())
         look = Look(plan, tuple(dict.fromkeys(model.spec for model in models)), task.condition)
         with tqdm(task.examples, desc=title, unit="video", mininterval=5) as bar:
             for some in _batches(task.examples, found.at_once):
@@ -248,18 +251,18 @@ def judge_examples(
                 for (example, seen), scores in zip(people.items(), scored, strict=True):
                     rescore = make_rescore(models, seen)
                     answers[example.id] |= {
-                        team.name: answer(team, scores, seen.excluded, rescore) for team in together
+                        ensemble.name: answer(ensemble, scores, seen.excluded, rescore) for ensemble in together
                     }
                 bar.update(len(some))
     rows = [_row(example, answers[example.id]) for example in task.examples if example.id not in unreadable]
     return rows, tuple(unreadable)
 
 
-def _by_plan(teams: Sequence[Team], windows: int) -> Mapping[DecodePlan, list[Team]]:
+def _by_plan(ensembles: Sequence[Ensemble], windows: int) -> Mapping[DecodePlan, list[Ensemble]]:
     """Teams that look at the same frames; a check decodes what its models together want."""
-    plans: dict[DecodePlan, list[Team]] = defaultdict(list)
-    for team in teams:
-        plans[replace(plan_windows([model.spec for model in team.models]), windows=windows)].append(team)
+    plans: dict[DecodePlan, list[Ensemble]] = defaultdict(list)
+    for ensemble in ensembles:
+        plans[replace(plan_windows([model.spec for model in ensemble.models]), windows=windows)].append(ensemble)
     return plans
 
 
@@ -301,15 +304,15 @@ def make_rescore(models: Sequence[LoadedModel], seen: Found) -> Rescore:
     return lambda faces: [item for face in sorted(faces) for item in score_face(face)]
 
 
-def _own(team: Team, scores: Iterable[ClipScore]) -> list[ClipScore]:
-    members = {model.name for model in team.models}
+def _own(ensemble: Ensemble, scores: Iterable[ClipScore]) -> list[ClipScore]:
+    members = {model.name for model in ensemble.models}
     return [item for item in scores if item.model in members]
 
 
-def answer(team: Team, scores: Iterable[ClipScore], excluded: Sequence[str], rescore: Rescore) -> Answer:
+def answer(ensemble: Ensemble, scores: Iterable[ClipScore], excluded: Sequence[str], rescore: Rescore) -> Answer:
     """Judge one example as the Space does, and as it would if it never abstained."""
-    policy, own = team.policy, _own(team, scores)
-    shown = judge(own, policy, lambda faces: _own(team, rescore(faces)), excluded)
+    policy, own = ensemble.policy, _own(ensemble, scores)
+    shown = judge(own, policy, lambda faces: _own(ensemble, rescore(faces)), excluded)
     lenient = replace(policy, min_frames=0, min_clips=0, min_sharpness=0.0, max_disagreement=1.0, max_contrary=2.0)
     uncapped = decide(own, lenient, excluded).probability_fake
     return Answer(shown.label, shown.probability_fake, uncapped, mean_of_frames(own))
@@ -337,7 +340,7 @@ def _row(example: Example, answers: Mapping[str, Answer]) -> VideoRow:
 def measure_robustness(
     sets: Mapping[str, EvaluationSet],
     chosen: Mapping[str, tuple[Example, ...]],
-    teams: Sequence[Team],
+    ensembles: Sequence[Ensemble],
     videos: int,
     windows: int,
 ) -> Iterator[RobustnessPoint]:
@@ -348,21 +351,21 @@ def measure_robustness(
             continue
         for condition in (CLEAN, *GRID):
             title = f"{name}, {condition.kind} {condition.level:g}"
-            rows, _ = judge_examples(found, Task(examples, windows, condition), teams, title)
-            yield from (_point(name, team.name, condition, rows) for team in teams)
+            rows, _ = judge_examples(found, Task(examples, windows, condition), ensembles, title)
+            yield from (_point(name, ensemble.name, condition, rows) for ensemble in ensembles)
 
 
-def _point(name: str, lineup: str, condition: Condition, rows: Sequence[VideoRow]) -> RobustnessPoint:
-    said = [(row.answers[lineup], row.fake) for row in rows]
+def _point(name: str, ensemble: str, condition: Condition, rows: Sequence[VideoRow]) -> RobustnessPoint:
+    said = [(row.answers[ensemble], row.fake) for row in rows]
     fake, groups = tables.labels_of(rows), [row.group for row in rows]
     return RobustnessPoint(
         set=name,
-        lineup=lineup,
+        ensemble=ensemble,
         kind=condition.kind,
         level=condition.level,
         videos=len(rows),
         with_face=sum(item.probability_fake is not None for item, _ in said),
-        auc=metrics.bootstrap(metrics.auc, tables.scores_of(rows, lineup), fake, groups, tables.DRAWS),
+        auc=metrics.bootstrap(metrics.auc, tables.scores_of(rows, ensemble), fake, groups, tables.DRAWS),
         answered=sum(item.answered for item, _ in said) / len(rows),
         wrong=sum(item.answered and (item.label == "fake") != fake for item, fake in said) / len(rows),
     )

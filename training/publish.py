@@ -21,13 +21,13 @@ import torch
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from training.release import export_onnx
-from training.release.card import card_revision, read_folder
+from training.release.card import EVALUATION, problem, read_folder
 from unmask.faces.clips import FaceClip
 from unmask.models import inference
 from unmask.models.inference import LoadedModel
 
 SPACE = Path(__file__).parents[1] / "space"
-MODEL_FILES = ("README.md", "config.json", "model.safetensors")
+MODEL_FILES = ("README.md", EVALUATION, "config.json", "model.safetensors")
 KEPT = ".gitattributes"  # made by the Hub, needed by its large files
 CPU = torch.device("cpu")
 
@@ -64,11 +64,9 @@ def publish_model(api: HfApi, folder: Path, repo: str, private: bool, tag: str |
     missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
     if missing:
         raise SystemExit(f"{folder.name} has no {', '.join(missing)}")
+    if found := problem(folder):
+        raise SystemExit(found)
     revision = read_folder(folder).revision
-    if card_revision(folder / "README.md") != revision:
-        raise SystemExit(
-            f"The card of {folder.name} is not of revision {revision}: run python -m training.release.card"
-        )
     files = [*(folder / name for name in MODEL_FILES), *sorted(folder.glob("figures/*.png"))]
     api.create_repo(repo, private=private, exist_ok=True)
     commit = _commit(api, "model", repo, folder, files, f"{folder.name} {revision}")

@@ -7,7 +7,7 @@ import numpy as np
 from training.evaluation import tables
 from training.evaluation.results import (
     Answer,
-    Lineup,
+    EnsembleRecord,
     ModelRecord,
     Results,
     RobustnessPoint,
@@ -44,7 +44,7 @@ def rows(strengths, count=40, seed=0, methods=("swap", "mask")):
 
 
 def set_result(name, made, splits=("test",)):
-    lineups = list(made[0].answers)
+    ensembles = list(made[0].answers)
     return SetResult(
         name,
         f"{name}-folder",
@@ -52,7 +52,7 @@ def set_result(name, made, splits=("test",)):
         False,
         (),
         tuple(made),
-        tuple(tables.summarise(made, lineup, DRAWS) for lineup in lineups),
+        tuple(tables.summarise(made, ensemble, DRAWS) for ensemble in ensembles),
     )
 
 
@@ -64,21 +64,23 @@ def results():
         set_result("elsewhere", rows(strengths)),
         set_result("home", rows(strengths, seed=1), ("val",)),
     )
-    lineups = tuple(Lineup(name, tuple(name.split("+")), POLICY.real_below, POLICY.fake_above) for name in strengths)
+    ensembles = tuple(
+        EnsembleRecord(name, tuple(name.split("+")), POLICY.real_below, POLICY.fake_above) for name in strengths
+    )
     return Results(
         command="python -m training.evaluate --set elsewhere=elsewhere-folder",
         day="2026-01-02",
         models=tuple(
             ModelRecord(name, f"{name:0<12}"[:12], 2_500_000, 5_000_000) for name in strengths if "+" not in name
         ),
-        lineups=lineups,
+        ensembles=ensembles,
         sets=sets,
-        comparisons=tuple(tables.comparisons(sets, lineups, DRAWS)),
+        comparisons=tuple(tables.comparisons(sets, ensembles, DRAWS)),
         robustness=tuple(
             RobustnessPoint(
-                "elsewhere", lineup.name, kind, level, 24, 24, sets[0].summaries[0].metrics["auc"], 0.5, 0.1
+                "elsewhere", ensemble.name, kind, level, 24, 24, sets[0].summaries[0].metrics["auc"], 0.5, 0.1
             )
-            for lineup in lineups
+            for ensemble in ensembles
             for kind, level in (("clean", 0), ("jpeg", 90), ("jpeg", 30), ("blur", 2))
         ),
     )

@@ -48,11 +48,11 @@ def test_every_lineup_answers_every_video_as_a_check_does(models, videos, tmp_pa
     )
     rows = read(tmp_path / "results.json").set("v").rows
     checker = Checker(CPU)
-    for lineup, asked in {"a": models[:1], "b": models[1:], "a+b": models}.items():
+    for ensemble, asked in {"a": models[:1], "b": models[1:], "a+b": models}.items():
         for row in rows:
             source = FileSource(videos / f"{row.id}.mp4", row.id)
             report = checker.check(source, Options(models=tuple(asked)))
-            said = row.answers[lineup]
+            said = row.answers[ensemble]
             assert said.label == report["verdict"]["label"]
             assert round(said.probability_fake, 4) == report["verdict"]["probability_fake"]
 
@@ -105,14 +105,14 @@ def test_stored_clips_of_validation_come_after_sets_from_elsewhere(models, video
     results = read(tmp_path / "results.json")
     assert [(one.name, one.splits) for one in results.sets] == [("v", ("test",)), ("faces", ("val",))]
     assert [row.id for row in results.set("faces").rows] == ["r", "f"]
-    assert all(row.answers["a"].frank is not None for row in results.set("faces").rows)
+    assert all(row.answers["a"].uncapped is not None for row in results.set("faces").rows)
 
 
 def test_part_of_a_set_can_be_named_and_what_was_seen_in_training_is_not_from_elsewhere(models, videos, tmp_path):
     run("--model", models[0], "--set", f"v={videos}", "--only", "v=one", "--seen", "v", "--out", tmp_path)
     results = read(tmp_path / "results.json")
     assert [row.id for row in results.set("v").rows] == ["one"]
-    assert not results.set("v").elsewhere
+    assert not results.set("v").is_cross_dataset
     assert "--only v=one --seen v" in results.command
 
 
@@ -157,19 +157,19 @@ def clip_score(track, probability_logit, start=0.0, frames=8, model="m"):
 
 def test_the_frank_score_ignores_doubts_but_not_the_policys_pooling(models):
     (model,) = evaluate.load_models(models[:1], CPU)
-    team = evaluate.Team("a", (model,))
-    few = evaluate.answer(team, [clip_score(0, 4.0, frames=1, model="a")], (), lambda faces: [])
+    ensemble = evaluate.Ensemble("a", (model,))
+    few = evaluate.answer(ensemble, [clip_score(0, 4.0, frames=1, model="a")], (), lambda faces: [])
     assert few.label == "uncertain"
-    assert few.probability_fake == team.policy.fake_above
-    assert few.frank == pytest.approx(1 / (1 + 2.718281828**-4.0))
-    assert evaluate.answer(team, [], ("face_too_small",), lambda faces: []).label == "no_face"
+    assert few.probability_fake == ensemble.policy.fake_above
+    assert few.uncapped == pytest.approx(1 / (1 + 2.718281828**-4.0))
+    assert evaluate.answer(ensemble, [], ("face_too_small",), lambda faces: []).label == "no_face"
 
 
 def test_an_answer_is_withheld_as_the_space_withholds_it(models):
     (model,) = evaluate.load_models(models[:1], CPU)
-    team = evaluate.Team("a", (model,))
+    ensemble = evaluate.Ensemble("a", (model,))
     first, again = ([clip_score(0, logit, model="a")] for logit in (6.0, -6.0))
-    assert evaluate.answer(team, first, (), lambda faces: first).label == "fake"
-    doubted = evaluate.answer(team, first, (), lambda faces: again)
+    assert evaluate.answer(ensemble, first, (), lambda faces: first).label == "fake"
+    doubted = evaluate.answer(ensemble, first, (), lambda faces: again)
     assert doubted.label == "uncertain"
-    assert doubted.frank == evaluate.answer(team, first, (), lambda faces: first).frank
+    assert doubted.uncapped == evaluate.answer(ensemble, first, (), lambda faces: first).uncapped

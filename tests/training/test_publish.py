@@ -3,14 +3,17 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.hub import Hub
+from tests.training import rows as made_up
 from tests.untrained import untrained_model
+from training.evaluation.results import ModelRecord, write
 from training.publish import MODEL_FILES, SPACE, main, tracked
-from training.release.card import read_folder
+from training.release.card import EVALUATION, read_folder, write_card
 
 pytestmark = pytest.mark.timeout(400)  # several processes that import torch, one after another
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,12 +22,17 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A model folder whose card is of its weights."""
-    made = untrained_model(tmp_path_factory.mktemp("models") / "small", "small")
-    (made / "README.md").write_text(
-        f"---\nlicense: other\n---\n\n# small\n\nWeights: revision `{read_folder(made).revision}`.\n"
-    )
+    return model_with_card(tmp_path_factory.mktemp("models"))
+
+
+def model_with_card(parent):
+    made = untrained_model(parent / "small", "meso-transformer")
     (made / "figures").mkdir()
     (made / "figures" / "roc.png").write_bytes(b"\x89PNG")
+    results = made_up.results()
+    measured = ModelRecord("small", read_folder(made).revision, 1_500_000, 3_000_000)
+    write(replace(results, models=(measured, *results.models[1:])), made / EVALUATION)
+    write_card(made)
     return made
 
 
@@ -92,8 +100,7 @@ def test_damage_on_the_way_is_noticed(hub, folder, tmp_path):
     ids=["no card", "a card of other weights"],
 )
 def test_weights_without_their_card_are_not_published(hub, tmp_path, change, said):
-    made = untrained_model(tmp_path / "small", "small")
-    (made / "README.md").write_text(f"Weights: revision `{read_folder(made).revision}`.\n")
+    made = model_with_card(tmp_path)
     change(made)
     done = publish(hub, tmp_path / "home", "--model-folder", made, "--repo", "me/small")
     assert done.returncode == 1

@@ -40,9 +40,9 @@ GRID: tuple[Condition, ...] = tuple(
 )
 
 
-def spoil(frames: Frames, condition: Condition) -> Frames:
+def corrupt(frames: Frames, condition: Condition) -> Frames:
     """The same frames after what the condition does to them. Raises KeyError for an unknown kind."""
-    return replace(frames, data=SPOILERS[condition.kind](frames.data, condition.level))
+    return replace(frames, data=CORRUPTIONS[condition.kind](frames.data, condition.level))
 
 
 def _jpeg(images: Images, quality: float) -> Images:
@@ -90,7 +90,7 @@ def _map_frames(images: Images, change: Callable[[Image], Image]) -> Images:
     return np.stack([change(image) for image in images])
 
 
-SPOILERS: dict[str, Callable[[Images, float], Images]] = {
+CORRUPTIONS: dict[str, Callable[[Images, float], Images]] = {
     "clean": lambda images, _: images,
     "jpeg": _jpeg,
     "h264": _h264,

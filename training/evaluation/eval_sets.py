@@ -22,7 +22,7 @@ from training.data.catalog import LabelledVideo, read_manifest
 from training.data.extract_faces import cut_panel
 from training.data.shards import MANIFEST, StoredClip, read_clips, read_table
 from training.evaluation import corruptions
-from training.evaluation.corruptions import CLEAN, Condition, spoil
+from training.evaluation.corruptions import CLEAN, Condition, corrupt
 from unmask.faces import boxes, clips, detector, mtcnn, subjects, tracking
 from unmask.faces.clips import ClipSpec, FaceClip, crop_square
 from unmask.faces.detector import FaceFinder
@@ -148,7 +148,7 @@ def face_clip(stored: StoredClip, spec: ClipSpec, condition: Condition = CLEAN) 
     """A stored clip at the side and length of a spec."""
     images = np.stack([decode(jpeg) for jpeg in stored.jpegs[: spec.frames_per_clip]])
     seconds = np.array(stored.seconds[: spec.frames_per_clip], np.float64)
-    images = spoil(Frames(images, seconds), condition).data
+    images = corrupt(Frames(images, seconds), condition).data
     side_px = images.shape[1]
     square = np.array([0, 0, side_px, side_px], np.float32)
     data = np.stack([crop_square(image, square, spec.side_px) for image in images])
@@ -160,7 +160,7 @@ def face_clip(stored: StoredClip, spec: ClipSpec, condition: Condition = CLEAN) 
 
 def find_people(windows: Iterable[Frames], finder: FaceFinder, look: Look) -> Found:
     """Everybody in the windows, found as `unmask.pipeline` finds them."""
-    tracker = find_subjects((spoil(frames, look.condition) for frames in windows), finder, look.specs)
+    tracker = find_subjects((corrupt(frames, look.condition) for frames in windows), finder, look.specs)
     found = {spec: tuple(clip for subject in tracker.subjects for clip in subject.clips[spec]) for spec in look.specs}
     return Found(found, tracker.excluded)
 

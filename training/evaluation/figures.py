@@ -81,10 +81,10 @@ def roc(results: Results) -> Figure:
     figure, panels = _panels(1, len(sets))
     for axes, one in zip(panels[0], sets, strict=True):
         axes.plot([0, 1], [0, 1], color=BAND_COLOR, linewidth=1)
-        for color, lineup in _colored(results):
-            curve = metrics.roc(scores_of(one.rows, lineup), labels_of(one.rows))
-            area = one.summary(lineup).metrics["auc"]
-            axes.plot(curve.false_positive, curve.true_positive, color=color, label=f"{lineup} {area}")
+        for color, ensemble in _colored(results):
+            curve = metrics.roc(scores_of(one.rows, ensemble), labels_of(one.rows))
+            area = one.summary(ensemble).metrics["auc"]
+            axes.plot(curve.false_positive, curve.true_positive, color=color, label=f"{ensemble} {area}")
         _label(axes, _title(one), "reals called fake", "fakes found")
         axes.legend(loc="lower right", fontsize=6, title="AUC (95 %)", title_fontsize=6)
     return figure
@@ -92,15 +92,15 @@ def roc(results: Results) -> Figure:
 
 def answers(results: Results) -> Figure:
     """Confusion matrices: what reals and fakes are called, a row of panels a lineup, a column a set."""
-    figure, panels = _panels(len(results.lineups), len(results.sets), (3.6, 1.9))
-    for row, lineup in zip(panels, results.lineups, strict=True):
+    figure, panels = _panels(len(results.ensembles), len(results.sets), (3.6, 1.9))
+    for row, ensemble in zip(panels, results.ensembles, strict=True):
         for axes, one in zip(row, results.sets, strict=True):
-            whole = one.summary(lineup.name).whole
+            whole = one.summary(ensemble.name).whole
             counts = np.array([[labels[name] for name in ORDER] for labels in (whole.real_labels, whole.fake_labels)])
             _matrix(axes, counts / np.maximum(counts.sum(1, keepdims=True), 1), counts.astype(str))
             axes.set_xticks(range(len(ORDER)), [textwrap.fill(SHOWN_LABEL[name], 11) for name in ORDER])
             axes.set_yticks([0, 1], ["real", "fake"])
-            axes.set_title(f"{one.name}, {lineup.name}", fontsize=8)
+            axes.set_title(f"{one.name}, {ensemble.name}", fontsize=8)
     return figure
 
 
@@ -109,12 +109,12 @@ def reliability(results: Results) -> Figure:
     figure, panels = _panels(1, len(results.sets))
     for axes, one in zip(panels[0], results.sets, strict=True):
         axes.plot([0, 1], [0, 1], color=BAND_COLOR, linewidth=1)
-        for color, lineup in _colored(results):
-            bins = metrics.reliability(scores_of(one.rows, lineup), labels_of(one.rows))
+        for color, ensemble in _colored(results):
+            bins = metrics.reliability(scores_of(one.rows, ensemble), labels_of(one.rows))
             said, found = ([getattr(item, name) for item in bins] for name in ("said", "found"))
             sizes = [10 + 150 * item.count / len(one.rows) for item in bins]
             axes.plot(said, found, color=color, linewidth=0.8)
-            axes.scatter(said, found, sizes, color=color, alpha=0.7, label=lineup)
+            axes.scatter(said, found, sizes, color=color, alpha=0.7, label=ensemble)
         _label(axes, _title(one), "probability shown", "share that is fake")
         axes.legend(fontsize=6)
     return figure
@@ -122,15 +122,15 @@ def reliability(results: Results) -> Figure:
 
 def score_histograms(results: Results) -> Figure:
     """How the shown probabilities lie, and the band in which no answer is given."""
-    figure, panels = _panels(len(results.lineups), len(results.sets), (3.6, 2.3))
+    figure, panels = _panels(len(results.ensembles), len(results.sets), (3.6, 2.3))
     edges = [index / HISTOGRAM_BINS for index in range(HISTOGRAM_BINS + 1)]
-    for row, lineup in zip(panels, results.lineups, strict=True):
+    for row, ensemble in zip(panels, results.ensembles, strict=True):
         for axes, one in zip(row, results.sets, strict=True):
-            scores, fake = scores_of(one.rows, lineup.name), labels_of(one.rows)
-            axes.axvspan(lineup.real_below, lineup.fake_above, color=BAND_COLOR, alpha=0.5, linewidth=0)
+            scores, fake = scores_of(one.rows, ensemble.name), labels_of(one.rows)
+            axes.axvspan(ensemble.real_below, ensemble.fake_above, color=BAND_COLOR, alpha=0.5, linewidth=0)
             for kind, color, name in ((~fake, REAL_COLOR, "real"), (fake, FAKE_COLOR, "fake")):
                 axes.hist(scores[kind], edges, color=color, alpha=0.65, label=f"{name} ({kind.sum()})")
-            axes.set_title(f"{one.name}, {lineup.name}", fontsize=8)
+            axes.set_title(f"{one.name}, {ensemble.name}", fontsize=8)
             axes.set_xlabel("probability shown (grey: not sure)", fontsize=7)
             axes.legend(fontsize=6)
     return figure
@@ -141,10 +141,10 @@ def risk_coverage(results: Results) -> Figure:
     sets = _with_both(results)
     figure, panels = _panels(1, len(sets))
     for axes, one in zip(panels[0], sets, strict=True):
-        for color, lineup in _colored(results):
-            curve = metrics.risk_coverage(scores_of(one.rows, lineup), labels_of(one.rows))
-            axes.plot(curve.coverage, curve.risk, color=color, label=lineup, drawstyle="steps-post")
-            summary = one.summary(lineup)
+        for color, ensemble in _colored(results):
+            curve = metrics.risk_coverage(scores_of(one.rows, ensemble), labels_of(one.rows))
+            axes.plot(curve.coverage, curve.risk, color=color, label=ensemble, drawstyle="steps-post")
+            summary = one.summary(ensemble)
             if summary.wrong_answers is not None:
                 axes.plot(1 - summary.abstained.value, summary.wrong_answers.value, "o", color=color)
         _label(axes, _title(one), "share of videos answered", "share of the answers that is wrong")
@@ -161,9 +161,9 @@ def robustness(results: Results) -> Figure:
     figure, panels = _panels(len(sets), len(kinds), (2.5, 2.5))
     for row, name in zip(panels, sets, strict=True):
         for axes, kind in zip(row, kinds, strict=True):
-            for color, lineup in _colored(results):
-                own = [item for item in points if (item.set, item.lineup) == (name, lineup)]
-                _robustness_curve(axes, own, kind, color, lineup)
+            for color, ensemble in _colored(results):
+                own = [item for item in points if (item.set, item.ensemble) == (name, ensemble)]
+                _robustness_curve(axes, own, kind, color, ensemble)
             axes.axhline(0.5, color=BAND_COLOR, linewidth=1)
             axes.set_ylim(0.3, 1.02)
             axes.set_title(f"{name}: {kind}", fontsize=8)
@@ -185,22 +185,22 @@ def _robustness_curve(axes: Axes, points: Sequence[RobustnessPoint], kind: str, 
 
 def cross_dataset(results: Results) -> Figure:
     """AUC of every lineup on every set that has both kinds; of the others, the share of false alarms."""
-    values = np.full((len(results.lineups), len(results.sets)), np.nan)
+    values = np.full((len(results.ensembles), len(results.sets)), np.nan)
     texts = np.full(values.shape, "–", dtype=object)
-    for row, lineup in enumerate(results.lineups):
+    for row, ensemble in enumerate(results.ensembles):
         for column, one in enumerate(results.sets):
-            summary = one.summary(lineup.name)
+            summary = one.summary(ensemble.name)
             area = summary.metrics.get("auc")
             if area is not None:
                 values[row, column] = area.value
                 texts[row, column] = f"{area.value:.3f}\n{area.low:.2f}–{area.high:.2f}"
             elif summary.false_alarms is not None:
                 texts[row, column] = f"{summary.false_alarms.value:.0%} of reals\ncalled fake"
-    figure, panels = _panels(1, 1, (1.6 + 1.6 * len(results.sets), 1.2 + 0.65 * len(results.lineups)))
+    figure, panels = _panels(1, 1, (1.6 + 1.6 * len(results.sets), 1.2 + 0.65 * len(results.ensembles)))
     axes = panels[0][0]
     _matrix(axes, (values - 0.5) * 2, texts)
     axes.set_xticks(range(len(results.sets)), [_title(one) for one in results.sets], fontsize=7)
-    axes.set_yticks(range(len(results.lineups)), [lineup.name for lineup in results.lineups], fontsize=7)
+    axes.set_yticks(range(len(results.ensembles)), [ensemble.name for ensemble in results.ensembles], fontsize=7)
     axes.set_title("Video AUC (95 %)", fontsize=9)
     return figure
 
@@ -235,11 +235,11 @@ def _with_both(results: Results) -> list[SetResult]:
 
 def _colored(results: Results) -> Iterator[tuple[str, str]]:
     """(colour, name) of every lineup; more than seven share colours."""
-    return ((COLORS[i % len(COLORS)], lineup.name) for i, lineup in enumerate(results.lineups))
+    return ((COLORS[i % len(COLORS)], ensemble.name) for i, ensemble in enumerate(results.ensembles))
 
 
 def _title(one: SetResult) -> str:
-    return one.name if one.elsewhere else f"{one.name} ({'seen' if one.seen else ', '.join(one.splits)})"
+    return one.name if one.is_cross_dataset else f"{one.name} ({'seen' if one.seen else ', '.join(one.splits)})"
 
 
 def _panels(rows: int, columns: int, inches: tuple[float, float] = PANEL_INCHES) -> tuple[Figure, list[list[Axes]]]:

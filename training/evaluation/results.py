@@ -1,23 +1,23 @@
-"""What an evaluation found, as plain data: one row a video, and the numbers that follow from the rows.
+"""The results of an evaluation as plain data: one row a video, and the numbers that follow from the rows.
 
-`evaluate` writes it as `results.json`; `figures`, `card` and `publish` read it. No heavy imports.
+`training.evaluate` writes it as `results.json`; figures and model cards are made from it. No heavy imports.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from unmask.files import atomic_write
 
-SCHEMA = "unmask.evaluation/1"
-NO_FACE_SCORE = 0.5  # what a video counts as in which no face was found
+SCHEMA = "unmask.evaluation/2"
+NO_FACE_SCORE = 0.5  # of a video in which no face was found
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A number and the 95 % interval around it."""
+    """A number with its 95 % interval."""
 
     value: float
     low: float  # 2.5 %
@@ -29,12 +29,12 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much higher a metric is with the second model than with the first, on the same videos."""
+    """A metric of the second model minus that of the first, on the same videos."""
 
     value: float
     low: float
     high: float
-    p_value: float  # two-sided: how often a redrawn difference lies on the other side of zero, doubled
+    p_value: float  # two-sided: twice the share of resampled differences on the other side of zero
 
     def __str__(self) -> str:
         return f"{self.value:+.3f} ({self.low:+.2f} to {self.high:+.2f}), p = {self.p_value:.2f}"
@@ -51,8 +51,8 @@ class ModelRecord:
 
 
 @dataclass(frozen=True)
-class Lineup:
-    """What is asked together: one model, or several as an ensemble; with the band that they answer by."""
+class EnsembleRecord:
+    """One model, or several that answer together, with the thresholds that they answer by."""
 
     name: str
     members: tuple[str, ...]  # names of models
@@ -62,39 +62,44 @@ class Lineup:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a lineup says of a video."""
+    """The answer of an ensemble to one video."""
 
     label: str  # fake, real, uncertain or no_face
-    probability_fake: float | None  # as shown to a person; None when no face was judged
-    frank: float | None  # the same before doubts hold it inside the abstain band
+    probability_fake: float | None  # as shown to users; None when no face was judged
+    uncapped: float | None  # the same before reasons to abstain keep it between the thresholds
     mean_of_frames: float | None  # DeepfakeBench's video score: the mean over the frames of the main face
 
     @property
     def score(self) -> float:
+        """Return the probability that is shown."""
         return NO_FACE_SCORE if self.probability_fake is None else self.probability_fake
 
     @property
-    def frank_score(self) -> float:
-        return NO_FACE_SCORE if self.frank is None else self.frank
+    def uncapped_score(self) -> float:
+        """Return the probability before reasons to abstain are applied."""
+        return NO_FACE_SCORE if self.uncapped is None else self.uncapped
 
     @property
     def answered(self) -> bool:
+        """Return whether the label is fake or real."""
         return self.label in ("fake", "real")
 
 
 @dataclass(frozen=True)
 class VideoRow:
+    """One video with its label and every answer."""
+
     id: str
     fake: bool
     method: str  # how the fake was made; "real" otherwise
-    group: str  # the person in it: drawn together in the bootstrap
+    group: str  # the person in it: resampled together in the bootstrap
     group_label: str  # "" where none is given
-    answers: Mapping[str, Answer]  # by lineup
+    answers: Mapping[str, Answer]  # by ensemble
 
 
 @dataclass(frozen=True)
 class Part:
-    """The reals with the fakes of one method, or the videos of one labelled group."""
+    """The reals with the fakes of one method, or the videos of one labelled group, counted."""
 
     reals: int
     fakes: int
@@ -105,10 +110,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Summary:
-    """One lineup on one set. Rates come with exact binomial intervals, the rest with bootstrap ones."""
+    """One ensemble on one set. Rates have exact binomial intervals, the rest bootstrap intervals."""
 
-    lineup: str
-    metrics: Mapping[str, Interval]  # names of training.evaluation.metrics.MEASURES; empty without both kinds
+    ensemble: str
+    metrics: Mapping[str, Interval]  # keys of training.evaluation.metrics.measures; empty without both kinds
     false_alarms: Interval | None  # share of the reals that are labelled fake
     missed: Interval | None  # share of the fakes that are labelled real
     wrong_answers: Interval | None  # share of the answers (fake or real) that are wrong
@@ -120,33 +125,45 @@ class Summary:
 
 @dataclass(frozen=True)
 class SetResult:
+    """The results on one set."""
+
     name: str
     folder: str  # its last part only
     splits: tuple[str, ...]  # which were read: "test", or "val" where models were chosen on it
-    seen: bool  # models saw a part of it in training
+    seen: bool  # a part of it was used in training
     unreadable: tuple[str, ...]  # ids of videos left out because they could not be decoded
     rows: tuple[VideoRow, ...]
     summaries: tuple[Summary, ...]
 
-    @property
-    def elsewhere(self) -> bool:
-        """Nothing was trained, chosen or fitted on it."""
-        return self.splits == ("test",) and not self.seen
+    held_out: bool = False  # nothing was ever chosen by results on it
 
     @property
-    def origin(self) -> str:
-        """How far it is from what models know, in words."""
+    def is_validation(self) -> bool:
+        """Return whether epochs, calibration and thresholds may have been chosen on it."""
+        return self.splits != ("test",)
+
+    @property
+    def is_cross_dataset(self) -> bool:
+        """Return whether it was used neither for training nor for validation."""
+        return not self.is_validation and not self.seen
+
+    @property
+    def role(self) -> str:
+        """Return in words what the set was used for."""
         if self.seen:
-            return "partly seen in training"
-        return "from elsewhere" if self.elsewhere else f"split {', '.join(self.splits)}: models were chosen on it"
+            return "partly used for training"
+        if self.is_validation:
+            return "validation: used to choose epochs and thresholds"
+        return "held-out set" if self.held_out else "development set"
 
-    def summary(self, lineup: str) -> Summary:
-        return next(item for item in self.summaries if item.lineup == lineup)
+    def summary(self, ensemble: str) -> Summary:
+        """Return the summary of an ensemble."""
+        return next(item for item in self.summaries if item.ensemble == ensemble)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """AUC of two lineups on the same videos of a set, by paired bootstrap."""
+    """The AUC of two ensembles on the same videos of a set, by paired bootstrap."""
 
     set: str
     first: str
@@ -156,10 +173,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class RobustnessPoint:
-    """One lineup on a part of a set, its frames spoiled in one way."""
+    """One ensemble on a part of a set, its frames corrupted in one way."""
 
     set: str
-    lineup: str
+    ensemble: str
     kind: str  # "clean", "jpeg", …: see training.evaluation.corruptions
     level: float
     videos: int
@@ -171,29 +188,41 @@ class RobustnessPoint:
 
 @dataclass(frozen=True)
 class Results:
+    """The results of one evaluation."""
+
     command: str
     day: str  # ISO date
     models: tuple[ModelRecord, ...]
-    lineups: tuple[Lineup, ...]
+    ensembles: tuple[EnsembleRecord, ...]
     sets: tuple[SetResult, ...]  # cross-dataset first
     comparisons: tuple[Comparison, ...]
     robustness: tuple[RobustnessPoint, ...]
     schema: str = SCHEMA
 
     def set(self, name: str) -> SetResult:
+        """Return the results on a set."""
         return next(item for item in self.sets if item.name == name)
+
+    def for_card(self, ensemble: str) -> "Results":
+        """Return what the card of a model is made of: no rows of videos, no robustness of other ensembles."""
+        return replace(
+            self,
+            sets=tuple(replace(one, rows=()) for one in self.sets),
+            robustness=tuple(item for item in self.robustness if item.ensemble == ensemble),
+        )
 
 
 _ADAPTER = TypeAdapter(Results)
 
 
 def write(results: Results, path: Path) -> None:
+    """Write results as JSON."""
     with atomic_write(path) as draft:
         draft.write_bytes(_ADAPTER.dump_json(results, indent=1) + b"\n")
 
 
 def read(path: Path) -> Results:
-    """Raises ValueError when the file is no evaluation of this schema."""
+    """Read results. Raises ValueError when the file is no evaluation of this schema."""
     results = _ADAPTER.validate_json(path.read_bytes())
     if results.schema != SCHEMA:
         raise ValueError(f"{path.name} is {results.schema}, not {SCHEMA}")

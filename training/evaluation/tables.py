@@ -12,8 +12,8 @@ from training.evaluation.results import (
     Answer,
     Comparison,
     Difference,
+    EnsembleRecord,
     Interval,
-    Lineup,
     Part,
     Results,
     SetResult,
@@ -33,46 +33,46 @@ def labels_of(rows: Sequence[VideoRow]) -> Labels:
 
 
 def scores_of(
-    rows: Sequence[VideoRow], lineup: str, field: Callable[[Answer], float] = lambda answer: answer.score
+    rows: Sequence[VideoRow], ensemble: str, field: Callable[[Answer], float] = lambda answer: answer.score
 ) -> Scores:
-    return np.array([field(row.answers[lineup]) for row in rows], np.float64)
+    return np.array([field(row.answers[ensemble]) for row in rows], np.float64)
 
 
-def summarise(rows: Sequence[VideoRow], lineup: str, draws: int = DRAWS) -> Summary:
-    answers = [row.answers[lineup] for row in rows]
+def summarise(rows: Sequence[VideoRow], ensemble: str, draws: int = DRAWS) -> Summary:
+    answers = [row.answers[ensemble] for row in rows]
     said = [answer.label for answer in answers]
     fakes, reals = sum(row.fake for row in rows), sum(not row.fake for row in rows)
     alarms = sum(label == "fake" and not row.fake for label, row in zip(said, rows, strict=True))
     missed = sum(label == "real" and row.fake for label, row in zip(said, rows, strict=True))
     answered = sum(answer.answered for answer in answers)
     return Summary(
-        lineup=lineup,
-        metrics=_metrics(rows, lineup, draws),
+        ensemble=ensemble,
+        metrics=_metrics(rows, ensemble, draws),
         false_alarms=metrics.share(alarms, reals) if reals else None,
         missed=metrics.share(missed, fakes) if fakes else None,
         wrong_answers=metrics.share(alarms + missed, answered) if answered else None,
         abstained=metrics.share(len(rows) - answered, len(rows)),
-        whole=part(rows, lineup, draws),
-        by_method={name: part(some, lineup, draws) for name, some in _by_method(rows)},
-        by_group={name: part(some, lineup, draws) for name, some in _by_group(rows)},
+        whole=part(rows, ensemble, draws),
+        by_method={name: part(some, ensemble, draws) for name, some in _by_method(rows)},
+        by_group={name: part(some, ensemble, draws) for name, some in _by_group(rows)},
     )
 
 
-def _metrics(rows: Sequence[VideoRow], lineup: str, draws: int) -> dict[str, Interval]:
+def _metrics(rows: Sequence[VideoRow], ensemble: str, draws: int) -> dict[str, Interval]:
     """The measures of what is shown; AUC and ECE before doubts hold it; AUC as DeepfakeBench counts; ECE of
     the answers alone."""
     fake, groups = labels_of(rows), [row.group for row in rows]
     found: dict[str, Interval] = {}
     if 0 < fake.sum() < len(fake):
-        found = metrics.intervals(metrics.measures, scores_of(rows, lineup), fake, groups, draws)
-        frank = scores_of(rows, lineup, lambda answer: answer.frank_score)
-        again = metrics.intervals(_auc_and_ece, frank, fake, groups, draws)
-        found |= {f"{name}_frank": value for name, value in again.items()}
-        mean = scores_of(rows, lineup, lambda answer: answer.mean_of_frames or answer.score)
+        found = metrics.intervals(metrics.measures, scores_of(rows, ensemble), fake, groups, draws)
+        uncapped = scores_of(rows, ensemble, lambda answer: answer.uncapped_score)
+        again = metrics.intervals(_auc_and_ece, uncapped, fake, groups, draws)
+        found |= {f"{name}_uncapped": value for name, value in again.items()}
+        mean = scores_of(rows, ensemble, lambda answer: answer.mean_of_frames or answer.score)
         found["auc_mean_of_frames"] = metrics.bootstrap(metrics.auc, mean, fake, groups, draws)
-    answered = [row for row in rows if row.answers[lineup].answered]
+    answered = [row for row in rows if row.answers[ensemble].answered]
     if answered:
-        scores, fake = scores_of(answered, lineup), labels_of(answered)
+        scores, fake = scores_of(answered, ensemble), labels_of(answered)
         groups = [row.group for row in answered]
         found |= metrics.intervals(_ece_answered, scores, fake, groups, draws, one_kind=True)
     return found
@@ -86,18 +86,18 @@ def _ece_answered(scores: Scores, fake: Labels) -> dict[str, float]:
     return {"ece_answered": metrics.calibration_error(scores, fake)}
 
 
-def part(rows: Sequence[VideoRow], lineup: str, draws: int = DRAWS) -> Part:
+def part(rows: Sequence[VideoRow], ensemble: str, draws: int = DRAWS) -> Part:
     fake = labels_of(rows)
     area = None
     if 0 < fake.sum() < len(fake):
         groups = [row.group for row in rows]
-        area = metrics.bootstrap(metrics.auc, scores_of(rows, lineup), fake, groups, draws)
+        area = metrics.bootstrap(metrics.auc, scores_of(rows, ensemble), fake, groups, draws)
     return Part(
         reals=int((~fake).sum()),
         fakes=int(fake.sum()),
         auc=area,
-        real_labels=_count(row.answers[lineup].label for row in rows if not row.fake),
-        fake_labels=_count(row.answers[lineup].label for row in rows if row.fake),
+        real_labels=_count(row.answers[ensemble].label for row in rows if not row.fake),
+        fake_labels=_count(row.answers[ensemble].label for row in rows if row.fake),
     )
 
 
@@ -132,11 +132,13 @@ def compare(rows: Sequence[VideoRow], first: str, second: str, draws: int = DRAW
     )
 
 
-def comparisons(sets: Sequence[SetResult], lineups: Sequence[Lineup], draws: int = DRAWS) -> Iterator[Comparison]:
+def comparisons(
+    sets: Sequence[SetResult], ensembles: Sequence[EnsembleRecord], draws: int = DRAWS
+) -> Iterator[Comparison]:
     """Every pair of lineups on every set that has both kinds."""
     for one in sets:
         if len({row.fake for row in one.rows}) == 2:
-            for first, second in combinations([lineup.name for lineup in lineups], 2):
+            for first, second in combinations([ensemble.name for ensemble in ensembles], 2):
                 yield Comparison(one.name, first, second, compare(one.rows, first, second, draws))
 
 
@@ -153,13 +155,13 @@ def text(results: Results) -> str:
 def _set_text(one: SetResult, results: Results) -> str:
     fakes = sum(row.fake for row in one.rows)
     unread = f", {len(one.unreadable)} unreadable" if one.unreadable else ""
-    title = f"{one.name}: {len(one.rows) - fakes} real, {fakes} fake{unread}, {one.origin}"
+    title = f"{one.name}: {len(one.rows) - fakes} real, {fakes} fake{unread}, {one.role}"
     lines = [aligned(_header(), [_row(item) for item in one.summaries])]
     if one.summaries[0].by_method:
-        lines.append(_parts("AUC by method", {item.lineup: item.by_method for item in one.summaries}))
+        lines.append(_parts("AUC by method", {item.ensemble: item.by_method for item in one.summaries}))
     if one.summaries[0].by_group:
-        lines.append(_parts("AUC by group", {item.lineup: item.by_group for item in one.summaries}))
-    base = results.lineups[0].name
+        lines.append(_parts("AUC by group", {item.ensemble: item.by_group for item in one.summaries}))
+    base = results.ensembles[0].name
     paired = [item for item in results.comparisons if item.set == one.name and item.first == base]
     lines += [f"  AUC of {item.second} over {item.first}: {item.auc}" for item in paired]
     return "\n".join([title, *lines])
@@ -191,9 +193,9 @@ def _row(item: Summary) -> list[str]:
     area = str(item.metrics["auc"]) if "auc" in item.metrics else "–"
     wrong = "–" if item.wrong_answers is None else f"{item.wrong_answers.value:.1%}"
     names = ["ap", "eer", "tpr_at_fpr_0.01", "tpr_at_fpr_0.05", "accuracy"]
-    names += ["ece", "ece_frank", "ece_answered"]
+    names += ["ece", "ece_uncapped", "ece_answered"]
     return [
-        item.lineup,
+        item.ensemble,
         area,
         *map(short, names),
         wrong,
@@ -208,11 +210,11 @@ def counts(labels: Mapping[str, int]) -> str:
     return "/".join(str(labels[name]) for name in ORDER)
 
 
-def _parts(title: str, by_lineup: Mapping[str, Mapping[str, Part]]) -> str:
-    names = list(next(iter(by_lineup.values())))
+def _parts(title: str, by_ensemble: Mapping[str, Mapping[str, Part]]) -> str:
+    names = list(next(iter(by_ensemble.values())))
     rows = [
-        [lineup, *("–" if parts[name].auc is None else str(parts[name].auc) for name in names)]
-        for lineup, parts in by_lineup.items()
+        [ensemble, *("–" if parts[name].auc is None else str(parts[name].auc) for name in names)]
+        for ensemble, parts in by_ensemble.items()
     ]
     return aligned([title, *names], rows)
 
@@ -223,7 +225,7 @@ def _robustness_text(results: Results) -> str:
         [
             f"{point.kind} {point.level:g}",
             point.set,
-            point.lineup,
+            point.ensemble,
             str(point.videos),
             str(point.with_face),
             str(point.auc),

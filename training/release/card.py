@@ -1,478 +1,335 @@
-"""Write a model's card from an evaluation, never by hand; and check that every shipped model has its own.
+"""Render model cards from stored evaluations, and check that every shipped model has its own.
 
-    python -m training.release.card --results OUT --model-folder MODEL [--figures OUT/figures]
-    python -m training.release.card --results OUT --section README.md
+    python -m training.release.card --model-folder MODEL [--results OUT] [--figures OUT/figures]
+    python -m training.release.card --section README.md
     python -m training.release.card --check
 
-The first writes NAME's README.md out of OUT/results.json and `training.release.provenance`; with --figures, pictures
-of the evaluation are copied beside it and shown. The second renews the table between the two marks
-`<!-- evaluation -->` and `<!-- /evaluation -->` of a file. The third fails when a shipped model
-has no card, one that was written for other weights, or one that found another model to be the default.
+The first renders `README.md` of a model folder from its `evaluation.json`, `config.json`, `training.release.provenance`
+and `training/runs/NAME.sh`; with --results, `evaluation.json` is first written from OUT/results.json, and with
+--figures, pictures of the evaluation are copied beside it. The second renews the table of the default model between the
+marks `<!-- evaluation -->` and `<!-- /evaluation -->` of a file. The third fails when a shipped model has no card, one
+of other weights or one that the template does not give, or when its evaluation chooses another default model.
 """
 
 import argparse
 import hashlib
 import json
-import re
 import shutil
-import textwrap
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from training.evaluation.results import Interval, Part, Results, SetResult, Summary, read
-from training.release.model_selection import RULE, default_lineup
-from training.release.provenance import PEERS, PEERS_NOTE, SOURCES, TRAINED, Trained
+import jinja2
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from training.evaluation.results import Difference, Interval, Results, SetResult, read, write
+from training.release.model_selection import RULE, default_ensemble
+from training.release.provenance import SOURCES, TRAINED, Trained
+from unmask.files import atomic_write
 from unmask.models import bundled
 
 SHIPPED = bundled.FOLDER
-REVISION = re.compile(r"^Weights: revision `([0-9a-f]{12})`", re.MULTILINE)
-CHOSEN = re.compile(r"By this evaluation it is \*\*([^*]+)\*\*")
+EVALUATION = "evaluation.json"
+RUNS = Path(__file__).parents[1] / "runs"
+SCRIPT_LINK = "../../../../../training/runs/{}.sh"  # from a shipped model's folder
 MARKS = ("<!-- evaluation -->", "<!-- /evaluation -->")
-PICTURES = {  # name: what it shows, in the order of the card
+LABELS = ("fake", "uncertain", "real", "no_face")
+FIGURES = {  # file: caption, in the order of the card
     "roc": "ROC curves",
     "answers": "What reals and fakes are called",
     "scores": "Shown probabilities; grey is the band in which no answer is given",
     "reliability": "Reliability: what the probability says against what is true",
     "risk-coverage": "Risk against coverage",
-    "robustness": "Robustness",
+    "robustness": "Robustness to corruptions",
     "cross-dataset": "All models on all sets",
-    "heatmaps": "What the model looks at, on a public-domain photograph",
+    "heatmaps": "Heatmaps on a public-domain photograph",
 }
-
-WIDTH = 110  # of the written lines, as in the other files of the repository
-
-Table = list[list[str]]
+METRICS = {
+    "auc": "roc_auc",
+    "ap": "average_precision",
+    "eer": "equal_error_rate",
+    "brier": "brier_score",
+}  # Hub's names
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """What a model folder says of itself."""
+    """The files of a model folder that its card is about."""
 
     path: Path
-    config: dict[str, Any]
+    config: Mapping[str, Any]
     revision: str  # start of the weight file's sha256, as unmask.models.checkpoint has it
     size_bytes: int
 
     @property
     def name(self) -> str:
+        """Return the model's name."""
         return str(self.config["name"])
 
 
+class CardError(Exception):
+    """Raised when a card cannot be rendered; says why."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
+    """Render or check what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, help="folder that holds results.json")
     parser.add_argument("--model-folder", type=Path)
+    parser.add_argument("--results", type=Path, help="folder that holds results.json")
     parser.add_argument("--figures", type=Path, help="folder that training.evaluation.figures wrote")
     parser.add_argument("--section", type=Path, help="file whose table of results is renewed")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args(argv)
-    if arguments.check:
-        _stop_if(problems(SHIPPED))
-    if not arguments.check and not (arguments.results and (arguments.model_folder or arguments.section)):
-        parser.error("give --check, or --results with --model-folder or --section")
-    if arguments.model_folder:
-        write_card(arguments.results, arguments.model_folder, arguments.figures)
-    if arguments.section:
-        renew_section(arguments.section, section(read(arguments.results / "results.json")))
-
-
-def _stop_if(found: Sequence[str]) -> None:
-    if found:
-        raise SystemExit("\n".join(found))
+    if not (arguments.check or arguments.model_folder or arguments.section):
+        parser.error("give --check, --model-folder or --section")
+    try:
+        if arguments.check:
+            found = problems(SHIPPED)
+            if found:
+                raise SystemExit("\n".join(found))
+        if arguments.model_folder:
+            print(write_card(arguments.model_folder, arguments.results, arguments.figures))
+        if arguments.section:
+            renew_section(arguments.section, SHIPPED / bundled.DEFAULT / "README.md")
+            print(arguments.section)
+    except CardError as error:
+        raise SystemExit(str(error)) from error
 
 
 def read_folder(path: Path) -> ModelFolder:
-    """Raises OSError when a file is missing."""
+    """Read a model folder. Raises OSError when a file is missing."""
     payload = (path / "model.safetensors").read_bytes()
     config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     return ModelFolder(path, config, hashlib.sha256(payload).hexdigest()[:12], len(payload))
 
 
 def problems(shipped: Path) -> list[str]:
-    """What is wrong with the cards of the model folders under `shipped`, in words."""
-    found = []
-    for path in sorted(item.parent for item in shipped.glob("*/model.safetensors")):
-        card = path / "README.md"
-        if not card.is_file():
-            found.append(f"{path.name}: the weights have no card; python -m training.release.card writes it")
-        elif (written := card_revision(card)) != (revision := read_folder(path).revision):
-            found.append(
-                f"{path.name}: the card is of revision {written or 'unknown'}, the weights are {revision}; "
-                "evaluate them and run python -m training.release.card"
-            )
-        elif (best := card_default(card)) and best != bundled.DEFAULT:
-            found.append(f"{path.name}: the card finds {best} to be the default, unmask has {bundled.DEFAULT}")
-    return found
+    """List in words what is wrong with the cards of the model folders under `shipped`."""
+    folders = sorted(item.parent for item in shipped.glob("*/model.safetensors"))
+    return [found for folder in folders if (found := problem(folder))] + _wrong_default(folders)
 
 
-def card_default(card: Path) -> str | None:
-    """What the card says the default should be; None where only one model was measured."""
-    match = CHOSEN.search(" ".join(card.read_text(encoding="utf-8").split()))
-    return match and match[1]
+def problem(folder: Path) -> str | None:
+    """Say in words what is wrong with the card of a model folder."""
+    try:
+        rendered = render(folder)
+    except CardError as error:
+        return str(error)
+    card = folder / "README.md"
+    if not card.is_file() or card.read_text(encoding="utf-8") != rendered:
+        return f"{folder.name}: README.md is not what the template gives; run python -m training.release.card"
+    return None
 
 
-def card_revision(card: Path) -> str | None:
-    match = REVISION.search(card.read_text(encoding="utf-8"))
-    return match and match[1]
-
-
-def write_card(results_folder: Path, model_folder: Path, figures: Path | None) -> None:
-    """Raises SystemExit when the results are not of this model, or nobody wrote what it was trained on."""
-    results, model = read(results_folder / "results.json"), read_folder(model_folder)
-    lineup = next((item.name for item in results.models if item.revision == model.revision), None)
-    if lineup is None:
-        raise SystemExit(
-            f"The results hold no model of revision {model.revision}, only "
-            + ", ".join(f"{item.name} {item.revision}" for item in results.models)
-        )
-    if model.name not in TRAINED:
-        raise SystemExit(f"Say in training/release/provenance.py what {model.name} was trained on.")
-    shown = _copy_figures(figures, model_folder / "figures") if figures else []
-    text = card(model, TRAINED[model.name], results, lineup, shown)
-    (model_folder / "README.md").write_text(text, encoding="utf-8")
-    print(model_folder / "README.md")
-
-
-def _copy_figures(source: Path, target: Path) -> list[str]:
-    """Copy the pictures that there are -> their names, in the order of the card."""
-    names = [name for name in PICTURES if (source / f"{name}.png").is_file()]
-    target.mkdir(exist_ok=True)
-    for name in names:
-        shutil.copyfile(source / f"{name}.png", target / f"{name}.png")
-    return names
-
-
-# --- the card, part by part
-
-
-def card(model: ModelFolder, trained: Trained, results: Results, lineup: str, figures: Sequence[str] = ()) -> str:
-    """Markdown with the Hub's front matter."""
-    parts = [
-        _front_matter(),
-        _title(model, trained, results, lineup),
-        _trained_on(trained),
-        _measured(results, lineup),
-        _answers(results, lineup),
-        _by_part(
-            results,
-            lineup,
-            "method",
-            "By method: each kind of fakes with all reals, each kind of reals with all fakes",
-        ),
-        _by_part(results, lineup, "group", "By group, as the set labels it"),
-        _together(results, lineup),
-        _robust(results, lineup),
-        _peers(results),
-        _pictures(figures),
-        _limits(results, lineup, trained),
-        _how_to_use(model),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _front_matter() -> str:
-    lines = [
-        "license: other",
-        "license_name: research-non-commercial",
-        "library_name: unmask",
-        "pipeline_tag: video-classification",
-        "tags: [deepfake-detection, video-classification]",
-    ]
-    return "\n".join(["---", *lines, "---"])
-
-
-def _title(model: ModelFolder, trained: Trained, results: Results, lineup: str) -> str:
-    record = next(item for item in results.models if item.name == lineup)
-    clip, policy = model.config["clip"], model.config["policy"]
-    seconds = (clip["frames_per_clip"] - 1) * clip["frame_stride_seconds"]
-    size = f"{record.parameters / 1e6:.1f} M parameters, {model.size_bytes / 2**20:.1f} MiB."
-    geometry = f"""It looks at clips of {clip["frames_per_clip"]} frames ({seconds:.1f} s) of one face, each
-        {clip["side_px"]} px wide. A probability below {policy["real_below"]:.3f} is shown as "No sign of a
-        deepfake", one above {policy["fake_above"]:.3f} as "Likely deepfake", the rest as "Not sure"."""
-    return f"""# {model.name}
-
-{_prose(f"{trained.summary} {size}")}
-
-Weights: revision `{model.revision}`. Written by `python -m training.release.card`; evaluated on {results.day}.
-
-{_prose(geometry)}"""
-
-
-def _trained_on(trained: Trained) -> str:
-    rows = [
-        [f"{source.name} ({source.citation})", used, source.terms]
-        for source, used in ((SOURCES[key], used) for key, used in trained.sources.items())
-    ]
-    commands = "\n".join(" \\\n    ".join(_lines(command, WIDTH - 6)) for command in trained.commands)
-    terms = f"""It began with {trained.started_from}. The weights may be used as the data may: for research
-        and other non-commercial purposes. {trained.chosen_by}"""
-    return f"""## Trained on
-
-{_table([["data", "what was used", "terms"], *rows])}
-
-{_prose(terms)}
-
-To make it again:
-
-```sh
-{commands}
-```"""
-
-
-def _measured(results: Results, lineup: str) -> str:
-    header = ["set", "real / fake", "AUC", "AP", "EER", "TPR at 1 % FPR", "TPR at 5 % FPR", "ECE", "Brier"]
-    names = ["auc", "ap", "eer", "tpr_at_fpr_0.01", "tpr_at_fpr_0.05", "ece", "brier"]
-    rows = [
-        [_set_name(one), _kinds(one), *(_cell(one.summary(lineup).metrics.get(name)) for name in names)]
-        for one in results.sets
-    ]
-    return f"""## Measured
-
-Whole videos, judged as the Space judges them. In brackets: 95 % intervals, by drawing people again. A set is
-from elsewhere when nothing was trained, chosen or fitted on it. A video without a face counts as 0.5.
-
-{_table([header, *rows])}
-
-TPR at n % FPR: share of the fakes found at a threshold that calls at most n % of the reals fake; with few
-reals, that means not a single one. ECE: mean gap between the probability and the truth.
-
-The numbers of this card were printed by
-
-```sh
-{results.command}
-```"""
-
-
-def _set_name(one: SetResult) -> str:
-    return f"{one.name}, {one.origin}"
-
-
-def _kinds(one: SetResult) -> str:
-    fakes = sum(row.fake for row in one.rows)
-    return f"{len(one.rows) - fakes} / {fakes}"
-
-
-def _answers(results: Results, lineup: str) -> str:
-    header = [
-        "set",
-        "reals: fake / not sure / real / no face",
-        "fakes: the same",
-        "reals called fake",
-        "answers that are wrong",
-        "no answer",
-        "ECE of the answers",
-    ]
-    rows = [[one.name, *_answer_row(one.summary(lineup))] for one in results.sets]
-    return f"""### What people are told
-
-{_table([header, *rows])}
-
-Shares with exact binomial 95 % intervals."""
-
-
-def _answer_row(item: Summary) -> list[str]:
+def _wrong_default(folders: Sequence[Path]) -> list[str]:
+    evaluations = [read(folder / EVALUATION) for folder in folders if (folder / EVALUATION).is_file()]
+    chosen = {default_ensemble(results) for results in evaluations if len(results.ensembles) > 1} - {None}
     return [
-        _counts(item.whole, fake=False),
-        _counts(item.whole, fake=True),
-        _share(item.false_alarms),
-        _share(item.wrong_answers),
-        _share(item.abstained),
-        _cell(item.metrics.get("ece_answered")),
+        f"an evaluation chooses {name} as the default, unmask has {bundled.DEFAULT}"
+        for name in sorted(filter(None, chosen))
+        if name != bundled.DEFAULT
     ]
 
 
-def _counts(part: Part, fake: bool) -> str:
-    if not (part.fakes if fake else part.reals):
-        return "–"
-    labels = part.fake_labels if fake else part.real_labels
-    return " / ".join(str(labels[name]) for name in ("fake", "uncertain", "real", "no_face"))
+def write_card(folder: Path, results: Path | None = None, figures: Path | None = None) -> Path:
+    """Store the evaluation and the figures in a model folder, if given, and render its card.
+
+    Raises:
+        CardError: the results are of other weights, or facts of the training are missing.
+    """
+    model = read_folder(folder)
+    if results:
+        found = read(results / "results.json")
+        write(found.for_card(_label_of(model, found)), folder / EVALUATION)
+    if figures:
+        (folder / "figures").mkdir(exist_ok=True)
+        for name in FIGURES:
+            if (figures / f"{name}.png").is_file():
+                shutil.copyfile(figures / f"{name}.png", folder / "figures" / f"{name}.png")
+    text = render(folder)
+    with atomic_write(folder / "README.md") as draft:
+        draft.write_text(text, encoding="utf-8")
+    return folder / "README.md"
 
 
-def _by_part(results: Results, lineup: str, kind: str, title: str) -> str:
-    rows = []
+def _label_of(model: ModelFolder, results: Results) -> str:
+    """Return the name that the results have for these weights. Raises CardError when they have none."""
+    label = next((item.name for item in results.models if item.revision == model.revision), None)
+    if label is None:
+        measured = ", ".join(f"{item.name} {item.revision}" for item in results.models)
+        raise CardError(f"{model.path.name}: the results hold no model of revision {model.revision}, only {measured}")
+    return label
+
+
+def render(folder: Path) -> str:
+    """Render the card of a model folder, front matter included.
+
+    Raises:
+        CardError: there is no evaluation of these weights, or facts of the training are missing.
+    """
+    if not (folder / EVALUATION).is_file():
+        raise CardError(f"{folder.name} has no {EVALUATION}: evaluate it, and run python -m training.release.card")
+    model = read_folder(folder)
+    results = read(folder / EVALUATION)
+    label = _label_of(model, results)
+    script = RUNS / f"{model.name}.sh"
+    if model.name not in TRAINED or not script.is_file():
+        raise CardError(f"{model.name}: say in training/release/provenance.py and training/runs how it was trained")
+    trained = TRAINED[model.name]
+    text = _template().render(
+        card_data=_card_data(model, trained, results, label).to_yaml(),
+        name=model.name,
+        label=label,
+        revision=model.revision,
+        trained=trained,
+        sources=[(SOURCES[key], used) for key, used in trained.sources.items()],
+        results=results,
+        size=_size(model, results, label),
+        geometry=_geometry(model.config),
+        limits=[*_limits(results, label), *trained.limits],
+        by_method=any(one.summary(label).by_method for one in results.sets),
+        by_group=any(one.summary(label).by_group for one in results.sets),
+        comparisons=list(_comparisons(results, label)),
+        rule=RULE,
+        default=default_ensemble(results),
+        figures=[item for item in FIGURES.items() if (folder / "figures" / f"{item[0]}.png").is_file()],
+        script=script.read_text(encoding="utf-8").strip(),
+        script_link=SCRIPT_LINK.format(model.name),
+    )
+    return str(ModelCard(text))
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown, of our own numbers
+    )
+    environment.filters |= {"cell": _cell, "share": _share, "complement": _complement, "counts": _counts}
+    return environment.get_template("card.md.j2")
+
+
+def _card_data(model: ModelFolder, trained: Trained, results: Results, label: str) -> ModelCardData:
+    return ModelCardData(
+        license="other",
+        license_name="research-non-commercial",
+        license_link="README.md#training-data",
+        library_name="unmask",
+        pipeline_tag="video-classification",
+        tags=["deepfake-detection", "video-classification"],
+        base_model=trained.base_model,
+        datasets=[found for key in trained.sources if (found := SOURCES[key].dataset_id)],
+        metrics=[*METRICS.values()],
+        model_name=model.name,
+        eval_results=list(_eval_results(results, label)),
+    )
+
+
+def _eval_results(results: Results, name: str) -> Iterator[EvalResult]:
     for one in results.sets:
-        summary = one.summary(lineup)
-        parts = summary.by_method if kind == "method" else summary.by_group
-        rows += [
-            [one.name, name, _cell(part.auc), _counts(part, fake=False), _counts(part, fake=True)]
-            for name, part in parts.items()
-        ]
-    if not rows:
-        return ""
-    header = ["set", kind, "AUC", "reals: fake / not sure / real / no face", "fakes: the same"]
-    return f"### {title}\n\n{_table([header, *rows])}"
+        for key, metric in METRICS.items():
+            value = one.summary(name).metrics.get(key)
+            if value is not None:
+                yield EvalResult(
+                    task_type="video-classification",
+                    dataset_type=one.folder,
+                    dataset_name=f"{one.name} ({one.role})",
+                    dataset_split=", ".join(one.splits),
+                    metric_type=metric,
+                    metric_value=round(value.value, 4),
+                )
 
 
-def _together(results: Results, lineup: str) -> str:
-    """The model beside others that were measured with it, and asked together with them."""
-    pairs = [item for item in results.comparisons if lineup in (item.first, item.second)]
-    if not pairs:
-        return ""
-    rows = []
-    for item in pairs:
-        sign, other = (1, item.second) if item.first == lineup else (-1, item.first)
-        low, high = sorted((sign * item.auc.low, sign * item.auc.high))
-        gain = f"{sign * item.auc.value:+.3f} ({low:+.2f} to {high:+.2f})"
-        rows.append([item.set, other, gain, f"{item.auc.p_value:.2f}"])
-    return f"""### Beside the other models
-
-How much higher the AUC of another model, or of an ensemble (A+B), is than this model's on the same videos;
-paired bootstrap over people.
-
-{_table([["set", "against", "difference in AUC", "p"], *rows])}
-
-{_prose(f"{RULE} {_chosen(default_lineup(results))}")}"""
+def _size(model: ModelFolder, results: Results, label: str) -> str:
+    record = next(item for item in results.models if item.name == label)
+    return f"{record.parameters / 1e6:.1f} M parameters, {model.size_bytes / 2**20:.1f} MiB."
 
 
-def _chosen(default: str | None) -> str:
-    return "By this evaluation none can be." if default is None else f"By this evaluation it is **{default}**."
+def _geometry(config: Mapping[str, Any]) -> str:
+    clip, policy = config["clip"], config["policy"]
+    seconds = (clip["frames_per_clip"] - 1) * clip["frame_stride_seconds"]
+    return (
+        f"A clip is {clip['frames_per_clip']} frames ({seconds:.1f} s) of one face, {clip['side_px']} px wide. A "
+        f'probability below {policy["real_below"]:.3f} is shown as "No sign of a deepfake", one above '
+        f'{policy["fake_above"]:.3f} as "Likely deepfake", the rest as "Not sure".'
+    )
 
 
-def _robust(results: Results, lineup: str) -> str:
-    points = [item for item in results.robustness if item.lineup == lineup]
-    if not points:
-        return ""
-    rows = [
-        [
-            item.set,
-            "as it is" if item.kind == "clean" else f"{item.kind} {item.level:g}",
-            _cell(item.auc),
-            f"{item.with_face} of {item.videos}",
-            f"{item.answered:.0%}",
-            f"{item.wrong:.0%}",
-        ]
-        for item in points
-    ]
-    header = ["set", "frames", "AUC", "videos with a face", "answered", "answered wrongly"]
-    return f"""### When the video is spoiled
-
-A part of each set, fewer windows of each video; frames are spoiled before faces are looked for. JPEG quality,
-H.264 rate factor, times smaller and back, blur and noise (sigma in px and grey levels), added brightness.
-
-{_table([header, *rows])}"""
+def _comparisons(results: Results, name: str) -> Iterator[tuple[str, str, Difference]]:
+    """Yield every comparison with this model, from its side: set, other, the other's gain."""
+    for item in results.comparisons:
+        if item.first == name:
+            yield item.set, item.second, item.auc
+        elif item.second == name:
+            gain = item.auc
+            yield item.set, item.first, replace(gain, value=-gain.value, low=-gain.high, high=-gain.low)
 
 
-def _peers(results: Results) -> str:
-    sets = [one for one in results.sets if any(one.folder in peer.auc for peer in PEERS)]
-    if not sets:
-        return ""
-    return f"""### Other detectors, on the people of the same sets
-
-{_prose(PEERS_NOTE)}
-
-{_table([["AUC", *(one.name for one in sets)], *_peer_rows(sets)])}"""
-
-
-def _peer_rows(sets: Sequence[SetResult]) -> Table:
-    return [
-        [peer.name, *(peer.auc.get(one.folder, "–") for one in sets)]
-        for peer in PEERS
-        if any(one.folder in peer.auc for one in sets)
-    ]
+def _limits(results: Results, name: str) -> Iterator[str]:
+    """Yield the limits that the numbers show."""
+    for one in results.sets:
+        if one.is_cross_dataset:
+            yield from _limits_on(one, name)
+    if not any(one.summary(name).by_group for one in results.sets):
+        yield "No set here labels groups of people; training/RESULTS.md has errors by light, view and skin."
+    yield "It judges faces only: not the sound, not what is said, not how a video is edited."
 
 
-def _pictures(names: Iterable[str]) -> str:
-    return "\n\n".join(f"![{PICTURES[name]}](figures/{name}.png)" for name in names)
-
-
-def _limits(results: Results, lineup: str, trained: Trained) -> str:
-    found = [sentence for one in results.sets if one.elsewhere for sentence in _set_limits(one, lineup)]
-    if not any(one.summary(lineup).by_group for one in results.sets):
-        found.append(
-            "No set here labels groups of people; training/RESULTS.md says how errors differ by light, view "
-            "and skin, as far as a picture tells."
-        )
-    found += [
-        *trained.limits,
-        "It judges pictures of faces only: not the sound, not what is said, not how a video is cut.",
-        "An answer is a hint, and no proof in either direction.",
-    ]
-    return "## Limits\n\n" + "\n".join(_prose(f"- {sentence}") for sentence in found)
-
-
-def _set_limits(one: SetResult, lineup: str) -> list[str]:
-    """The unpleasant numbers of a set, in words."""
-    summary = one.summary(lineup)
-    found = [f"On {one.name} it gives no answer for {summary.abstained.value:.0%} of the videos."]
+def _limits_on(one: SetResult, name: str) -> Iterator[str]:
+    summary = one.summary(name)
+    yield f"On {one.name} it gives no answer for {summary.abstained.value:.0%} of the videos."
     if summary.false_alarms is not None:
         rate = summary.false_alarms
-        found.append(
+        yield (
             f"On {one.name} it calls {rate.value:.0%} of the real videos fake; as there are only "
             f"{summary.whole.reals}, the true share may be up to {rate.high:.0%}."
         )
-    fakes = [(part.auc, name) for name, part in summary.by_method.items() if part.auc and _is_fake(one, name)]
+    fakes = {
+        method: part.auc
+        for method, part in summary.by_method.items()
+        if part.auc and part.reals == summary.whole.reals and part.fakes < summary.whole.fakes
+    }
     if fakes:
-        area, name = min(fakes, key=lambda pair: pair[0].value)
-        found.append(f"On {one.name} it is weakest on {name}: AUC {area}.")
-    return found
+        weakest = min(fakes, key=lambda method: fakes[method].value)
+        yield f"On {one.name} it is weakest on {weakest}: AUC {fakes[weakest]}."
 
 
-def _is_fake(one: SetResult, method: str) -> bool:
-    return any(row.fake for row in one.rows if row.method == method)
+def renew_section(path: Path, card: Path) -> None:
+    """Copy the table between MARKS from a card to another file. Raises CardError where marks are missing."""
+    _, table, _ = _split_at_marks(card)
+    before, _, after = _split_at_marks(path)
+    with atomic_write(path) as draft:
+        draft.write_text(before + table + after, encoding="utf-8")
 
 
-def _how_to_use(model: ModelFolder) -> str:
-    return f"""## How to use it
-
-```sh
-python -m unmask check VIDEO --model {model.name}        # bundled
-python -m unmask check VIDEO --model owner/name         # from the Hub
-```
-
-`config.json` holds the geometry of the crops, the calibration and the thresholds. `unmask.models.inference.load` reads
-it and `model.safetensors`, strictly."""
+def _split_at_marks(path: Path) -> tuple[str, str, str]:
+    """Read a file -> the text up to and with the first mark, between the marks, from the second mark on."""
+    begin, end = MARKS
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    between, found, after = rest.partition(end)
+    if not found:
+        raise CardError(f"{path.name} has no {begin} … {end} to put the table between")
+    return before + begin, between, end + after
 
 
-# --- a section of another file
-
-
-def section(results: Results) -> str:
-    """Every lineup on every set, and others' detectors."""
-    header = ["video AUC (95 %)", *(_set_name(one) for one in results.sets)]
-    rows = [[lineup.name, *(_section_cell(one, lineup.name) for one in results.sets)] for lineup in results.lineups]
-    rows += [[f"*{name}*", *cells] for name, *cells in _peer_rows(results.sets)]
-    note = f"*In italics*: {PEERS_NOTE[0].lower()}{PEERS_NOTE[1:]}"
-    return f"{_table([header, *rows])}\n\n{_prose(note)}"
-
-
-def _section_cell(one: SetResult, lineup: str) -> str:
-    summary = one.summary(lineup)
-    if "auc" in summary.metrics:
-        return str(summary.metrics["auc"])
-    return f"{_share(summary.false_alarms)} of the reals called fake"
-
-
-def renew_section(path: Path, text: str) -> None:
-    """Raises SystemExit when the file lacks the marks."""
-    before, begin, rest = path.read_text(encoding="utf-8").partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not (begin and end):
-        raise SystemExit(f"{path.name} has no {' … '.join(MARKS)} to put the table between.")
-    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
-    print(path)
-
-
-def _prose(text: str) -> str:
-    return "\n".join(_lines(" ".join(text.split()), WIDTH))
-
-
-def _table(rows: Table) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
-
-
-def _cell(value: Interval | None) -> str:
-    return "–" if value is None else str(value)
+def _cell(value: Interval | jinja2.Undefined | None) -> str:
+    return str(value) if isinstance(value, Interval) else "–"
 
 
 def _share(value: Interval | None) -> str:
     return "–" if value is None else f"{value.value:.1%} ({value.low:.0%}–{value.high:.0%})"
 
 
-def _lines(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+def _complement(value: Interval) -> str:
+    return _share(Interval(1 - value.value, 1 - value.high, 1 - value.low))
+
+
+def _counts(labels: Mapping[str, int]) -> str:
+    return " / ".join(str(labels[name]) for name in LABELS) if any(labels.values()) else "–"
 
 
 if __name__ == "__main__":

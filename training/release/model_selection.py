@@ -1,54 +1,51 @@
-"""Which lineup people are asked for when they name none, by a stated rule over an evaluation. Pure."""
+"""Choose the default model by validation results alone. Pure functions."""
 
-from training.evaluation.results import Comparison, Interval, Lineup, Results
+from training.evaluation.results import EnsembleRecord, Interval, Results
 
-MAX_FALSE_ALARMS, MAX_WRONG = 0.01, 0.05  # what the thresholds promise
+MAX_FALSE_ALARMS, MAX_WRONG = 0.01, 0.05  # what the thresholds are fitted to
+MIN_GAIN = 0.01  # in AUC: less is not worth a larger model
 RULE = (
-    "The default is the cheapest lineup (fewest parameters) that keeps its promises and that no dearer one "
-    "surely beats. It keeps them when on no set from elsewhere the rate of reals called fake is surely "
-    "above 1 %, or the share of wrong answers surely above 5 %. A dearer one beats it when its AUC is surely "
-    "higher on a set from elsewhere, and surely lower on none. Sure is what the whole 95 % interval says."
+    "The default is the smallest model or ensemble (fewest parameters) that meets its targets and that no larger one "
+    f"beats, by validation sets alone; development sets have no part in it. The targets are met unless the rate of "
+    f"reals called fake is above {MAX_FALSE_ALARMS:.0%}, or the share of wrong answers above {MAX_WRONG:.0%}, with "
+    f"their whole 95 % intervals. A larger one beats it when the 95 % interval of its gain in AUC lies above "
+    f"{MIN_GAIN} on a validation set, and below zero on none."
 )
 
 
-def default_lineup(results: Results) -> str | None:
-    """Its name; None when no lineup keeps its promises, or no set is from elsewhere."""
-    if not any(one.elsewhere for one in results.sets):
+def default_ensemble(results: Results) -> str | None:
+    """Return the name of the default by RULE; None when no ensemble meets its targets, or there is no validation."""
+    if not any(one.is_validation for one in results.sets):
         return None
-    cost = {model.name: model.parameters for model in results.models}
-    steady = sorted(
-        (lineup for lineup in results.lineups if keeps_promises(results, lineup)),
-        key=lambda lineup: sum(cost[member] for member in lineup.members),
+    parameters = {model.name: model.parameters for model in results.models}
+    candidates = sorted(
+        (ensemble for ensemble in results.ensembles if meets_targets(results, ensemble)),
+        key=lambda ensemble: sum(parameters[member] for member in ensemble.members),
     )
     chosen = None
-    for dearer in steady:
-        if chosen is None or beats(results, dearer.name, chosen):
-            chosen = dearer.name
+    for larger in candidates:
+        if chosen is None or beats(results, larger.name, chosen):
+            chosen = larger.name
     return chosen
 
 
-def keeps_promises(results: Results, lineup: Lineup) -> bool:
-    """Whether no set from elsewhere speaks surely against it."""
-    summaries = [one.summary(lineup.name) for one in results.sets if one.elsewhere]
+def meets_targets(results: Results, ensemble: EnsembleRecord) -> bool:
+    """Return whether no validation set shows that an ensemble misses a target."""
+    summaries = [one.summary(ensemble.name) for one in results.sets if one.is_validation]
     return not any(
-        _surely_above(item.false_alarms, MAX_FALSE_ALARMS) or _surely_above(item.wrong_answers, MAX_WRONG)
-        for item in summaries
+        _is_above(item.false_alarms, MAX_FALSE_ALARMS) or _is_above(item.wrong_answers, MAX_WRONG) for item in summaries
     )
 
 
 def beats(results: Results, name: str, other: str) -> bool:
-    """Surely higher AUC than `other` on a set from elsewhere, surely lower on none."""
+    """Return whether an ensemble's AUC is higher by more than MIN_GAIN on a validation set, and lower on none."""
     gains = [
         (item.auc.low, item.auc.high) if item.second == name else (-item.auc.high, -item.auc.low)
         for item in results.comparisons
-        if {item.first, item.second} == {name, other} and _is_elsewhere(results, item)
+        if {item.first, item.second} == {name, other} and results.set(item.set).is_validation
     ]
-    return any(low > 0 for low, _ in gains) and not any(high < 0 for _, high in gains)
+    return any(low > MIN_GAIN for low, _ in gains) and not any(high < 0 for _, high in gains)
 
 
-def _is_elsewhere(results: Results, item: Comparison) -> bool:
-    return results.set(item.set).elsewhere
-
-
-def _surely_above(rate: Interval | None, promised: float) -> bool:
-    return rate is not None and rate.low > promised
+def _is_above(rate: Interval | None, target: float) -> bool:
+    return rate is not None and rate.low > target

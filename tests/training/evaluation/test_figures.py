@@ -26,9 +26,9 @@ def test_the_roc_curve_of_a_panel_has_the_area_that_is_quoted():
     assert [axes.get_title() for axes in panels] == ["elsewhere", "home (val)"]
     for axes, one in zip(panels, results.sets, strict=True):
         curves = [line for line in axes.lines if to_hex(line.get_color()) != figures.BAND_COLOR.lower()]
-        for curve, lineup in zip(curves, results.lineups, strict=True):
+        for curve, ensemble in zip(curves, results.ensembles, strict=True):
             area = np.trapezoid(curve.get_ydata(), curve.get_xdata())
-            assert area == metrics.auc(tables.scores_of(one.rows, lineup.name), tables.labels_of(one.rows))
+            assert area == metrics.auc(tables.scores_of(one.rows, ensemble.name), tables.labels_of(one.rows))
 
 
 def test_heatmaps_are_drawn_on_the_public_domain_examples(tmp_path):

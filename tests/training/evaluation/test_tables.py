@@ -31,8 +31,8 @@ def test_the_metrics_of_a_summary_are_those_of_the_shown_scores():
     assert {name: found[name].value for name in quoted} == quoted
     assert all(interval.low <= interval.high for interval in found.values())
     assert set(found) - set(quoted) == {
-        "auc_frank",
-        "ece_frank",
+        "auc_uncapped",
+        "ece_uncapped",
         "auc_mean_of_frames",
         "ece_answered",
     }

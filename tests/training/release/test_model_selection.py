@@ -1,4 +1,4 @@
-"""The default is the cheapest lineup that keeps its promises and that no dearer one surely beats."""
+"""Tests of the choice of the default model, by validation alone."""
 
 import functools
 from dataclasses import replace
@@ -7,17 +7,17 @@ import pytest
 
 from tests.training import rows as made_up
 from training.evaluation import tables
-from training.evaluation.results import Comparison, Difference, Interval, Lineup, ModelRecord, Results
-from training.release.model_selection import default_lineup
+from training.evaluation.results import Comparison, Difference, EnsembleRecord, Interval, ModelRecord, Results
+from training.release.model_selection import default_ensemble
 
-LINEUPS = ("small", "large", "small+large")
+ENSEMBLES = ("small", "large", "small+large")
 SETS = ("near", "far")
 HELD, UNSURE, BROKEN = Interval(0.0, 0.0, 0.2), Interval(0.05, 0.002, 0.3), Interval(0.1, 0.02, 0.3)
 
 
 @functools.cache
 def nothing_differs() -> Results:
-    sets = tuple(made_up.set_result(name, made_up.rows(dict.fromkeys(LINEUPS, 2.0))) for name in SETS)
+    sets = tuple(made_up.set_result(name, made_up.rows(dict.fromkeys(ENSEMBLES, 2.0)), ("val",)) for name in SETS)
     held = tuple(
         replace(
             one,
@@ -29,9 +29,9 @@ def nothing_differs() -> Results:
         command="",
         day="2026-01-02",
         models=(ModelRecord("small", "", 1_000_000, 0), ModelRecord("large", "", 9_000_000, 0)),
-        lineups=tuple(Lineup(name, tuple(name.split("+")), 0.2, 0.8) for name in LINEUPS),
+        ensembles=tuple(EnsembleRecord(name, tuple(name.split("+")), 0.2, 0.8) for name in ENSEMBLES),
         sets=held,
-        comparisons=tuple(tables.comparisons(held, [Lineup(name, (), 0, 1) for name in LINEUPS], 50)),
+        comparisons=tuple(tables.comparisons(held, [EnsembleRecord(name, (), 0, 1) for name in ENSEMBLES], 50)),
         robustness=(),
     )
 
@@ -47,12 +47,13 @@ def with_gains(results, gains):
     return replace(results, comparisons=(*rest, *pairs))
 
 
-def with_rates(results, lineup, where, **rates):
+def with_rates(results, ensemble, where, **rates):
     sets = tuple(
         replace(
             one,
             summaries=tuple(
-                replace(item, **rates) if (item.lineup, one.name) == (lineup, where) else item for item in one.summaries
+                replace(item, **rates) if (item.ensemble, one.name) == (ensemble, where) else item
+                for item in one.summaries
             ),
         )
         for one in results.sets
@@ -62,17 +63,18 @@ def with_rates(results, lineup, where, **rates):
 
 GAINS = [
     ({}, "small"),
-    ({("near", "small", "large"): (0.01, 0.2)}, "large"),
+    ({("near", "small", "large"): (0.02, 0.2)}, "large"),
     ({("near", "small", "large"): (-0.01, 0.3)}, "small"),
-    ({("near", "small", "large"): (0.01, 0.2), ("far", "small", "large"): (-0.3, -0.01)}, "small"),
-    ({("near", "small", "large"): (0.01, 0.2), ("near", "large", "small+large"): (0.01, 0.1)}, "small+large"),
-    ({("near", "small", "small+large"): (0.01, 0.1)}, "small+large"),
+    ({("near", "small", "large"): (0.005, 0.3)}, "small"),
+    ({("near", "small", "large"): (0.02, 0.2), ("far", "small", "large"): (-0.3, -0.01)}, "small"),
+    ({("near", "small", "large"): (0.02, 0.2), ("near", "large", "small+large"): (0.02, 0.1)}, "small+large"),
+    ({("near", "small", "small+large"): (0.02, 0.1)}, "small+large"),
 ]
 
 
 @pytest.mark.parametrize(("gains", "expected"), GAINS)
-def test_a_dearer_lineup_must_surely_be_better_and_nowhere_worse(gains, expected):
-    assert default_lineup(with_gains(nothing_differs(), gains)) == expected
+def test_a_larger_ensemble_must_be_better_and_nowhere_worse(gains, expected):
+    assert default_ensemble(with_gains(nothing_differs(), gains)) == expected
 
 
 RATES: list[tuple[str, Interval | None, str]] = [
@@ -86,22 +88,29 @@ RATES: list[tuple[str, Interval | None, str]] = [
 
 
 @pytest.mark.parametrize(("kind", "rate", "expected"), RATES)
-def test_who_surely_breaks_a_promise_is_not_chosen(kind, rate, expected):
-    assert default_lineup(with_rates(nothing_differs(), "small", "far", **{kind: rate})) == expected
+def test_an_ensemble_that_misses_a_target_is_not_chosen(kind, rate, expected):
+    assert default_ensemble(with_rates(nothing_differs(), "small", "far", **{kind: rate})) == expected
 
 
 def test_the_order_in_which_two_were_compared_does_not_matter():
-    results = with_gains(nothing_differs(), {("near", "small", "large"): (0.01, 0.2)})
+    results = with_gains(nothing_differs(), {("near", "small", "large"): (0.02, 0.2)})
     turned = tuple(
         Comparison(item.set, item.second, item.first, Difference(-item.auc.value, -item.auc.high, -item.auc.low, 0))
         for item in results.comparisons
     )
-    assert default_lineup(replace(results, comparisons=turned)) == "large"
+    assert default_ensemble(replace(results, comparisons=turned)) == "large"
 
 
-def test_sets_that_models_were_chosen_on_do_not_choose():
-    results = nothing_differs()
-    home = tuple(replace(one, splits=("val",)) for one in results.sets)
-    assert default_lineup(replace(results, sets=home)) is None
-    spoiled = with_rates(results, "small", "near", false_alarms=BROKEN)
-    assert default_lineup(replace(spoiled, lineups=spoiled.lineups[:1])) is None
+def test_development_sets_have_no_part_in_the_choice():
+    results = with_gains(nothing_differs(), {("near", "small", "large"): (0.02, 0.2)})
+    near, far = results.sets
+    assert default_ensemble(replace(results, sets=(near, replace(far, splits=("test",))))) == "large"
+    assert default_ensemble(replace(results, sets=(replace(near, splits=("test",)), far))) == "small"
+    assert (
+        default_ensemble(replace(results, sets=tuple(replace(one, splits=("test",)) for one in results.sets))) is None
+    )
+
+
+def test_there_is_no_default_where_all_miss_a_target():
+    missed = with_rates(nothing_differs(), "small", "near", false_alarms=BROKEN)
+    assert default_ensemble(replace(missed, ensembles=missed.ensembles[:1])) is None

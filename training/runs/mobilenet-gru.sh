@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Make mobilenet-gru, from its data sets to the calibrated model folder $OUT/mobilenet-gru. Stopped, it resumes.
+# SHORT=20 only tries the way: one epoch, 20 real videos of each set.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+: "${DFDC_FACES:?folder of DFDC face crops}" "${DFDC_VIDEOS:?folder of DFDC videos}"
+: "${FFHQ:?folder of FFHQ photographs}" "${TALKING:?folder of videos of people talking}"
+OUT=${OUT:-training/runs/mobilenet-gru}
+short=(${SHORT:+--epochs 1 --pairs-per-batch 4 --limit "$SHORT"})
+faces=(--data "$DFDC_FACES" --data "$OUT/ffhq")
+clips=("${faces[@]}" --data "$OUT/talking=8" --data "$OUT/dfdc=2")
+
+prepare() { [ -f "$OUT/$1/manifest.tsv" ] || python -m training.prepare --out "$OUT/$1" "${@:2}"; }
+train() { python -m training.train mobilenet-gru "${@:2}" --out "$OUT/$1" "${short[@]}"; }
+
+prepare ffhq --data photos="$FFHQ" --split train
+prepare talking --data auto="$TALKING" --split alternate --windows 4
+prepare dfdc --data auto="$DFDC_VIDEOS" --split train --windows 4
+
+train small frames "${faces[@]}" --side 160 --epochs 10
+train frames frames "${faces[@]}" --start "$OUT/small" --epochs 8
+[ -f "$OUT/autoencoders/3.safetensors" ] ||
+    python -m training.fit.train_autoencoder "${faces[@]}" --out "$OUT/autoencoders" ${SHORT:+--steps "$SHORT"}
+train reconstructed frames "${faces[@]}" --start "$OUT/frames" --autoencoders "$OUT/autoencoders" \
+    --epochs 2 --learning-rate 2e-4
+train clips clips "${clips[@]}" --start "$OUT/reconstructed" --autoencoders "$OUT/autoencoders" --limit 600
+
+python -m training.calibrate --run "$OUT/clips" --data "$DFDC_FACES" --limit "${SHORT:-900}" --out "$OUT/mobilenet-gru"
