@@ -13,6 +13,7 @@ from tests.training import rows as made_up
 from tests.untrained import untrained_model
 from training.evaluation.results import ModelRecord, Results, read, write
 from training.release import card
+from training.release.model_selection import default_ensemble
 from unmask.models import inference
 
 NAME = "mobilenet-gru"
@@ -21,7 +22,7 @@ NAME = "mobilenet-gru"
 @pytest.fixture
 def shipped(tmp_path, monkeypatch):
     """A folder like space/unmask/models/weights, with one model that has no card yet, the default."""
-    chosen = card.default_ensemble(made_up.results())
+    chosen = default_ensemble(made_up.results())
     monkeypatch.setattr("unmask.models.bundled.DEFAULT", chosen)
     monkeypatch.setattr(card, "SHIPPED", tmp_path / "weights")
     untrained_model(tmp_path / "weights" / NAME, NAME)
