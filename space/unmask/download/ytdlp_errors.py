@@ -2,7 +2,7 @@
 
 import errno
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from socket import gaierror
 
@@ -37,11 +37,18 @@ from unmask.errors import (
 from unmask.sandbox.network import blocked
 
 Causes = tuple[BaseException, ...]  # an error and everything behind it
+Test = Callable[[Causes], bool]
 
 # What fetching may raise without being a defect of ours.
 EXPECTED = (UnmaskError, YoutubeDLError, OSError, MemoryError, RecursionError)
 
 UPLOAD = "Save the video in your browser and upload the file instead."
+SIGN_IN = f"The site shows this video only to people who signed in. {UPLOAD}"
+UNFETCHABLE = f"The site sends this video in a form that cannot be fetched. {UPLOAD}"
+BROKEN_OFF = "The connection broke off before the whole video had arrived. Try again."
+UNREACHABLE = "The server could not be reached. Check the link or try again later."
+TOO_LARGE = "The video is larger than what is taken. Give a shorter or smaller one."
+
 LOGIN = re.compile(
     r"\blog[- ]?in\b|\bsign[- ]?in\b|\bcookies\b|registered users|account credentials|private video"
     r"|video is private|members[- ]only|subscribers|requires (a )?(password|authentication|subscription)"
@@ -64,12 +71,19 @@ MAX_QUOTE_CHARACTERS = 160
 def to_unmask_error(error: BaseException, asks_for_password: bool = False) -> UnmaskError:
     """Translate an error; `asks_for_password`: a page on the way had a password field."""
     causes = tuple(_causes(error))
-    for rule in RULES:
-        if problem := rule(causes):
-            return problem
-    if _has(causes, UnsupportedError):
-        return _login() if asks_for_password else no_video()
-    return _by_quote(causes) or UnsupportedSite(f"This page could not be read. {UPLOAD}")
+    if translated := next((cause for cause in causes if isinstance(cause, UnmaskError)), None):
+        return translated
+    if OTHER_SCHEME.search(
+        "\n".join(str(cause) for cause in causes if isinstance(cause, RequestError | DownloadError))
+    ):
+        return blocked()
+    return (
+        _first(BY_SITE, causes)
+        or _by_status(causes)
+        or _first(BY_CONNECTION, causes)
+        or _by_page(causes, asks_for_password)
+        or UnsupportedSite(f"This page could not be read. {UPLOAD}")
+    )
 
 
 def no_video() -> UnsupportedSite:
@@ -79,12 +93,12 @@ def no_video() -> UnsupportedSite:
 
 def unfetchable() -> UnsupportedSite:
     """Make the error for a video that only another program could fetch."""
-    return UnsupportedSite(f"The site sends this video in a form that cannot be fetched. {UPLOAD}")
+    return UnsupportedSite(UNFETCHABLE)
 
 
 def broken_off() -> FetchFailed:
     """Make the error for an incomplete download."""
-    return FetchFailed("The connection broke off before the whole video had arrived. Try again.")
+    return FetchFailed(BROKEN_OFF)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -102,35 +116,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         waiting += [each for each in behind if isinstance(each, BaseException)]
 
 
-def _already_translated(causes: Causes) -> UnmaskError | None:
-    return next((cause for cause in causes if isinstance(cause, UnmaskError)), None)
-
-
-def _by_scheme(causes: Causes) -> UnmaskError | None:
-    """Recognise a redirect or a playlist that leads to file:, ftp: and the like."""
-    said = [str(cause) for cause in causes if isinstance(cause, RequestError | DownloadError)]
-    return blocked() if OTHER_SCHEME.search("\n".join(said)) else None
-
-
-def _by_site_type(causes: Causes) -> UnmaskError | None:
-    for cause in causes:
-        if isinstance(cause, UserNotLive):
-            return LiveStream("This channel streams live and is off now. Give the link of a recording.")
-        if isinstance(cause, GeoRestrictedError):
-            return FetchFailed(f"The site does not show this video in the country of this service. {UPLOAD}")
-    return None
-
-
-def _by_site_words(causes: Causes) -> UnmaskError | None:
-    """Recognise what extractors say in English only."""
-    said = _said(causes)
-    if DRM.search(said):
-        return UnsupportedSite("This video is protected against copying (DRM), so it cannot be fetched.")
-    if LOGIN.search(said):
-        return _login()
-    if LIVE.search(said):
-        return LiveStream("This live stream has not begun or not ended. Try again once it is recorded.")
-    return None
+def _first(rules: Iterable[tuple[Test, type[UnmaskError], str]], causes: Causes) -> UnmaskError | None:
+    return next((kind(message) for applies, kind, message in rules if applies(causes)), None)
 
 
 def _by_status(causes: Causes) -> UnmaskError | None:
@@ -140,8 +127,9 @@ def _by_status(causes: Causes) -> UnmaskError | None:
     if found.redirect_loop:
         return FetchFailed("The server redirects in a circle. Check the link.")
     if found.status in (401, 407):
-        return _login()
-    answer = f"{found.status} ({_phrase(found.status)})"
+        return LoginRequired(SIGN_IN)
+    known = found.status in set(HTTPStatus)
+    answer = f"{found.status} ({HTTPStatus(found.status).phrase.lower() if known else 'an unknown status'})"
     if found.status in (403, 429, 451):
         return FetchFailed(f"The server refused the request: {answer}. Many sites block servers. {UPLOAD}")
     if found.status in (404, 410):
@@ -149,57 +137,18 @@ def _by_status(causes: Causes) -> UnmaskError | None:
     return FetchFailed(f"The server answered {answer}. Try again later.")
 
 
-def _by_connection(causes: Causes) -> UnmaskError | None:
-    if _has(causes, CertificateVerifyError):
-        return FetchFailed("The server's certificate does not hold, so it may be another server. Check the link.")
-    if _has(causes, SSLError):
-        return FetchFailed("No secure connection to the server is possible. Check the link.")
-    if _has(causes, gaierror):
-        return FetchFailed("There is no server of this name. Check the link.")
-    if _has(causes, IncompleteRead, ContentTooShortError):
-        return broken_off()
-    if _has(causes, TimeoutError) or any("Timeout" in type(cause).__name__ for cause in causes):
-        return TimedOut("The server did not answer in time. Try again later.")
-    if _has(causes, ConnectionResetError, BrokenPipeError):
-        return broken_off()
-    if _has(causes, ConnectionError):
-        return FetchFailed("The server could not be reached. Check the link or try again later.")
-    if _has(causes, RecursionError):
-        return FetchFailed("The page leads in a circle. Check the link.")
-    return None
-
-
-def _by_machine(causes: Causes) -> UnmaskError | None:
-    numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
-    if errno.EFBIG in numbers or _has(causes, MemoryError):
-        return TooLarge("The video is larger than what is taken. Give a shorter or smaller one.")
-    if numbers & {errno.ENOSPC, errno.EDQUOT}:
-        return InternalError("There is no room left on the disk of this service. Try again later.")
-    return None
-
-
-def _by_download(causes: Causes) -> UnmaskError | None:
-    if OTHER_PROGRAM.search(_said(causes)):
-        return unfetchable()
-    if SHORT.search(_said(causes)):
-        return broken_off()
-    if NOTHING.search(_said(causes)):
-        return NotAVideo("The server sent an empty file.")
-    return None
-
-
-def _by_quote(causes: Causes) -> UnmaskError | None:
-    """Quote the site, where its extractor knows its words; and a last resort for network failures."""
+def _by_page(causes: Causes, asks_for_password: bool) -> UnmaskError | None:
+    """Quote the site, where its extractor knows its words."""
+    if _raised(UnsupportedError)(causes):
+        return LoginRequired(SIGN_IN) if asks_for_password else no_video()
     for cause in causes:
         if isinstance(cause, ExtractorError) and cause.expected:
             words = " ".join(str(cause.orig_msg).split())[:MAX_QUOTE_CHARACTERS].rstrip(".")
             return FetchFailed(f"The site does not give this video out: “{words}”.")
-    if _has(causes, RequestError):
-        return FetchFailed("The server could not be reached. Check the link or try again later.")
-    return None
+    return FetchFailed(UNREACHABLE) if _raised(RequestError)(causes) else None
 
 
-def _said(causes: Causes) -> str:
+def _messages(causes: Causes) -> str:
     """Join the messages of extractors, else of downloaders, without the links in them."""
     words = [cause.orig_msg for cause in causes if isinstance(cause, ExtractorError)]
     if not words:
@@ -207,28 +156,60 @@ def _said(causes: Causes) -> str:
     return re.sub(r"\w+://\S+", "", "\n".join(words))
 
 
-def _login() -> LoginRequired:
-    return LoginRequired(f"The site shows this video only to people who signed in. {UPLOAD}")
+def _raised(*types: type[BaseException]) -> Test:
+    return lambda causes: any(isinstance(cause, types) for cause in causes)
 
 
-def _has(causes: Causes, *types: type[BaseException]) -> bool:
-    return any(isinstance(cause, types) for cause in causes)
+def _failed_with(*numbers: int) -> Test:
+    return lambda causes: any(isinstance(cause, OSError) and cause.errno in numbers for cause in causes)
 
 
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase.lower()
-    except ValueError:
-        return "an unknown status"
+def _matches(pattern: re.Pattern[str]) -> Test:
+    return lambda causes: bool(pattern.search(_messages(causes)))
 
 
-RULES: tuple[Callable[[Causes], UnmaskError | None], ...] = (
-    _already_translated,
-    _by_scheme,
-    _by_site_type,
-    _by_site_words,
-    _by_status,
-    _by_connection,
-    _by_machine,
-    _by_download,
+def _timed_out(causes: Causes) -> bool:
+    return any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in causes)
+
+
+# What extractors raise, or say, in English only.
+BY_SITE: tuple[tuple[Test, type[UnmaskError], str], ...] = (
+    (_raised(UserNotLive), LiveStream, "This channel streams live and is off now. Give the link of a recording."),
+    (
+        _raised(GeoRestrictedError),
+        FetchFailed,
+        f"The site does not show this video in the country of this service. {UPLOAD}",
+    ),
+    (
+        _matches(DRM),
+        UnsupportedSite,
+        "This video is protected against copying (DRM), so it cannot be fetched.",
+    ),
+    (_matches(LOGIN), LoginRequired, SIGN_IN),
+    (_matches(LIVE), LiveStream, "This live stream has not begun or not ended. Try again once it is recorded."),
+)
+# Failures of the network, of this machine, and of yt-dlp's downloaders.
+BY_CONNECTION: tuple[tuple[Test, type[UnmaskError], str], ...] = (
+    (
+        _raised(CertificateVerifyError),
+        FetchFailed,
+        "The server's certificate does not hold, so it may be another server. Check the link.",
+    ),
+    (_raised(SSLError), FetchFailed, "No secure connection to the server is possible. Check the link."),
+    (_raised(gaierror), FetchFailed, "There is no server of this name. Check the link."),
+    (_raised(IncompleteRead, ContentTooShortError), FetchFailed, BROKEN_OFF),
+    (_timed_out, TimedOut, "The server did not answer in time. Try again later."),
+    (_raised(ConnectionResetError, BrokenPipeError), FetchFailed, BROKEN_OFF),
+    (_raised(ConnectionError), FetchFailed, UNREACHABLE),
+    (_raised(RecursionError), FetchFailed, "The page leads in a circle. Check the link."),
+    (_failed_with(errno.EFBIG), TooLarge, TOO_LARGE),
+    (_raised(MemoryError), TooLarge, TOO_LARGE),
+    (
+        _failed_with(errno.ENOSPC, errno.EDQUOT),
+        InternalError,
+        "There is no room left on the disk of this service. Try again later.",
+    ),
+    (_matches(OTHER_PROGRAM), UnsupportedSite, UNFETCHABLE),
+    (_matches(SHORT), FetchFailed, BROKEN_OFF),
+    (_matches(NOTHING), NotAVideo, "The server sent an empty file."),
 )

@@ -9,7 +9,7 @@ import functools
 import os
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from unmask.sandbox.protocol import Done, Message
 from unmask.video.captured_frames import Capture
 from unmask.video.container import Image, Timed, open_file
 from unmask.video.decode import Frames, VideoStream
-from unmask.video.messages import ANSWERS, CaptureTask, DecodeTask, MediaFile, PlayTask, ProbeTask, Task, WindowFrames
+from unmask.video.messages import ANSWERS, CaptureTask, DecodeTask, MediaFile, PlayTask, Task, WindowFrames
 from unmask.video.partial_file import MAX_RANGE_BYTES, ByteRanges
 from unmask.video.sampling import MAX_SIDE_PX, DecodePlan, Span
 
@@ -38,19 +38,6 @@ OVERTIME = frozenset({"SIGXCPU", "SIGALRM"})
 
 def do_nothing() -> None:
     """Go on waiting."""
-
-
-def probe(path: Path, on_wait: OnWait = do_nothing) -> VideoStream:
-    """Look at a file, see `video.decode.probe`.
-
-    Raises:
-        TimedOut, InternalError: The decoder took too long or failed. And what `video.decode.probe` raises.
-    """
-    answers = _run(ProbeTask, path, 0, on_wait)
-    try:
-        return _to_stream(next(answers, None))
-    finally:
-        answers.close()
 
 
 class OpenVideo:
@@ -95,6 +82,12 @@ class OpenVideo:
     def close(self) -> None:
         """End the worker, whatever it is doing."""
         self._answers.close()
+
+
+def probe(path: Path) -> VideoStream:
+    """Look at a file, see `video.decode.probe`. Raises TimedOut and InternalError, too."""
+    with closing(OpenVideo(path, DecodePlan(windows=1, frames_per_window=1))) as opened:
+        return opened.stream
 
 
 def play(path: Path, span: Span, max_side_px: int = MAX_SIDE_PX) -> Iterator[Timed[Image]]:

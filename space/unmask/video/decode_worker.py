@@ -16,7 +16,7 @@ from unmask.sandbox.protocol import Connection, Done, Message, RangeData, ReadRa
 from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits, forbid_new_descriptors
 from unmask.video import decode as video
 from unmask.video.decode import Frames
-from unmask.video.messages import TASKS, CaptureTask, DecodeTask, MediaFile, PlayTask, ProbeTask, WindowFrames
+from unmask.video.messages import TASKS, CaptureTask, DecodeTask, MediaFile, PlayTask, WindowFrames
 from unmask.video.partial_file import ByteRanges, PartialFile
 
 MEMORY_BYTES = 2 * 2**30  # 8K with four threads needs 1 GiB
@@ -63,11 +63,6 @@ def enter_sandbox(cpu_seconds: float) -> None:
     seal_process()
 
 
-def probe(request: Message, parent: Connection) -> None:
-    """Do a `ProbeTask`."""
-    parent.send(video.probe(_open(request.body.media, parent)))
-
-
 def decode(request: Message, parent: Connection) -> None:
     """Do a `DecodeTask`: first what the file is, so that the client can judge it meanwhile."""
     task: DecodeTask = request.body
@@ -97,7 +92,6 @@ def decode_capture(request: Message, parent: Connection) -> None:
 
 
 RUN: dict[type, Callable[[Message, Connection], None]] = {
-    ProbeTask: probe,
     DecodeTask: decode,
     PlayTask: play,
     CaptureTask: decode_capture,

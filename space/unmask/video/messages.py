@@ -16,14 +16,6 @@ class MediaFile:
 
 
 @dataclass(frozen=True)
-class ProbeTask:
-    """See `video.decode.probe`; answered by a `VideoStream`."""
-
-    media: MediaFile
-    cpu_seconds: ClassVar[float] = 60.0
-
-
-@dataclass(frozen=True)
 class DecodeTask:
     """See `video.decode.decode`; answered by a `VideoStream` and `WindowFrames`."""
 
@@ -63,6 +55,6 @@ class WindowFrames:
     scale: float
 
 
-Task = ProbeTask | DecodeTask | PlayTask | CaptureTask
-TASKS: tuple[type, ...] = (ProbeTask, DecodeTask, PlayTask, CaptureTask)
+Task = DecodeTask | PlayTask | CaptureTask
+TASKS: tuple[type, ...] = (DecodeTask, PlayTask, CaptureTask)
 ANSWERS: tuple[type, ...] = (VideoStream, WindowFrames)

@@ -167,22 +167,22 @@ def test_a_refusal_does_not_repeat_the_address():
 
 
 @pytest.mark.parametrize(
-    ("dialled", "allowed"),
+    ("address", "allowed"),
     [
         (("8.8.8.8", 443), True),
         (("2606:4700:4700::1111", 443, 0, 0), True),
         (("8.8.8.8", 53), False),  # no web port
         (("127.0.0.1", 80), False),
         (("::1", 80, 0, 0), False),
-        (("example.com", 80), False),  # whoever dials a name has not looked at its address
+        (("example.com", 80), False),  # a name, whose address nothing has checked
         ("/var/run/docker.sock", False),
         (b"/var/run/docker.sock", False),
         ((), False),
         (None, False),
     ],
 )
-def test_what_a_socket_may_connect(dialled, allowed):
-    assert may_connect(dialled, PUBLIC) is allowed
+def test_what_a_socket_may_connect(address, allowed):
+    assert may_connect(address, PUBLIC) is allowed
 
 
 def test_a_file_may_be_as_large_as_the_limit_and_not_larger():
@@ -273,18 +273,8 @@ for name, attempt in attempts.items():
     outcome[name] = answer
 print(json.dumps(outcome))
 """
-DIALS = [
-    "connect",
-    "connect_ex",
-    "by name",
-    "requests",
-    "urllib",
-    "rebinding",
-    "sendto",
-    "sendmsg",
-    "unix",
-    "metadata",
-]
+CONNECTIONS = ("connect", "connect_ex", "by name", "requests", "urllib", "rebinding", "sendto", "sendmsg", "unix",
+               "metadata")  # fmt: skip
 
 
 def _attempts(site: Site, where: str) -> dict[str, object]:
@@ -309,7 +299,7 @@ def guarded(private_site):
     return outcome, list(private_site.requests)
 
 
-@pytest.mark.parametrize("name", [*DIALS, "subprocess", "shell", "fork"])
+@pytest.mark.parametrize("name", [*CONNECTIONS, "subprocess", "shell", "fork"])
 def test_a_guarded_process_cannot(guarded, name):
     outcome, _ = guarded
     assert outcome[name] == "refused"
