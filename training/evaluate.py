@@ -319,7 +319,7 @@ def answer(ensemble: Ensemble, scores: Iterable[ClipScore], excluded: Sequence[s
 
 
 def mean_of_frames(scores: Sequence[ClipScore]) -> float | None:
-    """DeepfakeBench's video score, of the face seen in most frames; each frame says what its clip says."""
+    """Compute DeepfakeBench's video score of the face seen in most frames; a frame has the score of its clip."""
     seen: dict[int, int] = defaultdict(int)
     for item in scores:
         seen[item.track_id] += item.frames
@@ -344,7 +344,7 @@ def measure_robustness(
     videos: int,
     windows: int,
 ) -> Iterator[RobustnessPoint]:
-    """A part of every set that has reals and fakes, first as it is, then under each condition."""
+    """Measure a part of every set that has reals and fakes, first as it is, then under each condition."""
     for name, found in sets.items():
         examples = subset(chosen[name], videos)
         if len({example.fake for example in examples}) < 2:

@@ -33,6 +33,7 @@ CPU = torch.device("cpu")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Publish what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model-folder", type=Path)
     parser.add_argument("--repo", metavar="owner/name", help="model repository; made if it is not there")
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def publish_model(api: HfApi, folder: Path, repo: str, private: bool, tag: str | None) -> str:
-    """Put a model folder on the Hub in one commit -> its id. Raises SystemExit unless the card fits it."""
+    """Put a model folder on the Hub in one commit -> its id. Raises SystemExit unless its card is of its weights."""
     missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
     if missing:
         raise SystemExit(f"{folder.name} has no {', '.join(missing)}")
@@ -83,14 +84,14 @@ def deploy_space(api: HfApi, folder: Path, space: str, private: bool) -> str:
 
 
 def tracked(folder: Path) -> list[Path]:
-    """The files of a folder that git knows: no caches, nothing private that lies about."""
+    """List the files of a folder that git tracks: no caches, nothing private."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=folder, capture_output=True, check=True, encoding="utf-8")
     paths = (folder / name for name in listed.stdout.split("\0") if name)
     return [path for path in paths if path.is_file()]
 
 
 def _commit(api: HfApi, kind: str, repo: str, folder: Path, files: Sequence[Path], title: str) -> str:
-    """One commit after which the repository holds `files`, named as in `folder`, and nothing else."""
+    """Make one commit after which the repository holds `files`, named as in `folder`, and nothing else."""
     names = {path.relative_to(folder).as_posix(): path for path in files}
     there = api.list_repo_files(repo, repo_type=kind)
     operations = [CommitOperationAdd(name, path) for name, path in names.items()]
@@ -108,7 +109,7 @@ def verify(folder: Path, name: str) -> None:
 
 
 def fixed_clips(model: LoadedModel) -> list[FaceClip]:
-    """Two clips of noise, of the model's own geometry, the same every time."""
+    """Make two clips of noise, of the model's own geometry, the same every time."""
     spec, rng = model.spec, np.random.default_rng(0)
     shape = (spec.frames_per_clip, spec.side_px, spec.side_px, 3)
     seconds = spec.frame_stride_seconds * np.arange(spec.frames_per_clip, dtype=np.float64)

@@ -177,6 +177,6 @@ def cut_panel(frames: Frames, panel: Panel | None) -> Frames:
 
 
 def main_person_clips(found: SubjectTracker, spec: ClipSpec) -> list[FaceClip]:
-    """The clips of the person who was seen most; none when nobody was."""
+    """Return the clips of the person who was seen most; none when no one was."""
     everybody = sorted(found.subjects, key=lambda subject: len(subject.seconds), reverse=True)
     return everybody[0].clips[spec] if everybody else []

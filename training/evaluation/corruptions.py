@@ -1,8 +1,7 @@
-"""Spoil a video's frames as the web does, one way and one strength at a time, to see where answers break.
+"""Corrupt a video's frames as platforms do, one way and one strength at a time, to measure robustness.
 
-Frames are spoiled before faces are looked for, because that is how a spoiled file reaches the Space: the
-face finder, the rules that leave faces out, and the models all see it. A folder of stored crops has no frames
-left, so there the crops are spoiled.
+Frames are corrupted before faces are looked for, as in a file that a user uploads: the face finder, the rules that
+exclude faces, and the models all see it. Of stored crops, the crops are corrupted.
 """
 
 from collections.abc import Callable
@@ -21,7 +20,9 @@ Images = npt.NDArray[np.uint8]  # (N, H, W, 3) RGB
 
 @dataclass(frozen=True)
 class Condition:
-    kind: str  # a key of SPOILERS
+    """One corruption of one strength."""
+
+    kind: str  # a key of CORRUPTIONS
     level: float
 
 
@@ -41,7 +42,7 @@ GRID: tuple[Condition, ...] = tuple(
 
 
 def corrupt(frames: Frames, condition: Condition) -> Frames:
-    """The same frames after what the condition does to them. Raises KeyError for an unknown kind."""
+    """Corrupt frames. Raises KeyError for an unknown kind."""
     return replace(frames, data=CORRUPTIONS[condition.kind](frames.data, condition.level))
 
 
@@ -55,7 +56,7 @@ def _jpeg(images: Images, quality: float) -> Images:
 
 
 def _h264(images: Images, rate_factor: float) -> Images:
-    """Sides that the codec cannot take, because they are odd, are filled up with their edge."""
+    """Encode and decode as H.264; odd sides, which the codec cannot take, are padded with their edge."""
     height, width = images.shape[1:3]
     even = np.pad(images, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), "edge")
     return h264(even, int(rate_factor))[:, :height, :width]
@@ -77,7 +78,7 @@ def _blur(images: Images, sigma_px: float) -> Images:
 
 
 def _noise(images: Images, sigma: float) -> Images:
-    """The same noise for every model and run."""
+    """Add noise that is the same for every model and run."""
     noise = np.random.default_rng(0).normal(0, sigma, images.shape)
     return np.clip(images + noise, 0, 255).round().astype(np.uint8)
 

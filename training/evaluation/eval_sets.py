@@ -1,9 +1,9 @@
-"""Sets to measure on, and the people that `unmask` finds in each of their videos, as a check finds them.
+"""Read evaluation sets, and find the faces in each of their videos with the code that a check uses.
 
-Three kinds, told apart by what lies in the folder beside `manifest.tsv`:
-    video files             looked at from the file on
-    frames.tar              windows of loose face crops, taken as if each were a window of a video
-    shards of stored clips  faces were found and cut when the set was prepared; only the splits val and test
+Three kinds, distinguished by what is in the folder beside `manifest.tsv`:
+    video files             decoded
+    frames.tar              windows of loose face crops, each taken as a window of a video
+    shards of stored clips  faces were found when the set was prepared; only the splits val and test
 """
 
 import hashlib
@@ -38,7 +38,7 @@ WINDOW_GAP_SECONDS = 10.0  # from one window of loose crops to the next: enough 
 
 @dataclass(frozen=True)
 class Example:
-    """One video of a set, as far as its labels go."""
+    """One video of a set, with its labels."""
 
     id: str
     fake: bool
@@ -50,7 +50,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Look:
-    """How a video is looked at."""
+    """How a video is sampled: its frames, the specs of its clips, and a corruption."""
 
     plan: DecodePlan
     specs: tuple[ClipSpec, ...]
@@ -59,22 +59,24 @@ class Look:
 
 @dataclass(frozen=True)
 class Found:
-    """The clips of everybody in a video, for every spec, and why faces were left out."""
+    """The clips of all subjects in a video, for every spec, and why faces were excluded."""
 
     clips: dict[ClipSpec, tuple[FaceClip, ...]]
     excluded: tuple[str, ...]
 
 
 class EvaluationSet(Protocol):
+    """A set of labelled videos."""
+
     examples: tuple[Example, ...]
     at_once: int  # examples whose clips are worth scoring together
 
     def find(self, example: Example, look: Look) -> Found:
-        """Raises UnmaskError when the video cannot be read."""
+        """Find the clips of all subjects. Raises UnmaskError when the video cannot be read."""
 
 
 def open_set(folder: Path, finder: FaceFinder, cache: Path | None) -> EvaluationSet:
-    """The set in a folder. What is found is kept in `cache`, so that the next model need not look again."""
+    """Open the set in a folder. Found clips are kept in `cache`, where there is one, for the next model."""
     columns = read_table(folder / MANIFEST)[0].keys()
     if "shard" in columns:
         return ClipSet(read_clips(folder))
@@ -93,6 +95,7 @@ class VideoSet:
         self.examples = _examples(folder, self._videos.values())
 
     def find(self, example: Example, look: Look) -> Found:
+        """Find the clips of all subjects."""
         item = self._videos[example.id]
         windows = (cut_panel(frames, item.panel_xywh) for frames in video.decode(item.path, look.plan))
         return find_people(windows, self._finder, look)
@@ -110,10 +113,11 @@ class CropSet:
         self._images = pictures(folder / "frames.tar")
 
     def find(self, example: Example, look: Look) -> Found:
+        """Find the clips of all subjects."""
         return find_people(self._windows(self._videos[example.id], look.specs), self._finder, look)
 
     def _windows(self, item: LabelledVideo, specs: Sequence[ClipSpec]) -> Iterator[Frames]:
-        """Successive crops, taken as if they lay the longest stride apart, so that every model keeps each."""
+        """Yield successive crops as if they were the longest stride apart, so that every model keeps each."""
         stride_seconds = max(spec.frame_stride_seconds for spec in specs)
         prefix = f"{item.path.relative_to(self._folder).as_posix()}/"
         names = sorted(name for name in self._images if name.startswith(prefix))
@@ -125,7 +129,7 @@ class CropSet:
 
 
 class ClipSet:
-    """Stored clips; those of one video are judged together. A still face stands still for a whole clip."""
+    """Stored clips; those of one video are judged together. A photograph is repeated for a whole clip."""
 
     at_once = 8
 
@@ -140,12 +144,13 @@ class ClipSet:
         )
 
     def find(self, example: Example, look: Look) -> Found:
+        """Find the clips of all subjects."""
         stored = self._clips[example.id]
         return Found({spec: tuple(face_clip(clip, spec, look.condition) for clip in stored) for spec in look.specs}, ())
 
 
 def face_clip(stored: StoredClip, spec: ClipSpec, condition: Condition = CLEAN) -> FaceClip:
-    """A stored clip at the side and length of a spec."""
+    """Convert a stored clip to the side and length of a spec."""
     images = np.stack([decode(jpeg) for jpeg in stored.jpegs[: spec.frames_per_clip]])
     seconds = np.array(stored.seconds[: spec.frames_per_clip], np.float64)
     images = corrupt(Frames(images, seconds), condition).data
@@ -159,21 +164,21 @@ def face_clip(stored: StoredClip, spec: ClipSpec, condition: Condition = CLEAN) 
 
 
 def find_people(windows: Iterable[Frames], finder: FaceFinder, look: Look) -> Found:
-    """Everybody in the windows, found as `unmask.pipeline` finds them."""
+    """Find all subjects in the windows, as `unmask.pipeline` does."""
     tracker = find_subjects((corrupt(frames, look.condition) for frames in windows), finder, look.specs)
     found = {spec: tuple(clip for subject in tracker.subjects for clip in subject.clips[spec]) for spec in look.specs}
     return Found(found, tracker.excluded)
 
 
 def pictures(archive_path: Path) -> dict[str, bytes]:
-    """A tar of pictures -> name: compressed bytes, in the archive's order."""
+    """Read a tar of pictures -> name: compressed bytes, in the archive's order."""
     with tarfile.open(archive_path) as archive:
         members = [member for member in archive if member.isfile()]
         return {member.name: stream.read() for member in members if (stream := archive.extractfile(member)) is not None}
 
 
 def decode(jpeg: bytes) -> np.ndarray:
-    """Compressed picture -> (H, W, 3) RGB."""
+    """Decode a compressed picture to (H, W, 3) RGB."""
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
     if image is None:
         raise ValueError("not a picture")
@@ -181,7 +186,7 @@ def decode(jpeg: bytes) -> np.ndarray:
 
 
 def subset(examples: Sequence[Example], count: int) -> tuple[Example, ...]:
-    """At most `count` examples, reals and fakes half and half, spread evenly over methods and the list."""
+    """Choose at most `count` examples, reals and fakes half and half, spread evenly over methods and the list."""
     reals, fakes = ([item for item in examples if item.fake == fake] for fake in (False, True))
     by_method = sorted(fakes, key=lambda item: item.method)
     chosen = {*_spread(reals, count // 2), *_spread(by_method, count // 2)}
@@ -193,7 +198,7 @@ def _spread(items: Sequence[Example], count: int) -> list[Example]:
 
 
 def _examples(folder: Path, videos: Iterable[LabelledVideo]) -> tuple[Example, ...]:
-    """`group_label` is a column that a manifest may have: a look, a language, a camera."""
+    """List examples with the optional column `group_label` of the manifest: skin tone, language, camera."""
     named = {
         folder / (row.get("file") or row["folder"]): row.get("group_label") or ""
         for row in read_table(folder / MANIFEST)
@@ -208,7 +213,7 @@ def _examples(folder: Path, videos: Iterable[LabelledVideo]) -> tuple[Example, .
 
 
 class CachedSet:
-    """A set that looks only once at a video for a plan, a clip spec and a condition.
+    """A set that finds the faces of a video once for a plan, a clip spec and a condition.
 
     The key holds everything that could change what is found: the file, the plan, the spec, and the code.
     """
@@ -221,6 +226,7 @@ class CachedSet:
         self._content = _digest(repr((folder.name, stamps)).encode())
 
     def find(self, example: Example, look: Look) -> Found:
+        """Find the clips of all subjects."""
         paths = {spec: self._path(example, look, spec) for spec in look.specs}
         missing = tuple(spec for spec, path in paths.items() if not path.exists())
         if missing:
@@ -266,7 +272,7 @@ def _load(path: Path) -> tuple[tuple[FaceClip, ...], tuple[str, ...]]:
 
 
 def _code(spoiled: bool) -> str:
-    """Changes when any code does that decides what is found."""
+    """Digest the code that decides what is found, so that the cache is not used after a change of it."""
     modules = [boxes, clips, detector, mtcnn, subjects, container, tracking, video]
     modules += [augment, corruptions] if spoiled else []
     return _digest(b"".join(Path(str(module.__file__)).read_bytes() for module in modules))

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, for the model card, the README and for looking closely.
+"""Draw the figures of an evaluation, for the model card and the README.
 
     python -m training.evaluation.figures --results OUT [--model mobilenet-gru] [--figures DIR]
 
@@ -41,6 +41,7 @@ SHOWN_EXAMPLES = {"photograph.mp4": "a photograph that moves", "blended-face.mp4
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Draw the figures that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, required=True, help="folder that holds results.json")
     parser.add_argument("--figures", type=Path, help="folder for the pictures")
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def draw_all(results: Results) -> dict[str, Figure]:
-    """Every figure that the results hold enough for, by name."""
+    """Draw every figure that the results suffice for -> figures by name."""
     makers: dict[str, Callable[[Results], Figure]] = {
         "cross-dataset": cross_dataset,
         "answers": answers,
@@ -76,7 +77,7 @@ def draw_all(results: Results) -> dict[str, Figure]:
 
 
 def roc(results: Results) -> Figure:
-    """A panel a set, a curve a lineup."""
+    """Draw ROC curves: a panel a set, a curve an ensemble."""
     sets = _with_both(results)
     figure, panels = _panels(1, len(sets))
     for axes, one in zip(panels[0], sets, strict=True):
@@ -91,7 +92,7 @@ def roc(results: Results) -> Figure:
 
 
 def answers(results: Results) -> Figure:
-    """Confusion matrices: what reals and fakes are called, a row of panels a lineup, a column a set."""
+    """Draw what reals and fakes are called: a row of matrices an ensemble, a column a set."""
     figure, panels = _panels(len(results.ensembles), len(results.sets), (3.6, 1.9))
     for row, ensemble in zip(panels, results.ensembles, strict=True):
         for axes, one in zip(row, results.sets, strict=True):
@@ -105,7 +106,7 @@ def answers(results: Results) -> Figure:
 
 
 def reliability(results: Results) -> Figure:
-    """What the shown probability says against how often it is true; the size of a point is its share."""
+    """Draw the shown probability against the share of fakes; the size of a point is its share of the videos."""
     figure, panels = _panels(1, len(results.sets))
     for axes, one in zip(panels[0], results.sets, strict=True):
         axes.plot([0, 1], [0, 1], color=BAND_COLOR, linewidth=1)
@@ -121,7 +122,7 @@ def reliability(results: Results) -> Figure:
 
 
 def score_histograms(results: Results) -> Figure:
-    """How the shown probabilities lie, and the band in which no answer is given."""
+    """Draw histograms of the shown probabilities, and the band in which no answer is given."""
     figure, panels = _panels(len(results.ensembles), len(results.sets), (3.6, 2.3))
     edges = [index / HISTOGRAM_BINS for index in range(HISTOGRAM_BINS + 1)]
     for row, ensemble in zip(panels, results.ensembles, strict=True):
@@ -137,7 +138,7 @@ def score_histograms(results: Results) -> Figure:
 
 
 def risk_coverage(results: Results) -> Figure:
-    """Share of wrong answers if only the surest so many videos were answered; a dot: as the band has it."""
+    """Draw the share of wrong answers against the share of videos answered; a dot is where the thresholds are."""
     sets = _with_both(results)
     figure, panels = _panels(1, len(sets))
     for axes, one in zip(panels[0], sets, strict=True):
@@ -154,7 +155,7 @@ def risk_coverage(results: Results) -> Figure:
 
 
 def robustness(results: Results) -> Figure:
-    """AUC by how strongly the frames were spoiled: a column a kind, a row a set."""
+    """Draw AUC against the strength of each corruption: a column a kind, a row a set."""
     points = results.robustness
     sets = list(dict.fromkeys(point.set for point in points))
     kinds = [kind for kind in dict.fromkeys(point.kind for point in points) if kind != "clean"]
@@ -173,7 +174,7 @@ def robustness(results: Results) -> Figure:
 
 
 def _robustness_curve(axes: Axes, points: Sequence[RobustnessPoint], kind: str, color: str, label: str) -> None:
-    """Clean first, then by level in the order of the grid, evenly spaced."""
+    """Draw uncorrupted frames first, then levels in the order of the grid, evenly spaced."""
     shown = [item for item in points if item.kind == "clean"] + [item for item in points if item.kind == kind]
     places = range(len(shown))
     axes.plot(places, [item.auc.value for item in shown], "o-", color=color, label=label, markersize=3)
@@ -184,7 +185,7 @@ def _robustness_curve(axes: Axes, points: Sequence[RobustnessPoint], kind: str, 
 
 
 def cross_dataset(results: Results) -> Figure:
-    """AUC of every lineup on every set that has both kinds; of the others, the share of false alarms."""
+    """Draw the AUC of every ensemble on every set; where there are no fakes, the share of false alarms."""
     values = np.full((len(results.ensembles), len(results.sets)), np.nan)
     texts = np.full(values.shape, "–", dtype=object)
     for row, ensemble in enumerate(results.ensembles):
@@ -206,7 +207,7 @@ def cross_dataset(results: Results) -> Figure:
 
 
 def heatmaps(models: Sequence[LoadedModel], examples: Path) -> Figure:
-    """What each model looks at in the example clips: the face, and what the score of the clip rests on."""
+    """Draw heatmaps of the example clips: the face, and what the score of the clip depends on."""
     figure, panels = _panels(len(SHOWN_EXAMPLES), 1 + len(models), (2.4, 2.6))
     finder = FaceFinder()
     for row, (name, title) in zip(panels, SHOWN_EXAMPLES.items(), strict=True):
@@ -221,7 +222,7 @@ def heatmaps(models: Sequence[LoadedModel], examples: Path) -> Figure:
 
 
 def first_clip(video: Path, model: LoadedModel, finder: FaceFinder) -> FaceClip:
-    """The first clip of the first face, cut as a check cuts it."""
+    """Find the first clip of the first face, as a check does."""
     plan = DecodePlan(1, model.spec.frames_per_clip, model.spec.frame_stride_seconds)
     return find_subjects(decode(video, plan), finder, [model.spec]).subjects[0].clips[model.spec][0]
 
@@ -234,7 +235,7 @@ def _with_both(results: Results) -> list[SetResult]:
 
 
 def _colored(results: Results) -> Iterator[tuple[str, str]]:
-    """(colour, name) of every lineup; more than seven share colours."""
+    """Yield (colour, name) of every ensemble; more than seven share colours."""
     return ((COLORS[i % len(COLORS)], ensemble.name) for i, ensemble in enumerate(results.ensembles))
 
 
@@ -243,7 +244,7 @@ def _title(one: SetResult) -> str:
 
 
 def _panels(rows: int, columns: int, inches: tuple[float, float] = PANEL_INCHES) -> tuple[Figure, list[list[Axes]]]:
-    """A figure with a grid of axes, `inches` (wide, high) each."""
+    """Make a figure with a grid of axes, `inches` (wide, high) each."""
     figure = Figure(figsize=(inches[0] * columns, inches[1] * rows), layout="constrained")
     grid: list[list[Axes]] = figure.subplots(rows, columns, squeeze=False).tolist()
     for axes in (axes for row in grid for axes in row):
@@ -260,7 +261,7 @@ def _label(axes: Axes, title: str, x: str, y: str) -> None:
 
 
 def _matrix(axes: Axes, shades: npt.NDArray[np.float64], texts: npt.NDArray[np.generic]) -> None:
-    """Numbers on a grid, darker where `shades` in 0..1 is higher; nothing is white."""
+    """Draw numbers on a grid, darker where `shades` in 0..1 is higher; NaN is white."""
     axes.imshow(np.nan_to_num(shades), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), text in np.ndenumerate(texts):
         ink = "white" if shades[row, column] > 0.6 else "black"

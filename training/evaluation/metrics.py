@@ -1,7 +1,7 @@
-"""How well scores separate fake from real; pure. Higher scores mean fake, labels are True for fake.
+"""Measure how well scores separate fakes from reals. Pure functions; higher scores mean fake, labels are True for fake.
 
-One score a video, a probability; 0.5 where a decision needs a threshold. The answers are scikit-learn's, and
-the definitions those of DeepfakeBench (Yan et al., NeurIPS 2023): tests compare both.
+One score a video, a probability; 0.5 is the threshold where one is needed. The definitions are those of DeepfakeBench
+(Yan et al., NeurIPS 2023).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,8 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from training.evaluation.results import Difference, Interval
-
-__all__ = ["Difference", "Interval", "auc", "bootstrap", "intervals", "paired_bootstrap"]
 
 Scores = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.bool_]
@@ -26,10 +24,10 @@ DRAWS = 2000
 
 @dataclass(frozen=True)
 class Roc:
-    """One point a distinct threshold, from the strictest, where nothing is called fake, to the mildest.
+    """A ROC curve: one point a distinct threshold, from the strictest, where nothing is called fake, to the mildest.
 
-    Equal to scikit-learn's `roc_curve(drop_intermediate=False)`, whose checks of its input take twenty times
-    as long as the counting; a bootstrap asks thousands of times.
+    Equal to scikit-learn's `roc_curve(drop_intermediate=False)`, whose checks of its input take twenty times as long as
+    the counting; a bootstrap computes thousands.
     """
 
     false_positive: Scores  # (k,) share of the reals called fake, rising from 0 to 1
@@ -38,21 +36,22 @@ class Roc:
 
     @property
     def area(self) -> float:
+        """Compute the area under the curve (AUC)."""
         return float(np.trapezoid(self.true_positive, self.false_positive))
 
     @property
     def average_precision(self) -> float:
-        """Area under the precision-recall curve, by steps; the share of fakes is its value for chance."""
+        """Compute the area under the precision-recall curve, by steps; for chance it is the share of fakes."""
         return float(np.diff(self.true_positive) @ self.precision[1:])
 
     @property
     def equal_error_rate(self) -> float:
-        """The false-positive rate where the false-negative rate is nearest to it."""
+        """Return the false-positive rate where the false-negative rate is nearest to it."""
         nearest = np.abs(1 - self.true_positive - self.false_positive).argmin()
         return float(self.false_positive[nearest])
 
     def tpr_at_fpr(self, rate: float) -> float:
-        """Largest share of fakes found at a threshold that calls at most `rate` of the reals fake.
+        """Return the largest share of fakes found at a threshold that calls at most `rate` of the reals fake.
 
         With n reals, rates below 1/n mean: not a single one.
         """
@@ -60,6 +59,7 @@ class Roc:
 
 
 def roc(scores: Scores, fake: Labels) -> Roc:
+    """Compute the ROC curve."""
     order = np.argsort(-scores, kind="stable")
     ends = np.append(np.diff(scores[order]) != 0, True)
     found = np.append(0, np.cumsum(fake[order])[ends])
@@ -70,40 +70,27 @@ def roc(scores: Scores, fake: Labels) -> Roc:
 
 
 def auc(scores: Scores, fake: Labels) -> float:
-    """Area under the ROC curve."""
+    """Compute the area under the ROC curve."""
     return roc(scores, fake).area
 
 
-def accuracy(scores: Scores, fake: Labels) -> float:
-    return float(((scores > THRESHOLD) == fake).mean())
-
-
-def f1(scores: Scores, fake: Labels) -> float:
-    """Of the fakes."""
-    called = scores > THRESHOLD
-    return float(2 * (called & fake).sum() / (called.sum() + fake.sum()))
-
-
-def brier(scores: Scores, fake: Labels) -> float:
-    """Mean squared error of the probability."""
-    return float(((scores - fake) ** 2).mean())
-
-
 def calibration_error(scores: Scores, fake: Labels) -> float:
-    """ECE: the mean gap between what a bin of like probabilities says and how many of it are fake."""
+    """Compute ECE: the mean gap, over bins of similar probabilities, between their mean and the share of fakes."""
     gaps = np.bincount(_bins(scores), scores - fake, CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(scores))
 
 
 @dataclass(frozen=True)
 class ReliabilityBin:
+    """Videos of similar probabilities."""
+
     said: float  # mean probability
     found: float  # share of fakes
     count: int
 
 
 def reliability(scores: Scores, fake: Labels) -> list[ReliabilityBin]:
-    """Bins that hold anything, by rising probability."""
+    """Bin videos by probability; list the bins that are not empty."""
     place = _bins(scores)
     return [
         ReliabilityBin(float(scores[here].mean()), float(fake[here].mean()), int(here.sum()))
@@ -112,25 +99,25 @@ def reliability(scores: Scores, fake: Labels) -> list[ReliabilityBin]:
 
 
 def _bins(scores: Scores) -> npt.NDArray[np.intp]:
-    """The bin, of equal width, that each probability lies in."""
+    """Return the index of the bin, of equal width, of each probability."""
     return np.minimum((scores * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
 
 
 @dataclass(frozen=True)
 class RiskCoverage:
-    """What it costs to answer more often, surest answers first; one point a distinct confidence."""
+    """A risk-coverage curve, surest answers first; one point a distinct confidence."""
 
     coverage: Scores  # (k,) share of the videos that are answered, rising
     risk: Scores  # (k,) share of those answers that are wrong
 
     @property
     def area(self) -> float:
-        """Mean risk over the coverages (AURC): lower is better."""
+        """Compute the mean risk over the coverages (AURC): lower is better."""
         return float(np.diff(self.coverage, prepend=0.0) @ self.risk / self.coverage[-1])
 
 
 def risk_coverage(scores: Scores, fake: Labels) -> RiskCoverage:
-    """Confidence is the distance from 0.5; equal confidences are answered together."""
+    """Compute the curve; confidence is the distance from 0.5, equal confidences are answered together."""
     confidence = np.abs(scores - THRESHOLD)
     order = np.argsort(-confidence, kind="stable")
     wrong = np.cumsum(((scores > THRESHOLD) != fake)[order])
@@ -139,25 +126,18 @@ def risk_coverage(scores: Scores, fake: Labels) -> RiskCoverage:
     return RiskCoverage((answered / len(scores))[ends], (wrong / answered)[ends])
 
 
-def video_scores(frame_scores: Scores, video_ids: Sequence[str]) -> dict[str, float]:
-    """DeepfakeBench's video score: the mean of its frames' scores."""
-    names, place = np.unique(np.asarray(video_ids), return_inverse=True)
-    means = np.bincount(place, frame_scores) / np.bincount(place)
-    return dict(zip(names.tolist(), means.tolist(), strict=True))
-
-
 def measures(scores: Scores, fake: Labels) -> dict[str, float]:
-    """What is quoted of every set that has both kinds."""
-    curve = roc(scores, fake)
+    """Compute the metrics of a set that has reals and fakes; a bootstrap does it thousands of times."""
+    curve, called_fake = roc(scores, fake), scores > THRESHOLD
     return {
         "auc": curve.area,
         "ap": curve.average_precision,
         "eer": curve.equal_error_rate,
         **{f"tpr_at_fpr_{rate:g}": curve.tpr_at_fpr(rate) for rate in LOW_RATES},
-        "accuracy": accuracy(scores, fake),
-        "f1": f1(scores, fake),
+        "accuracy": float((called_fake == fake).mean()),
+        "f1": float(2 * (called_fake & fake).sum() / (called_fake.sum() + fake.sum())),
         "ece": calibration_error(scores, fake),
-        "brier": brier(scores, fake),
+        "brier": float(((scores - fake) ** 2).mean()),
         "aurc": risk_coverage(scores, fake).area,
     }
 
@@ -173,7 +153,7 @@ def bootstrap(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Interval:
-    """A metric with its 95 % interval; whole groups (people) are drawn, since their videos are alike."""
+    """Compute a metric with its 95 % interval; whole groups (people) are drawn, as their videos are alike."""
     return intervals(lambda *sample: {"": metric(*sample)}, scores, fake, groups, draws, seed)[""]
 
 
@@ -187,9 +167,19 @@ def intervals(
     *,
     one_kind: bool = False,
 ) -> dict[str, Interval]:
-    """Several metrics on the same draws.
+    """Compute several metrics with their 95 % intervals on the same draws.
 
-    Raises ValueError unless there are reals and fakes; `one_kind` is for metrics that do without, as ECE.
+    Args:
+        measure: scores and labels -> metrics by name.
+        scores: (n,)
+        fake: (n,)
+        groups: (n,), drawn as a whole.
+        draws: number of resamples.
+        seed: of the draws.
+        one_kind: there may be reals alone, or fakes alone, as for ECE.
+
+    Raises:
+        ValueError: there are no reals or no fakes.
     """
     redrawn = [
         list(measure(scores[rows], fake[rows]).values())
@@ -209,7 +199,7 @@ def paired_bootstrap(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Difference:
-    """How much higher the metric is with the second scores, both redrawn alike: same videos, same people."""
+    """Compute how much higher a metric is with the second scores, on the same resamples of people."""
     gains = np.array(
         [
             metric(second[rows], fake[rows]) - metric(first[rows], fake[rows])
@@ -226,9 +216,10 @@ def paired_bootstrap(
 def resamples(
     fake: Labels, groups: Sequence[str], draws: int, seed: int, kinds: int = 2
 ) -> Iterator[npt.NDArray[np.intp]]:
-    """Rows of `draws` redrawn sets, whole groups with replacement; those of fewer kinds are left out.
+    """Yield the rows of `draws` resamples of whole groups, with replacement; skip those of fewer kinds.
 
-    Raises ValueError when the set itself has fewer.
+    Raises:
+        ValueError: the set itself has fewer kinds.
     """
     if len(np.unique(fake)) < kinds:
         raise ValueError("needs both reals and fakes")
@@ -242,7 +233,7 @@ def resamples(
 
 
 def share(count: int, total: int) -> Interval:
-    """A rate with its exact binomial 95 % interval (Clopper-Pearson): honest even for 0 of 16."""
+    """Compute a rate with its exact binomial 95 % interval (Clopper-Pearson), valid even for 0 of 16."""
     from scipy.stats import binomtest  # takes longer to import than training does to start
 
     test = binomtest(count, total).proportion_ci(0.95, "exact")

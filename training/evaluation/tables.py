@@ -1,4 +1,4 @@
-"""Rows of an evaluation -> the numbers that are quoted, and text that a person reads. Pure."""
+"""Summarise the rows of an evaluation, and format summaries as text. Pure functions."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from training.evaluation.results import (
     VideoRow,
 )
 
-ORDER = ("fake", "uncertain", "real", "no_face")  # of labels, wherever they are counted side by side
+ORDER = ("fake", "uncertain", "real", "no_face")  # of labels in tables
 DRAWS = 1000  # of a bootstrap: there are many intervals
 
 
@@ -29,16 +29,19 @@ DRAWS = 1000  # of a bootstrap: there are many intervals
 
 
 def labels_of(rows: Sequence[VideoRow]) -> Labels:
+    """Return the labels (n,) of videos, True where fake."""
     return np.array([row.fake for row in rows])
 
 
 def scores_of(
     rows: Sequence[VideoRow], ensemble: str, field: Callable[[Answer], float] = lambda answer: answer.score
 ) -> Scores:
+    """Return the scores (n,) that an ensemble gives videos, by default the probabilities that are shown."""
     return np.array([field(row.answers[ensemble]) for row in rows], np.float64)
 
 
 def summarise(rows: Sequence[VideoRow], ensemble: str, draws: int = DRAWS) -> Summary:
+    """Summarise the answers of an ensemble on one set."""
     answers = [row.answers[ensemble] for row in rows]
     said = [answer.label for answer in answers]
     fakes, reals = sum(row.fake for row in rows), sum(not row.fake for row in rows)
@@ -59,8 +62,7 @@ def summarise(rows: Sequence[VideoRow], ensemble: str, draws: int = DRAWS) -> Su
 
 
 def _metrics(rows: Sequence[VideoRow], ensemble: str, draws: int) -> dict[str, Interval]:
-    """The measures of what is shown; AUC and ECE before doubts hold it; AUC as DeepfakeBench counts; ECE of
-    the answers alone."""
+    """Compute the metrics of what is shown, some of them also before abstaining, and ECE of the answers alone."""
     fake, groups = labels_of(rows), [row.group for row in rows]
     found: dict[str, Interval] = {}
     if 0 < fake.sum() < len(fake):
@@ -87,6 +89,7 @@ def _ece_answered(scores: Scores, fake: Labels) -> dict[str, float]:
 
 
 def part(rows: Sequence[VideoRow], ensemble: str, draws: int = DRAWS) -> Part:
+    """Count the labels of some videos, with their AUC where there are reals and fakes."""
     fake = labels_of(rows)
     area = None
     if 0 < fake.sum() < len(fake):
@@ -107,7 +110,7 @@ def _count(labels: Iterable[str]) -> dict[str, int]:
 
 
 def _by_method(rows: Sequence[VideoRow]) -> Iterator[tuple[str, list[VideoRow]]]:
-    """Each kind of fakes with all reals, and each kind of reals with all fakes, where there are several."""
+    """Yield each kind of fakes with all reals, and each kind of reals with all fakes, where there are several."""
     for kind in (True, False):
         methods = sorted({row.method for row in rows if row.fake == kind})
         if len(methods) > 1:
@@ -121,7 +124,7 @@ def _by_group(rows: Sequence[VideoRow]) -> Iterator[tuple[str, list[VideoRow]]]:
 
 
 def compare(rows: Sequence[VideoRow], first: str, second: str, draws: int = DRAWS) -> Difference:
-    """AUC of the second lineup minus that of the first, on the same videos."""
+    """Compute the AUC of the second ensemble minus that of the first, on the same videos."""
     return metrics.paired_bootstrap(
         metrics.auc,
         scores_of(rows, first),
@@ -135,7 +138,7 @@ def compare(rows: Sequence[VideoRow], first: str, second: str, draws: int = DRAW
 def comparisons(
     sets: Sequence[SetResult], ensembles: Sequence[EnsembleRecord], draws: int = DRAWS
 ) -> Iterator[Comparison]:
-    """Every pair of lineups on every set that has both kinds."""
+    """Compare every pair of ensembles on every set that has reals and fakes."""
     for one in sets:
         if len({row.fake for row in one.rows}) == 2:
             for first, second in combinations([ensemble.name for ensemble in ensembles], 2):
@@ -146,6 +149,7 @@ def comparisons(
 
 
 def text(results: Results) -> str:
+    """Format results as tables for a terminal."""
     blocks = [_set_text(one, results) for one in results.sets]
     if results.robustness:
         blocks.append(_robustness_text(results))
@@ -177,7 +181,7 @@ def _header() -> list[str]:
         "TPR@5%",
         "acc",
         "ECE",
-        "ECE frank",
+        "ECE uncapped",
         "ECE answered",
         "wrong answers",
         "abstained",
@@ -238,6 +242,7 @@ def _robustness_text(results: Results) -> str:
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Format a table in aligned columns."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     return "\n".join(
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

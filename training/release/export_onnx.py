@@ -1,4 +1,4 @@
-"""A model folder and the face finder as ONNX, for the extension, which runs them in the browser.
+"""Export a model folder and the face finder as ONNX, for the extension, which runs them in the browser.
 
     python -m training.publish --onnx --model-folder space/unmask/models/weights/mobilenet-gru --out extension/models
 
@@ -38,13 +38,14 @@ CPU = torch.device("cpu")
 
 
 class OneClip(nn.Module):
-    """A clip without padding (T, 3, S, S) -> its logit (1,), its frames' (T,), the last maps (T, C, h, w)."""
+    """A model for one clip without padding: (T, 3, S, S) -> logit (1,), logits of frames (T,), maps (T, C, h, w)."""
 
     def __init__(self, model: VideoModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, data: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the logit of the clip, those of its frames, and the feature maps."""
         maps = self.model.frame_features(data)
         vectors = self.model.frame_vectors(maps)
         mask = torch.ones(1, vectors.shape[0], dtype=torch.bool)
@@ -53,7 +54,7 @@ class OneClip(nn.Module):
 
 
 class Heat(nn.Module):
-    """Last feature maps of a face, blurred and sharp (2, C, h, w) -> the heat of each place (h, w).
+    """A heatmap module: last feature maps of a face, blurred and sharp (2, C, h, w) -> heat (h, w).
 
     What `explain.heatmap` says of a clip of this one frame, before it makes the hottest place 1.
     """
@@ -63,6 +64,7 @@ class Heat(nn.Module):
         self.model = model
 
     def forward(self, data: Tensor) -> Tensor:
+        """Return the heat of each place."""
         start, change = data[:1], data[1:] - data[:1]
         shares = (torch.arange(GRADIENT_STEPS) + 0.5) / GRADIENT_STEPS
         gradients = torch.func.grad(self._logits)(start + shares.view(-1, 1, 1, 1) * change)
@@ -74,7 +76,7 @@ class Heat(nn.Module):
         return self.model.temporal(maps[:, None], mask).sum(0)
 
     def written_out(self, data: Tensor) -> nn.Module:
-        """The same in plain operations: the exporter knows no gradients."""
+        """Trace the module to plain operations, as the exporter cannot export gradients."""
         plain: Any = torch.export.default_decompositions()  # typed more narrowly than what takes it
         return make_fx(self, decomposition_table=plain)(data)
 
@@ -93,7 +95,7 @@ class Network:
 
 
 def write(folder: Path, out: Path) -> None:
-    """`export`, telling what it wrote."""
+    """Export a model folder and print what was written."""
     for path in export(folder, out):
         print(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
 
@@ -116,6 +118,7 @@ def export(folder: Path, out: Path) -> list[Path]:
 
 
 def networks(model: inference.LoadedModel) -> list[Network]:
+    """List the networks of a model and of the face finder."""
     spec = model.spec
     clips = tuple((frames, 3, spec.side_px, spec.side_px) for frames in (spec.frames_per_clip, 1))
     with torch.no_grad():
@@ -155,7 +158,7 @@ def _write(network: Network, folder: Path) -> Path:
 
 
 def _halve(path: Path) -> None:
-    """Keep the large weights of a file in float16; whoever loads it makes them float32 again, once."""
+    """Store the large weights of a file in float16; a Cast makes them float32 when it is loaded."""
     model = onnx.load(path)
     graph, casts = model.graph, []
     for weight in graph.initializer:
@@ -172,7 +175,7 @@ def _halve(path: Path) -> None:
 
 @torch.no_grad()
 def _compare(network: Network, path: Path, size: tuple[int, ...], max_error: float) -> None:
-    """Raises SystemExit when ONNX Runtime and torch differ."""
+    """Compare ONNX Runtime and torch. Raises SystemExit when they differ."""
     data = np.random.default_rng(0).normal(size=size).astype(np.float32)
     said = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"data": data})
     expected = network.module.eval()(torch.from_numpy(data))

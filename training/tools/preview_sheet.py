@@ -1,4 +1,4 @@
-"""A sheet of what a detector learns from: faces as they are, blended, and as the web leaves them.
+"""Draw a sheet of training examples: faces as they are, blended, and augmented.
 
     python -m training.tools.preview_sheet PICTURE… --out sheet.jpg
 
@@ -24,6 +24,7 @@ GAIN = 4  # by which a difference is made visible
 
 
 def main() -> None:
+    """Draw the sheet of the pictures that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=Path, nargs="+", help="photographs, one face in each")
     parser.add_argument("--out", type=Path, required=True)
@@ -34,7 +35,7 @@ def main() -> None:
 
 
 def face_of(path: Path, finder: FaceFinder) -> self_blend.Image:
-    """The first face of a picture, cut as for the models. Raises ValueError when there is none."""
+    """Crop the first face of a picture, as for the models. Raises ValueError when there is none."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
         raise ValueError(f"{path.name} is not a picture")
@@ -45,7 +46,7 @@ def face_of(path: Path, finder: FaceFinder) -> self_blend.Image:
 
 
 def make_sheet(faces: list[self_blend.Image]) -> self_blend.Image:
-    """Crops (S, S, 3) -> a row for each."""
+    """Make a row for each crop (S, S, 3)."""
     meshes = [landmarks.find(face) for face in faces]
     rng = np.random.default_rng(0)
     rows = []
@@ -61,7 +62,7 @@ def make_sheet(faces: list[self_blend.Image]) -> self_blend.Image:
 
 
 def with_difference(face: self_blend.Image, fake: self_blend.Image) -> self_blend.Image:
-    """The fake, and how far each pixel is from the real one, side by side."""
+    """Put the fake and its difference from the real crop side by side."""
     apart = np.abs(fake.astype(np.int16) - face) * GAIN
     return np.hstack([fake, np.clip(apart, 0, 255).astype(np.uint8)])
 

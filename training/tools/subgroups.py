@@ -1,10 +1,10 @@
-"""How answers differ by what a crop itself tells: how light it is, from which side, what skin.
+"""Measure errors by subgroups that a crop itself shows: light, view and skin tone.
 
     python -m training.tools.subgroups --model mobilenet-gru --data FACES
 
 Validation clips, as they are stored, in groups by light (mean of L* in the face), view (how far the nose is
 from the middle of the face) and skin (individual typology angle of the cheeks; Chardon et al., 1991). The
-angle depends on the light as well: it sorts pictures, not people. Prints AUC and what each group is told.
+angle depends on the light as well: it sorts pictures, not people. Prints AUC and what each group is counts.
 """
 
 import argparse
@@ -30,16 +30,16 @@ LEFT, RIGHT, NOSE_TIP = 234, 454, 1
 VIEW_FROM = {"frontal": 0.0, "half turned": 0.15, "side": 0.4}  # of half the face's width
 LIGHT_FROM = {"dark": 0.0, "medium": 40.0, "bright": 60.0}  # L*, 0 to 100
 SKIN_FROM = {"dark": -90.0, "brown": -30.0, "tan": 10.0, "medium": 28.0, "light": 41.0}  # degrees
-KINDS = {"light": LIGHT_FROM, "view": VIEW_FROM, "skin": SKIN_FROM}  # fields of `Look`
-TOLD = ("fake", "uncertain", "real")
+KINDS = {"light": LIGHT_FROM, "view": VIEW_FROM, "skin": SKIN_FROM}  # fields of `Subgroups`
+LABELS = ("fake", "uncertain", "real")
 
 Image = NDArray[np.uint8]
 Points = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a crop tells of itself."""
+class Subgroups:
+    """The subgroups of a crop."""
 
     light: str
     view: str
@@ -47,6 +47,7 @@ class Look:
 
 
 def main() -> None:
+    """Print the table for the data that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="a folder, or a name")
     parser.add_argument("--data", type=Path, action="append", required=True, help="folder of stored clips")
@@ -57,37 +58,37 @@ def main() -> None:
     cv2.setNumThreads(1)
     model = inference.load(arguments.model, torch.device("cpu"))
     clips = [clip for some in validation_clips(arguments.data, arguments.limit).values() for clip in some]
-    looks = [
-        look_of(decode(clip)[0], points[0])
+    found = [
+        subgroups_of(decode(clip)[0], points[0])
         for clip, points in zip(clips, cached_meshes(clips, arguments.meshes), strict=True)
     ]
     logits, fake = predict(model.module, PlainClips(clips, model.spec), model.spec, arguments.workers)
     probability = probabilities(logits, model.calibration)
     labels = [model.policy.label(float(value)) for value in probability]
-    print(table(looks, probability, labels, fake))
+    print(table(found, probability, labels, fake))
 
 
-def look_of(image: Image, points: Points) -> Look:
-    """A crop (S, S, 3) RGB and its mesh (468, 2) -> its groups."""
+def subgroups_of(image: Image, points: Points) -> Subgroups:
+    """Assign a crop (S, S, 3) RGB with its mesh (468, 2) to subgroups."""
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     face = lab[_inside(points[list(landmarks.OVAL)], image.shape[0])]
     cheeks = np.concatenate([lab[_inside(points[list(outline)], image.shape[0])] for outline in CHEEKS])
     lightness, _, yellow = np.median(cheeks, 0)
-    return Look(
+    return Subgroups(
         group(LIGHT_FROM, float(face[:, 0].mean())),
-        group(VIEW_FROM, turned(points)),
+        group(VIEW_FROM, yaw(points)),
         group(SKIN_FROM, float(np.degrees(np.arctan2(lightness - 50, max(yellow, 1e-3))))),
     )
 
 
-def turned(points: Points) -> float:
-    """How far the nose's tip is from the middle of the face, in halves of its width; 0 from the front."""
+def yaw(points: Points) -> float:
+    """Measure how far the tip of the nose is from the middle of the face, in halves of its width; 0 is frontal."""
     left, right, nose = (points[index, 0] for index in (LEFT, RIGHT, NOSE_TIP))
     return float(abs(nose - (left + right) / 2) / max(abs(right - left) / 2, 1e-3))
 
 
 def group(starts: dict[str, float], value: float) -> str:
-    """The last group that begins at the value or before; the first for what lies below all."""
+    """Return the last group that starts at or below the value; the first for what lies below all."""
     names = list(starts)
     return names[max(0, int(np.searchsorted(list(starts.values()), value, side="right")) - 1)]
 
@@ -100,14 +101,14 @@ def _inside(outline: Points, side_px: int) -> NDArray[np.bool_]:
 
 
 def table(
-    looks: Sequence[Look], probability: NDArray[np.float64], labels: Sequence[str], fake: NDArray[np.bool_]
+    found: Sequence[Subgroups], probability: NDArray[np.float64], labels: Sequence[str], fake: NDArray[np.bool_]
 ) -> str:
-    """A row for each group that holds clips."""
+    """Format a row for each group that holds clips."""
     rows = []
     said = np.array(labels)
     for kind, names in KINDS.items():
         for name in names:
-            own = np.array([getattr(look, kind) == name for look in looks])
+            own = np.array([getattr(item, kind) == name for item in found])
             reals, fakes = own & ~fake, own & fake
             if not (reals.any() and fakes.any()):
                 continue
@@ -115,10 +116,10 @@ def table(
                 metrics.auc, probability[own], fake[own], [str(row) for row in np.flatnonzero(own)], 1000
             )
             alarms = metrics.share(int((said[reals] == "fake").sum()), int(reals.sum()))
-            told = [str(int((said[some] == label).sum())) for some in (reals, fakes) for label in TOLD]
+            counts = [str(int((said[some] == label).sum())) for some in (reals, fakes) for label in LABELS]
             rows.append(
                 [kind, name, str(area), f"{alarms.value:.1%} ({alarms.low:.0%}–{alarms.high:.0%})"]
-                + ["/".join(told[:3]), "/".join(told[3:])]
+                + ["/".join(counts[:3]), "/".join(counts[3:])]
             )
     header = ["", "group", "AUC", "reals called fake", "reals: fake/?/real", "fakes: fake/?/real"]
     return aligned(header, rows)

@@ -1,4 +1,4 @@
-"""What a model's temporal head adds: its clips against the mean of their single frames, on the same videos.
+"""Measure what a model's temporal head adds: clips against the mean of their single frames, on the same videos.
 
     python -m training.tools.temporal_ablation --model NAME --set NAME=DIR … [--cache DIR]
 
@@ -24,6 +24,7 @@ from unmask.video.sampling import plan_windows
 
 
 def main() -> None:
+    """Compare on the sets that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="default")
     parser.add_argument("--set", action="append", required=True, metavar="NAME=DIR", dest="sets")
@@ -36,7 +37,7 @@ def main() -> None:
 
 
 def compare(model: LoadedModel, found: EvaluationSet) -> str:
-    """Both ways on every video in which a face was found."""
+    """Score every video with a face in both ways, and format the comparison."""
     look = Look(plan_windows([model.spec]), (model.spec,))
     kept, by_frame, by_clip = [], [], []
     for example in tqdm(found.examples, mininterval=5):
@@ -55,7 +56,7 @@ def compare(model: LoadedModel, found: EvaluationSet) -> str:
 
 
 def split(clip: FaceClip) -> list[FaceClip]:
-    """A clip of T frames -> T clips of one."""
+    """Split a clip of T frames into T clips of one."""
     return [
         replace(
             clip,

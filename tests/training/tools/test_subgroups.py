@@ -10,7 +10,7 @@ from tests.untrained import untrained_model
 from training.data.shards import write_clips
 from training.synthesis import landmarks
 from training.tools import subgroups
-from training.tools.subgroups import SKIN_FROM, look_of
+from training.tools.subgroups import SKIN_FROM, subgroups_of
 
 SIDE = 224
 
@@ -26,8 +26,8 @@ def points(portrait):
 
 
 def test_a_darker_picture_is_darker_and_its_skin_too(portrait, points):
-    bright = look_of(portrait, points)
-    dark = look_of((portrait * 0.25).astype(np.uint8), points)
+    bright = subgroups_of(portrait, points)
+    dark = subgroups_of((portrait * 0.25).astype(np.uint8), points)
     assert (bright.light, dark.light) == ("medium", "dark")
     assert list(SKIN_FROM).index(dark.skin) < list(SKIN_FROM).index(bright.skin)
     assert bright.view == dark.view
