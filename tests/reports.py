@@ -1,6 +1,6 @@
 """Reports as the product makes them, from made-up scores: every field filled, pictures of the astronaut.
 
-report = example("fake")        # fake, real, uncertain, no_face, crowd, ensemble, hostile or failed
+report = example("fake")        # fake, real, uncertain, no_face, many, ensemble, hostile or failed
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from tests.media import FACE_XY, astronaut
 from unmask.errors import LoginRequired
 from unmask.models.saliency import jpeg, paint
-from unmask.report import CheckReport, Coverage, FaceDetail, Source, to_failed_report, to_report
+from unmask.report import CheckReport, CoverageReport, FaceDetail, Source, to_failed_report, to_report
 from unmask.verdict import Calibration, ClipScore, Policy, decide, score
 
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -102,7 +102,14 @@ def build(
         revisions={name: REVISIONS[name] for name in models},
         faces={face.id: detail(scores, face.id) for face in verdict.faces},
         compute={"backend": "torch", "device": "cpu", "precision": "float32"},
-        coverage=Coverage(frames, frames - 6 if scores else 0, 7.68, end_seconds=end_seconds),
+        coverage=CoverageReport(
+            frames=frames,
+            frames_with_face=frames - 6 if scores else 0,
+            analysed_seconds=7.68,
+            start_seconds=0.0,
+            end_seconds=end_seconds,
+            offset_seconds=0.0,
+        ),
         timing_seconds={"fetch": 2.1, "decode": 0.81, "faces": 1.432, "model": 0.907, "explain": 0.4, "total": 5.71},
         warnings=warnings,
     )
@@ -129,7 +136,7 @@ def example(name: str) -> Any:
         "real": lambda: build(clips([-2.0, -3.1, -1.8, -2.6, -2.2, -0.2, -2.4, -2.9])),
         "uncertain": lambda: build(clips([-2.0, -3.1, 2.8, 2.6, -2.2, 2.2, -2.4, -2.9])),
         "no_face": lambda: build([], ["face_too_blurred", "face_too_small"]),
-        "crowd": lambda: build(
+        "many": lambda: build(
             [item for face in range(7) for item in clips([0.5 * face - 2.5] * 4, face, duration=1800.0)],
             duration_seconds=1800.0,
         ),

@@ -144,8 +144,8 @@ def _foretold(rng: np.random.Generator) -> Vectors:
         proposals = (around + rng.normal(0, 3, around.shape)).round(2).astype(np.float32)
         none = np.zeros((2, 5, 2), np.float32)
         ends.append(detector.SearchedFrame(proposals, places, FaceBoxes(places, none, np.ones(2, np.float32))))
-    told = [{"proposals": _rounded(end.proposals), "places": _rounded(end.places)} for end in ends]
-    return {"ends": told, "boxes": [_rounded(boxes) for boxes in detector.extrapolate_proposals(ends[0], ends[1], 6)]}
+    given = [{"proposals": _rounded(end.proposals), "places": _rounded(end.places)} for end in ends]
+    return {"ends": given, "boxes": [_rounded(boxes) for boxes in detector.extrapolate_proposals(ends[0], ends[1], 6)]}
 
 
 def _rounded(values: np.ndarray) -> Any:

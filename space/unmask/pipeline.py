@@ -28,7 +28,7 @@ from unmask.faces.subjects import Subject, SubjectTracker
 from unmask.models import inference, saliency
 from unmask.models.inference import LoadedModel
 from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
-from unmask.report import CheckReport, ComputeReport, Coverage, FaceDetail, Source, to_report, with_source
+from unmask.report import CheckReport, ComputeReport, CoverageReport, FaceDetail, Source, to_report, with_source
 from unmask.verdict import ClipScore, Policy, decide, ensemble_policy, judge, percent
 from unmask.video.decode import Frames
 from unmask.video.sampling import WINDOWS, plan_windows
@@ -179,7 +179,7 @@ class _Check:
                 device=self._checker.device.type,
                 precision=str(self._models[0].dtype).removeprefix("torch."),
             ),
-            coverage=Coverage(
+            coverage=CoverageReport(
                 frames=self._tracker.frames,
                 frames_with_face=self._tracker.frames_with_face,
                 analysed_seconds=self._tracker.analysed_seconds,

@@ -164,18 +164,6 @@ class FaceDetail:
     picture_seconds: float | None = None  # when that was
 
 
-@dataclass(frozen=True)
-class Coverage:
-    """How much of the video was looked at; fields as in CoverageReport."""
-
-    frames: int
-    frames_with_face: int
-    analysed_seconds: float
-    start_seconds: float = 0.0
-    end_seconds: float | None = None
-    offset_seconds: float = 0.0
-
-
 def to_report(
     source: Source,
     verdict: Verdict,
@@ -183,7 +171,7 @@ def to_report(
     revisions: Mapping[str, str],  # model name -> revision, of every model that was asked
     faces: Mapping[int, FaceDetail],  # by id; every judged face
     compute: ComputeReport,
-    coverage: Coverage,
+    coverage: CoverageReport,  # its seconds are rounded here
     timing_seconds: Mapping[str, float],  # by stage, and `total`
     warnings: Sequence[str] = (),  # sentences
     input: str | None = None,  # of a scan
@@ -207,12 +195,11 @@ def to_report(
         timeline=[_span(span) for span in verdict.timeline],
         compute=compute,
         coverage={
-            "frames": int(coverage.frames),
-            "frames_with_face": int(coverage.frames_with_face),
-            "analysed_seconds": _seconds(coverage.analysed_seconds),
-            "start_seconds": _seconds(coverage.start_seconds),
-            "end_seconds": _seconds_or_none(coverage.end_seconds),
-            "offset_seconds": _seconds(coverage.offset_seconds),
+            **coverage,
+            "analysed_seconds": _seconds(coverage["analysed_seconds"]),
+            "start_seconds": _seconds(coverage["start_seconds"]),
+            "end_seconds": _seconds_or_none(coverage["end_seconds"]),
+            "offset_seconds": _seconds(coverage["offset_seconds"]),
         },
         timing_seconds={stage: _seconds(value) for stage, value in timing_seconds.items()},
         warnings=list(warnings),

@@ -1,4 +1,4 @@
-"""What strangers send: everything is either understood or refused with a sentence."""
+"""Untrusted input is either parsed or refused with a sentence."""
 
 import base64
 import contextlib
@@ -120,6 +120,6 @@ def test_models_are_names_that_are_known_here():
     assert to_models("", known) == to_models(None, known) == to_models([], known) == ()
     assert to_models("mobilenet-gru, resnext-lstm,mobilenet-gru", known) == ("mobilenet-gru", "resnext-lstm")
     assert to_models(["resnext-lstm"], known) == ("resnext-lstm",)
-    for stranger in ("nobody", "/etc", "owner/name", "default,nobody"):
+    for unknown in ("other", "/etc", "owner/name", "default,other"):
         with pytest.raises(ModelUnavailable, match="mobilenet-gru"):
-            to_models(stranger, known)
+            to_models(unknown, known)

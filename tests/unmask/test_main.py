@@ -1,4 +1,4 @@
-"""The command line: what is printed where, exit codes, files written, scans resumed and spread."""
+"""The command line: what is printed where, exit codes, files written, scans resumed and on a cluster."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
 # check
 
 
-def test_check_prints_a_few_lines_for_a_person(media: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_prints_a_few_lines(media: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(make("h264.mp4", media))]) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -124,7 +124,7 @@ def test_bad_settings_are_bad_input(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert capsys.readouterr().err.startswith("unmask: bad_input: UNMASK_MAX_BYTES")
 
 
-def test_a_defect_is_told_without_a_traceback(
+def test_a_defect_is_reported_without_a_traceback(
     media: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*_: object, **__: object) -> Report:
@@ -160,9 +160,9 @@ def test_lines_for_a_person_fit_every_label() -> None:
         "Note: Take care.",
         "64 frames looked at, a face in 60 · 1.2 s · m r",
     ]
-    nobody = {"label": "no_face", "probability_fake": None, "text": "Nobody."}
-    quiet = {**report, "verdict": nobody, "faces": [], "timeline": [], "warnings": [], "source": {"title": None}}
-    assert describe_report(quiet).splitlines()[:2] == ["No face found", "Nobody."]
+    no_face = {"label": "no_face", "probability_fake": None, "text": "No face."}
+    quiet = {**report, "verdict": no_face, "faces": [], "timeline": [], "warnings": [], "source": {"title": None}}
+    assert describe_report(quiet).splitlines()[:2] == ["No face found", "No face."]
 
 
 # models

@@ -70,11 +70,11 @@ def captured(count: int, step_seconds: float = 0.12, width: int = 320, height: i
 
 
 def test_a_file_gives_a_whole_report(checker: Checker, media: Path, model: str) -> None:
-    told: list[tuple[str, float]] = []
+    reported: list[tuple[str, float]] = []
     report = checker.check(
         file(media, "h264.mp4"),
         Options(models=(model,)),
-        lambda stage, done, text: told.append((stage, done)),
+        lambda stage, done, text: reported.append((stage, done)),
     )
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     (face,) = report["faces"]
@@ -88,7 +88,7 @@ def test_a_file_gives_a_whole_report(checker: Checker, media: Path, model: str) 
     assert all(url.startswith("data:image/jpeg;base64,") for url in (face["thumbnail"], face["heatmap"]))
     assert face["thumbnail"] != face["heatmap"]
     assert report["timing_seconds"]["total"] >= report["timing_seconds"]["faces"] > 0
-    stages, fractions = [stage for stage, _ in told], [done for _, done in told]
+    stages, fractions = [stage for stage, _ in reported], [done for _, done in reported]
     assert list(dict.fromkeys(stages)) == [stage for stage in STAGES if stage != "queued"]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
@@ -188,12 +188,14 @@ def test_an_unknown_model_is_told_before_anything_is_fetched(checker: Checker) -
 def test_progress_carries_a_provisional_number_as_soon_as_there_is_one(
     checker: Checker, media: Path, model: str
 ) -> None:
-    told: list[tuple[str, str]] = []
-    checker.check(file(media, "h264.mp4"), Options(models=(model,)), lambda stage, _, text: told.append((stage, text)))
-    texts = list(dict.fromkeys(text for stage, text in told if stage == "faces"))
+    reported: list[tuple[str, str]] = []
+    checker.check(
+        file(media, "h264.mp4"), Options(models=(model,)), lambda stage, _, text: reported.append((stage, text))
+    )
+    texts = list(dict.fromkeys(text for stage, text in reported if stage == "faces"))
     assert texts[0] == "Looking for faces"
     assert len(texts) > 1 and all(re.search(r"So far .+% likely a deepfake – provisional", text) for text in texts[1:])
-    assert {text for stage, text in told if "provisional" in text and stage != "faces"} == set()
+    assert {text for stage, text in reported if "provisional" in text and stage != "faces"} == set()
 
 
 def test_a_borrowed_gpu_is_asked_once_for_the_whole_video(media: Path, model: str) -> None:
@@ -229,7 +231,7 @@ def test_a_fetched_video_can_be_kept(checker: Checker, media: Path, model: str, 
         source = UrlSource(site.url("/clip.mp4"))
         checker.check(source, Options(models=(model,), limits=HOME), keep=kept)
         assert kept.read_bytes() == clip.read_bytes()
-        gone = tmp_path / "gone" / "kept"  # the asker has left: that is no failure
+        gone = tmp_path / "gone" / "kept"  # the caller's folder is gone: that is no failure
         assert checker.check(source, Options(models=(model,), limits=HOME), keep=gone)["status"] == "ok"
     unmoved = tmp_path / "unmoved"
     checker.check(FileSource(clip, "clip"), Options(models=(model,)), keep=unmoved)

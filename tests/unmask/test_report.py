@@ -53,7 +53,7 @@ def test_the_report_has_the_shape_of_the_contract():
     assert_same_shape(contract, found)
 
 
-@pytest.mark.parametrize("name", ["fake", "real", "uncertain", "no_face", "crowd", "ensemble"])
+@pytest.mark.parametrize("name", ["fake", "real", "uncertain", "no_face", "many", "ensemble"])
 def test_reports_are_plain_finite_json(name):
     found = reports.example(name)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
@@ -83,8 +83,8 @@ def test_the_timeline_is_in_order_and_averages_the_models():
     assert found["timeline"][0]["probability_fake"] == round(to_probability(0.25), 4)
 
 
-def test_the_timeline_and_the_faces_count_the_crowd_alike():
-    found = reports.example("crowd")
+def test_the_timeline_and_the_faces_are_corrected_alike():
+    found = reports.example("many")
     by_face = {face["id"]: face["probability_fake"] for face in found["faces"]}
     assert all(span["probability_fake"] == by_face[span["face_id"]] for span in found["timeline"])
 

@@ -18,8 +18,8 @@ from unmask.verdict import (
     Policy,
     clock,
     decide,
-    deciding_faces,
     ensemble_policy,
+    judge,
     percent,
     score,
     sentence,
@@ -84,7 +84,7 @@ CASES: dict[str, tuple[list[ClipScore], str, set[str]]] = {
         "uncertain",
         {"models_disagree"},
     ),
-    "nobody": ([], "no_face", {"no_face"}),
+    "no face": ([], "no_face", {"no_face"}),
 }
 
 
@@ -95,28 +95,28 @@ def test_cases(scores, label, reasons):
     assert reasons <= set(verdict.reasons)
 
 
-# logits at first, logits after re-compression, label: only a drift towards the other label is a doubt
-SECOND_LOOKS = {
+# logits, logits after re-compression, label: only a shift towards the other label makes an answer unstable
+RECOMPRESSED = {
     "a fake stays one": (3.0, 2.5, "fake"),
     "a fake drifts away": (3.0, 0.5, "uncertain"),
     "a fake looks worse still": (3.0, 6.0, "fake"),
     "a real one stays one": (-3.0, -2.5, "real"),
     "a real one drifts away": (-3.0, -0.5, "uncertain"),
     "a real one looks better still": (-3.0, -6.0, "real"),
-    "no answer to be doubted": (0.2, -6.0, "uncertain"),
+    "no answer to be tested": (0.2, -6.0, "uncertain"),
 }
 
 
-@pytest.mark.parametrize(("first", "again", "label"), SECOND_LOOKS.values(), ids=SECOND_LOOKS)
-def test_an_answer_must_survive_a_mild_recompression(first, again, label):
-    verdict = decide(clips([first] * 8), POLICY, recompressed=clips([again] * 8))
+@pytest.mark.parametrize(("first", "second", "label"), RECOMPRESSED.values(), ids=RECOMPRESSED)
+def test_an_answer_must_survive_a_mild_recompression(first, second, label):
+    verdict = judge(clips([first] * 8), POLICY, lambda faces: clips([second] * 8))
     assert verdict.label == label
     assert ("unstable" in verdict.reasons) == (label == "uncertain" and abs(first) > 1)
     if "unstable" in verdict.reasons:
         assert "re-compression" in verdict.text
 
 
-def test_the_doubt_concerns_the_face_that_was_looked_at_again():
+def test_a_face_is_unstable_by_its_own_scores():
     two_fakes = clips([4.0] * 8) + clips([5.0] * 8, 1)
     verdict = decide(two_fakes, POLICY, recompressed=clips([4.0] * 8) + clips([0.0] * 8, 1))
     assert {face.id: face.label for face in verdict.faces} == {0: "fake", 1: "uncertain"}
@@ -144,16 +144,28 @@ def test_a_face_that_is_mostly_too_blurred_gets_no_answer(sharpness, logit, answ
     assert decide(scores, POLICY).label in ("fake", "real")  # a policy that asks for no sharpness
 
 
-def test_an_answer_deserves_a_second_look_and_a_doubt_does_not():
-    fake_and_real = clips([4.0] * 8) + clips([5.0] * 8, 1) + clips([-4.0] * 8, 2)
-    assert deciding_faces(decide(fake_and_real, POLICY)) == {0, 1}
-    two_reals = clips([-4.0] * 8) + clips([-3.0] * 8, 1)
-    assert deciding_faces(decide(two_reals, POLICY)) == {1}
-    assert deciding_faces(decide(clips([0.2] * 8), POLICY)) == frozenset()
-    assert deciding_faces(decide([], POLICY)) == frozenset()
+RESCORED = {  # logits of each face -> the faces whose clips are re-compressed
+    "all fakes": ([4.0, 5.0, -4.0], {0, 1}),
+    "else the highest": ([-4.0, -3.0], {1}),
+    "none without an answer": ([0.2], None),
+    "none without a face": ([], None),
+}
 
 
-def test_faces_left_out_are_the_reason_when_nobody_could_be_judged():
+@pytest.mark.parametrize(("logits", "faces"), RESCORED.values(), ids=RESCORED)
+def test_only_the_faces_that_an_answer_rests_on_are_rescored(logits, faces):
+    scores = [item for face, logit in enumerate(logits) for item in clips([logit] * 8, face)]
+    asked: list[frozenset[int]] = []
+
+    def rescore(ids):
+        asked.append(ids)
+        return []
+
+    assert judge(scores, POLICY, rescore) == decide(scores, POLICY)
+    assert asked == ([] if faces is None else [faces])
+
+
+def test_faces_left_out_are_the_reason_when_no_face_was_judged():
     verdict = decide([], POLICY, ["face_too_small", "face_too_blurred", "face_too_small"])
     assert verdict.label == "no_face"
     assert verdict.reasons == ("face_too_blurred", "face_too_small")
@@ -251,17 +263,17 @@ def test_raising_a_logit_never_lowers_the_suspicion(scores, data, by):
 
 
 @given(st.lists(st.floats(-6, -0.7), min_size=1, max_size=60))
-def test_a_crowd_of_real_looking_faces_is_real(logits):
+def test_many_real_looking_faces_are_real(logits):
     scores = [made(logit, face) for face, logit in enumerate(logits)]
     assert decide(scores, POLICY).label == "real"
 
 
-def test_chance_alone_does_not_make_a_crowd_fake():
-    """Forty real faces, each fake to the detector one time in twenty: nearly every crowd holds such a one."""
+def test_chance_alone_does_not_make_many_faces_fake():
+    """Forty real faces, each scored as fake one time in twenty: nearly every video has such a one."""
     chance = random.Random(5)
-    crowds = [[made(chance.gauss(-2.0, 1.9), face) for face in range(40)] for _ in range(60)]
-    alone = sum(any(decide([item], POLICY).label == "fake" for item in crowd) for crowd in crowds)
-    together = sum(decide(crowd, POLICY).label == "fake" for crowd in crowds)
+    videos = [[made(chance.gauss(-2.0, 1.9), face) for face in range(40)] for _ in range(60)]
+    alone = sum(any(decide([item], POLICY).label == "fake" for item in video) for video in videos)
+    together = sum(decide(video, POLICY).label == "fake" for video in videos)
     assert alone > 45
     assert together <= 2
 
@@ -306,7 +318,7 @@ SENTENCES: dict[str, Any] = {
         [],
         "From 1 frame of one face at 0:00 the detector cannot tell whether this is a deepfake (too few frames).",
     ),
-    "nobody": (
+    "no face": (
         [],
         [],
         "No face was found in the moments that were looked at, so nothing can be said.",

@@ -11,7 +11,7 @@ from unmask.render import html as document
 from unmask.report import to_failed_report
 from unmask.verdict import SHOWN_LABEL, percent, sentence
 
-NAMES = ["fake", "real", "uncertain", "no_face", "crowd", "ensemble", "hostile", "failed"]
+NAMES = ["fake", "real", "uncertain", "no_face", "many", "ensemble", "hostile", "failed"]
 VOID = {"meta", "img", "br", "hr", "input", "link"}
 
 

@@ -166,7 +166,7 @@ def test_moving_parts_are_apart_in_order_and_inside():
     assert parts == [(0.0, pytest.approx(1.84)), (298.5, pytest.approx(301.34)), (598.0, 600.0)]
 
 
-def test_a_box_is_drawn_only_where_somebody_looked():
+def test_a_box_is_drawn_only_near_analysed_frames():
     boxes = [{"seconds": s, "xyxy": [s, 0.0, s + 10, 10.0]} for s in (1.0, 1.4, 5.0)]
     assert box_at(boxes, 1.1) == pytest.approx((1.1, 0, 11.1, 10))
     assert box_at(boxes, 0.9) == (1.0, 0.0, 11.0, 10.0)
