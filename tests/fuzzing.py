@@ -1,7 +1,7 @@
-"""Files that no encoder writes, and what becomes of them behind the closed doors of the decoder's child.
+"""Make corrupted files, and decode them in the sandbox of the decode worker.
 
-with Oven(bases) as oven:
-    oven.try_out(spoiled, "video")      # -> Ended: outcome, seconds, peak memory
+with SandboxedDecoder(folder) as decoder:
+    decoder.decode(corrupted, "video")      # -> Ended: outcome, seconds, peak memory
 """
 
 import json
@@ -45,11 +45,11 @@ class Ended:
     peak_bytes: int
 
 
-# --- spoiling
+# --- corruption
 
 
 @dataclass(frozen=True)
-class Spoiling:
+class Corruption:
     """Where, as a share of the file, something is done to it, and what."""
 
     kind: str
@@ -59,52 +59,52 @@ class Spoiling:
 
 
 KINDS = ("cut", "drop", "repeat", "zero", "flip", "write", "write early", "splice")
-SPOILINGS = st.builds(
-    Spoiling,
+CORRUPTIONS = st.builds(
+    Corruption,
     st.sampled_from(KINDS),
     st.floats(0, 1),
     st.floats(0, 1),
     st.sampled_from(EXTREMES) | st.binary(min_size=1, max_size=8),
 )
-SPOILED = st.tuples(st.sampled_from(BASES), st.sampled_from(BASES), st.lists(SPOILINGS, min_size=1, max_size=12))
+CORRUPTED = st.tuples(st.sampled_from(BASES), st.sampled_from(BASES), st.lists(CORRUPTIONS, min_size=1, max_size=12))
 
 
-def spoil(data: bytes, other: bytes, spoilings: list[Spoiling]) -> bytes:
-    spoiled = bytearray(data)
-    for each in spoilings:
-        at = int(each.at * len(spoiled))
-        until = min(len(spoiled), at + max(1, int(each.size**4 * len(spoiled))))
+def corrupt(data: bytes, other: bytes, corruptions: list[Corruption]) -> bytes:
+    corrupted = bytearray(data)
+    for each in corruptions:
+        at = int(each.at * len(corrupted))
+        until = min(len(corrupted), at + max(1, int(each.size**4 * len(corrupted))))
         match each.kind:
             case "cut":
-                del spoiled[max(at, 16) :]
+                del corrupted[max(at, 16) :]
             case "drop":
-                del spoiled[at:until]
+                del corrupted[at:until]
             case "repeat":
-                spoiled[at:at] = spoiled[at:until]
+                corrupted[at:at] = corrupted[at:until]
             case "zero":
-                spoiled[at:until] = bytes(until - at)
+                corrupted[at:until] = bytes(until - at)
             case "flip":
                 for place in range(at, until, max(1, (until - at) // 50)):
-                    spoiled[place] ^= 1 << place % 8
+                    corrupted[place] ^= 1 << place % 8
             case "write":
-                spoiled[at : at + len(each.value)] = each.value
+                corrupted[at : at + len(each.value)] = each.value
             case "write early":  # headers deserve more
-                early = int(each.at * min(len(spoiled), 1000))
-                spoiled[early : early + len(each.value)] = each.value
+                early = int(each.at * min(len(corrupted), 1000))
+                corrupted[early : early + len(each.value)] = each.value
             case "splice":
-                spoiled[at:] = other[int(each.size * len(other)) :]
-    return bytes(spoiled[: 2**22])
+                corrupted[at:] = other[int(each.size * len(other)) :]
+    return bytes(corrupted[: 2**22])
 
 
 # --- trying out
 
 
-class Oven:
+class SandboxedDecoder:
     """A process that forks for every file, so that no time goes into importing; see `_serve`."""
 
     def __init__(self, folder: Path) -> None:
         self._bases = {name: make(name, folder).read_bytes() for name in BASES}
-        self._file = folder / "spoiled"
+        self._file = folder / "corrupted"
         self.ended: list[Ended] = []
 
     def __enter__(self) -> Self:
@@ -123,13 +123,13 @@ class Oven:
         self._process.stdin.close()
         self._process.wait(30)
 
-    def spoiled(self, names: tuple[str, str, list[Spoiling]]) -> tuple[bytes, str]:
-        """What the strategy `SPOILED` gave -> the bytes, and what they pretend to be."""
-        base, other, spoilings = names
-        data = spoil(self._bases[base], self._bases[other], spoilings)
+    def corrupted(self, names: tuple[str, str, list[Corruption]]) -> tuple[bytes, str]:
+        """What the strategy `CORRUPTED` gave -> the bytes, and what they pretend to be."""
+        base, other, corruptions = names
+        data = corrupt(self._bases[base], self._bases[other], corruptions)
         return data, "picture" if base.endswith(".jpg") else "video"
 
-    def try_out(self, data: bytes, kind: str) -> Ended:
+    def decode(self, data: bytes, kind: str) -> Ended:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._file.write_bytes(data)
@@ -141,12 +141,12 @@ class Oven:
 
 def _serve(path: Path) -> None:
     for line in sys.stdin:
-        answer, say = os.pipe()
+        answer, result = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(answer)
-            _bake(path, line.strip(), say)
-        os.close(say)
+            _decode_in_sandbox(path, line.strip(), result)
+        os.close(result)
         with os.fdopen(answer) as pipe:
             outcome = pipe.read()
         _, status, used = os.wait4(child, 0)
@@ -156,8 +156,8 @@ def _serve(path: Path) -> None:
         print(json.dumps(vars(ended)), flush=True)
 
 
-def _bake(path: Path, kind: str, say: int) -> None:
-    """In the forked process: all doors closed, as in the child of `decoder`."""
+def _decode_in_sandbox(path: Path, kind: str, result: int) -> None:
+    """Decode in the forked process, with the rights of the decode worker."""
     from unmask.errors import UnmaskError
     from unmask.video import decode_worker
 
@@ -171,10 +171,10 @@ def _bake(path: Path, kind: str, say: int) -> None:
     except UnmaskError as error:
         outcome = error.code
     except MemoryError:
-        outcome = "too_large"  # as `decoding.main` says it
+        outcome = "too_large"  # as in `decode_worker.main`
     except BaseException as error:  # noqa: BLE001 - a defect, which the test shows
         outcome = repr(error)
-    os.write(say, outcome.encode()[:4000])
+    os.write(result, outcome.encode()[:4000])
     os._exit(0)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis import HealthCheck, given, seed, settings
 
-from tests.fuzzing import CPU_SECONDS, FINE, SPOILED, Oven, Spoiling
+from tests.fuzzing import CORRUPTED, CPU_SECONDS, FINE, Corruption, SandboxedDecoder
 
 SEED = 20261122
 
@@ -23,22 +23,22 @@ def main() -> None:
     parser.add_argument("count", type=int, nargs="?", default=10_000)
     count = parser.parse_args().count
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, Oven(Path(folder)) as oven:
+    with tempfile.TemporaryDirectory() as folder, SandboxedDecoder(Path(folder)) as decoder:
 
         @seed(SEED)
         @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-        @given(SPOILED)
-        def try_one(names: tuple[str, str, list[Spoiling]]) -> None:
-            oven.try_out(*oven.spoiled(names))
+        @given(CORRUPTED)
+        def try_one(names: tuple[str, str, list[Corruption]]) -> None:
+            decoder.decode(*decoder.corrupted(names))
 
         try_one()
-        show(oven, time.monotonic() - began)
-        sys.exit(any(ended.outcome not in FINE for ended in oven.ended))
+        show(decoder, time.monotonic() - began)
+        sys.exit(any(ended.outcome not in FINE for ended in decoder.ended))
 
 
-def show(oven: Oven, seconds: float) -> None:
-    ended = oven.ended
-    print(f"{len(ended):,} spoiled files in {seconds:.0f} s\n")
+def show(decoder: SandboxedDecoder, seconds: float) -> None:
+    ended = decoder.ended
+    print(f"{len(ended):,} corrupted files in {seconds:.0f} s\n")
     for outcome, times in Counter(each.outcome for each in ended).most_common():
         print(f"  {outcome:<14}{times:>7,}{'' if outcome in FINE else '   <- not an answer of the contract'}")
     cpu = np.array([each.cpu_seconds for each in ended])

@@ -1,4 +1,4 @@
-"""Ways past the address check, each tried against a real server that must not hear of any of them.
+"""Ways past the address check, each tried against a real server that must get no request.
 
 127.0.0.2 stands in for the public internet and 127.0.0.1 and ::1, at the same port, for the machine's own
 services: the canary. Names are looked up in a table. Everything else is the real fetch.
@@ -39,7 +39,7 @@ SECRET = "canary-7531-sings"  # in everything that the canary answers
 PUBLIC = "127.0.0.2"
 LIMITS = Limits(timeout_seconds=90.0)
 
-# What names lead to, in the fetch's child: all answers, in order. A list of lists: the answers change.
+# How names resolve in the download worker: all answers, in order. A list of lists: the answers change.
 NAMES: dict[str, list[list[str]]] = {
     "inside.example": [["127.0.0.1"]],
     "inside6.example": [["::1"]],
@@ -53,11 +53,11 @@ NAMES: dict[str, list[list[str]]] = {
     "127.0.0.1.wildcard.example": [["127.0.0.1"]],
     "rebinds.example": [[PUBLIC], ["127.0.0.1"]],
     "rebinds-late.example": [[PUBLIC], [PUBLIC], ["127.0.0.1"]],
-    "private-second.example": [["127.0.0.3", "127.0.0.1"]],  # at the first nobody listens
+    "private-second.example": [["127.0.0.3", "127.0.0.1"]],  # the first does not listen
     "public.example": [[PUBLIC]],
 }
 
-# The child of a fetch in these surroundings.
+# Code of the download worker under test.
 STAND_IN = f"""
 import socket, sys; sys.path[:] = sys.argv[1:]
 from unmask.sandbox import network
@@ -256,11 +256,11 @@ def dash_traps(inside: str) -> dict[str, dict[str, Answer]]:
 
 
 @dataclass(frozen=True)
-class Siege:
-    """How every attempt ended, and what the canaries heard."""
+class Results:
+    """How every attempt ended, and the requests that the servers got."""
 
     attempts: dict[str, Attempt]
-    heard: list[tuple[str, str]]
+    canary: list[tuple[str, str]]
     public: list[tuple[str, str]]
 
 
@@ -279,7 +279,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def own_port() -> int:
-    """One that the system hands out to nobody: no program of another test still calls there by mistake."""
+    """Choose a port that the system does not hand out: no program of another test calls there by mistake."""
     for port in range(20_011, 30_000, 97):
         with socket.socket(socket.AF_INET6) as tried:
             tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
@@ -292,7 +292,7 @@ def own_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def siege(clip: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Siege]:
+def results(clip: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
     really_public = network.is_public
     with pytest.MonkeyPatch.context() as patch, Site(host=PUBLIC, port=own_port()) as public:
         patch.setattr(network, "is_public", lambda address: str(address) == PUBLIC or really_public(address))
@@ -315,29 +315,29 @@ def siege(clip: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sie
             with ThreadPoolExecutor(3) as pool:
                 ended = pool.map(lambda url: _try(url, tmp_path_factory.mktemp("into")), urls.values())
                 attempts = dict(zip(urls, ended, strict=True))
-            yield Siege(attempts, [*four.requests, *six.requests], public.requests)
+            yield Results(attempts, [*four.requests, *six.requests], public.requests)
 
 
-HARMLESS = {"name public.example"}  # shows that these surroundings let a video through
+HARMLESS = {"name public.example"}  # shows that this set-up lets a video through
 
 
-def test_there_are_many_attempts(siege: Siege) -> None:
-    assert len(siege.attempts) - len(HARMLESS) >= 60
+def test_there_are_many_attempts(results: Results) -> None:
+    assert len(results.attempts) - len(HARMLESS) >= 60
 
 
-def test_a_public_video_passes_in_the_same_surroundings(siege: Siege) -> None:
-    attempt = siege.attempts["name public.example"]
+def test_a_public_video_passes_in_the_same_set_up(results: Results) -> None:
+    attempt = results.attempts["name public.example"]
     assert attempt.error is None
     assert attempt.left == ("video",)
 
 
-def test_the_canary_hears_of_no_attempt(siege: Siege) -> None:
-    assert siege.heard == []
+def test_the_canary_gets_no_request(results: Results) -> None:
+    assert results.canary == []
 
 
-def test_every_attempt_is_refused_as_an_address_or_as_a_link(siege: Siege) -> None:
+def test_every_attempt_is_refused_as_an_address_or_as_a_link(results: Results) -> None:
     wrong = {}
-    for name, attempt in siege.attempts.items():
+    for name, attempt in results.attempts.items():
         wanted = {"blocked_address"} | ({"bad_url"} if name.startswith("malformed") else set())
         code = attempt.error.code if attempt.error else "fetched"
         if code not in wanted and name not in HARMLESS:
@@ -345,14 +345,14 @@ def test_every_attempt_is_refused_as_an_address_or_as_a_link(siege: Siege) -> No
     assert not wrong, "\n".join(f"{name}: {said}" for name, said in wrong.items())
 
 
-def test_no_answer_repeats_what_is_inside_or_where(siege: Siege) -> None:
-    for name, attempt in siege.attempts.items():
+def test_no_answer_repeats_what_is_inside_or_where(results: Results) -> None:
+    for name, attempt in results.attempts.items():
         if attempt.error is not None:
-            told = str(attempt.error)
-            assert SECRET not in told, name
-            assert "127.0.0.1" not in told, name
-            assert "root:" not in told, name
+            message = str(attempt.error)
+            assert SECRET not in message, name
+            assert "127.0.0.1" not in message, name
+            assert "root:" not in message, name
 
 
-def test_no_attempt_leaves_a_file(siege: Siege) -> None:
-    assert {name for name, attempt in siege.attempts.items() if attempt.left} == HARMLESS
+def test_no_attempt_leaves_a_file(results: Results) -> None:
+    assert {name for name, attempt in results.attempts.items() if attempt.left} == HARMLESS

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.fuzzing import CPU_SECONDS, FINE, SPOILED, Oven, Spoiling, bombs
+from tests.fuzzing import CORRUPTED, CPU_SECONDS, FINE, Corruption, SandboxedDecoder, bombs
 from tests.media import fetched, make
 from tests.servers import HLS, Answer, Site, content, endless, html, redirect
 from unmask import errors
@@ -25,12 +25,12 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
-def oven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oven]:
-    with Oven(tmp_path_factory.mktemp("oven")) as oven:
-        yield oven
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxedDecoder]:
+    with SandboxedDecoder(tmp_path_factory.mktemp("decoder")) as decoder:
+        yield decoder
 
 
-def test_spoiled_files_get_an_answer(oven: Oven) -> None:
+def test_corrupted_files_get_an_answer(decoder: SandboxedDecoder) -> None:
     @settings(
         max_examples=SPOILED_FILES,
         deadline=None,
@@ -38,21 +38,21 @@ def test_spoiled_files_get_an_answer(oven: Oven) -> None:
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(SPOILED)
-    def try_one(names: tuple[str, str, list[Spoiling]]) -> None:
-        ended = oven.try_out(*oven.spoiled(names))
+    @given(CORRUPTED)
+    def try_one(names: tuple[str, str, list[Corruption]]) -> None:
+        ended = decoder.decode(*decoder.corrupted(names))
         assert ended.outcome in FINE
         assert ended.cpu_seconds < CPU_SECONDS
         assert ended.peak_bytes < MOST_BYTES
 
     try_one()
-    outcomes = {ended.outcome for ended in oven.ended}
+    outcomes = {ended.outcome for ended in decoder.ended}
     assert {
         "frames",
         "not_a_video",
         "bad_input",
-    } <= outcomes  # spoiled a little, or beyond repair
-    assert len(oven.ended) >= SPOILED_FILES
+    } <= outcomes  # corrupted a little, or beyond repair
+    assert len(decoder.ended) >= SPOILED_FILES
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +80,9 @@ def bomb_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     ],
 )
 def test_a_file_that_promises_too_much_is_bounded(
-    oven: Oven, bomb_files: dict[str, bytes], name: str, outcomes: set[str]
+    decoder: SandboxedDecoder, bomb_files: dict[str, bytes], name: str, outcomes: set[str]
 ) -> None:
-    ended = oven.try_out(bomb_files[name], "picture" if name.endswith(".jpg") else "video")
+    ended = decoder.decode(bomb_files[name], "picture" if name.endswith(".jpg") else "video")
     assert ended.outcome in outcomes, ended
     assert ended.cpu_seconds < CPU_SECONDS
     assert ended.peak_bytes < MOST_BYTES
@@ -131,10 +131,10 @@ def test_a_site_that_promises_too_much_is_bounded(name: str, tmp_path: Path) -> 
 
 
 def test_the_bases_are_whole(tmp_path: Path) -> None:
-    """What is spoiled is a file that would pass."""
+    """What is corrupted is a file that would pass."""
     from tests.fuzzing import BASES
 
-    with Oven(tmp_path) as oven:
+    with SandboxedDecoder(tmp_path) as decoder:
         for name in BASES:
             kind = "picture" if name.endswith(".jpg") else "video"
-            assert oven.try_out(make(name, tmp_path).read_bytes(), kind).outcome == "frames", name
+            assert decoder.decode(make(name, tmp_path).read_bytes(), kind).outcome == "frames", name

@@ -229,7 +229,7 @@ def test_what_is_no_web_link_starts_no_download(url, tmp_path, monkeypatch):
         fetched(url, tmp_path, AT_HOME, WHOLE, _ignore)
 
 
-def test_nobody_listening_is_a_failed_fetch(tmp_path):
+def test_a_closed_port_is_a_failed_fetch(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     assert "could not be reached" in _failure(f"http://127.0.0.1:{port}/v.mp4", tmp_path).message
@@ -274,7 +274,7 @@ def long_clip(tmp_path_factory) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["hls", "dash"])
-def test_of_a_video_in_pieces_only_those_around_the_windows_are_fetched(long_clip, media, tmp_path, kind):
+def test_of_a_video_in_segments_only_those_around_the_windows_are_fetched(long_clip, media, tmp_path, kind):
     routes = hls_routes(split_hls(long_clip)) if kind == "hls" else dash_routes(long_clip)
     pieces = {name for name in routes if name.endswith(".ts") or "chunk" in name}
     plan = DecodePlan(windows=3, frames_per_window=4)
@@ -295,7 +295,7 @@ def test_of_a_video_in_pieces_only_those_around_the_windows_are_fetched(long_cli
         assert numbers == [round(second * RATE) % count for second in seconds]
 
 
-def test_the_windows_lie_where_the_pieces_say_whatever_length_the_site_tells(long_clip):
+def test_the_windows_lie_where_the_segments_lie_whatever_duration_the_site_claims(long_clip):
     segments = split_hls(long_clip)
     info: worker.Info = {
         "protocol": "m3u8_native",
@@ -404,9 +404,9 @@ def test_a_download_that_crashes_is_our_defect_and_says_how(site, tmp_path, monk
     assert "out of cheese" in error.__cause__.stderr
 
 
-# --- what the child gets --------------------------------------------------------------------------------
+# --- what the worker gets -------------------------------------------------------------------------------
 
-TELLS_ENVIRONMENT = """
+SENDS_ENVIRONMENT = """
 import json, os, sys
 words = json.dumps([sorted(os.environ), sys.argv, os.getcwd(), os.environ["TMPDIR"]])
 failure = {"code": "bad_input", "message": words}
@@ -417,7 +417,7 @@ print(json.dumps({"type": "Failure", "fields": failure, "payload_bytes": 0}))
 def test_the_download_inherits_no_secret_and_no_proxy(site, tmp_path, monkeypatch):
     for name in ("HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "http_proxy", "HTTPS_PROXY", "NETRC", "PYTHONPATH"):
         monkeypatch.setenv(name, "http://secret.example")
-    monkeypatch.setattr(client, "WORKER", TELLS_ENVIRONMENT)
+    monkeypatch.setattr(client, "WORKER", SENDS_ENVIRONMENT)
     words = _failure(site.url("/clip.mp4?key=1"), tmp_path).message
     names, arguments, folder, temporary = json.loads(words)
     assert set(names) <= {*process.INHERITED_VARIABLES, *process.WORKER_VARIABLES, "HOME", "TMPDIR", "LC_CTYPE"}

@@ -24,7 +24,7 @@ from unmask.report import Source
     [
         ("https://example.com/v", True),
         ("HTTP://example.com", True),
-        ("ftp://example.com/v.mp4", True),  # not one that is fetched, and told so
+        ("ftp://example.com/v.mp4", True),  # refused later
         ("file:///etc/passwd", True),
         ("data:video/mp4;base64,AAAA", True),
         ("www.example.com", True),
@@ -48,7 +48,7 @@ def test_an_existing_file_is_a_file_whatever_it_is_called(tmp_path: Path, monkey
     assert to_source("www.example.com") == FileSource(Path("www.example.com"), "www.example.com")
 
 
-def test_a_file_is_hashed_unless_it_is_too_long_or_nobody_wants_that(tmp_path: Path) -> None:
+def test_a_file_is_hashed_unless_it_is_too_long_or_it_was_closed(tmp_path: Path) -> None:
     path, nothing = tmp_path / "video", hashlib.sha256(b"").hexdigest()
     path.write_bytes(bytes(10_000_000))
     with closing(BackgroundHash(path, 10_000_000)) as digest:
@@ -58,7 +58,7 @@ def test_a_file_is_hashed_unless_it_is_too_long_or_nobody_wants_that(tmp_path: P
             assert digest.result() == nothing
 
 
-def test_a_hash_that_nobody_wants_any_more_ends(tmp_path: Path) -> None:
+def test_closing_ends_the_hashing(tmp_path: Path) -> None:
     path = tmp_path / "large"
     with path.open("wb") as file:
         file.truncate(2**34)  # ten seconds

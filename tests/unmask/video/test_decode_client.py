@@ -47,8 +47,8 @@ def looked_at(path: Path, plan: DecodePlan) -> Iterator[Frames]:
 
 
 @pytest.mark.parametrize("name", sorted(set(RECIPES) - NOT_FILES))
-def test_the_child_gives_what_the_decoder_gives(media: Media, name: str) -> None:
-    """Also: whatever kind of file it is, nothing has to be imported once the doors are closed."""
+def test_the_worker_gives_what_the_decoder_gives(media: Media, name: str) -> None:
+    """Also: whatever kind of file it is, nothing has to be imported in the sandbox."""
     path, plan = media(name), DecodePlan(windows=2, frames_per_window=3, max_side_px=640)
     here = outcome(lambda: looked_at(path, plan))
     there = outcome(lambda: decoded(path, plan))
@@ -79,7 +79,7 @@ def test_where_no_open_file_can_be_given_ranges_are(media: Media, monkeypatch: p
     assert all(np.array_equal(a.data, b.data) for a, b in zip(here, there, strict=True))
 
 
-def test_the_child_plays_like_the_decoder(media: Media) -> None:
+def test_the_worker_plays_like_the_decoder(media: Media) -> None:
     span = Span(1.0, 2.0)
     here, there = (list(kind.play(media("h264.mp4"), span, 160)) for kind in (decode, decode_client))
     assert here
@@ -88,7 +88,7 @@ def test_the_child_plays_like_the_decoder(media: Media) -> None:
         assert np.array_equal(image, child_image)
 
 
-def test_captured_pictures_are_decoded_in_the_child_too() -> None:
+def test_captured_pictures_are_decoded_in_the_worker_too() -> None:
     images = [cv2.imencode(".jpg", image)[1].tobytes() for image in glide(12)]
     captured = captured_frames.collect(images, [0.12 * i for i in range(12)], Limits())
     plan = DecodePlan(windows=2, frames_per_window=6)
@@ -106,7 +106,7 @@ def test_a_damaged_captured_picture_is_bad_input() -> None:
         list(decode_client.decode_capture(captured, DecodePlan()))
 
 
-def test_the_child_starts_without_the_heavy_libraries() -> None:
+def test_the_worker_starts_without_the_heavy_libraries() -> None:
     heavy = ("torch", "gradio", "cv2", "yt_dlp", "PIL", "huggingface_hub")
     code = f"import sys, unmask.video.decode_worker; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=SPACE, capture_output=True, text=True, check=True)
@@ -180,7 +180,7 @@ def test_decoding_can_be_cancelled_at_any_moment(media: Media, monkeypatch: pyte
     assert children() == []
 
 
-def test_leaving_the_windows_ends_the_child(media: Media) -> None:
+def test_leaving_the_windows_ends_the_worker(media: Media) -> None:
     windows = decoded(media("one-key.mp4"), DecodePlan())
     next(windows)
     assert len(children()) == 1
@@ -215,7 +215,7 @@ import time; time.sleep(600)
 
 
 @linux
-def test_a_child_dies_with_the_space(media: Media) -> None:
+def test_a_worker_dies_with_its_parent(media: Media) -> None:
     command = [sys.executable, "-c", PARENT, SPACE, str(media("one-key.mp4"))]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
@@ -251,7 +251,7 @@ def native_connect():
     return in_native_code(native.connect(made, address, 16))
 
 def native_after_closing():
-    # a number that was free before the doors closed is of no use either
+    # a number that was free before the limit is of no use either
     native.close(2)
     return in_native_code(native.socket(2, 1, 0))
 
@@ -310,7 +310,7 @@ REFUSED = [
 def attempts(
     tmp_path_factory: pytest.TempPathFactory, media: Media
 ) -> tuple[dict[str, str], dict[str, str], str, list[Any]]:
-    """What a child tried, its environment, its folder, and what the canary saw."""
+    """What a worker tried, its environment, its folder, and the requests that the canary got."""
     secret = tmp_path_factory.mktemp("secret") / "secret.txt"
     secret.write_text("a secret")
     secret.chmod(0o644)
@@ -320,9 +320,9 @@ def attempts(
         code = ATTEMPTS.replace("HOST", repr(canary.host)).replace("PORT", str(canary.port))
         code = code.replace("SECRET", repr(str(secret)))
         patch.setattr(decode_client, "WORKER", doing(code))
-        with pytest.raises(errors.InternalError) as told:
+        with pytest.raises(errors.InternalError) as caught:
             list(decoded(media("short.mp4"), DecodePlan()))
-        outcome, environment, folder = json.loads(told.value.message)
+        outcome, environment, folder = json.loads(caught.value.message)
         return outcome, environment, folder, canary.requests
 
 

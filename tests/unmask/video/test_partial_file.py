@@ -1,4 +1,4 @@
-"""Large files are read where they lie: the same pictures from a part of the bytes."""
+"""Large files are read in ranges: the same frames from a part of the bytes."""
 
 import re
 import tempfile
@@ -179,7 +179,7 @@ def test_a_check_that_is_cancelled_while_it_waits_for_a_part_ends_and_leaves_not
                 pass
         deadline = time.monotonic() + 10
         while set(psutil.Process().children(recursive=True)) - others:
-            assert time.monotonic() < deadline, "a child outlived its check"
+            assert time.monotonic() < deadline, "a worker outlived its check"
             time.sleep(0.1)
 
 
