@@ -17,7 +17,7 @@ from unmask import errors
 from unmask.limits import Limits
 from unmask.video.sampling import Span
 
-SPOILED_FILES = 500
+CORRUPTED_FILES = 500
 MOST_BYTES = 1.5 * 2**30  # of memory, for any file
 BUSY_SECONDS = 30.0  # what a machine may lag that does other things, too
 
@@ -32,7 +32,7 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxedDecod
 
 def test_corrupted_files_get_an_answer(decoder: SandboxedDecoder) -> None:
     @settings(
-        max_examples=SPOILED_FILES,
+        max_examples=CORRUPTED_FILES,
         deadline=None,
         derandomize=True,
         database=None,
@@ -52,7 +52,7 @@ def test_corrupted_files_get_an_answer(decoder: SandboxedDecoder) -> None:
         "not_a_video",
         "bad_input",
     } <= outcomes  # corrupted a little, or beyond repair
-    assert len(decoder.ended) >= SPOILED_FILES
+    assert len(decoder.ended) >= CORRUPTED_FILES
 
 
 @pytest.fixture(scope="module")
