@@ -139,7 +139,7 @@ def main() -> None:
     """Serve until a signal ends the process."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))  # so that the folders are removed
-    logs.begin()
+    logs.configure()
     settings = from_environment(os.environ)
     with upload_folder() as uploads:
         checker = None

@@ -1,4 +1,4 @@
-"""A log that says what went wrong, and not for whom: no link, no address, no file of a visitor."""
+"""Keep links, addresses and files of users out of the log."""
 
 import logging
 import re
@@ -13,20 +13,14 @@ NUMBERS = re.compile(r"(?<![\w.:])[0-9a-f:.]*[.:][0-9a-f:.]*[0-9a-f]", re.IGNORE
 FRAME = re.compile(r'^  File "', re.MULTILINE)
 
 
-class Discreet(logging.Formatter):
-    """Writes "(link)", "(address)" and "(file)" in the place of what is nobody's business."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
-
-
-class DiscreetStream:
-    """A stream that does the same with what others print, tracebacks for example."""
+class RedactingStream:
+    """A text stream that redacts what is written: log records, and what libraries print."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
+        """Write the text, redacted."""
         return self._stream.write(redact(text))
 
     def __getattr__(self, name: str) -> Any:
@@ -34,7 +28,8 @@ class DiscreetStream:
 
 
 def redact(text: str) -> str:
-    """
+    """Replace links, addresses, and paths in the temporary folder.
+
     >>> redact("no answer from https://videos.example/watch?v=1 at 203.0.113.7")
     'no answer from (link) at (address)'
     """
@@ -51,18 +46,16 @@ def _hide_address(found: re.Match[str]) -> str:
     return "(address)"
 
 
-def begin() -> None:
-    """Log to stderr from now on, warnings and worse; whatever else goes there is discreet, too."""
-    stream: Any = DiscreetStream(sys.stderr)
+def configure() -> None:
+    """Log warnings and errors to stderr, and redact whatever is written there."""
+    stream: Any = RedactingStream(sys.stderr)
     sys.stderr = stream
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.basicConfig(stream=stream, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-def frames(stderr: str) -> str:
-    """Of a traceback where it was and what kind of error it was, without the error's own words."""
+def summarise_traceback(stderr: str) -> str:
+    """Reduce a printed traceback to its last lines of code and the error's type, without its message."""
     lines = stderr.splitlines()
-    where = [line.strip() for line in lines if FRAME.match(line)]
-    last = re.match(r"[\w.]+", lines[-1]) if lines else None
-    return "; ".join([*where[-5:], last[0] if last else "no word"])
+    frames = [line.strip() for line in lines if FRAME.match(line)]
+    error = re.match(r"[\w.]+", lines[-1]) if lines else None
+    return "; ".join([*frames[-5:], error[0] if error else "no output"])

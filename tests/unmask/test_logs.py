@@ -7,7 +7,7 @@ import traceback
 
 import pytest
 
-from unmask.logs import Discreet, DiscreetStream, frames, redact
+from unmask.logs import RedactingStream, configure, redact, summarise_traceback
 
 
 @pytest.mark.parametrize(
@@ -26,14 +26,18 @@ def test_links_addresses_and_files_are_left_out(text, shown):
     assert redact(text) == shown
 
 
-def test_also_from_a_traceback():
+def test_also_from_log_records_and_tracebacks(monkeypatch):
+    printed = io.StringIO()
+    monkeypatch.setattr("sys.stderr", printed)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    configure()
     try:
         raise OSError("cannot fetch https://zebra.example/?secret=1")
-    except OSError as error:
-        record = logging.LogRecord("unmask", 40, "", 1, "failed", (), (OSError, error, error.__traceback__))
-    text = Discreet("%(message)s").format(record)
-    assert "zebra" not in text.replace("raise OSError(", "")
-    assert "raise OSError(" in text  # the path is left out where the code lies in the temporary folder
+    except OSError:
+        logging.getLogger("unmask").exception("failed at %s", "203.0.113.7")
+    text = printed.getvalue()
+    assert "zebra" not in text.replace("raise OSError(", "") and "failed at (address)" in text
+    assert "OSError: cannot fetch (link)" in text
 
 
 def test_also_from_what_others_print():
@@ -41,7 +45,7 @@ def test_also_from_what_others_print():
     try:
         raise FileNotFoundError(f"{tempfile.gettempdir()}/unmask-space-1/0f3a/zebra.mp4")
     except FileNotFoundError:
-        traceback.print_exc(file=DiscreetStream(printed))
+        traceback.print_exc(file=RedactingStream(printed))
     assert "zebra" not in printed.getvalue().replace('unmask-space-1/0f3a/zebra.mp4")', "")
     assert "FileNotFoundError: (file)" in printed.getvalue()
 
@@ -51,5 +55,5 @@ def test_of_a_childs_traceback_only_the_places_are_kept():
         'Traceback (most recent call last):\n  File "download.py", line 3, in main\n    fetch(url)\n'
         "yt_dlp.utils.DownloadError: ERROR: zebra.example is gone\n"
     )
-    assert frames(stderr) == 'File "download.py", line 3, in main; yt_dlp.utils.DownloadError'
-    assert frames("") == "no word"
+    assert summarise_traceback(stderr) == 'File "download.py", line 3, in main; yt_dlp.utils.DownloadError'
+    assert summarise_traceback("") == "no output"

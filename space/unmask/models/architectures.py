@@ -1,8 +1,8 @@
-"""Three video models: frames through a backbone in one batch, then a temporal head -> one logit a clip.
+"""Define the three video models: a backbone on each frame, then a temporal head -> one logit a clip.
 
-Every model takes `data` float32 (B, T, 3, S, S), normalised, with any T, and `mask` bool (B, T), True where
-a frame is real; padding stands at the end of a clip and never changes the result. Positive means fake.
-`frame_features` and `temporal` are the two halves of `forward`; heatmaps look between them.
+Every model takes `data` float32 (B, T, 3, S, S), normalised, with any T, and `mask` bool (B, T), True where a frame is
+real; padding is at the end of a clip and never changes the result. Positive logits mean fake. `frame_features` and
+`temporal` are the two halves of `forward`, between which saliency maps are computed.
 """
 
 import math
@@ -19,12 +19,16 @@ from unmask.models.backbones import mobilenet_v2, resnext50
 
 @dataclass(frozen=True)
 class MobileNetGruConfig:
+    """Sizes of MobileNetGru."""
+
     hidden: int = 128  # width of the per-frame summary and of the GRU's state
     dropout: float = 0.2  # before the last layer
 
 
 @dataclass(frozen=True)
 class ResNextLstmConfig:
+    """Sizes of ResNextLstm."""
+
     hidden: int = 512  # LSTM state in each direction
     layers: int = 2
     dropout: float = 0.4  # between LSTM layers and before the last layer
@@ -32,6 +36,8 @@ class ResNextLstmConfig:
 
 @dataclass(frozen=True)
 class MesoTransformerConfig:
+    """Sizes of MesoTransformer."""
+
     width: int = 1  # multiplies the published channel counts of MesoInception-4
     pool_side: int = 4  # the map is averaged to this many cells a side before the merge
     frequency_channels: int = 32  # out of the small CNN over the spectrum
@@ -52,32 +58,32 @@ def map_at_once(to_vectors: ToVectors, images: Tensor) -> Tensor:
 
 
 class VideoModel(nn.Module):
-    """What the three models share: the way from frames to maps and from maps to a logit."""
+    """The base of the models: from frames to feature maps, from maps to vectors, from vectors to a logit."""
 
     frame_parts: tuple[str, ...]  # the submodules of `frame_features`; all else is the temporal head
 
     def frame_features(self, images: Tensor) -> Tensor:
-        """(N, 3, S, S) normalised -> last feature map of the backbone (N, C, h, w)."""
+        """Compute the last feature maps of the backbone (N, C, h, w) from normalised images (N, 3, S, S)."""
         raise NotImplementedError
 
     def frame_vectors(self, maps: Tensor) -> Tensor:
-        """(N, C, h, w) -> one vector a frame (N, D)."""
+        """Pool feature maps (N, C, h, w) to a vector a frame (N, D)."""
         return maps.mean((-2, -1))
 
     def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, D), (B, T) bool -> logits (B,)."""
+        """Compute logits (B,) from frame vectors (B, T, D) with a mask (B, T)."""
         raise NotImplementedError
 
     def temporal(self, maps: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, C, h, w), (B, T) bool -> logits (B,)."""
+        """Compute logits (B,) from feature maps (B, T, C, h, w) with a mask (B, T)."""
         return self.sequence_logits(self.frame_vectors(maps.flatten(0, 1)).unflatten(0, mask.shape), mask)
 
     def forward(self, data: Tensor, mask: Tensor, map_images: MapImages = map_at_once) -> Tensor:
-        """(B, T, 3, S, S), (B, T) bool -> logits (B,)."""
+        """Compute logits (B,) from clips (B, T, 3, S, S) with a mask (B, T)."""
         return self.sequence_logits(self.clip_vectors(data, mask, map_images), mask)
 
     def clip_vectors(self, data: Tensor, mask: Tensor, map_images: MapImages = map_at_once) -> Tensor:
-        """Compute the vectors (B, T, D) of clips (B, T, 3, S, S) with a mask (B, T) bool.
+        """Compute frame vectors (B, T, D) of clips (B, T, 3, S, S) with a mask (B, T).
 
         Padding gets zeros and costs nothing in the backbone.
         """
@@ -91,8 +97,7 @@ class VideoModel(nn.Module):
 class MobileNetGru(VideoModel):
     """MobileNetV2 (Sandler et al., CVPR 2018) a frame -> GRU -> logit.
 
-    The GRU refines the frames' summaries (a residual), so that a clip of one frame falls back on what
-    that frame alone says.
+    The GRU adds to the frames' projections (a residual), so that a clip of one frame is scored by that frame.
     """
 
     frame_parts = ("backbone",)
@@ -106,11 +111,13 @@ class MobileNetGru(VideoModel):
         self.head = nn.Linear(config.hidden, 1)
 
     def frame_features(self, images: Tensor) -> Tensor:
+        """Compute feature maps, see VideoModel."""
         return self.backbone(images)
 
     def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
-        summaries = self.project(vectors)
-        refined = summaries + self.gru(summaries)[0]  # padding stands behind: the GRU has not seen it yet
+        """Compute logits, see VideoModel."""
+        projected = self.project(vectors)
+        refined = projected + self.gru(projected)[0]  # padding comes last: the GRU has not seen it yet
         return self.head(self.dropout(_masked_mean(refined, mask))).squeeze(-1)
 
 
@@ -134,9 +141,11 @@ class ResNextLstm(VideoModel):
         self.head = nn.Linear(2 * config.hidden, 1)
 
     def frame_features(self, images: Tensor) -> Tensor:
+        """Compute feature maps, see VideoModel."""
         return self.backbone(images)
 
     def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
+        """Compute logits, see VideoModel."""
         packed = nn.utils.rnn.pack_padded_sequence(vectors, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
         states, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=mask.shape[1])
         return self.head(self.dropout(_masked_mean(states, mask))).squeeze(-1)
@@ -145,8 +154,8 @@ class ResNextLstm(VideoModel):
 class MesoTransformer(VideoModel):
     """MesoInception-4 (Afchar et al., WIFS 2018) beside a CNN over the log spectrum -> Transformer -> logit.
 
-    The spectrum branch follows the finding that up-sampling leaves traces in high frequencies (Durall et
-    al., CVPR 2020). Its vector stands at every cell of the map, so that both travel as one feature map.
+    The spectrum branch follows the finding that up-sampling leaves traces in high frequencies (Durall et al., CVPR
+    2020). Its vector is repeated at every cell of the map, so that both are one feature map.
     """
 
     frame_parts = ("meso", "spectrum")
@@ -174,16 +183,19 @@ class MesoTransformer(VideoModel):
         nn.init.trunc_normal_(self.class_token, std=0.02)
 
     def frame_features(self, images: Tensor) -> Tensor:
+        """Compute feature maps, see VideoModel."""
         maps = self.meso(images)
         spectrum = self.spectrum(images)[:, :, None, None].expand(-1, -1, *maps.shape[-2:])
         return torch.cat([maps, spectrum], 1)
 
     def frame_vectors(self, maps: Tensor) -> Tensor:
+        """Pool feature maps, see VideoModel."""
         spatial, spectrum = maps.split([self.meso.out_channels, maps.shape[1] - self.meso.out_channels], 1)
         pooled = F.adaptive_avg_pool2d(spatial, self.pool_side).flatten(1)
         return self.merge(torch.cat([pooled, spectrum.mean((-2, -1))], 1))
 
     def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
+        """Compute logits, see VideoModel."""
         vectors = vectors + _sinusoids(vectors.shape[1], vectors.shape[2]).to(vectors)
         tokens = torch.cat([self.class_token.expand(len(vectors), -1, -1).to(vectors.dtype), vectors], 1)
         padding = F.pad(~mask, (1, 0), value=False)
@@ -192,7 +204,7 @@ class MesoTransformer(VideoModel):
 
 
 class _InceptionLayer(nn.Module):
-    """Four parallel convolutions of growing reach, as in MesoInception-4."""
+    """Four parallel convolutions of growing receptive field, as in MesoInception-4."""
 
     def __init__(self, channels_in: int, a: int, b: int, c: int, d: int) -> None:
         super().__init__()
@@ -213,7 +225,7 @@ class _InceptionLayer(nn.Module):
 
 
 class _MesoInception4(nn.Module):
-    """(N, 3, S, S) -> (N, 16 x width, S/32, S/32): two inception and two convolution stages."""
+    """Two inception and two convolution stages: (N, 3, S, S) -> (N, 16 x width, S/32, S/32)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -238,7 +250,7 @@ class _MesoInception4(nn.Module):
 
 
 class _SpectrumBranch(nn.Module):
-    """(N, 3, S, S) -> (N, C): a small CNN over the centred log-magnitude spectrum of the grey picture."""
+    """A small CNN on the centred log-magnitude spectrum of the grey image: (N, 3, S, S) -> (N, C)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -255,7 +267,7 @@ class _SpectrumBranch(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        with torch.autocast(images.device.type, enabled=False):  # FFT knows no bfloat16
+        with torch.autocast(images.device.type, enabled=False):  # there is no FFT in bfloat16
             grey = images.float().mean(1, keepdim=True)
             spectrum = torch.fft.fftshift(torch.fft.fft2(grey, norm="ortho"), dim=(-2, -1))
             magnitude = torch.log1p(spectrum.abs())
@@ -263,19 +275,19 @@ class _SpectrumBranch(nn.Module):
 
 
 def channels_last(module: nn.Module) -> None:
-    """Lay the weights out as `VideoModel.forward` lays out the images; the typed `to` does not know this."""
+    """Lay out the weights as `VideoModel.clip_vectors` lays out the images; the stubs of `to` lack this argument."""
     to: Any = module.to
     to(memory_format=torch.channels_last)
 
 
 def _masked_mean(vectors: Tensor, mask: Tensor) -> Tensor:
-    """(B, T, D), (B, T) bool -> mean over the real frames (B, D)."""
+    """Average vectors (B, T, D) over the real frames -> (B, D)."""
     weights = mask.to(vectors.dtype)[..., None]
     return (vectors * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
 def _sinusoids(length: int, width: int) -> Tensor:
-    """Positional encoding (length, width) of Vaswani et al., 2017: any length, nothing to learn."""
+    """Compute the positional encoding (length, width) of Vaswani et al., 2017."""
     position = torch.arange(length, dtype=torch.float32)[:, None]
     rates = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10_000.0) / width))
     return torch.cat([torch.sin(position * rates), torch.cos(position * rates)], 1)
@@ -283,7 +295,7 @@ def _sinusoids(length: int, width: int) -> Tensor:
 
 ModelConfig = MobileNetGruConfig | ResNextLstmConfig | MesoTransformerConfig
 
-# architecture name -> (config, module); a fourth model is one more row
+# architecture name -> (config, module)
 ARCHITECTURES: dict[str, tuple[type, type[VideoModel]]] = {
     "mobilenet-gru": (MobileNetGruConfig, MobileNetGru),
     "resnext-lstm": (ResNextLstmConfig, ResNextLstm),

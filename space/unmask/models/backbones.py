@@ -1,7 +1,7 @@
-"""Two published networks without their last layers: pictures (N, 3, S, S) -> maps (N, C, S/32, S/32).
+"""Define two published networks without their last layers: images (N, 3, S, S) -> maps (N, C, S/32, S/32).
 
-They equal torchvision's, names of weights included, so that its ImageNet files fit. They are written out here
-because torchvision takes longer to import than all the rest of a check together, and fits one build of torch.
+They equal torchvision's, names of weights included, so that its ImageNet files fit. Serving has no torchvision: it
+takes longer to import than all the rest of a check, and is bound to one build of torch.
 """
 
 from itertools import pairwise
@@ -9,7 +9,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-# MobileNetV2: widening, channels, blocks, stride of the first
+# MobileNetV2: expansion, channels, blocks, stride of the first
 MOBILENET_STAGES = (
     (1, 16, 1, 1),
     (6, 24, 2, 2),
@@ -25,32 +25,32 @@ RESNEXT_GROUPS = 32
 
 
 def mobilenet_v2() -> nn.Sequential:
-    """MobileNetV2 (Sandler et al., CVPR 2018); 1280 channels."""
+    """Build MobileNetV2 (Sandler et al., CVPR 2018); 1280 channels."""
     layers: list[nn.Module] = [_conv_norm_relu(3, 32, 3, stride=2)]
     channels = 32
-    for widening, out, blocks, stride in MOBILENET_STAGES:
+    for expansion, out, blocks, stride in MOBILENET_STAGES:
         for block in range(blocks):
-            layers.append(_InvertedResidual(channels, out, stride if block == 0 else 1, widening))
+            layers.append(_InvertedResidual(channels, out, stride if block == 0 else 1, expansion))
             channels = out
-    return _fresh(nn.Sequential(*layers, _conv_norm_relu(channels, 1280, 1)))
+    return _init_weights(nn.Sequential(*layers, _conv_norm_relu(channels, 1280, 1)))
 
 
 def resnext50() -> nn.Sequential:
-    """ResNeXt50 32x4d (Xie et al., CVPR 2017); 2048 channels."""
-    begin = (_conv(3, 64, 7, stride=2), nn.BatchNorm2d(64), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+    """Build ResNeXt50 32x4d (Xie et al., CVPR 2017); 2048 channels."""
+    stem = (_conv(3, 64, 7, stride=2), nn.BatchNorm2d(64), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
     stages, channels = [], 64
     for inside, blocks, stride in RESNEXT_STAGES:
         first = _Bottleneck(channels, inside, stride)
         channels = 2 * inside
         rest = (_Bottleneck(channels, inside, 1) for _ in range(blocks - 1))
         stages.append(nn.Sequential(first, *rest))
-    return _fresh(nn.Sequential(*begin, *stages))
+    return _init_weights(nn.Sequential(*stem, *stages))
 
 
 def fuse_conv_bn(module: nn.Module) -> None:
-    """Put every batch norm that follows a convolution into its weights; for a module that only scores.
+    """Fuse every batch norm into the weights of the convolution before it, for inference only.
 
-    In these networks the norm of a convolution stands right behind it, by order of the names, too.
+    In these networks the norm of a convolution is the next child by name.
     """
     children = list(module.named_children())
     for (name, first), (norm_name, second) in pairwise(children):
@@ -62,23 +62,23 @@ def fuse_conv_bn(module: nn.Module) -> None:
 
 
 class _InvertedResidual(nn.Module):
-    """Widen, look around in each channel alone, narrow."""
+    """Inverted residual: expand, depthwise convolution, project."""
 
-    def __init__(self, channels: int, out: int, stride: int, widening: int) -> None:
+    def __init__(self, channels: int, out: int, stride: int, expansion: int) -> None:
         super().__init__()
-        wide = channels * widening
-        widen = [] if widening == 1 else [_conv_norm_relu(channels, wide, 1)]
-        look = _conv_norm_relu(wide, wide, 3, stride, groups=wide)
-        self.conv = nn.Sequential(*widen, look, _conv(wide, out, 1), nn.BatchNorm2d(out))
-        self.adds = stride == 1 and channels == out
+        wide = channels * expansion
+        expand = [] if expansion == 1 else [_conv_norm_relu(channels, wide, 1)]
+        depthwise = _conv_norm_relu(wide, wide, 3, stride, groups=wide)
+        self.conv = nn.Sequential(*expand, depthwise, _conv(wide, out, 1), nn.BatchNorm2d(out))
+        self.has_shortcut = stride == 1 and channels == out
 
     def forward(self, maps: Tensor) -> Tensor:
-        changed: Tensor = self.conv(maps)
-        return maps + changed if self.adds else changed
+        result: Tensor = self.conv(maps)
+        return maps + result if self.has_shortcut else result
 
 
 class _Bottleneck(nn.Module):
-    """Narrow, look around in groups of channels, widen; added to what came in."""
+    """Bottleneck with grouped convolution and a shortcut."""
 
     def __init__(self, channels: int, inside: int, stride: int) -> None:
         super().__init__()
@@ -107,10 +107,10 @@ def _conv_norm_relu(channels: int, out: int, side: int, stride: int = 1, groups:
     return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU6(inplace=True))
 
 
-def _fresh(network: nn.Sequential) -> nn.Sequential:
-    """Weights to begin training with, where there are none to load.
+def _init_weights(network: nn.Sequential) -> nn.Sequential:
+    """Initialise the weights for training from scratch.
 
-    What has no memory yet stays as it is: for numbers without a place torch would import its compiler.
+    Weights on the meta device are skipped: to draw numbers for them torch would import its compiler.
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and not layer.weight.is_meta:

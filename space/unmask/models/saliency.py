@@ -15,12 +15,12 @@ from unmask.models.inference import LoadedModel
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
 
-BLUR_SHARE = 1 / 32  # of the side: radius of the blur that takes a face's details away
+BLUR_SHARE = 1 / 32  # of the side: sigma of the blur that removes a face's details
 GRADIENT_STEPS = 8
 JPEG_QUALITY = 88
-GLOW_FROM = 0.3  # colder places show the face unchanged
-GLOW_OPACITY = 0.6  # of the hottest place
-OUTLINE_FROM = 0.6  # hotter places are outlined, for eyes that do not tell the colours apart
+GLOW_FROM = 0.3  # below, the face is shown unchanged
+GLOW_OPACITY = 0.6  # where the map is 1
+OUTLINE_FROM = 0.6  # above, places are outlined, for people who do not tell the colours apart
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,11 @@ def explain(model: LoadedModel, clip: FaceClip) -> Explanation:
 
 
 def heatmap(model: LoadedModel, clip: FaceClip) -> Float32Array:
-    """Compute on which places of each frame the score rests: (T, S, S) in 0..1, in each frame the hottest is 1.
+    """Compute how much each place of each frame moves the logit, up or down: (T, S, S) in 0..1, each frame's maximum 1.
 
-    Integrated gradients (Sundararajan et al., ICML 2017) on the last feature map of the backbone, from the
-    blurred face to the face itself, through the whole temporal model: how much the details of a place move
-    the logit, up or down. Plain Grad-CAM failed where this holds: blurring a hot place changes the score
-    more than blurring a cold one. All zero for a face without details.
+    Integrated gradients (Sundararajan et al., ICML 2017) on the last feature map of the backbone, from the blurred face
+    to the face itself, through the temporal head. Unlike with Grad-CAM, blurring a place with a high value changes the
+    score more than blurring one with a low value. All zero for a face without details.
     """
     blur_px = clip.data.shape[1] * BLUR_SHARE
     blurred = np.stack([cv2.GaussianBlur(image, (0, 0), blur_px) for image in clip.data])
@@ -67,13 +66,13 @@ def heatmap(model: LoadedModel, clip: FaceClip) -> Float32Array:
 
 @torch.no_grad()
 def _maps(model: LoadedModel, clip: FaceClip) -> Tensor:
-    """Last feature map of each frame, (T, C, h, w) in full precision."""
+    """Compute the last feature map of each frame, float32 (T, C, h, w)."""
     images = to_input([clip], model.spec).data[0, : len(clip.data)]
     return model.module.frame_features(images.to(model.device)).float()
 
 
 def _mean_gradient(model: LoadedModel, start: Tensor, end: Tensor) -> Tensor:
-    """Of the logit, along the straight way from one series of maps (T, C, h, w) to another."""
+    """Average the logit's gradient along the line from maps `start` to maps `end` (T, C, h, w)."""
     mask = torch.ones(1, len(start), dtype=torch.bool, device=start.device)
     total = torch.zeros_like(start)
     for step in range(GRADIENT_STEPS):
@@ -86,27 +85,27 @@ def _mean_gradient(model: LoadedModel, start: Tensor, end: Tensor) -> Tensor:
 
 
 def _enlarge(heat: Float32Array, side_px: int) -> Float32Array:
-    """(h, w) -> (side_px, side_px), smooth."""
+    """Resize a map (h, w) -> (side_px, side_px), smoothly."""
     large = cv2.resize(heat.astype(np.float32), (side_px, side_px), interpolation=cv2.INTER_CUBIC)
     clipped: Float32Array = np.clip(large, 0.0, 1.0).astype(np.float32)
     return clipped
 
 
 def paint(image: UInt8Array, heat: Float32Array) -> UInt8Array:
-    """Lay heat (S, S) in 0..1 over a face (S, S, 3): a warm glow, and a line around the hot places."""
+    """Draw a map (S, S) in 0..1 on a face (S, S, 3): a glow, and an outline of high values."""
     shown = np.clip((heat - GLOW_FROM) / (1 - GLOW_FROM), 0, 1)
     levels = (255 * (0.45 + 0.28 * shown)).astype(np.uint8)  # magenta to orange: neither black nor white
     colors = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     opacity = GLOW_OPACITY * shown[..., None]
     painted = (image * (1 - opacity) + colors * opacity).round().astype(np.uint8)
     outlines, _ = cv2.findContours((heat >= OUTLINE_FROM).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    for color, width in (((0, 0, 0), 2), ((255, 255, 255), 1)):  # seen on light and on dark
+    for color, width in (((0, 0, 0), 2), ((255, 255, 255), 1)):  # visible on light and on dark
         cv2.drawContours(painted, outlines, -1, color, width, cv2.LINE_AA)
     return painted
 
 
 def jpeg(image: UInt8Array) -> bytes:
-    """RGB (H, W, 3) -> JPEG."""
+    """Encode RGB (H, W, 3) as JPEG."""
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     if not done:

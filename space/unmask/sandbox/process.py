@@ -19,7 +19,7 @@ if sys.platform == "linux":
 import numpy as np
 
 from unmask.errors import UnmaskError, from_code
-from unmask.logs import frames
+from unmask.logs import summarise_traceback
 from unmask.sandbox.protocol import (
     Failure,
     Message,
@@ -149,7 +149,7 @@ class WorkerProcess:
             stderr = self._stderr.read()[-MAX_STDERR_CHARACTERS:]
         code = self._process.returncode
         name = signal.Signals(-code).name if code < 0 else ""
-        logger.error("A worker process ended with %s: %s", name or code, frames(stderr))
+        logger.error("A worker process ended with %s: %s", name or code, summarise_traceback(stderr))
         error = self._crash_error(name)
         error.__cause__ = subprocess.CalledProcessError(code, "worker", stderr=stderr)
         return error

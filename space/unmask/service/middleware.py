@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from unmask.logs import frames
+from unmask.logs import summarise_traceback
 from unmask.service.rate_limit import ClientLimits, RateLimiter, identify
 
 UPLOAD = "/upload"  # the end of the paths to which files are uploaded
@@ -128,7 +128,7 @@ class RequestLimitMiddleware:
         except BodyTooLarge:
             pass
         except Exception:  # noqa: BLE001 - its message may hold what a user sent, and must not be logged
-            logger.error("A request failed: %s", frames(traceback.format_exc()))
+            logger.error("A request failed: %s", summarise_traceback(traceback.format_exc()))
         finally:
             self._release(scope)
         if not started:
