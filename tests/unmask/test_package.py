@@ -35,7 +35,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_contains_the_package_its_weights_and_nothing_else(wheel):
     names = {Path(name) for name in zipfile.ZipFile(wheel).namelist()}
     package = {path.relative_to(SPACE) for path in SPACE.glob("unmask/**/*") if path.is_file()}
-    left_out = {path for path in package if {"figures", "__pycache__"} & set(path.parts)}
+    left_out = {path for path in package if {"figures", "evaluation.json", "__pycache__"} & set(path.parts)}
     assert left_out
     assert {name for name in names if name.parts[0] == "unmask"} == package - left_out
     assert {name.parts[0] for name in names if name.parts[0] != "unmask"} == {f"unmask-{version(wheel)}.dist-info"}
