@@ -1,4 +1,4 @@
-"""Training and measuring see the pixels that serving sees: equal bit for bit, for every model."""
+"""Training and evaluation see the pixels that serving sees, where crops are stored at the model's own side as PNG."""
 
 from dataclasses import replace
 
