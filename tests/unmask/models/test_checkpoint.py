@@ -58,10 +58,7 @@ def test_a_saved_model_comes_back_with_all_that_belongs_to_it(folder):
     assert len(model.revision) == 12
 
 
-def test_two_loads_give_equal_logits_and_a_second_save_equal_bytes(folder, tmp_path):
-    clips = [clip(0), clip(1, frames=2)]
-    first, second = (inference.load(str(folder), CPU) for _ in range(2))
-    assert np.array_equal(inference.score(first, clips), inference.score(second, clips))
+def test_a_second_save_gives_equal_bytes(folder, tmp_path):
     checkpoint.save(tmp_path, checkpoint.restore(folder), checkpoint.read_config(folder))
     assert (tmp_path / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
 
