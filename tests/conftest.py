@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 SLOW = (
     "test_bad_inputs", "test_client", "test_decode_client", "test_evaluate", "test_evasion", "test_fuzz", "test_pack",
     "test_package", "test_parity", "test_partial_file", "test_pipeline", "test_prepare", "test_publish",
-    "test_ray_map", "test_reproduce", "test_subgroups", "test_train", "test_train_autoencoder", "test_workers",
+    "test_ray_map", "test_subgroups", "test_train", "test_train_autoencoder", "test_workers",
 )  # fmt: skip
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -134,7 +134,9 @@ def check_module(name, arguments, folder):
             check(inner, folder)
     else:
         module = importlib.import_module("unmask.__main__" if name == "unmask" else name)
-        assert hasattr(module, "argparse"), f"{name} takes its arguments in another way"
+        if not hasattr(module, "argparse"):  # it takes no arguments
+            assert not arguments
+            return
         elided = any(re.search(r"…|\.\.\.", word) for word in arguments)
         told = parsed(module, ["--help"] if elided else arguments)
         assert not elided or all(word in told for word in arguments if word.startswith("--"))
