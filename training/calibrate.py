@@ -105,7 +105,7 @@ class Scored:
         return len(self.fake) // 2, self.hard.shape[1], len(self.plain), self.blurred.shape[1]
 
     def half(self, pairs: Rows, reals: Rows, plain: Rows, blurred: Rows) -> "Scored":
-        """Some of the pairs, of the hard reals, of the plain clips, and of the blurred reals."""
+        """Take some of the pairs, of the hard reals, of the plain clips, and of the blurred reals."""
         chosen = np.repeat(pairs, 2)
         return Scored(
             self.logits[chosen],
@@ -149,6 +149,7 @@ class SpoiledReals(Dataset[Pair]):
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="run folder of the stage `clips`")
     parser.add_argument("--data", type=Path, action="append", required=True, help="folder of stored clips")
@@ -334,7 +335,7 @@ def above_reals(reals: Floats) -> float:
 
 
 def trusted_above(probability: Floats, fake: NDArray[np.bool_]) -> float:
-    """The lowest threshold for `fake` above which, at CONFIDENCE, at most MAX_WRONG are real; else 1."""
+    """Return the lowest threshold for `fake` above which, at CONFIDENCE, at most MAX_WRONG are real; else 1."""
     order = np.argsort(-probability, kind="stable")
     bound = highest_share(np.cumsum(~fake[order]), np.arange(1, len(order) + 1))
     kept = np.flatnonzero(bound <= MAX_WRONG)
@@ -342,7 +343,7 @@ def trusted_above(probability: Floats, fake: NDArray[np.bool_]) -> float:
 
 
 def below_fakes(probability: Floats, fake: NDArray[np.bool_], fake_above: float) -> float:
-    """The highest threshold for `real` with which, at CONFIDENCE, at most MAX_WRONG of all labels are wrong.
+    """Return the highest threshold for `real` with which, at CONFIDENCE, at most MAX_WRONG of all labels are wrong.
 
     0 where there is none.
     """
@@ -355,16 +356,17 @@ def below_fakes(probability: Floats, fake: NDArray[np.bool_], fake_above: float)
 
 
 def highest_share(count: NDArray[np.int_], total: NDArray[np.int_]) -> Floats:
-    """The bound of Clopper and Pearson (1934), at CONFIDENCE, on the share that a count stands for."""
+    """Return the upper bound of Clopper and Pearson (1934), at CONFIDENCE, on the share that a count stands for."""
     return np.asarray(beta.ppf(CONFIDENCE, count + 1, np.maximum(total - count, 1e-9)), np.float64)
 
 
 def probabilities(logits: Floats, calibration: Calibration) -> Floats:
-    """As `Calibration.log_odds` and `to_probability`, over an array."""
+    """Apply `Calibration.log_odds` and `to_probability` to an array."""
     return 1 / (1 + np.exp(-(logits / calibration.temperature + calibration.bias)))
 
 
 def headline(scored: Scored) -> str:
+    """Sum up the AUC on validation, true and blended fakes apart."""
     parts = []
     for blended, name in ((False, "true fakes"), (True, "blended fakes")):
         rows = scored.blended == blended
@@ -411,6 +413,7 @@ def share(rows: Rows) -> float:
 
 
 def label_rates(probability: Floats, fake: NDArray[np.bool_], policy: Policy) -> dict[str, float]:
+    """Return how often reals and fakes get each label, how often a label is wrong, and how often there is none."""
     said_fake, said_real = probability > policy.fake_above, probability < policy.real_below
     confident = said_fake | said_real
     wrong = (said_fake & ~fake) | (said_real & fake)
