@@ -284,7 +284,7 @@ def test_damage_in_the_middle_costs_only_what_follows_until_the_next_key_frame(m
 def test_a_playlist_that_slips_through_is_stopped_by_the_list_of_containers(
     media: Media, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(container, "LISTS", ())
+    monkeypatch.setattr(container, "PLAYLIST_SIGNATURES", ())
     monkeypatch.setattr(container, "_refuse_nested", pytest.fail)
     for name in ("playlist.mp4", "concat.mp4"):
         with pytest.raises(NotAVideo):
@@ -301,7 +301,7 @@ def test_even_an_allowed_playlist_cannot_open_a_file_or_an_address(
         asked.append(url)
         raise NotAVideo("only points")
 
-    monkeypatch.setattr(container, "LISTS", ())
+    monkeypatch.setattr(container, "PLAYLIST_SIGNATURES", ())
     monkeypatch.setattr(container, "_refuse_nested", refuse)
     monkeypatch.setitem(container.OPTIONS, "format_whitelist", "hls,mpegts,mov")
     monkeypatch.setitem(container.OPTIONS, "allowed_extensions", "ALL")
