@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.calibrate import probabilities, validation_clips
 from training.evaluation import metrics
 from training.evaluation.tables import aligned
 from training.fit.predict import predict
 from training.fit.torch_dataset import PlainClips, cached_meshes, decode
+from training.release.calibration import probabilities
+from training.release.score_validation import validation_clips
 from training.synthesis import landmarks
 from unmask.models import inference
 

@@ -1,25 +1,27 @@
-"""Calibration: promises that hold on data they were not fitted on, and sets that may not be fitted on."""
+"""Tests of calibration: targets hold on data that was not fitted on, and evaluation sets are not fitted on."""
+
+import json
 
 import numpy as np
 import pytest
 
 from tests.training.faces import face
-from training.calibrate import (
+from training.data.shards import write_clips
+from training.release.calibration import (
     MAX_FALSE_ALARMS,
     MAX_WITHHELD,
     MAX_WRONG,
-    Scored,
-    Videos,
     above_or_highest,
     above_reals,
+    check_on_halves,
     fit,
+    fit_temperature,
     label_rates,
-    platt,
-    pool_clips,
+    make_rows,
     probabilities,
-    validation_clips,
+    select,
 )
-from training.data.shards import write_clips
+from training.release.score_validation import pool_clips, validation_clips
 
 
 def scored(pairs, gap=2.0, seed=0, scale=1.0, harder=-1.0, shift=0.0, blur=-9.0):
@@ -35,28 +37,39 @@ def scored(pairs, gap=2.0, seed=0, scale=1.0, harder=-1.0, shift=0.0, blur=-9.0)
     plain = np.concatenate([rng.normal(0, scale, 200) + scale * side * gap for side in (-1, 1)])
     sharpness = rng.uniform(0, 1, (2, 900)) ** 2
     blurred = scale * (rng.normal(0, 1, (2, 900)) + blur * (1 - sharpness) - gap / 2)
-    return Scored(
-        logits,
-        fake,
-        np.zeros(2 * pairs, bool),
-        again,
-        hard,
-        blurred,
-        sharpness,
-        plain + shift,
-        np.arange(400) >= 200,
-    )
+    levels = [[0], [1]]
+    parts = [
+        make_rows("pairs", logits, fake=fake, recompressed_logit=again, item=np.arange(2 * pairs) // 2),
+        make_rows("corrupted", hard, condition=levels),
+        make_rows("blurred", blurred, condition=levels, sharpness=sharpness),
+        make_rows("stored", plain + shift, fake=np.arange(400) >= 200),
+    ]
+    return np.concatenate(parts)
+
+
+def pairs_of(table, calibration):
+    rows = select(table, "pairs")
+    return probabilities(rows["logit"], calibration), rows["fake"]
+
+
+def rates_of_pairs(table, calibration, policy):
+    probability, fake = pairs_of(table, calibration)
+    return label_rates(probability, fake, policy)
+
+
+def videos(logits, fake, name="other"):
+    return make_rows("videos", logits, fake=fake, domain=name)
 
 
 @pytest.mark.parametrize("gap", [0.5, 2.0, 4.0])
-def test_the_promises_hold_on_new_data(gap):
+def test_the_targets_hold_on_new_data(gap):
     fresh = scored(30_000, gap, seed=99)
     rates = []
     for seed in range(100, 150):
         calibration, policy = fit(scored(1000, gap, seed))
-        rates.append(label_rates(probabilities(fresh.logits, calibration), fresh.fake, policy))
+        rates.append(rates_of_pairs(fresh, calibration, policy))
     assert np.mean([rate["reals_labelled_fake"] for rate in rates]) <= 1.15 * MAX_FALSE_ALARMS
-    assert np.mean([rate["wrong_of_confident"] for rate in rates]) <= MAX_WRONG
+    assert np.mean([rate["wrong_of_labelled"] for rate in rates]) <= MAX_WRONG
 
 
 def test_the_worst_condition_decides_what_is_called_fake():
@@ -64,7 +77,9 @@ def test_the_worst_condition_decides_what_is_called_fake():
     for seed in range(100, 130):
         calibration, policy = fit(scored(1000, seed=seed, harder=1.0))
         fresh = scored(10, seed=seed + 1000, harder=1.0)
-        rates.append((probabilities(fresh.hard[1], calibration) > policy.fake_above).mean())
+        worst = select(fresh, "corrupted")
+        worst = worst[worst["condition"] == 1]
+        rates.append((probabilities(worst["logit"], calibration) > policy.fake_above).mean())
     assert 0.002 < np.mean(rates) < 0.015
 
 
@@ -73,19 +88,22 @@ def test_of_blurred_reals_that_are_sharp_enough_few_are_called_fake():
     for seed in range(100, 130):
         calibration, policy = fit(scored(1000, seed=seed, blur=9.0))
         fresh = scored(10, seed=seed + 1000, blur=9.0)
-        said_fake = probabilities(fresh.blurred, calibration) > policy.fake_above
-        assert said_fake.mean() > 0.5 and 0 < policy.min_sharpness < 1
-        rates.append((said_fake & (fresh.sharpness >= policy.min_sharpness)).mean(1).max())
+        rows = select(fresh, "blurred")
+        called_fake = probabilities(rows["logit"], calibration) > policy.fake_above
+        assert called_fake.mean() > 0.5 and 0 < policy.min_sharpness < 1
+        wrong = called_fake & (rows["sharpness"] >= policy.min_sharpness)
+        rates.append(max(wrong[rows["condition"] == level].mean() for level in (0, 1)))
     assert np.mean(rates) < 2 * MAX_FALSE_ALARMS
 
 
 def test_few_right_labels_are_withheld_because_recompression_moves_them():
     calibration, policy = fit(scored(2000))
     fresh = scored(20_000, seed=1)
-    probability = probabilities(fresh.logits, calibration)
-    fakes = (probability > policy.fake_above) & fresh.fake
-    reals = (probability < policy.real_below) & ~fresh.fake
-    drift = (fresh.logits - fresh.again) / calibration.temperature
+    probability, fake = pairs_of(fresh, calibration)
+    fakes = (probability > policy.fake_above) & fake
+    reals = (probability < policy.real_below) & ~fake
+    rows = select(fresh, "pairs")
+    drift = (rows["logit"] - rows["recompressed_logit"]) / calibration.temperature
     withheld = np.concatenate([drift[fakes], -drift[reals]]) > policy.max_drift
     assert 0.5 * MAX_WITHHELD < withheld.mean() < 1.5 * MAX_WITHHELD
 
@@ -94,17 +112,17 @@ def test_few_right_labels_are_withheld_because_recompression_moves_them():
 def test_a_probability_means_what_it_says(scale):
     calibration, _ = fit(scored(5000, scale=scale))
     fresh = scored(50_000, scale=scale, seed=1)
-    probability = probabilities(fresh.logits, calibration)
+    probability, fake = pairs_of(fresh, calibration)
     for low in (0.1, 0.4, 0.7):
         inside = (probability > low) & (probability < low + 0.1)
-        assert fresh.fake[inside].mean() == pytest.approx(low + 0.05, abs=0.04)
+        assert fake[inside].mean() == pytest.approx(low + 0.05, abs=0.04)
 
 
 @pytest.mark.parametrize("gap", [0.0, -1.0])
 def test_a_model_that_knows_nothing_abstains(gap):
     some = scored(1000, gap=gap)
     calibration, policy = fit(some)
-    rates = label_rates(probabilities(some.logits, calibration), some.fake, policy)
+    rates = rates_of_pairs(some, calibration, policy)
     assert rates["abstained"] == 1.0
 
 
@@ -113,7 +131,7 @@ RANKS = [(199, 0.99), (399, 0.995 - 1e-9), (198, 1.0), (5, 1.0)]
 
 
 @pytest.mark.parametrize(("count", "least"), RANKS)
-def test_too_few_reals_promise_nothing(count, least):
+def test_too_few_reals_give_no_threshold(count, least):
     threshold = above_reals(np.arange(count) / count)
     assert threshold >= least - 0.01
     assert (threshold == 1.0) == (count < 199)
@@ -134,23 +152,25 @@ DOMAINS = [  # logits of the reals and of the fakes of one more domain
 
 
 @pytest.mark.parametrize(("reals", "fakes"), [case[1:] for case in DOMAINS], ids=[case[0] for case in DOMAINS])
-def test_the_promises_hold_in_every_domain(reals, fakes):
+def test_the_targets_hold_in_every_domain(reals, fakes):
     jitter = np.random.default_rng(0).normal(0, 0.1, len(reals) + len(fakes))
-    domain = Videos(np.array([*reals, *fakes]) + jitter, np.arange(len(jitter)) >= len(reals))
-    calibration, policy = fit(scored(2000, gap=6.0), {"other": domain})
-    rates = label_rates(probabilities(domain.logits, calibration), domain.fake, policy)
+    domain = videos(np.array([*reals, *fakes]) + jitter, np.arange(len(jitter)) >= len(reals))
+    alone = scored(2000, gap=6.0)
+    calibration, policy = fit(np.concatenate([alone, domain]))
+    probability = probabilities(domain["logit"], calibration)
+    rates = label_rates(probability, domain["fake"], policy)
     assert rates["reals_labelled_fake"] <= 0.01
-    assert not fakes or rates["wrong_of_confident"] <= MAX_WRONG
-    plain_rates = label_rates(probabilities(domain.logits, calibration), domain.fake, fit(scored(2000, gap=6.0))[1])
-    assert max(plain_rates["reals_labelled_fake"], plain_rates["wrong_of_confident"]) > MAX_WRONG
+    assert not fakes or rates["wrong_of_labelled"] <= MAX_WRONG
+    plain_rates = label_rates(probability, domain["fake"], fit(alone)[1])
+    assert max(plain_rates["reals_labelled_fake"], plain_rates["wrong_of_labelled"]) > MAX_WRONG
 
 
 def test_domains_weigh_the_same_however_many_videos_they_have():
     rng = np.random.default_rng(0)
-    one, other = (Videos(rng.normal(shift, 1, 400), np.arange(400) >= 200) for shift in (-1.0, 1.0))
-    one = Videos(one.logits + 3 * one.fake, one.fake)
-    thrice = Videos(np.tile(one.logits, 3), np.tile(one.fake, 3))
-    assert platt([one, other]).temperature == pytest.approx(platt([thrice, other]).temperature, rel=1e-3)
+    one, other = (videos(rng.normal(shift, 1, 400), np.arange(400) >= 200) for shift in (-1.0, 1.0))
+    one["logit"] += 3 * one["fake"]
+    expected = fit_temperature([one, other]).temperature
+    assert fit_temperature([np.tile(one, 3), other]).temperature == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_video_is_pooled_as_it_is_shown():
@@ -166,6 +186,14 @@ def test_clips_as_they_are_narrow_the_band_where_they_are_judged_worse(shift):
     _, policy = fit(scored(1000, shift=shift))
     assert policy.fake_above >= usual.fake_above and policy.real_below <= usual.real_below
     assert policy.fake_above > usual.fake_above or policy.real_below < usual.real_below
+
+
+def test_thresholds_are_checked_on_halves_that_they_were_not_fitted_on():
+    domain = videos(np.repeat([-4.0, 4.0], 300), np.arange(600) >= 300, "more")
+    rates = json.loads(check_on_halves(np.concatenate([scored(1000, gap=4.0), domain])))
+    assert rates["fakes_labelled_fake"] > 0.5 and rates["more_fakes_labelled_fake"] == 1.0
+    assert max(rates["reals_labelled_fake"], rates["corrupted_reals_labelled_fake"]) < 0.015
+    assert "too few" in check_on_halves(scored(10))
 
 
 def test_a_set_that_is_for_measuring_is_refused(tmp_path):
