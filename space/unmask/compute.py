@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # by their names in UNMASK_PRECISION
 CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16")  # a processor without these emulates it, many times slower than float32
-MACHINE_THREADS = torch.get_num_threads()  # before anybody limits them
+MACHINE_THREADS = torch.get_num_threads()  # of the machine, as torch counts them when it is imported
 POLL_SECONDS = 0.25  # how often a check that waits for a slot looks whether it was cancelled
 
 _threads = ContextVar("threads", default=0)  # 0: outside `use_threads`

@@ -184,7 +184,7 @@ def test_a_face_that_stays_is_searched_at_both_ends_and_confirmed_between(finder
         [*[np.zeros_like(astronaut())] * 3, *drifting(2), *[np.zeros_like(astronaut())] * 3],  # a moment
     ],
 )
-def test_where_the_ends_differ_or_show_nobody_every_frame_is_searched(finder, searched, window):
+def test_where_the_ends_differ_or_show_no_face_every_frame_is_searched(finder, searched, window):
     found = finder.detect(window_of(*window))
     assert searched == [2, 6]
     assert [len(one) for one in found] == [int(image.any()) for image in window]

@@ -39,23 +39,23 @@ def known(*people):
 
 
 A, B = (100, 100, 80), (400, 100, 60)
-NOBODY = seen()
+NO_FACES = seen()
 
 
 @pytest.mark.parametrize(
     ("boxes", "expected"),
     [
         ([], []),
-        ([NOBODY, NOBODY], []),
+        ([NO_FACES, NO_FACES], []),
         ([seen(A), seen(A)], [(0, [0, 1], 100)]),
         # the largest is number 0, whatever their order in a frame
         ([seen(B, A), seen(A, B)], [(0, [0, 1], 100), (1, [0, 1], 400)]),
         # a drifting face
         ([seen((100 + 20 * step, 100, 80)) for step in range(4)], [(0, [0, 1, 2, 3], 100)]),
         # one or two frames without it are bridged, three are not
-        ([seen(A), NOBODY, NOBODY, seen(A)], [(0, [0, 3], 100)]),
-        ([seen(A), NOBODY, NOBODY, NOBODY, seen(A)], [(0, [0], 100), (1, [4], 100)]),
-        # a cut to somebody elsewhere
+        ([seen(A), NO_FACES, NO_FACES, seen(A)], [(0, [0, 3], 100)]),
+        ([seen(A), NO_FACES, NO_FACES, NO_FACES, seen(A)], [(0, [0], 100), (1, [4], 100)]),
+        # a cut to another person
         ([seen(A), seen(B)], [(0, [0], 100), (1, [1], 400)]),
         # a face as large as a room around a small one is not the same
         ([seen((100, 100, 20)), seen((100, 100, 90))], [(0, [1], 100), (1, [0], 100)]),
@@ -77,7 +77,7 @@ def test_link_inside_a_window(boxes, expected):
         ([(5, 160, 100, 80)], [(5, 100)]),  # moved by less than a face
         ([(5, 190, 100, 80)], [(6, 100)]),  # too far
         ([(5, 100, 100, 160)], [(6, 100)]),  # too large
-        ([(0, *B)], [(1, 100)]),  # somebody else: next number
+        ([(0, *B)], [(1, 100)]),  # another person: next number
         ([(0, 150, 100, 80), (1, 110, 100, 80)], [(1, 100)]),  # the nearer one
     ],
 )
@@ -107,7 +107,7 @@ def looked_at(image, count=8):
     box = np.array([[181, 63, 267, 172]], np.float32) * (image.shape[0] / 512)
     faces = FaceBoxes(box, np.zeros((1, 5, 2), np.float32), np.ones(1, np.float32))
     window = window_of(*[image] * 8)
-    (track,) = link([faces] * count + [NOBODY] * (8 - count), window.seconds, ())
+    (track,) = link([faces] * count + [NO_FACES] * (8 - count), window.seconds, ())
     return track, window
 
 

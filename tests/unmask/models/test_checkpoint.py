@@ -102,7 +102,7 @@ def flipped(data, at):
     return data[:at] + bytes([data[at] ^ 0x40]) + data[at + 1 :]
 
 
-SPOILS = {
+DAMAGES = {
     "no config": lambda path: (path / "config.json").unlink(),
     "no weights": lambda path: (path / "model.safetensors").unlink(),
     "config is not JSON": lambda path: (path / "config.json").write_text("{"),
@@ -135,9 +135,9 @@ SPOILS = {
 }
 
 
-@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS.keys())
-def test_files_that_do_not_fit_are_refused(copied, spoil):
-    spoil(copied)
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_files_that_do_not_fit_are_refused(copied, damage):
+    damage(copied)
     with pytest.raises(ModelUnavailable):
         inference.load(str(copied), CPU)
 
