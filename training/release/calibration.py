@@ -21,6 +21,7 @@ from unmask.verdict import Calibration, Policy
 
 MAX_FALSE_ALARMS = 0.005  # of real clips, labelled fake: half of the target of 1 %, as people of other data differ
 MAX_WRONG = 0.05  # of the clips that get a label, fakes as frequent as reals
+MAX_MISSED = 0.03  # of the fakes of a domain, labelled real
 MAX_WITHHELD = 0.02  # of right labels, because a second pass after re-compression says otherwise
 CONFIDENCE = 0.9  # of the bound on MAX_WRONG
 CORRUPTED = tuple(  # as ordinary uploads are; no more false alarms under any of them
@@ -103,18 +104,25 @@ def _weights(domain: Table, domains: Sequence[Table]) -> Floats:
 
 def select_thresholds(table: Table, calibration: Calibration) -> Policy:
     """Select the narrowest abstain band that meets both targets in every domain, and when else to abstain."""
-    pairs, stored = select(table, "pairs"), select(table, "stored")
-    others = [*by_column(select(table, "videos"), "domain"), *([stored] if len(stored) else [])]
-    judged = [(probabilities(rows["logit"], calibration), rows["fake"]) for rows in (pairs, *others)]
-    both = [(probability, fake) for probability, fake in judged if 0 < fake.sum() < len(fake)]
+    pairs, videos, stored = (select(table, part) for part in ("pairs", "videos", "stored"))
+    domains = [*by_column(videos, "domain")] if len(videos) else [stored] if len(stored) else []
+    judged = [(probabilities(rows["logit"], calibration), rows["fake"]) for rows in (pairs, *domains)]
+    everything = [judged[0]]  # a small domain alone gives no bound on wrong labels
+    if domains:
+        everything.append(
+            (np.concatenate([p for p, _ in judged[1:]]), np.concatenate([fake for _, fake in judged[1:]]))
+        )
     corrupted = by_column(select(table, "corrupted"), "condition")
     fake_above = max(
         above_reals(judged[0][0][~pairs["fake"]]),
         *(above_or_highest(probability[~fake]) for probability, fake in judged[1:]),
         *(above_reals(probabilities(rows["logit"], calibration)) for rows in corrupted),
-        *(trusted_above(probability, fake) for probability, fake in both),
+        *(trusted_above(probability, fake) for probability, fake in everything),
     )
-    real_below = min(below_fakes(probability, fake, fake_above) for probability, fake in both)
+    real_below = min(
+        *(below_fakes(probability, fake, fake_above) for probability, fake in everything),
+        *(below_most_fakes(p[fake]) for p, fake in judged[1:] if len(videos) and fake.any()),
+    )
     policy = Policy(real_below=round(real_below, 4), fake_above=round(fake_above, 4))
     return replace(
         policy,
@@ -146,6 +154,12 @@ def above_reals(reals: Floats) -> float:
     """Return the split-conformal threshold (Vovk et al., 2005): a new real exceeds it with at most MAX_FALSE_ALARMS."""
     rank = int(np.ceil((1 - MAX_FALSE_ALARMS) * (len(reals) + 1)))
     return float(np.sort(reals)[rank - 1]) if rank <= len(reals) else 1.0
+
+
+def below_most_fakes(fakes: Floats) -> float:
+    """Return the conformal threshold: a new fake of the domain is below it with probability MAX_MISSED at most."""
+    rank = int(MAX_MISSED * (len(fakes) + 1))
+    return float(np.sort(fakes)[rank - 1]) if rank else 0.0
 
 
 def above_or_highest(reals: Floats) -> float:

@@ -9,10 +9,12 @@ from tests.training.faces import face
 from training.data.shards import write_clips
 from training.release.calibration import (
     MAX_FALSE_ALARMS,
+    MAX_MISSED,
     MAX_WITHHELD,
     MAX_WRONG,
     above_or_highest,
     above_reals,
+    below_most_fakes,
     check_on_halves,
     fit,
     fit_temperature,
@@ -142,6 +144,13 @@ def test_a_domain_of_few_reals_puts_the_threshold_at_its_highest_one():
     assert above_or_highest(few) == 0.9
     assert above_or_highest(many) == above_reals(many) < 0.9
     assert above_or_highest(np.zeros(0)) == 0.0
+
+
+def test_few_fakes_of_a_domain_are_called_real():
+    fresh, rng = np.random.default_rng(1), np.random.default_rng(0)
+    missed = [(fresh.normal(0, 1, 4000) < below_most_fakes(rng.normal(0, 1, 200))).mean() for _ in range(100)]
+    assert 0.6 * MAX_MISSED < np.mean(missed) <= 1.1 * MAX_MISSED
+    assert below_most_fakes(np.arange(30.0)) == 0.0
 
 
 DOMAINS = [  # logits of the reals and of the fakes of one more domain
