@@ -27,7 +27,7 @@ def answer(probability):
 
 
 def rows(strengths, count=40, seed=0, methods=("swap", "mask")):
-    """`strengths`: lineup -> how far apart it sees reals and fakes; 0 is chance."""
+    """`strengths`: ensemble -> how far apart it sees reals and fakes; 0 is chance."""
     rng = np.random.default_rng(seed)
     made = []
     for index in range(count):
@@ -58,7 +58,7 @@ def set_result(name, made, splits=("test",)):
 
 @functools.cache
 def results():
-    """An evaluation of two models and their ensemble on two sets, one of them from elsewhere."""
+    """An evaluation of two models and their ensemble on two sets, one of them a development set."""
     strengths = {"small": 2.0, "large": 3.0, "small+large": 3.5}
     sets = (
         set_result("elsewhere", rows(strengths)),

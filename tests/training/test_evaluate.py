@@ -33,7 +33,7 @@ def run(*arguments):
     evaluate.main([str(item) for item in arguments])
 
 
-def test_every_lineup_answers_every_video_as_a_check_does(models, videos, tmp_path):
+def test_every_ensemble_answers_every_video_as_a_check_does(models, videos, tmp_path):
     run(
         "--model",
         models[0],
@@ -93,7 +93,7 @@ def test_robustness_is_measured_on_sets_with_both_kinds(models, videos, tmp_path
     ]
 
 
-def test_stored_clips_of_validation_come_after_sets_from_elsewhere(models, videos, tmp_path, monkeypatch):
+def test_stored_clips_of_validation_come_after_cross_dataset_ones(models, videos, tmp_path, monkeypatch):
     stored = [face("r", split="val"), face("f", "r", split="val", shift=6), face("t")]
     monkeypatch.setattr(
         evaluate,
@@ -108,7 +108,7 @@ def test_stored_clips_of_validation_come_after_sets_from_elsewhere(models, video
     assert all(row.answers["a"].uncapped is not None for row in results.set("faces").rows)
 
 
-def test_part_of_a_set_can_be_named_and_what_was_seen_in_training_is_not_from_elsewhere(models, videos, tmp_path):
+def test_part_of_a_set_can_be_named_and_what_was_seen_in_training_is_not_cross_dataset(models, videos, tmp_path):
     run("--model", models[0], "--set", f"v={videos}", "--only", "v=one", "--seen", "v", "--out", tmp_path)
     results = read(tmp_path / "results.json")
     assert [row.id for row in results.set("v").rows] == ["one"]

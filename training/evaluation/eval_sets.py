@@ -271,10 +271,10 @@ def _load(path: Path) -> tuple[tuple[FaceClip, ...], tuple[str, ...]]:
     return found, tuple(arrays["excluded"].tolist())
 
 
-def _code(spoiled: bool) -> str:
+def _code(is_corrupted: bool) -> str:
     """Digest the code that decides what is found, so that the cache is not used after a change of it."""
     modules = [boxes, clips, detector, mtcnn, subjects, container, tracking, video]
-    modules += [augment, corruptions] if spoiled else []
+    modules += [augment, corruptions] if is_corrupted else []
     return _digest(b"".join(Path(str(module.__file__)).read_bytes() for module in modules))
 
 

@@ -181,12 +181,12 @@ def intervals(
     Raises:
         ValueError: there are no reals or no fakes.
     """
-    redrawn = [
+    resampled = [
         list(measure(scores[rows], fake[rows]).values())
         for rows in resamples(fake, groups, draws, seed, 1 if one_kind else 2)
     ]
     values = measure(scores, fake)
-    low, high = np.percentile(np.array(redrawn), [2.5, 97.5], axis=0).tolist()
+    low, high = np.percentile(np.array(resampled), [2.5, 97.5], axis=0).tolist()
     return {name: Interval(values[name], low[i], high[i]) for i, name in enumerate(values)}
 
 

@@ -44,7 +44,7 @@ class Difference:
 class ModelRecord:
     """A model that was measured."""
 
-    name: str  # in this evaluation: two runs may have the same one elsewhere
+    name: str  # in this evaluation: two runs may have the same name otherwise
     revision: str
     parameters: int
     size_bytes: int

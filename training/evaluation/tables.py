@@ -224,7 +224,7 @@ def _parts(title: str, by_ensemble: Mapping[str, Mapping[str, Part]]) -> str:
 
 
 def _robustness_text(results: Results) -> str:
-    header = ["robustness", "set", "lineup", "videos", "with face", "AUC", "answered", "wrong"]
+    header = ["robustness", "set", "ensemble", "videos", "with face", "AUC", "answered", "wrong"]
     rows = [
         [
             f"{point.kind} {point.level:g}",

@@ -1,4 +1,4 @@
-"""Spoiled frames: same shape, worse with every level, the same each time."""
+"""Corrupted frames: same shape, worse with every level, the same each time."""
 
 import numpy as np
 import pytest
@@ -16,11 +16,11 @@ def loss(condition):
 
 @pytest.mark.parametrize("condition", [CLEAN, *GRID], ids=lambda item: f"{item.kind}-{item.level:g}")
 def test_size_and_times_stay(condition):
-    spoiled = corrupt(FRAMES, condition)
-    assert spoiled.data.shape == FRAMES.data.shape
-    assert np.array_equal(spoiled.seconds, FRAMES.seconds)
+    corrupted = corrupt(FRAMES, condition)
+    assert corrupted.data.shape == FRAMES.data.shape
+    assert np.array_equal(corrupted.seconds, FRAMES.seconds)
     assert (loss(condition) > 0) == (condition != CLEAN)
-    assert np.array_equal(spoiled.data, corrupt(FRAMES, condition).data)
+    assert np.array_equal(corrupted.data, corrupt(FRAMES, condition).data)
 
 
 @pytest.mark.parametrize("kind", sorted(set(CORRUPTIONS) - {"clean"}))

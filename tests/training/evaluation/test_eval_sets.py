@@ -67,7 +67,7 @@ def test_what_was_found_is_kept_bit_for_bit_and_not_looked_for_again(tmp_path, f
         Look(LOOK.plan, (LARGER,)),
         Look(LOOK.plan, (SPEC,), Condition("jpeg", 30)),
     ],
-    ids=["other windows", "another clip geometry", "spoiled frames"],
+    ids=["other windows", "another clip geometry", "corrupted frames"],
 )
 def test_another_look_is_not_answered_from_what_was_kept(tmp_path, finder, look):
     folder = video_set(tmp_path / "set", {"a": "real"})

@@ -1,4 +1,4 @@
-"""Painters redraw the face they are given; equal draws give equal pictures; a folder keeps them."""
+"""Autoencoders reconstruct the face they are given; equal draws give equal pictures; a folder keeps them."""
 
 import sys
 
@@ -24,7 +24,7 @@ def the_portrait():
 
 @pytest.fixture(scope="module")
 def trained(portrait):
-    """A painter that has seen one face, 120 times; and how far off it was in the end, in grey levels."""
+    """An autoencoder that has seen one face, 120 times; and how far off it was in the end, in grey levels."""
     small = cv2.resize(portrait, (NET_SIDE_PX, NET_SIDE_PX), interpolation=cv2.INTER_AREA)
     return train_autoencoder.train_autoencoder(SMALL, small[None], steps=120, seed=0)
 
@@ -34,7 +34,7 @@ def rng(seed=0):
 
 
 @pytest.mark.parametrize("config", train_autoencoder.AUTOENCODERS)
-def test_each_painter_keeps_the_shape_and_has_its_neck(config):
+def test_each_autoencoder_keeps_the_shape_and_has_its_bottleneck(config):
     network = Autoencoder(config)
     images = torch.zeros(2, 3, NET_SIDE_PX, NET_SIDE_PX)
     side = NET_SIDE_PX // 2**config.halvings
@@ -42,7 +42,7 @@ def test_each_painter_keeps_the_shape_and_has_its_neck(config):
     assert network(images).shape == images.shape
 
 
-def test_a_painter_learns_to_draw_the_face(trained, portrait):
+def test_an_autoencoder_learns_the_face(trained, portrait):
     network, error = trained
     fresh = train_autoencoder.train_autoencoder(SMALL, portrait[None, :NET_SIDE_PX, :NET_SIDE_PX], steps=1, seed=0)
     assert error < fresh[1] / 3
@@ -52,7 +52,7 @@ def test_a_painter_learns_to_draw_the_face(trained, portrait):
     assert 1 < apart < 25  # the same person, drawn
 
 
-def test_a_redrawn_blend_leaves_the_corners(trained, portrait):
+def test_a_blended_reconstruction_leaves_the_corners(trained, portrait):
     points = landmarks.find(portrait)
     for seed in range(8):
         drawn = autoencoder.reconstruct(trained[0], portrait, rng(seed))
@@ -62,7 +62,7 @@ def test_a_redrawn_blend_leaves_the_corners(trained, portrait):
         assert change[[0, 0, -1, -1], [0, -1, 0, -1]].max() == 0
 
 
-def test_a_folder_keeps_painters_and_a_folder_without_any_is_refused(trained, portrait, tmp_path):
+def test_a_folder_keeps_autoencoders_and_a_folder_without_any_is_refused(trained, portrait, tmp_path):
     autoencoder.save([trained[0], Autoencoder(train_autoencoder.AUTOENCODERS[3]).eval()], tmp_path / "kept")
     first, second = autoencoder.load(tmp_path / "kept")
     assert second.config == train_autoencoder.AUTOENCODERS[3]
