@@ -13,7 +13,7 @@ from typing import Any
 
 from unmask.download.sources import FileSource, FramesSource, UrlSource
 from unmask.errors import BadInput, BadUrl, ModelUnavailable
-from unmask.sandbox.network import MAX_URL_CHARACTERS
+from unmask.sandbox.address_policy import MAX_URL_CHARACTERS
 from unmask.video.sampling import Span
 
 MAX_FRAMES = 256  # in one request

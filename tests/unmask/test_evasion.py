@@ -32,7 +32,7 @@ from tests.servers import (
 from unmask import errors
 from unmask.download import client
 from unmask.limits import Limits
-from unmask.sandbox import network
+from unmask.sandbox import address_policy
 from unmask.video.sampling import Span
 
 SECRET = "canary-7531-sings"  # in everything that the canary answers
@@ -60,9 +60,9 @@ NAMES: dict[str, list[list[str]]] = {
 # Code of the download worker under test.
 STAND_IN = f"""
 import socket, sys; sys.path[:] = sys.argv[1:]
-from unmask.sandbox import network
+from unmask.sandbox import address_policy
 from unmask.download import worker
-names, really_public, really_look_up, asked = {NAMES!r}, network.is_public, socket.getaddrinfo, dict()
+names, really_public, really_look_up, asked = {NAMES!r}, address_policy.is_public, socket.getaddrinfo, dict()
 
 def look_up(host, port, *args, **kwargs):
     if host not in names:
@@ -73,8 +73,8 @@ def look_up(host, port, *args, **kwargs):
     return [found for address in chosen for found in really_look_up(address, port, *args, **kwargs)]
 
 public = ("{PUBLIC}", "127.0.0.3")
-network.is_public = lambda address: str(address) in public or really_public(address)
-network.WEB_PORTS = range(1, 65536)
+address_policy.is_public = lambda address: str(address) in public or really_public(address)
+address_policy.WEB_PORTS = range(1, 65536)
 socket.getaddrinfo = look_up
 options = worker._options
 worker._options = lambda *args: options(*args) | {{"allowed_extractors": ["generic", "html5"]}}
@@ -293,10 +293,10 @@ def own_port() -> int:
 
 @pytest.fixture(scope="module")
 def results(clip: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
-    really_public = network.is_public
+    really_public = address_policy.is_public
     with pytest.MonkeyPatch.context() as patch, Site(host=PUBLIC, port=own_port()) as public:
-        patch.setattr(network, "is_public", lambda address: str(address) == PUBLIC or really_public(address))
-        patch.setattr(network, "WEB_PORTS", range(1, 65536))
+        patch.setattr(address_policy, "is_public", lambda address: str(address) == PUBLIC or really_public(address))
+        patch.setattr(address_policy, "WEB_PORTS", range(1, 65536))
         patch.setattr(client, "WORKER", STAND_IN)
         port = public.port
         with Canary("127.0.0.1", port, CountingServer) as four, Canary("::1", port, SixServer) as six:

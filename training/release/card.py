@@ -4,8 +4,8 @@
     python -m training.release.card --section README.md
     python -m training.release.card --check
 
-The first renders `README.md` of a model folder from its `evaluation.json`, `config.json`, `training.release.provenance`
-and `training/runs/NAME.sh`; with --results, `evaluation.json` is first written from OUT/results.json, and with
+The first renders `README.md` of a model folder from its `evaluation.json`, `config.json`,
+`training.release.data_sources` and `training/runs/NAME.sh`; with --results, `evaluation.json` is first written from OUT/results.json, and with
 --figures, pictures of the evaluation are copied beside it. The second renews the table of the default model between the
 marks `<!-- evaluation -->` and `<!-- /evaluation -->` of a file. The third fails when a shipped model has no card, one
 of other weights or one that the template does not give, or when its evaluation chooses another default model.
@@ -24,8 +24,8 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from training.evaluation.results import Difference, Interval, Results, SetResult, read, write
+from training.release.data_sources import SOURCES, TRAINED, Trained
 from training.release.model_selection import RULE, default_ensemble
-from training.release.provenance import SOURCES, TRAINED, Trained
 from unmask.files import atomic_write
 from unmask.models import bundled
 
@@ -175,7 +175,7 @@ def render(folder: Path) -> str:
     label = _label_of(model, results)
     script = RUNS / f"{model.name}.sh"
     if model.name not in TRAINED or not script.is_file():
-        raise CardError(f"{model.name}: say in training/release/provenance.py and training/runs how it was trained")
+        raise CardError(f"{model.name}: say in training/release/data_sources.py and training/runs how it was trained")
     trained = TRAINED[model.name]
     text = _template().render(
         card_data=_card_data(model, trained, results, label).to_yaml(),

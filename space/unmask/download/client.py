@@ -18,7 +18,7 @@ from unmask.download.messages import ANSWERS, FetchRequest, Found, Progress
 from unmask.errors import BadInput, BadUrl, InternalError, NotAVideo, TimedOut
 from unmask.limits import Limits, check_bytes, check_seconds
 from unmask.progress import OnProgress
-from unmask.sandbox.network import check_url
+from unmask.sandbox.address_policy import check_url
 from unmask.sandbox.process import WorkerProcess, start_code
 from unmask.sandbox.protocol import RangeData, ReadRange
 from unmask.video.decode_client import OnWait, OpenVideo, do_nothing

@@ -12,7 +12,7 @@ from unmask.video.sampling import Span, window_intervals
 class FetchRequest:
     """What to fetch, and where to."""
 
-    url: str  # has passed `network.check_url`
+    url: str  # has passed `address_policy.check_url`
     file: str  # absolute path of the file to write, in a folder of its own
     limits: Limits
     span: Span

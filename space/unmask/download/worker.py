@@ -21,7 +21,7 @@ from unmask.download import hls, http_range, ytdlp_errors
 from unmask.download.messages import FetchRequest, Found, Progress
 from unmask.errors import LiveStream, NoFrames, TooLarge, UnsupportedSite
 from unmask.limits import Limits, check_bytes, check_seconds
-from unmask.sandbox.network import blocked, guard_process
+from unmask.sandbox.address_policy import blocked, guard_process
 from unmask.sandbox.protocol import Connection, RangeData, ReadRange
 from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits
 from unmask.video.sampling import Selection

@@ -34,7 +34,7 @@ from unmask.errors import (
     UnmaskError,
     UnsupportedSite,
 )
-from unmask.sandbox.network import blocked
+from unmask.sandbox.address_policy import blocked
 
 Causes = tuple[BaseException, ...]  # an error and everything behind it
 Test = Callable[[Causes], bool]

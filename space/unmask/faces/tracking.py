@@ -1,17 +1,14 @@
-"""Link the faces of successive frames to tracks, and tell which tracks are worth scoring. Pure numpy."""
+"""Link the faces of successive frames to tracks. Pure numpy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from unmask.faces.boxes import distance_and_ratio, match_by_iou, match_greedily, sides
-from unmask.faces.detector import FaceBoxes, cut_patch
-from unmask.video.decode import Frames
+from unmask.faces.detector import FaceBoxes
 
-UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
@@ -20,8 +17,6 @@ Detection = tuple[int, int]  # frame of the window, face of the frame
 MAX_GAP_FRAMES = 2  # without its face, after which a track ends
 MAX_STEP_SIDES = 1.0  # a subject's face moves at most so far between windows, in its own sides,
 MAX_SIZE_RATIO = 1.6  # and grows or shrinks at most so much
-SHARPNESS_SIDE_PX = 64  # faces in frames are compared at this size
-CROP_SHARPNESS_SIDE_PX = 128  # and crops at this, which separates blurred from sharp ones best
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,15 +43,6 @@ class FaceTrack:
         return f"FaceTrack(id={self.id}, frames={self.frame_index.tolist()}, first={self.xyxy[0].round(1)})"
 
 
-@dataclass(frozen=True)
-class FaceRules:
-    """Limits within which a track is worth scoring."""
-
-    min_side_px: float = 48.0  # mean of width and height in the decoded frame
-    min_sharpness: float = 0.045  # see `sharpness`; a face enlarged from 24 px has 0.036, clear ones 0.1 to 1
-    min_frames: int = 3  # of a window; in a shorter window, all of its frames
-
-
 def link(boxes: Sequence[FaceBoxes], seconds: Float64Array, known: Sequence[FaceTrack]) -> tuple[FaceTrack, ...]:
     """Link the faces of one window's frames to tracks, ordered by id.
 
@@ -66,7 +52,7 @@ def link(boxes: Sequence[FaceBoxes], seconds: Float64Array, known: Sequence[Face
     paths = _paths(boxes)
     tracks = [_track(-1, path, boxes, seconds) for path in paths]
     ids = _match_known(tracks, known)
-    fresh = sorted((row for row in range(len(tracks)) if row not in ids), key=lambda row: -_side(tracks[row]))
+    fresh = sorted((row for row in range(len(tracks)) if row not in ids), key=lambda row: -mean_side(tracks[row]))
     first = 1 + max((track.id for track in known), default=-1)
     ids.update({row: first + rank for rank, row in enumerate(fresh)})
     named = [replace(track, id=ids[row]) for row, track in enumerate(tracks)]
@@ -110,40 +96,6 @@ def _match_known(tracks: Sequence[FaceTrack], known: Sequence[FaceTrack]) -> dic
     return {row: known[column].id for row, column in match_greedily(np.where(near, -distance, -np.inf))}
 
 
-def _side(track: FaceTrack) -> float:
+def mean_side(track: FaceTrack) -> float:
     """Compute the median over frames of the mean of width and height, in px."""
     return float(np.median(sides(track.xyxy)))
-
-
-def exclusion_reason(track: FaceTrack, frames: Frames, rules: FaceRules) -> str | None:
-    """Return why a track is not worth scoring, a code of `verdict.REASONS`, or None."""
-    if len(track) < min(rules.min_frames, len(frames)):
-        return "face_too_brief"
-    if _side(track) < rules.min_side_px:
-        return "face_too_small"
-    if sharpness(frames, track) < rules.min_sharpness:
-        return "face_too_blurred"
-    return None
-
-
-def sharpness(frames: Frames, track: FaceTrack) -> float:
-    """Compute the share of fine detail in a face: variance of its Laplacian / its variance, median over frames.
-
-    It is measured at one size, and does not change with exposure or contrast.
-    """
-    detections = zip(track.frame_index, track.xyxy, strict=True)
-    return float(np.median([_detail(frames.data[at], box, SHARPNESS_SIDE_PX) for at, box in detections]))
-
-
-def crop_sharpness(crops: UInt8Array) -> float:
-    """Compute the sharpness of a face's crops (T, S, S, 3), as `sharpness` does."""
-    whole = np.array([0, 0, crops.shape[2], crops.shape[1]], np.float32)
-    return float(np.median([_detail(crop, whole, CROP_SHARPNESS_SIDE_PX) for crop in crops]))
-
-
-def _detail(image: UInt8Array, xyxy: Float32Array, side_px: int) -> float:
-    height, width = image.shape[:2]
-    inside = xyxy.clip(0, [width, height, width, height])  # black beyond the image would count as detail
-    face = cut_patch(image, inside, side_px)
-    gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    return float(cv2.Laplacian(gray, cv2.CV_32F).var() / max(gray.var(), 1.0))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from unmask.errors import TooLarge, UnmaskError
-from unmask.sandbox.network import seal_process
+from unmask.sandbox.address_policy import seal_process
 from unmask.sandbox.protocol import Connection, Done, Message, RangeData, ReadRange
 from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits, forbid_new_descriptors
 from unmask.video import decode as video

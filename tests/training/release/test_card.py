@@ -123,7 +123,7 @@ PROBLEMS = [
     (lambda folder: (folder / "evaluation.json").unlink(), "has no evaluation.json"),
     (edited_card, "not what the template gives"),
     (other_weights, "no model of revision"),
-    (unknown_model, "provenance.py and training/runs"),
+    (unknown_model, "data_sources.py and training/runs"),
 ]
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from unmask.faces.clips import ClipSpec
 from unmask.faces.detector import FaceBoxes
+from unmask.faces.quality import FaceRules
 from unmask.faces.subjects import MAX_BOXES, MAX_SUBJECTS, Subject, SubjectTracker, thin_to_stride
-from unmask.faces.tracking import FaceRules, FaceTrack
+from unmask.faces.tracking import FaceTrack
 from unmask.video.decode import Frames
 
 SPEC = ClipSpec(side_px=32)

@@ -11,8 +11,8 @@ import pytest
 from tests.servers import Site, content
 from unmask.errors import BadInput, BadUrl, BlockedAddress, TooLarge, TooLong
 from unmask.limits import Limits, check_bytes, check_seconds
-from unmask.sandbox import network
-from unmask.sandbox.network import check_url, is_allowed, is_public, may_connect
+from unmask.sandbox import address_policy
+from unmask.sandbox.address_policy import check_url, is_allowed, is_public, may_connect
 
 PUBLIC = Limits()
 AT_HOME = Limits(allow_private=True)
@@ -129,7 +129,7 @@ def test_a_bad_url_is_refused_with_its_code(url, kind):
     assert type(refused.value) is kind
 
 
-LONGEST = f"https://example.com/{'a' * (network.MAX_URL_CHARACTERS - 20)}"
+LONGEST = f"https://example.com/{'a' * (address_policy.MAX_URL_CHARACTERS - 20)}"
 LONG_HOST = ".".join(["a" * 61, "b" * 63, "c" * 63, "d" * 63])
 
 
@@ -225,7 +225,7 @@ def test_the_asked_part_must_exist_and_fit(duration, start, end, kind):
 ATTEMPTS = """
 import json, os, socket, subprocess, sys, urllib.request
 from unmask.limits import Limits
-from unmask.sandbox.network import guard_process
+from unmask.sandbox.address_policy import guard_process
 import requests
 
 host, port, allow_private = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "at home"
@@ -278,7 +278,7 @@ CONNECTIONS = ("connect", "connect_ex", "by name", "requests", "urllib", "rebind
 
 
 def _attempts(site: Site, where: str) -> dict[str, object]:
-    space = Path(network.__file__).parents[2]
+    space = Path(address_policy.__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", ATTEMPTS, site.host, str(site.port), where],
         capture_output=True, text=True, cwd=space, timeout=60,
