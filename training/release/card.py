@@ -6,9 +6,10 @@
 
 The first renders `README.md` of a model folder from its `evaluation.json`, `config.json`,
 `training.release.data_sources` and `training/runs/NAME.sh`; with --results, `evaluation.json` is first written from
-OUT/results.json, and with --figures, pictures of the evaluation are copied beside it. The second renews the table of the default model between the
-marks `<!-- evaluation -->` and `<!-- /evaluation -->` of a file. The third fails when a shipped model has no card, one
-of other weights or one that the template does not give, or when its evaluation chooses another default model.
+OUT/results.json, and with --figures, pictures of the evaluation are copied beside it. The second renews the table of
+the default model between the marks `<!-- evaluation -->` and `<!-- /evaluation -->` of a file. The third fails when a
+shipped model has no card, one of other weights or one that the template does not give, or when its evaluation chooses
+another default model.
 """
 
 import argparse
