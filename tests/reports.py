@@ -13,7 +13,7 @@ from tests.media import FACE_XY, astronaut
 from unmask.errors import LoginRequired
 from unmask.models.saliency import jpeg, paint
 from unmask.report import CheckReport, CoverageReport, FaceDetail, Source, to_failed_report, to_report
-from unmask.verdict import Calibration, ClipScore, Policy, decide, score
+from unmask.verdict import Calibration, ClipScore, Policy, calibrate, judge_one_pass
 
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;\u202e"
@@ -32,7 +32,7 @@ def clips(
     """One clip a logit, spread evenly over the video."""
     starts = np.linspace(0.0, duration - 1, len(logits)).round(3).tolist()
     return [
-        score(
+        calibrate(
             model,
             Calibration(1.0, 0.0),
             logit,
@@ -93,7 +93,7 @@ def build(
     end_seconds: float | None = None,  # asked for
     **fields: object,  # of the source
 ) -> CheckReport:
-    verdict = decide(scores, Policy(), excluded)
+    verdict = judge_one_pass(scores, Policy(), excluded)
     models = sorted({item.model for item in scores}) or ["mobilenet-gru"]
     frames = max(64, sum(item.frames for item in scores) + 6)
     return to_report(

@@ -11,7 +11,7 @@ from tests import media
 from tests.untrained import untrained_recipe
 from training.data.shards import StoredClip
 from training.evaluate import score_all
-from training.evaluation.eval_sets import Look, find_people
+from training.evaluation.eval_sets import SamplingSpec, find_clips
 from training.fit.recipes import RECIPES
 from training.fit.torch_dataset import PlainClips, collate
 from unmask.download.sources import FileSource, Options
@@ -57,7 +57,7 @@ def test_measuring_shows_a_model_what_serving_shows_it(video, folder, monkeypatc
     silent = lambda clips, mask, map_images: torch.zeros(len(clips))  # what it would say does not matter here
     monkeypatch.setattr(model.module, "forward", silent)
     plan = plan_windows([model.spec])
-    found = find_people(decode(video, plan), FaceFinder(), Look(plan, (model.spec,)))
+    found = find_clips(decode(video, plan), FaceFinder(), SamplingSpec(plan, (model.spec,)))
     score_all([model], [found])
 
     batches = len(measured.inputs)
@@ -70,7 +70,7 @@ def test_training_normalises_and_pads_a_clip_as_serving_does(video, folder):
     """A crop kept without loss goes through the loader of training and through serving alike."""
     model = inference.load(str(folder), torch.device("cpu"))
     plan = replace(plan_windows([model.spec]), windows=1)
-    found = find_people(decode(video, plan), FaceFinder(), Look(plan, (model.spec,)))
+    found = find_clips(decode(video, plan), FaceFinder(), SamplingSpec(plan, (model.spec,)))
     clip = found.clips[model.spec][0]
     served = Seen(model.module)
     inference.score(model, [clip])

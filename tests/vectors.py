@@ -18,8 +18,7 @@ from unmask.faces.detector import FaceBoxes
 from unmask.faces.quality import crop_sharpness, sharpness
 from unmask.faces.tracking import FaceTrack, link
 from unmask.models import saliency
-from unmask.verdict import Calibration, ClipScore, Policy, decide, deciding_faces, judge
-from unmask.verdict import score as calibrate
+from unmask.verdict import Calibration, ClipScore, Policy, calibrate, deciding_faces, judge, judge_one_pass
 from unmask.video import captured_frames
 from unmask.video.decode import Frames
 from unmask.video.sampling import DecodePlan, window_starts
@@ -187,7 +186,7 @@ def _verdict(rng: np.random.Generator) -> Vectors:
         "scores": given,
         "again": again,
         "excluded": excluded,
-        "deciding": sorted(deciding_faces(decide(scores, POLICY, excluded))),
+        "deciding": sorted(deciding_faces(judge_one_pass(scores, POLICY, excluded))),
         "label": verdict.label,
         "probability": verdict.probability_fake,
         "face": verdict.face_id,

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from training.evaluation import metrics, tables
 from training.evaluation.corruptions import CLEAN, GRID, Condition
-from training.evaluation.eval_sets import EvaluationSet, Example, Found, Look, open_set, subset
+from training.evaluation.eval_sets import EvaluationSet, Example, FoundClips, SamplingSpec, open_set, subset
 from training.evaluation.results import (
     Answer,
     EnsembleRecord,
@@ -46,7 +46,7 @@ from unmask.faces.clips import recompressed
 from unmask.faces.detector import FaceFinder
 from unmask.models import inference
 from unmask.models.inference import LoadedModel
-from unmask.verdict import ClipScore, Policy, Rescore, decide, ensemble_policy, judge
+from unmask.verdict import ClipScore, Policy, Rescore, ensemble_policy, judge, judge_one_pass
 from unmask.video.sampling import WINDOWS, DecodePlan, plan_windows
 
 
@@ -242,10 +242,10 @@ def judge_examples(
     unreadable: dict[str, None] = {}
     for plan, together in _by_plan(ensembles, task.windows).items():
         models = tuple({model.name: model for ensemble in together for model in ensemble.models}.values())
-        look = Look(plan, tuple(dict.fromkeys(model.spec for model in models)), task.condition)
+        sampling = SamplingSpec(plan, tuple(dict.fromkeys(model.spec for model in models)), task.condition)
         with tqdm(task.examples, desc=title, unit="video", mininterval=5) as bar:
-            for some in _batches(task.examples, found.at_once):
-                people = {example: seen for example in some if (seen := _look(found, example, look))}
+            for some in _batches(task.examples, found.examples_per_batch):
+                people = {example: seen for example in some if (seen := _look(found, example, sampling))}
                 unreadable |= {example.id: None for example in some if example not in people}
                 scored = score_all(models, list(people.values()))
                 for (example, seen), scores in zip(people.items(), scored, strict=True):
@@ -259,7 +259,7 @@ def judge_examples(
 
 
 def _by_plan(ensembles: Sequence[Ensemble], windows: int) -> Mapping[DecodePlan, list[Ensemble]]:
-    """Teams that look at the same frames; a check decodes what its models together want."""
+    """Group the ensembles that decode the same frames: what their models together want."""
     plans: dict[DecodePlan, list[Ensemble]] = defaultdict(list)
     for ensemble in ensembles:
         plans[replace(plan_windows([model.spec for model in ensemble.models]), windows=windows)].append(ensemble)
@@ -270,17 +270,17 @@ def _batches(examples: Sequence[Example], size: int) -> Iterator[Sequence[Exampl
     return (examples[start : start + size] for start in range(0, len(examples), size))
 
 
-def _look(found: EvaluationSet, example: Example, look: Look) -> Found | None:
-    """None when the video cannot be read; that is told, and is no reason to stop."""
+def _look(found: EvaluationSet, example: Example, sampling: SamplingSpec) -> FoundClips | None:
+    """Find the clips of an example. Return None, and say why, when the video cannot be read."""
     try:
-        return found.find(example, look)
+        return found.find(example, sampling)
     except UnmaskError as error:
         tqdm.write(f"{example.id}: {error.code}: {error.message}", file=sys.stderr)
         return None
 
 
-def score_all(models: Sequence[LoadedModel], people: Sequence[Found]) -> list[list[ClipScore]]:
-    """Every clip of everybody by every model; a list for each of `people`."""
+def score_all(models: Sequence[LoadedModel], people: Sequence[FoundClips]) -> list[list[ClipScore]]:
+    """Score every clip of every example by every model; one list for each of `people`."""
     scores: list[list[ClipScore]] = [[] for _ in people]
     for model in models:
         owned = [(index, clip) for index, seen in enumerate(people) for clip in seen.clips[model.spec]]
@@ -290,8 +290,8 @@ def score_all(models: Sequence[LoadedModel], people: Sequence[Found]) -> list[li
     return scores
 
 
-def make_rescore(models: Sequence[LoadedModel], seen: Found) -> Rescore:
-    """Return what scores faces after a mild re-compression by every model, each face once for all teams."""
+def make_rescore(models: Sequence[LoadedModel], seen: FoundClips) -> Rescore:
+    """Return what scores faces after a mild re-compression by every model, each face once for all ensembles."""
 
     @functools.cache
     def score_face(face: int) -> list[ClipScore]:
@@ -299,7 +299,7 @@ def make_rescore(models: Sequence[LoadedModel], seen: Found) -> Rescore:
             spec: tuple(recompressed(clip) for clip in some if clip.track_id == face)
             for spec, some in seen.clips.items()
         }
-        return score_all(models, [Found(clips, ())])[0]
+        return score_all(models, [FoundClips(clips, ())])[0]
 
     return lambda faces: [item for face in sorted(faces) for item in score_face(face)]
 
@@ -314,7 +314,7 @@ def answer(ensemble: Ensemble, scores: Iterable[ClipScore], excluded: Sequence[s
     policy, own = ensemble.policy, _own(ensemble, scores)
     shown = judge(own, policy, lambda faces: _own(ensemble, rescore(faces)), excluded)
     lenient = replace(policy, min_frames=0, min_clips=0, min_sharpness=0.0, max_disagreement=1.0, max_contrary=2.0)
-    uncapped = decide(own, lenient, excluded).probability_fake
+    uncapped = judge_one_pass(own, lenient, excluded).probability_fake
     return Answer(shown.label, shown.probability_fake, uncapped, mean_of_frames(own))
 
 

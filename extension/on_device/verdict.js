@@ -83,9 +83,9 @@ export function labelOf({ real_below, fake_above }, probability) {
  * @returns {Promise<Verdict>}
  */
 export async function judge(scores, policy, excluded, rescore) {
-  const deciding = decidingFaces(decide(scores, policy, excluded));
+  const deciding = decidingFaces(judgeOnePass(scores, policy, excluded));
   const recompressed = await rescore(scores.filter(({ face }) => deciding.includes(face)));
-  return decide(scores, policy, excluded, recompressed);
+  return judgeOnePass(scores, policy, excluded, recompressed);
 }
 
 /**
@@ -96,7 +96,7 @@ export async function judge(scores, policy, excluded, rescore) {
  * @param {readonly ClipScore[]} [recompressed] of the deciding faces
  * @returns {Verdict}
  */
-export function decide(scores, policy, excluded, recompressed = []) {
+export function judgeOnePass(scores, policy, excluded, recompressed = []) {
   const leftOut = [...new Set(excluded)].sort();
   const ids = [...new Set(scores.map(({ face }) => face))].sort((a, b) => a - b);
   const correction = multiFaceCorrection(ids.length, policy);

@@ -12,7 +12,7 @@
  * @property {Consent} consent
  * @property {boolean} hover a small button on videos under the pointer, on every page
  * @property {number} historySize reports that are remembered; 0: none
- * @property {string} language `auto` or one of words.LANGUAGES
+ * @property {string} language `auto` or one of i18n.LANGUAGES
  * @property {string[]} autoSites sites whose videos are checked as they play, as `https://www.example.org`
  *
  * @typedef {{value: string, origin: string}} Token of Hugging Face, for the one origin that it was given for

@@ -29,7 +29,7 @@ from unmask.models import inference, saliency
 from unmask.models.inference import LoadedModel
 from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
 from unmask.report import CheckReport, ComputeReport, CoverageReport, FaceDetail, Source, to_report, with_source
-from unmask.verdict import ClipScore, Policy, decide, ensemble_policy, judge, percent
+from unmask.verdict import ClipScore, Policy, ensemble_policy, judge, judge_one_pass, percent
 from unmask.video.decode import Frames
 from unmask.video.sampling import WINDOWS, plan_windows
 
@@ -255,7 +255,7 @@ def _describe(media: Media) -> Source:
 
 def _provisional_text(scores: Sequence[ClipScore], policy: Policy) -> str:
     """Describe what is being done, with the probability that the next window may change."""
-    probability = decide(scores, policy).probability_fake
+    probability = judge_one_pass(scores, policy).probability_fake
     if probability is None:
         return "Looking for faces"
     return f"Looking at faces. So far {percent(probability)} likely a deepfake – provisional, it may change"

@@ -169,7 +169,7 @@ def to_probability(log_odds: float) -> float:
     return 1 / (1 + math.exp(-log_odds))
 
 
-def score(
+def calibrate(
     model: str,
     calibration: Calibration,
     logit: float,
@@ -196,12 +196,12 @@ def judge(scores: Sequence[ClipScore], policy: Policy, rescore: Rescore, exclude
     `rescore` is called with the ids of the faces on which the answer of the first pass rests, if there is one.
     `excluded`: the reason codes of faces that were left out. The order of the scores does not matter.
     """
-    first = decide(scores, policy, excluded)
+    first = judge_one_pass(scores, policy, excluded)
     deciding = deciding_faces(first)
-    return decide(scores, policy, excluded, rescore(deciding)) if deciding else first
+    return judge_one_pass(scores, policy, excluded, rescore(deciding)) if deciding else first
 
 
-def decide(
+def judge_one_pass(
     scores: Sequence[ClipScore],
     policy: Policy,
     excluded: Sequence[str] = (),

@@ -24,7 +24,7 @@ import torch
 from onnxruntime import InferenceSession
 
 from tests.bench.speed import SHARED
-from training.evaluation.eval_sets import Look, open_set
+from training.evaluation.eval_sets import SamplingSpec, open_set
 from training.evaluation.metrics import auc
 from training.release.export_onnx import export
 from unmask.download.sources import FileSource, Options
@@ -101,13 +101,13 @@ def show(name: str, pairs: Sequence[Pair]) -> None:
 
 def compare_export(faces: Path) -> None:
     model, found = inference.load("default", CPU), open_set(faces, FaceFinder(), None)
-    look = Look(plan_windows([model.spec]), (model.spec,))
+    sampling = SamplingSpec(plan_windows([model.spec]), (model.spec,))
     with tempfile.TemporaryDirectory() as folder:
         export(checkpoint.locate("default")[0], Path(folder))
         session = InferenceSession(Path(folder) / "model.onnx")
     said: list[tuple[float, float, bool]] = []
     for example in found.examples:
-        for clip in found.find(example, look).clips[model.spec]:
+        for clip in found.find(example, sampling).clips[model.spec]:
             batch = to_input([clip], model.spec)
             data, mask = batch.data[:, :1], batch.mask[:, :1]  # stored as stills
             with torch.inference_mode():

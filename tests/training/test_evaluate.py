@@ -12,7 +12,7 @@ from training.evaluation.eval_sets import ClipSet, open_set
 from training.evaluation.results import read
 from unmask.faces.clips import ClipSpec
 from unmask.pipeline import Checker, FileSource, Options
-from unmask.verdict import Calibration, score
+from unmask.verdict import Calibration, calibrate
 
 CPU = torch.device("cpu")
 COARSE = ClipSpec(side_px=96, frames_per_clip=5, frame_stride_seconds=0.3)
@@ -143,7 +143,7 @@ def test_mistakes_are_told_before_any_work(models, videos, arguments, said):
 
 
 def clip_score(track, probability_logit, start=0.0, frames=8, model="m"):
-    return score(
+    return calibrate(
         model,
         Calibration(),
         probability_logit,

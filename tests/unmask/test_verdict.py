@@ -16,12 +16,12 @@ from unmask.verdict import (
     Calibration,
     ClipScore,
     Policy,
+    calibrate,
     clock,
-    decide,
     ensemble_policy,
     judge,
+    judge_one_pass,
     percent,
-    score,
     sentence,
 )
 
@@ -30,7 +30,7 @@ STEPS = ("real", "uncertain", "fake")  # labels in order of suspicion
 
 
 def made(logit: float, face: int = 0, start: float = 0.0, frames: int = 8, model: str = "a") -> ClipScore:
-    return score(
+    return calibrate(
         model,
         Calibration(),
         logit,
@@ -90,7 +90,7 @@ CASES: dict[str, tuple[list[ClipScore], str, set[str]]] = {
 
 @pytest.mark.parametrize(("scores", "label", "reasons"), CASES.values(), ids=CASES)
 def test_cases(scores, label, reasons):
-    verdict = decide(scores, POLICY)
+    verdict = judge_one_pass(scores, POLICY)
     assert verdict.label == label
     assert reasons <= set(verdict.reasons)
 
@@ -118,7 +118,7 @@ def test_an_answer_must_survive_a_mild_recompression(first, second, label):
 
 def test_a_face_is_unstable_by_its_own_scores():
     two_fakes = clips([4.0] * 8) + clips([5.0] * 8, 1)
-    verdict = decide(two_fakes, POLICY, recompressed=clips([4.0] * 8) + clips([0.0] * 8, 1))
+    verdict = judge_one_pass(two_fakes, POLICY, recompressed=clips([4.0] * 8) + clips([0.0] * 8, 1))
     assert {face.id: face.label for face in verdict.faces} == {0: "fake", 1: "uncertain"}
     assert (verdict.label, verdict.face_id) == ("fake", 0)
 
@@ -137,11 +137,11 @@ BLURS = {
 @pytest.mark.parametrize(("sharpness", "logit", "answered"), BLURS.values(), ids=BLURS)
 def test_a_face_that_is_mostly_too_blurred_gets_no_answer(sharpness, logit, answered):
     scores = [replace(made(logit, start=float(i)), sharpness=some) for i, some in enumerate(sharpness)]
-    verdict = decide(scores, replace(POLICY, min_sharpness=0.02))
+    verdict = judge_one_pass(scores, replace(POLICY, min_sharpness=0.02))
     assert (verdict.label in ("fake", "real")) == answered
     assert ("too_blurred" in verdict.reasons) == (not answered)
     assert answered or "the face is too blurred" in verdict.text
-    assert decide(scores, POLICY).label in ("fake", "real")  # a policy that asks for no sharpness
+    assert judge_one_pass(scores, POLICY).label in ("fake", "real")  # a policy that asks for no sharpness
 
 
 RESCORED = {  # logits of each face -> the faces whose clips are re-compressed
@@ -161,27 +161,27 @@ def test_only_the_faces_that_an_answer_rests_on_are_rescored(logits, faces):
         asked.append(ids)
         return []
 
-    assert judge(scores, POLICY, rescore) == decide(scores, POLICY)
+    assert judge(scores, POLICY, rescore) == judge_one_pass(scores, POLICY)
     assert asked == ([] if faces is None else [faces])
 
 
 def test_faces_left_out_are_the_reason_when_no_face_was_judged():
-    verdict = decide([], POLICY, ["face_too_small", "face_too_blurred", "face_too_small"])
+    verdict = judge_one_pass([], POLICY, ["face_too_small", "face_too_blurred", "face_too_small"])
     assert verdict.label == "no_face"
     assert verdict.reasons == ("face_too_blurred", "face_too_small")
     assert verdict.faces == verdict.models == ()
 
 
 def test_the_face_that_decides_is_the_most_suspicious():
-    verdict = decide(clips([-4.0] * 4, 0) + clips([3.0] * 4, 7) + clips([1.0] * 4, 9), POLICY)
+    verdict = judge_one_pass(clips([-4.0] * 4, 0) + clips([3.0] * 4, 7) + clips([1.0] * 4, 9), POLICY)
     assert verdict.face_id == 7
     assert [face.id for face in verdict.faces] == [7, 9, 0]
 
 
 def test_an_answer_may_drift_as_far_as_the_policy_says():
-    assert decide([made(5.0)], Policy(max_drift=2.0, trim=0.0), recompressed=[made(3.0)]).label == "fake"
-    assert decide([made(5.0)], Policy(max_drift=1.9), recompressed=[made(3.0)]).label == "uncertain"
-    assert "unstable" not in decide([made(0.2)], Policy(max_drift=0.1), recompressed=[made(-6.0)]).reasons
+    assert judge_one_pass([made(5.0)], Policy(max_drift=2.0, trim=0.0), recompressed=[made(3.0)]).label == "fake"
+    assert judge_one_pass([made(5.0)], Policy(max_drift=1.9), recompressed=[made(3.0)]).label == "uncertain"
+    assert "unstable" not in judge_one_pass([made(0.2)], Policy(max_drift=0.1), recompressed=[made(-6.0)]).reasons
 
 
 @pytest.mark.parametrize("logit", [math.nan, math.inf, -math.inf])
@@ -225,7 +225,7 @@ def test_a_calibration_that_makes_no_sense_is_refused(temperature):
 
 @given(anything())
 def test_probability_lies_in_0_to_1_and_is_missing_only_without_a_face(scores):
-    verdict = decide(scores, POLICY)
+    verdict = judge_one_pass(scores, POLICY)
     for probability in (verdict.probability_fake, *(face.probability_fake for face in verdict.faces)):
         assert (probability is None) == (verdict.label == "no_face")
         assert probability is None or 0 < probability < 1
@@ -235,7 +235,7 @@ def test_probability_lies_in_0_to_1_and_is_missing_only_without_a_face(scores):
 
 @given(anything())
 def test_the_label_follows_from_the_number(scores):
-    verdict = decide(scores, POLICY)
+    verdict = judge_one_pass(scores, POLICY)
     for face in verdict.faces:
         assert face.label == POLICY.label(face.probability_fake)
     if scores:
@@ -247,7 +247,7 @@ def test_the_label_follows_from_the_number(scores):
 def test_order_does_not_matter(scores, shuffler: random.Random):
     shuffled = list(scores)
     shuffler.shuffle(shuffled)
-    assert decide(shuffled, POLICY) == decide(scores, POLICY)
+    assert judge_one_pass(shuffled, POLICY) == judge_one_pass(scores, POLICY)
 
 
 @given(one_model(), st.data(), st.floats(0.01, 9))
@@ -255,7 +255,7 @@ def test_raising_a_logit_never_lowers_the_suspicion(scores, data, by):
     index = data.draw(st.integers(0, len(scores) - 1))
     old = scores[index]
     raised = [*scores[:index], made(old.logit + by, old.track_id, old.start_seconds), *scores[index + 1 :]]
-    before, after = decide(scores, POLICY), decide(raised, POLICY)
+    before, after = judge_one_pass(scores, POLICY), judge_one_pass(raised, POLICY)
     assert after.probability_fake is not None
     assert before.probability_fake is not None
     assert after.probability_fake >= before.probability_fake - 1e-12
@@ -265,15 +265,15 @@ def test_raising_a_logit_never_lowers_the_suspicion(scores, data, by):
 @given(st.lists(st.floats(-6, -0.7), min_size=1, max_size=60))
 def test_many_real_looking_faces_are_real(logits):
     scores = [made(logit, face) for face, logit in enumerate(logits)]
-    assert decide(scores, POLICY).label == "real"
+    assert judge_one_pass(scores, POLICY).label == "real"
 
 
 def test_chance_alone_does_not_make_many_faces_fake():
     """Forty real faces, each scored as fake one time in twenty: nearly every video has such a one."""
     chance = random.Random(5)
     videos = [[made(chance.gauss(-2.0, 1.9), face) for face in range(40)] for _ in range(60)]
-    alone = sum(any(decide([item], POLICY).label == "fake" for item in video) for video in videos)
-    together = sum(decide(video, POLICY).label == "fake" for video in videos)
+    alone = sum(any(judge_one_pass([item], POLICY).label == "fake" for item in video) for video in videos)
+    together = sum(judge_one_pass(video, POLICY).label == "fake" for video in videos)
     assert alone > 45
     assert together <= 2
 
@@ -283,7 +283,7 @@ def test_chance_alone_does_not_make_many_faces_fake():
 
 @given(anything())
 def test_the_sentence_is_one_and_promises_nothing(scores):
-    text = decide(scores, POLICY).text
+    text = judge_one_pass(scores, POLICY).text
     assert text.endswith(".")
     assert text.count(". ") == 0
     assert not any(word in text.lower() for word in ("verified", "authentic", "genuine", "certain"))
@@ -328,13 +328,13 @@ SENTENCES: dict[str, Any] = {
 
 @pytest.mark.parametrize(("scores", "excluded", "text"), SENTENCES.values(), ids=SENTENCES)
 def test_the_sentence_of_each_case(scores, excluded, text):
-    assert decide(scores, POLICY, excluded).text == text
+    assert judge_one_pass(scores, POLICY, excluded).text == text
 
 
 def test_every_reason_has_a_sentence():
     possible: set[str] = set()
     for scores, _, _ in CASES.values():
-        possible |= set(decide(scores, POLICY, ["face_too_small"]).reasons)
+        possible |= set(judge_one_pass(scores, POLICY, ["face_too_small"]).reasons)
     assert possible <= set(REASONS)
     assert all(text.endswith(".") for text in REASONS.values())
     assert sentence("something_new") == "something_new"

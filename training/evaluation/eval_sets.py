@@ -49,7 +49,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Look:
+class SamplingSpec:
     """How a video is sampled: its frames, the specs of its clips, and a corruption."""
 
     plan: DecodePlan
@@ -58,7 +58,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundClips:
     """The clips of all subjects in a video, for every spec, and why faces were excluded."""
 
     clips: dict[ClipSpec, tuple[FaceClip, ...]]
@@ -69,9 +69,9 @@ class EvaluationSet(Protocol):
     """A set of labelled videos."""
 
     examples: tuple[Example, ...]
-    at_once: int  # examples whose clips are worth scoring together
+    examples_per_batch: int  # examples whose clips are worth scoring together
 
-    def find(self, example: Example, look: Look) -> Found:
+    def find(self, example: Example, sampling: SamplingSpec) -> FoundClips:
         """Find the clips of all subjects. Raises UnmaskError when the video cannot be read."""
 
 
@@ -87,24 +87,24 @@ def open_set(folder: Path, finder: FaceFinder, cache: Path | None) -> Evaluation
 class VideoSet:
     """A folder of video files."""
 
-    at_once = 1
+    examples_per_batch = 1
 
     def __init__(self, folder: Path, finder: FaceFinder) -> None:
         self._finder = finder
         self._videos = {item.video_id: item for item in read_manifest(folder) if item.split != "train"}
         self.examples = _examples(folder, self._videos.values())
 
-    def find(self, example: Example, look: Look) -> Found:
+    def find(self, example: Example, sampling: SamplingSpec) -> FoundClips:
         """Find the clips of all subjects."""
         item = self._videos[example.id]
-        windows = (cut_panel(frames, item.panel_xywh) for frames in video.decode(item.path, look.plan))
-        return find_people(windows, self._finder, look)
+        windows = (cut_panel(frames, item.panel_xywh) for frames in video.decode(item.path, sampling.plan))
+        return find_clips(windows, self._finder, sampling)
 
 
 class CropSet:
     """Windows of loose face crops in `frames.tar`, named FOLDER/WINDOW-NUMBER.jpg."""
 
-    at_once = 1
+    examples_per_batch = 1
 
     def __init__(self, folder: Path, finder: FaceFinder) -> None:
         self._folder, self._finder = folder, finder
@@ -112,9 +112,9 @@ class CropSet:
         self.examples = _examples(folder, self._videos.values())
         self._images = pictures(folder / "frames.tar")
 
-    def find(self, example: Example, look: Look) -> Found:
+    def find(self, example: Example, sampling: SamplingSpec) -> FoundClips:
         """Find the clips of all subjects."""
-        return find_people(self._windows(self._videos[example.id], look.specs), self._finder, look)
+        return find_clips(self._windows(self._videos[example.id], sampling.specs), self._finder, sampling)
 
     def _windows(self, item: LabelledVideo, specs: Sequence[ClipSpec]) -> Iterator[Frames]:
         """Yield successive crops as if they were the longest stride apart, so that every model keeps each."""
@@ -131,7 +131,7 @@ class CropSet:
 class ClipSet:
     """Stored clips; those of one video are judged together. A photograph is repeated for a whole clip."""
 
-    at_once = 8
+    examples_per_batch = 8
 
     def __init__(self, stored: Iterable[StoredClip]) -> None:
         self._clips: dict[str, list[StoredClip]] = {}
@@ -143,10 +143,12 @@ class ClipSet:
             for name, some in self._clips.items()
         )
 
-    def find(self, example: Example, look: Look) -> Found:
+    def find(self, example: Example, sampling: SamplingSpec) -> FoundClips:
         """Find the clips of all subjects."""
         stored = self._clips[example.id]
-        return Found({spec: tuple(face_clip(clip, spec, look.condition) for clip in stored) for spec in look.specs}, ())
+        return FoundClips(
+            {spec: tuple(face_clip(clip, spec, sampling.condition) for clip in stored) for spec in sampling.specs}, ()
+        )
 
 
 def face_clip(stored: StoredClip, spec: ClipSpec, condition: Condition = CLEAN) -> FaceClip:
@@ -163,11 +165,13 @@ def face_clip(stored: StoredClip, spec: ClipSpec, condition: Condition = CLEAN) 
     return FaceClip(data, seconds, stored.track_id, np.tile(square, (len(data), 1)))
 
 
-def find_people(windows: Iterable[Frames], finder: FaceFinder, look: Look) -> Found:
+def find_clips(windows: Iterable[Frames], finder: FaceFinder, sampling: SamplingSpec) -> FoundClips:
     """Find all subjects in the windows, as `unmask.pipeline` does."""
-    tracker = find_subjects((corrupt(frames, look.condition) for frames in windows), finder, look.specs)
-    found = {spec: tuple(clip for subject in tracker.subjects for clip in subject.clips[spec]) for spec in look.specs}
-    return Found(found, tracker.excluded)
+    tracker = find_subjects((corrupt(frames, sampling.condition) for frames in windows), finder, sampling.specs)
+    found = {
+        spec: tuple(clip for subject in tracker.subjects for clip in subject.clips[spec]) for spec in sampling.specs
+    }
+    return FoundClips(found, tracker.excluded)
 
 
 def pictures(archive_path: Path) -> dict[str, bytes]:
@@ -220,27 +224,27 @@ class CachedSet:
 
     def __init__(self, inner: EvaluationSet, folder: Path, cache: Path) -> None:
         self._inner, self._cache = inner, cache
-        self.examples, self.at_once = inner.examples, inner.at_once
+        self.examples, self.examples_per_batch = inner.examples, inner.examples_per_batch
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         stamps = [(str(path.relative_to(folder)), path.stat().st_size) for path in files]
         self._content = _digest(repr((folder.name, stamps)).encode())
 
-    def find(self, example: Example, look: Look) -> Found:
+    def find(self, example: Example, sampling: SamplingSpec) -> FoundClips:
         """Find the clips of all subjects."""
-        paths = {spec: self._path(example, look, spec) for spec in look.specs}
+        paths = {spec: self._path(example, sampling, spec) for spec in sampling.specs}
         missing = tuple(spec for spec, path in paths.items() if not path.exists())
         if missing:
-            found = self._inner.find(example, Look(look.plan, missing, look.condition))
+            found = self._inner.find(example, SamplingSpec(sampling.plan, missing, sampling.condition))
             for spec in missing:
                 _save(paths[spec], found.clips[spec], found.excluded)
         kept = {spec: _load(path) for spec, path in paths.items()}
-        return Found({spec: some for spec, (some, _) in kept.items()}, next(iter(kept.values()))[1])
+        return FoundClips({spec: some for spec, (some, _) in kept.items()}, next(iter(kept.values()))[1])
 
-    def _path(self, example: Example, look: Look, spec: ClipSpec) -> Path:
+    def _path(self, example: Example, sampling: SamplingSpec, spec: ClipSpec) -> Path:
         # the longest stride of all specs shapes windows of loose crops
-        stride = max(spec.frame_stride_seconds for spec in look.specs)
-        code = _code(look.condition != CLEAN)
-        key = (self._content, example.id, look.plan, stride, spec, look.condition, code)
+        stride = max(spec.frame_stride_seconds for spec in sampling.specs)
+        code = _code(sampling.condition != CLEAN)
+        key = (self._content, example.id, sampling.plan, stride, spec, sampling.condition, code)
         name = _digest(repr(key).encode())
         return self._cache / name[:2] / f"{name}.npz"
 

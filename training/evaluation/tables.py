@@ -210,7 +210,7 @@ def _row(item: Summary) -> list[str]:
 
 
 def counts(labels: Mapping[str, int]) -> str:
-    """fake/uncertain/real/no face."""
+    """Format counts as fake/uncertain/real/no face."""
     return "/".join(str(labels[name]) for name in ORDER)
 
 

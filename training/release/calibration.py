@@ -114,14 +114,14 @@ def select_thresholds(table: Table, calibration: Calibration) -> Policy:
         )
     corrupted = by_column(select(table, "corrupted"), "condition")
     fake_above = max(
-        above_reals(judged[0][0][~pairs["fake"]]),
-        *(above_or_highest(probability[~fake]) for probability, fake in judged[1:]),
-        *(above_reals(probabilities(rows["logit"], calibration)) for rows in corrupted),
+        conformal_threshold(judged[0][0][~pairs["fake"]]),
+        *(conformal_threshold_or_max(probability[~fake]) for probability, fake in judged[1:]),
+        *(conformal_threshold(probabilities(rows["logit"], calibration)) for rows in corrupted),
         *(trusted_above(probability, fake) for probability, fake in everything),
     )
     real_below = min(
         *(below_fakes(probability, fake, fake_above) for probability, fake in everything),
-        *(below_most_fakes(p[fake]) for p, fake in judged[1:] if len(videos) and fake.any()),
+        *(conformal_lower_threshold(p[fake]) for p, fake in judged[1:] if len(videos) and fake.any()),
     )
     policy = Policy(real_below=round(real_below, 4), fake_above=round(fake_above, 4))
     return replace(
@@ -137,7 +137,7 @@ def min_sharpness(blurred: Table, calibration: Calibration, policy: Policy) -> f
     if not called_fake.any():
         return 0.0
     values = np.where(called_fake, blurred["sharpness"], 0.0)
-    return max(above_reals(values[blurred["condition"] == level]) for level in np.unique(blurred["condition"]))
+    return max(conformal_threshold(values[blurred["condition"] == level]) for level in np.unique(blurred["condition"]))
 
 
 def max_recompression_shift(pairs: Table, calibration: Calibration, policy: Policy) -> float:
@@ -150,21 +150,21 @@ def max_recompression_shift(pairs: Table, calibration: Calibration, policy: Poli
     return max(0.0, float(np.quantile(shifts, 1 - MAX_WITHHELD))) if len(shifts) else policy.max_drift
 
 
-def above_reals(reals: Floats) -> float:
-    """Return the split-conformal threshold (Vovk et al., 2005): a new real exceeds it with at most MAX_FALSE_ALARMS."""
+def conformal_threshold(reals: Floats) -> float:
+    """Return the score that a new real exceeds with probability MAX_FALSE_ALARMS at most (Vovk et al., 2005)."""
     rank = int(np.ceil((1 - MAX_FALSE_ALARMS) * (len(reals) + 1)))
     return float(np.sort(reals)[rank - 1]) if rank <= len(reals) else 1.0
 
 
-def below_most_fakes(fakes: Floats) -> float:
+def conformal_lower_threshold(fakes: Floats) -> float:
     """Return the conformal threshold: a new fake of the domain is below it with probability MAX_MISSED at most."""
     rank = int(MAX_MISSED * (len(fakes) + 1))
     return float(np.sort(fakes)[rank - 1]) if rank else 0.0
 
 
-def above_or_highest(reals: Floats) -> float:
+def conformal_threshold_or_max(reals: Floats) -> float:
     """Return the conformal threshold, or the highest real of a domain with too few for it."""
-    return min(above_reals(reals), float(reals.max())) if len(reals) else 0.0
+    return min(conformal_threshold(reals), float(reals.max())) if len(reals) else 0.0
 
 
 def trusted_above(probability: Floats, fake: Bools) -> float:

@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from training.evaluation import metrics
-from training.evaluation.eval_sets import EvaluationSet, Look, open_set
+from training.evaluation.eval_sets import EvaluationSet, SamplingSpec, open_set
 from unmask.faces.clips import FaceClip
 from unmask.faces.detector import FaceFinder
 from unmask.models import inference
@@ -38,10 +38,10 @@ def main() -> None:
 
 def compare(model: LoadedModel, found: EvaluationSet) -> str:
     """Score every video with a face in both ways, and format the comparison."""
-    look = Look(plan_windows([model.spec]), (model.spec,))
+    sampling = SamplingSpec(plan_windows([model.spec]), (model.spec,))
     kept, by_frame, by_clip = [], [], []
     for example in tqdm(found.examples, mininterval=5):
-        clips = found.find(example, look).clips[model.spec]
+        clips = found.find(example, sampling).clips[model.spec]
         if clips:
             kept.append(example)
             by_clip.append(float(inference.score(model, clips).mean()))

@@ -30,7 +30,7 @@ SMUGGLED = "__youtubedl_smuggle"  # behind a #, yt-dlp reads headers and more fo
 WORKER = start_code("unmask.download.worker")
 
 
-class RemoteFile:
+class WorkerRangeReader:
     """A file that stays on its server, read in ranges through the worker that found it. For one thread at a time."""
 
     def __init__(self, worker: WorkerProcess, size_bytes: int, limits: Limits) -> None:
@@ -39,7 +39,7 @@ class RemoteFile:
         self._left_seconds = limits.timeout_seconds  # of all waiting together
         self._resources = ExitStack()
 
-    def close_with_it(self, resources: ExitStack) -> None:
+    def add_resources(self, resources: ExitStack) -> None:
         """Close these as well when it is closed."""
         self._resources.push(resources)
 
@@ -80,7 +80,7 @@ class VideoFile:
     sha256: str | None  # of what was fetched; None: not all of it is here, or it was here already
     opened: OpenVideo  # for the plan that it was asked for with
     offset_seconds: float = 0.0  # time in the whole video of the file's second 0
-    remote: RemoteFile | None = None
+    remote: WorkerRangeReader | None = None
 
     def close(self) -> None:
         """End the workers that have it open."""
@@ -101,7 +101,7 @@ def fetch(
     """Fetch the one video behind `url` to a file in `into` and open it; the asked span alone, where sites allow it.
 
     Unless the `whole` is wanted, only what is looked at may be fetched: a large file is read on its server, see
-    `RemoteFile`, and of a video in segments some are left out. Whatever happens, `into` holds nothing more
+    `WorkerRangeReader`, and of a video in segments some are left out. Whatever happens, `into` holds nothing more
     afterwards than the result.
 
     Raises:
@@ -122,7 +122,7 @@ def fetch(
         if not whole:
             request = replace(request, windows=plan.windows, window_seconds=plan.window_seconds)
         found = _request(worker, request, on_progress)
-        remote = None if found.size_bytes is None else RemoteFile(worker, found.size_bytes, limits)
+        remote = None if found.size_bytes is None else WorkerRangeReader(worker, found.size_bytes, limits)
         on_wait = functools.partial(on_progress, "fetch", 1.0, LOOKING)
         video = _open(remote or path, limits, plan, found.offset_seconds, on_wait)
         with ExitStack() as on_error:
@@ -132,7 +132,7 @@ def fetch(
                 video = replace(video, path=kept, sha256=None if found.has_gaps else sha256_of(kept))
             on_error.pop_all()
         if remote is not None:
-            remote.close_with_it(resources.pop_all())
+            remote.add_resources(resources.pop_all())
     return replace(
         video,
         url=url,
@@ -158,7 +158,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _open(
-    media: Path | RemoteFile,
+    media: Path | WorkerRangeReader,
     limits: Limits,
     plan: DecodePlan,
     skipped_seconds: float = 0.0,
@@ -190,7 +190,7 @@ def _open(
         sha256=None,
         opened=opened,
         offset_seconds=offset_seconds,
-        remote=media if isinstance(media, RemoteFile) else None,
+        remote=media if isinstance(media, WorkerRangeReader) else None,
     )
 
 

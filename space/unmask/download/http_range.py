@@ -20,7 +20,7 @@ ATTEMPTS = 3  # at one range, before the connection counts as broken
 
 
 @dataclass(frozen=True)
-class RemoteFile:
+class HttpRangeFile:
     """A file whose server serves ranges of it."""
 
     url: str
@@ -54,7 +54,7 @@ class RemoteFile:
         return None if left else b"".join(blocks)
 
 
-def find_remote_file(open_url: OpenUrl, info: Mapping[str, Any]) -> RemoteFile | None:
+def find_remote_file(open_url: OpenUrl, info: Mapping[str, Any]) -> HttpRangeFile | None:
     """Find the file behind what yt-dlp found, if it is large and its server serves ranges; one byte is asked for."""
     if info["protocol"] not in DIRECT_PROTOCOLS or info.get("fragments"):
         return None
@@ -69,7 +69,7 @@ def find_remote_file(open_url: OpenUrl, info: Mapping[str, Any]) -> RemoteFile |
         return None
     if urlsplit(response.url).netloc != urlsplit(info["url"]).netloc:  # what was for one host is not for another
         headers = {name: value for name, value in headers.items() if name.lower() not in CREDENTIAL_HEADERS}
-    return RemoteFile(response.url, headers | _same_version(response.headers), size_bytes)
+    return HttpRangeFile(response.url, headers | _same_version(response.headers), size_bytes)
 
 
 def _content_range(response: Any) -> tuple[int, int, int] | None:

@@ -69,7 +69,7 @@ def main() -> None:
         parent.send_failure(blocked() if refused else ytdlp_errors.to_unmask_error(error))
 
 
-def _found(info: Info, selection: Selection, remote: http_range.RemoteFile | None) -> Found:
+def _found(info: Info, selection: Selection, remote: http_range.HttpRangeFile | None) -> Found:
     return Found(
         title=_printable_line(info.get("title")),
         extractor=_printable_line(info.get("extractor")),

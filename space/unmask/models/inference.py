@@ -16,8 +16,7 @@ from unmask.models import checkpoint
 from unmask.models.architectures import VideoModel, channels_last
 from unmask.models.backbones import fuse_conv_bn
 from unmask.models.checkpoint import ModelInfo
-from unmask.verdict import Calibration, ClipScore, Policy
-from unmask.verdict import score as calibrate
+from unmask.verdict import Calibration, ClipScore, Policy, calibrate
 
 FRAMES_PER_BATCH = {"cpu": 8, "cuda": 64}  # bounds memory
 # Of a batch, computed by one thread. Where a CPU's tensors exceed 32 MB, the allocator returns them to the system after

@@ -6,14 +6,14 @@ import pytest
 from tests.training.faces import face
 from tests.training.sets import crop_set, video_set
 from training.evaluation.corruptions import Condition
-from training.evaluation.eval_sets import CachedSet, ClipSet, Look, open_set, subset
+from training.evaluation.eval_sets import CachedSet, ClipSet, SamplingSpec, open_set, subset
 from unmask.faces.clips import ClipSpec
 from unmask.faces.detector import FaceFinder
 from unmask.video.sampling import DecodePlan
 
 SPEC = ClipSpec(frames_per_clip=3, side_px=64)
 LARGER = ClipSpec(frames_per_clip=3, side_px=96)
-LOOK = Look(DecodePlan(2, 3, 0.12), (SPEC,))
+LOOK = SamplingSpec(DecodePlan(2, 3, 0.12), (SPEC,))
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,9 @@ def test_what_was_found_is_kept_bit_for_bit_and_not_looked_for_again(tmp_path, f
 @pytest.mark.parametrize(
     "look",
     [
-        Look(DecodePlan(1, 3, 0.12), (SPEC,)),
-        Look(LOOK.plan, (LARGER,)),
-        Look(LOOK.plan, (SPEC,), Condition("jpeg", 30)),
+        SamplingSpec(DecodePlan(1, 3, 0.12), (SPEC,)),
+        SamplingSpec(LOOK.plan, (LARGER,)),
+        SamplingSpec(LOOK.plan, (SPEC,), Condition("jpeg", 30)),
     ],
     ids=["other windows", "another clip geometry", "corrupted frames"],
 )

@@ -12,10 +12,10 @@ from training.release.calibration import (
     MAX_MISSED,
     MAX_WITHHELD,
     MAX_WRONG,
-    above_or_highest,
-    above_reals,
-    below_most_fakes,
     check_on_halves,
+    conformal_lower_threshold,
+    conformal_threshold,
+    conformal_threshold_or_max,
     fit,
     fit_temperature,
     label_rates,
@@ -134,23 +134,23 @@ RANKS = [(199, 0.99), (399, 0.995 - 1e-9), (198, 1.0), (5, 1.0)]
 
 @pytest.mark.parametrize(("count", "least"), RANKS)
 def test_too_few_reals_give_no_threshold(count, least):
-    threshold = above_reals(np.arange(count) / count)
+    threshold = conformal_threshold(np.arange(count) / count)
     assert threshold >= least - 0.01
     assert (threshold == 1.0) == (count < 199)
 
 
 def test_a_domain_of_few_reals_puts_the_threshold_at_its_highest_one():
     few, many = np.linspace(0, 0.9, 40), np.linspace(0, 0.9, 1000)
-    assert above_or_highest(few) == 0.9
-    assert above_or_highest(many) == above_reals(many) < 0.9
-    assert above_or_highest(np.zeros(0)) == 0.0
+    assert conformal_threshold_or_max(few) == 0.9
+    assert conformal_threshold_or_max(many) == conformal_threshold(many) < 0.9
+    assert conformal_threshold_or_max(np.zeros(0)) == 0.0
 
 
 def test_few_fakes_of_a_domain_are_called_real():
     fresh, rng = np.random.default_rng(1), np.random.default_rng(0)
-    missed = [(fresh.normal(0, 1, 4000) < below_most_fakes(rng.normal(0, 1, 200))).mean() for _ in range(100)]
+    missed = [(fresh.normal(0, 1, 4000) < conformal_lower_threshold(rng.normal(0, 1, 200))).mean() for _ in range(100)]
     assert 0.6 * MAX_MISSED < np.mean(missed) <= 1.1 * MAX_MISSED
-    assert below_most_fakes(np.arange(30.0)) == 0.0
+    assert conformal_lower_threshold(np.arange(30.0)) == 0.0
 
 
 DOMAINS = [  # logits of the reals and of the fakes of one more domain
