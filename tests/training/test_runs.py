@@ -8,7 +8,7 @@ import pytest
 from tests.test_documents import check, started_by
 
 RUNS = sorted(Path(__file__).resolve().parents[2].glob("training/runs/*.sh"))
-DATA = ("DFDC_FACES", "DFDC_VIDEOS", "FFHQ", "TALKING")
+DATA = ("DFDC_FACES", "DFDC_PAIRS", "DFDC_VIDEOS", "FFHQ", "PAGES", "TALKING", "UTKFACE", "YTFACES")
 
 
 @pytest.mark.parametrize("short", ["", "20"])
@@ -19,7 +19,7 @@ def test_every_command_parses(script, short, tmp_path):
     data = " ".join(f"{name}={name}" for name in DATA)
     commands = started_by(f"{data} OUT=out SHORT={short} bash {script}", tmp_path)
     modules = [command[2] for command in commands]
-    assert modules.count("training.prepare") == 3 and modules[-1] == "training.calibrate"
+    assert modules.count("training.prepare") >= 3 and modules[-1] == "training.calibrate"
     assert all(("--epochs" in command) >= ("training.train" in command and bool(short)) for command in commands)
     for command in commands:
         check(command, tmp_path)

@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${DFDC_FACES:?folder of DFDC face crops}" "${DFDC_VIDEOS:?folder of DFDC videos}"
 : "${FFHQ:?folder of FFHQ photographs}" "${TALKING:?folder of videos of people talking}"
+: "${DFDC_PAIRS:?folder of prepared DFDC crops: reals, each with several fakes}" "${UTKFACE:?folder of photographs}"
+: "${YTFACES:?folder of frames of YouTube Faces}" "${PAGES:?folder with train/ and val/: clips of generators and reals}"
 OUT=${OUT:-training/runs/mobilenet-gru}
 short=(${SHORT:+--epochs 1 --pairs-per-batch 4 --limit "$SHORT"})
 faces=(--data "$DFDC_FACES" --data "$OUT/ffhq")
@@ -25,4 +27,14 @@ train reconstructed frames "${faces[@]}" --start "$OUT/frames" --autoencoders "$
     --epochs 2 --learning-rate 2e-4
 train clips clips "${clips[@]}" --start "$OUT/reconstructed" --autoencoders "$OUT/autoencoders" --limit 600
 
-python -m training.calibrate --run "$OUT/clips" --data "$DFDC_FACES" --limit "${SHORT:-900}" --out "$OUT/mobilenet-gru"
+# ordinary video and generated heads: every folder is a domain
+prepare ytfaces --data manifest="$YTFACES"
+prepare utkface --data manifest="$UTKFACE"
+prepare pages --data manifest="$PAGES/train" --windows 4 --frames 1
+prepare pages-val --data manifest="$PAGES/val" --windows 2
+domains=(--data "$DFDC_PAIRS" --data "$OUT/pages-val" --data "$OUT/ytfaces" --data "$OUT/utkface")
+train domains frames "${domains[@]}" --data "$OUT/pages=6" --start "$OUT/clips" --pairs-per-batch 16 \
+    --learning-rate 3e-4 --epochs 1 --validation-limit 150
+python -m training.tools.interpolate_weights --start "$OUT/clips" --tuned "$OUT/domains" --share 0.85 --out "$OUT/mixed"
+
+python -m training.calibrate --run "$OUT/mixed" "${domains[@]}" --limit "${SHORT:-80}" --out "$OUT/mobilenet-gru"
