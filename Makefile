@@ -44,7 +44,8 @@ test: lint need-browser detector
 TESTS := tests
 
 test-quick: .venv/.testing
-	$(python) -m pytest --numprocesses=2 --no-loadscope-reorder -m 'not browser and not server and not slow' $(TESTS)
+	$(python) -m pytest --numprocesses=2 --no-loadscope-reorder --ignore=tests/browser \
+		-m 'not browser and not server and not slow' $(TESTS)
 
 # copyleft must not come in; of one package the licence stands in its LICENSE.txt alone (MIT)
 licences: .venv/.testing

@@ -14,11 +14,11 @@ CONFIGS = {  # small versions: the code is the same, the time is not
 
 def build(name):
     torch.manual_seed(0)
-    config, module = ARCHITECTURES[name]
-    return module(CONFIGS.get(name) or config()).eval()
+    _, module = ARCHITECTURES[name]
+    return module(CONFIGS[name]).eval()
 
 
-@pytest.fixture(params=ARCHITECTURES)
+@pytest.fixture(params=CONFIGS)
 def model(request):
     return build(request.param)
 
