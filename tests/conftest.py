@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -24,6 +25,10 @@ SLOW = (
     "test_ray_map", "test_subgroups", "test_train", "test_train_autoencoder", "test_workers",
 )  # fmt: skip
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# a busy machine takes long now and then
+hypothesis.settings.register_profile("unmask", deadline=None)
+hypothesis.settings.load_profile("unmask")
 
 
 class OneForTheBrowsers(LoadScopeScheduling):  # type: ignore[misc]

@@ -29,7 +29,9 @@ SHOWN_LABEL: dict[str, str] = {
 # stable code -> sentence; each holds for one face and for several
 REASONS: dict[str, str] = {
     "score_high": "What the detector sees in this face is more common in deepfakes than in filmed faces.",
-    "score_low": "The detector found none of the traces it has learned to look for.",
+    "score_low": (
+        "The detector found none of the traces it has learned to look for. It often misses heads drawn by a generator."
+    ),
     "score_between": "The score lies in the range where the detector is often wrong, so it gives no answer.",
     "too_few_frames": "The face could be looked at in too few frames for an answer.",
     "too_blurred": "The face is too blurred to be judged: the detector takes such blur for manipulation.",
@@ -366,7 +368,7 @@ def _text(highest: FaceVerdict, faces: Sequence[FaceVerdict], scores: Sequence[C
     if highest.label == "real":
         others = "" if len(faces) == 1 else f" and in the other {_faces(len(faces) - 1)}"
         found = f"No sign of a deepfake was found in {seen}{others}"
-        return f"{found}; this is no proof that there is none."
+        return f"{found}; this is no proof that there is none, and heads drawn by a generator are often missed."
     return f"From {seen} the detector cannot tell whether this is a deepfake ({_why(highest)})."
 
 

@@ -305,7 +305,7 @@ SENTENCES: dict[str, Any] = {
         clips([-3.0] * 8),
         [],
         "No sign of a deepfake was found in 64 frames of one face "
-        "between 0:00 and 1:01; this is no proof that there is none.",
+        "between 0:00 and 1:01; this is no proof that there is none, and heads drawn by a generator are often missed.",
     ),
     "between": (
         clips([0.2] * 8),
