@@ -166,8 +166,9 @@ QUICK = client.WORKER.replace("; from", "\nfrom", 1).replace("from", f"{ONLY_GEN
 
 
 def _try_all(wanted: list[tuple[str, Limits]], factory: pytest.TempPathFactory) -> list[Outcome]:
+    folders = [factory.mktemp("into") for _ in wanted]  # not in the threads, which would make the same one
     with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(lambda each: _try(each[0], factory.mktemp("into"), each[1]), wanted))
+        return list(pool.map(lambda each, into: _try(each[0], into, each[1]), wanted, folders))
 
 
 @pytest.fixture(scope="module")
