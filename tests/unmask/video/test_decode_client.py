@@ -21,6 +21,7 @@ from unmask import errors
 from unmask.limits import Limits
 from unmask.video import captured_frames, decode, decode_client
 from unmask.video.decode import Frames
+from unmask.video.partial_file import MAX_RANGE_BYTES, ByteRanges
 from unmask.video.sampling import DecodePlan, Span
 
 Media = Callable[[str], Path]
@@ -177,6 +178,31 @@ def test_decoding_can_be_cancelled_at_any_moment(media: Media, monkeypatch: pyte
 
     with pytest.raises(errors.Cancelled):
         list(decoded(media("short.mp4"), DecodePlan(), on_wait))
+    assert children() == []
+
+
+SIZE_BYTES = 2**30  # of a file that stays on its server
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [(-1, 10), (5, 5), (10, 5), (0, SIZE_BYTES + 1), (SIZE_BYTES, SIZE_BYTES + 1), (0, MAX_RANGE_BYTES + 1)],
+)
+def test_a_worker_that_asks_for_no_part_of_the_file_gets_nothing(
+    begin: int, end: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def read(begin: int, end: int) -> bytes:
+        asked.append((begin, end))
+        return bytes(end - begin)
+
+    first = "parent.send(decode_worker.ReadRange(0, 4)); parent.receive(decode_worker.RangeData)"
+    code = f"{first}; parent.send(decode_worker.ReadRange({begin}, {end})); time.sleep(600)"
+    monkeypatch.setattr(decode_client, "WORKER", doing(code))
+    with pytest.raises(errors.InternalError):
+        decode_client.OpenVideo(ByteRanges(SIZE_BYTES, read), DecodePlan()).close()
+    assert asked == [(0, 4)]
     assert children() == []
 
 
