@@ -49,7 +49,11 @@ const CAPTURE_POLL_MS = 700;
 
 /** Start, follow and cancel checks. */
 export class CheckManager {
-  /** @type {Map<string, Promise<Snapshot>>} by the check's key; lost when the browser ends the background, as are the next two */
+  /**
+   * By the check's key; lost when the browser ends the background, as are the next two.
+   *
+   * @type {Map<string, Promise<Snapshot>>}
+   */
   #requests = new Map();
   /** @type {Map<string, Map<string, number>>} which frames of tabs wait, and when they last asked */
   #waiting = new Map();

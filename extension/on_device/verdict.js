@@ -229,7 +229,8 @@ function verdictText(highest, faces, scores) {
   if (highest.label === "real") {
     const rest = faces.length === 2 ? "face" : `${faces.length - 1} faces`;
     const others = faces.length === 1 ? "" : ` and in the other ${rest}`;
-    return `No sign of a deepfake was found in ${seen}${others}; this is no proof that there is none, and heads drawn by a generator are often missed.`;
+    const caveat = "this is no proof that there is none, and heads drawn by a generator are often missed";
+    return `No sign of a deepfake was found in ${seen}${others}; ${caveat}.`;
   }
   return `From ${seen} the detector cannot tell whether this is a deepfake (${abstainText(highest)}).`;
 }

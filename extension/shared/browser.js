@@ -1,6 +1,7 @@
 /**
  * The calls of the browser that all parts make: storage, messages, tabs, permissions, texts. Only this file,
- * `background/browser.js` and the content script's loader use `chrome`, which Chromium and Firefox both offer with promises in manifest version 3.
+ * `background/browser.js` and the content script's loader use `chrome`, which Chromium and Firefox both offer with
+ * promises in manifest version 3.
  *
  * @typedef {import("./settings.js").Settings} Settings
  * @typedef {import("./i18n.js").Locale} Locale
