@@ -156,12 +156,6 @@ def test_reals_stand_against_fakes_of_their_folder_or_of_all():
     assert found["true_auc"] == 1.0
 
 
-def test_a_dry_run_says_the_cost_and_leaves_nothing(material, tmp_path, capsys):
-    run(request("patch-mean", "frames", [material], tmp_path / "run", dry_run=True))
-    assert "clips/s" in capsys.readouterr().out
-    assert not (tmp_path / "run").exists()
-
-
 def test_a_teacher_is_followed(material, tmp_path):
     teacher = run(request("patch-mean", "frames", [material], tmp_path / "teacher"))
     alone, distilled = (
