@@ -92,7 +92,7 @@ def site(other_origin, release, tmp_path, couple, single_key, second) -> Iterato
         yield running
 
 
-CAPTURE_ODDS_RATIO = 2.5  # what the JPEG of a capture may do to the odds of a fake
+CAPTURE_ODDS_RATIO = 2.5  # allowed, not measured: captured frames are JPEG, and may move the odds of a fake
 
 
 @pytest.fixture
