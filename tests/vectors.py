@@ -15,7 +15,7 @@ import numpy as np
 from unmask.faces import detector
 from unmask.faces.clips import ClipSpec, crop_square, square_boxes
 from unmask.faces.detector import FaceBoxes
-from unmask.faces.quality import crop_sharpness, sharpness
+from unmask.faces.exclusion import crop_sharpness, sharpness
 from unmask.faces.tracking import FaceTrack, link
 from unmask.models import saliency
 from unmask.verdict import Calibration, ClipScore, Policy, calibrate, deciding_faces, judge, judge_one_pass

@@ -37,7 +37,7 @@ from training.data.extract_faces import (
     extract_clips,
     reason,
 )
-from training.data.face_dataset import FaceDatasetWriter
+from training.data.resumable_writer import ResumableWriter
 from training.data.shards import FailedVideo, StoredClip, format_table, read_clips
 from unmask.batch import ray_map
 from unmask.errors import UnmaskError
@@ -99,7 +99,7 @@ def prepare(
     Raises:
         SettingsChangedError: `out` was begun with other videos or another spec.
     """
-    writer = FaceDatasetWriter(out, [task.video.split for task in tasks], settings(tasks, spec))
+    writer = ResumableWriter(out, [task.video.split for task in tasks], settings(tasks, spec))
     pending = [tasks[index] for index in writer.pending()]
     with tqdm(total=len(tasks), initial=len(tasks) - len(pending), unit="video", smoothing=0.05) as bar:
         for task, outcome in map_tasks(functools.partial(extract_clips, spec=spec), pending):

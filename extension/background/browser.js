@@ -1,6 +1,7 @@
 /** The calls of the browser that only the background makes, besides those of all parts. */
 
-import { ALL_PAGES, fileUrl, SETTINGS_KEY, activeTab, toArea } from "../shared/browser.js";
+import { activeTab, fileUrl, SETTINGS_KEY, toArea } from "../shared/browser.js";
+import { ALL_PAGES } from "../shared/permissions.js";
 import { originPattern, siteOf } from "../shared/settings.js";
 
 export * from "../shared/browser.js";
@@ -14,7 +15,6 @@ export * from "../shared/browser.js";
 const CONTENT_SCRIPT = "page/content-script.js";
 const CONTENT_SCRIPT_ID = "page";
 const WEB_PAGES = ["http://*/*", "https://*/*"];
-const OWN_MACHINE = "http://127.0.0.1/*"; // in the manifest
 const BADGE_MS = 6000;
 const CAPTURE_INTERVAL_MS = 550; // browsers allow at most two captures of a tab a second
 
@@ -106,29 +106,6 @@ export async function registerContentScripts({ hover, autoSites }) {
     const isMatch = site && (matches === WEB_PAGES || matches.includes(originPattern(site)));
     if (isMatch) void injectContentScript(id).catch(() => {}); // closed to extensions, or gone
   }
-}
-
-// --- permissions
-
-/**
- * Give back every host permission that the settings do not need.
- * @param {Settings} settings
- * @param {string} space its address
- */
-export async function revokeUnused({ hover, autoSites }, space) {
-  const { origins = [] } = await chrome.permissions.getAll();
-  const needed = [...[space, ...autoSites].map(originPattern), OWN_MACHINE, ...(hover ? [ALL_PAGES] : [])];
-  const unused = origins.filter((origin) => !needed.includes(origin));
-  if (unused.length) await chrome.permissions.remove({ origins: unused }).catch(() => false);
-}
-
-/**
- * Listen for permissions that are given or taken away, also in the browser's own pages.
- * @param {() => void} listener
- */
-export function onPermissionsChanged(listener) {
-  chrome.permissions.onAdded.addListener(listener);
-  chrome.permissions.onRemoved.addListener(listener);
 }
 
 // --- the detector

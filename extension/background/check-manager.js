@@ -39,6 +39,7 @@ import { CheckError } from "../shared/errors.js";
 import { failedReport, fields, parseReport } from "../shared/report.js";
 import { cacheKey } from "../shared/report-cache.js";
 import { THIS_COMPUTER } from "./on-device-client.js";
+import { backOffMs } from "./space-client.js";
 
 const PREFIX = "check:";
 const MIN_POLL_MS = 300; // tabs that poll sooner get the last answer
@@ -317,18 +318,6 @@ export class CheckManager {
     this.#requests.set(key, request);
     return request;
   }
-}
-
-/**
- * Compute how long to wait before the next poll: longer the longer the check takes, doubled with every failure, with
- * jitter, so that many tabs do not poll at the same moment.
- * @param {number} failures in a row
- * @param {number} elapsedMs since the check began
- * @param {() => number} random
- */
-export function backOffMs(failures, elapsedMs, random = Math.random) {
-  const wait = failures ? Math.min(1000 * 2 ** failures, 30_000) : Math.min(600 + elapsedMs / 20, 4000);
-  return Math.round(wait * (0.8 + 0.4 * random()));
 }
 
 /** @param {string} key @param {string} stage @returns {Snapshot} */

@@ -10,6 +10,7 @@
 
 import { CheckError } from "../shared/errors.js";
 import { toTranslate } from "../shared/i18n.js";
+import { mayReach, onPermissionsChanged, revokeUnused } from "../shared/permissions.js";
 import { ReportCache } from "../shared/report-cache.js";
 import { spaceAddress, usesOnDevice } from "../shared/settings.js";
 import { parseWebUrl } from "../shared/urls.js";
@@ -36,7 +37,7 @@ async function getBackend(onSpace) {
 async function connectSpace() {
   const { space } = await browser.readSettings();
   const address = spaceAddress(space) ?? "";
-  if (!(await browser.mayReach(address))) throw new CheckError("permission_needed");
+  if (!(await mayReach(address))) throw new CheckError("permission_needed");
   return new SpaceClient(address, await browser.readToken(address));
 }
 
@@ -178,12 +179,12 @@ browser.onInstalled((reason) => {
 
 browser.onStartup(() => void applySettings());
 browser.onSettingsChanged(() => void settingsChanged());
-browser.onPermissionsChanged(() => void applySettings().then(() => browser.broadcast({ type: "settings" })));
+onPermissionsChanged(() => void applySettings().then(() => browser.broadcast({ type: "settings" })));
 
 async function settingsChanged() {
   await applySettings();
   const settings = await browser.readSettings();
-  await browser.revokeUnused(settings, spaceAddress(settings.space) ?? "");
+  await revokeUnused(settings, spaceAddress(settings.space) ?? "");
   await browser.broadcast({ type: "settings" });
 }
 

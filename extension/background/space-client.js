@@ -119,6 +119,18 @@ export class SpaceClient {
 }
 
 /**
+ * Compute how long to wait before the next poll: longer the longer the check takes, doubled with every failure, with
+ * jitter, so that many tabs do not poll at the same moment.
+ * @param {number} failures in a row
+ * @param {number} elapsedMs since the check began
+ * @param {() => number} random
+ */
+export function backOffMs(failures, elapsedMs, random = Math.random) {
+  const wait = failures ? Math.min(1000 * 2 ** failures, 30_000) : Math.min(600 + elapsedMs / 20, 4000);
+  return Math.round(wait * (0.8 + 0.4 * random()));
+}
+
+/**
  * Get the error code of a connection that broke.
  * @param {AbortSignal | null | undefined} signal of the call
  */

@@ -22,6 +22,7 @@
 import constants from "../shared/constants.js";
 import { toBlob } from "../shared/dom.js";
 import { CheckError } from "../shared/errors.js";
+import { canSeek, muteAndSave } from "./player-state.js";
 
 const { WINDOWS, FRAMES_PER_WINDOW: framesPerWindow, FRAME_STRIDE_SECONDS: strideSeconds } = constants.sampling;
 const MAX_SIDE_PX = 1280;
@@ -69,7 +70,7 @@ export function planSeconds(duration, { windows, framesPerWindow, strideSeconds 
  */
 export async function* captureWindows(video, captureTab, onProgress, signal, mayDisturb) {
   const source = isReadable(video) ? canvasSource(video) : tabSource(video, captureTab);
-  const restore = mayDisturb ? saveState(video) : () => {};
+  const restore = mayDisturb ? muteAndSave(video) : () => {};
   let [count, isBlack] = [0, true];
   try {
     const windows =
@@ -86,15 +87,6 @@ export async function* captureWindows(video, captureTab, onProgress, signal, may
   } finally {
     restore();
   }
-}
-
-/**
- * Tell whether a player can seek, unlike that of a live stream.
- * @param {HTMLVideoElement} video
- */
-export function canSeek({ duration, seekable }) {
-  const end = seekable.length > 0 ? seekable.end(seekable.length - 1) : 0;
-  return Number.isFinite(duration) && duration > 0 && end > 0;
 }
 
 /**
@@ -323,22 +315,6 @@ async function toBase64(blob) {
   reader.readAsDataURL(blob);
   await loaded;
   return String(reader.result).split(",")[1] ?? "";
-}
-
-/**
- * Mute the player and save its state.
- * @param {HTMLVideoElement} video
- * @returns {() => void} puts everything back
- */
-function saveState(video) {
-  const { currentTime, paused, muted, volume, playbackRate } = video;
-  video.muted = true;
-  return () => {
-    if (canSeek(video)) video.currentTime = currentTime;
-    Object.assign(video, { muted, volume, playbackRate });
-    if (paused) video.pause();
-    else void video.play().catch(() => {});
-  };
 }
 
 /** @param {EventTarget} target @param {string} type */

@@ -9,7 +9,7 @@
 import { isAlive, onMessage, sendToBackground } from "../shared/browser.js";
 import { checkWhilePlaying } from "./auto-check.js";
 import { showHoverButton } from "./hover-button.js";
-import { resolveLink, resolveTarget } from "./sites.js";
+import { resolveLink, resolveTarget } from "./site-urls.js";
 import { collectHints, findVideo, listVideos, titleOf, watchClicks } from "./video-finder.js";
 
 const WATCH_MS = 500; // how often navigation is looked for while an overlay is shown
@@ -72,7 +72,7 @@ function checkVideo(video, isAutomatic = false) {
  * Begin a check, or open the panel of the one that is there.
  * @param {HTMLVideoElement | string} key
  * @param {HTMLVideoElement | null} video
- * @param {import("./sites.js").Target} target
+ * @param {import("./site-urls.js").Target} target
  * @param {string} title
  * @param {boolean} [isAutomatic] no person asked: nothing is opened, and a failure leaves no trace
  */

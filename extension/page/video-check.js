@@ -7,7 +7,7 @@
  * @typedef {import("../shared/messages.js").Handshake} Handshake
  * @typedef {import("../shared/report.js").OkReport} OkReport
  * @typedef {import("../shared/report.js").FailedReport} FailedReport
- * @typedef {import("./sites.js").Target} Target
+ * @typedef {import("./site-urls.js").Target} Target
  */
 
 import { sendToBackground } from "../shared/browser.js";
@@ -15,11 +15,12 @@ import { CheckError } from "../shared/errors.js";
 import { languageAttributes, toTranslate } from "../shared/i18n.js";
 import { progressLabel, summarize, toLabel } from "../shared/labels.js";
 import { failedReport, isOnDevice, parseReport } from "../shared/report.js";
-import { CANVAS_PLAN, canSeek } from "./capture.js";
+import { CANVAS_PLAN } from "./capture.js";
 import { CaptureSession } from "./capture-session.js";
 import { cancelCheck, requestCheck } from "./check-request.js";
 import { Overlay } from "./overlay.js";
 import * as panel from "./panel.js";
+import { canSeek } from "./player-state.js";
 import { copyText, saveReport } from "./report-export.js";
 import { drawTimeline, seek } from "./timeline.js";
 

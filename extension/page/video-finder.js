@@ -1,7 +1,7 @@
 /**
  * The videos of a page, and which one a person means: hovered, last clicked, playing, largest in view.
  *
- * @typedef {import("./sites.js").Hints} Hints
+ * @typedef {import("./site-urls.js").Hints} Hints
  * @typedef {import("../shared/messages.js").Candidate} Candidate
  *
  * @typedef {object} VideoState what counts in the choice

@@ -1,5 +1,5 @@
 /**
- * The calls of the browser that all parts make: storage, messages, tabs, permissions, texts. Only this file,
+ * The calls of the browser that all parts make: storage, messages, tabs, texts. Only this file, `permissions.js`,
  * `background/browser.js` and the content script's loader use `chrome`, which Chromium and Firefox both offer with
  * promises in manifest version 3.
  *
@@ -11,9 +11,8 @@
  */
 
 import { chooseLanguage, languageAttributes, toTranslate } from "./i18n.js";
-import { originPattern, tokenFor, toSettings } from "./settings.js";
+import { tokenFor, toSettings } from "./settings.js";
 
-export const ALL_PAGES = "<all_urls>"; // what browsers require for captures of any tab: http and https are not enough
 export const SETTINGS_KEY = "settings";
 const TOKEN_KEY = "token";
 
@@ -178,29 +177,6 @@ export function shadowRootOf(element) {
 export async function readShortcut() {
   const commands = await chrome.commands.getAll();
   return commands.find(({ name }) => name === "check")?.shortcut ?? "";
-}
-
-// --- permissions
-
-/**
- * Tell whether a Space may be reached.
- * @param {string} address
- */
-export function mayReach(address) {
-  return chrome.permissions.contains({ origins: [originPattern(address)] });
-}
-
-/**
- * Request the permission to reach an address, which only works in answer to a click.
- * @param {string} address of a Space or site
- */
-export function requestAccess(address) {
-  return chrome.permissions.request({ origins: [originPattern(address)] });
-}
-
-/** Request the permission to run on all pages, which only works in answer to a click. */
-export function requestAllPages() {
-  return chrome.permissions.request({ origins: [ALL_PAGES] });
 }
 
 // --- the detector's files

@@ -6,6 +6,7 @@ import { h } from "../shared/dom.js";
 import { CheckError } from "../shared/errors.js";
 import { LANGUAGES, languageAttributes } from "../shared/i18n.js";
 import { logo } from "../shared/icons.js";
+import { requestAccess, requestAllPages } from "../shared/permissions.js";
 import { canSendToken, spaceAddress, usesOnDevice } from "../shared/settings.js";
 import { byId, inputById } from "./elements.js";
 
@@ -82,7 +83,7 @@ async function connect() {
   const [address, token] = [spaceAddress(inputById("space").value), inputById("token").value.trim()];
   if (!address) return showStatus(t("space_no_address"));
   if (token && !canSendToken(address)) return showStatus(t("token_needs_https"));
-  if (!(await browser.requestAccess(address))) return showStatus(t("error_permission_needed"));
+  if (!(await requestAccess(address))) return showStatus(t("error_permission_needed"));
   showStatus(t("space_asking"));
   try {
     const models = await new SpaceClient(address, token).models();
@@ -98,7 +99,7 @@ async function connect() {
 }
 
 async function switchHover() {
-  const isAllowed = inputById("hover").checked && (await browser.requestAllPages());
+  const isAllowed = inputById("hover").checked && (await requestAllPages());
   inputById("hover").checked = isAllowed;
   await save({ hover: isAllowed });
 }

@@ -9,6 +9,7 @@ import * as browser from "../shared/browser.js";
 import { h } from "../shared/dom.js";
 import { logo } from "../shared/icons.js";
 import { formatClock } from "../shared/labels.js";
+import { mayReach, requestAccess } from "../shared/permissions.js";
 import { siteOf } from "../shared/settings.js";
 import { byId, inputById } from "./elements.js";
 
@@ -44,7 +45,7 @@ function showVideos([first, ...others]) {
 
 /** Tell whether the videos of the page's site are checked as they play. */
 async function isAutoChecked() {
-  return site !== null && (await browser.readSettings()).autoSites.includes(site) && (await browser.mayReach(site));
+  return site !== null && (await browser.readSettings()).autoSites.includes(site) && (await mayReach(site));
 }
 
 /** @param {string} site */
@@ -62,7 +63,7 @@ function showAutoSwitch(site) {
  * @param {string} site
  */
 async function switchAuto(box, site) {
-  const request = box.checked ? browser.requestAccess(site) : null; // at once: it must answer the click
+  const request = box.checked ? requestAccess(site) : null; // at once: it must answer the click
   const others = (await browser.readSettings()).autoSites.filter((one) => one !== site);
   await browser.writeSettings({ autoSites: box.checked ? [...others, site] : others });
   if (request && !(await request)) await browser.writeSettings({ autoSites: others });

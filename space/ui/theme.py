@@ -12,7 +12,7 @@ STYLE_SHEET = HERE / "page.css"
 
 def head_html() -> str:
     """Return the style of a report and the script of the page."""
-    script = (HERE / "page.js").read_text(encoding="utf-8")
+    script = (HERE / "seek_and_scroll.js").read_text(encoding="utf-8")
     return f"<style>{html.CSS}</style><script>{script}</script>"
 
 

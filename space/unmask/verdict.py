@@ -77,7 +77,7 @@ class Policy:
     max_disagreement: float = 0.4  # between the probabilities of two models for one face
     min_frames: int = 4  # of one face
     min_clips: int = 1  # of one face
-    min_sharpness: float = 0.0  # of one face's crops, median over its clips; see `faces.quality.crop_sharpness`
+    min_sharpness: float = 0.0  # of one face's crops, median over its clips; see `faces.exclusion.crop_sharpness`
     max_contrary: float = 0.25  # share of a face's frames in clips that look fake, for the label `real`
     max_drift: float = 2.0  # log-odds towards the other label by which mild re-compression may shift an answer
     trim: float = 0.1  # share of a face's frames ignored at either end, as outliers

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { ReportCache } from "../../extension/shared/report-cache.js";
-import { backOffMs, CheckManager } from "../../extension/background/check-manager.js";
+import { CheckManager } from "../../extension/background/check-manager.js";
 import { OnDeviceClient } from "../../extension/background/on-device-client.js";
 import { CheckError } from "../../extension/shared/errors.js";
 import { connectPorts } from "../../extension/on_device/worker-host.js";
@@ -257,20 +257,4 @@ test("a report made on this computer is marked so, and a Space cannot claim it",
   await new Promise((resolve) => setTimeout(resolve, 350));
   assert.equal(isHere((await checks.poll(other.key)).report), false);
   assert.deepEqual([other.key === key, space.submitted], [false, 1]);
-});
-
-test("the wait grows with time and failures, has jitter and an end", () => {
-  const middle = () => 0.5;
-  assert.deepEqual(
-    [0, 20_000, 1e9].map((ms) => backOffMs(0, ms, middle)),
-    [600, 1600, 4000],
-  );
-  assert.deepEqual(
-    [1, 2, 9].map((failures) => backOffMs(failures, 0, middle)),
-    [2000, 4000, 30_000],
-  );
-  assert.notEqual(
-    backOffMs(1, 0, () => 0),
-    backOffMs(1, 0, () => 1),
-  );
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { parseEvents, SpaceClient } from "../../extension/background/space-client.js";
+import { backOffMs, parseEvents, SpaceClient } from "../../extension/background/space-client.js";
 import { CheckError } from "../../extension/shared/errors.js";
 
 /**
@@ -106,4 +106,20 @@ test("an unfinished event waits for its end", () => {
     events: [{ event: "a", data: "1" }],
     rest: "event: b\nda",
   });
+});
+
+test("the wait grows with time and failures, has jitter and an end", () => {
+  const middle = () => 0.5;
+  assert.deepEqual(
+    [0, 20_000, 1e9].map((ms) => backOffMs(0, ms, middle)),
+    [600, 1600, 4000],
+  );
+  assert.deepEqual(
+    [1, 2, 9].map((failures) => backOffMs(failures, 0, middle)),
+    [2000, 4000, 30_000],
+  );
+  assert.notEqual(
+    backOffMs(1, 0, () => 0),
+    backOffMs(1, 0, () => 1),
+  );
 });

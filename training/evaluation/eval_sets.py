@@ -23,12 +23,12 @@ from training.data.extract_faces import cut_panel
 from training.data.shards import MANIFEST, StoredClip, read_clips, read_table
 from training.evaluation import corruptions
 from training.evaluation.corruptions import CLEAN, Condition, corrupt
-from unmask.faces import boxes, clips, detector, mtcnn, quality, subjects, tracking
+from unmask.faces import boxes, clips, detector, exclusion, mtcnn, subjects, tracking
 from unmask.faces.clips import ClipSpec, FaceClip, crop_square
 from unmask.faces.detector import FaceFinder
 from unmask.faces.subjects import find_subjects
 from unmask.files import atomic_write
-from unmask.video import container
+from unmask.video import container, orientation
 from unmask.video import decode as video
 from unmask.video.decode import Frames
 from unmask.video.sampling import DecodePlan
@@ -277,7 +277,7 @@ def _load(path: Path) -> tuple[tuple[FaceClip, ...], tuple[str, ...]]:
 
 def _code(is_corrupted: bool) -> str:
     """Digest the code that decides what is found, so that the cache is not used after a change of it."""
-    modules = [boxes, clips, detector, mtcnn, subjects, container, quality, tracking, video]
+    modules = [boxes, clips, detector, mtcnn, subjects, container, exclusion, orientation, tracking, video]
     modules += [augment, corruptions] if is_corrupted else []
     return _digest(b"".join(Path(str(module.__file__)).read_bytes() for module in modules))
 

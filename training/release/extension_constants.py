@@ -9,7 +9,7 @@ from typing import Any
 
 from unmask import pipeline, report, verdict
 from unmask.download import sources
-from unmask.faces import boxes, clips, detector, quality, subjects, tracking
+from unmask.faces import boxes, clips, detector, exclusion, subjects, tracking
 from unmask.models import saliency
 from unmask.video import captured_frames, sampling
 
@@ -19,7 +19,7 @@ HEADER = "// Written by `python -m training.release.extension_constants` from th
 
 def constants() -> dict[str, Any]:
     """Collect the constants by what they are for."""
-    rules, plan, policy = quality.FaceRules(), sampling.DecodePlan(), verdict.Policy()
+    rules, plan, policy = exclusion.FaceRules(), sampling.DecodePlan(), verdict.Policy()
     face_detector = [
         "SEARCH_SIDE_PX",
         "MIN_FACE_PX",
@@ -45,7 +45,7 @@ def constants() -> dict[str, Any]:
         },
         "tracking": {
             **{name: getattr(tracking, name) for name in track},
-            **{name: getattr(quality, name) for name in sharpness},
+            **{name: getattr(exclusion, name) for name in sharpness},
             "MIN_SIDE_PX": rules.min_side_px,
             "MIN_SHARPNESS": rules.min_sharpness,
             "MIN_FRAMES": rules.min_frames,

@@ -18,7 +18,7 @@ from training.fit.torch_dataset import ClipPairs, Pair, PlainClips, as_face_clip
 from training.fit.training_clips import spread_evenly
 from training.release.calibration import BLURRED, CORRUPTED, Floats, Table, make_rows
 from unmask.faces.clips import ClipSpec, recompressed
-from unmask.faces.quality import crop_sharpness
+from unmask.faces.exclusion import crop_sharpness
 from unmask.models.architectures import VideoModel
 from unmask.verdict import ClipScore, Policy, pool
 

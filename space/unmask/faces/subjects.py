@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from unmask.faces.clips import ClipSpec, FaceClip, crop, recompressed
 from unmask.faces.detector import FaceBoxes, FaceFinder
-from unmask.faces.quality import FaceRules, exclusion_reason
+from unmask.faces.exclusion import FaceRules, exclusion_reason
 from unmask.faces.tracking import FaceTrack, link
 from unmask.video.decode import Frames
 from unmask.video.sampling import CLOSE_STRIDES

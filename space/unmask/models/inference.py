@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unmask import compute
 from unmask.faces.clips import ClipSpec, FaceClip, to_input
-from unmask.faces.quality import crop_sharpness
+from unmask.faces.exclusion import crop_sharpness
 from unmask.models import checkpoint
 from unmask.models.architectures import VideoModel, channels_last
 from unmask.models.backbones import fuse_conv_bn

@@ -9,7 +9,6 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from io import FileIO, RawIOBase
 from itertools import chain, dropwhile, islice
 from pathlib import Path
@@ -18,15 +17,14 @@ from typing import Any, NoReturn, TypeVar
 import av
 import av.error
 import numpy as np
-import numpy.typing as npt
 from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.packet import Packet
-from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream as AvStream
 
 from unmask.errors import BadInput, NoFrames, NotAVideo, TooLarge
+from unmask.video.orientation import Image, Orientation
 
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 8192 * 4608  # 8K in either orientation
@@ -72,7 +70,6 @@ STILL_DISPOSITIONS = Disposition.attached_pic | Disposition.timed_thumbnails | D
 # What damaged files make libav, PyAV (a stream that appears late) and the file (a seek before 0) raise.
 MEDIA_ERRORS = (av.error.FFmpegError, OSError, IndexError, ValueError)
 
-Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 Item = TypeVar("Item")
 Timed = tuple[float, Item]  # seconds, and what is shown from then on
 
@@ -294,32 +291,6 @@ class VideoReader:
         if pts is None:
             return -math.inf
         return max(0.0, round(pts * self._tick_seconds - self._zero_seconds, 6))
-
-
-@dataclass(frozen=True)
-class Orientation:
-    """How to put a frame upright: transpose, then mirror. Phones store this beside the picture."""
-
-    transpose: bool = False
-    mirror_x: bool = False
-    mirror_y: bool = False
-
-    @classmethod
-    def of(cls, frame: av.VideoFrame) -> "Orientation":
-        """Read it from the display matrix of a frame."""
-        side_data: Any = frame.side_data
-        matrix = side_data.get(SideDataType.DISPLAYMATRIX)
-        if matrix is None:
-            return cls()
-        a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()  # x' = ax + cy, y' = bx + dy
-        if abs(a) + abs(d) >= abs(b) + abs(c):
-            return cls(False, a < 0, d < 0)
-        return cls(True, c < 0, b < 0)
-
-    def apply(self, image: Image) -> Image:
-        """Put an image upright, as a view."""
-        turned = image.transpose(1, 0, 2) if self.transpose else image
-        return turned[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
 
 
 def _video_stream(container: InputContainer) -> AvStream:

@@ -20,9 +20,10 @@ from unmask.errors import InternalError, NotAVideo, TimedOut, UnmaskError
 from unmask.sandbox.process import WorkerProcess, start_code
 from unmask.sandbox.protocol import Done, Message
 from unmask.video.captured_frames import Capture
-from unmask.video.container import Image, Timed, open_file
+from unmask.video.container import Timed, open_file
 from unmask.video.decode import Frames, VideoStream
 from unmask.video.messages import ANSWERS, CaptureTask, DecodeTask, MediaFile, PlayTask, Task, WindowFrames
+from unmask.video.orientation import Image
 from unmask.video.partial_file import MAX_RANGE_BYTES, ByteRanges
 from unmask.video.sampling import MAX_SIDE_PX, DecodePlan, Span
 

@@ -7,7 +7,7 @@ import pytest
 
 from unmask.faces.clips import ClipSpec
 from unmask.faces.detector import FaceBoxes
-from unmask.faces.quality import FaceRules
+from unmask.faces.exclusion import FaceRules
 from unmask.faces.subjects import MAX_BOXES, MAX_SUBJECTS, Subject, SubjectTracker, thin_to_stride
 from unmask.faces.tracking import FaceTrack
 from unmask.video.decode import Frames

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.media import astronaut, scaled, times, window_of
 from unmask.faces.detector import FaceBoxes, FaceFinder
-from unmask.faces.quality import FaceRules, crop_sharpness, exclusion_reason
+from unmask.faces.exclusion import FaceRules, crop_sharpness, exclusion_reason
 from unmask.faces.tracking import FaceTrack, link
 from unmask.video.decode import Frames, decode
 from unmask.video.sampling import DecodePlan

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data.face_dataset import FaceDatasetWriter, SettingsChangedError, plan_shards
+from training.data.resumable_writer import ResumableWriter, SettingsChangedError, plan_shards
 from training.data.shards import FailedVideo, StoredClip, read_clips
 
 SPLITS = ["train", "val", "train", "train", "test", "train", "train"]
@@ -19,7 +19,7 @@ def clip(index):
 
 def fill(folder, indices):
     """What a run does, up to where it is stopped; video 3 fails."""
-    begun = FaceDatasetWriter(folder, SPLITS, SETTINGS, 2)
+    begun = ResumableWriter(folder, SPLITS, SETTINGS, 2)
     for index in indices:
         if index in begun.pending():
             lost = [FailedVideo("v3", "v3.mp4", "broken")] if index == 3 else []
@@ -74,7 +74,7 @@ def test_a_shard_that_was_removed_is_made_again(tmp_path):
     fill(tmp_path, range(7)).close()
     before = contents(tmp_path)
     (tmp_path / "train-00001.tar").unlink()
-    assert FaceDatasetWriter(tmp_path, SPLITS, SETTINGS, 2).pending() == [3, 5]
+    assert ResumableWriter(tmp_path, SPLITS, SETTINGS, 2).pending() == [3, 5]
     fill(tmp_path, range(7)).close()
     assert contents(tmp_path) == before
 
@@ -83,4 +83,4 @@ def test_a_shard_that_was_removed_is_made_again(tmp_path):
 def test_other_settings_are_refused_and_named(tmp_path, other):
     fill(tmp_path, [0])
     with pytest.raises(SettingsChangedError, match=f"begun with other {next(iter(other))}"):
-        FaceDatasetWriter(tmp_path, SPLITS, {**SETTINGS, **other}, 2)
+        ResumableWriter(tmp_path, SPLITS, {**SETTINGS, **other}, 2)

@@ -21,7 +21,7 @@ class SettingsChangedError(ValueError):
     """Raised when the folder was begun with other videos or settings."""
 
 
-class FaceDatasetWriter:
+class ResumableWriter:
     """Writes the clips of a list of videos; `splits` holds the split of every video, in order."""
 
     def __init__(
