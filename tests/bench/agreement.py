@@ -5,14 +5,10 @@
 Without: faces are searched in every frame instead of being followed between the ends of a window, and the
 model counts in full precision. A folder has a `manifest.tsv` with the columns file and label; without a
 FOLDER those of the research data beside the checkout, where it is. The AUC is that of the videos with a face.
-
-At last the extension's model, whose weights are kept in float16, beside the model itself in full precision,
-on the validation split of the research faces, where they are.
 """
 
 import argparse
 import csv
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -21,21 +17,14 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from onnxruntime import InferenceSession
 
 from tests.bench.speed import SHARED
-from training.evaluation.eval_sets import SamplingSpec, open_set
 from training.evaluation.metrics import auc
-from training.release.export_onnx import export
 from unmask.download.sources import FileSource, Options
-from unmask.faces.clips import to_input
 from unmask.faces.detector import FaceFinder
-from unmask.models import checkpoint, inference
 from unmask.pipeline import Checker
-from unmask.video.sampling import plan_windows
 
 CPU = torch.device("cpu")
-FACES = SHARED / "data" / "dfdc-faces"
 SETS = ("dfdc-videos", "talking-videos", "ffpp-c40-dev")
 
 
@@ -57,8 +46,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{'':18}{'videos':>8}{'same label':>12}{'apart by most':>15}{'median':>9}{'AUC':>8}{'without':>9}")
     for folder in folders:
         show(folder.name, [Pair(is_fake, *both(*checkers, path)) for path, is_fake in labelled(folder)])
-    if FACES.is_dir():
-        compare_export(FACES)
 
 
 def labelled(folder: Path) -> Iterator[tuple[Path, bool]]:
@@ -96,29 +83,6 @@ def show(name: str, pairs: Sequence[Pair]) -> None:
     print(
         f"{name:18}{len(pairs):>8}{same:>12}{apart.max():>15.3f}{np.median(apart):>9.3f}{aucs[0]:>8}{aucs[1]:>9}",
         flush=True,
-    )
-
-
-def compare_export(faces: Path) -> None:
-    model, found = inference.load("default", CPU), open_set(faces, FaceFinder(), None)
-    sampling = SamplingSpec(plan_windows([model.spec]), (model.spec,))
-    with tempfile.TemporaryDirectory() as folder:
-        export(checkpoint.locate("default")[0], Path(folder))
-        session = InferenceSession(Path(folder) / "model.onnx")
-    said: list[tuple[float, float, bool]] = []
-    for example in found.examples:
-        for clip in found.find(example, sampling).clips[model.spec]:
-            batch = to_input([clip], model.spec)
-            data, mask = batch.data[:, :1], batch.mask[:, :1]  # stored as stills
-            with torch.inference_mode():
-                whole = model.module(data, mask).item()
-            logit, *_ = session.run(["logit"], {"data": data[0].numpy()})
-            said.append((whole, float(logit[0]), example.fake))
-    ours, theirs, fakes = (np.array(column) for column in zip(*said, strict=True))
-    apart = np.abs(ours - theirs)
-    print(
-        f"model.onnx, {len(said)} faces: logits apart by {apart.max():.3f} at most, {np.median(apart):.4f} in"
-        f" the median; AUC {auc(theirs, fakes):.4f}, of the model itself {auc(ours, fakes):.4f}"
     )
 
 
