@@ -92,7 +92,9 @@ def site(other_origin, release, tmp_path, couple, single_key, second) -> Iterato
         yield running
 
 
-CAPTURE_ODDS_RATIO = 2.5  # allowed, not measured: captured frames are JPEG, and may move the odds of a fake
+# Captured frames move the odds of a fake: by 1.07 to 1.78 over the five faces of four videos here. Most of it is JPEG
+# at quality 95: frames packed so by Python move them by 1.58 where Chromium's move them by 1.78.
+CAPTURE_ODDS_RATIO = 2.0
 
 
 @pytest.fixture
@@ -120,14 +122,14 @@ def labels_in_python(path: Path) -> set[str]:
     if probability is None:
         return {SHOWN_LABEL["no_face"]}
     labels = {verdict["label"]}
-    odds = probability / (1 - probability)
-    low, high = (odds * ratio / (1 + odds * ratio) for ratio in (1 / CAPTURE_ODDS_RATIO, CAPTURE_ODDS_RATIO))
-    real_below, fake_above = verdict["band"]
-    if low <= fake_above <= high:
-        labels |= {"fake", "uncertain"}
-    if low <= real_below <= high:
-        labels |= {"real", "uncertain"}
+    for edge, beyond in zip(verdict["band"], ("real", "fake"), strict=True):
+        if 1 / CAPTURE_ODDS_RATIO <= odds(probability) / odds(edge) <= CAPTURE_ODDS_RATIO:
+            labels |= {beyond, "uncertain"}
     return {SHOWN_LABEL[label] for label in labels}
+
+
+def odds(probability: float) -> float:
+    return probability / (1 - probability)
 
 
 def kept_report(chromium: Chromium) -> dict[str, Any]:
@@ -154,6 +156,10 @@ def test_the_label_is_that_of_python_and_nothing_is_sent(name, chromium, site, t
     if name != "no-face":
         overlay.wait("hint", "What mattered")  # below the heatmap
     assert len(overlay.find("card")) == len(heatmaps(chromium)) == (name != "no-face")
+    if name != "no-face":
+        here, python = kept_report(chromium)["verdict"], verdict_in_python(EXAMPLES / f"{name}.mp4")
+        ratio = odds(here["probability_fake"]) / odds(python["probability_fake"])
+        assert 1 / CAPTURE_ODDS_RATIO <= ratio <= CAPTURE_ODDS_RATIO
     shoot(page, f"here-{name}")
     chromium.close()
     assert asked_hosts(tmp_path / "network.json") == {urlsplit(site.url("/")).netloc}
