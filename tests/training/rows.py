@@ -61,14 +61,14 @@ def results():
     """An evaluation of two models and their ensemble on two sets, one of them a development set."""
     strengths = {"small": 2.0, "large": 3.0, "small+large": 3.5}
     sets = (
-        set_result("elsewhere", rows(strengths)),
+        set_result("other", rows(strengths)),
         set_result("home", rows(strengths, seed=1), ("val",)),
     )
     ensembles = tuple(
         EnsembleRecord(name, tuple(name.split("+")), POLICY.real_below, POLICY.fake_above) for name in strengths
     )
     return Results(
-        command="python -m training.evaluate --set elsewhere=elsewhere-folder",
+        command="python -m training.evaluate --set other=other-folder",
         day="2026-01-02",
         models=tuple(
             ModelRecord(name, f"{name:0<12}"[:12], 2_500_000, 5_000_000) for name in strengths if "+" not in name
@@ -77,9 +77,7 @@ def results():
         sets=sets,
         comparisons=tuple(tables.comparisons(sets, ensembles, DRAWS)),
         robustness=tuple(
-            RobustnessPoint(
-                "elsewhere", ensemble.name, kind, level, 24, 24, sets[0].summaries[0].metrics["auc"], 0.5, 0.1
-            )
+            RobustnessPoint("other", ensemble.name, kind, level, 24, 24, sets[0].summaries[0].metrics["auc"], 0.5, 0.1)
             for ensemble in ensembles
             for kind, level in (("clean", 0), ("jpeg", 90), ("jpeg", 30), ("blur", 2))
         ),

@@ -41,13 +41,13 @@ pytestmark = pytest.mark.timeout(400)  # processes of their own load torch first
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """Faces of different sizes, real and fake; a video of nobody; files that are no videos."""
+    """Faces of different sizes, real and fake; a video without faces; files that are no videos."""
     root = tmp_path_factory.mktemp("set")
     for index in range(VIDEOS):
         folder = root / ("fake" if index % 2 else "real")
         folder.mkdir(exist_ok=True)
         write_video(folder / f"{index}.mp4", glide(40, reach_px=220 + 20 * index))
-    write_video(root / "real/nobody.mp4", faceless(20))
+    write_video(root / "real/faceless.mp4", faceless(20))
     (root / "real/broken.mp4").write_bytes((root / "real/0.mp4").read_bytes()[:700])
     (root / "real/empty.mp4").write_bytes(b"")
     return root
@@ -89,8 +89,8 @@ def test_every_video_is_stored_or_listed(prepared, tasks):
     assert stored | failed.keys() == {task.video.video_id for task in tasks}
     assert not stored & failed.keys()
     by_name = {name.rsplit("/", 1)[1]: reason for name, reason in failed.items()}
-    assert by_name.keys() == {"nobody", "broken"}
-    assert by_name["nobody"] == "no_face: no face was found"
+    assert by_name.keys() == {"faceless", "broken"}
+    assert by_name["faceless"] == "no_face: no face was found"
     assert by_name["broken"].startswith("not_a_video: ")
 
 
@@ -125,7 +125,7 @@ def test_stored_frames_are_the_crops_of_a_check(prepared, videos):
 def test_a_photograph_is_a_clip_of_one_frame_with_the_same_geometry(tmp_path):
     picture = cv2.imencode(".png", astronaut()[..., ::-1])[1].tobytes()
     (tmp_path / "loose.png").write_bytes(picture)
-    (tmp_path / "nobody.png").write_bytes(cv2.imencode(".png", next(faceless(1)))[1].tobytes())
+    (tmp_path / "faceless.png").write_bytes(cv2.imencode(".png", next(faceless(1)))[1].tobytes())
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 nothing more")
     with tarfile.open(tmp_path / "faces.tar", "w") as archive:
         archive.add(tmp_path / "loose.png", "real/1.png")
@@ -135,7 +135,7 @@ def test_a_photograph_is_a_clip_of_one_frame_with_the_same_geometry(tmp_path):
     assert loose.jpegs == packed.jpegs
     assert decoded(loose.jpegs[0]).shape == (CACHE_SIDE_PX, CACHE_SIDE_PX, 3)
     assert len(FaceFinder().detect(_one_frame(decoded(loose.jpegs[0])))[0]) == 1
-    for name in ("nobody.png", "broken.jpg"):
+    for name in ("faceless.png", "broken.jpg"):
         with pytest.raises(Exception, match=r"no face was found|not a picture"):
             extract_clips(found[name], SPEC)
 

@@ -22,7 +22,7 @@ from ui.gradio_compat import (
 )
 
 
-def echo(text: str, video: str = "", *, client: str = "nobody") -> str:
+def echo(text: str, video: str = "", *, client: str = "unknown") -> str:
     """Repeat the text.
 
     Args:
@@ -31,7 +31,7 @@ def echo(text: str, video: str = "", *, client: str = "nobody") -> str:
     return f"{text}, {client}"
 
 
-async def count(text: str, *, client: str = "nobody"):
+async def count(text: str, *, client: str = "unknown"):
     """Count to two."""
     for number in (1, 2):
         yield f"{text} {number}, {client}"

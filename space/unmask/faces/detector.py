@@ -91,7 +91,7 @@ class FaceFinder:
         ends = self._search(images, sorted({0, last}))
         between = range(1, last)
         proposed = extrapolate_proposals(ends[0], ends[last], len(between))
-        confirmed = zip(between, self._classify(images.at(between), proposed), strict=True) if proposed else ()
+        confirmed = zip(between, self._confirm(images.at(between), proposed), strict=True) if proposed else ()
         faces = {row: one for row, one in confirmed if len(one) == len(ends[0].faces)}
         rest = self._search(images, [row for row in between if row not in faces])
         faces |= {row: one.faces for row, one in (ends | rest).items()}
@@ -103,16 +103,16 @@ class FaceFinder:
             return {}
         chosen = images.at(rows)
         proposed = self._propose(chosen.small)
-        faces = self._classify(chosen, [xyxy for xyxy, _ in proposed])
+        faces = self._confirm(chosen, [xyxy for xyxy, _ in proposed])
         return {
             row: SearchedFrame(xyxy, one.xyxy / np.float32(chosen.scale), one)
             for row, (xyxy, _), one in zip(rows, proposed, faces, strict=True)
         }
 
-    def _classify(self, images: "_Images", proposed: Sequence[Float32Array]) -> list[FaceBoxes]:
+    def _confirm(self, images: "_Images", proposed: Sequence[Float32Array]) -> list[FaceBoxes]:
         """Run R- and O-Net on the proposals of each image."""
         refined = self._refine(images.small, proposed)
-        return self._place(images.full, [xyxy * images.scale for xyxy in refined])
+        return self._localize(images.full, [xyxy * images.scale for xyxy in refined])
 
     def _propose(self, images: UInt8Array) -> list[ScoredBoxes]:
         """Run P-Net on every level of the pyramid -> proposals of every frame."""
@@ -133,7 +133,7 @@ class FaceFinder:
         scored = zip(moved, _split(score, boxes), strict=True)
         return [_suppress(_above(item, MIN_SCORE[1]), RNET_NMS_IOU)[0] for item in scored]
 
-    def _place(self, images: Sequence[UInt8Array], refined: Sequence[Float32Array]) -> list[FaceBoxes]:
+    def _localize(self, images: Sequence[UInt8Array], refined: Sequence[Float32Array]) -> list[FaceBoxes]:
         """Run O-Net on every refined box, cut from the full frame -> faces."""
         boxes = [to_squares(xyxy) for xyxy in refined]
         score, offset, points = self._run(self._onet, images, boxes, ONET_SIDE_PX)

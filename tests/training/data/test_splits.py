@@ -73,7 +73,7 @@ def test_a_crowd_parts_and_loses_the_videos_between_its_parts():
 
 
 LEAKS = [
-    ("nobody", [("a", "train"), ("b", "test")], []),
+    ("no overlap", [("a", "train"), ("b", "test")], []),
     ("one who is in two splits", [("a", "train"), ("b", "train"), ("a", "test")], ["a"]),
     ("one who is in three", [("a", "train"), ("a", "val"), ("a", "test")], ["a"]),
     ("two", [("b", "train"), ("b", "val"), ("a", "train"), ("a", "test")], ["a", "b"]),

@@ -23,7 +23,7 @@ def test_every_figure_is_drawn_and_written(tmp_path, capsys):
 def test_the_roc_curve_of_a_panel_has_the_area_that_is_quoted():
     results = made_up.results()
     panels = figures.roc(results).axes
-    assert [axes.get_title() for axes in panels] == ["elsewhere", "home (val)"]
+    assert [axes.get_title() for axes in panels] == ["other", "home (val)"]
     for axes, one in zip(panels, results.sets, strict=True):
         curves = [line for line in axes.lines if to_hex(line.get_color()) != figures.BAND_COLOR.lower()]
         for curve, ensemble in zip(curves, results.ensembles, strict=True):

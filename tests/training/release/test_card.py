@@ -64,7 +64,7 @@ def test_the_card_has_every_number_of_its_model(shipped, evaluated):
     pair = next(item for item in results.comparisons if item.first == "small" and item.second == "large")
     assert f"| {pair.set} | large | {pair.auc.value:+.3f}" in text
     assert results.command in text
-    assert "| elsewhere | development set | 20 / 20 |" in text
+    assert "| other | development set | 20 / 20 |" in text
     assert "| home | validation" in text
     assert all(f"jpeg {level}" in text for level in (30, 90))
 
@@ -155,7 +155,7 @@ def test_a_section_is_renewed_between_its_marks(shipped, evaluated, tmp_path, mo
         card.main(["--section", str(readme)])
     text = readme.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "\nold\n" not in text
-    assert "| elsewhere | development set | 20 / 20 |" in text
+    assert "| other | development set | 20 / 20 |" in text
     readme.write_text("no marks\n")
     with pytest.raises(SystemExit, match="evaluation"):
         card.main(["--section", str(readme)])
