@@ -30,6 +30,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 # query parameters that tell who shared a link, not what it is; `*` stands for any ending; the extension has the same
 TRACKING = tuple(json.loads(Path(__file__).with_name("tracking_parameters.json").read_text(encoding="utf-8")))
 BLOCK_BYTES = 2**18  # hashed at a time: stays in the processor's cache
+HDR_NOTICE = "The video is HDR; its colours were converted to those of an ordinary screen, as players do."
 MAX_NAME = 200  # characters of a name in a message
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 BARE_ADDRESS = re.compile(r"www\.\S+|[\w-]+(\.[\w-]+)*(\.[a-z]{2,}|:\d+)/\S*", re.IGNORECASE)
@@ -107,6 +108,7 @@ class Media:
     windows: Callable[[OnWait], Iterable[Frames]]  # those of the plan, one at a time; called once
     offset_seconds: float = 0.0  # time in the original of the file's second 0
     fetched: Path | None = None  # the file, if it was fetched for this check
+    notices: tuple[str, ...] = ()  # sentences on how its pictures are shown
 
 
 @contextmanager
@@ -186,6 +188,7 @@ def _open_file(source: UrlSource | FileSource, file: VideoFile, sha256: Callable
         windows=file.opened.windows,
         offset_seconds=file.offset_seconds,
         fetched=file.path if isinstance(source, UrlSource) else None,
+        notices=(HDR_NOTICE,) if file.opened.stream.hdr else (),
     )
 
 

@@ -21,6 +21,7 @@ from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Disposition
+from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
 from av.video.stream import VideoStream as AvStream
 
 from unmask.errors import BadInput, NoFrames, NotAVideo, TooLarge
@@ -29,6 +30,9 @@ from unmask.video.orientation import Image, Orientation
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 8192 * 4608  # 8K in either orientation
 MAX_PIXEL_RATIO = 4.0  # more oblong pixels than this are a mistake in the header
+HD_HEIGHT_PX = 720  # from which browsers take the matrix of an untagged picture for BT.709, below for BT.601
+UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED
+HDR_TRANSFERS = frozenset({ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67})  # PQ and HLG, which phones record
 
 DECODER_THREADS = min(4, os.cpu_count() or 1)  # more only adds frames in flight
 ROUNDING_SECONDS = 2e-6  # times are rounded to a millionth
@@ -97,7 +101,8 @@ def open_video(media: Path | RawIOBase) -> Iterator["VideoReader"]:
             stream = _video_stream(container)
             if stream.codec_context.width < 1:  # libav hides a size beyond its limits unless it cannot decode
                 with _open(file, codec_whitelist="none") as undecoded:
-                    _shown_size(undecoded.streams.video[0])
+                    hidden = undecoded.streams.video[0].codec_context
+                    _square_pixels(hidden.width, hidden.height, 1.0)
             reader = VideoReader(container, stream)
             try:
                 yield reader
@@ -120,7 +125,9 @@ class VideoReader:
         self._container = container
         self._stream = stream
         self._context = stream.codec_context
-        self.shown_size = _shown_size(stream)  # (width, height) px before rotation, pixels made square
+        self._pixel_ratio = float(stream.sample_aspect_ratio or 1)  # of the container, where it says one
+        self._first_ratio: Any = None  # what the coded pictures say of it at first; they may change
+        _square_pixels(self._context.width, self._context.height, self._pixel_ratio)
         self.coded_pixels = self._context.width * self._context.height
         self.codec = self._context.codec.canonical_name
         rate = stream.average_rate or stream.guessed_rate
@@ -130,8 +137,9 @@ class VideoReader:
         self._context.options = {"max_pixels": str(MAX_PIXELS)}
         for other in container.streams:
             other.discard = Discard.default if other is stream else Discard.all
-        self.orientation = Orientation()  # of the frames; known once one is decoded
-        self._orientation_known = False
+        self._orientation = Orientation()
+        self._rotation: int | None = None  # degrees that go with it; None: no frame is decoded
+        self._reformatter = VideoReformatter()
         self._tick_seconds = float(stream.time_base or 1)
         self._zero_seconds = _zero_seconds(container)
         self.begin_seconds = self._seconds(stream.start_time or 0)  # of the first picture
@@ -217,11 +225,41 @@ class VideoReader:
             self._held, self.position_seconds = None, now[0]
             yield now
 
-    def to_rgb(self, frame: av.VideoFrame, size: tuple[int, int]) -> Image:
-        """Scale to `size` (width, height before turning) while converting, then put upright -> (H, W, 3)."""
-        kind = "AREA" if size[0] < frame.width else "BICUBIC"
-        rgb: Any = frame.reformat(*size, format="rgb24", interpolation=kind, threads=1).to_ndarray()
-        return np.ascontiguousarray(self.orientation.apply(rgb))
+    def shown_size(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """Compute (width, height) px as a browser shows the frame: upright, its pixels made square. Raises TooLarge."""
+        size = self._coded_size(frame)
+        return size[::-1] if self._orientation.transpose else size
+
+    def to_rgb(self, frame: av.VideoFrame, max_side_px: int) -> tuple[Image, float]:
+        """Convert the frame decoded last as a player does -> ((H, W, 3) upright, px shown per px of it).
+
+        It is scaled down while converting. Sizes, aspect, orientation and colour may be others at any frame.
+
+        Raises:
+            TooLarge: Its pictures have become larger than is read.
+        """
+        shown = self._coded_size(frame)
+        size = fit(shown, max_side_px)
+        yuv = len(frame.format.components) >= 3 and not frame.format.is_rgb
+        hd = yuv and frame.colorspace == UNTAGGED and frame.height >= HD_HEIGHT_PX
+        wide = is_hdr(frame) or frame.color_primaries == ColorPrimaries.BT2020
+        rgb: Any = self._reformatter.reformat(
+            frame,
+            *size,
+            format="rgb24",
+            interpolation="AREA" if size[0] < frame.width else "BICUBIC",
+            src_colorspace=Colorspace.ITU709 if hd else None,
+            dst_color_trc=ColorTrc.BT709 if wide else None,
+            dst_color_primaries=ColorPrimaries.BT709 if wide else None,
+            threads=1,
+        ).to_ndarray()
+        return np.ascontiguousarray(self._orientation.apply(rgb)), max(shown) / max(size)
+
+    def _coded_size(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """Compute (width, height) px before the frame is put upright."""
+        coded = self._context.sample_aspect_ratio
+        ratio = self._pixel_ratio if coded == self._first_ratio else float(coded or 1)
+        return _square_pixels(frame.width, frame.height, ratio)
 
     def _decode_from(self, start_seconds: float) -> Iterator[Timed[av.VideoFrame]]:
         """Yield whole frames from the key frame at `start_seconds` on, in order of time.
@@ -244,9 +282,11 @@ class VideoReader:
                 yield seconds, frame
 
     def _learn_orientation(self, frame: av.VideoFrame) -> None:
-        """Ask the first frame only: a frame once asked stays in memory until the garbage collector comes."""
-        if not self._orientation_known:
-            self.orientation, self._orientation_known = Orientation.of(frame), True
+        """Ask a frame only where it changes: one that was asked stays in memory until the garbage collector comes."""
+        if frame.rotation != self._rotation:
+            if self._rotation is None:
+                self._first_ratio = self._context.sample_aspect_ratio
+            self._orientation, self._rotation = Orientation.of(frame), frame.rotation
 
     def _raw_frames(self, start_seconds: float) -> Iterator[Timed[av.VideoFrame | None]]:
         """Yield what the decoder makes of the packets from the key frame on: frames, and None at each error."""
@@ -319,21 +359,30 @@ def _zero_seconds(container: InputContainer) -> float:
     return max(0, container.start_time or 0) / av.time_base
 
 
-def _shown_size(stream: AvStream) -> tuple[int, int]:
+def _square_pixels(width: int, height: int, ratio: float) -> tuple[int, int]:
     """Give (width, height) px as a browser shows them, before rotation: oblong pixels are stretched to squares.
 
     Raises:
         TooLarge: By the header alone, before anything is decoded.
     """
-    width, height = stream.codec_context.width, stream.codec_context.height
     if max(width, height) > MAX_SIDE_PX or width * height > MAX_PIXELS:
         raise TooLarge(f"The picture is {width} × {height} pixels; at most {MAX_SIDE_PX} a side are read.")
     if min(width, height) < 1:
         raise NotAVideo("The file does not say how large its pictures are: it is damaged or incomplete.")
-    ratio = float(stream.sample_aspect_ratio or 1)
     if not 1 / MAX_PIXEL_RATIO <= ratio <= MAX_PIXEL_RATIO:
         ratio = 1.0
     return (round(width * ratio), height) if ratio >= 1 else (width, round(height / ratio))
+
+
+def fit(size: tuple[int, int], max_side_px: int) -> tuple[int, int]:
+    """Scale (width, height) down, never up, so that no side is longer than `max_side_px`."""
+    scale = min(1.0, max_side_px / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def is_hdr(frame: av.VideoFrame) -> bool:
+    """Tell whether a frame must be tone-mapped for an ordinary screen."""
+    return frame.color_trc in HDR_TRANSFERS
 
 
 def _refuse_nested(url: str, flags: int, options: dict[str, str]) -> NoReturn:

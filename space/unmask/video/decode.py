@@ -52,6 +52,7 @@ class VideoStream:
     frame_rate: float | None  # mean a second
     codec: str
     begin_seconds: float = 0.0  # of the first picture, on the file's own clock
+    hdr: bool = False  # its pictures are tone-mapped
 
     def offset_seconds(self, skipped_seconds: float) -> float:
         """Find the time in the whole video of the file's second 0, if so much is missing before its first frame.
@@ -95,34 +96,48 @@ def probe(media: Path | RawIOBase) -> VideoStream:
         first = next(reader.frames_until(math.inf, FIRST_FRAME_PACKETS), None)
         if first is None:
             raise NoFrames("The file says that it holds video, but no picture in it can be decoded.")
-        width, height = reader.shown_size[:: -1 if reader.orientation.transpose else 1]
+        width, height = reader.shown_size(first[1])
+        hdr = container.is_hdr(first[1])
         end_seconds = reader.end_seconds()
-        return VideoStream(width, height, end_seconds, reader.frame_rate, reader.codec, reader.begin_seconds)
+        return VideoStream(width, height, end_seconds, reader.frame_rate, reader.codec, reader.begin_seconds, hdr)
 
 
 def decode(media: Path | RawIOBase, plan: DecodePlan) -> Iterator[Frames]:
     """Yield the windows of `plan` one after another, so that one is in memory at a time.
 
-    Windows never share a frame; one in which nothing decodes is left out.
+    Windows never share a frame. One in which nothing decodes is left out; one in which the size changes is cut there.
 
     Raises:
         NoFrames: No window holds a frame.
         BadInput: The asked start lies beyond the end. And what `probe` raises.
     """
     with container.open_video(media) as reader:
-        size = fit(reader.shown_size, plan.max_side_px)
         empty = True
         for window in _lay_out_windows(reader, plan):
-            chosen = [(seconds, reader.to_rgb(frame, size)) for seconds, frame in _pick_frames(reader, window, plan)]
-            if chosen:
-                empty = False
-                seconds, images = zip(*chosen, strict=True)
-                frames = Frames(np.stack(images), np.array(seconds), max(reader.shown_size) / max(size))
-                del chosen, images  # while the caller looks at them, they would be in memory twice
+            runs = _split_by_size(reader, _pick_frames(reader, window, plan), plan.max_side_px)
+            empty = empty and not runs
+            while runs:
+                scale, seconds, images = runs.pop(0)
+                frames = Frames(np.stack(images), np.array(seconds), scale)
+                del images  # while the caller looks at them, they would be in memory twice
                 yield frames
                 del frames
         if empty:
             raise NoFrames("No picture can be decoded from the asked part of this video.")
+
+
+def _split_by_size(
+    reader: VideoReader, timed: Iterator[Timed[av.VideoFrame]], max_side_px: int
+) -> list[tuple[float, list[float], list[Image]]]:
+    """Convert frames, a new run where their size changes -> (scale, seconds, images) of each."""
+    runs: list[tuple[float, list[float], list[Image]]] = []
+    for seconds, frame in timed:
+        image, scale = reader.to_rgb(frame, max_side_px)
+        if not runs or runs[-1][0] != scale or runs[-1][2][0].shape != image.shape:
+            runs.append((scale, [], []))
+        runs[-1][1].append(seconds)
+        runs[-1][2].append(image)
+    return runs
 
 
 def play(media: Path | RawIOBase, span: Span, max_side_px: int = MAX_SIDE_PX) -> Iterator[Timed[Image]]:
@@ -131,21 +146,14 @@ def play(media: Path | RawIOBase, span: Span, max_side_px: int = MAX_SIDE_PX) ->
     Raises what `decode` raises.
     """
     with container.open_video(media) as reader:
-        size = fit(reader.shown_size, max_side_px)
         reader.seek_to_key_frame(reader.key_frame_before(span.start_seconds))
         empty = True
         for seconds, frame in reader.frames_until(math.inf if span.end_seconds is None else span.end_seconds):
             if seconds >= span.start_seconds:
                 empty = False
-                yield seconds, reader.to_rgb(frame, size)
+                yield seconds, reader.to_rgb(frame, max_side_px)[0]
         if empty:
             raise NoFrames("No picture can be decoded from the asked part of this video.")
-
-
-def fit(size: tuple[int, int], max_side_px: int) -> tuple[int, int]:
-    """Scale (width, height) down, never up, so that no side is longer than `max_side_px`."""
-    scale = min(1.0, max_side_px / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _lay_out_windows(reader: VideoReader, plan: DecodePlan) -> list[Window]:

@@ -1,0 +1,148 @@
+"""Pictures as a player shows them: colour, size and shape, whatever a file does with them and wherever it changes."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+
+from tests.conftest import SHARED_DATA
+from tests.media import glide, read_number, write_video
+from unmask.video.decode import decode, play, probe
+from unmask.video.sampling import DecodePlan, Span
+
+CASES = SHARED_DATA.parent / "cases"
+EXAMPLE = Path(__file__).resolve().parents[3] / "space" / "examples" / "photograph.mp4"
+Image = npt.NDArray[np.uint8]
+
+BT709, BT2020 = ColorPrimaries.BT709, ColorPrimaries.BT2020
+HLG, PQ, SDR = ColorTrc.ARIB_STD_B67, ColorTrc.SMPTE2084, ColorTrc.BT709
+LIMITED, FULL = ColorRange.MPEG, ColorRange.JPEG
+
+# name -> height px, tag of the matrix (2: none), the matrix of the pixels, range, transfer, primaries
+Kind = tuple[int, int, Colorspace, ColorRange, ColorTrc, ColorPrimaries]
+COLOURS: dict[str, Kind] = {
+    "bt601": (240, 6, Colorspace.ITU601, LIMITED, SDR, BT709),
+    "bt709, small": (240, 1, Colorspace.ITU709, LIMITED, SDR, BT709),
+    "bt601, large": (720, 6, Colorspace.ITU601, LIMITED, SDR, BT709),
+    "full range": (240, 1, Colorspace.ITU709, FULL, SDR, BT709),
+    "untagged, small": (240, 2, Colorspace.ITU601, LIMITED, SDR, BT709),
+    "untagged, large": (720, 2, Colorspace.ITU709, LIMITED, SDR, BT709),
+    "bt2020": (240, 9, Colorspace.BT2020, LIMITED, SDR, BT2020),
+    "hlg": (240, 9, Colorspace.BT2020, LIMITED, HLG, BT2020),
+    "hlg, full range": (240, 9, Colorspace.BT2020, FULL, HLG, BT2020),
+    "pq": (240, 9, Colorspace.BT2020, LIMITED, PQ, BT2020),
+    "pq, large": (720, 9, Colorspace.BT2020, LIMITED, PQ, BT2020),
+}
+NEAR = 4.0  # mean difference, of 255
+
+
+def patches(height: int) -> Image:
+    """Grey and the colours of skin, sky and cloth, side by side."""
+    colours = [[128, 128, 128], [224, 172, 140], [141, 85, 60], [70, 110, 170], [150, 50, 60], [60, 120, 70]]
+    row = np.array(colours, np.uint8)
+    return np.ascontiguousarray(row[None].repeat(height, 0).repeat(48, 1))
+
+
+def write_tagged(path: Path, image: Image, kind: Kind) -> None:
+    """Encode a picture in 10 bit with the given colours and tags."""
+    _, tag, matrix, range_, transfer, primaries = kind
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream("libx265", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *image.shape[:2], "yuv420p10le"
+        stream.options = {"preset": "ultrafast", "crf": "4", "x265-params": "log-level=none:pools=2"}
+        context = stream.codec_context
+        context.colorspace, context.color_range = tag, range_
+        if tag != 2:
+            context.color_trc, context.color_primaries = transfer, primaries
+        frame = av.VideoFrame.from_ndarray(image, "rgb24")
+        frame.color_trc, frame.color_primaries = SDR, BT709
+        coded = VideoReformatter().reformat(
+            frame, format="yuv420p10le", dst_colorspace=matrix, dst_color_range=range_,
+            dst_color_trc=transfer, dst_color_primaries=primaries,
+        )  # fmt: skip
+        for i in range(5):
+            coded.pts = i
+            output.mux(stream.encode(coded))
+        output.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize("name", COLOURS)
+def test_colours_are_converted_by_their_tags_or_by_the_size(tmp_path: Path, name: str) -> None:
+    kind, path = COLOURS[name], tmp_path / "colours.mp4"
+    image = patches(kind[0])
+    write_tagged(path, image, kind)
+    _, shown = next(play(path, Span()))
+    inner = np.arange(image.shape[1]) % 48
+    kept = (inner > 8) & (inner < 40)
+    assert np.abs(shown.astype(int) - image)[:, kept].mean() < NEAR
+    assert probe(path).hdr == (kind[4] is not SDR)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["photograph-hlg.mp4", "photograph-pq.mp4"])
+def test_hdr_looks_like_the_same_video_in_sdr(name: str) -> None:
+    shares = np.linspace(5, 95, 19)
+    shown, wanted = (
+        np.percentile(next(play(path, Span()))[1][rows], shares, axis=(0, 1))
+        for path, rows in ((CASES / name, slice(60, 420)), (EXAMPLE, slice(None)))
+    )
+    assert np.abs(shown - wanted).mean() < NEAR
+
+
+# What may change at any frame.
+
+Part = dict[str, Any]
+
+
+def joined(path: Path, *parts: Part) -> Path:
+    """A broadcast stream of two seconds for each part, on one clock."""
+    blocks = []
+    for i, part in enumerate(parts):
+        images = glide(50, part.pop("width", 320), part.pop("height", 240))
+        write_video(path, images, pts=(50 * i).__add__, options={"g": "25", "bf": "0"}, **part)
+        blocks.append(path.read_bytes())
+    path.write_bytes(b"".join(blocks))
+    return path
+
+
+def oblong(stream: Any) -> None:
+    stream.codec_context.sample_aspect_ratio = Fraction(2)
+
+
+# what the parts are -> (width, height) shown in each
+CHANGES: dict[str, tuple[tuple[Part, ...], tuple[tuple[int, int], ...]]] = {
+    "a turned phone": (({}, {"width": 240, "height": 320}), ((320, 240), (240, 320))),
+    "another quality and back": (({}, {"width": 160, "height": 120}, {}), ((320, 240), (160, 120), (320, 240))),
+    "oblong pixels": (({}, {"prepare": oblong}), ((320, 240), (640, 240))),
+    "square pixels": (({"prepare": oblong}, {}), ((640, 240), (320, 240))),
+    "another pixel format": (({}, {"pix_fmt": "yuv444p"}), ((320, 240), (320, 240))),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_size_and_shape_may_change_at_any_frame(tmp_path: Path, name: str) -> None:
+    parts, sizes = CHANGES[name]
+    path = joined(tmp_path / "changes.ts", *map(dict, parts))
+    windows = list(decode(path, DecodePlan(windows=12)))
+    for i, size in enumerate(sizes):
+        inside = [window for window in windows if 2 * i + 0.1 <= window.seconds[0] < 2 * i + 1.9]
+        assert inside
+        for window in inside:
+            assert window.data.shape[2:0:-1] == size
+            assert window.scale == 1.0
+            assert [read_number(image) for image in window.data] == np.round((window.seconds - 2 * i) * 25).tolist()
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["size-change.ts", "size-change.webm"])
+def test_a_turned_phone_keeps_its_shape(name: str) -> None:
+    windows = list(decode(CASES / name, DecodePlan()))
+    sizes = [window.data.shape[2:0:-1] for window in windows]
+    assert set(sizes) == {(480, 270), (270, 480)}
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes.count((270, 480)) == 4
