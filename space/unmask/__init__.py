@@ -1,9 +1,8 @@
 """Unmask: is the face in this video a deepfake? An honest label, with where to look and how sure.
 
-    from pathlib import Path
-    from unmask import Checker, FileSource, Options
+    from unmask import Checker
 
-    report = Checker().check(FileSource(Path("clip.mp4"), "clip.mp4"), Options())
+    report = Checker().check("clip.mp4")
 
 The names below are imported at first use, so that `import unmask` and `--help` take no time.
 """

@@ -21,7 +21,16 @@ import numpy as np
 import torch
 
 from unmask.compute import ComputeSlots
-from unmask.download.sources import FileSource, FramesSource, Media, Options, UrlSource, VideoSource, open_media
+from unmask.download.sources import (
+    FileSource,
+    FramesSource,
+    Media,
+    Options,
+    UrlSource,
+    VideoSource,
+    open_media,
+    to_source,
+)
 from unmask.faces.clips import FaceClip
 from unmask.faces.detector import FaceBoxes, FaceFinder
 from unmask.faces.subjects import Subject, SubjectTracker
@@ -38,6 +47,7 @@ __all__ = ["Checker", "FileSource", "FramesSource", "Options", "UrlSource", "sha
 CLIPS_PER_SLOT = 8  # scored before other checks may come in between and a cancellation is noticed
 FACES_PER_SLOT = 2  # explained before the same
 FEW_FRAMES = 16  # a report from fewer frames with a face says so
+DEFAULT_OPTIONS = Options()
 ROUNDING_SECONDS = 0.5  # an end that lies so little beyond the end of the video is no mistake
 
 Item = TypeVar("Item")
@@ -70,8 +80,8 @@ class Checker:
 
     def check(
         self,
-        source: VideoSource,
-        options: Options,
+        source: VideoSource | Path | str,
+        options: Options = DEFAULT_OPTIONS,
         on_progress: OnProgress = ignore_progress,
         *,
         keep: Path | None = None,
@@ -80,7 +90,7 @@ class Checker:
         """Check one video. No file is left behind.
 
         Args:
-            source: What is checked.
+            source: What is checked; of a text, a path or else a URL.
             options: How.
             on_progress: Gets the stage (one of STAGES), the share of the whole check that is done, and a text; it is
                 called between steps of at most a few seconds, and what it raises ends the check.
@@ -91,6 +101,8 @@ class Checker:
         Raises:
             UnmaskError: There is no verdict.
         """
+        if isinstance(source, (str, Path)):
+            source = to_source(str(source))
         on_progress = on_whole_bar(on_progress)
         clock = Clock()
         on_progress("fetch", 0.0, "Getting ready")

@@ -222,7 +222,6 @@ def _card_data(model: ModelFolder, trained: Trained, results: Results, label: st
         library_name="unmask",
         pipeline_tag="video-classification",
         tags=["deepfake-detection", "video-classification"],
-        base_model=trained.base_model,
         datasets=[found for key in trained.sources if (found := SOURCES[key].dataset_id)],
         metrics=[*METRICS.values()],
         model_name=model.name,

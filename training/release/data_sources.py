@@ -25,7 +25,6 @@ class Trained:
     started_from: str
     chosen_by: str  # how the epoch, the calibration and the thresholds were chosen
     limits: tuple[str, ...]  # that no number shows
-    base_model: str | None = None  # for the Hub's metadata
 
 
 SOURCES = {
@@ -64,7 +63,6 @@ TRAINED: dict[str, Trained] = {
             "real clips of the same pages, 4 frames each",
         },
         started_from="torchvision's ImageNet weights (the backbone)",
-        base_model="torchvision/mobilenet_v2",
         chosen_by=(
             "The share of the interpolated weights, the calibration and the thresholds were chosen on the validation "
             "splits of four domains: DFDC (whose actors are on both sides of its split, so numbers on it are "
