@@ -13,7 +13,7 @@ from tests.media import FACE_XY, astronaut
 from unmask.errors import LoginRequired
 from unmask.models.saliency import jpeg, paint
 from unmask.report import CheckReport, CoverageReport, FaceDetail, Source, to_failed_report, to_report
-from unmask.verdict import Calibration, ClipScore, Policy, calibrate, judge_one_pass
+from unmask.verdict import Calibration, ClipScore, Policy, judge_one_pass
 
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;\u202e"
@@ -32,16 +32,7 @@ def clips(
     """One clip a logit, spread evenly over the video."""
     starts = np.linspace(0.0, duration - 1, len(logits)).round(3).tolist()
     return [
-        calibrate(
-            model,
-            Calibration(1.0, 0.0),
-            logit,
-            track_id=face,
-            start_seconds=start,
-            end_seconds=start + 0.84,
-            frames=frames,
-            sharpness=sharpness,
-        )
+        ClipScore(model, face, start, start + 0.84, frames, sharpness, logit, Calibration().log_odds(logit))
         for start, logit in zip(starts, logits, strict=True)
     ]
 

@@ -18,7 +18,7 @@ from unmask.faces.detector import FaceBoxes
 from unmask.faces.exclusion import crop_sharpness, sharpness
 from unmask.faces.tracking import FaceTrack, link
 from unmask.models import saliency
-from unmask.verdict import Calibration, ClipScore, Policy, calibrate, deciding_faces, judge, judge_one_pass
+from unmask.verdict import Calibration, ClipScore, Policy, deciding_faces, judge, judge_one_pass
 from unmask.video import captured_frames
 from unmask.video.decode import Frames
 from unmask.video.sampling import DecodePlan, window_starts
@@ -199,16 +199,7 @@ def _verdict(rng: np.random.Generator) -> Vectors:
 
 def _score(calibration: Calibration, face: int, start: float, frames: int, logit: float, sharpness: float) -> ClipScore:
     end = start + 0.12 * (frames - 1)
-    return calibrate(
-        "m",
-        calibration,
-        logit,
-        track_id=face,
-        start_seconds=start,
-        end_seconds=end,
-        frames=frames,
-        sharpness=sharpness,
-    )
+    return ClipScore("m", face, start, end, frames, sharpness, logit, calibration.log_odds(logit))
 
 
 if __name__ == "__main__":

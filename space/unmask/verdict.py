@@ -122,7 +122,7 @@ class ClipScore:
     frames: int
     sharpness: float  # of the crops that the model was shown
     logit: float
-    log_odds: float  # calibrated
+    log_odds: float  # the logit, calibrated
 
     @property
     def probability_fake(self) -> float:
@@ -169,22 +169,6 @@ class Verdict:
 def to_probability(log_odds: float) -> float:
     """Apply the logistic function."""
     return 1 / (1 + math.exp(-log_odds))
-
-
-def calibrate(
-    model: str,
-    calibration: Calibration,
-    logit: float,
-    *,
-    track_id: int,
-    start_seconds: float,
-    end_seconds: float,
-    frames: int,
-    sharpness: float,
-) -> ClipScore:
-    """Calibrate one logit. Raises ValueError when it is not finite."""
-    log_odds = calibration.log_odds(logit)
-    return ClipScore(model, track_id, start_seconds, end_seconds, frames, sharpness, float(logit), log_odds)
 
 
 # Scores -> verdict.

@@ -12,7 +12,7 @@ from training.evaluation.eval_sets import ClipSet, open_set
 from training.evaluation.results import read
 from unmask.faces.clips import ClipSpec
 from unmask.pipeline import Checker, FileSource, Options
-from unmask.verdict import Calibration, calibrate
+from unmask.verdict import ClipScore
 
 CPU = torch.device("cpu")
 COARSE = ClipSpec(side_px=96, frames_per_clip=5, frame_stride_seconds=0.3)
@@ -143,16 +143,7 @@ def test_mistakes_are_told_before_any_work(models, videos, arguments, said):
 
 
 def clip_score(track, probability_logit, start=0.0, frames=8, model="m"):
-    return calibrate(
-        model,
-        Calibration(),
-        probability_logit,
-        track_id=track,
-        start_seconds=start,
-        end_seconds=start + 1,
-        frames=frames,
-        sharpness=0.1,
-    )
+    return ClipScore(model, track, start, start + 1, frames, 0.1, probability_logit, probability_logit)
 
 
 def test_the_frank_score_ignores_doubts_but_not_the_policys_pooling(models):

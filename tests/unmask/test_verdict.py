@@ -16,7 +16,6 @@ from unmask.verdict import (
     Calibration,
     ClipScore,
     Policy,
-    calibrate,
     clock,
     ensemble_policy,
     judge,
@@ -30,16 +29,7 @@ STEPS = ("real", "uncertain", "fake")  # labels in order of suspicion
 
 
 def made(logit: float, face: int = 0, start: float = 0.0, frames: int = 8, model: str = "a") -> ClipScore:
-    return calibrate(
-        model,
-        Calibration(),
-        logit,
-        track_id=face,
-        start_seconds=start,
-        end_seconds=start + 0.8,
-        frames=frames,
-        sharpness=0.1,
-    )
+    return ClipScore(model, face, start, start + 0.8, frames, 0.1, logit, Calibration().log_odds(logit))
 
 
 @st.composite

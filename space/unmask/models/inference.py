@@ -16,7 +16,7 @@ from unmask.models import checkpoint
 from unmask.models.architectures import VideoModel, channels_last
 from unmask.models.backbones import fuse_conv_bn
 from unmask.models.checkpoint import ModelInfo
-from unmask.verdict import Calibration, ClipScore, Policy, calibrate
+from unmask.verdict import Calibration, ClipScore, Policy
 
 FRAMES_PER_BATCH = {"cpu": 8, "cuda": 64}  # bounds memory
 # Of a batch, computed by one thread. Where a CPU's tensors exceed 32 MB, the allocator returns them to the system after
@@ -73,15 +73,15 @@ def score(model: LoadedModel, clips: Sequence[FaceClip]) -> np.ndarray:
 
 def clip_score(model: LoadedModel, clip: FaceClip, logit: float) -> ClipScore:
     """Calibrate the logit that the model gives a clip. Raises ValueError when it is not finite."""
-    return calibrate(
-        model.name,
-        model.calibration,
-        float(logit),
+    return ClipScore(
+        model=model.name,
         track_id=clip.track_id,
         start_seconds=float(clip.seconds[0]),
         end_seconds=float(clip.seconds[-1]),
         frames=len(clip.seconds),
         sharpness=crop_sharpness(clip.data),
+        logit=float(logit),
+        log_odds=model.calibration.log_odds(float(logit)),
     )
 
 
