@@ -332,24 +332,10 @@ _sized("mirrored.mp4", _contiguous(lambda image: image[:, ::-1]), _matrix(-1, 0,
 _sized("wide-pixels.mp4", lambda image: cv2.resize(image, (160, 240)), _wide_pixels)
 
 
-@recipe("no-face.mp4")
-def _no_face(path: Path) -> None:
-    write_video(path, faceless(75))
-
-
-@recipe("fifty-faces.mp4")
-def _fifty_faces(path: Path) -> None:
-    write_video(path, crowd(30))
-
-
-@recipe("one-minute.mp4")
-def _one_minute(path: Path) -> None:
-    repeat(make("h264.mp4", path.parent), path, 10)
-
-
-@recipe("ten-minutes.mp4")
-def _ten_minutes(path: Path) -> None:
-    repeat(make("h264.mp4", path.parent), path, 100)
+RECIPES["no-face.mp4"] = lambda path: write_video(path, faceless(75))
+RECIPES["fifty-faces.mp4"] = lambda path: write_video(path, crowd(30))
+RECIPES["one-minute.mp4"] = lambda path: repeat(make("h264.mp4", path.parent), path, 10)
+RECIPES["ten-minutes.mp4"] = lambda path: repeat(make("h264.mp4", path.parent), path, 100)
 
 
 @recipe("trimmed.mp4")
@@ -371,15 +357,19 @@ def _trimmed(path: Path) -> None:
 # Files that are not, or hardly, video.
 
 
-@recipe("audio-only.m4a")
-def _audio_only(path: Path) -> None:
-    with av.open(str(path), "w", format="mp4") as output:
-        _add_sound(output, seconds=1.0)
+def _written(name: str, content: Callable[[], bytes]) -> None:
+    """Register a recipe for a file of this content."""
+
+    def write(path: Path) -> None:
+        path.write_bytes(content())
+
+    RECIPES[name] = write
 
 
 @recipe("audio-only.mp4")
-def _audio_only_mp4(path: Path) -> None:
-    _audio_only(path)
+def _audio_only(path: Path) -> None:
+    with av.open(str(path), "w", format="mp4") as output:
+        _add_sound(output, seconds=1.0)
 
 
 @recipe("audio-with-cover.mp4")
@@ -394,19 +384,13 @@ def _audio_with_cover(path: Path) -> None:
         output.mux(packet)
 
 
-@recipe("empty.mp4")
-def _empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-@recipe("text.mp4")
-def _text(path: Path) -> None:
-    path.write_text("This is not a video, whatever its name says.\n" * 40)
-
-
-@recipe("page.mp4")
-def _page(path: Path) -> None:
-    path.write_text("\n<!DOCTYPE html><html><title>Please log in</title></html>")
+RECIPES["empty.mp4"] = Path.touch
+_written("text.mp4", lambda: b"This is not a video, whatever its name says.\n" * 40)
+_written("page.mp4", lambda: b"\n<!DOCTYPE html><html><title>Please log in</title></html>")
+_written("picture.mp4", lambda: _picture(".jpg"))
+_written("picture.jpg", lambda: _picture(".jpg"))
+_written("picture.png", lambda: _picture(".png"))
+_written("picture.webp", lambda: _picture(".webp"))
 
 
 @recipe("playlist.mp4")
@@ -418,26 +402,6 @@ def _playlist(path: Path) -> None:
 @recipe("concat.mp4")
 def _concat(path: Path) -> None:
     path.write_text(f"ffconcat version 1.0\nfile {make('h264.mp4', path.parent).resolve()}\n")
-
-
-@recipe("picture.mp4")
-def _picture_mp4(path: Path) -> None:
-    path.write_bytes(_picture(".jpg"))
-
-
-@recipe("picture.jpg")
-def _picture_jpg(path: Path) -> None:
-    path.write_bytes(_picture(".jpg"))
-
-
-@recipe("picture.png")
-def _picture_png(path: Path) -> None:
-    path.write_bytes(_picture(".png"))
-
-
-@recipe("picture.webp")
-def _picture_webp(path: Path) -> None:
-    path.write_bytes(_picture(".webp"))
 
 
 @recipe("picture.avif")

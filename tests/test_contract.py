@@ -54,35 +54,11 @@ ENDPOINTS = {
     "/cancel": ["id"],
     "/models": [],
 }
-REPORT_FIELDS = {
-    "": {
-        "schema", "status", "source", "verdict", "models", "faces", "timeline", "coverage", "timing_seconds",
-        "warnings",
-    },
-    "source": {"kind", "name", "url", "title", "extractor", "duration_seconds", "width", "height", "sha256"},
-    "verdict": {"label", "probability_fake", "face_id", "reasons", "text"},
-    "models": {"name", "revision", "probability_fake"},
-    "faces": {
-        "id", "probability_fake", "label", "first_seconds", "last_seconds", "boxes", "thumbnail", "heatmap",
-    },
-    "timeline": {"start_seconds", "end_seconds", "face_id", "probability_fake", "label"},
-    "coverage": {"frames", "frames_with_face", "analysed_seconds"},
-    "timing_seconds": {"fetch", "decode", "faces", "model", "total"},
-}  # fmt: skip
 CODES = {
     "bad_url", "blocked_address", "unsupported_site", "login_required", "fetch_failed", "too_large",
     "too_long", "live_stream", "not_a_video", "no_frames", "timeout", "busy", "rate_limited", "bad_input",
     "model_unavailable", "cancelled", "internal",
 }  # fmt: skip
-SETTINGS = {
-    "UNMASK_ALLOW_PRIVATE": "1",
-    "UNMASK_MODEL": "owner/name",
-    "UNMASK_MAX_BYTES": "1000",
-    "UNMASK_MAX_SECONDS": "10",
-    "UNMASK_TIMEOUT_SECONDS": "9",
-    "UNMASK_QUEUE_SIZE": "3",
-    "UNMASK_CACHE_SECONDS": "0",
-}
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -129,36 +105,19 @@ def test_the_space_has_the_endpoints(tmp_path):
 
 
 def test_the_report_of_a_video_has_every_field(capsys):
+    """`tests/assets/report.json` is the report of the contract; `test_report.py` compares the types."""
     assert main(["check", str(EXAMPLES / "photograph.mp4"), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["schema"] == "unmask.report/1"
-    assert report["status"] == "ok"
-    assert report["source"]["kind"] == "file"
-    assert report["verdict"]["label"] in ("fake", "real", "uncertain", "no_face")
-    for part, fields in REPORT_FIELDS.items():
-        found = report[part] if part else report
-        assert found
-        for each in found if isinstance(found, list) else [found]:
-            assert fields <= set(each), part
-
-
-def test_a_check_without_a_verdict_is_a_failed_report_and_exit_code_2(capsys):
-    assert main(["check", "no-such-file.mp4", "--json"]) == 2
-    printed = capsys.readouterr()
-    report = json.loads(printed.out)
-    assert (report["schema"], report["status"]) == ("unmask.report/1", "failed")
-    assert set(report["source"]) >= REPORT_FIELDS["source"]
-    assert set(report["error"]) == {"code", "message"}
-    assert printed.err == f"unmask: {report['error']['code']}: {report['error']['message']}\n"
+    wanted = json.loads((ROOT / "tests/assets/report.json").read_text(encoding="utf-8"))
+    assert wanted.keys() <= report.keys()
+    for part in ("source", "verdict", "coverage", "timing_seconds"):
+        assert wanted[part].keys() <= report[part].keys()
+    for part in ("models", "faces", "timeline"):
+        assert wanted[part][0].keys() <= report[part][0].keys()
 
 
 def test_the_error_codes():
     assert {kind.code for kind in errors.UnmaskError.__subclasses__()} == CODES
-
-
-@pytest.mark.parametrize(("name", "value"), SETTINGS.items())
-def test_the_environment_variable_is_read(name, value):
-    assert app.from_environment({name: value}) != app.from_environment({})
 
 
 def test_the_states_of_a_job():

@@ -9,19 +9,20 @@ that the first number kept busy. Cores and memory are those of the Space with it
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+import psutil
+
 from tests.bench.speed import Made
 from tests.served import Served, served
-from tests.soaking import children
 
 LOOK_SECONDS = 0.1
 
@@ -40,14 +41,16 @@ class Round:
 class Watch(threading.Thread):
     """Looks how much memory the Space takes, until it is stopped."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, space: psutil.Process) -> None:
         super().__init__(daemon=True)
-        self._pid, self._stopped = pid, threading.Event()
+        self._space, self._stopped = space, threading.Event()
         self.most_bytes = 0
 
     def run(self) -> None:
         while not self._stopped.wait(LOOK_SECONDS):
-            self.most_bytes = max(self.most_bytes, sum(resident(pid) for pid in (self._pid, *family(self._pid))))
+            family = [self._space, *self._space.children(recursive=True)]
+            with suppress(psutil.NoSuchProcess):  # one has just ended
+                self.most_bytes = max(self.most_bytes, sum(one.memory_info().rss for one in family))
 
     def stop(self) -> int:
         self._stopped.set()
@@ -91,43 +94,16 @@ class Crowd:
         return time.monotonic() - began
 
     def round(self, clients: int, checks: int) -> Round:
-        watch = Watch(self._space.process.pid)
+        process = psutil.Process(self._space.process.pid)
+        watch = Watch(process)
         watch.start()
-        began, used = time.monotonic(), processor_seconds(self._space.process.pid)
+        began, used = time.monotonic(), sum(process.cpu_times()[:4])  # with those of children that have ended
         with ThreadPoolExecutor(clients) as pool:
             lives = [pool.submit(lambda: [self.ask() for _ in range(checks)]) for _ in range(clients)]
             seconds = sorted(one for life in lives for one in life.result())
         took = time.monotonic() - began
-        cores = (processor_seconds(self._space.process.pid) - used) / took
+        cores = (sum(process.cpu_times()[:4]) - used) / took
         return Round(clients, 60 * len(seconds) / took, seconds, cores, watch.stop())
-
-
-def family(pid: int) -> list[int]:
-    """Children, theirs, and so on; not one that has begun this moment, whose memory is still its parent's."""
-    own = command(pid)
-    found = [child for child in map(int, children(pid)) if command(child) != own]
-    return found + [one for child in found for one in family(child)]
-
-
-def command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:  # it has ended
-        return b""
-
-
-def processor_seconds(pid: int) -> float:
-    """Of a process and of its children that have ended."""
-    times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]
-    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
-
-
-def resident(pid: int) -> int:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:  # it has ended
-        return 0
-    return sum(1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
 
 
 def show(rounds: list[Round]) -> None:

@@ -136,16 +136,6 @@ def test_a_bad_argument_is_answered_with_a_failed_report(space, endpoint, argume
     assert "Traceback" not in json.dumps(report)
 
 
-def test_what_is_no_video_fails_with_its_code(space, tmp_path):
-    path = tmp_path / "text.mp4"
-    path.write_text("no video at all")
-    uploaded = space.upload(path).json()[0]
-    file = {"path": uploaded, "orig_name": "../text.mp4", "meta": {"_type": "gradio.FileData"}}
-    report = space.ask("check_file", {"video": file})
-    assert report["error"]["code"] == "not_a_video"
-    assert report["source"]["name"] == "text.mp4"
-
-
 def test_check_file_reads_uploads_only(space, site):
     meta = {"_type": "gradio.FileData"}
     before = site.hits("/clip.mp4")
@@ -179,19 +169,6 @@ def test_a_submitted_job_goes_on_without_its_client(space, site):
     assert (done["stage"], done["fraction"], done["position"]) == ("done", 1.0, 0)
     assert_whole(done["report"], "url")
     assert space.ask("cancel", {"id": job}) == {"cancelled": False}
-
-
-def test_a_job_ends_when_asked(space, site):
-    job = space.ask("submit", {"url": site.url("/a.mp4")})["job"]
-    wait_for("running", space, job)
-    assert space.ask("cancel", {"id": job}) == {"cancelled": True}
-    assert wait_for("cancelled", space, job)["report"]["error"]["code"] == "cancelled"
-
-
-def test_an_unknown_job_is_a_failed_report(space):
-    found = space.ask("job", {"id": "unknown"})
-    assert (found["state"], found["report"]["error"]["code"]) == ("failed", "bad_input")
-    assert space.ask("cancel", {"id": "unknown"}) == {"cancelled": False}
 
 
 def test_models_are_listed(space):

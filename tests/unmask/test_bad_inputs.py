@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -159,21 +157,6 @@ def test_bad_input_gets_its_code_in_one_line(
     for inside in ("Traceback", "Errno", "object at 0x", "/temporary/"):
         assert inside not in sentence
     assert report["source"]["kind"] == ("url" if case in LINKS or case in SITES else "file")
-
-
-@pytest.mark.timeout(400)  # a machine under load imports torch for a minute
-@pytest.mark.parametrize("case", [FILES[5], Case("/missing", "fetch_failed", environment=HOME)], ids=str)
-def test_a_real_process_says_the_same(
-    case: Case, typed: Callable[[Case], list[str]], temporary: Callable[[Case], dict[str, str]]
-) -> None:
-    arguments = typed(case)
-    environment = {**os.environ, "PYTHONPATH": str(SPACE), **temporary(case)}
-    command = [sys.executable, "-m", "unmask", *arguments]
-    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert process.returncode == 2
-    assert process.stdout == ""
-    assert process.stderr.startswith(f"unmask: {case.code}: ")
-    assert process.stderr.count("\n") == 1
 
 
 def test_every_code_that_is_a_matter_of_the_input_is_in_the_tables() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.fuzzing import CORRUPTED, CPU_SECONDS, FINE, Corruption, SandboxedDecoder, bombs
-from tests.media import fetched, make
+from tests.bench.fuzz import CORRUPTED, CPU_SECONDS, FINE, Corruption, SandboxedDecoder, bombs
+from tests.media import fetched
 from tests.servers import HLS, Answer, Site, content, endless, html, redirect
 from unmask import errors
 from unmask.limits import Limits
@@ -128,13 +128,3 @@ def test_a_site_that_promises_too_much_is_bounded(name: str, tmp_path: Path) -> 
     assert caught.value.code != "internal", caught.value.__cause__
     assert time.monotonic() - began < limits.timeout_seconds + BUSY_SECONDS
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_bases_are_whole(tmp_path: Path) -> None:
-    """What is corrupted is a file that would pass."""
-    from tests.fuzzing import BASES
-
-    with SandboxedDecoder(tmp_path) as decoder:
-        for name in BASES:
-            kind = "picture" if name.endswith(".jpg") else "video"
-            assert decoder.decode(make(name, tmp_path).read_bytes(), kind).outcome == "frames", name

@@ -14,8 +14,8 @@ from tests.media import make
 from tests.untrained import untrained_model
 from unmask.__main__ import main
 from unmask.batch import scan as scan_module
-from unmask.batch.scan import ScanInput, finished_inputs, list_inputs
-from unmask.download.sources import FileSource, Options, UrlSource
+from unmask.batch.scan import ScanInput, finished_inputs
+from unmask.download.sources import Options
 from unmask.errors import BadInput
 from unmask.pipeline import Checker
 from unmask.render.terminal import describe_report
@@ -282,15 +282,6 @@ def test_a_scan_without_its_model_stops_at_once(
     assert main(["scan", str(folder), "--out", str(out), "--model", "no-such-model"]) == 2
     assert capsys.readouterr().err.startswith("unmask: model_unavailable: ")
     assert not out.exists()
-
-
-def test_inputs_are_sorted_and_lists_may_hold_anything(folder: Path, tmp_path: Path) -> None:
-    assert [item.name for item in list_inputs(folder)] == ["b.mp4", "broken.mp4", "deep/a.MP4"]
-    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfhttps://example.com/v\r\nodd name.bin\r\n")
-    assert [item.source for item in list_inputs(tmp_path / "list.txt")] == [
-        UrlSource("https://example.com/v"),
-        FileSource(Path("odd name.bin"), "odd name.bin"),
-    ]
 
 
 def test_ray_that_is_not_installed_is_bad_input(

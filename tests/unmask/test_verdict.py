@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from tests.reports import clips
 from unmask.verdict import (
     REASONS,
-    SHOWN_LABEL,
     Calibration,
     ClipScore,
     Policy,
@@ -329,15 +328,6 @@ def test_every_reason_has_a_sentence():
     assert all(text.endswith(".") for text in REASONS.values())
     assert sentence("something_new") == "something_new"
     assert sentence("no_face") == REASONS["no_face"]
-
-
-def test_people_are_shown_the_words_of_the_contract():
-    assert SHOWN_LABEL == {
-        "fake": "Likely deepfake",
-        "real": "No sign of a deepfake",
-        "uncertain": "Not sure",
-        "no_face": "No face found",
-    }
 
 
 @pytest.mark.parametrize(

@@ -445,23 +445,6 @@ def test_ffmpeg_in_the_path_is_not_used(site, tmp_path, monkeypatch):
     assert not (tmp_path / "used").exists()
 
 
-WITHOUT_REQUESTS = client.WORKER.replace("from unmask", "sys.modules['requests'] = None; from unmask", 1)
-
-
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        ("/hls/master.m3u8", type(None)),
-        ("/half.mp4", errors.FetchFailed),
-        ("/to-metadata", errors.BlockedAddress),
-        ("/bomb", errors.TooLarge),
-    ],
-)
-def test_it_also_works_without_the_requests_library(site, tmp_path, monkeypatch, path, kind):
-    monkeypatch.setattr(client, "WORKER", WITHOUT_REQUESTS)
-    assert type(_try(site.url(path), tmp_path).error) is kind
-
-
 # --- a stand-in for the internet: 127.0.0.2 counts as public, 127.0.0.1 as private --------------------------
 
 

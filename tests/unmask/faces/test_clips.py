@@ -75,12 +75,6 @@ def test_shrinking_averages_all_that_becomes_a_pixel():
     assert np.abs(crop_square(image, (0, 0, 128, 256), 128) - expected).max() <= 0.5
 
 
-def test_growing_is_cubic():
-    image = np.zeros((8, 8, 3), np.uint8)
-    image[:, 4:] = 200
-    assert crop_square(image, (0, 0, 8, 8), 64).max() > 205  # beyond an edge it swings over; linear does not
-
-
 @pytest.mark.parametrize("corner", [(-20, -30), (480, 500), (-5, 490), (490, -5), (490, 99), (99, 490)])
 def test_the_edge_is_repeated_outside(corner):
     image = astronaut()

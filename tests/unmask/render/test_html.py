@@ -89,22 +89,6 @@ def test_untrusted_text_is_shown_as_text():
     assert all(attrs.get("src") != "x" for _, attrs in page.elements)
 
 
-PIECES = {
-    "summary": document.summary,
-    "timeline": document.timeline_svg,
-    "faces": document.face_cards,
-    "details": document.details,
-}
-
-
-@pytest.mark.parametrize("piece", PIECES.values(), ids=PIECES)
-def test_pieces_escape_too(piece):
-    page = Page(piece(reports.example("hostile")))
-    assert page.unbalanced == []
-    assert {tag for tag, _ in page.elements}.isdisjoint({"script"})
-    assert not any(name.startswith("on") for _, attrs in page.elements for name in attrs)
-
-
 @pytest.mark.parametrize(
     "picture",
     [
@@ -129,13 +113,6 @@ def test_only_web_addresses_become_links(url):
     page = Page(document.details(reports.build(reports.clips([1.0]), url=url)))
     assert url in page.text
     assert not any(tag == "a" for tag, _ in page.elements)
-
-
-def test_a_failure_message_is_escaped():
-    failed = reports.example("failed")
-    failed["error"]["message"] = reports.HOSTILE
-    assert "<script>" not in document.failure(failed)
-    assert "<script>" not in document.to_html(failed)
 
 
 # What a person reads.
@@ -169,10 +146,10 @@ def test_the_page_promises_nothing(page):
 
 @pytest.mark.parametrize("kind", UnmaskError.__subclasses__(), ids=lambda kind: kind.code)
 def test_every_failure_has_a_heading(kind):
-    failed = to_failed_report({"kind": "url", "name": "https://a.example"}, kind("What to do about it."))
+    failed = to_failed_report({"kind": "url", "name": "https://a.example"}, kind("What to do about <it>."))
     text = Page(document.failure(failed)).text
     assert document.FAILURES[kind.code] in text
-    assert "What to do about it." in text
+    assert "What to do about <it>." in text
     assert kind.code in text
 
 

@@ -71,7 +71,6 @@ BAD: dict[str, tuple[type[UnmaskError], str]] = {
     "concat.mp4": (NotAVideo, "playlist"),
     "corrupt-header.mp4": (NotAVideo, "not a video"),
     "truncated-no-index.mp4": (NotAVideo, "not a video"),
-    "audio-only.m4a": (NoFrames, "sound"),
     "audio-only.mp4": (NoFrames, "sound"),
     "audio-with-cover.mp4": (NoFrames, "sound"),
     "garbage-pictures.mp4": (NoFrames, "decoded"),
