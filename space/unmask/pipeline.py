@@ -38,7 +38,7 @@ from unmask.models import inference, saliency
 from unmask.models.inference import LoadedModel
 from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
 from unmask.report import CheckReport, ComputeReport, CoverageReport, FaceDetail, Source, to_report, with_source
-from unmask.verdict import ClipScore, Policy, ensemble_policy, judge, judge_one_pass, percent
+from unmask.verdict import ClipScore, Policy, clock, ensemble_policy, judge, judge_one_pass, percent
 from unmask.video.decode import Frames
 from unmask.video.sampling import WINDOWS, plan_windows
 
@@ -216,8 +216,7 @@ class _Check:
             with self._slot(self._on_progress, *step):
                 boxes = self._checker.detect_faces(frames)
             with self._clock.stage("faces"):
-                seconds = frames.seconds + self._media.offset_seconds
-                subjects = self._tracker.add(replace(frames, seconds=seconds), boxes)
+                subjects = self._tracker.add(frames, boxes)
             if not self._checker.borrows_gpu:
                 scores += self._score(subjects, report_step)
         return self._score(self._tracker.subjects, self._on_progress) if self._checker.borrows_gpu else scores
@@ -293,6 +292,10 @@ def _warnings(media: Media, tracker: SubjectTracker, options: Options) -> list[s
     duration, end = media.source.duration_seconds, options.span.end_seconds
     if duration is not None and end is not None and end > duration + ROUNDING_SECONDS:
         found.append(f"The video ends at {duration:.1f} s, before the end that was asked for ({end:g} s).")
+    for gap_start, gap_end in media.gaps():
+        found.append(
+            f"Nothing could be looked at from {clock(gap_start)} to {clock(gap_end)}: the pictures are not there."
+        )
     if tracker.too_many:
         found.append(f"There are more people than can be judged at once: only {len(tracker.subjects)} were.")
     if tracker.subjects and tracker.frames_with_face < FEW_FRAMES:

@@ -9,8 +9,10 @@ import hashlib
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from unmask.sandbox.process import WorkerProcess, start_code
 from unmask.sandbox.protocol import RangeData, ReadRange
 from unmask.video.decode_client import OnWait, OpenVideo, do_nothing
 from unmask.video.partial_file import MAX_RANGE_BYTES, ByteRanges
-from unmask.video.sampling import DecodePlan
+from unmask.video.sampling import DecodePlan, Piece
 
 LOOKING = "Looking for the video"
 SMUGGLED = "__youtubedl_smuggle"  # behind a #, yt-dlp reads headers and more for its own use
@@ -124,12 +126,12 @@ def fetch(
         found = _request(worker, request, on_progress)
         remote = None if found.size_bytes is None else WorkerRangeReader(worker, found.size_bytes, limits)
         on_wait = functools.partial(on_progress, "fetch", 1.0, LOOKING)
-        video = _open(remote or path, limits, plan, found.offset_seconds, on_wait)
+        video = _open(remote or path, limits, plan, found.pieces, found.starts, on_wait)
         with ExitStack() as on_error:
             on_error.callback(video.close)
             if remote is None:
                 kept = path.replace(into / path.name)
-                video = replace(video, path=kept, sha256=None if found.has_gaps else sha256_of(kept))
+                video = replace(video, path=kept, sha256=None if _has_gaps(found.pieces) else sha256_of(kept))
             on_error.pop_all()
         if remote is not None:
             remote.add_resources(resources.pop_all())
@@ -161,22 +163,24 @@ def _open(
     media: Path | WorkerRangeReader,
     limits: Limits,
     plan: DecodePlan,
-    skipped_seconds: float = 0.0,
+    pieces: tuple[Piece, ...] = (),
+    starts: tuple[float, ...] = (),
     on_wait: OnWait = do_nothing,
 ) -> VideoFile:
-    """Open a file that lacks the first `skipped_seconds` of the video."""
+    """Open a file, perhaps one of pieces."""
     size_bytes = media.stat().st_size if isinstance(media, Path) else media.ranges.size_bytes
     if size_bytes == 0:
         raise NotAVideo("The file is empty.")
     check_bytes(size_bytes, limits)
-    opened = OpenVideo(media if isinstance(media, Path) else media.ranges, plan, skipped_seconds, on_wait)
+    edges = [0, *(edge for piece in pieces for edge in (piece.begin_byte, piece.end_byte)), size_bytes]
+    if edges != sorted(edges):
+        raise _failed()
+    opened = OpenVideo(media if isinstance(media, Path) else media.ranges, plan, pieces, starts, on_wait)
     with ExitStack() as on_error:
         on_error.callback(opened.close)
         stream = opened.stream
-        offset_seconds = stream.offset_seconds(skipped_seconds)
         if stream.duration_seconds is not None:
-            whole_seconds = offset_seconds + stream.duration_seconds
-            check_seconds(whole_seconds, plan.start_seconds, plan.end_seconds, limits)
+            check_seconds(stream.duration_seconds, plan.start_seconds, plan.end_seconds, limits)
         on_error.pop_all()
     return VideoFile(
         path=media if isinstance(media, Path) else None,
@@ -189,9 +193,14 @@ def _open(
         size_bytes=size_bytes,
         sha256=None,
         opened=opened,
-        offset_seconds=offset_seconds,
+        offset_seconds=pieces[0].start_seconds if pieces else 0.0,
         remote=media if isinstance(media, WorkerRangeReader) else None,
     )
+
+
+def _has_gaps(pieces: Sequence[Piece]) -> bool:
+    """Tell whether something between the pieces was left out."""
+    return any(after.start_seconds > (before.end_seconds or 0.0) for before, after in pairwise(pieces))
 
 
 def _request(worker: WorkerProcess, request: FetchRequest, on_progress: OnProgress) -> Found:

@@ -1,11 +1,12 @@
 """Messages between the download client and its worker."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unmask.limits import Limits
 from unmask.sandbox.protocol import RangeData
-from unmask.video.sampling import Span, window_intervals
+from unmask.video.sampling import Piece, Span, spread_windows, window_intervals
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,16 @@ class FetchRequest:
     windows: int = 0  # so many are looked at, and only what they need may be fetched; 0: all of it
     window_seconds: float = 0.0  # length of each
 
-    def needed_intervals(self, duration_seconds: float | None) -> list[tuple[float, float]]:
+    def window_starts(self, ranges: Sequence[tuple[float, float]]) -> tuple[float, ...]:
+        """Give the starts of the windows in a video of these (start, end) in seconds; none: all of it is needed."""
+        return tuple(spread_windows(ranges, self.span, self.window_seconds, self.windows)) if self.windows else ()
+
+    def needed_intervals(self, starts: Sequence[float]) -> list[tuple[float, float]]:
         """Give the parts of the video that are needed, each from a second to a second."""
-        if self.windows == 0 or duration_seconds is None:
-            end = self.span.end_seconds
-            return [(self.span.start_seconds, math.inf if end is None else end)]
-        return window_intervals(self.span, duration_seconds, self.window_seconds, self.windows)
+        if starts:
+            return window_intervals(starts, self.window_seconds)
+        end = self.span.end_seconds
+        return [(self.span.start_seconds, math.inf if end is None else end)]
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,9 @@ class Found:
     title: str | None
     extractor: str | None  # which of yt-dlp's sites
     duration_seconds: float | None  # of the whole video
-    offset_seconds: float  # in the whole video, of the file's second 0
     size_bytes: int | None  # of the file that stays on its server; None: it was fetched
-    has_gaps: bool  # segments in between were left out
+    pieces: tuple[Piece, ...] = ()  # of the file, where it was put together from segments
+    starts: tuple[float, ...] = ()  # of the windows for which these are enough; none: nothing in between is left out
 
 
 ANSWERS: tuple[type, ...] = (Progress, Found, RangeData)

@@ -6,7 +6,7 @@ import math
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -109,6 +109,7 @@ class Media:
     offset_seconds: float = 0.0  # time in the original of the file's second 0
     fetched: Path | None = None  # the file, if it was fetched for this check
     notices: tuple[str, ...] = ()  # sentences on how its pictures are shown
+    gaps: Callable[[], Sequence[tuple[float, float]]] = tuple  # announced but not there, in seconds; after the windows
 
 
 @contextmanager
@@ -189,6 +190,7 @@ def _open_file(source: UrlSource | FileSource, file: VideoFile, sha256: Callable
         offset_seconds=file.offset_seconds,
         fetched=file.path if isinstance(source, UrlSource) else None,
         notices=(HDR_NOTICE,) if file.opened.stream.hdr else (),
+        gaps=lambda: file.opened.gaps,
     )
 
 

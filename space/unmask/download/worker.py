@@ -5,10 +5,11 @@ With `ytdlp_errors` and `http_range` the only file that imports yt_dlp.
 
 import math
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ from yt_dlp.networking import Request as WebRequest
 from yt_dlp.networking.exceptions import RequestError
 from yt_dlp.utils import DownloadError, float_or_none, int_or_none
 
-from unmask.download import hls, http_range, ytdlp_errors
+from unmask.download import dash, hls, http_range, ytdlp_errors
 from unmask.download.messages import FetchRequest, Found, Progress
+from unmask.download.segments import period_ranges, select_runs
 from unmask.errors import LiveStream, NoFrames, TooLarge, UnsupportedSite
 from unmask.limits import Limits, check_bytes, check_seconds
 from unmask.sandbox.address_policy import blocked, guard_process
 from unmask.sandbox.protocol import Connection, RangeData, ReadRange
 from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits
-from unmask.video.sampling import Selection
+from unmask.video.sampling import Piece
 
 Report = Callable[[Progress], None]
 Info = dict[str, Any]  # what yt-dlp knows about a video
@@ -42,6 +44,7 @@ MAX_OPEN_FILES = 256
 PASSWORD_FIELD = re.compile(rb"""<input[^>]+type=["']?password""", re.IGNORECASE)
 SERVING_SECONDS = 3600.0  # a file is read in ranges as long as its check takes; the parent is less patient
 SILENCE_SECONDS = 20.0  # how long a server may say nothing
+PROGRESS = "unmask_progress"  # field of an info: (which part it is, of how many)
 PROGRESS_SECONDS = 0.2  # between two messages
 
 
@@ -54,30 +57,42 @@ def main() -> None:
     request: FetchRequest = message.body
     apply_rlimits(_resource_limits(request))
     refused = guard_process(request.limits, PROGRAMS)
+    dash.install()
     try:
         with YtdlpSession(_options(request, parent.send), request.limits) as session:
-            info, selection = session.prepare(request)
+            info, parts, starts = session.prepare(request)
             remote = http_range.find_remote_file(session.urlopen, info) if request.windows else None
-            if remote is None:
-                session.save(info, Path(request.file))
-            else:
+            pieces: tuple[Piece, ...] = ()
+            if remote is not None:
                 check_bytes(remote.size_bytes, request.limits)
-            parent.send(_found(info, selection, remote))
+            elif parts:
+                pieces = session.save_parts(parts, Path(request.file))
+            else:
+                session.save(info, Path(request.file))
+            parent.send(
+                Found(
+                    title=_printable_line(info.get("title")),
+                    extractor=_printable_line(info.get("extractor")),
+                    duration_seconds=_finite(info.get("duration")),
+                    size_bytes=remote.size_bytes if remote is not None else None,
+                    pieces=pieces,
+                    starts=starts,
+                )
+            )
             while remote is not None and (asked := parent.receive(ReadRange)):
                 parent.send(RangeData(), remote.read(session.urlopen, asked.body.begin, asked.body.end))
     except ytdlp_errors.EXPECTED as error:
         parent.send_failure(blocked() if refused else ytdlp_errors.to_unmask_error(error))
 
 
-def _found(info: Info, selection: Selection, remote: http_range.HttpRangeFile | None) -> Found:
-    return Found(
-        title=_printable_line(info.get("title")),
-        extractor=_printable_line(info.get("extractor")),
-        duration_seconds=_finite(info.get("duration")),
-        offset_seconds=selection.offset_seconds,
-        size_bytes=remote.size_bytes if remote is not None else None,
-        has_gaps=selection.has_gaps,
-    )
+@dataclass(frozen=True)
+class Part:
+    """Segments that follow each other, as a download of their own."""
+
+    info: Info
+    start_seconds: float  # on the player's clock
+    end_seconds: float
+    period: int
 
 
 class YtdlpSession(YoutubeDL):  # type: ignore[misc]
@@ -126,16 +141,17 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
             self.last_failure = error
             raise
 
-    def prepare(self, request: FetchRequest) -> tuple[Info, Selection]:
+    def prepare(self, request: FetchRequest) -> tuple[Info, list[Part], tuple[float, ...]]:
         """Find the one video behind the URL, check it against the limits, select the segments that are needed.
 
-        Raises UnmaskError, or what yt-dlp raises: `ytdlp_errors.to_unmask_error` tells them apart.
+        Returns what `select_parts` returns, after the video. Raises UnmaskError, or what yt-dlp raises:
+        `ytdlp_errors.to_unmask_error` tells them apart.
         """
         info = self.find(request.url)
         _check_ended(info)
-        selection = self.select_segments(info, request)
+        parts, starts = self.select_parts(info, request)
         check_bytes(info.get("filesize") or 0, request.limits)
-        return info, selection
+        return info, parts, starts
 
     def find(self, url: str) -> Info:
         """Find the one video behind `url` and choose its format. Raises UnsupportedSite for playlists."""
@@ -149,37 +165,42 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
             raise ytdlp_errors.no_video()
         return dict(info)
 
-    def select_segments(self, info: Info, request: FetchRequest) -> Selection:
-        """Leave out the segments that are not needed of a video in segments; check the duration, where known.
+    def select_parts(self, info: Info, request: FetchRequest) -> tuple[list[Part], tuple[float, ...]]:
+        """Select what is needed of a video in segments; check the duration, where known, and set it in `info`.
 
-        Changes `info`.
+        Returns:
+            The parts; none where it is fetched as it is. And the starts of the windows for which they are enough.
         """
+        playlist = ""
         if info["protocol"].startswith("m3u8"):
-            return self._select_hls_segments(info, request)
-        fragments = list(info.get("fragments") or ())
-        lengths = [fragment.get("duration") for fragment in fragments]
-        if None in lengths[1:] or not any(lengths):  # the first may be the head
-            _check_duration(info, request)
-            return Selection()
-        in_all = sum(length or 0.0 for length in lengths)  # the site may say another
-        info["duration"] = info.get("duration") or in_all
+            playlist = self._media_playlist(info)
+            if not hls.is_master(playlist) and hls.is_live(playlist) and info.get("live_status") not in ENDED:
+                raise _live()
+            segments = [] if hls.is_master(playlist) else hls.read_segments(playlist)
+            info["hls_media_playlist_data"] = playlist if segments else None
+        else:
+            fragments = list(info.get("fragments") or ())
+            lengths = [fragment.get("duration") for fragment in fragments if not fragment.get("period")]
+            segments = [] if None in lengths[1:] else dash.read_segments(fragments)  # the first may be the head
+        if ranges := period_ranges(segments):
+            info["duration"] = ranges[-1][1] or info.get("duration")  # the site may say another
         _check_duration(info, request)
-        info["fragments"], selection = select_fragments(fragments, request.needed_intervals(in_all))
-        return selection
-
-    def _select_hls_segments(self, info: Info, request: FetchRequest) -> Selection:
-        playlist = self._media_playlist(info)
-        if hls.is_master(playlist):
-            _check_duration(info, request)
-            return Selection()
-        if hls.is_live(playlist) and info.get("live_status") not in ENDED:
-            raise _live()
-        in_all = hls.duration_seconds(playlist) or None
-        info["duration"] = info.get("duration") or in_all
-        _check_duration(info, request)
-        text, selection = hls.select_segments(playlist, request.needed_intervals(in_all))
-        info["hls_media_playlist_data"] = text
-        return selection
+        if not segments or hls.must_stay_whole(playlist) or not ranges[-1][1]:
+            return [], ()
+        starts = request.window_starts(ranges)
+        runs = select_runs(segments, request.needed_intervals(starts))
+        parts = [
+            Part(
+                {**info, "hls_media_playlist_data": hls.write_playlist(playlist, run)}
+                if playlist
+                else {**info, "fragments": [*filter(None, [run[0].head]), *(each.content for each in run)]},
+                run[0].start_seconds,
+                run[-1].end_seconds,
+                run[0].period,
+            )
+            for run in runs
+        ]
+        return parts, starts
 
     def _media_playlist(self, info: Info) -> str:
         if info.get("hls_media_playlist_data"):
@@ -197,6 +218,21 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
             raise error from self.last_failure
         if not done or not file.is_file():
             raise ytdlp_errors.broken_off()
+
+    def save_parts(self, parts: Sequence[Part], file: Path) -> tuple[Piece, ...]:
+        """Download parts, one behind the other in one file -> where they lie in it."""
+        pieces: list[Piece] = []
+        for index, part in enumerate(parts):
+            path = file if len(parts) == 1 else file.with_suffix(f".{index}")
+            self.save({**part.info, PROGRESS: (index, len(parts))}, path)
+            begin = pieces[-1].end_byte if pieces else 0
+            end = begin + path.stat().st_size
+            pieces.append(Piece(begin, end, part.start_seconds, part.end_seconds, part.period))
+            if path != file:
+                with path.open("rb") as source, file.open("ab") as target:
+                    shutil.copyfileobj(source, target)
+                path.unlink()
+        return tuple(pieces)
 
     def _only_entry(self, playlist: Info) -> Info:
         entries = list(playlist.get("entries") or ())
@@ -226,23 +262,6 @@ def choose_format(formats: list[Info], max_bytes: int) -> Info:
         raise ytdlp_errors.unfetchable()
     fitting = [each for each in plain if _announced_bytes(each) <= max_bytes]
     return (fitting or plain)[-1]
-
-
-def select_fragments(fragments: list[Info], intervals: Sequence[tuple[float, float]]) -> tuple[list[Info], Selection]:
-    """Select the DASH fragments that overlap one of the intervals. One without duration is kept: it is the header."""
-    kept, clock, until, selection = [], 0.0, None, Selection()
-    for fragment in fragments:
-        begins, clock = clock, clock + (fragment.get("duration") or 0.0)
-        if clock == begins:
-            kept.append(fragment)
-        elif any(begins < end and clock > start for start, end in intervals):
-            if until is None:
-                selection = Selection(begins)
-            elif begins > until:
-                selection = replace(selection, has_gaps=True)
-            until = clock
-            kept.append(fragment)
-    return kept, selection
 
 
 class _Silent:
@@ -314,10 +333,11 @@ def _progress(limits: Limits, report: Report) -> Callable[[Mapping[str, Any]], N
 
 
 def _fraction(status: Mapping[str, Any]) -> float | None:
+    index, parts = (status.get("info_dict") or {}).get(PROGRESS, (0, 1))
     if status.get("total_bytes"):
-        return float(status["downloaded_bytes"] / status["total_bytes"])
+        return float((index + status["downloaded_bytes"] / status["total_bytes"]) / parts)
     if status.get("fragment_count"):
-        return float(status["fragment_index"] / status["fragment_count"])
+        return float((index + status["fragment_index"] / status["fragment_count"]) / parts)
     return None
 
 

@@ -7,10 +7,11 @@ presentation times in seconds, as a player's `currentTime` shows them.
 
 import math
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from io import FileIO, RawIOBase
-from itertools import chain, dropwhile, islice
+from itertools import chain, dropwhile, islice, pairwise
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -24,8 +25,10 @@ from av.stream import Discard, Disposition
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
 from av.video.stream import VideoStream as AvStream
 
-from unmask.errors import BadInput, NoFrames, NotAVideo, TooLarge
+from unmask.errors import BadInput, NoFrames, NotAVideo, TooLarge, UnmaskError
 from unmask.video.orientation import Image, Orientation
+from unmask.video.partial_file import FilePart
+from unmask.video.sampling import Piece
 
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 8192 * 4608  # 8K in either orientation
@@ -44,10 +47,17 @@ END_PACKETS = 5_000  # read at most so many to find the end of a video that clai
 SCAN_PACKETS = 500_000  # and so many of one that claims none
 KEY_PACKETS = 2_000  # read at most so many to find a key frame after a seek
 STEPS_BACK_SECONDS = (0.0, 2.0, 10.0)  # where MPEG-TS lands after a key frame, seek earlier
+CLOCK_STEP_SECONDS = (-1.0, 10.0)  # a larger one is no pause but another clock, as for FFmpeg and mpv
+MAX_PIECES = 256  # of a file
+TAIL_BYTES = 2**16  # after the last picture of a broadcast stream: it may be one more stream
+PACKET_BYTES = (188, 192)  # of transport streams, as broadcast and on disks
+TABLES = (b"\x47\x40\x00", b"\x47\x60\x00")  # a packet that begins a program association table
+HEAD_BYTES = 2**17  # before a broadcast stream's picture: its tables lie there
 BISECTIONS = 12  # of the claimed duration, where the end of the file is missing
 
 # Containers that cameras, sites and browsers write; none of them is a list of other files or addresses.
 CONTAINERS = "mov,matroska,avi,flv,mpegts,mpeg,ogg,asf,mxf,dv,ivf,gif,apng"
+BROADCAST_FORMATS = frozenset({"mpegts", "mpeg"})  # can be joined at any byte, each part with a clock of its own
 SOUND_CONTAINERS = "mp3,wav,flac,aac,aiff,caf,amr,ac3,eac3,w64"  # opened to say that there is no picture
 VIDEO_SUFFIXES = (".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".ivf", ".m2ts", ".m2v",
                   ".m4v", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogm", ".ogv",
@@ -87,8 +97,12 @@ def open_file(path: Path) -> FileIO:
 
 
 @contextmanager
-def open_video(media: Path | RawIOBase) -> Iterator["VideoReader"]:
+def open_video(media: Path | RawIOBase, start_seconds: float | None = None) -> Iterator["VideoReader"]:
     """Open a file without giving libav a way to open anything else; one that is open already stays open.
+
+    Args:
+        media: The file, or a piece of one.
+        start_seconds: When a player shows the first picture of the piece; None: it is the whole video.
 
     Raises:
         BadInput: There is no such file.
@@ -103,7 +117,7 @@ def open_video(media: Path | RawIOBase) -> Iterator["VideoReader"]:
                 with _open(file, codec_whitelist="none") as undecoded:
                     hidden = undecoded.streams.video[0].codec_context
                     _square_pixels(hidden.width, hidden.height, 1.0)
-            reader = VideoReader(container, stream)
+            reader = VideoReader(container, stream, start_seconds)
             try:
                 yield reader
             finally:
@@ -121,7 +135,7 @@ def _open(file: RawIOBase, **options: str) -> InputContainer:
 class VideoReader:
     """The video stream of an open file; what its headers claim is not trusted."""
 
-    def __init__(self, container: InputContainer, stream: AvStream) -> None:
+    def __init__(self, container: InputContainer, stream: AvStream, start_seconds: float | None = None) -> None:
         self._container = container
         self._stream = stream
         self._context = stream.codec_context
@@ -132,17 +146,18 @@ class VideoReader:
         self.codec = self._context.codec.canonical_name
         rate = stream.average_rate or stream.guessed_rate
         self.frame_rate = float(rate) if rate else None
+        self.announces = container.format.name not in BROADCAST_FORMATS  # the header says how long the pictures last
         self._context.thread_type = ThreadType.AUTO
         self._context.thread_count = DECODER_THREADS
         self._context.options = {"max_pixels": str(MAX_PIXELS)}
-        for other in container.streams:
-            other.discard = Discard.default if other is stream else Discard.all
+        _keep_only(stream, container)
         self._orientation = Orientation()
         self._rotation: int | None = None  # degrees that go with it; None: no frame is decoded
         self._reformatter = VideoReformatter()
         self._tick_seconds = float(stream.time_base or 1)
-        self._zero_seconds = _zero_seconds(container)
-        self.begin_seconds = self._seconds(stream.start_time or 0)  # of the first picture
+        self.clock_seconds = (stream.start_time or 0) * self._tick_seconds  # of the first picture, on the file's clock
+        self._zero_seconds = 0.0  # what the file calls the player's zero
+        self.place(start_seconds)
         self._decoded = self._decode_from(-math.inf)
         self._held: Timed[av.VideoFrame] | None = None  # the frame at which `frames_until` ended
         self._landings: dict[float, float] = {}  # key frame -> the time to seek to that leads there
@@ -153,6 +168,12 @@ class VideoReader:
     def close(self) -> None:
         """Drop the generator, which holds this object, and with it the decoder's pictures."""
         self._decoded, self._held = iter(()), None
+
+    def place(self, start_seconds: float | None) -> None:
+        """Show the first picture at `start_seconds`; None: the first picture or sound at zero, as players do."""
+        zero = _zero_seconds(self._container) if start_seconds is None else self.clock_seconds - start_seconds
+        self._zero_seconds = zero
+        self.begin_seconds = self._seconds(self._stream.start_time or 0)  # of the first picture
 
     # Seeking and reading packets, without decoding.
 
@@ -172,7 +193,7 @@ class VideoReader:
 
     def end_seconds(self) -> float | None:
         """Find when the last picture ends, from the end of the file: headers lie, or are missing."""
-        claimed = self._claimed_end_seconds()
+        claimed = self.claimed_end_seconds()
         self._seek(FAR_SECONDS)
         end, complete = self._last_end_seconds(SCAN_PACKETS if claimed is None else END_PACKETS)
         if end is None and claimed is not None:  # the header counts pictures that the file has lost
@@ -182,10 +203,14 @@ class VideoReader:
             return end
         return max(end, claimed or 0.0)
 
-    def _claimed_end_seconds(self) -> float | None:
+    def claimed_end_seconds(self) -> float | None:
+        """Return when the last picture ends by the header; None: it does not say."""
         if self._stream.duration:
             return self._seconds((self._stream.start_time or 0) + self._stream.duration)
-        return self._container.duration / av.time_base if self._container.duration else None
+        if not self._container.duration:
+            return None
+        seconds = self._container.duration / av.time_base  # counted from zero, or from the first picture
+        return max(seconds - self._zero_seconds, 0.0) or self.begin_seconds + seconds
 
     def _last_end_seconds(self, packets: int) -> tuple[float | None, bool]:
         """Read at most so many packets from here on -> (end of the last picture, was it the last?)."""
@@ -198,7 +223,7 @@ class VideoReader:
 
     def _last_readable_seconds(self, claimed_seconds: float) -> float:
         """Bisect for the last time after which the file still holds a packet."""
-        readable, missing = 0.0, claimed_seconds
+        readable, missing = self.begin_seconds, claimed_seconds
         for _ in range(BISECTIONS):
             middle = (readable + missing) / 2
             self._seek(middle)
@@ -209,7 +234,7 @@ class VideoReader:
 
     def seek_to_key_frame(self, key_seconds: float | None) -> None:
         """Decode from this key frame on; None: from the first frame."""
-        self._seek(0.0 if key_seconds is None else self._landings.get(key_seconds, key_seconds))
+        self._seek(self.begin_seconds if key_seconds is None else self._landings.get(key_seconds, key_seconds))
         self._held = None
         self._decoded = self._decode_from(-math.inf if key_seconds is None else key_seconds)
 
@@ -333,6 +358,89 @@ class VideoReader:
         return max(0.0, round(pts * self._tick_seconds - self._zero_seconds, 6))
 
 
+def find_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
+    """Split a piece where its clock starts anew or jumps, or where another video was joined on.
+
+    Broadcast streams may be joined at any byte and fragmented MP4s at any head, so all that is read is the packets'
+    times, or the boxes' sizes. Other formats are one piece.
+    """
+    place = (file, whole.begin_byte, whole.end_byte)
+    start = FilePart(*place).read(12)
+    if start[4:8] == b"ftyp":
+        found = list(islice(_joined_mp4(*place), MAX_PIECES))
+    elif start.startswith((b"\x47", b"\0\0\1\xba")) or start[4:5] == b"\x47":
+        found = list(islice(_clocks(*place), MAX_PIECES))
+    else:
+        found = []
+    if len(found) < 2:
+        return (whole,)
+    pieces: list[Piece] = []
+    clock = whole.start_seconds
+    for (begin, seconds), (end, _) in pairwise([*found, (whole.end_byte, None)]):
+        length = _length_seconds(FilePart(file, begin, end)) if seconds is None else seconds
+        pieces.append(Piece(begin, end, clock, clock + length, None if pieces else whole.period))
+        clock += length
+    return tuple(pieces)
+
+
+def _joined_mp4(file: RawIOBase, begin: int, end: int) -> Iterator[tuple[int, float | None]]:
+    """Yield (first byte, None) of each head in MP4s that were joined."""
+    while begin + 16 <= end:
+        size, kind, long_size = struct.unpack(">I4sQ", FilePart(file, begin, end).read(16))
+        if kind == b"ftyp":
+            yield begin, None
+        size = long_size if size == 1 else size
+        if size < 8:  # until the end, or no box
+            return
+        begin += size
+
+
+def _length_seconds(part: FilePart) -> float:
+    """Measure how long the pictures of a piece last; zero where it cannot be read."""
+    try:
+        with open_video(part, 0.0) as reader:
+            return reader.end_seconds() or 0.0
+    except UnmaskError:
+        return 0.0
+
+
+def _clocks(file: RawIOBase, begin: int, end: int) -> Iterator[tuple[int, float | None]]:
+    """Yield (first byte, seconds) of each part of a broadcast stream [begin, end) that has one clock."""
+    with _open(FilePart(file, begin, end)) as container:
+        stream = _video_stream(container)
+        _keep_only(stream, container)
+        tick_seconds = float(stream.time_base or 1)
+        start, first, until, last, place = begin, math.inf, -math.inf, None, begin
+        for packet in container.demux(stream):
+            if packet.dts is None or packet.pts is None:
+                continue
+            place = begin + (packet.pos or 0)
+            if last is not None:
+                low, high = CLOCK_STEP_SECONDS
+                if not low <= (packet.dts - last) * tick_seconds <= high:
+                    yield start, (until - first) * tick_seconds
+                    start, first, until = _tables_before(file, begin, place), math.inf, -math.inf
+            first, until, last = min(first, packet.pts), max(until, packet.pts + (packet.duration or 0)), packet.dts
+    if last is not None:
+        yield start, (until - first) * tick_seconds
+        if end - place > TAIL_BYTES:  # a joined stream whose tables name other packets
+            with suppress(UnmaskError):
+                yield from _clocks(file, place + 1, end)
+
+
+def _tables_before(file: RawIOBase, begin: int, place: int) -> int:
+    """Find the last tables of a transport stream, or pack of a program stream, before a picture's packet."""
+    lowest = max(begin, place - HEAD_BYTES)
+    data = FilePart(file, lowest, place).read(HEAD_BYTES)
+    pack = data.rfind(b"\0\0\1\xba")
+    for size in PACKET_BYTES:
+        heads = range(len(data) - size, -1, -size)
+        table = next((at for at in heads if data[at + size - 188 : at + size - 185] in TABLES), None)
+        if table is not None:
+            return lowest + table
+    return place if pack < 0 else lowest + pack
+
+
 def _video_stream(container: InputContainer) -> AvStream:
     """Choose the stream to look at; a cover picture in a sound file is not one."""
     streams = [stream for stream in container.streams.video if not stream.disposition & STILL_DISPOSITIONS]
@@ -347,16 +455,19 @@ def _video_stream(container: InputContainer) -> AvStream:
     return stream
 
 
-def _zero_seconds(container: InputContainer) -> float:
-    """Find what the file calls the player's zero.
+def _keep_only(stream: AvStream, container: InputContainer) -> None:
+    for other in container.streams:
+        other.discard = Discard.default if other is stream else Discard.all
 
-    Browsers take the times of MP4 and WebM as they are (seen in Chromium: a file that begins at 5 s shows its
-    first picture at currentTime 5); a broadcast or a recording may begin at any hour, and players count from
-    its first sound or picture.
+
+def _zero_seconds(container: InputContainer) -> float:
+    """Find what the file calls the player's zero: its first sound or picture.
+
+    A recording may begin at any hour of its clock. In MP4 and the like a sound before zero is only there to start the
+    decoder, whereas the clock of a broadcast stream that wraps begins below zero.
     """
-    if container.format.name.startswith(("mov,", "matroska,")):
-        return 0.0
-    return max(0, container.start_time or 0) / av.time_base
+    start = (container.start_time or 0) / av.time_base
+    return start if container.format.name in BROADCAST_FORMATS else max(0.0, start)
 
 
 def _square_pixels(width: int, height: int, ratio: float) -> tuple[int, int]:

@@ -6,7 +6,9 @@ decoded in a worker process: `decode_client` has the same three functions.
 """
 
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from io import RawIOBase
 from itertools import chain
@@ -20,13 +22,16 @@ import numpy.typing as npt
 from unmask.errors import BadInput, NoFrames
 from unmask.video import container
 from unmask.video.container import Timed, VideoReader
+from unmask.video.partial_file import FilePart
 from unmask.video.sampling import (
     MAX_SIDE_PX,
     DecodePlan,
+    Piece,
     Span,
     Window,
     pick_nearest,
     snap_to_key_frames,
+    spread_windows,
     window_starts,
 )
 
@@ -36,6 +41,9 @@ FORWARD_PIXELS = 1_000_000_000
 FORWARD_FRAMES = (64, 4000)  # fewest and most, whatever the size of a picture
 FULL_DETAIL_SECONDS = 0.25  # before a window (and two frames), no frame is skipped any more
 FIRST_FRAME_PACKETS = 300  # a file that shows no picture within these shows none
+
+DRIFT_SECONDS = 2.0  # by which a playlist may lie beside the clock of its segments
+GAP_SECONDS, GAP_SHARE = 1.0, 0.1  # less than both of a piece may be missing at its end: headers round
 
 FloatArray = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
@@ -51,15 +59,7 @@ class VideoStream:
     duration_seconds: float | None  # until the end of the last picture
     frame_rate: float | None  # mean a second
     codec: str
-    begin_seconds: float = 0.0  # of the first picture, on the file's own clock
     hdr: bool = False  # its pictures are tone-mapped
-
-    def offset_seconds(self, skipped_seconds: float) -> float:
-        """Find the time in the whole video of the file's second 0, if so much is missing before its first frame.
-
-        Segments of fragmented MP4 keep the clock of the whole video, segments of MPEG-TS start anew.
-        """
-        return skipped_seconds - self.begin_seconds if skipped_seconds else 0.0
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -83,7 +83,13 @@ class Frames:
         return f"Frames(data={self.data.shape}, seconds={np.round(self.seconds, 3)}, scale={self.scale:.3f})"
 
 
-def probe(media: Path | RawIOBase) -> VideoStream:
+def find_pieces(media: RawIOBase, size_bytes: int, known: Sequence[Piece] = ()) -> tuple[Piece, ...]:
+    """Find the pieces of a file, or of its known pieces, see `container.find_pieces`."""
+    wholes = known or (Piece(0, size_bytes),)
+    return tuple(piece for whole in wholes for piece in container.find_pieces(media, whole))
+
+
+def probe(media: Path | RawIOBase, pieces: Sequence[Piece] = ()) -> VideoStream:
     """Look at the header, the first frame and the end.
 
     Raises:
@@ -92,38 +98,68 @@ def probe(media: Path | RawIOBase) -> VideoStream:
         NoFrames: It holds only sound, or nothing in it decodes.
         TooLarge: Its pictures are larger than is read.
     """
-    with container.open_video(media) as reader:
+    with _opened(media, pieces) as (file, pieces), _open_piece(file, pieces[0], len(pieces)) as reader:
         first = next(reader.frames_until(math.inf, FIRST_FRAME_PACKETS), None)
         if first is None:
             raise NoFrames("The file says that it holds video, but no picture in it can be decoded.")
         width, height = reader.shown_size(first[1])
         hdr = container.is_hdr(first[1])
-        end_seconds = reader.end_seconds()
-        return VideoStream(width, height, end_seconds, reader.frame_rate, reader.codec, reader.begin_seconds, hdr)
+        end_seconds = reader.end_seconds() if pieces[-1].end_seconds is None else pieces[-1].end_seconds
+        return VideoStream(width, height, end_seconds, reader.frame_rate, reader.codec, hdr)
 
 
-def decode(media: Path | RawIOBase, plan: DecodePlan) -> Iterator[Frames]:
+def decode(
+    media: Path | RawIOBase,
+    plan: DecodePlan,
+    pieces: Sequence[Piece] = (),
+    starts: Sequence[float] = (),
+    on_gap: Callable[[float, float], None] = lambda start, end: None,
+) -> Iterator[Frames]:
     """Yield the windows of `plan` one after another, so that one is in memory at a time.
 
     Windows never share a frame. One in which nothing decodes is left out; one in which the size changes is cut there.
+
+    Args:
+        media: The file.
+        plan: In seconds of the player.
+        pieces: Of the file, in the order in which a player shows them; none: it is looked for them.
+        starts: Of the windows, where they are fixed already.
+        on_gap: Gets the (start, end) of what is announced, but not there.
 
     Raises:
         NoFrames: No window holds a frame.
         BadInput: The asked start lies beyond the end. And what `probe` raises.
     """
-    with container.open_video(media) as reader:
+    with _opened(media, pieces) as (file, pieces):
         empty = True
-        for window in _lay_out_windows(reader, plan):
-            runs = _split_by_size(reader, _pick_frames(reader, window, plan), plan.max_side_px)
-            empty = empty and not runs
-            while runs:
-                scale, seconds, images = runs.pop(0)
-                frames = Frames(np.stack(images), np.array(seconds), scale)
-                del images  # while the caller looks at them, they would be in memory twice
-                yield frames
-                del frames
+        for reader, windows in _lay_out(file, pieces, starts, plan, on_gap):
+            for window in windows:
+                runs = _split_by_size(reader, _pick_frames(reader, window, plan), plan.max_side_px)
+                empty = empty and not runs
+                if not runs:
+                    on_gap(window.start_seconds, min(window.until_seconds, window.start_seconds + plan.window_seconds))
+                while runs:
+                    scale, seconds, images = runs.pop(0)
+                    frames = Frames(np.stack(images), np.array(seconds), scale)
+                    del images  # while the caller looks at them, they would be in memory twice
+                    yield frames
+                    del frames
         if empty:
             raise NoFrames("No picture can be decoded from the asked part of this video.")
+
+
+@contextmanager
+def _opened(media: Path | RawIOBase, pieces: Sequence[Piece]) -> Iterator[tuple[RawIOBase, Sequence[Piece]]]:
+    """Open a file, and look for its pieces where they are not known."""
+    with container.open_file(media) if isinstance(media, Path) else nullcontext(media) as file:
+        yield file, pieces or find_pieces(file, file.seek(0, os.SEEK_END))
+
+
+def _open_piece(file: RawIOBase, piece: Piece, pieces: int) -> AbstractContextManager[VideoReader]:
+    """Open one of so many pieces; a single one that nothing was cut from is the whole file."""
+    if pieces == 1 and piece.end_seconds is None:
+        return container.open_video(file)
+    return container.open_video(FilePart(file, piece.begin_byte, piece.end_byte), piece.start_seconds)
 
 
 def _split_by_size(
@@ -145,27 +181,81 @@ def play(media: Path | RawIOBase, span: Span, max_side_px: int = MAX_SIDE_PX) ->
 
     Raises what `decode` raises.
     """
-    with container.open_video(media) as reader:
-        reader.seek_to_key_frame(reader.key_frame_before(span.start_seconds))
-        empty = True
-        for seconds, frame in reader.frames_until(math.inf if span.end_seconds is None else span.end_seconds):
-            if seconds >= span.start_seconds:
-                empty = False
-                yield seconds, reader.to_rgb(frame, max_side_px)[0]
-        if empty:
-            raise NoFrames("No picture can be decoded from the asked part of this video.")
+    end = math.inf if span.end_seconds is None else span.end_seconds
+    empty = True
+    with _opened(media, ()) as (file, pieces):
+        for piece in pieces:
+            until = math.inf if piece.end_seconds is None else piece.end_seconds
+            if piece.start_seconds >= end or until <= span.start_seconds:
+                continue
+            with _open_piece(file, piece, len(pieces)) as reader:
+                reader.seek_to_key_frame(reader.key_frame_before(span.start_seconds))
+                for seconds, frame in reader.frames_until(min(end, until)):
+                    if seconds >= span.start_seconds:
+                        empty = False
+                        yield seconds, reader.to_rgb(frame, max_side_px)[0]
+    if empty:
+        raise NoFrames("No picture can be decoded from the asked part of this video.")
 
 
-def _lay_out_windows(reader: VideoReader, plan: DecodePlan) -> list[Window]:
-    """Find the end and the key frames, by seeking only, and lay out the windows of `plan`."""
+def _lay_out(
+    file: RawIOBase,
+    pieces: Sequence[Piece],
+    starts: Sequence[float],
+    plan: DecodePlan,
+    on_gap: Callable[[float, float], None],
+) -> Iterator[tuple[VideoReader, list[Window]]]:
+    """Open one piece after another, where there is something to look at, and lay out its windows."""
+    if len(pieces) > 1 and not starts:
+        ranges = [(piece.start_seconds, piece.end_seconds or piece.start_seconds) for piece in pieces]
+        starts = spread_windows(ranges, plan.span, plan.window_seconds, plan.windows)
+        if not starts:
+            raise _beyond(plan.start_seconds, ranges[-1][1])
+    clocks: dict[int, float] = {}  # of each period: what the player's clock is ahead of the file's
+    for index, piece in enumerate(pieces):
+        until = pieces[index + 1].start_seconds if index + 1 < len(pieces) else math.inf
+        inside = [start for start in starts if (start >= piece.start_seconds or not index) and start < until]
+        if starts and not inside:
+            continue
+        with _open_piece(file, piece, len(pieces)) as reader:
+            if piece.period is not None:
+                ahead = clocks.setdefault(piece.period, piece.start_seconds - reader.clock_seconds)
+                if abs(reader.clock_seconds + ahead - piece.start_seconds) <= DRIFT_SECONDS:
+                    reader.place(reader.clock_seconds + ahead)
+            yield reader, _lay_out_windows(reader, piece, inside, plan, on_gap)
+
+
+def _lay_out_windows(
+    reader: VideoReader,
+    piece: Piece,
+    starts: Sequence[float],
+    plan: DecodePlan,
+    on_gap: Callable[[float, float], None],
+) -> list[Window]:
+    """Find the end and the key frames, by seeking only, and lay out the windows of a piece."""
     end = reader.end_seconds()
-    if end is not None and 0 < plan.start_seconds >= end:
-        raise BadInput(f"The start, {plan.start_seconds:g} s, lies beyond the end of the video, {end:.1f} s.")
+    announced = reader.claimed_end_seconds() if piece.end_seconds is None else piece.end_seconds
+    if end is not None and announced is not None and reader.announces:
+        asked_end = announced if plan.end_seconds is None else min(announced, plan.end_seconds)
+        if asked_end - end > max(GAP_SECONDS, GAP_SHARE * (announced - reader.begin_seconds)):
+            on_gap(end, asked_end)
     asked = math.inf if plan.end_seconds is None else plan.end_seconds
-    begin = max(plan.start_seconds, reader.begin_seconds)
-    known = begin + plan.windows * plan.window_seconds if end is None else end
-    starts = window_starts(begin, min(asked, known), plan.window_seconds, plan.windows)
-    return snap_to_key_frames(starts, [reader.key_frame_before(start) for start in starts], plan.window_seconds, asked)
+    if not starts:
+        if end is not None and 0 < plan.start_seconds >= end:
+            raise _beyond(plan.start_seconds, end)
+        begin = max(plan.start_seconds, reader.begin_seconds)
+        known = begin + plan.windows * plan.window_seconds if end is None else end
+        starts = window_starts(begin, min(asked, known), plan.window_seconds, plan.windows)
+    elif end is not None:  # a playlist does not say exactly how long its pieces are
+        last = max(reader.begin_seconds, end - plan.window_seconds)
+        fitting = [min(max(start, reader.begin_seconds), last) for start in starts]
+        starts = [start for i, start in enumerate(fitting) if not i or start >= fitting[i - 1] + plan.window_seconds]
+    keys = [reader.key_frame_before(start) for start in starts]
+    return snap_to_key_frames(starts, keys, plan.window_seconds, asked)
+
+
+def _beyond(start_seconds: float, end_seconds: float) -> BadInput:
+    return BadInput(f"The start, {start_seconds:g} s, lies beyond the end of the video, {end_seconds:.1f} s.")
 
 
 def _pick_frames(reader: VideoReader, window: Window, plan: DecodePlan) -> Iterator[Timed[av.VideoFrame]]:

@@ -8,7 +8,7 @@ at the next comes here, and the worker decodes the one after it, so that three a
 import functools
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from io import FileIO
 from pathlib import Path
@@ -22,10 +22,10 @@ from unmask.sandbox.protocol import Done, Message
 from unmask.video.captured_frames import Capture
 from unmask.video.container import Timed, open_file
 from unmask.video.decode import Frames, VideoStream
-from unmask.video.messages import ANSWERS, CaptureTask, DecodeTask, MediaFile, PlayTask, Task, WindowFrames
+from unmask.video.messages import ANSWERS, CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, Task, WindowFrames
 from unmask.video.orientation import Image
 from unmask.video.partial_file import MAX_RANGE_BYTES, ByteRanges
-from unmask.video.sampling import MAX_SIDE_PX, DecodePlan, Span
+from unmask.video.sampling import MAX_SIDE_PX, DecodePlan, Piece, Span
 
 OnWait = Callable[[], None]  # called several times a second; what it raises ends the work
 
@@ -48,8 +48,9 @@ class OpenVideo:
 
     Args:
         media: The file.
-        plan: In seconds of the whole video.
-        skipped_seconds: Of the whole video, before the file's first picture.
+        plan: In seconds of the player.
+        pieces: Of the file, in the order in which a player shows them; none: it is looked for them.
+        starts: Of the windows, where they are fixed already.
         on_wait: Until `windows` is called.
 
     Raises:
@@ -62,12 +63,17 @@ class OpenVideo:
         self,
         media: Path | ByteRanges,
         plan: DecodePlan,
-        skipped_seconds: float = 0.0,
+        pieces: Sequence[Piece] = (),
+        starts: Sequence[float] = (),
         on_wait: OnWait = do_nothing,
     ) -> None:
         self._plan, self._on_wait = plan, on_wait
+        self.gaps: tuple[tuple[float, float], ...] = ()  # announced but not there, in seconds; known after the windows
         self._answers = _run(
-            lambda file: DecodeTask(file, plan, skipped_seconds), media, _max_bytes(plan), lambda: self._on_wait()
+            lambda file: DecodeTask(file, plan, tuple(pieces), tuple(starts)),
+            media,
+            _max_bytes(plan),
+            lambda: self._on_wait(),
         )
         try:
             self.stream = _to_stream(next(self._answers, None))
@@ -78,7 +84,11 @@ class OpenVideo:
     def windows(self, on_wait: OnWait = do_nothing) -> Iterator[Frames]:
         """Give the windows, once; see `video.decode.decode`."""
         self._on_wait = on_wait
-        return (_to_frames(answer, self._plan) for answer in self._answers)
+        for answer in self._answers:
+            if isinstance(answer.body, Gaps):
+                self.gaps = answer.body.spans
+            else:
+                yield _to_frames(answer, self._plan)
 
     def close(self) -> None:
         """End the worker, whatever it is doing."""

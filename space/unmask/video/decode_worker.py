@@ -16,8 +16,9 @@ from unmask.sandbox.protocol import Connection, Done, Message, RangeData, ReadRa
 from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits, forbid_new_descriptors
 from unmask.video import decode as video
 from unmask.video.decode import Frames
-from unmask.video.messages import TASKS, CaptureTask, DecodeTask, MediaFile, PlayTask, WindowFrames
+from unmask.video.messages import TASKS, CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, WindowFrames
 from unmask.video.partial_file import ByteRanges, PartialFile
+from unmask.video.sampling import Piece
 
 MEMORY_BYTES = 2 * 2**30  # 8K with four threads needs 1 GiB
 WALL_SECONDS = 3600.0  # a worker waits while its last window is looked at; the parent is less patient
@@ -67,10 +68,15 @@ def decode(request: Message, parent: Connection) -> None:
     """Do a `DecodeTask`: first what the file is, so that the client can judge it meanwhile."""
     task: DecodeTask = request.body
     media = _open(task.media, parent)
-    stream = video.probe(media)
-    parent.send(stream)
-    plan = task.plan.earlier(stream.offset_seconds(task.skipped_seconds))
-    _send_windows(video.decode(media, plan), parent)
+    pieces = task.pieces
+    if task.media.descriptor is not None:  # of a file elsewhere, only what is looked at is fetched
+        pieces = video.find_pieces(media, task.media.size_bytes, pieces)
+    elif not pieces:
+        pieces = (Piece(0, task.media.size_bytes),)
+    parent.send(video.probe(media, pieces))
+    gaps: list[tuple[float, float]] = []
+    _send_windows(video.decode(media, task.plan, pieces, task.starts, lambda *gap: gaps.append(gap)), parent)
+    parent.send(Gaps(tuple(gaps)))
 
 
 def play(request: Message, parent: Connection) -> None:

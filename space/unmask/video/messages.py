@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from unmask.video.decode import VideoStream
-from unmask.video.sampling import DecodePlan, Span
+from unmask.video.sampling import DecodePlan, Piece, Span
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,12 @@ class MediaFile:
 
 @dataclass(frozen=True)
 class DecodeTask:
-    """See `video.decode.decode`; answered by a `VideoStream` and `WindowFrames`."""
+    """See `video.decode.decode`; answered by a `VideoStream`, `WindowFrames` and `Gaps`."""
 
     media: MediaFile
-    plan: DecodePlan  # in seconds of the whole video
-    skipped_seconds: float  # of the whole video, before the file's first picture
+    plan: DecodePlan
+    pieces: tuple[Piece, ...]
+    starts: tuple[float, ...]
     cpu_seconds: ClassVar[float] = 180.0
 
 
@@ -55,6 +56,13 @@ class WindowFrames:
     scale: float
 
 
+@dataclass(frozen=True)
+class Gaps:
+    """What should have been looked at, and was not there: (start, end) in seconds of each."""
+
+    spans: tuple[tuple[float, float], ...]
+
+
 Task = DecodeTask | PlayTask | CaptureTask
 TASKS: tuple[type, ...] = (DecodeTask, PlayTask, CaptureTask)
-ANSWERS: tuple[type, ...] = (VideoStream, WindowFrames)
+ANSWERS: tuple[type, ...] = (VideoStream, WindowFrames, Gaps)

@@ -1,4 +1,4 @@
-"""A media file of which only the parts that are looked at are fetched."""
+"""A media file of which only the parts that are looked at are fetched, or a part of one as a file of its own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,3 +74,35 @@ class PartialFile(RawIOBase):
         data = self._ranges.read(begin, end)
         for index, start in enumerate(range(0, len(data), BLOCK_BYTES), missing[0]):
             self._blocks[index] = bytes(data[start : start + BLOCK_BYTES])
+
+
+class FilePart(RawIOBase):
+    """The bytes [begin, end) of an open file, as a read-only file; closing it leaves that one open."""
+
+    def __init__(self, file: RawIOBase, begin: int, end: int) -> None:
+        super().__init__()
+        self._file, self._begin, self._end = file, begin, end
+        self._position = begin
+
+    def readable(self) -> bool:
+        """Whether it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Whether it can be read at any place."""
+        return True
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move to a place, counted from the start, from here or from the end, as files do."""
+        position = (self._begin, self._position, self._end)[whence] + offset
+        if position < self._begin:
+            raise OSError("A place before the start of the file.")
+        self._position = position
+        return position - self._begin
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill the buffer as far as the part goes; returns the number of bytes."""
+        self._file.seek(self._position)
+        count = self._file.readinto(memoryview(buffer)[: max(0, self._end - self._position)]) or 0
+        self._position += count
+        return count

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from unmask.errors import BadInput
@@ -67,15 +67,6 @@ class DecodePlan:
     def span(self) -> Span:
         """The asked part."""
         return Span(self.start_seconds, self.end_seconds)
-
-    def earlier(self, by_seconds: float) -> "DecodePlan":
-        """Express the plan on a clock that began so much later. Raises BadInput if it ended before that."""
-        end = self.end_seconds
-        return replace(
-            self,
-            start_seconds=max(0.0, self.start_seconds - by_seconds),
-            end_seconds=None if end is None else end - by_seconds,
-        )
 
 
 class ClipTiming(Protocol):
@@ -167,17 +158,41 @@ def pick_nearest(timed: Iterable[Timed[Item]], targets: Iterable[float]) -> Iter
 
 
 @dataclass(frozen=True)
-class Selection:
-    """Which segments of a video were kept."""
+class Piece:
+    """A range of a file's bytes that has one clock, and when a player shows its pictures."""
 
-    offset_seconds: float = 0.0  # where the first begins in the whole video
-    has_gaps: bool = False  # segments between others are left out
+    begin_byte: int
+    end_byte: int
+    start_seconds: float = 0.0
+    end_seconds: float | None = None  # as announced; None: where it ends
+    period: int | None = None  # pieces of one period have the same clock
 
 
-def window_intervals(
-    span: Span, duration_seconds: float, window_seconds: float, windows: int
-) -> list[tuple[float, float]]:
-    """Give (start, end) in seconds of each window in a video of about this duration, with a margin around it."""
-    end_seconds = min(duration_seconds, math.inf if span.end_seconds is None else span.end_seconds)
-    starts = window_starts(span.start_seconds, end_seconds, window_seconds, windows)
+def spread_windows(
+    ranges: Sequence[tuple[float, float]], span: Span, window_seconds: float, windows: int
+) -> list[float]:
+    """Spread windows over the asked part of ranges that follow each other -> their starts.
+
+    Every range is looked at where there are enough windows for that; the others go where they are furthest apart.
+    """
+    end = math.inf if span.end_seconds is None else span.end_seconds
+    asked = [(max(span.start_seconds, a), min(end, b)) for a, b in ranges if a < end and b > span.start_seconds]
+    asked = [each for each in asked if each[1] - each[0] >= window_seconds / 2] or asked
+    if not asked:
+        return []
+    if len(asked) >= windows:
+        return window_starts(asked[0][0], asked[-1][1], window_seconds, windows)
+    counts = [1] * len(asked)
+    for _ in range(windows - len(asked)):
+        apart = [(b - a) / count for (a, b), count in zip(asked, counts, strict=True)]
+        counts[apart.index(max(apart))] += 1
+    return [
+        start
+        for (a, b), count in zip(asked, counts, strict=True)
+        for start in window_starts(a, b, window_seconds, count)
+    ]
+
+
+def window_intervals(starts: Iterable[float], window_seconds: float) -> list[tuple[float, float]]:
+    """Give (start, end) in seconds of each window, with a margin around it."""
     return [(start - MARGIN_SECONDS, start + window_seconds + MARGIN_SECONDS) for start in starts]

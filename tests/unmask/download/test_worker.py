@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from unmask.download import worker
+from unmask.download import dash, worker
 from unmask.download.messages import FetchRequest
-from unmask.download.worker import choose_format, select_fragments
+from unmask.download.segments import period_ranges, select_runs
+from unmask.download.worker import choose_format
 from unmask.errors import NoFrames, UnsupportedSite
 from unmask.limits import Limits
-from unmask.video.sampling import Selection, Span
+from unmask.video.sampling import Span
 
 MIB = 2**20
 
@@ -45,35 +46,45 @@ def test_what_only_another_program_could_fetch_is_unsupported():
         choose_format([_format("flash", protocol="rtmp"), _format("socket", protocol="websocket_frag")], MIB)
 
 
+HEADED: list[worker.Info] = [{"url": "head"}, *({"url": name, "duration": 2.0} for name in "abcd")]
+
+
 @pytest.mark.parametrize(
-    ("start", "end", "kept", "offset"),
+    ("intervals", "runs"),
     [
-        (0.0, float("inf"), ["head", "a", "b", "c"], 0.0),
-        (2.5, 3.5, ["head", "b"], 2.0),
-        (3.5, 4.5, ["head", "b", "c"], 2.0),
-        (4.0, float("inf"), ["head", "c"], 4.0),
+        ([(0.0, math.inf)], [("abcd", 0.0)]),
+        ([(2.5, 3.5)], [("b", 2.0)]),
+        ([(3.5, 4.5)], [("bc", 2.0)]),
+        ([(2.5, 3.5), (6.5, 7.5)], [("b", 2.0), ("d", 6.0)]),
     ],
 )
-def test_dash_fragments_are_cut_to_the_range_and_keep_their_head(start, end, kept, offset):
-    fragments: list[worker.Info] = [{"url": "head"}, *({"url": name, "duration": 2.0} for name in "abc")]
-    pieces, selection = select_fragments(fragments, [(start, end)])
-    assert [piece["url"] for piece in pieces] == kept
-    assert selection == Selection(offset)
+def test_dash_fragments_are_cut_to_what_is_needed_and_keep_their_head(intervals, runs):
+    found = select_runs(dash.read_segments(HEADED), intervals)
+    assert [("".join(each.content["url"] for each in run), run[0].start_seconds) for run in found] == runs
+    assert all(run[0].head == {"url": "head"} for run in found)
 
 
-def test_of_moments_the_dash_fragments_between_are_left_out():
-    fragments: list[worker.Info] = [{"url": "head"}, *({"url": name, "duration": 2.0} for name in "abcd")]
-    pieces, selection = select_fragments(fragments, [(2.5, 3.5), (6.5, 7.5)])
-    assert [piece["url"] for piece in pieces] == ["head", "b", "d"]
-    assert selection == Selection(2.0, has_gaps=True)
+@pytest.mark.parametrize(
+    ("seconds", "ranges"),
+    [
+        (None, [(0.0, 8.0), (8.0, 16.0)]),  # the manifest does not say how long its Periods are
+        (8.0, [(0.0, 8.0), (8.0, 16.0)]),
+        (7.5, [(0.0, 8.0), (7.5, 15.5)]),  # the last fragment is cut
+    ],
+)
+def test_a_dash_period_begins_where_the_manifest_says(seconds, ranges):
+    fragments = [{**each, "period": period, "period_seconds": seconds} for period in (0, 1) for each in HEADED]
+    assert period_ranges(dash.read_segments(fragments)) == ranges
 
 
 def test_what_is_needed_of_a_video_is_its_moments_or_all_of_the_asked_part():
     request = FetchRequest("https://example.com/v", "/tmp/x/video", Limits(), Span(10.0))
-    assert request.needed_intervals(100.0) == [(10.0, math.inf)]
+    assert request.needed_intervals(request.window_starts([(0.0, 100.0)])) == [(10.0, math.inf)]
     some = replace(request, windows=3, window_seconds=1.0)
-    assert some.needed_intervals(None) == [(10.0, math.inf)]
-    assert some.needed_intervals(101.0) == [(9.5, 11.5), (54.5, 56.5), (99.5, 101.5)]
+    assert some.needed_intervals(some.window_starts([])) == [(10.0, math.inf)]
+    assert some.window_starts([(0.0, 101.0)]) == (10.0, 55.0, 100.0)
+    assert some.needed_intervals((10.0, 55.0)) == [(9.5, 11.5), (54.5, 56.5)]
+    assert some.window_starts([(0.0, 90.0), (90.0, 101.0)]) == (10.0, 89.0, 90.0)  # every period is looked at
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from unmask.sandbox.protocol import (
     read_payload,
     write_message,
 )
-from unmask.video.messages import CaptureTask, DecodeTask, MediaFile, PlayTask, WindowFrames
-from unmask.video.sampling import DecodePlan, Span
+from unmask.video.messages import CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, WindowFrames
+from unmask.video.sampling import DecodePlan, Piece, Span
 
 SENDS_TWO = """
 import sys
@@ -61,11 +61,12 @@ def test_a_worker_that_has_ended_fails_whoever_asks_however_often() -> None:
     "body",
     [
         FetchRequest("https://example.com/v", "/x/video", Limits(max_bytes=1), Span(1.5), 8, 0.96),
-        Found("title", None, 10.0, 0.0, 2**40, has_gaps=False),
-        DecodeTask(MediaFile(3, 10), DecodePlan(windows=2, end_seconds=9.0), 0.5),
+        Found("title", None, 10.0, None, (Piece(0, 9, 1.5, None, 0), Piece(9, 20, 4.0, 9.5)), (1.5, 4.0)),
+        DecodeTask(MediaFile(3, 10), DecodePlan(windows=2, end_seconds=9.0), (Piece(0, 10),), (0.5,)),
         PlayTask(MediaFile(None, 10), Span(), 640),
         CaptureTask(DecodePlan(), (0.0, 0.1), ((2, 3), (4, 5)), (7, 8)),
         WindowFrames((1, 2, 3, 3), (0.25,), 1.0),
+        Gaps(((1.0, 2.5),)),
     ],
     ids=lambda body: type(body).__name__,
 )
