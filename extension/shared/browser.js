@@ -94,11 +94,11 @@ export async function readLocale() {
 export function localizePage({ language, messages, fallback }, page) {
   const t = toTranslate(messages, fallback);
   Object.assign(page.documentElement, languageAttributes(language));
-  for (const element of page.querySelectorAll("[data-text]")) {
-    element.textContent = t(element.getAttribute("data-text") ?? "");
-  }
+  const textOf = (/** @type {Element} */ element, /** @type {string} */ name) =>
+    t(/** @type {any} */ (element.getAttribute(name)));
+  for (const element of page.querySelectorAll("[data-text]")) element.textContent = textOf(element, "data-text");
   for (const element of page.querySelectorAll("[data-label]")) {
-    element.setAttribute("aria-label", t(element.getAttribute("data-label") ?? ""));
+    element.setAttribute("aria-label", textOf(element, "data-label"));
   }
   return t;
 }

@@ -2,7 +2,10 @@
  * Texts of the interface: tables in the shape of `_locales/<language>/messages.json`. Pure.
  *
  * @typedef {Record<string, {message: string, description?: string}>} Messages
- * @typedef {(key: string, ...values: (string | number)[]) => string} Translate `$1`, `$2` … in a message are the values
+ * @typedef {keyof typeof import("../_locales/en/messages.json")} MessageKey
+ * @typedef {"action" | "detail" | "error" | "label" | "next" | "reason" | "stage"} Family of keys that end with a code
+ * @typedef {(key: MessageKey | `${Family}_${string}`, ...values: (string | number)[]) => string} Translate `$1`, `$2` …
+ * in a message are the values
  *
  * @typedef {object} Locale
  * @property {string} language one of LANGUAGES
