@@ -42,11 +42,13 @@ def _joined(extractor: InfoExtractor, periods: Any) -> tuple[list[Info], Any]:
     for each in formats if len(periods) > 1 else ():
         others = (min(later["formats"], key=functools.partial(_distance, each)) for later in periods[1:])
         chosen = [each, *others]
-        if all("fragments" in other for other in chosen):
+        lengths = [period["seconds"] for period in periods]
+        if all(other.get("fragments") or seconds for other, seconds in zip(chosen, lengths, strict=True)):
+            each["protocol"] = "http_dash_segments"
             each["fragments"] = [
                 fragment
-                for number, (other, period) in enumerate(zip(chosen, periods, strict=True))
-                for fragment in _absolute(other, number, period["seconds"])
+                for number, (other, seconds) in enumerate(zip(chosen, lengths, strict=True))
+                for fragment in _absolute(other, number, seconds)
             ]
     return formats, subtitles
 
@@ -62,7 +64,7 @@ def _distance(wanted: Info, other: Info) -> tuple[Any, ...]:
 def _absolute(each: Info, period: int, seconds: float | None) -> Iterator[Info]:
     """Yield the fragments of a Period with their own addresses."""
     base = each.get("fragment_base_url") or each["url"]
-    for fragment in each["fragments"]:
+    for fragment in each.get("fragments") or [{"url": each["url"], "duration": seconds}]:
         url = fragment.get("url") or urljoin(base, fragment["path"])
         yield {"url": url, "duration": fragment.get("duration"), "period": period, "period_seconds": seconds}
 

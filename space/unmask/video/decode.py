@@ -234,8 +234,10 @@ def _lay_out_windows(
 ) -> list[Window]:
     """Find the end and the key frames, by seeking only, and lay out the windows of a piece."""
     end = reader.end_seconds()
-    announced = reader.claimed_end_seconds() if piece.end_seconds is None else piece.end_seconds
-    if end is not None and announced is not None and reader.announces:
+    announced = piece.end_seconds
+    if announced is None and reader.announces:
+        announced = reader.claimed_end_seconds()
+    if end is not None and announced is not None:
         asked_end = announced if plan.end_seconds is None else min(announced, plan.end_seconds)
         if asked_end - end > max(GAP_SECONDS, GAP_SHARE * (announced - reader.begin_seconds)):
             on_gap(end, asked_end)

@@ -1,7 +1,9 @@
 """One continuous clock over all pieces of a file, as a player shows it, and what is missing."""
 
+import functools
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +160,113 @@ def test_shared_playlists_last_as_long_as_a_player_shows_them(tmp_path: Path, na
     assert video.opened.gaps == ()
     assert np.diff(times).max() < 4.0
     assert times[-1] > PLAYLISTS[name] - 0.5
+
+
+def fragments(folder: Path, first: int, frames: int = 100, **size: int) -> tuple[bytes, list[bytes]]:
+    """(head, segments of two seconds) of fragmented MP4 whose clock begins at zero."""
+    path = folder / f"{first}.mp4"
+    images = list(glide(first + frames, **size))[first:]
+    flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    write_video(path, images, options={"g": "50", "bf": "0"}, container_options=flags)
+    data = path.read_bytes()
+    cuts = [at - 4 for at in range(len(data)) if data.startswith(b"moof", at)]
+    end = data.rfind(b"mfra") - 4
+    return data[: cuts[0]], [data[a:b] for a, b in pairwise([*cuts, end])]
+
+
+HLS_HEAD = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n#EXT-X-PLAYLIST-TYPE:VOD\n"
+
+
+def hls_of_other_sizes(folder: Path) -> dict[str, bytes]:
+    """An advertisement of another size, with a head of its own, between four and four seconds."""
+    files, lines = {}, [HLS_HEAD]
+    for first, size in ((0, {}), (100, {"width": 160, "height": 120}), (200, {})):
+        head, segments = fragments(folder, first, **size)
+        files[f"{first}-head"] = head
+        lines += ["#EXT-X-DISCONTINUITY\n" * bool(first), f'#EXT-X-MAP:URI="{first}-head"\n']
+        for i, segment in enumerate(segments):
+            files[f"{first}-{i}.m4s"] = segment
+            lines.append(f"#EXTINF:2.0,\n{first}-{i}.m4s\n")
+    return files | {"index.m3u8": "".join([*lines, "#EXT-X-ENDLIST\n"]).encode()}
+
+
+def hls_without_a_word(folder: Path) -> dict[str, bytes]:
+    """Segments whose clock starts anew, although the playlist does not say so."""
+    files = {f"{i}.ts": part(folder / f"{i}.ts", 0.0, first=100 * i) for i in range(3)}
+    lines = [HLS_HEAD, *(f"#EXTINF:4.0,\n{name}\n" for name in files), "#EXT-X-ENDLIST\n"]
+    return files | {"index.m3u8": "".join(lines).encode()}
+
+
+def dash(folder: Path, whole_files: bool) -> dict[str, bytes]:
+    """Three Periods of four seconds; nothing in the later ones is described as in the first."""
+    files, periods = {}, ""
+    for first, size in ((0, {}), (100, {"width": 160, "height": 120}), (200, {})):
+        head, segments = fragments(folder, first, **size)
+        if whole_files:
+            files[f"{first}.mp4"] = head + b"".join(segments)
+            places = f"<BaseURL>{first}.mp4</BaseURL>"
+        else:
+            files |= {f"{first}/head.m4s": head} | {f"{first}/{i}.m4s": each for i, each in enumerate(segments)}
+            places = (
+                f'<BaseURL>{first}/</BaseURL><SegmentTemplate timescale="10" duration="20" startNumber="0" '
+                'initialization="head.m4s" media="$Number$.m4s"/>'
+            )
+        periods += (
+            f'<Period id="{first}" duration="PT4S"><AdaptationSet contentType="video"><Representation id="v{first}" '
+            f'mimeType="video/mp4" codecs="avc1.64000d" bandwidth="{100_000 + first}" width="{size.get("width", 320)}" '
+            f'height="{size.get("height", 240)}">{places}</Representation></AdaptationSet></Period>'
+        )
+    manifest = (
+        f'<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT12S">{periods}</MPD>'
+    )
+    return files | {"index.mpd": manifest.encode()}
+
+
+JOINED: dict[str, Callable[[Path], dict[str, bytes]]] = {
+    "HLS, another size and head": hls_of_other_sizes,
+    "HLS, the clock starts anew without a word": hls_without_a_word,
+    "DASH, Periods in folders": functools.partial(dash, whole_files=False),
+    "DASH, a file for each Period": functools.partial(dash, whole_files=True),
+}
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("name", JOINED)
+def test_playlists_of_pieces_are_looked_at_on_one_clock(tmp_path: Path, name: str, whole: bool) -> None:
+    files = JOINED[name](tmp_path)
+    kinds = {".m3u8": "application/vnd.apple.mpegurl", ".mpd": "application/dash+xml"}
+    plan = DecodePlan(windows=8)
+    with Site(
+        {f"/{path}": content(data, kinds.get(Path(path).suffix, "video/mp4")) for path, data in files.items()}
+    ) as site:
+        url = site.url("/" + next(path for path in files if path.startswith("index")))
+        with closing(client.fetch(url, tmp_path, AT_HOME, plan, lambda *_: None, whole=whole)) as video:
+            check_clock(video.opened.windows(), 12.0)
+    assert video.duration_seconds == pytest.approx(12.0, abs=0.1)
+    assert video.opened.gaps == ()
+    if whole:
+        check_clock(decode(tmp_path / "video", plan), 12.0)
+
+
+@pytest.mark.parametrize(("announced", "gaps"), [(4.0, []), (9.0, [(4.0, 9.0), (13.0, 18.0)])])
+def test_what_a_playlist_announces_and_its_segments_lack_is_told(
+    tmp_path: Path, announced: float, gaps: list[tuple[float, float]]
+) -> None:
+    files = {f"/{i}.ts": part(tmp_path / f"{i}.ts", 0.0) for i in range(2)}
+    lines = [f"#EXTINF:{announced},\n{name[1:]}\n" for name in files]
+    files["/index.m3u8"] = f"{HLS_HEAD}{lines[0]}#EXT-X-DISCONTINUITY\n{lines[1]}#EXT-X-ENDLIST\n".encode()
+    kinds = {".m3u8": "application/vnd.apple.mpegurl"}
+    with Site(
+        {path: content(data, kinds.get(Path(path).suffix, "video/mp2t")) for path, data in files.items()}
+    ) as site:
+        video, _ = looked_at(site, "/index.m3u8", tmp_path)
+    assert video.opened.gaps == tuple(pytest.approx(gap, abs=0.1) for gap in gaps)
+
+
+@pytest.mark.parametrize(("name", "gaps"), [("h264.mp4", []), ("truncated.mp4", [(4.84, 10.0)])])
+def test_what_a_header_announces_and_the_file_lacks_is_told(
+    media: Callable[[str], Path], name: str, gaps: list[tuple[float, float]]
+) -> None:
+    with closing(OpenVideo(media(name), DecodePlan())) as opened:
+        assert list(opened.windows())
+    assert opened.gaps == tuple(pytest.approx(gap, abs=0.1) for gap in gaps)
