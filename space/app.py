@@ -118,10 +118,10 @@ def loads_after_launch(settings: Settings) -> bool:
 
 
 def load_checker(settings: Settings) -> tuple[Checks, Settings]:
-    """Import torch and load the configured model, or the bundled one with a notice where that is impossible."""
+    """Load the configured model, or the bundled one with a notice where that is impossible."""
     from unmask.pipeline import Checker
 
-    checker = Checker(precision=settings.precision, on_gpu=on_gpu)
+    checker = Checker(settings.compute, on_gpu)
     try:
         checker.load(settings.models)
         return checker, settings

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from unmask.faces.clips import FaceClip
-from unmask.models import inference
 from unmask.models.inference import LoadedModel
 from unmask.models.saliency import BLUR_SHARE, Float32Array
 
@@ -21,7 +20,7 @@ def effects(
     inner = means[edge : len(means) - edge, edge : len(means) - edge]
     places = (np.unravel_index(index, inner.shape) for index in (inner.argmax(), inner.argmin()))
     blurred = [_blur_square(clip, int(y), int(x), side_px, blur_px) for y, x in places]
-    plain, hot, cold = inference.score(model, [clip, *blurred])
+    plain, hot, cold = model.logits([clip, *blurred])
     return abs(float(hot - plain)), abs(float(cold - plain))
 
 

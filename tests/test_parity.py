@@ -14,10 +14,12 @@ from training.evaluate import score_all
 from training.evaluation.eval_sets import SamplingSpec, find_clips
 from training.fit.recipes import RECIPES
 from training.fit.torch_dataset import PlainClips, collate
+from unmask.compute import ComputeOptions
 from unmask.download.sources import FileSource, Options
 from unmask.faces.clips import crop_square
 from unmask.faces.detector import FaceFinder
-from unmask.models import inference
+from unmask.models import torch_model
+from unmask.models.torch_model import TorchModel
 from unmask.pipeline import Checker
 from unmask.video.decode import decode
 from unmask.video.sampling import plan_windows
@@ -48,11 +50,13 @@ class Seen:
 
 @pytest.mark.timeout(600)
 def test_measuring_shows_a_model_what_serving_shows_it(video, folder, monkeypatch):
-    checker = Checker(torch.device("cpu"))
-    served = Seen(checker.load([str(folder)])[0].module)
+    checker = Checker(ComputeOptions("torch", device="cpu"))
+    (asked,) = checker.load([str(folder)])
+    assert isinstance(asked, TorchModel)
+    served = Seen(asked.module)
     checker.check(FileSource(video, "h264.mp4"), Options(models=(str(folder),)))
 
-    model = inference.load(str(folder), torch.device("cpu"))
+    model = torch_model.load(str(folder))
     measured = Seen(model.module)
     silent = lambda clips, mask, map_images: torch.zeros(len(clips))  # what it would say does not matter here
     monkeypatch.setattr(model.module, "forward", silent)
@@ -68,12 +72,12 @@ def test_measuring_shows_a_model_what_serving_shows_it(video, folder, monkeypatc
 
 def test_training_normalises_and_pads_a_clip_as_serving_does(video, folder):
     """A crop kept without loss goes through the loader of training and through serving alike."""
-    model = inference.load(str(folder), torch.device("cpu"))
+    model = torch_model.load(str(folder))
     plan = replace(plan_windows([model.spec]), windows=1)
     found = find_clips(decode(video, plan), FaceFinder(), SamplingSpec(plan, (model.spec,)))
     clip = found.clips[model.spec][0]
     served = Seen(model.module)
-    inference.score(model, [clip])
+    model.logits([clip])
     stored = StoredClip("v", False, "real", "v", "v", "train", 0, tuple(clip.seconds), tuple(map(png, clip.data)))
     batch = collate([PlainClips([stored], model.spec)[0]], model.spec)
     assert torch.equal(batch.clips.data, served.joined()[0])

@@ -6,8 +6,9 @@ import torch
 
 from training.fit.recipes import TrainConfig
 from unmask.faces.clips import ClipSpec
-from unmask.models.architectures import ARCHITECTURES, MesoTransformer, MesoTransformerConfig
+from unmask.models.architectures import ARCHITECTURES, MesoTransformer
 from unmask.models.checkpoint import ModelConfigFile, save
+from unmask.models.configs import MesoTransformerConfig
 from unmask.verdict import Calibration, Policy
 
 SPEC = ClipSpec(side_px=64)
@@ -25,7 +26,7 @@ def untrained_model(folder: Path, name: str = "untrained", spec: ClipSpec = SPEC
 def untrained_recipe(folder: Path, recipe: TrainConfig) -> Path:
     """The same of a recipe in its full size, which is shown what the trained one would be."""
     torch.manual_seed(0)
-    module = ARCHITECTURES[recipe.architecture][1](recipe.model)
+    module = ARCHITECTURES[recipe.architecture](recipe.model)
     name = recipe.architecture
     save(folder, module, ModelConfigFile(name, name, recipe.model, recipe.clip, Calibration(), Policy(), ""))
     return folder

@@ -17,12 +17,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from training.fit.run_folder import RunFolder
 from training.release.calibration import check_on_halves, fit, headline
 from training.release.score_validation import score_clips, score_videos, validation_clips
-from unmask.models import checkpoint, inference
+from unmask.models import checkpoint, torch_model
 
 
 def main() -> None:
@@ -36,7 +35,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     run = RunFolder(arguments.run)
-    model = inference.load(str(run.model), torch.device("cpu"))
+    model = torch_model.load(str(run.model))
     clips = validation_clips(arguments.data, arguments.limit)
     cache = arguments.run.parent / "meshes"
     by_clip = score_clips(model.module, clips, model.spec, cache, arguments.workers)

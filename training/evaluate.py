@@ -25,7 +25,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from training.evaluation import metrics, tables
@@ -41,6 +40,7 @@ from training.evaluation.results import (
     VideoRow,
     write,
 )
+from unmask.compute import Backend, ComputeOptions, choose_backend
 from unmask.errors import UnmaskError
 from unmask.faces.clips import recompressed
 from unmask.faces.detector import FaceFinder
@@ -80,10 +80,10 @@ class Task:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure what the command line names."""
     arguments = _parser().parse_args(argv)
-    device = torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    models = load_models(arguments.model or ["default"], device)
+    backend = choose_backend(ComputeOptions(device=arguments.device))
+    models = load_models(arguments.model or ["default"], backend)
     ensembles = make_ensembles(models, arguments.ensemble)
-    finder = FaceFinder(device)
+    finder = FaceFinder(backend)
     folders = dict(map(_named, arguments.set))
     sets = {name: open_set(folder, finder, arguments.cache) for name, folder in folders.items()}
     chosen = choose(sets, dict(text.split("=", 1) for text in arguments.only), arguments.limit)
@@ -163,12 +163,12 @@ def _without_path(text: str) -> str:
     return f"{label}{separator}{Path(value).name if is_path else value}"
 
 
-def load_models(texts: Sequence[str], device: torch.device) -> list[LoadedModel]:
+def load_models(texts: Sequence[str], backend: Backend) -> list[LoadedModel]:
     """Load models named `[LABEL=]NAME`, called by their labels. Raises SystemExit where two have one label."""
     models = []
     for text in texts:
         label, separator, name = text.rpartition("=")
-        model = inference.load(name, device)
+        model = inference.load(name, backend)
         models.append(replace(model, info=replace(model.info, name=label)) if separator else model)
     labels = [model.name for model in models]
     if len(set(labels)) < len(labels):
@@ -284,7 +284,7 @@ def score_all(models: Sequence[LoadedModel], people: Sequence[FoundClips]) -> li
     scores: list[list[ClipScore]] = [[] for _ in people]
     for model in models:
         owned = [(index, clip) for index, seen in enumerate(people) for clip in seen.clips[model.spec]]
-        logits = inference.score(model, [clip for _, clip in owned])
+        logits = model.logits([clip for _, clip in owned])
         for (index, clip), logit in zip(owned, logits, strict=True):
             scores[index].append(inference.clip_score(model, clip, logit))
     return scores

@@ -3,12 +3,13 @@
     python -m training.publish --model-folder space/unmask/models/weights/NAME --repo owner/name [--private] [--tag v1]
     python -m training.publish --space owner/name [--private]
     python -m training.publish --onnx --model-folder space/unmask/models/weights/NAME --out extension/models
+    python -m training.publish --graphs
 
 The card, its pictures, `config.json` and `model.safetensors` go up in one commit; then the model is loaded
 from that commit as any user would, and must give the same logits, bit for bit, as the folder. `--space` makes
 a Space the very copy of the folder `space/`, in one commit. HF_TOKEN, or `hf auth login`, says who you are;
-HF_ENDPOINT which Hub. `--onnx` writes what the browser runs, see training/release/export_onnx.py, and publishes
-nothing.
+HF_ENDPOINT which Hub. `--onnx` writes what the browser runs, and `--graphs` what runs a new architecture on CPUs,
+see training/release/export_onnx.py; they publish nothing.
 """
 
 import argparse
@@ -17,7 +18,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from training.release import export_onnx
@@ -29,7 +29,6 @@ from unmask.models.inference import LoadedModel
 SPACE = Path(__file__).parents[1] / "space"
 MODEL_FILES = ("README.md", EVALUATION, "config.json", "model.safetensors")
 KEPT = ".gitattributes"  # made by the Hub, needed by its large files
-CPU = torch.device("cpu")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -42,7 +41,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--private", action="store_true", help="only you can see what is made")
     parser.add_argument("--onnx", action="store_true", help="write the networks for the browser into --out")
     parser.add_argument("--out", type=Path, help="folder for --onnx")
+    parser.add_argument("--graphs", action="store_true", help="write the graphs in space/unmask/graphs anew")
     arguments = parser.parse_args(argv)
+    if arguments.graphs:
+        export_onnx.write_graphs()
+        return
     if arguments.onnx:
         if not (arguments.model_folder and arguments.out):
             parser.error("--onnx needs --model-folder and --out")
@@ -102,8 +105,8 @@ def _commit(api: HfApi, kind: str, repo: str, folder: Path, files: Sequence[Path
 
 def verify(folder: Path, name: str) -> None:
     """Load both and compare. Raises SystemExit when a logit differs in a single bit."""
-    models = [inference.load(where, CPU) for where in (str(folder), name)]
-    here, there = (inference.score(model, fixed_clips(model)) for model in models)
+    models = [inference.load(where) for where in (str(folder), name)]
+    here, there = (model.logits(fixed_clips(model)) for model in models)
     if here.tobytes() != there.tobytes():
         raise SystemExit(f"{name} gives other logits than {folder.name}: {there} instead of {here}")
 

@@ -33,7 +33,7 @@ from training.fit.training_clips import read_training_clips
 from training.synthesis import autoencoder
 from training.synthesis.autoencoder import Autoencoder
 from unmask.faces.clips import ClipSpec
-from unmask.models import checkpoint, inference
+from unmask.models import checkpoint, torch_model
 from unmask.models.architectures import ARCHITECTURES, VideoModel, channels_last
 
 Found = TypeVar("Found")
@@ -79,7 +79,7 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
     spec = config.clip if request.stage == "clips" else replace(config.clip, frames_per_clip=1)
     torch.manual_seed(config.seed)
     model = initial_model(request)
-    teacher = None if request.teacher is None else inference.load(request.teacher, accelerator.device)
+    teacher = None if request.teacher is None else torch_model.load(request.teacher, accelerator.device)
     clips = read_training_clips(request.data, request.limit, config.seed, request.validation_limit)
     autoencoders = [] if request.autoencoders is None else autoencoder.load(request.autoencoders)
     cache, pair_spec = request.out.parent / "meshes", teacher_clip_spec(spec, teacher)
@@ -124,7 +124,7 @@ def initial_model(request: Request) -> VideoModel:
     """Load another run's result, else make a model, with an ImageNet backbone where there is one."""
     if request.start is not None:
         return checkpoint.restore(RunFolder(request.start).model)
-    _, module = ARCHITECTURES[request.config.architecture]
+    module = ARCHITECTURES[request.config.architecture]
     model = module(request.config.model)
     if not request.scratch:
         from training.fit.imagenet import from_imagenet  # torchvision takes as long to import as all the rest

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 # Read when torch is loaded: its threads sleep while they wait for each other. They would spin, and where one
 # of them is kept from its core by another program, or another check, a check takes up to eight times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Read when ONNX Runtime is loaded: otherwise it keeps a file about its use and reports it to its makers.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from unmask.download.sources import FileSource, FramesSource, Options, UrlSource

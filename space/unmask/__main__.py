@@ -20,7 +20,7 @@ from unmask.service.settings import Settings, from_environment
 if TYPE_CHECKING:
     from unmask.report import CheckReport
 
-# torch and the decoder take seconds to import: each command imports what it needs when it runs.
+# The networks and the decoder take a while to import: each command imports what it needs when it runs.
 
 logger = logging.getLogger("unmask")
 
@@ -55,7 +55,7 @@ def check(args: argparse.Namespace, settings: Settings) -> None:
     with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
         keep = Path(folder) / "video" if args.overlay else None
         with progress_bar() as on_progress:
-            report = shared_checker(settings.precision).check(source, options, on_progress, keep=keep)
+            report = shared_checker(settings.compute).check(source, options, on_progress, keep=keep)
             _write_outputs(args, source, keep, report, on_progress)
     print(json.dumps(report, ensure_ascii=False) if args.json else describe_report(report))
 
@@ -73,10 +73,10 @@ def scan(args: argparse.Namespace, settings: Settings) -> None:
     finished = finished_inputs(args.out) if args.resume else set()
     waiting = [item for item in inputs if item.name not in finished]
     options = Options(Span(), _models(args, settings), settings.limits)
-    checker = shared_checker(settings.precision)
+    checker = shared_checker(settings.compute)
     checker.load(options.models)  # a model that is missing stops the scan here, not at every input
     if args.ray:
-        reports = run_on_ray(waiting, options, args.ray, settings.precision)
+        reports = run_on_ray(waiting, options, args.ray, settings.compute)
     else:
         reports = run_here(checker, waiting, options)
     counts: dict[str, int] = {}

@@ -1,75 +1,111 @@
-"""Decide in which precision models are computed, by how many threads, and how checks share these."""
+"""Choose what computes the networks, on how many threads, and how checks share these."""
 
-import functools
+import ctypes
+import importlib.util
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Literal
 
-import torch
+from unmask.errors import BadInput
 
-Batch = TypeVar("Batch")
-Result = TypeVar("Result")
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # by their names in UNMASK_PRECISION
+BACKENDS = ("auto", "onnxruntime", "torch")
+PRECISIONS = ("auto", "float32", "bfloat16")
 CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16")  # a processor without these emulates it, many times slower than float32
-MACHINE_THREADS = torch.get_num_threads()  # of the machine, as torch counts them when it is imported
 POLL_SECONDS = 0.25  # how often a check that waits for a slot looks whether it was cancelled
 
-_threads = ContextVar("threads", default=0)  # 0: outside `use_threads`
+thread_share = ContextVar("thread_share", default=0)  # of the check in this context; 0: all
 
 
-def choose_dtype(device: torch.device, precision: str = "auto") -> torch.dtype:
-    """Choose the number format that models are computed in: bfloat16 where the device has instructions for it.
+def machine_threads() -> int:
+    """Return how many threads the networks use: OMP_NUM_THREADS, or as many as this process has cores."""
+    if (asked := os.environ.get("OMP_NUM_THREADS", "")).isdigit() and int(asked):
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    `precision` is `auto` or a key of DTYPES, which overrides the choice. No timing is involved: the same machine always
-    computes the same numbers.
+
+@dataclass(frozen=True)
+class Backend:
+    """What computes the networks."""
+
+    name: Literal["onnxruntime", "torch"] = "onnxruntime"
+    device: str = "cpu"  # as torch names it
+    precision: str = "float32"  # or `bfloat16`
+    threads: int = field(default_factory=machine_threads)  # of ONNX Runtime
+
+
+@dataclass(frozen=True)
+class ComputeOptions:
+    """What is asked for; `auto` and None leave the choice to `choose_backend`."""
+
+    backend: str = "auto"  # one of BACKENDS
+    precision: str = "auto"  # one of PRECISIONS
+    device: str | None = None  # as torch names it
+
+
+AUTO = ComputeOptions()
+
+
+def choose_backend(options: ComputeOptions = AUTO) -> Backend:
+    """Choose torch for a GPU and ONNX Runtime for a CPU, by what there is: the same machine always says the same.
+
+    ONNX Runtime computes float32 also where a CPU has instructions for bfloat16, so that a CPU gives the same answer
+    with torch installed and without; torch on a CPU is for who asks for it, or for bfloat16.
+
+    Raises:
+        BadInput: What is asked for is not installed, or does not exist.
     """
-    if precision != "auto":
-        return DTYPES[precision]
-    if device.type == "cuda":
+    device = options.device
+    if device is None:
+        device = "cuda" if options.backend != "onnxruntime" and _has_cuda() else "cpu"
+    wants_torch = options.backend == "torch" or device != "cpu" or options.precision == "bfloat16"
+    if options.backend == "onnxruntime" and wants_torch:
+        raise BadInput("ONNX Runtime computes on the CPU in float32 only; the backend torch does more.")
+    if not wants_torch:
+        return Backend()
+    if not has_torch():
+        raise BadInput("PyTorch is asked for and is not installed: pip install 'unmask[torch]'.")
+    return Backend("torch", device, choose_precision(device, options.precision))
+
+
+def choose_precision(device: str, asked: str = "auto") -> str:
+    """Choose `bfloat16` where the device has instructions for it, else `float32`; `asked` overrides the choice."""
+    import torch
+
+    if asked != "auto":
+        return asked
+    kind = torch.device(device).type
+    if kind == "cuda":
         able = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         capabilities = torch.cpu.get_capabilities()
-        able = device.type == "cpu" and any(capabilities.get(name) for name in CPU_BFLOAT16)
-    return torch.bfloat16 if able else torch.float32
+        able = kind == "cpu" and any(capabilities.get(name) for name in CPU_BFLOAT16)
+    return "bfloat16" if able else "float32"
 
 
-@contextmanager
-def use_threads(count: int) -> Iterator[None]:
-    """Let `map_batches` use so many threads in this context, each of them with one thread of torch."""
-    before, token = torch.get_num_threads(), _threads.set(count)
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-        _threads.reset(token)
+def has_torch() -> bool:
+    """Return whether torch is installed, without importing it, which takes seconds."""
+    return importlib.util.find_spec("torch") is not None
 
 
-def map_batches(compute: Callable[[Batch], Result], batches: Sequence[Batch]) -> list[Result]:
-    """Compute the batches by several threads, each batch by one -> results in order.
+def _has_cuda() -> bool:
+    """Return whether torch sees a GPU. Without a driver it is not even imported.
 
-    torch's own threads wait for each other after every layer, which in small networks costs as much as a second core
-    gives. Outside `use_threads` there are as many as torch has. Raises what `compute` raises.
+    On ZeroGPU torch says that there is one before one is borrowed.
     """
-    count = min(_threads.get() or torch.get_num_threads(), len(batches))
+    if not has_torch():
+        return False
+    if "SPACES_ZERO_GPU" not in os.environ:
+        try:
+            ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+        except OSError:
+            return False
+    import torch
 
-    def compute_share(first: int) -> list[Result]:
-        return [compute(batch) for batch in batches[first::count]]
-
-    with use_threads(1):
-        others = [_pool().submit(compute_share, first) for first in range(1, count)]
-        shares = [compute_share(0), *(other.result() for other in others)] if batches else []
-    return [shares[index % count][index // count] for index in range(len(batches))]
-
-
-@functools.cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), "unmask-compute", torch.set_num_threads, (1,))
+    return torch.cuda.is_available()
 
 
 class ComputeSlots:
@@ -86,7 +122,7 @@ class ComputeSlots:
 
     @contextmanager
     def acquire(self, raise_if_cancelled: Callable[[], None]) -> Iterator[int]:
-        """Wait for a slot -> its share of the threads, which `map_batches` uses meanwhile.
+        """Wait for a slot -> its share of the threads, which is `thread_share` meanwhile.
 
         Raises what `raise_if_cancelled` raises, which is called while waiting.
         """
@@ -95,10 +131,11 @@ class ComputeSlots:
         with self._lock:
             self.used += 1
             share = self._threads // self.used
+        token = thread_share.set(share)
         try:
-            with use_threads(share):
-                yield share
+            yield share
         finally:
+            thread_share.reset(token)
             with self._lock:
                 self.used -= 1
             self._free.release()

@@ -18,9 +18,8 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 
-from unmask.compute import ComputeSlots
+from unmask.compute import AUTO, Backend, ComputeOptions, ComputeSlots, choose_backend
 from unmask.download.sources import (
     FileSource,
     FramesSource,
@@ -63,16 +62,14 @@ class Checker:
 
     def __init__(
         self,
-        device: torch.device | None = None,  # None: CUDA where there is one
-        precision: str = "auto",  # see `compute.choose_dtype`
+        options: ComputeOptions = AUTO,
         on_gpu: Callable[[Any], Any] = lambda function: function,
     ) -> None:
-        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.score_clips = on_gpu(self._score_clips)
         self.explain_faces = on_gpu(self._explain_faces)
         self.borrows_gpu = self.score_clips != self._score_clips
-        self.slots = ComputeSlots(torch.get_num_threads() if self.device.type == "cpu" else 1)
-        self._precision = precision
+        self.backend = choose_backend(options)
+        self.slots = ComputeSlots(self.backend.threads if self.backend.device == "cpu" else 1)
         self._loading = threading.Lock()
         self._finder: FaceFinder | None = None
         self._by_name: dict[str, LoadedModel] = {}  # by the name that was asked for
@@ -129,19 +126,19 @@ class Checker:
         with self._loading:
             for name in names:
                 if name not in self._by_name:
-                    self._by_name[name] = inference.load(name, self.device, self._precision)
+                    self._by_name[name] = inference.load(name, self.backend)
             models = {_key(self._by_name[name]): self._by_name[name] for name in names}
             self._by_key |= models
         return tuple(models.values())
 
     def detect_faces(self, frames: Frames) -> list[FaceBoxes]:
         """Find the faces in each frame of a window."""
-        self._finder = self._finder or FaceFinder(torch.device("cpu") if self.borrows_gpu else self.device)
+        self._finder = self._finder or FaceFinder(Backend() if self.borrows_gpu else self.backend)
         return self._finder.detect(frames)
 
     def _score_clips(self, model: str, clips: Sequence[FaceClip]) -> np.ndarray:
         """Score clips -> logits float32 (B,). Arguments and result can be pickled, for `on_gpu`."""
-        return inference.score(self._by_key[model], clips)
+        return self._by_key[model].logits(clips)
 
     def _explain_faces(self, asked: Sequence[tuple[str, FaceClip]]) -> list[saliency.Explanation]:
         """Explain clips by the models of these keys. Arguments and result can be pickled, for `on_gpu`."""
@@ -153,9 +150,9 @@ def _key(model: LoadedModel) -> str:
 
 
 @functools.cache
-def shared_checker(precision: str = "auto") -> Checker:
+def shared_checker(options: ComputeOptions = AUTO) -> Checker:
     """Return the one Checker of this process, so that models are loaded once."""
-    return Checker(precision=precision)
+    return Checker(options)
 
 
 class _Check:
@@ -187,9 +184,9 @@ class _Check:
             revisions={model.name: model.revision for model in self._models},
             faces=faces,
             compute=ComputeReport(
-                backend="torch",
-                device=self._checker.device.type,
-                precision=str(self._models[0].dtype).removeprefix("torch."),
+                backend=self._models[0].backend.name,
+                device=self._models[0].backend.device,
+                precision=self._models[0].backend.precision,
             ),
             coverage=CoverageReport(
                 frames=self._tracker.frames,

@@ -16,15 +16,14 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-import torch
 
 from tests.bench.speed import SHARED
 from training.evaluation.metrics import auc
+from unmask.compute import ComputeOptions
 from unmask.download.sources import FileSource, Options
 from unmask.faces import detector
 from unmask.pipeline import Checker
 
-CPU = torch.device("cpu")
 SETS = ("dfdc-videos", "talking-videos", "ffpp-c40-dev")
 
 
@@ -42,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER")
     research = [path for path in (SHARED / "data" / name for name in SETS) if path.is_dir()]
     folders = parser.parse_args(argv).folders or research
-    checkers = Checker(CPU), Checker(CPU, "float32")
+    checkers = Checker(ComputeOptions(device="cpu")), Checker(ComputeOptions(precision="float32", device="cpu"))
     print(f"{'':18}{'videos':>8}{'same label':>12}{'apart by most':>15}{'median':>9}{'AUC':>8}{'without':>9}")
     for folder in folders:
         show(folder.name, [Pair(is_fake, *both(*checkers, path)) for path, is_fake in labelled(folder)])

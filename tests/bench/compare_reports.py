@@ -10,14 +10,14 @@ may differ by 1e-6, all else must be equal; fields that the earlier reports lack
 import argparse
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from unmask import Checker, FileSource, Options, UnmaskError
+from unmask.compute import BACKENDS, PRECISIONS, ComputeOptions
 
 COMPARED = ("status", "error", "models", "faces", "timeline", "coverage")
 COMPARED_OF_VERDICT = ("label", "probability_fake", "face_id", "reasons")
@@ -32,12 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the reports here")
     parser.add_argument("--against", type=Path, metavar="FILE", help="compare with the reports in this file")
     parser.add_argument("--model", default="default")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--backend", choices=BACKENDS, default="auto")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     args = parser.parse_args(argv)
-    torch.set_num_threads(THREADS)
-    reports = make_reports(
-        sorted(path for folder in args.folders for path in folder.glob("*.mp4")), args.model, args.precision
-    )
+    os.environ["OMP_NUM_THREADS"] = str(THREADS)
+    videos = sorted(path for folder in args.folders for path in folder.glob("*.mp4"))
+    reports = make_reports(videos, args.model, ComputeOptions(args.backend, args.precision))
     if args.out:
         args.out.write_text(json.dumps(reports, indent=1) + "\n", encoding="utf-8")
     if not args.against:
@@ -48,9 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if lines or not reports else 0
 
 
-def make_reports(videos: Sequence[Path], model: str, precision: str) -> dict[str, Any]:
+def make_reports(videos: Sequence[Path], model: str, compute: ComputeOptions) -> dict[str, Any]:
     """Check each video -> by folder/name, the compared part of its report, pictures as their SHA-256."""
-    checker, reports = Checker(precision=precision), {}
+    checker, reports = Checker(compute), {}
     for video in videos:
         report: Any
         try:

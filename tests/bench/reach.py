@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from tests.bench.speed import gliding
 from tests.media import repeat, write_video
 from tests.servers import Answer, Handler, Site, media_playlist, split_hls
+from unmask.compute import ComputeOptions
 from unmask.limits import Limits
 from unmask.pipeline import Checker, Options, UrlSource
 
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--delay-ms", type=float, default=40.0, help="before each answer")
     parser.add_argument("--minutes", type=int, nargs="*", default=[1, 10, 120])
     options = parser.parse_args()
-    checker = Checker(torch.device("cpu"))
+    checker = Checker(ComputeOptions(device="cpu"))
     costs: dict[Case, list[Cost]] = {}
     sizes: dict[int, int] = {}
     with tempfile.TemporaryDirectory() as folder:

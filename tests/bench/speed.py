@@ -22,14 +22,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from tests.media import astronaut, repeat, write_video
+from unmask.compute import BACKENDS, PRECISIONS, ComputeOptions
 from unmask.download.sources import FileSource, Options
 from unmask.faces.clips import FaceClip
 from unmask.limits import Limits
-from unmask.models import inference
 from unmask.models.inference import LoadedModel
 from unmask.pipeline import Checker
 from unmask.report import CheckReport
@@ -103,14 +102,16 @@ def main() -> None:
     parser.add_argument("videos", type=Path, nargs="*", metavar="VIDEO")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="more wait for each other on a busy machine")
+    parser.add_argument("--backend", choices=BACKENDS, default="auto")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto")
     parser.add_argument("--peer", type=Path, default=SHARED / "peers" / "seed_pipeline.py")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw it as well")
     options = parser.parse_args()
     peer = options.peer if options.peer.is_file() else None
     if peer is None:
         print(f"There is no {options.peer}: nothing is compared with the original procedure.\n")
-    torch.set_num_threads(options.threads)
-    checker = Checker(torch.device("cpu"))
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)  # before torch is imported, if it is
+    checker = Checker(ComputeOptions(options.backend, options.precision, "cpu"))
     asked = Options(models=("default",), limits=AT_HOME)
     with tempfile.TemporaryDirectory() as folder:
         (model,) = checker.load(asked.models)
@@ -153,7 +154,7 @@ def measure(checker: Checker, model: LoadedModel, path: Path, asked: Options, pe
     return Cost(
         check=check,
         decoding=spent(lambda: list(decode(path, plan))),
-        model=spent(lambda: inference.score(model, noise)),
+        model=spent(lambda: model.logits(noise)),
         peer=None if peer is None else spent(lambda: ask_peer(peer, path)),
         frames=frames,
         stages=reports[-1]["timing_seconds"],

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import onnxruntime
 import pytest
-import torch
 
 from extension.pack import HERE
 from tests.browser.sites import EXAMPLES
@@ -23,7 +22,7 @@ from tests.untrained import untrained_model
 from tests.vectors import FILE, vectors
 from training.publish import main
 from unmask.faces.boxes import overlaps
-from unmask.faces.clips import FaceClip, crop, to_input
+from unmask.faces.clips import FaceClip, crop, normalise
 from unmask.faces.detector import FaceFinder
 from unmask.faces.tracking import link
 from unmask.models import bundled, checkpoint, inference
@@ -34,7 +33,6 @@ from unmask.video.decode import Frames
 from unmask.video.sampling import plan_windows
 
 SCRIPT = Path(__file__).with_name("networks.js")
-CPU = torch.device("cpu")
 
 
 def test_the_stored_vectors_are_the_results_of_python():
@@ -49,7 +47,7 @@ def rounded(text: str) -> Any:
 
 @pytest.fixture(scope="module")
 def model() -> LoadedModel:
-    return inference.load("default", CPU)
+    return inference.load("default")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +72,7 @@ def test_the_heat_of_an_export_is_that_of_the_space(exported, model):
     clip = FaceClip(face[None], np.zeros(1), 0, np.array([[0, 0, side_px, side_px]], np.float32))
     both = np.stack([cv2.GaussianBlur(face, (0, 0), side_px * BLUR_SHARE), face])
     pair = replace(clip, data=both, seconds=np.array([0.0, 0.1]), xyxy=clip.xyxy.repeat(2, 0))
-    _, _, maps = run(exported / "model.onnx", to_input([pair], model.spec).data[0, :2].numpy())
+    _, _, maps = run(exported / "model.onnx", normalise(pair, model.spec))
     (heat,) = run(exported / "heat.onnx", maps)
     large = cv2.resize(heat / heat.max(), (side_px, side_px), interpolation=cv2.INTER_CUBIC)
     assert np.abs(large.clip(0, 1) - heatmap(model, clip)[0]).max() < 1e-4
@@ -141,9 +139,7 @@ def test_faces_crops_and_logits_of_a_video_are_those_of_python(model, windows):
         for ours, theirs in zip(window.boxes, window.said["boxes"], strict=True):
             assert np.diag(overlaps(ours, np.array(theirs, np.float32))).min() >= 0.95
         assert np.abs(window.crops.astype(int) - window.clip.data.astype(int)).max() <= 2
-        with torch.inference_mode():
-            batch = to_input([window.clip], model.spec)
-            logit = float(model.module(batch.data, batch.mask))
+        (logit,) = model.logits([window.clip])
         assert abs(window.said["logit"] - logit) < 0.02
 
 

@@ -12,6 +12,7 @@ from training.fit.recipes import RECIPES, StageConfig, TrainConfig
 from training.train import main
 from unmask.faces.clips import ClipSpec
 from unmask.models.architectures import ARCHITECTURES, VideoModel
+from unmask.models.configs import CONFIGS
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class PatchMean(VideoModel):
         return self.head((vectors * weights).sum(1) / weights.sum(1)).squeeze(-1)
 
 
-ARCHITECTURES["patch-mean"] = (PatchMeanConfig, PatchMean)
+CONFIGS["patch-mean"], ARCHITECTURES["patch-mean"] = PatchMeanConfig, PatchMean
 STAGE = StageConfig(epochs=3, pairs_per_batch=4, learning_rate=1e-2, warmup_steps=2, average_decay=0.8)
 RECIPES["patch-mean"] = TrainConfig(
     "patch-mean", PatchMeanConfig(), STAGE, STAGE, ClipSpec(side_px=32, frames_per_clip=3)

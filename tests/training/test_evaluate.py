@@ -1,7 +1,6 @@
 """Evaluation end to end, with small models that were never trained: it must say what the Space would say."""
 
 import pytest
-import torch
 
 from tests.training.faces import face
 from tests.training.sets import crop_set, video_set
@@ -10,11 +9,11 @@ from training import evaluate
 from training.evaluation.corruptions import GRID
 from training.evaluation.eval_sets import ClipSet, open_set
 from training.evaluation.results import read
+from unmask.compute import Backend, ComputeOptions
 from unmask.faces.clips import ClipSpec
 from unmask.pipeline import Checker, FileSource, Options
 from unmask.verdict import ClipScore
 
-CPU = torch.device("cpu")
 COARSE = ClipSpec(side_px=96, frames_per_clip=5, frame_stride_seconds=0.3)
 
 
@@ -47,7 +46,7 @@ def test_every_ensemble_answers_every_video_as_a_check_does(models, videos, tmp_
         "cpu",
     )
     rows = read(tmp_path / "results.json").set("v").rows
-    checker = Checker(CPU)
+    checker = Checker(ComputeOptions(device="cpu"))
     for ensemble, asked in {"a": models[:1], "b": models[1:], "a+b": models}.items():
         for row in rows:
             source = FileSource(videos / f"{row.id}.mp4", row.id)
@@ -147,7 +146,7 @@ def clip_score(track, probability_logit, start=0.0, frames=8, model="m"):
 
 
 def test_the_frank_score_ignores_doubts_but_not_the_policys_pooling(models):
-    (model,) = evaluate.load_models(models[:1], CPU)
+    (model,) = evaluate.load_models(models[:1], Backend("torch"))
     ensemble = evaluate.Ensemble("a", (model,))
     few = evaluate.answer(ensemble, [clip_score(0, 4.0, frames=1, model="a")], (), lambda faces: [])
     assert few.label == "uncertain"
@@ -157,7 +156,7 @@ def test_the_frank_score_ignores_doubts_but_not_the_policys_pooling(models):
 
 
 def test_an_answer_is_withheld_as_the_space_withholds_it(models):
-    (model,) = evaluate.load_models(models[:1], CPU)
+    (model,) = evaluate.load_models(models[:1], Backend("torch"))
     ensemble = evaluate.Ensemble("a", (model,))
     first, again = ([clip_score(0, logit, model="a")] for logit in (6.0, -6.0))
     assert evaluate.answer(ensemble, first, (), lambda faces: first).label == "fake"

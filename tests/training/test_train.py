@@ -28,8 +28,8 @@ from training.fit.torch_dataset import ClipPairs, as_face_clip, decode
 from training.fit.training_clips import read_training_clips
 from training.synthesis import autoencoder
 from training.train import Request, main, train
-from unmask.models import checkpoint, inference
-from unmask.models.architectures import ResNextLstmConfig
+from unmask.models import checkpoint, torch_model
+from unmask.models.configs import ResNextLstmConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = 16
@@ -84,9 +84,9 @@ def test_each_recipe_goes_from_faces_to_a_model_that_unmask_loads(recipe, materi
     done = run(request(recipe, "clips", [material, moving], tmp_path / "clips", start=tmp_path / "frames", limit=4))
     assert done.epochs()[0].true_auc is not None
     assert {path.name for path in done.path.iterdir()} >= {"train.json", "log.jsonl", "curves.png", "state"}
-    model = inference.load(str(done.model), torch.device("cpu"))
+    model = torch_model.load(str(done.model))
     frames = resize(decode(face("q", frames=3)), model.spec.side_px)
-    assert inference.score(model, [as_face_clip(frames, model.spec)]).shape == (1,)
+    assert model.logits([as_face_clip(frames, model.spec)]).shape == (1,)
 
 
 def test_a_frozen_backbone_does_not_change(material, tmp_path):
@@ -229,7 +229,7 @@ def test_two_processes_give_the_loss_of_one_with_the_doubled_batch(material, tmp
 
 
 def test_checkpoints_of_the_former_projection_are_read(tmp_path):
-    teacher = inference.load(str(untrained_model(tmp_path)), torch.device("cpu"))
+    teacher = torch_model.load(str(untrained_model(tmp_path)))
     module = trainer.StudentModel(fourth.PatchMean(fourth.PatchMeanConfig()), teacher, RECIPES["patch-mean"].clip)
     former = {name.replace("projection.", "guess."): value + 1 for name, value in module.state_dict().items()}
     assert "guess.weight" in former

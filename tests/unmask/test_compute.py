@@ -1,5 +1,7 @@
-"""Precision is chosen by capability, batches are computed by several threads, and checks share these."""
+"""The backend is chosen by capability, batches are computed by several threads, and checks share these."""
 
+import subprocess
+import sys
 import threading
 from contextlib import ExitStack, suppress
 
@@ -9,67 +11,129 @@ import torch
 
 from tests.untrained import untrained_model
 from unmask import compute
-from unmask.compute import ComputeSlots, choose_dtype, map_batches, use_threads
+from unmask.compute import Backend, ComputeOptions, ComputeSlots, choose_backend, choose_precision, thread_share
+from unmask.errors import BadInput
 from unmask.faces.clips import FaceClip
-from unmask.models import inference
-
-CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+from unmask.models import inference, torch_model
+from unmask.torch_compute import map_batches
 
 
 @pytest.mark.parametrize(
-    ("device", "able", "precision", "dtype"),
+    ("asked", "gpu", "expected"),
     [
-        (CPU, {"avx512_bf16": True}, "auto", torch.bfloat16),
-        (CPU, {"avx512_bf16": False, "amx_bf16": True}, "auto", torch.bfloat16),
-        (CPU, {"avx512_f": True}, "auto", torch.float32),
-        (CPU, {"avx512_bf16": True}, "float32", torch.float32),
-        (CPU, {}, "bfloat16", torch.bfloat16),
-        (CUDA, True, "auto", torch.bfloat16),
-        (CUDA, False, "auto", torch.float32),
-        (torch.device("mps"), {"avx512_bf16": True}, "auto", torch.float32),
+        (ComputeOptions(), False, ("onnxruntime", "cpu", "float32")),
+        (ComputeOptions(), True, ("torch", "cuda", "bfloat16")),
+        (ComputeOptions(device="cpu"), True, ("onnxruntime", "cpu", "float32")),
+        (ComputeOptions("onnxruntime"), True, ("onnxruntime", "cpu", "float32")),
+        (ComputeOptions("torch"), False, ("torch", "cpu", "bfloat16")),
+        (ComputeOptions("torch", "float32"), False, ("torch", "cpu", "float32")),
+        (ComputeOptions(precision="bfloat16"), False, ("torch", "cpu", "bfloat16")),
+        (ComputeOptions(precision="float32"), False, ("onnxruntime", "cpu", "float32")),
     ],
 )
-def test_the_precision_is_what_the_device_can_do_or_what_is_asked_for(device, able, precision, dtype, monkeypatch):
+def test_a_gpu_has_torch_and_a_cpu_onnx_runtime_unless_another_is_asked_for(asked, gpu, expected, monkeypatch):
+    monkeypatch.setattr(compute, "_has_cuda", lambda: gpu)
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: True)
+    found = choose_backend(asked)
+    assert (found.name, found.device, found.precision) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "installed"),
+    [
+        (ComputeOptions("onnxruntime", "bfloat16"), True),
+        (ComputeOptions("onnxruntime", device="cuda"), True),
+        (ComputeOptions("torch"), False),
+        (ComputeOptions(precision="bfloat16"), False),
+    ],
+)
+def test_what_is_asked_for_and_cannot_be_is_refused(asked, installed, monkeypatch):
+    monkeypatch.setattr(compute, "has_torch", lambda: installed)
+    with pytest.raises(BadInput):
+        choose_backend(asked)
+
+
+@pytest.mark.parametrize(
+    ("device", "able", "asked", "precision"),
+    [
+        ("cpu", {"avx512_bf16": True}, "auto", "bfloat16"),
+        ("cpu", {"avx512_bf16": False, "amx_bf16": True}, "auto", "bfloat16"),
+        ("cpu", {"avx512_f": True}, "auto", "float32"),
+        ("cpu", {"avx512_bf16": True}, "float32", "float32"),
+        ("cpu", {}, "bfloat16", "bfloat16"),
+        ("cuda", False, "auto", "float32"),
+        ("mps", {"avx512_bf16": True}, "auto", "float32"),
+    ],
+)
+def test_the_precision_of_torch_is_what_the_device_can_do(device, able, asked, precision, monkeypatch):
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: able)
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: able)
-    assert choose_dtype(device, precision) == dtype
+    assert choose_precision(device, asked) == precision
 
 
-def test_batches_are_computed_at_the_same_time_and_come_back_in_order():
+def test_a_check_on_a_cpu_does_not_import_torch():
+    program = (
+        "import sys; from unmask.pipeline import Checker; from unmask.compute import ComputeOptions\n"
+        "import numpy as np; from unmask.video.decode import Frames\n"
+        "checker = Checker(ComputeOptions(device='cpu')); checker.load(['default'])\n"
+        "checker.detect_faces(Frames(np.zeros((1, 90, 160, 3), np.uint8), np.zeros(1)))\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=100).returncode == 0
+
+
+@pytest.fixture
+def share():
+    """Set how many threads `map_batches` uses."""
+    token = thread_share.set(0)
+    yield thread_share.set
+    thread_share.reset(token)
+
+
+def test_batches_are_computed_at_the_same_time_and_come_back_in_order(share):
     both = threading.Barrier(2, timeout=20)  # broken unless two wait at a time
-    with use_threads(2):
-        assert map_batches(lambda batch: both.wait() * 0 + batch, [3, 1, 4, 2]) == [3, 1, 4, 2]
+    share(2)
+    assert map_batches(lambda batch: both.wait() * 0 + batch, [3, 1, 4, 2]) == [3, 1, 4, 2]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_no_more_threads_than_allowed_each_with_one_of_torch(threads):
+def test_no_more_threads_than_allowed_each_with_one_of_torch(threads, share):
     before = torch.get_num_threads()
-    with use_threads(threads):
-        seen = map_batches(lambda _: (threading.get_ident(), torch.get_num_threads()), range(7))
+    share(threads)
+    seen = map_batches(lambda _: (threading.get_ident(), torch.get_num_threads()), range(7))
     assert {count for _, count in seen} == {1} and len(set(seen)) <= threads
     assert torch.get_num_threads() == before
     assert map_batches(abs, []) == []
 
 
-def test_what_goes_wrong_in_a_batch_is_raised():
-    with use_threads(2), pytest.raises(ZeroDivisionError):
+def test_what_goes_wrong_in_a_batch_is_raised(share):
+    share(2)
+    with pytest.raises(ZeroDivisionError):
         map_batches(lambda batch: 1 / batch, [1, 0])
+
+
+def clip_of(frames, side_px):
+    data = np.random.default_rng(0).integers(0, 255, (frames, side_px, side_px, 3), np.uint8)
+    return FaceClip(data, np.arange(frames) * 0.1, 0, np.zeros((frames, 4), np.float32))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("frames", [1, 5, 8])
-def test_logits_are_equal_to_the_last_digit_however_many_threads_are_free(tmp_path, frames, precision):
-    folder = str(untrained_model(tmp_path))
-    model = inference.load(folder, CPU, precision)
-    side_px, rng = model.spec.side_px, np.random.default_rng(0)
-    data = rng.integers(0, 255, (frames, side_px, side_px, 3), np.uint8)
-    clip = FaceClip(data, np.arange(frames) * 0.1, 0, np.zeros((frames, 4), np.float32))
-    logits = []
+def test_logits_of_torch_are_equal_to_the_last_digit_however_many_threads_are_free(tmp_path, frames, precision, share):
+    model = torch_model.load(str(untrained_model(tmp_path)), "cpu", precision)
+    clip, logits = clip_of(frames, model.spec.side_px), []
     for threads in (1, 2, 3):
-        with use_threads(threads):
-            logits.append(inference.score(model, [clip, clip]))
-    logits.append(inference.score(inference.load(folder, CPU, precision), [clip, clip]))
+        share(threads)
+        logits.append(model.logits([clip, clip]))
     assert np.isfinite(logits).all() and all(np.array_equal(other, logits[0]) for other in logits)
+
+
+def test_logits_of_onnx_runtime_are_equal_to_the_last_digit_however_many_threads_there_are():
+    models = [inference.load("default", Backend(threads=threads)) for threads in (1, 2, 3)]
+    clip = clip_of(2, models[0].spec.side_px)
+    one, *others = (model.logits([clip]) for model in models)
+    assert all(np.array_equal(one, other) for other in others)
 
 
 class Cancelled(Exception):
@@ -92,7 +156,7 @@ def test_one_check_has_all_threads_and_two_have_half_each():
             with slots.acquire(never) as second:
                 assert second == 2
     with slots.acquire(never) as alone:
-        assert alone == 4 and compute._threads.get() == 4
+        assert alone == 4 and thread_share.get() == 4
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from training.data.catalog import PICTURE_SUFFIXES, LabelledVideo
 from training.data.shards import FileSlices, StoredClip, index_tar
+from unmask.compute import Backend
 from unmask.errors import NotAVideo, UnmaskError
 from unmask.faces.clips import ClipSpec, FaceClip, UInt8Array, crop_square
 from unmask.faces.detector import FaceFinder
@@ -83,9 +83,8 @@ def extract_clips(task: ExtractionTask, spec: ExtractionSpec) -> list[StoredClip
 @functools.cache
 def _finder() -> FaceFinder:
     """Make the face finder of this process, on one thread: workers share the cores, and results never differ."""
-    torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    return FaceFinder()
+    return FaceFinder(Backend(threads=1))
 
 
 def _to_stored_clip(

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -50,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     out = arguments.figures or arguments.results / "figures"
     drawn = draw_all(read(arguments.results / "results.json"))
     if arguments.model:
-        models = [inference.load(name, torch.device("cpu")) for name in arguments.model]
+        models = [inference.load(name) for name in arguments.model]
         drawn["heatmaps"] = heatmaps(models, EXAMPLES)
     out.mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
@@ -214,7 +213,7 @@ def heatmaps(models: Sequence[LoadedModel], examples: Path) -> Figure:
         clips = [first_clip(examples / name, model, finder) for model in models]
         _picture(row[0], clips[0].data[0], title)
         for axes, model, clip in zip(row[1:], models, clips, strict=True):
-            logit = float(inference.score(model, [clip])[0])
+            logit = float(model.logits([clip])[0])
             said = percent(to_probability(model.calibration.log_odds(logit)))
             painted = saliency.paint(clip.data[0], saliency.heatmap(model, clip)[0])
             _picture(axes, painted, f"{model.name}: {said}")

@@ -17,16 +17,16 @@ from training.fit.run_folder import Validation
 from training.fit.torch_dataset import Pair, PlainClips, cached_meshes, collate, validation_blends
 from training.fit.trainer import use_one_thread
 from training.synthesis.autoencoder import Autoencoder
-from unmask.compute import choose_dtype
+from unmask.compute import choose_precision
 from unmask.faces.clips import ClipSpec
-from unmask.models import inference
 from unmask.models.architectures import VideoModel
+from unmask.models.torch_model import FRAMES_PER_BATCH
 
 
 def precision() -> str:
-    """Name the number format to train in, as Accelerate does: like `choose_dtype`, or float16 on an older GPU."""
+    """Name the number format to train in, as Accelerate does: like `choose_precision`, or float16 on an older GPU."""
     on_gpu = torch.cuda.is_available()
-    if choose_dtype(torch.device("cuda" if on_gpu else "cpu")) == torch.bfloat16:
+    if choose_precision("cuda" if on_gpu else "cpu") == "bfloat16":
         return "bf16"
     return "fp16" if on_gpu else "no"
 
@@ -40,7 +40,7 @@ def predict(
     device = next(model.parameters()).device
     batches = DataLoader(
         data,
-        max(1, inference.FRAMES_PER_BATCH.get(device.type, 8) // spec.frames_per_clip),
+        max(1, FRAMES_PER_BATCH.get(device.type, 8) // spec.frames_per_clip),
         num_workers=workers,
         collate_fn=functools.partial(collate, spec=spec),
         worker_init_fn=use_one_thread,

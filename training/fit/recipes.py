@@ -8,7 +8,7 @@ from typing import Literal
 
 from training.data.augment import AugmentSpec
 from unmask.faces.clips import ClipSpec
-from unmask.models.architectures import MesoTransformerConfig, MobileNetGruConfig, ModelConfig, ResNextLstmConfig
+from unmask.models.configs import MesoTransformerConfig, MobileNetGruConfig, ModelConfig, ResNextLstmConfig
 
 StageName = Literal["frames", "clips"]
 

@@ -25,8 +25,9 @@ from training.data.shards import StoredClip
 from training.fit.recipes import Mixture
 from training.synthesis import landmarks, self_blend
 from training.synthesis.autoencoder import Autoencoder, reconstruct
-from unmask.faces.clips import ClipBatch, ClipSpec, FaceClip, to_input
+from unmask.faces.clips import ClipSpec, FaceClip
 from unmask.files import atomic_write
+from unmask.models.torch_model import ClipBatch, to_input
 
 Mesh = NDArray[np.float32]  # (T, 468, 2), px of the stored crop
 FLICKER_SHARE = 0.5  # of the blended clips

@@ -23,9 +23,9 @@ from tqdm import tqdm
 from training.data.shards import StoredClip, read_clips
 from training.fit.torch_dataset import decode
 from training.synthesis.autoencoder import NET_SIDE_PX, Autoencoder, AutoencoderConfig, as_input, save
-from unmask.compute import choose_dtype
+from unmask.compute import choose_precision
 from unmask.models.architectures import channels_last
-from unmask.models.inference import autocast
+from unmask.torch_compute import autocast
 
 CPU = torch.device("cpu")
 BATCH = 16
@@ -58,7 +58,7 @@ def train_autoencoder(
         images = as_input(faces[rng.integers(len(faces), size=BATCH)])
         images = images.flip(3) if rng.random() < 0.5 else images
         images = images.contiguous(memory_format=torch.channels_last)
-        with autocast(CPU, choose_dtype(CPU)):
+        with autocast("cpu", choose_precision("cpu")):
             drawn = autoencoder(images)
             loss = reconstruction_loss(drawn.float(), images)
             if step >= CRITIC_FROM * steps:
@@ -76,7 +76,7 @@ def train_autoencoder(
 def critic_step(critic: nn.Module, critic_optimizer: torch.optim.Optimizer, real: Tensor, drawn: Tensor) -> None:
     """Update the critic once, by the hinge loss."""
     critic_optimizer.zero_grad()
-    with autocast(CPU, choose_dtype(CPU)):
+    with autocast("cpu", choose_precision("cpu")):
         loss = F.relu(1 - critic(real)).float().mean() + F.relu(1 + critic(drawn)).float().mean()
     loss.backward()
     critic_optimizer.step()

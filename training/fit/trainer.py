@@ -27,7 +27,7 @@ from training.fit.recipes import StageConfig
 from training.fit.torch_dataset import Batch, ClipPairs, Pair, collate
 from unmask.faces.clips import ClipSpec
 from unmask.models.architectures import VideoModel
-from unmask.models.inference import LoadedModel
+from unmask.models.torch_model import TorchModel
 
 STATE = "state"
 VECTOR_LOSS_UNTIL = 0.8  # of the steps: until then the loss has a term for the teacher's vectors
@@ -80,7 +80,7 @@ class StudentModel(nn.Module):
     not kept.
     """
 
-    def __init__(self, model: VideoModel, teacher: LoadedModel | None, spec: ClipSpec) -> None:
+    def __init__(self, model: VideoModel, teacher: TorchModel | None, spec: ClipSpec) -> None:
         super().__init__()
         self.model, self.side_px = model, spec.side_px
         self.projection = (
@@ -125,7 +125,7 @@ class Trainer:
         *,
         seed: int = 0,
         workers: int = 2,
-        teacher: LoadedModel | None = None,
+        teacher: TorchModel | None = None,
         save_seconds: float = 300.0,
     ) -> None:
         self.accelerator, self.parts, self.config = accelerator, parts, config
@@ -310,14 +310,14 @@ def vector_loss(projected: Tensor, vectors: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def distillation_target(teacher: LoadedModel, data: Tensor, mask: Tensor) -> DistillationTarget:
+def distillation_target(teacher: TorchModel, data: Tensor, mask: Tensor) -> DistillationTarget:
     """Run the teacher on the same clips, at the side that it was trained at."""
     vectors = teacher.module.clip_vectors(resize_batch(data, teacher.spec.side_px), mask)
     logits = teacher.module.sequence_logits(vectors, mask)
     return DistillationTarget(logits.float().sigmoid(), vectors[mask].float())
 
 
-def teacher_clip_spec(spec: ClipSpec, teacher: LoadedModel | None) -> ClipSpec:
+def teacher_clip_spec(spec: ClipSpec, teacher: TorchModel | None) -> ClipSpec:
     """Return the clip spec for a model and its teacher, at the larger of their two sides.
 
     A teacher of 224 px that is given clips enlarged from 160 px is much less accurate.

@@ -1,18 +1,21 @@
-"""Export a model folder and the face finder as ONNX, for the extension, which runs them in the browser.
+"""Write the networks as ONNX: graphs without weights for the package, and whole files for the extension.
 
+    python -m training.publish --graphs                # space/unmask/graphs anew, where an architecture has changed
     python -m training.publish --onnx --model-folder space/unmask/models/weights/mobilenet-gru --out extension/models
 
-Writes `model.onnx` (one clip of any number of frames, normalised, -> its logit, that of each frame alone, and
-the last feature maps), `heat.onnx` (maps of a face, blurred and sharp, -> the heat of each place), MTCNN's
-`pnet.onnx`, `rnet.onnx` and `onet.onnx`, and `config.json`, the model's own with its revision. The model's weights
-stay the float16 numbers of its own file, which halves what a person downloads: batch norms are fused when ONNX Runtime
-loads it, in float32. Each network is run by ONNX Runtime on noise and must say what torch says, or nothing is left.
+The networks are a model (one clip of any number of frames, normalised, -> its logit, that of each frame alone, and
+the last feature maps), its heat (maps of a face, blurred and sharp, -> the heat of each place), and MTCNN's `pnet`,
+`rnet` and `onet`. A graph takes its weights from a model's own file when it is loaded, so that new weights need no new
+graph. The extension's files hold them as the float16 numbers that they are in that file; batch norms are fused when
+ONNX Runtime loads either. Each network is run on noise and must say what torch says, or nothing is left.
 """
 
 import dataclasses
 import json
+import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,15 +27,19 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from unmask.faces.mtcnn import ONet, PNet, RNet, load
-from unmask.models import checkpoint, inference
-from unmask.models.architectures import MobileNetGru, VideoModel
-from unmask.models.saliency import GRADIENT_STEPS
+from unmask.faces import mtcnn
+from unmask.faces.clips import ClipSpec
+from unmask.faces.networks import NAMES as FACE_NETWORKS
+from unmask.graphs import session
+from unmask.models import checkpoint, onnx_model
+from unmask.models.architectures import ARCHITECTURES, VideoModel
+from unmask.models.configs import CONFIGS
+from unmask.models.torch_model import GRADIENT_STEPS, Heat
 
+ARCHITECTURES_WRITTEN = ("mobilenet-gru",)
 OPSET = 17
 MAX_ERROR = 1e-3  # of a logit, or of the hottest place; maps, scores and box offsets stay far below
 LARGE_BYTES = 4096  # of a weight
-CPU = torch.device("cpu")
 
 
 class OneClip(nn.Module):
@@ -51,32 +58,41 @@ class OneClip(nn.Module):
         return together, self.model.sequence_logits(vectors[:, None], mask.T), maps
 
 
-class Heat(nn.Module):
-    """A heatmap module: last feature maps of a face, blurred and sharp (2, C, h, w) -> heat (h, w).
-
-    What `explain.heatmap` says of a clip of this one frame, before it makes the hottest place 1.
-    """
+class PooledHeat(nn.Module):
+    """What `Heat` says for a model whose frame vectors are means over maps, in operations that the exporter knows."""
 
     def __init__(self, model: VideoModel) -> None:
         super().__init__()
-        self.model = model
+        if type(model).frame_vectors is not VideoModel.frame_vectors:
+            raise SystemExit("only a model whose frame vectors are means of its maps can be written as ONNX")
+        vectors = model.frame_vectors(model.frame_features(torch.zeros(GRADIENT_STEPS, 3, 64, 64)))
+        plain: Any = torch.export.default_decompositions()  # typed more narrowly than what takes it
+        mask = torch.ones(GRADIENT_STEPS, 1)  # not of bools: the exporter does not turn them into numbers
+
+        def logit(points: Tensor) -> Tensor:
+            return model.sequence_logits(points[:, None], mask).sum(0)
+
+        self.gradient = make_fx(torch.func.grad(logit), decomposition_table=plain)(vectors)
 
     def forward(self, data: Tensor) -> Tensor:
-        """Return the heat of each place."""
-        start, change = data[:1], data[1:] - data[:1]
+        """Return the heat of each place (h, w) of maps (2, C, h, w)."""
+        vectors, change = data.mean((-2, -1)), data[1] - data[0]
         shares = (torch.arange(GRADIENT_STEPS) + 0.5) / GRADIENT_STEPS
-        gradients = torch.func.grad(self._logits)(start + shares.view(-1, 1, 1, 1) * change)
-        return (change[0] * gradients.mean(0)).sum(0).abs()
+        gradient = self.gradient(vectors[:1] + shares[:, None] * (vectors[1:] - vectors[:1])).mean(0)
+        return (change * gradient[:, None, None]).sum(0).abs() / (data.shape[2] * data.shape[3])
 
-    def _logits(self, maps: Tensor) -> Tensor:
-        """Sum over clips of one frame, whose gradients do not mix."""
-        mask = torch.ones(len(maps), 1)  # not of bools: the exporter does not turn them into numbers
-        return self.model.temporal(maps[:, None], mask).sum(0)
 
-    def written_out(self, data: Tensor) -> nn.Module:
-        """Trace the module to plain operations, as the exporter cannot export gradients."""
-        plain: Any = torch.export.default_decompositions()  # typed more narrowly than what takes it
-        return make_fx(self, decomposition_table=plain)(data)
+class PReLU(nn.Module):
+    """What nn.PReLU does, in operations that take ONNX Runtime a fraction of the time that its own PRelu takes."""
+
+    def __init__(self, weight: nn.Parameter) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply a slope a channel below zero."""
+        slope = self.weight.view(-1, *[1] * (x.dim() - 2))
+        return x + (1 - slope) * (-x).relu()
 
 
 @dataclass(frozen=True)
@@ -85,14 +101,39 @@ class Network:
 
     name: str
     module: nn.Module
+    reference: nn.Module  # says the same
+    weights: dict[str, Tensor]  # of the module, by their names in the model's own file
     sizes: tuple[tuple[int, ...], ...]  # of inputs: the first to export with, all to compare with
     free: tuple[int, ...]  # axes of the input that may have any length
     outputs: tuple[str, ...]
     is_relative: bool = False  # MAX_ERROR is a share of the largest number
 
 
+def write_graphs(folder: Path = session.FOLDER) -> None:
+    """Write the graphs of the package and their manifest, and print what was written."""
+    manifest: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        networks: list[tuple[Network, dict[str, float]]] = [(network, {}) for network in face_networks()]
+        for name in ARCHITECTURES_WRITTEN:
+            size = CONFIGS[name]()
+            module = ARCHITECTURES[name](size).eval().requires_grad_(False)
+            for tensor in module.state_dict().values():  # the exporter merges equal weights
+                if tensor.is_floating_point():
+                    tensor.uniform_(0.01, 0.02)
+            networks += [
+                (one, onnx_model.sizes(size)) for one in model_networks(name, f"{name}.heat", module, ClipSpec())
+            ]
+        for network, size in networks:
+            path = _write(network, Path(scratch))
+            shapes = _strip(path, network)
+            manifest[network.name] = {"sizes": size, "weights": shapes}
+            shutil.move(path, folder / path.name)
+            print(f"{folder / path.name}  {(folder / path.name).stat().st_size / 1e3:.1f} kB")
+    (folder / session.MANIFEST.name).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
 def write(folder: Path, out: Path) -> None:
-    """Export a model folder and print what was written."""
+    """Write the files of a model folder for the extension and print what was written."""
     for path in export(folder, out):
         print(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
 
@@ -102,58 +143,96 @@ def export(folder: Path, out: Path) -> list[Path]:
 
     Raises SystemExit when one differs, and for a model that ONNX cannot express.
     """
-    config, model = checkpoint.read_config(folder), inference.load(str(folder), CPU)
-    model = dataclasses.replace(model, module=checkpoint.restore(folder).eval().requires_grad_(False))
-    if not isinstance(model.module, MobileNetGru):
-        raise SystemExit(f"only a mobilenet-gru can be written as ONNX, this is a {config.architecture}")
+    config, info, _ = checkpoint.read(str(folder))
+    if config.architecture not in ARCHITECTURES_WRITTEN:
+        known = ", ".join(ARCHITECTURES_WRITTEN)
+        raise SystemExit(f"only {known} can be written as ONNX, this is a {config.architecture}")
+    module = checkpoint.restore(folder).eval().requires_grad_(False)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
-        made = [_write(network, Path(scratch)) for network in networks(model)]
-        told = {"schema": checkpoint.SCHEMA, **dataclasses.asdict(config), "revision": model.revision}
+        networks = (*model_networks("model", "heat", module, config.clip), *face_networks())
+        made = [_halve(_write(network, Path(scratch))) for network in networks]
+        told = {"schema": checkpoint.SCHEMA, **dataclasses.asdict(config), "revision": info.revision}
         made.append(Path(scratch) / "config.json")
         made[-1].write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
         return [path.replace(out / path.name) for path in made]
 
 
-def networks(model: inference.LoadedModel) -> list[Network]:
-    """List the networks of a model and of the face finder."""
-    spec = model.spec
-    clips = tuple((frames, 3, spec.side_px, spec.side_px) for frames in (spec.frames_per_clip, 1))
-    with torch.no_grad():
-        maps = tuple(model.module.frame_features(torch.zeros(2, *clips[0][1:])).shape)
-    boxes = ("score", "offset")
-    return [
-        Network("model", OneClip(model.module), clips, (0,), ("logit", "alone", "maps")),
-        Network("heat", Heat(model.module), (maps,), (), ("heat",), is_relative=True),
-        Network("pnet", load(PNet(), CPU), ((2, 3, 90, 160), (1, 3, 12, 17)), (0, 2, 3), boxes),
-        Network("rnet", load(RNet(), CPU), ((2, 3, 24, 24), (5, 3, 24, 24)), (0,), boxes),
-        Network("onet", load(ONet(), CPU), ((2, 3, 48, 48), (5, 3, 48, 48)), (0,), (*boxes, "points")),
-    ]
+def model_networks(name: str, heat_name: str, model: VideoModel, spec: ClipSpec) -> Iterator[Network]:
+    """Yield the networks of a model."""
+    weights, side_px = model.state_dict(), spec.side_px
+    clip = OneClip(model)
+    clips = tuple((frames, 3, side, side) for frames, side in ((spec.frames_per_clip, side_px), (1, 2 * side_px)))
+    yield Network(name, clip, clip, weights, clips, (0, 2, 3), ("logit", "alone", "maps"))
+    channels = model.frame_features(torch.zeros(1, 3, side_px, side_px)).shape[1]
+    maps = ((2, channels, 7, 7), (2, channels, 5, 5))
+    yield Network(heat_name, PooledHeat(model), Heat(model), weights, maps, (2, 3), ("heat",), is_relative=True)
+
+
+def face_networks() -> Iterator[Network]:
+    """Yield the networks of the face finder."""
+    sizes = {"pnet": ((2, 3, 90, 160), (1, 3, 12, 17))}
+    sizes |= {name: ((2, 3, px, px), (5, 3, px, px)) for name, px in (("rnet", 24), ("onet", 48))}
+    for name in FACE_NETWORKS:
+        module, reference = mtcnn.load(name), mtcnn.load(name)
+        for part, layer in list(module.named_children()):
+            if isinstance(layer, nn.PReLU):
+                setattr(module, part, PReLU(layer.weight))
+        free = (0, 2, 3) if name == "pnet" else (0,)
+        outputs = ("score", "offset", "points")[: 3 if name == "onet" else 2]
+        yield Network(name, module, reference, module.state_dict(), sizes[name], free, outputs)
 
 
 def _write(network: Network, folder: Path) -> Path:
     path = folder / f"{network.name}.onnx"
-    module, data = network.module.eval(), torch.zeros(network.sizes[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's age and of batches, which are tried out below
         torch.onnx.export(
-            module.written_out(data) if isinstance(module, Heat) else module,
-            (data,),
+            network.module.eval(),
+            (torch.zeros(network.sizes[0]),),
             path,
             input_names=["data"],
             output_names=list(network.outputs),
             dynamic_axes={"data": {axis: f"axis{axis}" for axis in network.free}},
             opset_version=OPSET,
-            training=torch.onnx.TrainingMode.PRESERVE,  # else batch norms are fused, and no weight fits into float16
+            # else norms are fused, weights turned and merged, and none fits into float16 or has its name
+            training=torch.onnx.TrainingMode.PRESERVE,
+            do_constant_folding=False,
             dynamo=False,  # the newer one needs two packages more, and writes the same here
         )
-    _halve(path)
+    model = onnx.load(path)
+    _rename(model.graph, network)
+    onnx.save(model, path)
     for size in network.sizes:
         _compare(network, path, size)
     return path
 
 
-def _halve(path: Path) -> None:
+def _rename(graph: onnx.GraphProto, network: Network) -> None:
+    """Call the weights as they are called in the model's own file."""
+    places = {tensor.data_ptr(): name for name, tensor in network.weights.items()}
+    names = {name: places.get(tensor.data_ptr(), name) for name, tensor in network.module.state_dict().items()}
+    for weight in graph.initializer:
+        weight.name = names.get(weight.name, weight.name)
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+
+
+def _strip(path: Path, network: Network) -> dict[str, list[int]]:
+    """Take the weights out of a file -> their shapes by their names, in the order of the model's own file."""
+    model = onnx.load(path)
+    for weight in model.graph.initializer:
+        if weight.name in network.weights:
+            weight.ClearField("raw_data")
+            weight.data_location = onnx.TensorProto.EXTERNAL
+            weight.external_data.add(key="location", value="given")
+    onnx.save(model, path)
+    taken = {weight.name for weight in model.graph.initializer}
+    return {name: list(tensor.shape) for name, tensor in network.weights.items() if name in taken}
+
+
+def _halve(path: Path) -> Path:
     """Store large weights in float16 where that loses nothing; a Cast makes them float32 when the file is loaded."""
     model = onnx.load(path)
     graph, casts = model.graph, []
@@ -168,6 +247,7 @@ def _halve(path: Path) -> None:
     del graph.node[:]
     graph.node.extend(nodes)
     onnx.save(model, path)
+    return path
 
 
 @torch.no_grad()
@@ -175,7 +255,7 @@ def _compare(network: Network, path: Path, size: tuple[int, ...]) -> None:
     """Compare ONNX Runtime and torch. Raises SystemExit when they differ."""
     data = np.random.default_rng(0).normal(size=size).astype(np.float32)
     said = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"data": data})
-    expected = network.module.eval()(torch.from_numpy(data))
+    expected = network.reference.eval()(torch.from_numpy(data))
     for ours, theirs in zip(expected if isinstance(expected, tuple) else (expected,), said, strict=True):
         error = MAX_ERROR * (float(ours.max()) if network.is_relative else 1.0)
         if ours.shape != theirs.shape or not np.allclose(ours.numpy(), theirs, rtol=0, atol=error):

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from training.evaluation import metrics
@@ -24,7 +23,7 @@ from training.fit.torch_dataset import PlainClips, cached_meshes, decode
 from training.release.calibration import probabilities
 from training.release.score_validation import validation_clips
 from training.synthesis import landmarks
-from unmask.models import inference
+from unmask.models import torch_model
 
 CHEEKS = ((117, 118, 101, 36, 205, 50), (346, 347, 330, 266, 425, 280))  # outlines, as indices into the mesh
 LEFT, RIGHT, NOSE_TIP = 234, 454, 1
@@ -57,7 +56,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    model = inference.load(arguments.model, torch.device("cpu"))
+    model = torch_model.load(arguments.model)
     clips = [clip for some in validation_clips(arguments.data, arguments.limit).values() for clip in some]
     found = [
         subgroups_of(decode(clip)[0], points[0])

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from training.evaluation import metrics
@@ -30,7 +29,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", required=True, metavar="NAME=DIR", dest="sets")
     parser.add_argument("--cache", type=Path, help="folder where found faces are kept")
     arguments = parser.parse_args()
-    model, finder = inference.load(arguments.model, torch.device("cpu")), FaceFinder()
+    model, finder = inference.load(arguments.model), FaceFinder()
     for text in arguments.sets:
         name, _, folder = text.partition("=")
         print(f"{name}: {compare(model, open_set(Path(folder), finder, arguments.cache))}", flush=True)
@@ -44,8 +43,8 @@ def compare(model: LoadedModel, found: EvaluationSet) -> str:
         clips = found.find(example, sampling).clips[model.spec]
         if clips:
             kept.append(example)
-            by_clip.append(float(inference.score(model, clips).mean()))
-            by_frame.append(float(inference.score(model, [part for clip in clips for part in split(clip)]).mean()))
+            by_clip.append(float(model.logits(clips).mean()))
+            by_frame.append(float(model.logits([part for clip in clips for part in split(clip)]).mean()))
     fake, groups = np.array([item.fake for item in kept]), [item.group for item in kept]
     first, second = np.array(by_frame, np.float64), np.array(by_clip, np.float64)
     gain = metrics.paired_bootstrap(metrics.auc, first, second, fake, groups)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unmask.batch.ray_map import map_on_ray
+from unmask.compute import ComputeOptions
 from unmask.download.sources import FileSource, Options, UrlSource, describe, to_source
 from unmask.errors import BadInput, Cancelled, InternalError, UnmaskError
 from unmask.pipeline import Checker, shared_checker
@@ -75,12 +76,14 @@ def run_here(checker: Checker, inputs: Iterable[ScanInput], options: Options) ->
         yield check_one(checker, item, options)
 
 
-def run_on_ray(inputs: Sequence[ScanInput], options: Options, address: str, precision: str) -> Iterator[Report]:
+def run_on_ray(
+    inputs: Sequence[ScanInput], options: Options, address: str, compute: ComputeOptions
+) -> Iterator[Report]:
     """Check an input a task, on every machine of a cluster that sees the same files; yield reports as they finish.
 
     `address`: see `ray_map.map_on_ray`. Raises BadInput.
     """
-    task = functools.partial(_check_in_task, options=options, precision=precision)
+    task = functools.partial(_check_in_task, options=options, compute=compute)
     return _reports(map_on_ray(task, inputs, address, tasks_a_gpu=TASKS_A_GPU))
 
 
@@ -106,8 +109,8 @@ def check_one(checker: Checker, item: ScanInput, options: Options) -> Report:
         return _internal(item, error)
 
 
-def _check_in_task(item: ScanInput, options: Options, precision: str) -> Report:
-    return check_one(shared_checker(precision), item, options)  # Ray keeps its workers: each loads once
+def _check_in_task(item: ScanInput, options: Options, compute: ComputeOptions) -> Report:
+    return check_one(shared_checker(compute), item, options)  # Ray keeps its workers: each loads once
 
 
 def _internal(item: ScanInput, cause: Exception) -> Report:

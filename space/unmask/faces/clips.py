@@ -1,13 +1,10 @@
 """Cut face clips out of frames and normalise them to model input, in training and serving alike."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from unmask.faces.tracking import FaceTrack
 from unmask.video.decode import Frames
@@ -60,14 +57,6 @@ class FaceClip:
         return f"FaceClip(data={self.data.shape}, track_id={self.track_id}, start={self.seconds[0]:.3f} s)"
 
 
-@dataclass(frozen=True)
-class ClipBatch:
-    """Model input."""
-
-    data: Tensor  # float32 (B, T, 3, S, S), normalised; zeros where there is no frame
-    mask: Tensor  # bool (B, T), True where a frame is real
-
-
 def crop(frames: Frames, track: FaceTrack, spec: ClipSpec) -> FaceClip:
     """Cut the track's face out of its first `frames_per_clip` frames."""
     kept = slice(spec.frames_per_clip)
@@ -116,28 +105,15 @@ def recompressed(clip: FaceClip) -> FaceClip:
     return replace(clip, data=np.stack([cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) for data in encoded]))
 
 
-def to_input(clips: Sequence[FaceClip], spec: ClipSpec) -> ClipBatch:
-    """Normalise clips and pad each to the longest.
+def normalise(clip: FaceClip, spec: ClipSpec) -> Float32Array:
+    """Normalise a clip to model input: (T, 3, S, S), channels and rows contiguous.
 
     Raises:
-        ValueError: There is no clip, or one is longer or of another side than the spec's.
+        ValueError: It is longer or of another side than the spec's clips.
     """
-    if not clips:
-        raise ValueError("no clips")
-    shape = (len(clips), max(len(clip.data) for clip in clips))
-    data = torch.zeros(*shape, 3, spec.side_px, spec.side_px)
-    mask = torch.zeros(shape, dtype=torch.bool)
-    for row, clip in enumerate(clips):
-        count, side_px = clip.data.shape[:2]
-        if count > spec.frames_per_clip or side_px != spec.side_px:
-            raise ValueError(f"a clip of {count} frames of {side_px} px does not fit {spec}")
-        data[row, :count] = _normalise(clip.data, spec)
-        mask[row, :count] = True
-    return ClipBatch(data, mask)
-
-
-def _normalise(images: UInt8Array, spec: ClipSpec) -> Tensor:
-    """Normalise (T, S, S, 3) uint8 -> (T, 3, S, S) float32."""
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (spec.mean, spec.std))
-    pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
-    return (pixels.float() / 255 - mean) / std
+    count, side_px = clip.data.shape[:2]
+    if count > spec.frames_per_clip or side_px != spec.side_px:
+        raise ValueError(f"a clip of {count} frames of {side_px} px does not fit {spec}")
+    mean, std = (np.array(values, np.float32).reshape(3, 1, 1) for values in (spec.mean, spec.std))
+    pixels = np.ascontiguousarray(clip.data.transpose(0, 3, 1, 2)).astype(np.float32)
+    return ((pixels / 255 - mean) / std).astype(np.float32, copy=False)

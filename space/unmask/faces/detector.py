@@ -1,4 +1,4 @@
-"""Detect faces in frames with MTCNN (Zhang et al., IEEE SPL 2016): networks in torch, boxes in numpy.
+"""Detect faces in frames with MTCNN (Zhang et al., IEEE SPL 2016): boxes in numpy.
 
 P-Net proposes boxes on an image pyramid, R-Net rejects most of them, and O-Net refines the rest and locates five
 landmarks. P-Net, which costs most, is skipped in frames whose proposals can be extrapolated from the frames around.
@@ -10,24 +10,19 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
 
+from unmask.compute import Backend
 from unmask.faces.boxes import apply_offsets, match_by_iou, non_max_suppression, overlaps, to_squares, warp_boxes
-from unmask.faces.mtcnn import ONet, PNet, RNet, load
+from unmask.faces.networks import FaceNetwork, load_networks
 from unmask.video.decode import Frames
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
 ScoredBoxes = tuple[Float32Array, Float32Array]  # boxes (n, 4), scores (n,)
 
-CPU = torch.device("cpu")
-
 # `training.release.extension_constants` exports these to the extension's own detector.
 SEARCH_SIDE_PX = 640  # frames are scaled down to this longest side before the search
 MIN_FACE_PX = 24  # smallest face searched for, in the scaled frame: 48 px of 720p, 72 px of 1080p
-PIXEL_MEAN = 127.5  # the networks take (pixel - mean) / scale
-PIXEL_SCALE = 128.0
 PNET_CELL_PX = 12  # side of P-Net's receptive field
 PNET_STRIDE_PX = 2  # from one cell of its output to the next
 RNET_SIDE_PX = 24  # of its input
@@ -65,15 +60,13 @@ class FaceBoxes:
 
 
 class FaceFinder:
-    """MTCNN on one device. Safe to share between threads; takes about 2 MB."""
+    """MTCNN in one backend. Safe to share between threads; takes about 2 MB."""
 
-    def __init__(self, device: torch.device = CPU) -> None:
-        self.device = device
-        self._pnet = load(PNet(), device)
-        self._rnet = load(RNet(), device)
-        self._onet = load(ONet(), device)
+    def __init__(self, backend: Backend | None = None) -> None:
+        backend = backend or Backend()
+        self._device = backend.device
+        self._pnet, self._rnet, self._onet = load_networks(backend)
 
-    @torch.inference_mode()
     def detect(self, frames: Frames) -> list[FaceBoxes]:
         """Find the faces of every frame (N, H, W, 3) -> N results.
 
@@ -120,7 +113,7 @@ class FaceFinder:
         level = images
         for side in pyramid_sides(images.shape[1], images.shape[2]):
             level = resize(level, side)  # each from the one before: a third of the time, boxes alike
-            score, offset = self._pnet(self._to_tensor(level))
+            score, offset = self._pnet(level)
             for index, scored in enumerate(_decode_map(score, offset, level, images)):
                 found[index].append(scored)
         return [_suppress(_join(levels), PNET_NMS_IOU) for levels in found]
@@ -142,7 +135,7 @@ class FaceFinder:
 
     def _run(
         self,
-        net: nn.Module,
+        net: FaceNetwork,
         images: Sequence[UInt8Array] | UInt8Array,
         boxes: Sequence[Float32Array],
         side_px: int,
@@ -152,14 +145,9 @@ class FaceFinder:
         patches = np.zeros((len(places), side_px, side_px, 3), np.uint8)
         for row, (image, box) in enumerate(places):
             patches[row] = cut_patch(image, box, side_px)
-        size = PATCHES_PER_BATCH.get(self.device.type, 64)
-        batches = [net(self._to_tensor(patches[start : start + size])) for start in range(0, len(places) or 1, size)]
-        return [torch.cat(parts).cpu().numpy() for parts in zip(*batches, strict=True)]
-
-    def _to_tensor(self, images: UInt8Array) -> Tensor:
-        """Convert (n, h, w, 3) uint8 -> (n, 3, h, w) in about -1..1 on the device."""
-        pixels = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
-        return (pixels.float() - PIXEL_MEAN) / PIXEL_SCALE
+        size = PATCHES_PER_BATCH["cpu" if self._device == "cpu" else "cuda"]
+        batches = [net(patches[start : start + size]) for start in range(0, len(places) or 1, size)]
+        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -274,14 +262,14 @@ def _split(values: Float32Array, like: Sequence[Float32Array]) -> list[Float32Ar
     return np.split(values, np.cumsum([len(part) for part in like])[:-1])
 
 
-def _decode_map(score: Tensor, offset: Tensor, level: UInt8Array, images: UInt8Array) -> Iterator[ScoredBoxes]:
+def _decode_map(
+    score: Float32Array, offset: Float32Array, level: UInt8Array, images: UInt8Array
+) -> Iterator[ScoredBoxes]:
     """Decode P-Net's maps (n, h, w), (n, 4, h, w) -> proposals of each frame, in px of `images`."""
     to_px = np.array([images.shape[2] / level.shape[2], images.shape[1] / level.shape[1]], np.float32)
-    at = (score > MIN_SCORE[0]).nonzero()
-    index, y, x = at.unbind(1)
-    values = torch.cat([score[index, y, x, None], offset[index, :, y, x]], 1).cpu().numpy()
-    frame, corners = np.split(at.cpu().numpy(), [1], 1)
-    corners = corners[:, ::-1].astype(np.float32) * PNET_STRIDE_PX
+    frame, y, x = (score > MIN_SCORE[0]).nonzero()
+    values = np.concatenate([score[frame, y, x, None], offset[frame, :, y, x]], 1)
+    corners = np.stack([x, y], 1).astype(np.float32) * PNET_STRIDE_PX
     cells = np.concatenate([corners * to_px, (corners + PNET_CELL_PX) * to_px], 1)
     boxes = apply_offsets(cells, values[:, 1:])
     for row in range(len(images)):

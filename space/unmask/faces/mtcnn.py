@@ -1,19 +1,10 @@
-"""Define the three networks of MTCNN (Zhang et al., IEEE SPL 2016) and load their published weights.
+"""Define the three networks of MTCNN (Zhang et al., IEEE SPL 2016) in torch."""
 
-The weights are data files of the package `mtcnn`, whose code (TensorFlow) is never imported.
-"""
-
-import importlib.util
-from pathlib import Path
-
-import joblib
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Float32Array = npt.NDArray[np.float32]
+from unmask.faces.networks import PIXEL_MEAN, PIXEL_SCALE, FaceNetwork, Float32Array, UInt8Array, read_arrays
 
 
 class PNet(nn.Module):
@@ -31,7 +22,7 @@ class PNet(nn.Module):
         """Map images (n, 3, h, w) to scores (n, h', w') and box offsets (n, 4, h', w')."""
         x = F.max_pool2d(self.prelu1(self.conv1(images)), 2, 2, ceil_mode=True)
         x = self.prelu3(self.conv3(self.prelu2(self.conv2(x))))
-        return self.face(x).softmax(1)[:, 1], self.offset(x)
+        return _score(self.face(x)), self.offset(x)
 
 
 class RNet(nn.Module):
@@ -52,7 +43,7 @@ class RNet(nn.Module):
         x = F.max_pool2d(self.prelu2(self.conv2(x)), 3, 2, ceil_mode=True)
         x = self.prelu3(self.conv3(x))
         x = self.prelu4(self.dense(_flatten(x)))
-        return self.face(x).softmax(1)[:, 1], self.offset(x)
+        return _score(self.face(x)), self.offset(x)
 
 
 class ONet(nn.Module):
@@ -76,7 +67,12 @@ class ONet(nn.Module):
         x = F.max_pool2d(self.prelu3(self.conv3(x)), 2, 2, ceil_mode=True)
         x = self.prelu4(self.conv4(x))
         x = self.prelu5(self.dense(_flatten(x)))
-        return self.face(x).softmax(1)[:, 1], self.offset(x), self.points(x)
+        return _score(self.face(x)), self.offset(x), self.points(x)
+
+
+def _score(face: Tensor) -> Tensor:
+    """Compute the second of two softmax values (n, 2, ...) -> (n, ...)."""
+    return (face[:, 1] - face[:, 0]).sigmoid()
 
 
 def _flatten(maps: Tensor) -> Tensor:
@@ -84,24 +80,20 @@ def _flatten(maps: Tensor) -> Tensor:
     return maps.permute(0, 3, 2, 1).flatten(1)
 
 
-def load(net: nn.Module, device: torch.device) -> nn.Module:
-    """Load the package's weights into a network, to be evaluated on the device; its arrays are in our layers' order."""
-    file = _weights_folder() / f"{type(net).__name__.lower()}.lz4"
-    arrays = joblib.load(file)  # a pickle: as trustworthy as any code of a pinned package
-    values = (torch.from_numpy(_to_torch_layout(array)) for array in arrays)
-    state = dict(zip(net.state_dict(), values, strict=True))
-    net.load_state_dict(state)
-    return net.eval().requires_grad_(False).to(device)
+def load(name: str) -> nn.Module:
+    """Build `pnet`, `rnet` or `onet` with its published weights, to be evaluated."""
+    net: nn.Module = {"pnet": PNet, "rnet": RNet, "onet": ONet}[name]()
+    net.load_state_dict(dict(zip(net.state_dict(), map(torch.from_numpy, read_arrays(name)), strict=True)))
+    return net.eval().requires_grad_(False)
 
 
-def _weights_folder() -> Path:
-    package = importlib.util.find_spec("mtcnn")  # finds, does not import: that would need TensorFlow
-    if package is None or not package.submodule_search_locations:
-        raise ModuleNotFoundError("the package mtcnn, which holds the weights of the face finder, is missing")
-    return Path(package.submodule_search_locations[0]) / "assets" / "weights"
+def load_on(device: str, name: str) -> FaceNetwork:
+    """Load a network to run on pictures, on the device."""
+    net = load(name).to(device)
 
+    @torch.inference_mode()
+    def run(images: UInt8Array) -> list[Float32Array]:
+        data = (torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() - PIXEL_MEAN) / PIXEL_SCALE
+        return [output.cpu().numpy() for output in net(data)]
 
-def _to_torch_layout(array: Float32Array) -> Float32Array:
-    """Convert convolutions from HWIO to OIHW, transpose dense layers, flatten PReLU (1, 1, c) to (c,)."""
-    axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(array.ndim)
-    return np.ascontiguousarray(array.transpose(axes) if axes else array.reshape(-1))
+    return run

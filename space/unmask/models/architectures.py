@@ -7,7 +7,6 @@ real; padding is at the end of a clip and never changes the result. Positive log
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,38 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unmask.models.backbones import mobilenet_v2, resnext50
-
-
-@dataclass(frozen=True)
-class MobileNetGruConfig:
-    """Sizes of MobileNetGru."""
-
-    hidden: int = 128  # width of the per-frame summary and of the GRU's state
-    dropout: float = 0.2  # before the last layer
-
-
-@dataclass(frozen=True)
-class ResNextLstmConfig:
-    """Sizes of ResNextLstm."""
-
-    hidden: int = 512  # LSTM state in each direction
-    layers: int = 2
-    dropout: float = 0.4  # between LSTM layers and before the last layer
-
-
-@dataclass(frozen=True)
-class MesoTransformerConfig:
-    """Sizes of MesoTransformer."""
-
-    width: int = 1  # multiplies the published channel counts of MesoInception-4
-    pool_side: int = 4  # the map is averaged to this many cells a side before the merge
-    frequency_channels: int = 32  # out of the small CNN over the spectrum
-    merged: int = 256  # per-frame vector, the Transformer's width
-    layers: int = 2
-    heads: int = 4
-    feedforward: int = 512
-    dropout: float = 0.1
-
+from unmask.models.configs import MesoTransformerConfig, MobileNetGruConfig, ResNextLstmConfig
 
 ToVectors = Callable[[Tensor], Tensor]  # images (N, 3, S, S) -> vectors (N, D)
 MapImages = Callable[[ToVectors, Tensor], Tensor]  # computes the vectors, in parts or not
@@ -293,11 +261,8 @@ def _sinusoids(length: int, width: int) -> Tensor:
     return torch.cat([torch.sin(position * rates), torch.cos(position * rates)], 1)
 
 
-ModelConfig = MobileNetGruConfig | ResNextLstmConfig | MesoTransformerConfig
-
-# architecture name -> (config, module)
-ARCHITECTURES: dict[str, tuple[type, type[VideoModel]]] = {
-    "mobilenet-gru": (MobileNetGruConfig, MobileNetGru),
-    "resnext-lstm": (ResNextLstmConfig, ResNextLstm),
-    "meso-transformer": (MesoTransformerConfig, MesoTransformer),
+ARCHITECTURES: dict[str, type[VideoModel]] = {  # by the names in `configs.CONFIGS`
+    "mobilenet-gru": MobileNetGru,
+    "resnext-lstm": ResNextLstm,
+    "meso-transformer": MesoTransformer,
 }

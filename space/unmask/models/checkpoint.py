@@ -8,25 +8,29 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
-from torch import Tensor
+import numpy as np
+from safetensors import SafetensorError, deserialize
+from safetensors.numpy import save as save_tensors
 
 from unmask.errors import ModelUnavailable
 from unmask.faces.clips import ClipSpec
 from unmask.models import bundled
-from unmask.models.architectures import ARCHITECTURES, ModelConfig, VideoModel
+from unmask.models.configs import CONFIGS, ModelConfig
 from unmask.verdict import Calibration, Policy
+
+if TYPE_CHECKING:
+    from unmask.models.architectures import VideoModel
 
 SCHEMA = "unmask.model/1"
 CODE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".py"})
+
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # ends of names of what is no parameter
 
 logger = logging.getLogger(__name__)
 
@@ -55,33 +59,35 @@ class ModelConfigFile:
     headline: str
 
 
-def read(name: str) -> tuple[ModelConfigFile, ModelInfo, VideoModel]:
-    """Read a model by its name, see `locate`.
+def read(name: str) -> tuple[ModelConfigFile, ModelInfo, bytes]:
+    """Read a model by its name, see `locate` -> its config, what is shown of it, and its weight file.
 
     Raises:
-        ModelUnavailable: There is no such model, or its files do not fit together.
+        ModelUnavailable: There is no such model, or a file is missing or does not parse.
     """
     folder, commit = locate(name)
     config, payload = read_config(folder), _read_bytes(folder / "model.safetensors")
-    module = _build(config, payload)
-    return config, _info(config, module, payload, commit), module
+    return config, _info(config, payload, commit), payload
 
 
-def restore(folder: Path) -> VideoModel:
-    """Build the module of a folder as it was saved, to train it further or to save it anew.
+def restore(folder: Path) -> "VideoModel":
+    """Build the torch module of a folder as it was saved, to train it further or to save it anew.
 
     Raises:
         ModelUnavailable: The files are missing or do not fit together.
     """
-    return _build(read_config(folder), _read_bytes(folder / "model.safetensors"))
+    from unmask.models.torch_model import build
+
+    return build(read_config(folder), _read_bytes(folder / "model.safetensors"))
 
 
-def save(folder: Path, module: VideoModel, config: ModelConfigFile) -> None:
+def save(folder: Path, module: "VideoModel", config: ModelConfigFile) -> None:
     """Write config.json and model.safetensors, in float16: half the file, and logits move by less than 1e-3."""
     folder.mkdir(parents=True, exist_ok=True)
+    arrays = {key: value.detach().cpu().contiguous().numpy() for key, value in module.state_dict().items()}
     tensors = {
-        key: value.detach().cpu().contiguous().to(torch.float16 if value.is_floating_point() else value.dtype)
-        for key, value in module.state_dict().items()
+        key: value.astype(np.float16) if np.issubdtype(value.dtype, np.floating) else value
+        for key, value in arrays.items()
     }
     (folder / "model.safetensors").write_bytes(save_tensors(tensors))
     text = json.dumps({"schema": SCHEMA, **dataclasses.asdict(config)}, indent=2)
@@ -95,7 +101,7 @@ def available() -> tuple[ModelInfo, ...]:
         folder = bundled.FOLDER / name
         try:
             config, payload = read_config(folder), _read_bytes(folder / "model.safetensors")
-            infos.append(_info(config, _build_on_meta(config), payload, None))
+            infos.append(_info(config, payload, None))
         except ModelUnavailable as error:
             logger.warning("A bundled model cannot be used: %s", error.message)
     return tuple(infos)
@@ -112,7 +118,7 @@ def locate(name: str) -> tuple[Path, str | None]:
     """
     if name == "default":
         name = bundled.DEFAULT
-    if name in ARCHITECTURES:
+    if name in CONFIGS:
         if name not in bundled.names():
             raise ModelUnavailable(
                 f"No weights for {name} are bundled; train it, or give a folder or a Hub name that holds it."
@@ -134,11 +140,10 @@ def read_config(folder: Path) -> ModelConfigFile:
         raw = json.loads(_read_bytes(folder / "config.json"))
         if raw.pop("schema") != SCHEMA:
             raise ValueError(f"schema is not {SCHEMA}")
-        config_type, _ = ARCHITECTURES[raw["architecture"]]
         return ModelConfigFile(
             name=str(raw["name"]),
             architecture=raw["architecture"],
-            model=config_type(**raw["model"]),
+            model=CONFIGS[raw["architecture"]](**raw["model"]),
             clip=ClipSpec(**_tuples(raw["clip"])),
             calibration=Calibration(**raw["calibration"]),
             policy=Policy(**raw["policy"]),
@@ -154,9 +159,7 @@ def _download(name: str) -> tuple[Path, str]:
 
     repository, _, revision = name.partition("@")
     if repository.count("/") != 1:
-        raise ModelUnavailable(
-            f"There is no model {name!r}; known are {', '.join(ARCHITECTURES)}, a folder, or owner/name."
-        )
+        raise ModelUnavailable(f"There is no model {name!r}; known are {', '.join(CONFIGS)}, a folder, or owner/name.")
     try:
         folder = snapshot_download(
             repository,
@@ -194,38 +197,15 @@ def _refuse_code(place: str, names: Iterable[str]) -> None:
         )
 
 
-def _build(config: ModelConfigFile, payload: bytes) -> VideoModel:
+def _info(config: ModelConfigFile, payload: bytes, commit: str | None) -> ModelInfo:
     try:
-        tensors = load_tensors(payload)
-        module = _build_on_meta(config)
-        wanted = module.state_dict()
-        if wrong := {key for key in wanted | tensors if _shape(wanted, key) != _shape(tensors, key)}:
-            raise ValueError(f"{len(wrong)} tensors differ, {min(wrong)} among them")
-        typed = {key: value.to(wanted[key].dtype) for key, value in tensors.items()}
-        module.load_state_dict(typed, assign=True)
-    except (SafetensorError, ValueError, RuntimeError) as error:
-        raise ModelUnavailable(f"The weights of {config.name} do not fit its config: {error}.") from error
-    return module
-
-
-def _build_on_meta(config: ModelConfigFile) -> VideoModel:
-    """Build the module without memory for its weights; raise ModelUnavailable for sizes that no module has."""
-    try:
-        with torch.device("meta"):
-            return ARCHITECTURES[config.architecture][1](config.model)
-    except (TypeError, ValueError, RuntimeError, ArithmeticError, AssertionError) as error:
-        raise ModelUnavailable(f"The config.json of {config.name} describes no model: {error}.") from error
-
-
-def _shape(tensors: Mapping[str, Tensor], key: str) -> torch.Size | None:
-    return tensors[key].shape if key in tensors else None
-
-
-def _info(config: ModelConfigFile, module: VideoModel, payload: bytes, commit: str | None) -> ModelInfo:
+        shapes = {name: tensor["shape"] for name, tensor in deserialize(payload)}
+    except SafetensorError as error:
+        raise ModelUnavailable(f"The weights of {config.name} cannot be read: {error}.") from error
     return ModelInfo(
         name=config.name,
         revision=commit or hashlib.sha256(payload).hexdigest()[:12],
-        parameters=sum(parameter.numel() for parameter in module.parameters()),
+        parameters=sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(BUFFERS)),
         size_bytes=len(payload),
         headline=config.headline,
     )

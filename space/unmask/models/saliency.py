@@ -5,18 +5,14 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from unmask.faces.clips import FaceClip, to_input
-from unmask.models import inference
+from unmask.faces.clips import FaceClip
 from unmask.models.inference import LoadedModel
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
 
 BLUR_SHARE = 1 / 32  # of the side: sigma of the blur that removes a face's details
-GRADIENT_STEPS = 8
 JPEG_QUALITY = 88
 GLOW_FROM = 0.3  # below, the face is shown unchanged
 GLOW_OPACITY = 0.6  # where the map is 1
@@ -38,13 +34,13 @@ def explain(model: LoadedModel, clip: FaceClip) -> Explanation:
         replace(clip, data=clip.data[i : i + 1], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[i : i + 1])
         for i in range(len(clip.seconds))
     ]
-    worst = single[int(np.argmax(inference.score(model, single)))]
+    worst = single[int(np.argmax(model.logits(single)))]
     (face,), (heat,) = worst.data, heatmap(model, worst)
     return Explanation(float(worst.seconds[0]), jpeg(face), jpeg(paint(face, heat)))
 
 
 def heatmap(model: LoadedModel, clip: FaceClip) -> Float32Array:
-    """Compute how much each place of each frame moves the logit, up or down: (T, S, S) in 0..1, each frame's maximum 1.
+    """Compute how much each place of a frame moves its logit, up or down: (T, S, S) in 0..1, each frame's maximum 1.
 
     Integrated gradients (Sundararajan et al., ICML 2017) on the last feature map of the backbone, from the blurred face
     to the face itself, through the temporal head. Unlike with Grad-CAM, blurring a place with a high value changes the
@@ -52,36 +48,9 @@ def heatmap(model: LoadedModel, clip: FaceClip) -> Float32Array:
     """
     blur_px = clip.data.shape[1] * BLUR_SHARE
     blurred = np.stack([cv2.GaussianBlur(image, (0, 0), blur_px) for image in clip.data])
-    # cuDNN cannot go backward through a recurrent network that is not being trained
-    with (
-        torch.inference_mode(False),
-        torch.autocast(model.device.type, enabled=False),
-        torch.backends.cudnn.flags(enabled=False),
-    ):
-        start, end = (_maps(model, replace(clip, data=data)) for data in (blurred, clip.data))
-        heat = ((end - start) * _mean_gradient(model, start, end)).sum(1).abs().cpu().numpy()
+    heat = model.heat(replace(clip, data=blurred), clip)
     hottest = np.maximum(heat.max((1, 2), keepdims=True), np.finfo(np.float32).tiny)
     return np.stack([_enlarge(frame, clip.data.shape[1]) for frame in heat / hottest])
-
-
-@torch.no_grad()
-def _maps(model: LoadedModel, clip: FaceClip) -> Tensor:
-    """Compute the last feature map of each frame, float32 (T, C, h, w)."""
-    images = to_input([clip], model.spec).data[0, : len(clip.data)]
-    return model.module.frame_features(images.to(model.device)).float()
-
-
-def _mean_gradient(model: LoadedModel, start: Tensor, end: Tensor) -> Tensor:
-    """Average the logit's gradient along the line from maps `start` to maps `end` (T, C, h, w)."""
-    mask = torch.ones(1, len(start), dtype=torch.bool, device=start.device)
-    total = torch.zeros_like(start)
-    for step in range(GRADIENT_STEPS):
-        share = (step + 0.5) / GRADIENT_STEPS
-        maps = (start + share * (end - start)).requires_grad_()
-        with torch.enable_grad():
-            (gradient,) = torch.autograd.grad(model.module.temporal(maps[None], mask).sum(), maps)
-        total += gradient
-    return total / GRADIENT_STEPS
 
 
 def _enlarge(heat: Float32Array, side_px: int) -> Float32Array:

@@ -195,7 +195,7 @@ class Endpoints:
         Returns:
             [{"name", "revision", "parameters", "size_bytes", "headline"}]
         """
-        from unmask.models import checkpoint  # and with it torch, which the page is not to wait for
+        from unmask.models import checkpoint  # takes a while, for which the page is not to wait
 
         return [dataclasses.asdict(info) for info in checkpoint.available()]
 

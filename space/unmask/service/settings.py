@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from unmask.compute import BACKENDS, PRECISIONS, ComputeOptions
 from unmask.errors import BadInput
 from unmask.limits import Limits
 from unmask.service.rate_limit import ClientLimits
-
-PRECISIONS = ("auto", "float32", "bfloat16")  # see `compute.choose_dtype`
 
 
 @dataclass(frozen=True)
@@ -15,7 +14,7 @@ class Settings:
     """How one process of the Space or the command line is configured."""
 
     model: str = "default"  # one name, or several joined by commas for an ensemble
-    precision: str = "auto"  # in which models are computed: one of PRECISIONS
+    compute: ComputeOptions = ComputeOptions()
     limits: Limits = field(default_factory=Limits)
     queue_size: int = 16  # jobs waiting or running before the answer is `busy`
     cache_seconds: float = 3600.0  # how long a report answers equal requests; 0 switches it off
@@ -37,7 +36,9 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     defaults = Settings()
     return Settings(
         model=environ.get("UNMASK_MODEL") or defaults.model,
-        precision=_word(environ, "UNMASK_PRECISION", PRECISIONS),
+        compute=ComputeOptions(
+            _word(environ, "UNMASK_BACKEND", BACKENDS), _word(environ, "UNMASK_PRECISION", PRECISIONS)
+        ),
         limits=Limits(
             max_bytes=int(_number(environ, "UNMASK_MAX_BYTES", defaults.limits.max_bytes)),
             max_seconds=_number(environ, "UNMASK_MAX_SECONDS", defaults.limits.max_seconds),

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from tests.media import astronaut
-from unmask.faces.clips import ClipSpec, FaceClip, crop, crop_square, recompressed, square_boxes, to_input
+from unmask.faces.clips import ClipSpec, FaceClip, crop, crop_square, recompressed, square_boxes
 from unmask.faces.tracking import FaceTrack
+from unmask.models.torch_model import to_input
 from unmask.video.decode import Frames
 
 SPEC = ClipSpec(frames_per_clip=4, side_px=64)

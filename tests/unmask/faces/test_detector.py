@@ -15,6 +15,7 @@ from facenet_pytorch.models import mtcnn as reference_nets
 from facenet_pytorch.models.utils import detect_face
 
 from tests.media import astronaut, scaled, window_of
+from unmask.compute import Backend
 from unmask.faces import mtcnn
 from unmask.faces.boxes import overlaps, sides
 from unmask.faces.detector import FaceBoxes, FaceFinder, SearchedFrame, extrapolate_proposals
@@ -64,7 +65,7 @@ def _batched_nms(boxes, scores, groups, limit):
 
 @pytest.mark.parametrize(("name", "side_px"), [("PNet", 40), ("RNet", 24), ("ONet", 48)])
 def test_networks_equal_the_reference(name, side_px):
-    ours = mtcnn.load(getattr(mtcnn, name)(), torch.device("cpu"))
+    ours = mtcnn.load(name.lower())
     theirs = getattr(reference_nets, name)().eval()
     images = torch.randn(3, 3, side_px, side_px, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -139,7 +140,7 @@ def test_no_face_is_an_answer(finder, image):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_finds_what_the_cpu_finds(finder):
     window = window_of(astronaut(), scaled(scaled(astronaut(), 0.5), 2))
-    on_gpu = FaceFinder(torch.device("cuda")).detect(window)
+    on_gpu = FaceFinder(Backend("torch", "cuda")).detect(window)
     for mine, their in zip(finder.detect(window), on_gpu, strict=True):
         np.testing.assert_allclose(mine.xyxy, their.xyxy, atol=1.0)
 

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from unmask.models.architectures import ARCHITECTURES, MesoTransformerConfig, MobileNetGruConfig, ResNextLstmConfig
+from unmask.models.architectures import ARCHITECTURES
+from unmask.models.configs import CONFIGS, MesoTransformerConfig, MobileNetGruConfig, ResNextLstmConfig
 
-CONFIGS = {  # small versions: the code is the same, the time is not
+SMALL = {  # small versions: the code is the same, the time is not
     "mobilenet-gru": MobileNetGruConfig(hidden=16),
     "resnext-lstm": ResNextLstmConfig(hidden=8),
     "meso-transformer": MesoTransformerConfig(merged=32, feedforward=32),
@@ -14,8 +15,7 @@ CONFIGS = {  # small versions: the code is the same, the time is not
 
 def build(name):
     torch.manual_seed(0)
-    config, module = ARCHITECTURES[name]
-    return module(CONFIGS.get(name) or config()).eval()
+    return ARCHITECTURES[name](SMALL.get(name) or CONFIGS[name]()).eval()
 
 
 @pytest.fixture(params=sorted(set(ARCHITECTURES) - {"patch-mean"}))  # which tests of training add

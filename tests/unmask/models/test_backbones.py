@@ -7,6 +7,7 @@ from torch import nn
 from training.fit.imagenet import torchvision
 from unmask.models.architectures import ARCHITECTURES
 from unmask.models.backbones import fuse_conv_bn, mobilenet_v2, resnext50
+from unmask.models.configs import CONFIGS
 
 
 def theirs(name):
@@ -38,8 +39,7 @@ def test_weights_and_answers_are_those_of_torchvision(ours, name):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @torch.inference_mode()
 def test_folding_norms_changes_no_logit(name):
-    config, module = ARCHITECTURES[name]
-    model = lived_in(module(config()))
+    model = lived_in(ARCHITECTURES[name](CONFIGS[name]()))
     data, mask = torch.randn(2, 3, 3, 96, 96), torch.ones(2, 3, dtype=torch.bool)
     before = model(data, mask)
     fuse_conv_bn(model)

@@ -10,13 +10,14 @@ import torch
 
 from tests.hub import Hub, Repository
 from unmask.errors import ModelUnavailable
-from unmask.faces.clips import ClipSpec, FaceClip, to_input
+from unmask.faces.clips import ClipSpec, FaceClip
 from unmask.models import bundled as bundle
-from unmask.models import checkpoint, inference
-from unmask.models.architectures import MobileNetGru, MobileNetGruConfig
+from unmask.models import checkpoint, inference, torch_model
+from unmask.models.architectures import MobileNetGru
+from unmask.models.configs import MobileNetGruConfig
+from unmask.models.torch_model import to_input
 from unmask.verdict import Calibration, Policy
 
-CPU = torch.device("cpu")
 SPEC = ClipSpec(frames_per_clip=3, side_px=64)
 
 
@@ -25,10 +26,10 @@ def clip(seed, frames=3):
     return FaceClip(data, np.arange(frames) * 0.1, 0, np.zeros((frames, 4), np.float32))
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+@pytest.fixture(scope="module", params=[MobileNetGruConfig().hidden, 16], ids=["onnxruntime", "torch"])
+def folder(tmp_path_factory, request):
     torch.manual_seed(0)
-    size = MobileNetGruConfig(hidden=16)
+    size = MobileNetGruConfig(hidden=request.param)  # there is a graph of the first alone
     config = checkpoint.ModelConfigFile(
         name="tiny",
         architecture="mobilenet-gru",
@@ -51,7 +52,7 @@ def copied(folder, tmp_path):
 
 
 def test_a_saved_model_comes_back_with_all_that_belongs_to_it(folder):
-    model = inference.load(str(folder), CPU)
+    model = inference.load(str(folder))
     assert (model.name, model.spec) == ("tiny", SPEC)
     assert model.calibration == Calibration(temperature=1.5, bias=-0.25)
     assert (model.policy.real_below, model.policy.fake_above) == (0.3, 0.8)
@@ -64,7 +65,7 @@ def test_a_second_save_gives_equal_bytes(folder, tmp_path):
 
 
 def test_what_is_loaded_scores_as_what_was_saved(folder):
-    model = inference.load(str(folder), CPU)
+    model = torch_model.load(str(folder))
     batch = to_input([clip(0), clip(1, frames=2)], SPEC)
     saved = checkpoint.restore(folder).eval()
     with torch.inference_mode():
@@ -73,14 +74,14 @@ def test_what_is_loaded_scores_as_what_was_saved(folder):
 
 
 def test_scores_do_not_depend_on_how_clips_are_batched(folder, monkeypatch):
-    model = inference.load(str(folder), CPU)
+    model = torch_model.load(str(folder))
     clips = [clip(seed, frames=1 + seed % 3) for seed in range(5)]
-    monkeypatch.setitem(inference.FRAMES_PER_BATCH, "cpu", 12)
-    together = inference.score(model, clips)
+    monkeypatch.setitem(torch_model.FRAMES_PER_BATCH, "cpu", 12)
+    together = model.logits(clips)
     assert together.shape == (len(clips),)
-    monkeypatch.setitem(inference.FRAMES_PER_BATCH, "cpu", 1)
-    assert np.allclose(together, inference.score(model, clips), atol=0.02)  # bfloat16 may be on
-    assert inference.score(model, []).shape == (0,)
+    monkeypatch.setitem(torch_model.FRAMES_PER_BATCH, "cpu", 1)
+    assert np.allclose(together, model.logits(clips), atol=0.02)  # bfloat16 may be on
+    assert model.logits([]).shape == (0,)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_scores_do_not_depend_on_how_clips_are_batched(folder, monkeypatch):
 def test_a_name_that_is_no_model_is_refused(name, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ModelUnavailable):
-        inference.load(name, CPU)
+        inference.load(name)
 
 
 def edit_config(path, **changes):
@@ -139,12 +140,12 @@ DAMAGES = {
 def test_files_that_do_not_fit_are_refused(copied, damage):
     damage(copied)
     with pytest.raises(ModelUnavailable):
-        inference.load(str(copied), CPU)
+        inference.load(str(copied))
 
 
 def test_the_bundled_default_is_listed_and_loads():
     infos = {info.name: info for info in checkpoint.available()}
-    default = inference.load("default", CPU)
+    default = inference.load("default")
     assert infos[default.name] == default.info
     assert bundle.names() == list(infos)
     assert default.info.size_bytes <= 12 * 2**20
@@ -178,7 +179,7 @@ def test_no_pickle_is_ever_run(copied, tmp_path_factory):
     for name in ("model.safetensors", "config.json", "pytorch_model.bin"):
         (copied / name).write_bytes(pickle.dumps(Unpickled(trace)))
     with pytest.raises(ModelUnavailable):
-        inference.load(str(copied), CPU)
+        inference.load(str(copied))
     assert not trace.exists()
 
 
@@ -210,14 +211,14 @@ def publish(hub, folder, *more):
 def test_a_hub_model_is_pinned_to_a_commit_that_is_shown(folder, hub):
     first, second = (commit.id for commit in publish(hub, folder).commits)
     for asked, commit in (("", second), ("@v1", first), (f"@{first}", first)):
-        assert inference.load(f"owner/tiny{asked}", CPU).revision == commit
+        assert inference.load(f"owner/tiny{asked}").revision == commit
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "old/weights.PTH", "training_args.pkl", "modeling.py"])
 def test_a_hub_repository_with_code_is_refused_before_anything_is_fetched(folder, hub, name):
     publish(hub, folder, name)
     with pytest.raises(ModelUnavailable, match="can carry code"):
-        inference.load("owner/tiny", CPU)
+        inference.load("owner/tiny")
     assert hub.calls and not any("/resolve/" in call for call in hub.calls)
 
 
@@ -225,9 +226,9 @@ def test_a_hub_model_with_damaged_weights_is_refused(folder, hub):
     publish(hub, folder)
     hub.on_the_way = lambda path, data: b"damaged" if path.endswith(".safetensors") else data
     with pytest.raises(ModelUnavailable):
-        inference.load("owner/tiny", CPU)
+        inference.load("owner/tiny")
 
 
 def test_a_repository_that_is_not_there_is_refused(hub):
     with pytest.raises(ModelUnavailable, match="owner/gone"):
-        inference.load("owner/gone", CPU)
+        inference.load("owner/gone")

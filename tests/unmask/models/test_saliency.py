@@ -7,11 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from tests.media import astronaut
+from unmask.compute import Backend
 from unmask.faces.clips import ClipSpec, FaceClip
 from unmask.models.architectures import ARCHITECTURES, VideoModel
 from unmask.models.checkpoint import ModelInfo
-from unmask.models.inference import LoadedModel
+from unmask.models.configs import CONFIGS
 from unmask.models.saliency import heatmap, paint
+from unmask.models.torch_model import TorchModel
 from unmask.verdict import Calibration, Policy
 
 SIDE_PX = 64
@@ -40,9 +42,9 @@ class TopLeft(VideoModel):
         return self.sign * self.gru(vectors)[0][:, -1, 0]
 
 
-def loaded(module: VideoModel, spec: ClipSpec = SPEC) -> LoadedModel:
+def loaded(module: VideoModel, spec: ClipSpec = SPEC) -> TorchModel:
     info = ModelInfo("test", "0", 0, 0, "")
-    return LoadedModel(info, module.eval().requires_grad_(False), spec, Calibration(), Policy(), torch.device("cpu"))
+    return TorchModel(info, spec, Calibration(), Policy(), Backend("torch"), module.eval().requires_grad_(False))
 
 
 def clip_of(images: np.ndarray) -> FaceClip:
@@ -92,8 +94,7 @@ def test_a_face_without_details_has_no_hot_place():
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_architecture_can_be_explained_even_without_gradients_around(architecture):
     torch.manual_seed(1)
-    config_type, module_type = ARCHITECTURES[architecture]
-    model = loaded(module_type(config_type()))
+    model = loaded(ARCHITECTURES[architecture](CONFIGS[architecture]()))
     clip = clip_of(portraits(2))
     with torch.inference_mode():
         heat = heatmap(model, clip)
@@ -105,8 +106,7 @@ def test_every_architecture_can_be_explained_even_without_gradients_around(archi
 
 def test_autocast_around_does_not_change_the_heat():
     torch.manual_seed(1)
-    config_type, module_type = ARCHITECTURES["meso-transformer"]
-    model, clip = loaded(module_type(config_type())), clip_of(portraits(2))
+    model, clip = loaded(ARCHITECTURES["meso-transformer"](CONFIGS["meso-transformer"]())), clip_of(portraits(2))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = heatmap(model, clip)
     assert np.array_equal(inside, heatmap(model, clip))

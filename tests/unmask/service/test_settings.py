@@ -2,6 +2,7 @@
 
 import pytest
 
+from unmask.compute import ComputeOptions
 from unmask.errors import BadInput
 from unmask.service.settings import Settings, from_environment
 
@@ -15,6 +16,7 @@ def test_every_variable_is_read():
     found = from_environment(
         {
             "UNMASK_MODEL": "a, b",
+            "UNMASK_BACKEND": "torch",
             "UNMASK_PRECISION": "float32",
             "UNMASK_MAX_BYTES": "1000",
             "UNMASK_MAX_SECONDS": "12.5",
@@ -28,7 +30,7 @@ def test_every_variable_is_read():
             "UNMASK_TOKENS": " one, two ,",
         }
     )
-    assert (found.models, found.precision) == (("a", "b"), "float32")
+    assert (found.models, found.compute) == (("a", "b"), ComputeOptions("torch", "float32"))
     assert (found.limits.max_bytes, found.limits.max_seconds, found.limits.timeout_seconds) == (
         1000,
         12.5,
@@ -52,6 +54,7 @@ def test_what_is_no_number_is_refused_by_name(name, value):
         from_environment({name: value})
 
 
-def test_an_unknown_precision_is_refused_by_name():
-    with pytest.raises(BadInput, match="UNMASK_PRECISION"):
-        from_environment({"UNMASK_PRECISION": "float16"})
+@pytest.mark.parametrize(("name", "word"), [("UNMASK_PRECISION", "float16"), ("UNMASK_BACKEND", "jax")])
+def test_an_unknown_word_is_refused_by_name(name, word):
+    with pytest.raises(BadInput, match=name):
+        from_environment({name: word})

@@ -1,0 +1,65 @@
+"""Models in ONNX Runtime say what they say in torch, and need no torch."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.media import astronaut
+from unmask import compute
+from unmask.compute import Backend
+from unmask.errors import ModelUnavailable
+from unmask.faces.clips import ClipSpec, FaceClip, crop_square
+from unmask.graphs.session import manifest
+from unmask.models import bundled, checkpoint, inference, torch_model
+from unmask.models.architectures import ARCHITECTURES
+from unmask.models.configs import CONFIGS, MobileNetGruConfig
+from unmask.models.saliency import heatmap
+from unmask.verdict import Calibration, Policy
+
+
+def save(folder, architecture, size, side_px):
+    """A model whose weights, statistics of norms included, are random."""
+    torch.manual_seed(0)
+    module = ARCHITECTURES[architecture](size)
+    for name, tensor in module.state_dict().items():
+        if tensor.is_floating_point():
+            tensor += 0.05 * (torch.rand_like(tensor) if name.endswith("running_var") else torch.randn_like(tensor))
+    spec = ClipSpec(side_px=side_px)
+    config = checkpoint.ModelConfigFile("random", architecture, size, spec, Calibration(), Policy(), "random weights")
+    checkpoint.save(folder, module, config)
+    return str(folder)
+
+
+def clip_of(frames, side_px):
+    """A face that moves a little."""
+    cuts = [(140 + 3 * index, 40, 310 + 3 * index, 210) for index in range(frames)]
+    data = np.stack([crop_square(astronaut(), cut, side_px) for cut in cuts])
+    return FaceClip(data, np.arange(frames) * 0.12, 0, np.array(cuts, np.float32))
+
+
+@pytest.mark.parametrize("side_px", [96, 224])
+@pytest.mark.parametrize("architecture", [name for name in manifest() if name in CONFIGS])
+def test_logits_are_those_of_torch(architecture, side_px, tmp_path):
+    folder = save(tmp_path, architecture, CONFIGS[architecture](), side_px)
+    ours, theirs = inference.load(folder, Backend()), torch_model.load(folder, "cpu", "float32")
+    assert (ours.backend.name, theirs.backend.name) == ("onnxruntime", "torch")
+    clips = [clip_of(frames, side_px) for frames in (1, 3, 8)]
+    assert np.ptp(theirs.logits(clips)) > 1e-3
+    np.testing.assert_allclose(ours.logits(clips), theirs.logits(clips), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in bundled.names() if name in manifest()])
+def test_bundled_models_say_and_show_what_they_do_in_torch(name):
+    ours, theirs = inference.load(name, Backend()), torch_model.load(name, "cpu", "float32")
+    clip = clip_of(3, ours.spec.side_px)
+    np.testing.assert_allclose(ours.logits([clip]), theirs.logits([clip]), atol=1e-4)
+    np.testing.assert_allclose(heatmap(ours, clip), heatmap(theirs, clip), atol=1e-4)
+
+
+def test_a_model_without_a_graph_is_for_torch_and_says_so_where_it_is_not_installed(tmp_path, monkeypatch):
+    folder = save(tmp_path, "mobilenet-gru", MobileNetGruConfig(hidden=16), 64)
+    assert inference.load(folder, Backend()).backend.name == "torch"
+    monkeypatch.setattr(inference, "has_torch", lambda: False)
+    with pytest.raises(ModelUnavailable, match="pip install 'unmask"):
+        inference.load(folder, Backend())
+    assert compute.has_torch()
