@@ -35,7 +35,10 @@ check: override export VIDEO := $(value VIDEO)
 check: need-video setup
 	@$(python) -m unmask check "$$VIDEO"
 
-setup: .venv/.serving
+# PyTorch computes on GPUs; a CPU does without it, unless TORCH=1 asks for it
+TORCH ?= $(if $(shell nvidia-smi -L 2>/dev/null),1)
+
+setup: .venv/.serving $(if $(TORCH:0=),.venv/.torch)
 
 test: lint need-browser detector
 	$(if $(wildcard $(script_tests)),node --test --experimental-test-coverage $(wildcard $(script_tests)))
@@ -80,7 +83,7 @@ detector: extension/models/.made extension/vendor/.made
 
 model_folder := space/unmask/models/weights/mobilenet-gru
 
-extension/models/.made: $(model_folder)/config.json $(model_folder)/model.safetensors training/release/export_onnx.py space/unmask/models/saliency.py | .venv/.training
+extension/models/.made: $(model_folder)/config.json $(model_folder)/model.safetensors training/release/export_onnx.py | .venv/.training
 	@echo 'Writing the networks for the browser …' >&2
 	@$(python) -m training.publish --onnx --model-folder $(model_folder) --out $(@D) >&2
 	@$(python) -m training.release.extension_constants >&2
@@ -111,12 +114,20 @@ pip = @set -o pipefail; $(python) -m pip install --disable-pip-version-check --n
 	       /^Installing collected/ { print "  Unpacking " NF - 3 " packages"; fflush() }' >&2 \
 	|| { tail -n 25 .venv/pip.log >&2; echo 'pip failed; all that it said is in .venv/pip.log' >&2; exit 1; }
 
-.venv/.serving: .venv/.made space/requirements.txt space/pyproject.toml
-	@echo 'Installing what the Space needs (the first time: 0.5 to 3 GB, a few minutes) …' >&2
+.venv/.serving: .venv/.made space/requirements-base.txt space/pyproject.toml
+	@echo 'Installing what the Space needs (the first time: MEASURE) …' >&2
 	$(call pip,--editable ./space)
 	@touch $@
 
-.venv/.training: .venv/.serving training/requirements.txt training/requirements-no-deps.txt
+.venv/.torch: .venv/.serving space/requirements-torch.txt
+	@echo 'Installing PyTorch (the first time: 0.2 to 3 GB, a few minutes) …' >&2
+	$(call pip,-r space/requirements-torch.txt)
+	@touch $@
+
+space/requirements.txt: space/requirements-base.txt space/requirements-torch.txt
+	@{ head -n 1 $@; cat $^; } > .requirements && mv .requirements $@
+
+.venv/.training: .venv/.torch space/requirements.txt training/requirements.txt training/requirements-no-deps.txt
 	@echo 'Installing what training needs …' >&2
 	$(call pip,-r training/requirements.txt)
 	$(call pip,--no-deps -r training/requirements-no-deps.txt)

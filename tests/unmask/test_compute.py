@@ -1,5 +1,6 @@
 """The backend is chosen by capability, batches are computed by several threads, and checks share these."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -72,7 +73,7 @@ def test_the_precision_of_torch_is_what_the_device_can_do(device, able, asked, p
     assert choose_precision(device, asked) == precision
 
 
-def test_a_check_on_a_cpu_does_not_import_torch():
+def test_a_check_on_a_cpu_does_not_import_torch_and_nothing_is_noted_about_its_use(tmp_path):
     program = (
         "import sys; from unmask.pipeline import Checker; from unmask.compute import ComputeOptions\n"
         "import numpy as np; from unmask.video.decode import Frames\n"
@@ -80,7 +81,9 @@ def test_a_check_on_a_cpu_does_not_import_torch():
         "checker.detect_faces(Frames(np.zeros((1, 90, 160, 3), np.uint8), np.zeros(1)))\n"
         "sys.exit('torch' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=100).returncode == 0
+    environment = os.environ | {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    assert subprocess.run([sys.executable, "-c", program], check=False, env=environment, timeout=100).returncode == 0
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Figures: one for everything the results hold, each with a panel a set, none of a face from a data set."""
 
 import numpy as np
-import torch
 from matplotlib.colors import to_hex
 
 from tests.training import rows as made_up
@@ -32,7 +31,7 @@ def test_the_roc_curve_of_a_panel_has_the_area_that_is_quoted():
 
 
 def test_heatmaps_are_drawn_on_the_public_domain_examples(tmp_path):
-    model = inference.load(str(untrained_model(tmp_path / "m", "small")), torch.device("cpu"))
+    model = inference.load(str(untrained_model(tmp_path / "m", "small")))
     figure = figures.heatmaps([model], figures.EXAMPLES)
     titles = [axes.get_title() for axes in figure.axes]
     assert [title.split(":")[0] for title in titles] == [
