@@ -115,12 +115,12 @@ pip = @set -o pipefail; $(python) -m pip install --disable-pip-version-check --n
 	|| { tail -n 25 .venv/pip.log >&2; echo 'pip failed; all that it said is in .venv/pip.log' >&2; exit 1; }
 
 .venv/.serving: .venv/.made space/requirements-base.txt space/pyproject.toml
-	@echo 'Installing what the Space needs (the first time: MEASURE) …' >&2
+	@echo 'Installing what the Space needs (the first time: 0.2 GB, a minute or two) …' >&2
 	$(call pip,--editable ./space)
 	@touch $@
 
 .venv/.torch: .venv/.serving space/requirements-torch.txt
-	@echo 'Installing PyTorch (the first time: 0.2 to 3 GB, a few minutes) …' >&2
+	@echo 'Installing PyTorch (the first time: up to 3 GB, a few minutes) …' >&2
 	$(call pip,-r space/requirements-torch.txt)
 	@touch $@
 

@@ -85,7 +85,7 @@ def run(network: Path, data: np.ndarray) -> list[np.ndarray]:
 
 def test_an_architecture_that_onnx_cannot_express_is_refused(tmp_path):
     folder = untrained_model(tmp_path / "meso")
-    with pytest.raises(SystemExit, match=r"only a mobilenet-gru .* this is a meso-transformer"):
+    with pytest.raises(SystemExit, match=r"only mobilenet-gru .* this is a meso-transformer"):
         main(["--onnx", "--model-folder", str(folder), "--out", str(tmp_path / "out")])
 
 
