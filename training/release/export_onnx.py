@@ -129,7 +129,8 @@ def write_graphs(folder: Path = session.FOLDER) -> None:
             manifest[network.name] = {"sizes": size, "weights": shapes}
             shutil.move(path, folder / path.name)
             print(f"{folder / path.name}  {(folder / path.name).stat().st_size / 1e3:.1f} kB")
-    (folder / session.MANIFEST.name).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    lines = (f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in manifest.items())
+    (folder / session.MANIFEST.name).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def write(folder: Path, out: Path) -> None:
