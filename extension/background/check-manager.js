@@ -5,6 +5,7 @@
  * the background, which asks the Space. Nothing here calls the browser; storage, history and clients are given.
  *
  * @typedef {import("../shared/messages.js").CheckOptions} CheckOptions
+ * @typedef {import("../shared/messages.js").Fingerprint} Fingerprint
  * @typedef {import("../shared/messages.js").Frame} Frame
  * @typedef {import("../shared/messages.js").Snapshot} Snapshot
  * @typedef {import("../shared/report.js").Report} Report
@@ -19,6 +20,7 @@
  * @property {boolean} onSpace whatever the settings say
  * @property {number} failures polls in a row that got no answer
  * @property {boolean} resubmitted
+ * @property {Fingerprint | null} fingerprint of the video in the player
  * @property {number} startedAt
  * @property {number} polledAt
  * @property {Snapshot} snapshot
@@ -32,11 +34,12 @@
  * @property {Snapshot} snapshot
  * @property {AbortController} controller
  * @property {AsyncQueue<Frame[]>} windows
+ * @property {Fingerprint | null} fingerprint of the video, once all frames are there
  */
 
 import { AsyncQueue, FRAMES_TIMEOUT_MS } from "../shared/async-queue.js";
 import { CheckError } from "../shared/errors.js";
-import { failedReport, fields, parseReport } from "../shared/report.js";
+import { failedReport, fields, isOfVideo, parseReport } from "../shared/report.js";
 import { cacheKey } from "../shared/report-cache.js";
 import { THIS_COMPUTER } from "./on-device-client.js";
 import { backOffMs } from "./space-client.js";
@@ -76,22 +79,31 @@ export class CheckManager {
   }
 
   /**
-   * Start a check, join one under way, or find its report in the history.
-   * @param {CheckOptions & {fresh?: boolean | undefined}} options fresh: not from the history
+   * Find reports in the history that may be of the same video.
+   * @param {Extract<import("../shared/messages.js").Request, {type: "remembered"}>} request
+   */
+  async remembered({ shape, model, onSpace }) {
+    const backend = await this.getBackend(onSpace);
+    return this.cache.findSimilar(backend.client.address, model || backend.model, shape);
+  }
+
+  /**
+   * Start a check, or join one of the same video that is under way.
+   * @param {CheckOptions & {fingerprint?: Fingerprint | null}} options
    * @param {string} [tab] with its frame
    * @returns {Promise<Snapshot>}
    */
-  async start({ url, model = "", onSpace = false, fresh = false }, tab = "") {
+  async start({ fingerprint = null, ...options }, tab = "") {
+    const { url, onSpace = false } = options;
     const backend = await this.getBackend(onSpace);
-    const key = cacheKey(backend.client.address, model || backend.model, url);
+    const [key, model] = identify(options, backend);
     this.#noteWaiting(key, tab);
     return this.#dedupe(key, async () => {
-      const remembered = fresh ? null : await this.#remembered(key);
-      if (remembered) return remembered;
       const record = await this.#load(key);
       if (record && !record.snapshot.finished) return record.snapshot;
       await this.#purge();
-      return this.#submit(this.#newRecord("", url, model || backend.model, onSpace, pending(key, "queued")), backend);
+      const snapshot = pending(key, "queued");
+      return this.#submit({ ...this.#newRecord("", url, model, onSpace, snapshot), fingerprint }, backend);
     });
   }
 
@@ -105,7 +117,7 @@ export class CheckManager {
     this.#noteWaiting(key, tab);
     return this.#dedupe(key, async () => {
       const record = await this.#load(key);
-      if (!record) return (await this.#remembered(key)) ?? failed(key, "job_lost");
+      if (!record) return this.#fromHistory(key); // it finished long ago
       if (record.snapshot.finished || this.now() - record.polledAt < MIN_POLL_MS) return record.snapshot;
       if (record.job !== null) return this.#pollSpace(record, record.job);
       return this.#captures.get(key)?.snapshot ?? this.#finish(record, failed(key, "job_lost"));
@@ -133,18 +145,19 @@ export class CheckManager {
    * @param {CheckOptions & {title: string}} options
    * @returns {Promise<Snapshot>}
    */
-  async startCapture({ url, model = "", onSpace = false, title }) {
+  async startCapture({ title, ...options }) {
+    const { url, onSpace = false } = options;
     const backend = await this.getBackend(onSpace);
-    const key = cacheKey(backend.client.address, model || backend.model, url);
+    const [key, model] = identify({ ...options, isOwn: false }, backend);
     const onDevice = backend.client.address === THIS_COMPUTER;
     const snapshot = pending(key, onDevice ? "faces" : "send");
-    const record = this.#newRecord(null, url, model || backend.model, onSpace, snapshot);
+    const record = this.#newRecord(null, url, model, onSpace, snapshot);
     await this.#store(record);
     this.#captures.get(key)?.controller.abort();
     const controller = new AbortController();
     const { signal } = controller;
     const windows = new AsyncQueue({ signal, timeoutMs: FRAMES_TIMEOUT_MS });
-    const capture = { snapshot, controller, windows };
+    const capture = { snapshot, controller, windows, fingerprint: null };
     this.#captures.set(key, capture);
     const items = backend.client.checkFrames({ windows, pageUrl: url, model: record.model, title }, signal);
     void this.#follow(record, capture, items, onDevice);
@@ -155,11 +168,13 @@ export class CheckManager {
    * Add frames to a check.
    * @param {string} key
    * @param {Frame[] | null} frames null: there are no more
+   * @param {Fingerprint | null} [fingerprint] of the video, with the last
    * @returns {Promise<Snapshot>}
    */
-  async addFrames(key, frames) {
+  async addFrames(key, frames, fingerprint = null) {
     const capture = this.#captures.get(key);
     if (capture) {
+      capture.fingerprint = fingerprint;
       if (frames) capture.windows.push(frames);
       else capture.windows.end();
       return capture.snapshot;
@@ -179,7 +194,8 @@ export class CheckManager {
     let last;
     try {
       for await (last of items) capture.snapshot = toSnapshot(key, last, CAPTURE_POLL_MS);
-      await this.#finish(record, finished(key, parseReport(last, onDevice)));
+      const { fingerprint } = capture;
+      await this.#finish({ ...record, fingerprint }, finished(key, parseReport(last, onDevice)));
     } catch (error) {
       if (capture.controller.signal.aborted) return;
       await this.#finish(record, failed(key, codeOf(error)));
@@ -239,8 +255,9 @@ export class CheckManager {
    * @param {CheckRecord} record
    * @param {Backend} backend
    */
-  async #resubmit({ url, model, onSpace, snapshot: { key } }, backend) {
-    const snapshot = await this.#submit(this.#newRecord("", url, model, onSpace, pending(key, "queued")), backend);
+  async #resubmit({ url, model, onSpace, fingerprint, snapshot: { key } }, backend) {
+    const record = this.#newRecord("", url, model, onSpace, pending(key, "queued"));
+    const snapshot = await this.#submit({ ...record, fingerprint }, backend);
     const stored = await this.#load(key);
     if (stored && !snapshot.finished) await this.#store({ ...stored, resubmitted: true });
     return snapshot;
@@ -250,15 +267,17 @@ export class CheckManager {
   async #finish(record, snapshot) {
     const { historySize } = await this.getBackend(record.onSpace);
     await this.#store({ ...record, snapshot, polledAt: this.now() });
-    if (snapshot.report?.status === "ok") await this.cache.save(snapshot.key, record.url, snapshot.report, historySize);
+    const { report, key } = snapshot;
+    if (report?.status !== "ok") return snapshot;
+    const fingerprint = record.fingerprint && isOfVideo(report, record.fingerprint) ? record.fingerprint : null;
+    await this.cache.save(key, record.url, report, fingerprint, historySize);
     return snapshot;
   }
 
-  /** @param {string} key @returns {Promise<Snapshot | null>} */
-  async #remembered(key) {
-    const found = await this.cache.findCurrent(key);
-    const report = found && parseReport(found.report);
-    return report?.status === "ok" ? { ...finished(key, report), savedAt: found?.savedAt ?? null } : null;
+  /** @param {string} key @returns {Promise<Snapshot>} */
+  async #fromHistory(key) {
+    const found = await this.cache.find(key);
+    return found ? finished(key, parseReport(found.report)) : failed(key, "job_lost");
   }
 
   /**
@@ -270,7 +289,8 @@ export class CheckManager {
    * @returns {CheckRecord}
    */
   #newRecord(job, url, model, onSpace, snapshot) {
-    return { job, url, model, onSpace, failures: 0, resubmitted: false, startedAt: this.now(), polledAt: 0, snapshot };
+    const counters = { failures: 0, resubmitted: false, startedAt: this.now(), polledAt: 0 };
+    return { job, url, model, onSpace, ...counters, fingerprint: null, snapshot };
   }
 
   /** @param {string} key @returns {Promise<CheckRecord | null>} */
@@ -320,14 +340,26 @@ export class CheckManager {
   }
 }
 
+/**
+ * Make the key of a check: one of its own, unless its address stands for one video only.
+ * @param {CheckOptions} options
+ * @param {Backend} backend
+ * @returns {[string, string]} key, model
+ */
+function identify({ url, isOwn, replaces, model: chosen }, backend) {
+  const model = chosen || backend.model;
+  const toKey = (/** @type {string} */ video) => cacheKey(backend.client.address, model, video);
+  return [replaces?.startsWith(toKey("")) ? replaces : toKey(isOwn ? url : crypto.randomUUID()), model];
+}
+
 /** @param {string} key @param {string} stage @returns {Snapshot} */
 function pending(key, stage) {
-  return { key, finished: false, stage, fraction: 0, position: 0, report: null, savedAt: null, waitMs: 400 };
+  return { key, finished: false, stage, fraction: 0, position: 0, report: null, waitMs: 400 };
 }
 
 /** @param {string} key @param {Report} report @returns {Snapshot} */
 function finished(key, report) {
-  return { key, finished: true, stage: "done", fraction: 1, position: 0, report, savedAt: null, waitMs: 0 };
+  return { key, finished: true, stage: "done", fraction: 1, position: 0, report, waitMs: 0 };
 }
 
 /** @param {string} key @param {string} code */

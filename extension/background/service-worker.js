@@ -115,9 +115,10 @@ const HANDLERS = {
       auto: autoSites.includes(browser.siteOfTab(sender) ?? ""),
     };
   },
+  remembered: (request) => checks.remembered(request),
   check: (request, sender) => orFailure(checks.start(request, tabOf(sender))),
   capture: (request) => orFailure(checks.startCapture(request)),
-  frames: ({ key, frames }) => orFailure(checks.addFrames(key, frames)),
+  frames: ({ key, frames, fingerprint }) => orFailure(checks.addFrames(key, frames, fingerprint)),
   poll: ({ key }, sender) => orFailure(checks.poll(key, tabOf(sender))),
   cancel: ({ key }, sender) => orFailure(checks.cancel(key, tabOf(sender))),
   screenshot: (_, { tab }) => browser.captureTab(tab?.windowId ?? -1),

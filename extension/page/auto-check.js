@@ -1,5 +1,6 @@
 /** Checks of videos as they play, on the sites that a person switched this on for. */
 
+import { isSameSource, sourceOf } from "./player-state.js";
 import { allVideos } from "./video-finder.js";
 
 const INTERVAL_MS = 1000;
@@ -13,15 +14,16 @@ const MAX_CHECKS = 30; // a page: an endless feed is no reason to ask the Space 
  * @param {AbortSignal} signal
  */
 export function checkWhilePlaying(check, signal) {
-  /** @type {WeakMap<HTMLVideoElement, {src: string, looks: number}>} */
+  /** @type {WeakMap<HTMLVideoElement, {source: import("./player-state.js").VideoSource, looks: number}>} */
   const seen = new WeakMap();
   let checks = 0;
   const look = () => {
     if (document.hidden) return;
     for (const video of allVideos().filter(isWatched)) {
       const before = seen.get(video);
-      const looks = before?.src === video.currentSrc ? before.looks + 1 : 1;
-      seen.set(video, { src: video.currentSrc, looks });
+      const source = sourceOf(video);
+      const looks = before && isSameSource(before.source, source) ? before.looks + 1 : 1;
+      seen.set(video, { source, looks });
       if (looks === MIN_LOOKS && checks++ < MAX_CHECKS) check(video);
     }
   };

@@ -1,7 +1,8 @@
 /**
  * Frames that are captured from a player and sent to be checked, window by window.
  *
- * @typedef {import("../shared/messages.js").Frame} Frame
+ * @typedef {import("../shared/messages.js").Fingerprint} Fingerprint
+ * @typedef {import("./capture.js").CapturedFrame} CapturedFrame
  * @typedef {import("../shared/messages.js").Snapshot | import("../shared/messages.js").Failure} Answer
  */
 
@@ -9,11 +10,14 @@ import { sendToBackground } from "../shared/browser.js";
 import { CheckError } from "../shared/errors.js";
 import { captureWindows } from "./capture.js";
 import { cancelCheck, requestCheck } from "./check-request.js";
+import { isReadable, shapeOf, toFingerprint } from "./fingerprint.js";
 
 /** Capture frames while the first are checked already. */
 export class CaptureSession {
-  /** @type {Frame[][]} kept until there is an answer: a background that is ended loses them */
+  /** @type {CapturedFrame[][]} kept until there is an answer: a background that is ended loses them */
   #windows = [];
+  /** @type {Fingerprint | null} once all is captured */
+  #fingerprint = null;
   /** @type {Promise<Answer>} to the last request */
   #sent;
   /** @type {string | null} of the check, once it has begun */
@@ -44,10 +48,11 @@ export class CaptureSession {
     addEventListener("pagehide", () => this.cancel(), { signal: done.signal }); // nothing should wait for the rest
     try {
       const windows = captureWindows(this.video, () => this.#captureTab(), onProgress, signal, mayDisturb);
-      for await (const frames of windows) {
-        this.#windows.push(frames);
-        this.#send(frames);
+      for await (const captured of windows) {
+        this.#windows.push(captured);
+        this.#send(captured);
       }
+      this.#fingerprint = this.#describe();
       return await this.#send(null);
     } finally {
       done.abort();
@@ -61,7 +66,7 @@ export class CaptureSession {
    */
   resend() {
     this.#sent = this.#start();
-    for (const frames of this.#windows) this.#send(frames);
+    for (const captured of this.#windows) this.#send(captured);
     return this.#send(null);
   }
 
@@ -77,12 +82,21 @@ export class CaptureSession {
     return answer;
   }
 
-  /** @param {Frame[] | null} frames null: there are no more */
-  #send(frames) {
+  /** @param {CapturedFrame[] | null} captured null: there are no more */
+  #send(captured) {
+    const frames = captured && captured.map(({ frame }) => frame);
+    const fingerprint = captured ? null : this.#fingerprint;
     this.#sent = this.#sent.then((last) =>
-      "key" in last ? requestCheck({ type: "frames", key: last.key, frames }) : last,
+      "key" in last ? requestCheck({ type: "frames", key: last.key, frames, fingerprint }) : last,
     );
     return this.#sent;
+  }
+
+  /** @returns {Fingerprint | null} null where the video could not be recognised later */
+  #describe() {
+    const captured = this.#windows.flat().map(({ frame, luma }) => ({ seconds: frame.seconds, luma }));
+    const { url, isOwn } = this.options;
+    return isReadable(this.video) ? toFingerprint(shapeOf(this.video), isOwn ? url : null, captured) : null;
   }
 
   /** @returns {Promise<string>} the visible tab without the overlay */

@@ -1,6 +1,6 @@
 /**
  * Frames captured from the player, for videos that only this browser may see: through a canvas or, where the page
- * may not read its own video, from the visible tab. Position, volume and play state are put back afterwards.
+ * may not read its own video, from the visible tab. See player-state.js for how it is put back.
  *
  * @typedef {import("../shared/messages.js").Frame} Frame
  * @typedef {(fraction: number) => void} OnProgress
@@ -11,7 +11,7 @@
  * @property {number} framesPerWindow
  * @property {number} strideSeconds from one frame of a window to the next
  *
- * @typedef {{frame: Frame, isBlack: boolean}} CapturedFrame
+ * @typedef {{frame: Frame, luma: Uint8Array}} CapturedFrame luma: see fingerprint.js
  *
  * @typedef {object} FrameSource
  * @property {Plan} plan
@@ -22,16 +22,15 @@
 import constants from "../shared/constants.js";
 import { toBlob } from "../shared/dom.js";
 import { CheckError } from "../shared/errors.js";
-import { canSeek, muteAndSave } from "./player-state.js";
+import { isReadable, lumaOf } from "./fingerprint.js";
+import { canSeek, HeldPlayer, isSameSource, nextPaint, sourceOf, wait } from "./player-state.js";
 
 const { WINDOWS, FRAMES_PER_WINDOW: framesPerWindow, FRAME_STRIDE_SECONDS: strideSeconds } = constants.sampling;
 const MAX_SIDE_PX = 1280;
 const JPEG_QUALITY = 0.95;
-const SEEK_TIMEOUT_MS = 15_000; // a player that needs longer to seek is stuck
 const SLOW_SEEK_MS = 250; // a slower seek means that key frames are rare: a window is played through instead
 const PLAY_TIMEOUT_MS = 8000; // for a window that is played through
 const TOLERANCE = 0.2; // of a stride: so much earlier a frame will do
-const PAINT_TIMEOUT_MS = 250; // a video out of view may never be painted
 const BLACK_LEVEL = 10; // of 255; protected video is black to programs
 const MIN_FRAMES = 4;
 const MIN_BOX_PX = 32; // less of a video in view is useless
@@ -64,66 +63,67 @@ export function planSeconds(duration, { windows, framesPerWindow, strideSeconds 
  * @param {CaptureTab} captureTab
  * @param {OnProgress} onProgress
  * @param {AbortSignal} signal
- * @param {boolean} mayDisturb false: what plays is watched, and neither paused nor muted
- * @returns {AsyncGenerator<Frame[]>}
+ * @param {boolean} mayDisturb false: what plays is watched, and not held still
+ * @returns {AsyncGenerator<CapturedFrame[]>}
  * @throws {CheckError} when there is too little to see
  */
 export async function* captureWindows(video, captureTab, onProgress, signal, mayDisturb) {
   const source = isReadable(video) ? canvasSource(video) : tabSource(video, captureTab);
-  const restore = mayDisturb ? muteAndSave(video) : () => {};
+  const player = mayDisturb ? new HeldPlayer(video) : null;
+  const playing = sourceOf(video);
   let [count, isBlack] = [0, true];
   try {
     const windows =
-      mayDisturb && canSeek(video)
-        ? captureBySeeking(video, source, onProgress, signal)
-        : captureWhilePlaying(video, source, onProgress, signal, mayDisturb);
+      player && canSeek(video)
+        ? captureBySeeking(player, source, onProgress, signal)
+        : captureWhilePlaying(video, player, source, onProgress, signal);
     for await (const captured of windows) {
+      if (signal.aborted || !isSameSource(playing, sourceOf(video))) throw new CheckError("capture_stopped");
       count += captured.length;
-      isBlack &&= captured.every((one) => one.isBlack);
-      yield captured.map(({ frame }) => frame);
+      isBlack &&= captured.every(({ luma }) => luma.every((value) => value <= BLACK_LEVEL));
+      yield captured;
     }
     if (count < Math.min(MIN_FRAMES, source.plan.framesPerWindow)) throw new CheckError("capture_stopped");
     if (isBlack) throw new CheckError("capture_black");
   } finally {
-    restore();
+    player?.release();
   }
 }
 
 /**
- * @param {HTMLVideoElement} video
+ * @param {HeldPlayer} player
  * @param {FrameSource} source
  * @param {OnProgress} onProgress
  * @param {AbortSignal} signal
  * @returns {AsyncGenerator<CapturedFrame[]>}
  */
-async function* captureBySeeking(video, source, onProgress, signal) {
-  video.pause();
-  const times = planSeconds(video.duration, source.plan);
+async function* captureBySeeking(player, source, onProgress, signal) {
+  const times = planSeconds(player.video.duration, source.plan);
   for (let place = 0; place < times.length; place += source.plan.framesPerWindow) {
     const window = times.slice(place, place + source.plan.framesPerWindow);
-    yield await captureWindow(video, window, source, (count) => onProgress((place + count) / times.length), signal);
+    yield await captureWindow(player, window, source, (count) => onProgress((place + count) / times.length), signal);
   }
 }
 
 /**
- * @param {HTMLVideoElement} video
+ * @param {HeldPlayer} player
  * @param {number[]} times
  * @param {FrameSource} source
  * @param {(count: number) => void} onCount
  * @param {AbortSignal} signal
  * @returns {Promise<CapturedFrame[]>}
  */
-async function captureWindow(video, times, { plan, capture, isInstant }, onCount, signal) {
+async function captureWindow(player, times, { plan, capture, isInstant }, onCount, signal) {
   /** @type {Promise<CapturedFrame>[]} encoded while the player seeks the next */
   const frames = [];
   for (const seconds of times) {
     if (signal.aborted) throw new CheckError("capture_stopped");
     const started = performance.now();
-    const shown = await seekTo(video, seconds);
+    const shown = await player.seek(seconds);
     frames.push(capture(shown));
     if (!isInstant) await frames.at(-1);
     const isSlow = isInstant && frames.length === 1 && performance.now() - started > SLOW_SEEK_MS;
-    if (isSlow) frames.push(...(await playThrough(video, plan, capture, shown, signal)));
+    if (isSlow) frames.push(...(await playThrough(player, plan, capture, shown, signal)));
     onCount(isSlow ? times.length : frames.length);
     if (isSlow) break;
   }
@@ -132,18 +132,19 @@ async function captureWindow(video, times, { plan, capture, isInstant }, onCount
 
 /**
  * Capture the rest of a window as it plays, for a video in which every seek decodes from far before it.
- * @param {HTMLVideoElement} video
+ * @param {HeldPlayer} player
  * @param {Plan} plan
  * @param {FrameSource["capture"]} capture
  * @param {number} from seconds of the window's first frame, which is captured already
  * @param {AbortSignal} signal
  */
-async function playThrough(video, { framesPerWindow, strideSeconds }, capture, from, signal) {
+async function playThrough(player, { framesPerWindow, strideSeconds }, capture, from, signal) {
+  const { video } = player;
   const deadline = performance.now() + PLAY_TIMEOUT_MS;
   /** @type {Promise<CapturedFrame>[]} */
   const frames = [];
   let last = from;
-  await video.play().catch(() => {});
+  await player.play();
   while (frames.length < framesPerWindow - 1 && performance.now() < deadline && !video.ended && !signal.aborted) {
     const now = await nextPaint(video);
     if (now - from > framesPerWindow * strideSeconds) break; // a machine that drops frames captures fewer
@@ -151,21 +152,21 @@ async function playThrough(video, { framesPerWindow, strideSeconds }, capture, f
     last = now;
     frames.push(capture(now));
   }
-  video.pause();
+  player.still();
   return frames;
 }
 
 /**
  * Capture what a stream that cannot seek shows for a while.
  * @param {HTMLVideoElement} video
+ * @param {HeldPlayer | null} player null: it is only watched
  * @param {FrameSource} source
  * @param {OnProgress} onProgress
  * @param {AbortSignal} signal
- * @param {boolean} mayDisturb
  * @returns {AsyncGenerator<CapturedFrame[]>}
  */
-async function* captureWhilePlaying(video, { plan, capture }, onProgress, signal, mayDisturb) {
-  if (mayDisturb) await video.play().catch(() => {});
+async function* captureWhilePlaying(video, player, { plan, capture }, onProgress, signal) {
+  await player?.play();
   const count = plan.windows * plan.framesPerWindow;
   /** @type {CapturedFrame[]} */
   const window = [];
@@ -182,53 +183,7 @@ async function* captureWhilePlaying(video, { plan, capture }, onProgress, signal
   if (window.length) yield window;
 }
 
-/**
- * @param {HTMLVideoElement} video
- * @param {number} seconds
- * @returns {Promise<number>} the true time of the frame that is painted
- */
-async function seekTo(video, seconds) {
-  const sought = once(video, "seeked");
-  const painted = nextFrameTime(video);
-  video.currentTime = seconds;
-  const isInTime = await Promise.race([sought.then(() => true), wait(SEEK_TIMEOUT_MS).then(() => false)]);
-  if (!isInTime) throw new CheckError("capture_stopped");
-  return orCurrentTime(painted, video);
-}
-
-/** @param {HTMLVideoElement} video */
-function nextPaint(video) {
-  return orCurrentTime(nextFrameTime(video), video);
-}
-
-/** @param {HTMLVideoElement} video @returns {Promise<number>} */
-function nextFrameTime(video) {
-  return new Promise((resolve) => video.requestVideoFrameCallback((_, { mediaTime }) => resolve(mediaTime)));
-}
-
-/**
- * @param {Promise<number>} painted
- * @param {HTMLVideoElement} video
- * @returns {Promise<number>} where the player is when nothing is painted
- */
-function orCurrentTime(painted, video) {
-  return Promise.race([painted, wait(PAINT_TIMEOUT_MS).then(() => video.currentTime)]);
-}
-
 // --- sources of frames
-
-/**
- * Tell whether the page may read its own video.
- * @param {HTMLVideoElement} video
- */
-function isReadable(video) {
-  try {
-    draw(video, 4, 4).getContext("2d")?.getImageData(0, 0, 1, 1);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** @param {HTMLVideoElement} video @returns {FrameSource} */
 function canvasSource(video) {
@@ -291,17 +246,9 @@ function draw(video, width, height) {
 
 /** @param {OffscreenCanvas} canvas @param {number} seconds @returns {Promise<CapturedFrame>} */
 async function toCapturedFrame(canvas, seconds) {
+  const luma = lumaOf(canvas);
   const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: JPEG_QUALITY });
-  return { frame: { seconds, jpeg: await toBase64(blob) }, isBlack: isBlack(canvas) };
-}
-
-/** @param {OffscreenCanvas} canvas */
-function isBlack(canvas) {
-  const small = new OffscreenCanvas(16, 16);
-  const context = small.getContext("2d", { willReadFrequently: true });
-  context?.drawImage(canvas, 0, 0, 16, 16);
-  const pixels = context?.getImageData(0, 0, 16, 16).data ?? [];
-  return pixels.every((value, place) => place % 4 === 3 || value <= BLACK_LEVEL);
+  return { frame: { seconds, jpeg: await toBase64(blob) }, luma };
 }
 
 /**
@@ -320,9 +267,4 @@ async function toBase64(blob) {
 /** @param {EventTarget} target @param {string} type */
 function once(target, type) {
   return new Promise((resolve) => target.addEventListener(type, resolve, { once: true }));
-}
-
-/** @param {number} ms */
-function wait(ms) {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -9,17 +9,19 @@
 import { isAlive, onMessage, sendToBackground } from "../shared/browser.js";
 import { checkWhilePlaying } from "./auto-check.js";
 import { showHoverButton } from "./hover-button.js";
+import { isSameSource, sourceOf } from "./player-state.js";
 import { resolveLink, resolveTarget } from "./site-urls.js";
-import { collectHints, findVideo, listVideos, titleOf, watchClicks } from "./video-finder.js";
+import { collectHints, findVideo, listVideos, titleOf, watchClicks, watchSources } from "./video-finder.js";
 
 const WATCH_MS = 500; // how often navigation is looked for while an overlay is shown
 
-/** @type {Map<HTMLVideoElement | string, VideoCheck>} by video or link */
+/** @type {Map<HTMLVideoElement | string, {check: VideoCheck, look: () => void}>} by video or link */
 const checks = new Map();
 /** @type {Map<string, AbortController>} the features that are switched on */
 const features = new Map();
 
 watchClicks();
+watchSources();
 onMessage(answer);
 void applySettings();
 
@@ -79,13 +81,13 @@ function checkVideo(video, isAutomatic = false) {
 async function begin(key, video, target, title, isAutomatic = false) {
   const handshake = await sendToBackground({ type: "handshake" });
   const { VideoCheck } = await import("./video-check.js"); // only where a check is asked for
+  checks.get(key)?.look();
   const known = checks.get(key);
-  if (known) return isAutomatic || known.open();
+  if (known) return isAutomatic || known.check.open();
   const controller = new AbortController();
   const check = new VideoCheck({ video, target, title, handshake, isAutomatic, controller });
-  checks.set(key, check);
   controller.signal.addEventListener("abort", () => checks.delete(key));
-  abortOnNavigation(video, controller);
+  checks.set(key, { check, look: abortOnNavigation(video, controller) });
   void check.check();
 }
 
@@ -93,15 +95,21 @@ async function begin(key, video, target, title, isAutomatic = false) {
  * End a check with its video: removed, replaced by another in the same player, or the page navigated in place.
  * @param {HTMLVideoElement | null} video
  * @param {AbortController} controller
+ * @returns {() => void} looks at once
  */
 function abortOnNavigation(video, controller) {
   const address = addressOf(location.href);
-  const src = video?.currentSrc;
-  const isReplaced = () => video !== null && (!video.isConnected || (video.currentSrc !== src && src !== ""));
-  const look = () => (addressOf(location.href) !== address || isReplaced() || !isAlive()) && controller.abort();
+  let source = video && sourceOf(video);
+  const isReplaced = () => {
+    const [before, now] = [source, video && sourceOf(video)];
+    source = now; // a length that grows while it is loaded grows from there
+    return before && now && (!video?.isConnected || !isSameSource(before, now));
+  };
+  const look = () => void ((addressOf(location.href) !== address || isReplaced() || !isAlive()) && controller.abort());
   const timer = setInterval(look, WATCH_MS);
   for (const type of ["popstate", "pagehide"]) addEventListener(type, look, { signal: controller.signal });
   controller.signal.addEventListener("abort", () => clearInterval(timer));
+  return look;
 }
 
 /**

@@ -1,4 +1,95 @@
-/** The position, volume and play state of a player. */
+/**
+ * A player that is sought and held still while frames are captured, and put back afterwards. It is held by its rate,
+ * so that it does not look paused to the page; a pause, a volume or a place that a person chooses meanwhile stands.
+ */
+
+import { CheckError } from "../shared/errors.js";
+
+const SEEK_TIMEOUT_MS = 15_000; // a player that needs longer to seek is stuck
+const PLAY_TIMEOUT_MS = 3000; // one without a source never answers
+const PAINT_TIMEOUT_MS = 250; // a video out of view may never be painted
+const NUDGE_SECONDS = 0.5; // so far players jump over gaps by themselves
+
+/** Hold a player until it is released. */
+export class HeldPlayer {
+  #listening = new AbortController();
+  #isPaused; // as it was left here; otherwise a person did it
+  #target = NaN; // of the last seek from here
+  #isMutedHere = false;
+
+  /** @param {HTMLVideoElement} video */
+  constructor(video) {
+    this.video = video;
+    this.source = sourceOf(video);
+    const { currentTime, paused, muted, playbackRate } = video;
+    this.before = { currentTime, paused, muted, playbackRate };
+    this.#isPaused = paused;
+    const { signal } = this.#listening;
+    for (const type of ["play", "pause"]) video.addEventListener(type, () => this.#notePause(), { signal });
+    video.addEventListener("seeking", () => this.#noteSeek(), { signal });
+    this.still();
+  }
+
+  /** Stop where it is. */
+  still() {
+    const { video, before } = this;
+    if (before.paused && !video.paused) {
+      this.#isPaused = true;
+      video.pause();
+    } else if (!before.paused) video.playbackRate = 0;
+  }
+
+  /** Play on, without sound where there was none. */
+  async play() {
+    const { video, before } = this;
+    if (video.playbackRate === 0) video.playbackRate = before.playbackRate || video.defaultPlaybackRate;
+    if (!video.paused) return;
+    this.#isMutedHere ||= !video.muted;
+    video.muted = true;
+    this.#isPaused = false;
+    await Promise.race([video.play().catch(() => {}), wait(PLAY_TIMEOUT_MS)]);
+  }
+
+  /**
+   * Seek.
+   * @param {number} seconds
+   * @returns {Promise<number>} the true time of the frame that is painted
+   */
+  async seek(seconds) {
+    const { video } = this;
+    const sought = new Promise((resolve) => video.addEventListener("seeked", resolve, { once: true }));
+    const painted = nextFrameTime(video);
+    this.#target = video.currentTime = seconds;
+    const isInTime = await Promise.race([sought.then(() => true), wait(SEEK_TIMEOUT_MS).then(() => false)]);
+    if (!isInTime) throw new CheckError("capture_stopped");
+    return orCurrentTime(painted, video);
+  }
+
+  /** Put everything back that a person has not changed. */
+  release() {
+    this.#listening.abort();
+    const { video, before } = this;
+    if (video.playbackRate === 0) video.playbackRate = before.playbackRate || video.defaultPlaybackRate;
+    if (this.#isMutedHere && video.muted) video.muted = before.muted;
+    if (!isSameSource(this.source, sourceOf(video))) return;
+    if (canSeek(video) && video.currentTime !== before.currentTime) video.currentTime = before.currentTime;
+    if (before.paused) video.pause();
+    else if (video.paused) void video.play().catch(() => {});
+  }
+
+  #notePause() {
+    const { video, before } = this;
+    if (video.paused === this.#isPaused || video.ended) return;
+    this.#isPaused = before.paused = video.paused;
+    if (!video.paused) this.still();
+  }
+
+  #noteSeek() {
+    const { currentTime, loop } = this.video;
+    const isOwn = Math.abs(currentTime - this.#target) < NUDGE_SECONDS || (loop && currentTime < NUDGE_SECONDS);
+    if (!isOwn) this.before.currentTime = currentTime;
+  }
+}
 
 /**
  * Tell whether a player can seek, unlike that of a live stream.
@@ -10,17 +101,64 @@ export function canSeek({ duration, seekable }) {
 }
 
 /**
- * Mute the player and save its state.
+ * Wait until the next frame is painted.
  * @param {HTMLVideoElement} video
- * @returns {() => void} puts everything back
+ * @returns {Promise<number>} its time
  */
-export function muteAndSave(video) {
-  const { currentTime, paused, muted, volume, playbackRate } = video;
-  video.muted = true;
-  return () => {
-    if (canSeek(video)) video.currentTime = currentTime;
-    Object.assign(video, { muted, volume, playbackRate });
-    if (paused) video.pause();
-    else void video.play().catch(() => {});
-  };
+export function nextPaint(video) {
+  return orCurrentTime(nextFrameTime(video), video);
+}
+
+/** @param {HTMLVideoElement} video @returns {Promise<number>} */
+function nextFrameTime(video) {
+  return new Promise((resolve) => video.requestVideoFrameCallback((_, { mediaTime }) => resolve(mediaTime)));
+}
+
+/**
+ * @param {Promise<number>} painted
+ * @param {HTMLVideoElement} video
+ * @returns {Promise<number>} where the player is when nothing is painted
+ */
+function orCurrentTime(painted, video) {
+  return Promise.race([painted, wait(PAINT_TIMEOUT_MS).then(() => video.currentTime)]);
+}
+
+/**
+ * Wait.
+ * @param {number} ms
+ */
+export function wait(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+// --- which source a player has
+
+const GROWTH_SECONDS = 15; // by which the length of a stream may grow that is still being loaded
+const LENGTH_TOLERANCE_SECONDS = 1;
+
+/**
+ * @typedef {object} VideoSource
+ * @property {string} src
+ * @property {unknown} object
+ * @property {number} duration seconds
+ */
+
+/**
+ * Tell what a player plays now.
+ * @param {HTMLVideoElement} video
+ * @returns {VideoSource}
+ */
+export function sourceOf({ currentSrc, srcObject, duration }) {
+  return { src: currentSrc, object: srcObject, duration };
+}
+
+/**
+ * Tell whether a player still plays the same: the next clip may come at the same address, even in the same stream.
+ * @param {VideoSource} before
+ * @param {VideoSource} now
+ */
+export function isSameSource(before, now) {
+  const isSwitched = (before.src !== now.src && before.src !== "") || (before.object !== now.object && before.object);
+  const grown = now.duration - before.duration; // NaN where either is not known
+  return !isSwitched && !(grown < -LENGTH_TOLERANCE_SECONDS || grown > GROWTH_SECONDS);
 }

@@ -6,10 +6,13 @@
  * @property {string} src of the <video> or its playing <source>; may be blob: or empty
  * @property {string[]} links addresses of the links around the video, nearest first
  * @property {string[]} declared Open Graph and canonical addresses that the page gives for itself
+ * @property {boolean} isOnly the page has, and had, no other video
  *
  * @typedef {object} Target
  * @property {string | null} url null: nothing that a Space could fetch, only captured frames can be checked
  * @property {string} site which row, or `media`, `page`, `none`
+ * @property {boolean} isOwn the address stands for this one video, not for the page around it
+ * @property {boolean} isFile it is what the player plays
  *
  * @typedef {object} Row
  * @property {string} site
@@ -150,12 +153,18 @@ export function resolveTarget(hints) {
   const file = src && stripTracking(src.href);
   const rows = page ? ROWS.filter((row) => row.host.test(page.hostname)) : [];
   for (const row of rows) {
-    if (row.closed) return { url: null, site: row.site };
+    if (row.closed) return toTarget(null, row.site);
     const found = readRow(row, hints);
-    if (found) return row.media && file ? { url: file, site: row.site } : { url: found, site: row.site };
+    if (found) return row.media && file ? toTarget(file, row.site, "file") : toTarget(found, row.site, "own");
   }
-  if (file) return { url: file, site: "media" };
-  return declared(hints) ?? (page ? { url: stripTracking(page.href), site: "page" } : { url: null, site: "none" });
+  if (file) return toTarget(file, "media", "file");
+  if (!hints.isOnly) return toTarget(null, "none");
+  return declared(hints) ?? (page ? toTarget(stripTracking(page.href), "page") : toTarget(null, "none"));
+}
+
+/** @param {string | null} url @param {string} site @param {"own" | "file" | ""} [kind] @returns {Target} */
+function toTarget(url, site, kind = "") {
+  return { url, site, isOwn: kind !== "", isFile: kind === "file" };
 }
 
 /**
@@ -164,7 +173,7 @@ export function resolveTarget(hints) {
  * @returns {Target}
  */
 export function resolveLink(href) {
-  return resolveTarget({ page: href, src: "", links: [], declared: [] });
+  return resolveTarget({ page: href, src: "", links: [], declared: [], isOnly: true });
 }
 
 /** @param {Row} row @param {Hints} hints @returns {string | null} */
@@ -188,8 +197,8 @@ function declared(hints) {
     const url = webUrl(address);
     if (!url) continue;
     const row = ROWS.find((one) => one.host.test(url.hostname) && one.read(url));
-    if (row) return { url: row.read(url), site: row.site };
-    if (MEDIA_FILE.test(url.pathname)) return { url: stripTracking(url.href), site: "media" };
+    if (row) return toTarget(row.read(url), row.site);
+    if (MEDIA_FILE.test(url.pathname)) return toTarget(stripTracking(url.href), "media");
   }
   return null;
 }

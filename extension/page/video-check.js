@@ -14,10 +14,11 @@ import { sendToBackground } from "../shared/browser.js";
 import { CheckError } from "../shared/errors.js";
 import { languageAttributes, toTranslate } from "../shared/i18n.js";
 import { progressLabel, summarize, toLabel } from "../shared/labels.js";
-import { failedReport, isOnDevice, parseReport } from "../shared/report.js";
+import { failedReport, isOfVideo, isOnDevice, parseReport } from "../shared/report.js";
 import { CANVAS_PLAN } from "./capture.js";
 import { CaptureSession } from "./capture-session.js";
 import { cancelCheck, requestCheck } from "./check-request.js";
+import { glance, isSameVideo, shapeOf } from "./fingerprint.js";
 import { Overlay } from "./overlay.js";
 import * as panel from "./panel.js";
 import { canSeek } from "./player-state.js";
@@ -31,6 +32,8 @@ const NEEDS_PLAYER = new Set(["unsupported_site", "bad_url", "not_a_video"]); //
 export class VideoCheck {
   /** @type {string | null} of the check under way */
   #key = null;
+  /** @type {string | undefined} of the report that is shown, which the next one of the video replaces */
+  #shown;
   #onSpace = false; // whatever the settings say
   #round = 0; // a newer request makes the answers to older ones void
   #timeline = new AbortController();
@@ -61,19 +64,46 @@ export class VideoCheck {
 
   /**
    * Check the video's address, or captured frames where it has none.
-   * @param {{model?: string | undefined, fresh?: boolean, onSpace?: boolean}} [options]
+   * @param {{model?: string | undefined, fresh?: boolean, onSpace?: boolean}} [options] fresh: not from the history
    */
-  async check({ model, fresh, onSpace = this.#onSpace } = {}) {
+  async check({ model, fresh = false, onSpace = this.#onSpace } = {}) {
     const round = ++this.#round;
     this.model = model;
     this.#onSpace = onSpace;
     this.#clearTimeline();
-    const { url } = this.target;
-    if (url === null) return this.#fail(failedReport(this.#isOnDevice ? "needs_pictures" : "unsupported_site", ""));
     const show = this.#showProgress(() => this.#cancel());
     show({ stage: "queued", fraction: 0, position: 0 });
-    const report = await this.#follow(round, await requestCheck({ type: "check", url, model, fresh, onSpace }), show);
+    if (!fresh && (await this.#recall(round))) return;
+    const { video, target } = this;
+    if (this.#isOnDevice) return void (video ? this.#capture() : this.#fail(failedReport("needs_pictures", "")));
+    const { url, isOwn } = target;
+    if (url === null) return this.#fail(failedReport("unsupported_site", ""));
+    const options = { url, isOwn, model, onSpace, replaces: this.#shown };
+    const fingerprint = video && glance(video, isOwn ? url : null);
+    const report = await this.#follow(round, await requestCheck({ type: "check", fingerprint, ...options }), show);
     if (report?.status === "failed") this.#fail(report);
+  }
+
+  /**
+   * Show the report of an earlier check of the same video, if there is one. Nobody's player is moved unasked.
+   * @param {number} round
+   * @returns {Promise<boolean>} whether it is done
+   */
+  async #recall(round) {
+    const { video, model, target } = this;
+    const shape = video && shapeOf(video);
+    if (!video || !shape || this.isAutomatic) return false;
+    const request = /** @type {const} */ ({ type: "remembered", shape, model, onSpace: this.#onSpace });
+    const found = await sendToBackground(request).catch(() => []);
+    for (const { key, report, savedAt, fingerprint } of Array.isArray(found) ? found : []) {
+      if (!(await isSameVideo(video, fingerprint, target.isOwn ? target.url : null).catch(() => false))) continue;
+      if (round === this.#round && !this.signal.aborted && report.status === "ok") {
+        this.#shown = key;
+        this.#showReport(report, savedAt);
+      }
+      return true;
+    }
+    return round !== this.#round || this.signal.aborted;
   }
 
   /** Open the panel: a person wants to see it. */
@@ -89,7 +119,8 @@ export class VideoCheck {
     const stopping = new AbortController();
     const signal = AbortSignal.any([this.signal, stopping.signal]);
     const showCapture = this.#showProgress(() => stopping.abort());
-    const options = { url: this.target.url ?? location.href, model, title, onSpace: this.#onSpace };
+    const { url, isOwn } = this.target;
+    const options = { url: url ?? location.href, isOwn, model, title, onSpace: this.#onSpace, replaces: this.#shown };
     const session = new CaptureSession(video, options, this.overlay);
     const onProgress = (/** @type {number} */ fraction) => showCapture({ stage: "capture", fraction, position: 0 });
     try {
@@ -127,11 +158,21 @@ export class VideoCheck {
   }
 
   /** @param {Snapshot} snapshot */
-  #finish({ report: json, savedAt }) {
+  #finish({ key, report: json }) {
     this.#key = null;
-    const report = json && "status" in json ? json : parseReport(json);
-    if (report.status === "ok") this.#showReport(report, savedAt);
+    const report = parseReport(json);
+    if (report.status === "failed") return report;
+    if (!this.#isOfPlayer(report)) return failedReport("other_video", "");
+    this.#shown = key;
+    this.#showReport(report, null);
     return report;
+  }
+
+  /** @param {OkReport} report what a Space fetched may be another video than the one in the player */
+  #isOfPlayer(report) {
+    const { video, target } = this;
+    if (!video || target.isFile) return true;
+    return isOfVideo(report, { duration: video.duration, aspect: video.videoWidth / video.videoHeight }, target.isOwn);
   }
 
   #cancel() {
@@ -185,7 +226,6 @@ export class VideoCheck {
    */
   #fail(report) {
     const { code } = report.error;
-    if (code === "needs_pictures" && this.video) return void this.#capture();
     if (this.isAutomatic && this.overlay.panel.hidden) return this.controller.abort();
     if (this.#mayCapture && NEEDS_CAPTURE.has(code)) this.#askConsent(report);
     else this.#showFailure(report);

@@ -13,11 +13,13 @@
  */
 
 import { shadowRootOf } from "../shared/browser.js";
+import { parseWebUrl } from "../shared/urls.js";
 
 const MIN_SIDE_PX = 48; // smaller ones are trackers and decoration
 const CLICK_MS = 30_000; // so long after a click the video is probably meant
 const MAX_LEVELS = 12; // ancestors of a video whose links are collected
 const MAX_LINKS = 60;
+const MANIFEST = /\.(m3u8|mpd)$/i;
 const SHADOW_HOSTS = new Set(
   "article aside blockquote body div footer h1 h2 h3 h4 h5 h6 header main nav p section span".split(" "),
 );
@@ -26,6 +28,8 @@ const SHADOW_HOSTS = new Set(
 const ids = new WeakMap();
 /** @type {WeakMap<HTMLVideoElement, number>} */
 const clicks = new WeakMap();
+/** @type {WeakSet<HTMLVideoElement>} */
+const replaced = new WeakSet();
 let lastId = 0;
 
 /**
@@ -138,7 +142,24 @@ export function titleOf(video) {
  */
 export function collectHints(video) {
   const src = video.currentSrc || video.src || video.querySelector("source")?.src || "";
-  return { page: location.href, src, links: linksNear(video), declared: declared() };
+  return { page: location.href, src, links: linksNear(video), declared: declared(), isOnly: isOnly(video) };
+}
+
+/**
+ * Tell whether a page's address can only mean this video: it has no other, and had none before it.
+ * @param {HTMLVideoElement} video
+ */
+function isOnly(video) {
+  const others = allVideos().filter((one) => one !== video && (one.currentSrc || one.srcObject));
+  const requested = performance.getEntriesByType("resource").map(({ name }) => parseWebUrl(name));
+  const manifests = requested.flatMap((url) => (url && MANIFEST.test(url.pathname) ? [new URL(".", url).href] : []));
+  return others.length === 0 && !replaced.has(video) && new Set(manifests).size <= 1;
+}
+
+/** Note which players got another source. */
+export function watchSources() {
+  const note = (/** @type {Event} */ { target }) => target instanceof HTMLVideoElement && replaced.add(target);
+  addEventListener("emptied", note, { capture: true, passive: true });
 }
 
 /**

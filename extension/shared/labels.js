@@ -54,6 +54,7 @@ const NEXT = {
   job_lost: ["retry"],
   no_player: ["retry"],
   needs_pictures: ["settings"],
+  other_video: ["capture", "retry"],
   no_local_files: ["settings"],
   capture_black: [],
   capture_blocked: [],

@@ -10,7 +10,6 @@
  * @property {number} fraction 0..1
  * @property {number} position 1: next in the queue; 0: not waiting
  * @property {import("./report.js").Report | null} report present when, and only when, it has finished
- * @property {number | null} savedAt ms; of a report from the history
  * @property {number} waitMs when to poll again
  *
  * @typedef {{failure: string}} Failure code of what went wrong before a check began
@@ -34,17 +33,34 @@
  *
  * @typedef {{id?: number, src?: string, link?: string}} VideoRef empty: the one that is probably meant
  *
+ * @typedef {object} Shape of a video in a player
+ * @property {number} duration seconds
+ * @property {number} aspect width / height
+ *
+ * @typedef {{seconds: number, luma: string}} Picture luma: brightness by cell, base64, see page/fingerprint.js
+ *
+ * @typedef {Shape & {url: string | null, pictures: Picture[]}} Fingerprint url: its own address, if it has one
+ *
+ * @typedef {object} Remembered a report of the history that may be of the same video: its pictures decide
+ * @property {string} key
+ * @property {import("./report.js").Report} report
+ * @property {Fingerprint} fingerprint
+ * @property {number} savedAt ms
+ *
  * @typedef {object} CheckOptions
  * @property {string} url
+ * @property {boolean} [isOwn] the address stands for this one video, so that all who ask for it may share a job
+ * @property {string | undefined} [replaces] key of a report of the same video
  * @property {string | undefined} [model]
  * @property {boolean} [onSpace] whatever the settings say
  *
  * To the background, by type, with the answer of each:
  * @typedef {(
  *   | {type: "handshake"}
- *   | {type: "check", fresh?: boolean | undefined} & CheckOptions
+ *   | {type: "remembered", shape: Shape, model: string | undefined, onSpace: boolean}
+ *   | {type: "check", fingerprint: Fingerprint | null} & CheckOptions
  *   | {type: "capture", title: string} & CheckOptions
- *   | {type: "frames", key: string, frames: Frame[] | null}
+ *   | {type: "frames", key: string, frames: Frame[] | null, fingerprint: Fingerprint | null}
  *   | {type: "poll", key: string}
  *   | {type: "cancel", key: string}
  *   | {type: "screenshot"}
@@ -57,6 +73,7 @@
  *
  * @typedef {object} Replies
  * @property {Handshake} handshake
+ * @property {Remembered[]} remembered
  * @property {Snapshot | Failure} check
  * @property {Snapshot | Failure} capture
  * @property {Snapshot | Failure} frames null: there are no more

@@ -1,10 +1,13 @@
 /**
- * Remembered reports by canonical URL, Space and model, with their age. The storage area is given.
+ * Remembered reports with their age. The storage area is given. An address does not tell which video a player shows:
+ * a report is found again by the video's shape, and shown where its pictures are the same, too.
  *
- * The index is small and read at once; each report lies under a key of its own.
+ * The index is small and read at once; each report lies under a key of its own, with the fingerprint of its video.
  *
  * @typedef {import("./report.js").OkReport} OkReport
  * @typedef {import("./report.js").Label} Label
+ * @typedef {import("./messages.js").Fingerprint} Fingerprint
+ * @typedef {import("./messages.js").Shape} Shape
  *
  * @typedef {object} Area the part of chrome.storage that is needed
  * @property {(keys: string[]) => Promise<Record<string, unknown>>} get
@@ -13,7 +16,7 @@
  *
  * @typedef {object} HistoryEntry a line of the history
  * @property {string} key
- * @property {string} url canonical
+ * @property {string} url
  * @property {string} title
  * @property {Label} label
  * @property {number | null} probability
@@ -21,22 +24,28 @@
  * @property {"url" | "file" | "frames"} way
  * @property {number} savedAt ms since 1970
  * @property {number} sizeBytes
+ * @property {Shape | null} shape null: it cannot be recognised
  */
 
 import { modelNames } from "./labels.js";
+import { fields, parseReport } from "./report.js";
 
 const INDEX = "history";
 const PREFIX = "report:";
 export const MAX_BYTES = 7_000_000; // of all reports: browsers give an extension 10 MB
 
+const MAX_SIMILAR = 3;
+const LENGTH_TOLERANCE_SECONDS = 0.5; // players correct the length of a stream while they load it
+const ASPECT_TOLERANCE = 0.01;
+
 /**
  * Make the key of a check.
  * @param {string} space
  * @param {string} model asked for; empty: the Space's default
- * @param {string} url canonical
+ * @param {string} video its own address, or an id; without spaces
  */
-export function cacheKey(space, model, url) {
-  return `${space} ${model || "default"} ${url}`;
+export function cacheKey(space, model, video) {
+  return `${space} ${model || "default"} ${video}`;
 }
 
 /** Keep reports up to a number and a size, the newest first. */
@@ -53,24 +62,29 @@ export class ReportCache {
   /**
    * Find a report.
    * @param {string} key
-   * @returns {Promise<{report: unknown, savedAt: number} | null>}
+   * @returns {Promise<{report: unknown, fingerprint: Fingerprint | null} | null>}
    */
   async find(key) {
-    const entry = (await this.entries()).find((one) => one.key === key);
-    if (!entry) return null;
-    const report = (await this.area.get([PREFIX + key]))[PREFIX + key];
-    return report === undefined ? null : { report, savedAt: entry.savedAt };
+    const { fingerprint = null, ...report } = fields((await this.area.get([PREFIX + key]))[PREFIX + key]);
+    return "schema" in report ? { report, fingerprint: /** @type {Fingerprint | null} */ (fingerprint) } : null;
   }
 
   /**
-   * Find a report, unless newer ones show that the Space has replaced its model since.
-   * @param {string} key
+   * Find reports of videos of the same shape, unless newer ones show that the Space has replaced its model since.
+   * @param {string} space
+   * @param {string} model
+   * @param {Shape} shape
+   * @returns {Promise<import("./messages.js").Remembered[]>} newest first
    */
-  async findCurrent(key) {
-    const entries = await this.entries();
-    const entry = entries.find((one) => one.key === key);
-    const newest = entry && entries.find((one) => isOfSameModel(one, entry));
-    return newest && newest.models === entry.models ? this.find(key) : null;
+  async findSimilar(space, model, shape) {
+    const entries = (await this.entries()).filter(({ key }) => key.startsWith(cacheKey(space, model, "")));
+    const current = entries.filter(({ models }) => models === entries[0]?.models);
+    const similar = current.filter((entry) => entry.shape && isSameShape(entry.shape, shape)).slice(0, MAX_SIMILAR);
+    const found = similar.map(async ({ key, savedAt }) => {
+      const { report, fingerprint } = (await this.find(key)) ?? { fingerprint: null };
+      return fingerprint ? [{ key, savedAt, report: parseReport(report), fingerprint }] : [];
+    });
+    return (await Promise.all(found)).flat();
   }
 
   /**
@@ -87,14 +101,16 @@ export class ReportCache {
    * @param {string} key
    * @param {string} url
    * @param {OkReport} report
+   * @param {Fingerprint | null} fingerprint null: it is kept for the history page only
    * @param {number} maxEntries 0: keep nothing
    */
-  save(key, url, report, maxEntries) {
+  save(key, url, report, fingerprint, maxEntries) {
     return this.#enqueue(async () => {
-      const entry = toEntry(key, url, report, this.now());
+      const stored = { ...report, fingerprint };
+      const entry = toEntry(key, url, stored, this.now());
       const { kept, dropped } = trim([entry, ...(await this.entries()).filter((one) => one.key !== key)], maxEntries);
       await this.area.remove(dropped.map((one) => PREFIX + one.key));
-      if (kept.includes(entry)) await this.area.set({ [PREFIX + key]: report });
+      if (kept.includes(entry)) await this.area.set({ [PREFIX + key]: stored });
       await this.area.set({ [INDEX]: kept });
     });
   }
@@ -122,7 +138,13 @@ export class ReportCache {
   }
 }
 
-/** @param {string} key @param {string} url @param {OkReport} report @param {number} savedAt @returns {HistoryEntry} */
+/**
+ * @param {string} key
+ * @param {string} url
+ * @param {OkReport & {fingerprint: Fingerprint | null}} report
+ * @param {number} savedAt
+ * @returns {HistoryEntry}
+ */
 function toEntry(key, url, report, savedAt) {
   return {
     key,
@@ -134,6 +156,7 @@ function toEntry(key, url, report, savedAt) {
     way: report.source.kind,
     savedAt,
     sizeBytes: JSON.stringify(report).length,
+    shape: report.fingerprint && { duration: report.fingerprint.duration, aspect: report.fingerprint.aspect },
   };
 }
 
@@ -153,13 +176,10 @@ export function trim(entries, maxEntries) {
   return { kept: entries.slice(0, end), dropped: entries.slice(end) };
 }
 
-/**
- * Tell whether the same Space was asked for the same model, whatever the video.
- * @param {HistoryEntry} a
- * @param {HistoryEntry} b
- */
-function isOfSameModel(a, b) {
-  return a.key.slice(0, -a.url.length) === b.key.slice(0, -b.url.length);
+/** @param {Shape} a @param {Shape} b */
+function isSameShape(a, b) {
+  const isSameLength = Math.abs(a.duration - b.duration) <= LENGTH_TOLERANCE_SECONDS;
+  return isSameLength && Math.abs(a.aspect / b.aspect - 1) <= ASPECT_TOLERANCE;
 }
 
 /** @param {unknown} value @returns {value is HistoryEntry} */

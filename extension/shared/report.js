@@ -10,6 +10,8 @@
  * @property {string | null} url http or https
  * @property {string | null} title
  * @property {number | null} duration_seconds
+ * @property {number | null} width px
+ * @property {number | null} height px
  *
  * @typedef {object} Verdict
  * @property {Label} label
@@ -85,6 +87,8 @@ const MAX_SPANS = 4096;
 const MAX_TEXT = 2000; // characters
 const MAX_PICTURE = 400_000; // characters of a data URL
 const JPEG_URL = /^data:image\/jpeg;base64,[A-Za-z0-9+/]+={0,2}$/;
+const LENGTH_TOLERANCE = 0.02;
+const ASPECT_TOLERANCE = 0.03; // sides are rounded to even numbers
 const CODE = /^[a-z0-9_]{1,64}$/;
 
 /**
@@ -125,6 +129,20 @@ export function parseReport(json, isOwn = true) {
 export function failedReport(code, message, url = "") {
   const source = toSource({ kind: "url", name: url, url });
   return { schema: SCHEMA, status: "failed", source, error: { code, message } };
+}
+
+/**
+ * Tell whether a report is of the video in a player, as far as its length and its sides tell; captured frames are.
+ * @param {OkReport} report
+ * @param {{duration: number, aspect: number}} shape of the video in the player
+ * @param {boolean} [ifUnknown] the answer where there is no length to compare
+ */
+export function isOfVideo({ source }, { duration, aspect }, ifUnknown = false) {
+  const { kind, duration_seconds: checked, width, height } = source;
+  if (kind !== "url") return true;
+  if (!checked || !(duration > 0 && duration < Infinity)) return ifUnknown;
+  if (width && height && aspect && Math.abs(width / height / aspect - 1) > ASPECT_TOLERANCE) return false;
+  return Math.abs(checked - duration) <= Math.max(1, LENGTH_TOLERANCE * checked);
 }
 
 /**
@@ -176,6 +194,8 @@ function toSource(json) {
     url: parseWebUrl(from.url)?.href ?? null,
     title: text(from.title) || null,
     duration_seconds: seconds(from.duration_seconds),
+    width: seconds(from.width),
+    height: seconds(from.height),
   };
 }
 

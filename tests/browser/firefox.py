@@ -75,6 +75,18 @@ return window.unmaskSeen;
 """
 
 
+SET = """async (changed) => {
+    const { settings } = await browser.storage.local.get("settings");
+    await browser.storage.local.set({ settings: { ...settings, ...changed } });
+}"""
+CHECK = """async (url, place) => {
+    const tabs = await browser.tabs.query({});
+    const { id: tabId } = tabs.find((tab) => tab.url === url);
+    const { frameId, id } = (await browser.runtime.sendMessage({ type: "videos", tabId }))[place];
+    return browser.runtime.sendMessage({ type: "start", tabId, frameId, id });
+}"""
+
+
 class Firefox:
     def __init__(self, extension: Path) -> None:
         options = webdriver.FirefoxOptions()
@@ -100,6 +112,40 @@ class Firefox:
 
     def open_own(self, name: str) -> None:
         self.driver.get(f"moz-extension://{self.id}/{name}")
+
+    def in_own(self, script: str, *arguments: Any) -> Any:
+        """Evaluate a function on a page of the extension, in a tab of its own."""
+        before = self.driver.current_window_handle
+        own = getattr(self, "_own", None)
+        if own is None:
+            self.driver.switch_to.new_window("tab")
+            self.open_own("ui/history.html")
+            self._own = own = self.driver.current_window_handle
+        self.driver.switch_to.window(own)
+        call = f"""const done = arguments[arguments.length - 1];
+            Promise.resolve(({script})(...[...arguments].slice(0, -1))).then(done, (error) => done(String(error)))"""
+        found = self.driver.execute_async_script(call, *arguments)
+        self.driver.switch_to.window(before)
+        return found
+
+    def set(self, **settings: Any) -> None:
+        """Change settings, as the options page does."""
+        self.in_own(SET, settings)
+
+    def check(self, place: int = 0) -> None:
+        """Send the message that a press in the popup sends for a video; `press_toolbar` presses it."""
+        problem = self.in_own(CHECK, self.driver.current_url, place)
+        assert problem is True, problem
+
+    def connect(self, address: str) -> None:
+        """Connect to a Space on the settings page."""
+        self.open_own("ui/options.html")
+        box = self.driver.find_element(By.ID, "space")
+        self.until(lambda: self.driver.find_elements(By.CSS_SELECTOR, "#language option"))  # it is filled in
+        box.clear()
+        box.send_keys(address)
+        self.driver.find_element(By.ID, "connect").click()
+        self.until(lambda: "Connected. Models:" in self.text())
 
     def settings(self) -> dict[str, Any]:
         """Read the stored settings, on a page of the extension."""

@@ -112,6 +112,7 @@ def test_declining_the_capture_shows_the_failure_and_sends_nothing(chromium, web
 
 
 def test_the_consents_always_and_never_are_remembered(chromium, web):
+    chromium.set(historySize=0)
     page = chromium.open(web.url("/stream"))
     overlay = chromium.check(page)
     overlay.press("plain", "Always")

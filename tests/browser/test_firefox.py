@@ -27,7 +27,7 @@ def firefox(bundled_space):
     browser.driver.switch_to.window(browser.driver.window_handles[1])
     browser.until(lambda: "Unmask is ready" in browser.text())  # shown once, after it was installed
     browser.close_other_tabs()
-    connect(browser, bundled_space.url)
+    browser.connect(bundled_space.url)
     yield browser
     browser.close()
 
@@ -37,16 +37,6 @@ def foreign(other_origin, release, tmp_path):
     """Serve the pages on `localhost`, where the extension may do nothing without a press."""
     with Site(pages(other_origin.url("/clip.mp4"), release, tmp_path), host="localhost") as running:
         yield running
-
-
-def connect(firefox, address):
-    firefox.open_own("ui/options.html")
-    box = firefox.driver.find_element(By.ID, "space")
-    firefox.until(lambda: firefox.driver.find_elements(By.CSS_SELECTOR, "#language option"))  # it is filled in
-    box.clear()
-    box.send_keys(address)
-    firefox.driver.find_element(By.ID, "connect").click()
-    firefox.until(lambda: "Connected. Models:" in firefox.text())
 
 
 def shoot(firefox, name):

@@ -12,6 +12,8 @@ import { SpaceClient } from "../../extension/background/space-client.js";
 
 const REPORT = JSON.parse(readFileSync(new URL("../assets/report.json", import.meta.url), "utf8"));
 const URL_A = "https://a.example/";
+const shape = { duration: 61.4, aspect: 16 / 9 }; // of the report
+const fingerprint = { ...shape, url: null, pictures: [] };
 
 class Memory {
   /** @type {Record<string, unknown>} */
@@ -85,20 +87,35 @@ function setUp(space, historySize = 10) {
 test("a check is submitted, polled, and its report remembered", async () => {
   const space = new FakeSpace(running, done);
   const { checks } = setUp(space);
-  const { key, finished } = await checks.start({ url: URL_A });
+  const { key, finished } = await checks.start({ url: URL_A, fingerprint });
   assert.equal(finished, false);
   assert.deepEqual([(await checks.poll(key)).stage, (await checks.poll(key)).report?.status], ["faces", "ok"]);
-  const again = await checks.start({ url: URL_A });
-  assert.equal(again.report?.status, "ok");
-  assert.notEqual(again.savedAt, null);
-  assert.equal(space.submitted, 1);
+  const [again] = await checks.remembered({ type: "remembered", shape, model: "", onSpace: false });
+  assert.deepEqual([again?.key, again?.report.status, again?.fingerprint], [key, "ok", fingerprint]);
+});
+
+test("what the Space fetched is not remembered for a player that shows a video of another length", async () => {
+  const { checks } = setUp(new FakeSpace(done));
+  const short = { ...fingerprint, duration: 20 };
+  await checks.poll((await checks.start({ url: URL_A, fingerprint: short })).key);
+  for (const duration of [short.duration, shape.duration]) {
+    const request = /** @type {const} */ ({ type: "remembered", shape: { ...shape, duration }, model: "" });
+    assert.deepEqual(await checks.remembered({ ...request, onSpace: false }), []);
+  }
+});
+
+test("two players of one page share no check, unless the address is the video's own", async () => {
+  const { checks } = setUp(new FakeSpace(running));
+  const key = async (isOwn = false) => (await checks.start({ url: URL_A, isOwn })).key;
+  const capture = async () => (await checks.startCapture({ url: URL_A, isOwn: true, title: "" })).key;
+  assert.equal(await key(true), await key(true));
+  assert.equal(new Set([await key(), await key(), await capture(), await capture()]).size, 4);
 });
 
 test("many tabs that check one video share one job", async () => {
   const space = new FakeSpace(running);
   const { checks } = setUp(space);
-  const keys = await Promise.all([1, 2, 3].map(() => checks.start({ url: URL_A })));
-  await checks.start({ url: URL_A, fresh: true });
+  const keys = await Promise.all([1, 2, 3].map(() => checks.start({ url: URL_A, isOwn: true })));
   assert.equal(new Set(keys.map((one) => one.key)).size, 1);
   assert.equal(space.submitted, 1);
 });
@@ -188,8 +205,8 @@ test("cancelling ends the job on the Space and for every tab", async () => {
 test("one tab that cancels leaves the job to the others", async () => {
   const space = new FakeSpace(running);
   const { checks } = setUp(space);
-  const { key } = await checks.start({ url: URL_A }, "tab 1");
-  await checks.start({ url: URL_A }, "tab 2");
+  const { key } = await checks.start({ url: URL_A, isOwn: true }, "tab 1");
+  await checks.start({ url: URL_A, isOwn: true }, "tab 2");
   const { report } = await checks.cancel(key, "tab 1");
   assert.equal(report?.status === "failed" && report.error.code, "cancelled");
   assert.deepEqual(space.cancelled, []);
@@ -210,10 +227,10 @@ test("captured frames are checked and the report remembered", async () => {
   const { checks } = setUp(new FakeSpace(running, REPORT));
   const { key, stage } = await checks.startCapture({ url: URL_A, title: "" });
   assert.equal(stage, "send");
-  assert.equal((await checks.addFrames(key, null)).key, key);
+  assert.equal((await checks.addFrames(key, null, fingerprint)).key, key);
   await new Promise((resolve) => setTimeout(resolve, 5));
   assert.equal((await checks.poll(key)).report?.status, "ok");
-  assert.notEqual((await checks.start({ url: URL_A })).savedAt, null);
+  assert.equal((await checks.remembered({ type: "remembered", shape, model: "", onSpace: false })).length, 1);
 });
 
 test("captured frames are lost when the background ends, with an error of their own", async () => {
@@ -252,7 +269,6 @@ test("a report made on this computer is marked so, and a Space cannot claim it",
   assert.equal(stage, "faces");
   await new Promise((resolve) => setTimeout(resolve, 5));
   assert.equal(isHere((await checks.poll(key)).report), true);
-  assert.equal(isHere((await checks.start({ url: URL_A })).report), true, "it is remembered so");
   const other = await checks.start({ url: URL_A, onSpace: true });
   await new Promise((resolve) => setTimeout(resolve, 350));
   assert.equal(isHere((await checks.poll(other.key)).report), false);

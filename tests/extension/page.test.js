@@ -4,6 +4,8 @@ import test from "node:test";
 
 import { CANVAS_PLAN, planSeconds } from "../../extension/page/capture.js";
 import { escapeHtml, toHtml } from "../../extension/page/report-export.js";
+import { isSamePicture, toFingerprint } from "../../extension/page/fingerprint.js";
+import { isSameSource } from "../../extension/page/player-state.js";
 import { nextIndex } from "../../extension/page/timeline.js";
 import { score } from "../../extension/page/video-finder.js";
 import { parseReport } from "../../extension/shared/report.js";
@@ -23,6 +25,40 @@ test("the times of captured frames are those of Python", () => {
       String(duration),
     );
   }
+});
+
+test("pictures are the same where no cell differs by more than noise: a deepfake differs in the face alone", () => {
+  const picture = Uint8Array.from({ length: 9 }, (_, cell) => 20 * cell);
+  const changed = (/** @type {number} */ by) => picture.map((value, cell) => (cell === 4 ? value + by : value));
+  assert.deepEqual(
+    [0, 3, 4, -9].map((by) => isSamePicture(picture, changed(by))),
+    [true, true, false, false],
+  );
+});
+
+test("a fingerprint holds a few pictures over the whole; a stream without an end has none", () => {
+  const shape = { duration: 60, aspect: 1.5 };
+  const captured = Array.from({ length: 64 }, (_, seconds) => ({ seconds, luma: Uint8Array.of(seconds) }));
+  const times = (/** @type {number} */ count) =>
+    toFingerprint(shape, null, captured.slice(0, count))?.pictures.map(({ seconds }) => seconds);
+  assert.deepEqual([times(64), times(2), times(1)], [[0, 21, 42, 63], [0, 1], [0]]);
+  assert.deepEqual([toFingerprint(null, null, captured), toFingerprint(shape, null, [])], [null, null]);
+});
+
+test("a player has another source when its address, its stream or its length changes", () => {
+  const object = {};
+  const before = { src: "blob:1", object: null, duration: 60 };
+  const cases = /** @type {const} */ ([
+    [{}, true],
+    [{ duration: 66 }, true], // it is still being loaded
+    [{ duration: 40 }, false],
+    [{ duration: 90 }, false],
+    [{ duration: NaN }, true],
+    [{ src: "blob:2" }, false],
+  ]);
+  for (const [now, isSame] of cases) assert.equal(isSameSource(before, { ...before, ...now }), isSame);
+  assert.equal(isSameSource({ ...before, src: "" }, before), true); // it has only now been given one
+  assert.equal(isSameSource({ ...before, object }, { ...before, object: {} }), false);
 });
 
 test("the video that is meant: hovered before clicked before playing before large", () => {

@@ -51,7 +51,8 @@ const EXAMPLES = [
 ];
 
 /** @param {Partial<import("../../extension/page/site-urls.js").Hints>} hints */
-const target = (hints) => resolveTarget({ page: "https://example.com/a", src: "", links: [], declared: [], ...hints });
+const target = (hints) =>
+  resolveTarget({ page: "https://example.com/a", src: "", links: [], declared: [], isOnly: true, ...hints });
 
 for (const [from, to] of EXAMPLES) {
   test(`${from} is sent as ${to}`, () => {
@@ -78,6 +79,8 @@ test("a plain media file is sent as it is, without its fragment", () => {
   assert.deepEqual(target({ src: "https://cdn.example.com/v.mp4?sig=a%2Fb&utm_source=x#t=3" }), {
     url: "https://cdn.example.com/v.mp4?sig=a%2Fb",
     site: "media",
+    isOwn: true,
+    isFile: true,
   });
 });
 
@@ -97,9 +100,25 @@ test("a stream of the page's own making is sent as what the page declares, or as
   assert.equal(target({ src, page: "https://example.com/a?id=1&fbclid=2#top" }).url, "https://example.com/a?id=1");
 });
 
+test("an address that may stand for another video is not sent, unless it names a single one", () => {
+  const src = "blob:https://example.com/1";
+  const youtube = "https://www.youtube.com/watch?v=aaaaaaaaaaa";
+  /** @type {[Partial<import("../../extension/page/site-urls.js").Hints>, string | null, boolean][]} */
+  const cases = [
+    [{ src, isOnly: false }, null, false],
+    [{ src, isOnly: false, declared: ["https://example.com/v.m3u8"] }, null, false],
+    [{ src }, "https://example.com/a", false],
+    [{ src, isOnly: false, page: youtube }, youtube, true],
+    [{ src: "https://example.com/v.mp4", isOnly: false }, "https://example.com/v.mp4", true],
+  ];
+  for (const [hints, url, isOwn] of cases) {
+    assert.deepEqual([target(hints).url, target(hints).isOwn], [url, isOwn]);
+  }
+});
+
 test("what is not on the web is not sent", () => {
   for (const page of ["file:///home/me/v.html", "about:blank", "chrome://settings", "not a url"]) {
-    assert.deepEqual(target({ page }), { url: null, site: "none" });
+    assert.deepEqual(target({ page }), { url: null, site: "none", isOwn: false, isFile: false });
   }
 });
 

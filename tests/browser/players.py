@@ -1,0 +1,88 @@
+"""Pages with the players that sites use, from the npm registry, each with its clips as a stream.
+
+/player/NAME?clips=blended-face,no-face: a player for each clip; in the page, load(place, clip) loads another clip
+"""
+
+from pathlib import Path
+
+from tests.browser.sites import EXAMPLES
+from tests.servers import Answer, content, dash_routes, hls_routes, html, split_hls
+
+MODULES = Path(__file__).resolve().parents[1] / "node_modules"
+CLIPS = ("blended-face", "photograph", "no-face")
+FILES = {
+    "hls.js": "hls.js/dist/hls.min.js",
+    "dash.js": "dashjs/dist/modern/umd/dash.all.min.js",
+    "video.js": "video.js/dist/video.min.js",
+    "video.css": "video.js/dist/video-js.min.css",
+    "shaka.js": "shaka-player/dist/shaka-player.compiled.js",
+    "plyr.js": "plyr/dist/plyr.min.js",
+    "plyr.css": "plyr/dist/plyr.css",
+    "plyr.svg": "plyr/dist/plyr.svg",
+}
+HLS, DASH = "/stream/${clip}/hls/master.m3u8", "/stream/${clip}/dash/index.mpd"
+# what they load, and how: `player` is what they returned for the element before, if anything
+PLAYERS = {
+    "hls.js": (
+        ["hls.js"],
+        "player?.destroy(); player = new Hls(); player.loadSource(`HLS`); player.attachMedia(video); return player;",
+    ),
+    "dash.js": (
+        ["dash.js"],
+        """if (player) return player.attachSource(`DASH`), player;
+        player = dashjs.MediaPlayer().create(); player.initialize(video, `DASH`, false); return player;""",
+    ),
+    "video.js": (
+        ["video.js", "video.css"],
+        """player ??= videojs(video, { controls: true, width: 480, html5: { vhs: { overrideNative: true } } });
+        player.src({ src: `HLS`, type: "application/x-mpegURL" }); return player;""",
+    ),
+    "shaka": (
+        ["shaka.js"],
+        """if (!player) { player = new shaka.Player(); await player.attach(video); }
+        await player.load(`DASH`); return player;""",
+    ),
+    "plyr": (
+        ["plyr.js", "plyr.css", "hls.js"],
+        """const options = { iconUrl: "/players/plyr.svg", blankVideo: "" };
+        player ??= { plyr: new Plyr(video, options) }; player.hls?.destroy();
+        player.hls = new Hls(); player.hls.loadSource(`HLS`); player.hls.attachMedia(video); return player;""",
+    ),
+}
+PAGE = """<style>body { margin: 8px } .place { width: 480px } video { width: 480px }</style>HEAD<main></main><script>
+const attach = async (video, clip, player) => { ATTACH };
+const players = [];
+async function load(place, clip) {
+  const main = document.querySelector("main");
+  if (!main.children[place]) {
+    const holder = Object.assign(document.createElement("div"), { className: "place" });
+    holder.innerHTML = "<video muted playsinline controls class='video-js'></video>";
+    main.append(holder);
+  }
+  const video = main.children[place].querySelector("video");
+  players[place] = await attach(video, clip, players[place]);
+}
+new URLSearchParams(location.search).get("clips").split(",").forEach((clip, place) => load(place, clip));
+</script>"""
+
+
+def player_routes() -> dict[str, Answer]:
+    kinds = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+    routes: dict[str, Answer] = {
+        f"/players/{name}": content((MODULES / path).read_bytes(), kinds[Path(name).suffix])
+        for name, path in FILES.items()
+    }
+    for clip in CLIPS:
+        data = (EXAMPLES / f"{clip}.mp4").read_bytes()
+        routes |= hls_routes(split_hls(data), f"/stream/{clip}/hls/")
+        routes |= dash_routes(data, f"/stream/{clip}/dash/")
+    for name, (files, attach) in PLAYERS.items():
+        head = "".join(
+            f"<link rel=stylesheet href=/players/{file}>"
+            if file.endswith("css")
+            else f"<script src=/players/{file}></script>"
+            for file in files
+        )
+        script = attach.replace("HLS", HLS).replace("DASH", DASH)
+        routes[f"/player/{name}"] = html(PAGE.replace("HEAD", head).replace("ATTACH", script), name)
+    return routes

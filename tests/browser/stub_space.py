@@ -1,0 +1,114 @@
+"""A Space that answers at once, with the label of the example that the pictures show: for tests of what is asked.
+
+with StubSpace() as space:
+    space.asked     # ["frames", "https://…"]: captured pictures, or the address that was submitted
+"""
+
+import base64
+import io
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from PIL import Image
+
+from tests.browser.sites import EXAMPLES
+
+LABELS = {"blended-face": "fake", "photograph": "real", "no-face": "no_face"}
+REPORT = json.loads((Path(__file__).resolve().parents[1] / "assets" / "report.json").read_text(encoding="utf-8"))
+RATE = 25
+CLIP_SECONDS = 4.0  # of every example
+SIDE_PX = 64
+
+
+def looks() -> dict[str, list[np.ndarray]]:
+    """Return the pictures of each example, small and grey: two of them differ in the face only."""
+    found = {}
+    for name in LABELS:
+        with av.open(str(EXAMPLES / f"{name}.mp4")) as container:
+            found[name] = [_small(frame.to_image()) for frame in container.decode(video=0)]
+    return found
+
+
+def _small(image: Any) -> np.ndarray:
+    return np.asarray(image.convert("L").resize((SIDE_PX, SIDE_PX)), float)
+
+
+class StubSpace:
+    """The endpoints that the extension calls."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.of_address = "blended-face"  # what lies behind any address that is submitted
+        self.hangs = threading.Event()  # set: it takes requests and says nothing
+        self.answers: dict[str, Any] = {}
+        self._looks = looks()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Here", (_Handler,), {"space": self}))
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> "StubSpace":
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, endpoint: str, data: list[Any]) -> Any:
+        if endpoint == "models":
+            return [{"name": "stub", "revision": "1"}]
+        if endpoint == "check_frames":
+            frames, page_url = data[0], data[1]
+            self.asked.append("frames")
+            return self.report(self.recognise(frames[len(frames) // 2]), "frames", page_url)
+        self.asked.append(data[0])
+        return {"job": None, "report": self.report(self.of_address, "url", data[0])}
+
+    def recognise(self, frame: dict[str, Any]) -> str:
+        picture = _small(Image.open(io.BytesIO(base64.b64decode(frame["jpeg"]))))
+        near = round(frame["seconds"] * RATE)
+
+        def difference(name: str) -> float:
+            looks = self._looks[name][max(0, near - 2) : near + 3]
+            return min(float(np.abs(look - picture).mean()) for look in looks)
+
+        return min(self._looks, key=difference)
+
+    def report(self, name: str, kind: str, url: str) -> dict[str, Any]:
+        label = LABELS[name]
+        chance = {"fake": 0.995, "real": 0.02, "no_face": None}[label]
+        size = {"duration_seconds": CLIP_SECONDS, "width": 480, "height": 360}
+        source = REPORT["source"] | {"kind": kind, "url": url, "title": name} | size
+        verdict = REPORT["verdict"] | {"label": label, "probability_fake": chance}
+        models = [{"name": "stub", "revision": "1", "probability_fake": chance}]
+        return REPORT | {"source": source, "verdict": verdict, "models": models}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    space: StubSpace
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.space.hangs.is_set():
+            self.space.hangs.wait()
+        name = str(len(self.space.answers))
+        self.space.answers[name] = self.space.answer(self.path.rpartition("/")[2], body["data"])
+        self.give(json.dumps({"event_id": name}).encode(), "application/json")
+
+    def do_GET(self) -> None:
+        answer = self.space.answers[self.path.rpartition("/")[2]]
+        self.give(f"event: complete\ndata: {json.dumps([answer])}\n\n".encode(), "text/event-stream")
+
+    def give(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...

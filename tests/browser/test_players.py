@@ -1,0 +1,194 @@
+"""The extension on the players that sites use, in Chromium and Firefox: no video gets the report of another one."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import pytest
+
+from tests.browser.chromium import EXTENSION, Chromium
+from tests.browser.firefox import Firefox, is_installed
+from tests.browser.overlay import Overlay, text_of
+from tests.browser.players import PLAYERS, player_routes
+from tests.browser.stub_space import StubSpace
+from tests.servers import Site
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+FORGET = """async () => {
+    const { settings } = await chrome.storage.local.get("settings");
+    await chrome.storage.local.clear();
+    await chrome.storage.local.set({ settings });
+}"""
+FAKE, REAL, NO_FACE = "Likely deepfake", "No sign of a deepfake", "No face found"
+JUDGED = {FAKE, REAL, "Not sure"}
+
+
+class Person(Protocol):
+    """What a person does and sees, in either browser."""
+
+    def open(self, url: str) -> None: ...
+    def check(self, place: int = 0) -> None: ...
+    def run(self, script: str) -> Any: ...
+    def badges(self) -> list[str]: ...
+    def set(self, **settings: Any) -> None: ...
+    def forget(self) -> None: ...
+    def hint(self, text: str) -> bool: ...
+    def wait(self, happened: Any) -> None: ...
+
+
+class InChromium:
+    def __init__(self, browser: Chromium) -> None:
+        self.browser, self.set = browser, browser.set
+
+    def forget(self) -> None:
+        self.browser.own.evaluate(FORGET)
+
+    def open(self, url: str) -> None:
+        for page in self.browser.context.pages:
+            if page is not self.browser.own:
+                page.close()
+        self.page = self.browser.open(url)
+        self.overlay = Overlay(self.page)
+
+    def check(self, place: int = 0) -> None:
+        self.browser.check(self.page, place)
+
+    def run(self, script: str) -> Any:
+        return self.page.evaluate(script)
+
+    def badges(self) -> list[str]:
+        return [text_of(one).strip() for one in self.overlay.find("badge")]
+
+    def hint(self, text: str) -> bool:
+        self.overlay.press("badge")
+        self.overlay.wait("actions")
+        return bool(self.overlay.find("hint", text))
+
+    def wait(self, happened: Any) -> None:
+        for _ in range(300):
+            if happened():
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"it did not happen; shown: {self.badges()}")
+
+
+class InFirefox:
+    def __init__(self, browser: Firefox) -> None:
+        self.browser = browser
+
+    def set(self, **settings: Any) -> None:
+        self.browser.set(**settings)
+
+    def forget(self) -> None:
+        self.browser.in_own(FORGET)
+
+    def open(self, url: str) -> None:
+        self.browser.open(url)
+
+    def check(self, place: int = 0) -> None:
+        self.browser.check(place)
+
+    def run(self, script: str) -> Any:
+        return self.browser.driver.execute_async_script(f"Promise.resolve({script}).then(arguments[0])")
+
+    def badges(self) -> list[str]:
+        return [one.text.strip() for one in self.browser.find("badge")]
+
+    def hint(self, text: str) -> bool:
+        self.browser.press("badge")
+        self.browser.wait("actions")
+        return bool(self.browser.find("hint", text))
+
+    def wait(self, happened: Any) -> None:
+        self.browser.until(happened)
+
+
+@pytest.fixture(scope="module")
+def players() -> Iterator[Site]:
+    with Site(player_routes()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def running_space() -> Iterator[StubSpace]:
+    with StubSpace() as running:
+        yield running
+
+
+@pytest.fixture
+def space(running_space: StubSpace) -> StubSpace:
+    running_space.asked.clear()
+    return running_space
+
+
+@pytest.fixture(scope="module", params=["chromium", "firefox"])
+def running(request, running_space) -> Iterator[Person]:
+    if request.param == "firefox":
+        if not is_installed():
+            pytest.skip("Firefox is not installed")
+        firefox = Firefox(EXTENSION)
+        firefox.until(lambda: len(firefox.driver.window_handles) == 2)  # it welcomes a person
+        firefox.close_other_tabs()
+        firefox.connect(running_space.url)
+        yield InFirefox(firefox)
+        firefox.close()
+    else:
+        playwright = request.getfixturevalue("playwright_session")
+        folder = request.getfixturevalue("tmp_path_factory").mktemp("profile")
+        chromium = Chromium(playwright, folder, running_space.url)
+        yield InChromium(chromium)
+        chromium.close()
+
+
+@pytest.fixture
+def person(running: Person) -> Person:
+    running.forget()
+    running.set(consent="always", place="space", autoSites=[])
+    return running
+
+
+@pytest.mark.parametrize("name", PLAYERS)
+def test_no_video_gets_the_report_of_another_one(name, person, players, space):
+    person.open(players.url(f"/player/{name}?clips=blended-face,photograph"))
+    person.check(0)
+    person.wait(lambda: person.badges() == [FAKE])
+    person.check(1)  # of the same length and size, on the same page
+    person.wait(lambda: sorted(person.badges()) == [FAKE, REAL])
+    person.run("load(0, 'no-face')")
+    person.wait(lambda: person.badges() == [REAL])
+    person.run("new Promise((done) => setTimeout(done, 500))")
+    person.check(0)  # the next clip at the same address
+    person.wait(lambda: sorted(person.badges()) == [NO_FACE, REAL])
+    assert space.asked == ["frames"] * 3
+    person.open(players.url(f"/player/{name}?clips=photograph"))  # the same clip at another address
+    person.check()
+    person.wait(lambda: person.badges() == [REAL])
+    assert person.hint("Remembered")
+    assert space.asked == ["frames"] * 3
+
+
+def test_an_address_is_not_that_of_the_next_clip(person, players, space):
+    """Also of one that came before the extension did: the Space would get the first."""
+    person.open(players.url("/player/hls.js?clips=blended-face"))
+    person.check()
+    person.wait(lambda: person.badges() == [FAKE])
+    assert space.asked == [players.url("/player/hls.js?clips=blended-face")]
+    person.open(players.url("/player/hls.js?clips=photograph"))
+    person.run("load(0, 'no-face')")
+    person.wait(lambda: person.run("document.querySelector('video').readyState >= 2"))
+    person.check()
+    person.wait(lambda: person.badges() == [NO_FACE])
+    assert space.asked[1:] == ["frames"]
+
+
+def test_on_this_computer_each_clip_of_a_feed_that_recycles_its_player_has_its_own_answer(person, players):
+    person.set(place="local", autoSites=["http://127.0.0.1"])
+    person.open(players.url("/player/hls.js?clips=no-face,photograph"))
+    person.check(0)
+    person.wait(lambda: person.badges() == [NO_FACE])
+    person.run("document.querySelectorAll('video')[1].play()")  # nobody presses
+    person.wait(lambda: len(person.badges()) == 2 and set(person.badges()) <= {NO_FACE, *JUDGED})
+    assert person.badges().count(NO_FACE) == 1
+    person.run("load(1, 'no-face').then(() => document.querySelectorAll('video')[1].play())")
+    person.wait(lambda: person.badges() == [NO_FACE])  # the answer of the clip before is gone
+    person.wait(lambda: person.badges() == [NO_FACE] * 2)
