@@ -15,10 +15,10 @@ from tests.untrained import untrained_model
 from unmask.__main__ import main
 from unmask.batch import scan as scan_module
 from unmask.batch.scan import ScanInput, finished_inputs
-from unmask.download.sources import Options
-from unmask.errors import BadInput
+from unmask.download.sources import FileSource, Options
+from unmask.errors import BadInput, Busy, Cancelled
 from unmask.pipeline import Checker
-from unmask.render.terminal import describe_report
+from unmask.render.terminal import describe_report, progress_bar
 from unmask.report import Report
 from unmask.verdict import SHOWN_LABEL
 from unmask.video.decode import probe
@@ -290,6 +290,38 @@ def test_ray_that_is_not_installed_is_bad_input(
     monkeypatch.setitem(sys.modules, "ray", None)  # type: ignore[arg-type]
     assert main(["scan", str(folder), "--out", str(tmp_path / "out.jsonl"), "--ray", "local"]) == 2
     assert "pip install ray" in capsys.readouterr().err
+
+
+class Stub:
+    """A checker that raises for some names."""
+
+    def check(self, source, options):
+        if error := {"busy": Busy("Full."), "defect": ZeroDivisionError("ours"), "stop": Cancelled()}.get(source.name):
+            raise error
+        return {"status": "ok", "input": options.input}
+
+
+def test_every_error_of_a_scan_but_a_cancellation_is_a_report(monkeypatch, caplog):
+    items = [ScanInput(name, FileSource(Path(name), name)) for name in ("fine", "busy", "defect", "stop")]
+    monkeypatch.setattr(scan_module, "shared_checker", lambda precision: Stub())
+    monkeypatch.setattr(
+        scan_module, "map_on_ray", lambda task, inputs, *_, **__: ((item, task(item)) for item in inputs)
+    )
+    found: list[Any] = list(scan_module.run_on_ray(items[:3], Options(), "auto", "float32"))
+    assert [report.get("error", {}).get("code") for report in found] == [None, "busy", "internal"]
+    with pytest.raises(Cancelled):
+        list(scan_module.run_here(Stub(), items, Options()))
+    monkeypatch.setattr(scan_module, "map_on_ray", lambda *_, **__: [(items[0], MemoryError("killed"))])
+    found += scan_module.run_on_ray(items[:1], Options(), "auto", "float32")
+    assert (found[-1]["input"], found[-1]["error"]["code"]) == ("fine", "internal")
+
+
+def test_a_bar_is_shown_on_a_terminal_only(monkeypatch, capsys):
+    for is_terminal in (False, True):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda shown=is_terminal: shown)
+        with progress_bar() as on_progress:
+            on_progress("faces", 0.5, "Looking at faces")
+        assert ("Looking at faces" in capsys.readouterr().err) == is_terminal
 
 
 # the process

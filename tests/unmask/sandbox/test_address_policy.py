@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -318,3 +320,27 @@ def test_a_process_at_home_reaches_its_own_server_and_still_no_metadata(private_
     outcome = _attempts(private_site, "at home")
     assert outcome["requests"] == outcome["urllib"] == "a secret"
     assert outcome["metadata"] == outcome["unix"] == "refused"
+
+
+EVENTS = [  # event, arguments, refused by the guard, refused by the seal
+    ("socket.connect", (None, ("127.0.0.1", 80)), True, True),
+    ("socket.connect", (None, ("8.8.8.8", 443)), False, True),
+    ("subprocess.Popen", ("/bin/true",), False, True),
+    ("subprocess.Popen", ("/bin/cat",), True, True),
+    ("os.system", ("true",), True, True),
+    ("open", ("/etc/passwd",), False, True),
+    ("open", (3,), False, False),
+]
+
+
+@pytest.mark.parametrize(("event", "arguments", "guarded", "sealed"), EVENTS)
+def test_what_the_hooks_of_a_process_refuse(event, arguments, guarded, sealed, monkeypatch):
+    """A hook cannot be removed from a process, so that it is called here; above it works in one of its own."""
+    hooks: list[Any] = []
+    monkeypatch.setattr(sys, "addaudithook", hooks.append)
+    noted = address_policy.guard_process(PUBLIC, programs={"true"})
+    address_policy.seal_process()
+    for hook, refused in zip(hooks, (guarded, sealed), strict=True):
+        with pytest.raises(address_policy.Refused) if refused else nullcontext():
+            hook(event, arguments)
+    assert noted == (["socket.connect"] if guarded and event == "socket.connect" else [])

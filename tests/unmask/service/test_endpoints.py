@@ -75,6 +75,30 @@ def test_leaving_a_stream_cancels_its_job(endpoints):
     assert jobs.cancelled == ["job-1"]
 
 
+@pytest.mark.parametrize(
+    ("name", "argument", "kind", "code"),
+    [
+        ("check_url", None, "url", "bad_input"),
+        ("check_file", None, "file", "bad_input"),
+        ("check_frames", 7, "frames", "bad_input"),
+    ],
+)
+def test_a_bad_argument_is_a_failed_report(endpoints, name, argument, kind, code):
+    (report,) = items_of(getattr(endpoints(Jobs(RUNNING)), name)(argument))
+    assert (report["source"]["kind"], report["error"]["code"]) == (kind, code)
+
+
+def test_a_job_is_asked_for_and_cancelled_by_its_id(endpoints):
+    asked = endpoints(Jobs(RUNNING))
+    assert asked.submit("https://videos.example/") == {"job": "job-1"}
+    assert asked.job("job-1")["stage"] == "faces" and asked.cancel("job-1") == {"cancelled": True}
+    unknown = endpoints(Jobs()).job("other")
+    assert (unknown["state"], unknown["report"]["error"]["code"]) == ("failed", "internal")
+    assert [set(model) for model in asked.models()] == [
+        {"name", "revision", "parameters", "size_bytes", "headline"}
+    ] * 2
+
+
 def test_a_full_queue_is_a_failed_report(endpoints):
     (report,) = items_of(endpoints(Jobs()).check_url("https://videos.example/"))
     assert report["error"] == {"code": "busy", "message": "The queue is full."}

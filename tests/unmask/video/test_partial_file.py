@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -16,7 +15,7 @@ import pytest
 from tests.media import decoded
 from tests.servers import Answer, Handler, Site, content, media, redirect, status
 from unmask import errors
-from unmask.download import client, http_range
+from unmask.download import client
 from unmask.download.client import VideoFile
 from unmask.download.http_range import MIN_BYTES
 from unmask.download.sources import open_media
@@ -113,17 +112,6 @@ def test_it_is_fetched_as_a_whole_from(index_in_front, tmp_path, answer, what):
     with Site({"/v.mp4": answer(index_in_front)}) as site, fetched(site.url("/v.mp4"), tmp_path) as file:
         assert file.remote is None, what
         assert file.sha256
-
-
-@pytest.mark.parametrize(("host", "kept"), [("a.example", True), ("b.example", False)])
-def test_credentials_for_one_host_do_not_go_to_another_that_it_leads_to(host, kept):
-    part = {"Content-Range": f"bytes 0-0/{MIN_BYTES}"}
-    answer = SimpleNamespace(url=f"https://{host}/v", status=206, headers=part, close=lambda: None)
-    headers = {"Authorization": "secret", "Referer": "https://a.example/"}
-    info = {"url": "https://a.example/v", "protocol": "https", "http_headers": headers}
-    remote = http_range.find_remote_file(lambda _: answer, info)
-    assert ("Authorization" in remote.headers) is kept
-    assert remote.headers["Referer"]
 
 
 def changing(first: Answer, then: Answer, after: int = 3) -> Answer:
