@@ -62,7 +62,7 @@ def check(args: argparse.Namespace, settings: Settings) -> None:
 
 def scan(args: argparse.Namespace, settings: Settings) -> None:
     """Check many videos, write a file with a report a line, and print a summary."""
-    from unmask.batch.scan import finished_inputs, list_inputs, run_here, run_on_ray
+    from unmask.batch.scan import check_one, finished_inputs, list_inputs, run_on_ray
     from unmask.download.sources import Options
     from unmask.pipeline import shared_checker
     from unmask.render.terminal import counting_bar, describe_scan
@@ -78,7 +78,7 @@ def scan(args: argparse.Namespace, settings: Settings) -> None:
     if args.ray:
         reports = run_on_ray(waiting, options, args.ray, settings.compute)
     else:
-        reports = run_here(checker, waiting, options)
+        reports = (check_one(checker, item, options) for item in waiting)
     counts: dict[str, int] = {}
     with (
         args.out.open("a" if args.resume else "w", encoding="utf-8") as out,

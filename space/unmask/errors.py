@@ -3,7 +3,10 @@
 "No face" is an answer, not an error. A message states what was wrong and what to do about it.
 """
 
+import logging
 from typing import ClassVar
+
+logger = logging.getLogger(__name__)
 
 
 class UnmaskError(Exception):
@@ -123,3 +126,13 @@ def from_code(code: str, message: str) -> UnmaskError:
     """Make the error that a worker process reported; an unknown code is a defect."""
     kinds = {kind.code: kind for kind in UnmaskError.__subclasses__()}
     return kinds.get(code, InternalError)(message)
+
+
+def as_user_error(error: Exception) -> UnmaskError:
+    """Return what users are shown of any exception: other than ours is a defect, which is logged."""
+    if isinstance(error, UnmaskError):
+        return error
+    logger.error("A check failed unexpectedly", exc_info=error)
+    return InternalError(
+        f"Something went wrong on our side ({type(error).__name__}). It is logged; trying again may help."
+    )

@@ -3,7 +3,7 @@
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast
 
 from unmask.errors import UnmaskError
@@ -233,17 +233,7 @@ def with_source(report: AnyReport, source: Source | Mapping[str, Any]) -> AnyRep
 
 
 def _source(source: Source) -> SourceReport:
-    return {
-        "kind": source.kind,
-        "name": source.name,
-        "url": source.url,
-        "title": source.title,
-        "extractor": source.extractor,
-        "duration_seconds": _seconds_or_none(source.duration_seconds),
-        "width": None if source.width is None else int(source.width),
-        "height": None if source.height is None else int(source.height),
-        "sha256": source.sha256,
-    }
+    return cast(SourceReport, {**asdict(source), "duration_seconds": _seconds_or_none(source.duration_seconds)})
 
 
 def _model(name: str, revision: str, probability: float | None) -> ModelReport:

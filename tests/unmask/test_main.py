@@ -310,7 +310,7 @@ def test_every_error_of_a_scan_but_a_cancellation_is_a_report(monkeypatch, caplo
     found: list[Any] = list(scan_module.run_on_ray(items[:3], Options(), "auto", "float32"))
     assert [report.get("error", {}).get("code") for report in found] == [None, "busy", "internal"]
     with pytest.raises(Cancelled):
-        list(scan_module.run_here(Stub(), items, Options()))
+        scan_module.check_one(Stub(), items[-1], Options())
     monkeypatch.setattr(scan_module, "map_on_ray", lambda *_, **__: [(items[0], MemoryError("killed"))])
     found += scan_module.run_on_ray(items[:1], Options(), "auto", "float32")
     assert (found[-1]["input"], found[-1]["error"]["code"]) == ("fine", "internal")

@@ -2,23 +2,20 @@
 
 import functools
 import json
-import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unmask.batch.ray_map import map_on_ray
 from unmask.compute import ComputeOptions
 from unmask.download.sources import FileSource, Options, UrlSource, describe, to_source
-from unmask.errors import BadInput, Cancelled, InternalError, UnmaskError
+from unmask.errors import BadInput, Cancelled, as_user_error
 from unmask.pipeline import Checker, shared_checker
 from unmask.report import Report, to_failed_report
 from unmask.video.container import VIDEO_SUFFIXES
 
 TASKS_A_GPU = 4  # the face finder and a small model leave room for others
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,12 +67,6 @@ def finished_inputs(out: Path) -> set[str]:
     return names
 
 
-def run_here(checker: Checker, inputs: Iterable[ScanInput], options: Options) -> Iterator[Report]:
-    """Check one input after another, in this process."""
-    for item in inputs:
-        yield check_one(checker, item, options)
-
-
 def run_on_ray(
     inputs: Sequence[ScanInput], options: Options, address: str, compute: ComputeOptions
 ) -> Iterator[Report]:
@@ -84,16 +75,8 @@ def run_on_ray(
     `address`: see `ray_map.map_on_ray`. Raises BadInput.
     """
     task = functools.partial(_check_in_task, options=options, compute=compute)
-    return _reports(map_on_ray(task, inputs, address, tasks_a_gpu=TASKS_A_GPU))
-
-
-def _reports(outcomes: Iterable[tuple[ScanInput, Report | Exception]]) -> Iterator[Report]:
-    """Turn the death of a worker, out of memory for instance, into a failed report on its input."""
-    for item, outcome in outcomes:
-        if isinstance(outcome, Exception):
-            logger.error("A worker of the cluster failed: %s", str(outcome).partition("\n")[0])
-            outcome = _internal(item, outcome)
-        yield outcome
+    outcomes = map_on_ray(task, inputs, address, tasks_a_gpu=TASKS_A_GPU)  # an error: a worker died, of memory perhaps
+    return (_failed(item, found) if isinstance(found, Exception) else found for item, found in outcomes)
 
 
 def check_one(checker: Checker, item: ScanInput, options: Options) -> Report:
@@ -102,20 +85,16 @@ def check_one(checker: Checker, item: ScanInput, options: Options) -> Report:
         return checker.check(item.source, replace(options, input=item.name))
     except Cancelled:
         raise
-    except UnmaskError as error:
-        return to_failed_report(describe(item.source), error, input=item.name)
-    except Exception as error:
-        logger.exception("The check of one input failed unexpectedly")
-        return _internal(item, error)
+    except Exception as error:  # noqa: BLE001 - shown in the report, a defect is logged
+        return _failed(item, error)
 
 
 def _check_in_task(item: ScanInput, options: Options, compute: ComputeOptions) -> Report:
     return check_one(shared_checker(compute), item, options)  # Ray keeps its workers: each loads once
 
 
-def _internal(item: ScanInput, cause: Exception) -> Report:
-    error = InternalError(f"Something went wrong on our side: {type(cause).__name__}. It is logged.")
-    return to_failed_report(describe(item.source), error, input=item.name)
+def _failed(item: ScanInput, error: Exception) -> Report:
+    return to_failed_report(describe(item.source), as_user_error(error), input=item.name)
 
 
 def _videos_under(folder: Path) -> list[str]:

@@ -5,7 +5,6 @@ Every check is answered with a report, failed checks included.
 
 import asyncio
 import dataclasses
-import logging
 import math
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from unmask.download.sources import Options, VideoSource
-from unmask.errors import InternalError, UnmaskError
+from unmask.errors import as_user_error
 from unmask.inputs import guess_source, to_frames, to_models, to_span, to_upload, to_url
 from unmask.models import bundled
 from unmask.report import FailedReport, to_failed_report
@@ -26,8 +25,6 @@ HEARTBEAT_SECONDS = 1.0  # the longest pause in a stream: a client that has left
 
 Item = Mapping[str, Any]  # an object of a stream: progress or, at its end, the report
 ParseRequest = Callable[[], tuple[VideoSource, Options]]  # reads the arguments; raises UnmaskError
-
-logger = logging.getLogger(__name__)
 
 
 class Endpoints:
@@ -252,8 +249,5 @@ def to_progress(state: JobState) -> Item:
 
 
 def to_failure(source: dict[str, Any], error: Exception) -> FailedReport:
-    """Convert any exception to a failed report; log what is not an UnmaskError, for it is a defect of ours."""
-    if not isinstance(error, UnmaskError):
-        logger.error("An endpoint failed unexpectedly", exc_info=error)
-        error = InternalError("Something went wrong on our side. It is logged; trying again may help.")
-    return to_failed_report(source, error)
+    """Convert any exception to a failed report; a defect of ours is logged."""
+    return to_failed_report(source, as_user_error(error))

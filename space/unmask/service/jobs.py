@@ -4,7 +4,6 @@ A job is one request for a check. Equal jobs share one task, which stops when th
 """
 
 import itertools
-import logging
 import re
 import secrets
 import threading
@@ -18,7 +17,7 @@ from typing import Any, Literal, Protocol
 from cachetools import TTLCache
 
 from unmask.download.sources import Options, VideoSource, content_key, describe, fingerprint
-from unmask.errors import BadInput, Busy, Cancelled, InternalError, RateLimited, UnmaskError
+from unmask.errors import BadInput, Busy, Cancelled, RateLimited, as_user_error
 from unmask.models import bundled
 from unmask.report import CheckReport, Report, to_failed_report, with_source
 from unmask.service.rate_limit import DEFAULT_LIMITS, ClientLimits, RateLimiter
@@ -32,8 +31,6 @@ ID_PROCESS, ID_SECRET = r"[0-9a-f]{8}", r"[\w-]{32}"  # the two parts of a job's
 
 StateName = Literal["queued", "running", "done", "failed", "cancelled"]
 Key = tuple[object, ...]  # equal keys mean equal work; the first item is a fingerprint of the source
-
-logger = logging.getLogger(__name__)
 
 
 class Checks(Protocol):
@@ -299,12 +296,8 @@ class Jobs:
             return "done", report
         except Cancelled as error:
             return "cancelled", to_failed_report(described, error)
-        except UnmaskError as error:
-            return "failed", to_failed_report(described, error)
-        except Exception:
-            logger.exception("A check failed unexpectedly")
-            defect = InternalError("Something went wrong on our side. It is logged; trying again may help.")
-            return "failed", to_failed_report(described, defect)
+        except Exception as error:  # noqa: BLE001 - shown to the user, a defect is logged
+            return "failed", to_failed_report(described, as_user_error(error))
 
     def _complete(self, task: _Task, state: StateName, report: Report) -> None:
         with self._changed:
