@@ -55,9 +55,11 @@ Item = TypeVar("Item")
 class Checker:
     """The face finder and the models, loaded at first use. Safe to share between threads.
 
-    `on_gpu` wraps the two functions that run models, `score_clips` and `explain_faces`, for a Space that borrows its
-    GPU by the call (`spaces.GPU`); the face finder then stays on the CPU, and the models run once, at the end, instead
-    of after every window.
+    Args:
+        options: Backend, device and precision.
+        on_gpu: Wraps the two functions that run models, `score_clips` and `explain_faces`, for a Space that borrows its
+            GPU by the call (`spaces.GPU`); the face finder then stays on the CPU, and the models run once, at the end,
+            instead of after every window.
     """
 
     def __init__(

@@ -93,15 +93,24 @@ class _Job:
 
 
 class Jobs:
-    """Queue checks, report their state and cancel them. Every method may be called from any thread."""
+    """Queue checks, report their state and cancel them. Every method may be called from any thread.
+
+    Args:
+        checker: None: nothing runs before `start`.
+        workers: They fetch and decode side by side; the checker shares out the model.
+        queue_size: Tasks waiting or running before the answer is `busy`.
+        cache_seconds: How long a report answers equal requests; 0 switches it off.
+        clients: What each client may ask for.
+        clock: Gives the seconds that cache and limits count.
+    """
 
     def __init__(
         self,
-        checker: Checks | None = None,  # None: nothing runs before `start`
+        checker: Checks | None = None,
         *,
-        workers: int = 3,  # they fetch and decode side by side; the checker shares out the model
-        queue_size: int = 16,  # tasks waiting or running before the answer is `busy`
-        cache_seconds: float = 3600.0,  # how long a report answers equal requests; 0 switches it off
+        workers: int = 3,
+        queue_size: int = 16,
+        cache_seconds: float = 3600.0,
         clients: ClientLimits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -132,13 +141,17 @@ class Jobs:
     def submit(self, source: VideoSource, options: Options, keep: Path | None = None, client: str | None = None) -> str:
         """Queue a check and return the job's id, which cannot be guessed.
 
-        Equal work that waits, runs or has a fresh report is not done again. A job with `keep` (see
-        `Checker.check`) fetches the video in any case; what comes after the fetch is shared.
-        The file of a FileSource must stay where it is until the job has finished.
+        Equal work that waits, runs or has a fresh report is not done again.
+
+        Args:
+            source: What is checked; the file of a FileSource must stay where it is until the job has finished.
+            options: How.
+            keep: As of `Checker.check`. The video is then fetched in any case; what comes after the fetch is shared.
+            client: Who asks, see `rate_limit.identify`; None: nothing is limited.
 
         Raises:
             Busy: The queue is full.
-            RateLimited: This client asks for too much; see `rate_limit.identify`.
+            RateLimited: This client asks for too much.
             BadInput: The file cannot be read.
         """
         with self._changed:
