@@ -29,6 +29,7 @@ from unmask.video.sampling import (
     Piece,
     Span,
     Window,
+    gap_seconds,
     pick_nearest,
     snap_to_key_frames,
     spread_windows,
@@ -81,12 +82,6 @@ class Frames:
 
     def __repr__(self) -> str:
         return f"Frames(data={self.data.shape}, seconds={np.round(self.seconds, 3)}, scale={self.scale:.3f})"
-
-
-def find_pieces(media: RawIOBase, size_bytes: int, known: Sequence[Piece] = ()) -> tuple[Piece, ...]:
-    """Find the pieces of a file, or of its known pieces, see `container.find_pieces`."""
-    wholes = known or (Piece(0, size_bytes),)
-    return tuple(piece for whole in wholes for piece in container.find_pieces(media, whole))
 
 
 def probe(media: Path | RawIOBase, pieces: Sequence[Piece] = ()) -> VideoStream:
@@ -152,7 +147,7 @@ def decode(
 def _opened(media: Path | RawIOBase, pieces: Sequence[Piece]) -> Iterator[tuple[RawIOBase, Sequence[Piece]]]:
     """Open a file, and look for its pieces where they are not known."""
     with container.open_file(media) if isinstance(media, Path) else nullcontext(media) as file:
-        yield file, pieces or find_pieces(file, file.seek(0, os.SEEK_END))
+        yield file, pieces or container.find_pieces(file, Piece(0, file.seek(0, os.SEEK_END)))
 
 
 def _open_piece(file: RawIOBase, piece: Piece, pieces: int) -> AbstractContextManager[VideoReader]:
@@ -212,9 +207,11 @@ def _lay_out(
         if not starts:
             raise _beyond(plan.start_seconds, ranges[-1][1])
     clocks: dict[int, float] = {}  # of each period: what the player's clock is ahead of the file's
-    for index, piece in enumerate(pieces):
-        until = pieces[index + 1].start_seconds if index + 1 < len(pieces) else math.inf
-        inside = [start for start in starts if (start >= piece.start_seconds or not index) and start < until]
+    waiting = list(pieces)
+    while waiting:
+        piece = waiting.pop(0)
+        until = waiting[0].start_seconds if waiting else math.inf
+        inside = [start for start in starts if (start >= piece.start_seconds or piece is pieces[0]) and start < until]
         if starts and not inside:
             continue
         with _open_piece(file, piece, len(pieces)) as reader:
@@ -222,13 +219,20 @@ def _lay_out(
                 ahead = clocks.setdefault(piece.period, piece.start_seconds - reader.clock_seconds)
                 if abs(reader.clock_seconds + ahead - piece.start_seconds) <= DRIFT_SECONDS:
                     reader.place(reader.clock_seconds + ahead)
-            yield reader, _lay_out_windows(reader, piece, inside, plan, on_gap)
+                if abs((reader.end_seconds() or 0.0) - (piece.end_seconds or 0.0)) > DRIFT_SECONDS:
+                    parts = container.find_pieces(file, piece)
+                    if len(parts) > 1:  # its clock starts anew, and the playlist does not say so
+                        waiting[:0] = parts
+                        continue
+            gap = gap_seconds(starts, plan.window_seconds) if starts else None
+            yield reader, _lay_out_windows(reader, piece, inside, gap, plan, on_gap)
 
 
 def _lay_out_windows(
     reader: VideoReader,
     piece: Piece,
     starts: Sequence[float],
+    gap: float | None,
     plan: DecodePlan,
     on_gap: Callable[[float, float], None],
 ) -> list[Window]:
@@ -253,7 +257,8 @@ def _lay_out_windows(
         fitting = [min(max(start, reader.begin_seconds), last) for start in starts]
         starts = [start for i, start in enumerate(fitting) if not i or start >= fitting[i - 1] + plan.window_seconds]
     keys = [reader.key_frame_before(start) for start in starts]
-    return snap_to_key_frames(starts, keys, plan.window_seconds, asked)
+    gap = gap_seconds(starts, plan.window_seconds) if gap is None else gap
+    return snap_to_key_frames(starts, keys, gap, asked, keep_first=piece.start_seconds <= plan.start_seconds)
 
 
 def _beyond(start_seconds: float, end_seconds: float) -> BadInput:

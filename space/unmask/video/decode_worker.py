@@ -15,6 +15,7 @@ from unmask.sandbox.address_policy import seal_process
 from unmask.sandbox.protocol import Connection, Done, Message, RangeData, ReadRange
 from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits, forbid_new_descriptors
 from unmask.video import decode as video
+from unmask.video.container import find_pieces
 from unmask.video.decode import Frames
 from unmask.video.messages import TASKS, CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, WindowFrames
 from unmask.video.partial_file import ByteRanges, PartialFile
@@ -68,11 +69,9 @@ def decode(request: Message, parent: Connection) -> None:
     """Do a `DecodeTask`: first what the file is, so that the client can judge it meanwhile."""
     task: DecodeTask = request.body
     media = _open(task.media, parent)
-    pieces = task.pieces
-    if task.media.descriptor is not None:  # of a file elsewhere, only what is looked at is fetched
-        pieces = video.find_pieces(media, task.media.size_bytes, pieces)
-    elif not pieces:
-        pieces = (Piece(0, task.media.size_bytes),)
+    pieces = task.pieces or (Piece(0, task.media.size_bytes),)
+    if not task.pieces and task.media.descriptor is not None:  # of a file elsewhere, only what is looked at is fetched
+        pieces = find_pieces(media, pieces[0])
     parent.send(video.probe(media, pieces))
     gaps: list[tuple[float, float]] = []
     _send_windows(video.decode(media, task.plan, pieces, task.starts, lambda *gap: gaps.append(gap)), parent)

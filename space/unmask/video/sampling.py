@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol, TypeVar
 
 from unmask.errors import BadInput
@@ -116,20 +117,25 @@ def window_starts(start_seconds: float, end_seconds: float, window_seconds: floa
     return [start_seconds + i * step for i in range(windows)]
 
 
+def gap_seconds(starts: Sequence[float], window_seconds: float) -> float:
+    """Compute the shortest time between two windows."""
+    return max(0.0, min((b - a for a, b in pairwise(starts)), default=0.0) - window_seconds)
+
+
 def snap_to_key_frames(
-    starts: Sequence[float], keys: Sequence[float | None], window_seconds: float, end_seconds: float
+    starts: Sequence[float], keys: Sequence[float | None], gap: float, end_seconds: float, keep_first: bool = True
 ) -> list[Window]:
-    """Move each start but the first to its key frame, if that is less than half the gap between windows.
+    """Move each start, but for the first of a video, to its key frame, if that is less than half the gap in seconds.
 
     `keys` holds the last key frame before each start (or the next after it). A window at a key frame costs
     nothing to reach; where key frames are further apart, a window stays where it is.
     """
-    gap = max(0.0, starts[1] - starts[0] - window_seconds) if len(starts) > 1 else 0.0
     moved = [
         key if key is not None and abs(start - key) <= gap / 2 else start
         for start, key in zip(starts, keys, strict=True)
     ]
-    moved[0] = starts[0]
+    if keep_first:
+        moved[0] = starts[0]
     return [Window(*window) for window in zip(moved, [*moved[1:], end_seconds], keys, strict=True)]
 
 

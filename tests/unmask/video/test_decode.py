@@ -14,7 +14,7 @@ from unmask.errors import BadInput, NoFrames, NotAVideo, TooLarge, UnmaskError
 from unmask.video import container
 from unmask.video.container import VideoReader
 from unmask.video.decode import Frames, decode, play, probe
-from unmask.video.sampling import DecodePlan, Span, pick_nearest, snap_to_key_frames, window_starts
+from unmask.video.sampling import DecodePlan, Span, gap_seconds, pick_nearest, snap_to_key_frames, window_starts
 
 Media = Callable[[str], Path]
 
@@ -329,7 +329,7 @@ def test_placed_windows_never_overlap(key_frames: list[float], length: float, co
     window = 0.96
     starts = window_starts(0.0, length, window, count)
     keys = [max((key for key in key_frames if key <= start), default=None) for start in starts]
-    placed = snap_to_key_frames(starts, keys, window, length)
+    placed = snap_to_key_frames(starts, keys, gap_seconds(starts, window), length)
     for now, after in itertools.pairwise(placed):
         assert after.start_seconds - now.start_seconds >= window - 1e-6
         assert now.until_seconds == after.start_seconds
@@ -339,9 +339,9 @@ def test_placed_windows_never_overlap(key_frames: list[float], length: float, co
 
 def test_dense_key_frames_begin_windows_and_sparse_ones_do_not() -> None:
     starts = [0.0, 10.0, 20.0]
-    dense = snap_to_key_frames(starts, [0.0, 9.5, 19.0], 1.0, math.inf)
+    dense = snap_to_key_frames(starts, [0.0, 9.5, 19.0], 9.0, math.inf)
     assert [window.start_seconds for window in dense] == [0.0, 9.5, 19.0]
-    sparse = snap_to_key_frames(starts, [0.0, 0.0, 15.0], 1.0, math.inf)
+    sparse = snap_to_key_frames(starts, [0.0, 0.0, 15.0], 9.0, math.inf)
     assert [window.start_seconds for window in sparse] == [0.0, 10.0, 20.0]
 
 
