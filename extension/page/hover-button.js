@@ -55,5 +55,5 @@ function mountButton(video, text, attributes, onclick) {
   const button = h("button", { class: "badge", type: "button", title: text, "aria-label": text, onclick }, logo());
   const corner = h("div", { class: "corner" }, button);
   corner.style.cssText = `left: ${right - 57}px; top: ${Math.max(4, top + 12)}px;`;
-  return mountOverlay(h("div", { class: "root hover", ...attributes }, corner)).host;
+  return mountOverlay(h("div", { class: "root hover", ...attributes }, corner), video).host;
 }

@@ -1,6 +1,6 @@
 /** An element over the page: in a closed shadow root in the top layer, which no style leaks into or out of. */
 
-import { fileUrl } from "../shared/browser.js";
+import { fileUrl, shadowRootOf } from "../shared/browser.js";
 import { h } from "../shared/dom.js";
 
 const HOST_STYLE = {
@@ -22,21 +22,54 @@ const CONTAINED_EVENTS =
  * Mount an element over the page. It is shown once its style is loaded: without, it would lie somewhere else for a
  * moment, perhaps under the pointer.
  * @param {HTMLElement} root
- * @param {Element} [parent] such as an open modal dialog, outside of which nothing can be pressed
+ * @param {HTMLVideoElement | null} video that it lies over
  * @param {() => void} [onShown]
- * @returns {{host: HTMLElement, shadow: ShadowRoot}} removing the host leaves no trace
+ * @returns {{host: HTMLDialogElement, shadow: ShadowRoot}} removing the host leaves no trace
  */
-export function mountOverlay(root, parent = document.documentElement, onShown = () => {}) {
-  const host = h("div", { popover: "manual" });
-  const shadow = host.attachShadow({ mode: "closed" });
+export function mountOverlay(root, video, onShown = () => {}) {
+  const inner = h("div"); // a dialog can have no shadow root
+  const host = h("dialog", { popover: "manual", "aria-label": "Unmask" }, inner);
+  const shadow = inner.attachShadow({ mode: "closed" });
   const onload = () => ((root.hidden = false), onShown());
   root.hidden = true;
   for (const type of CONTAINED_EVENTS) {
     root.addEventListener(type, (event) => event.stopPropagation(), { passive: true }); // no shortcuts of the page
   }
   shadow.append(h("link", { rel: "stylesheet", href: fileUrl("page/overlay.css"), onload }), root);
+  inner.style.setProperty("all", "initial", "important");
   for (const [name, value] of Object.entries(HOST_STYLE)) host.style.setProperty(name, value, "important");
-  parent.append(host);
-  host.showPopover();
+  raise(host, root, video);
   return { host, shadow };
+}
+
+/**
+ * Move an overlay where it can be seen and pressed: last in the top layer, within what is fullscreen or modal.
+ * @param {HTMLDialogElement} host
+ * @param {HTMLElement} root hidden until its style is loaded anew, where the host has to move
+ * @param {HTMLVideoElement | null} video
+ */
+export function raise(host, root, video) {
+  const parent = fullscreenHolder() ?? video?.closest("dialog[open]") ?? document.documentElement;
+  if (host.parentNode === parent) host.hidePopover();
+  else {
+    root.hidden = true;
+    parent.append(host);
+  }
+  host.showPopover();
+}
+
+/**
+ * Find what is fullscreen, inside shadow roots, too.
+ * @returns {Element | null}
+ */
+export function fullscreenElement() {
+  let { fullscreenElement: found } = document;
+  for (let inside = found; inside; inside = shadowRootOf(inside)?.fullscreenElement ?? null) found = inside;
+  return found;
+}
+
+/** @returns {Element | null} null: nothing is fullscreen, or a bare video, which can hold nothing */
+function fullscreenHolder() {
+  const found = fullscreenElement();
+  return found instanceof HTMLVideoElement ? null : found;
 }

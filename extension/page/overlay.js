@@ -8,7 +8,8 @@
 
 import { h } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
-import { mountOverlay } from "./overlay-root.js";
+import { overBareFullscreen } from "./bare-fullscreen.js";
+import { mountOverlay, raise } from "./overlay-root.js";
 
 const MARGIN_PX = 12;
 const FOLLOW_MS = 250; // between two looks at whether the video moved without any event
@@ -47,11 +48,11 @@ export class Overlay {
     this.live = h("p", { class: "live", role: "status" });
     this.root = h("div", { class: "root", ...attributes }, this.corner, this.panel, this.strip, this.live);
     this.root.addEventListener("keydown", (event) => event.key === "Escape" && this.#panelOpen && this.toggle(false));
-    const parent = video?.closest("dialog[open]") ?? undefined;
-    const { host, shadow } = mountOverlay(this.root, parent, () => this.place());
+    const { host, shadow } = mountOverlay(this.root, video, () => this.place());
     this.host = host;
     this.shadow = shadow;
     this.#follow(signal);
+    overBareFullscreen(this, signal);
     signal.addEventListener("abort", () => this.host.remove());
   }
 
@@ -168,7 +169,7 @@ export class Overlay {
   #follow(signal) {
     const place = () => this.place();
     for (const type of ["scroll", "resize"]) addEventListener(type, place, { capture: true, passive: true, signal });
-    document.addEventListener("fullscreenchange", () => this.#raise(), { signal });
+    document.addEventListener("fullscreenchange", () => this.raise(), { signal });
     const sizes = new ResizeObserver(place);
     if (this.video) sizes.observe(this.video);
     const timer = setInterval(place, FOLLOW_MS);
@@ -176,10 +177,10 @@ export class Overlay {
   }
 
   /** Go above what has just gone fullscreen: the top layer is ordered by the time of entry. */
-  #raise() {
+  raise() {
     if (!this.host.isConnected) return;
-    this.host.hidePopover();
-    this.host.showPopover();
+    this.host.close(); // where it was modal
+    raise(this.host, this.root, this.video);
     this.place();
   }
 }

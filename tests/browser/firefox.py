@@ -96,6 +96,7 @@ class Firefox:
         # permissions are asked for as ever, and the question is answered with yes
         options.set_preference("extensions.webextOptionalPermissionPrompts", False)
         options.set_preference("media.autoplay.default", 0)
+        options.set_preference("full-screen-api.allow-trusted-requests-only", False)
         service = webdriver.FirefoxService(executable_path=str(_driver()))
         self.driver = webdriver.Firefox(options=options, service=service)
         self.driver.set_window_size(1200, 900)
@@ -169,7 +170,7 @@ class Firefox:
     def find(self, css_class: str, *texts: str) -> list[WebElement]:
         """Find visible elements of a class that hold one of the texts, in document order."""
         found = []
-        for host in self.driver.find_elements(By.CSS_SELECTOR, "[popover]"):
+        for host in self.driver.find_elements(By.CSS_SELECTOR, "[popover] > div"):
             try:
                 parts = host.shadow_root.find_elements(By.CSS_SELECTOR, f".{css_class}")
                 shown = [(one, one.text) for one in parts if one.is_displayed()]

@@ -130,7 +130,7 @@ def test_axe_finds_nothing_in_badge_panel_and_timeline(scheme, chromium, web):
     overlay.wait("actions")
     overlay.open_up()
     page.evaluate(AXE + "; 0")
-    background = "getComputedStyle(document.querySelector('[popover]').shadowRoot.querySelector('.panel'))"
+    background = "getComputedStyle(document.querySelector('[popover] > div').shadowRoot.querySelector('.panel'))"
     wanted = {"light": "rgb(255, 255, 255)", "dark": "rgb(26, 33, 43)"}
     assert page.evaluate(f"{background}.backgroundColor") == wanted[scheme]
     found = page.evaluate(RUN_AXE)

@@ -1,9 +1,12 @@
 """The extension on the players that sites use, in Chromium and Firefox: no video gets the report of another one."""
 
+import os
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
 
 from tests.browser.chromium import EXTENSION, Chromium
 from tests.browser.firefox import Firefox, is_installed
@@ -33,7 +36,11 @@ class Person(Protocol):
     def set(self, **settings: Any) -> None: ...
     def forget(self) -> None: ...
     def hint(self, text: str) -> bool: ...
+    def find(self, css_class: str, *texts: str) -> list[Any]: ...
+    def press(self, css_class: str, text: str = "") -> None: ...
+    def key(self, name: str) -> None: ...
     def wait(self, happened: Any) -> None: ...
+    def shoot(self, name: str) -> None: ...
 
 
 class InChromium:
@@ -48,7 +55,11 @@ class InChromium:
             if page is not self.browser.own:
                 page.close()
         self.page = self.browser.open(url)
-        self.overlay = Overlay(self.page)
+        self.overlay = Overlay(self.page, 60)
+        self.find, self.press = self.overlay.find, self.overlay.press
+
+    def key(self, name: str) -> None:
+        self.page.keyboard.press(name)
 
     def check(self, place: int = 0) -> None:
         self.browser.check(self.page, place)
@@ -71,10 +82,18 @@ class InChromium:
             self.page.wait_for_timeout(100)
         raise AssertionError(f"it did not happen; shown: {self.badges()}")
 
+    def shoot(self, name: str) -> None:
+        if folder := os.environ.get("UNMASK_SCREENSHOTS"):
+            self.page.screenshot(path=f"{folder}/extension-{name}.png")
+
 
 class InFirefox:
     def __init__(self, browser: Firefox) -> None:
         self.browser = browser
+        self.find, self.press = browser.find, browser.press
+
+    def key(self, name: str) -> None:
+        ActionChains(self.browser.driver).send_keys(getattr(Keys, name.upper())).perform()
 
     def set(self, **settings: Any) -> None:
         self.browser.set(**settings)
@@ -101,6 +120,10 @@ class InFirefox:
 
     def wait(self, happened: Any) -> None:
         self.browser.until(happened)
+
+    def shoot(self, name: str) -> None:
+        if folder := os.environ.get("UNMASK_SCREENSHOTS"):
+            self.browser.driver.save_screenshot(f"{folder}/firefox-{name}.png")
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +215,29 @@ def test_on_this_computer_each_clip_of_a_feed_that_recycles_its_player_has_its_o
     person.run("load(1, 'no-face').then(() => document.querySelectorAll('video')[1].play())")
     person.wait(lambda: person.badges() == [NO_FACE])  # the answer of the clip before is gone
     person.wait(lambda: person.badges() == [NO_FACE] * 2)
+
+
+@pytest.mark.parametrize(("name", "selector"), [("plyr", ".plyr"), ("hls.js", "video"), ("video.js", ".video-js")])
+def test_in_fullscreen_the_badge_is_pressed_and_reached_by_tab_and_the_video_plays_on(name, selector, person, players):
+    """Also where the <video> itself is fullscreen, which can hold no other element."""
+    person.open(players.url(f"/player/{name}?clips=blended-face"))
+    person.run("Object.assign(document.querySelector('video'), { loop: true }).play()")
+    person.check()
+    person.wait(lambda: person.badges() == [FAKE])
+    person.run(f"document.querySelector('{selector}').requestFullscreen()")
+    person.run("new Promise((done) => setTimeout(done, 700))")
+    person.run("(document.querySelector('video').onpause = () => (window.isDisturbed = true), 0)")
+    for _ in range(20):
+        person.key("Tab")
+        if person.run("Boolean(document.querySelector('[popover]:focus-within'))"):
+            break
+    person.key("Enter")
+    person.wait(lambda: person.find("actions"))
+    person.press("badge")
+    person.wait(lambda: not person.find("actions"))
+    person.press("badge")
+    person.wait(lambda: person.find("actions"))
+    assert person.run("Boolean(document.fullscreenElement) && !window.isDisturbed")
+    person.shoot(f"fullscreen-{name}")
+    person.run("document.exitFullscreen()")
+    person.wait(lambda: person.badges() == [FAKE])
