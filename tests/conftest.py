@@ -74,6 +74,14 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of a small model with random weights, as `--model` takes it. Read it only."""
+    from tests.untrained import untrained_model
+
+    return str(untrained_model(tmp_path_factory.mktemp("untrained")))
+
+
+@pytest.fixture(scope="session")
 def space(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator["Served"]:
     """The one Space of the whole run, shared by all workers: for tests that need no settings of their own."""
     from tests.served import shared  # and torch with it, after the variable above

@@ -145,7 +145,7 @@ def clip_score(track, probability_logit, start=0.0, frames=8, model="m"):
     return ClipScore(model, track, start, start + 1, frames, 0.1, probability_logit, probability_logit)
 
 
-def test_the_frank_score_ignores_doubts_but_not_the_policys_pooling(models):
+def test_the_uncapped_score_ignores_doubts_but_not_the_policys_pooling(models):
     (model,) = evaluate.load_models(models[:1], Backend("torch"))
     ensemble = evaluate.Ensemble("a", (model,))
     few = evaluate.answer(ensemble, [clip_score(0, 4.0, frames=1, model="a")], (), lambda faces: [])

@@ -94,21 +94,6 @@ def test_every_video_is_stored_or_listed(prepared, tasks):
     assert by_name["broken"].startswith("not_a_video: ")
 
 
-def test_clips_carry_what_the_catalog_knows(prepared, tasks):
-    known = {task.video.video_id: task.video for task in tasks}
-    clips = read_clips(prepared)
-    assert clips
-    for clip in clips:
-        video = known[clip.video_id]
-        assert (clip.fake, clip.method, clip.original_id, clip.group, clip.split) == (
-            video.fake,
-            video.method,
-            video.original_id,
-            video.group,
-            video.split,
-        )
-
-
 def test_stored_frames_are_the_crops_of_a_check(prepared, videos):
     spec = ClipSpec(frames_per_clip=4, side_px=CACHE_SIDE_PX)
     seen, finder = SubjectTracker([spec]), FaceFinder()

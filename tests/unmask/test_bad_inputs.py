@@ -3,14 +3,13 @@
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.media import RECIPES, make
-from tests.servers import Site, split_hls, video_site
+from tests.media import RECIPES
+from tests.servers import split_hls, video_site
 from tests.untrained import untrained_model
 from unmask import errors
 from unmask.__main__ import main
@@ -68,17 +67,7 @@ SITES = [
 
 
 @pytest.fixture(scope="module")
-def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("media")
-
-
-@pytest.fixture(scope="module")
-def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return untrained_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def corrupt(tmp_path_factory: pytest.TempPathFactory) -> str:
+def corrupt(tmp_path_factory):
     folder = untrained_model(tmp_path_factory.mktemp("corrupt"))
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
@@ -86,22 +75,22 @@ def corrupt(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def site(media: Path) -> Iterator[Site]:
-    clip = make("h264.mp4", media).read_bytes()
+def site(media):
+    clip = media("h264.mp4").read_bytes()
     with video_site(clip, split_hls(clip)) as site:
         yield site
 
 
 @pytest.fixture
-def typed(media: Path, request: pytest.FixtureRequest) -> Callable[[Case], list[str]]:
+def typed(media, request):
     """A case -> what stands on the command line."""
 
-    def type_out(case: Case) -> list[str]:
+    def type_out(case):
         given = case.given
         if given.startswith("/"):
             given = request.getfixturevalue("site").url(given)
         elif given in RECIPES:
-            given = str(make(given, media))
+            given = str(media(given))
         return [
             "check",
             given,
@@ -112,9 +101,7 @@ def typed(media: Path, request: pytest.FixtureRequest) -> Callable[[Case], list[
 
 
 @pytest.fixture
-def temporary(
-    tmp_path: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[Case], dict[str, str]]]:
+def temporary(tmp_path, untrained, monkeypatch):
     """Sets the case's environment; afterwards neither the temporary nor the current folder holds anything."""
     folder, here = tmp_path / "temporary", tmp_path / "here"
     folder.mkdir()
@@ -122,7 +109,7 @@ def temporary(
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.chdir(here)
 
-    def prepare(case: Case) -> dict[str, str]:
+    def prepare(case):
         for name in [name for name in os.environ if name.startswith("UNMASK_")]:
             monkeypatch.delenv(name)
         wanted = {"UNMASK_MODEL": str(untrained), "TMPDIR": str(folder), **case.environment}
@@ -136,12 +123,7 @@ def temporary(
 
 
 @pytest.mark.parametrize("case", FILES + LINKS + SITES, ids=str)
-def test_bad_input_gets_its_code_in_one_line(
-    case: Case,
-    typed: Callable[[Case], list[str]],
-    temporary: Callable[[Case], dict[str, str]],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_bad_input_gets_its_code_in_one_line(case, typed, temporary, capsys):
     arguments = typed(case)
     temporary(case)
     assert main([*arguments, "--json"]) == 2
@@ -159,6 +141,6 @@ def test_bad_input_gets_its_code_in_one_line(
     assert report["source"]["kind"] == ("url" if case in LINKS or case in SITES else "file")
 
 
-def test_every_code_that_is_a_matter_of_the_input_is_in_the_tables() -> None:
+def test_every_code_that_is_a_matter_of_the_input_is_in_the_tables():
     known = {kind.code for kind in errors.UnmaskError.__subclasses__()}
     assert known - {case.code for case in FILES + LINKS + SITES} == {"internal", "busy", "rate_limited", "cancelled"}

@@ -6,7 +6,6 @@ services: the canary. Names are looked up in a table. Everything else is the rea
 
 import socket
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -274,7 +273,7 @@ def _try(url: str, into: Path) -> Attempt:
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def clip(tmp_path_factory):
     return make("h264.mp4", tmp_path_factory.mktemp("clip")).read_bytes()
 
 
@@ -292,7 +291,7 @@ def own_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def results(clip: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
+def results(clip, tmp_path_factory):
     really_public = address_policy.is_public
     with pytest.MonkeyPatch.context() as patch, Site(host=PUBLIC, port=own_port()) as public:
         patch.setattr(address_policy, "is_public", lambda address: str(address) == PUBLIC or really_public(address))
@@ -321,21 +320,21 @@ def results(clip: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 HARMLESS = {"name public.example"}  # shows that this set-up lets a video through
 
 
-def test_there_are_many_attempts(results: Results) -> None:
+def test_there_are_many_attempts(results):
     assert len(results.attempts) - len(HARMLESS) >= 60
 
 
-def test_a_public_video_passes_in_the_same_set_up(results: Results) -> None:
+def test_a_public_video_passes_in_the_same_set_up(results):
     attempt = results.attempts["name public.example"]
     assert attempt.error is None
     assert attempt.left == ("video",)
 
 
-def test_the_canary_gets_no_request(results: Results) -> None:
+def test_the_canary_gets_no_request(results):
     assert results.canary == []
 
 
-def test_every_attempt_is_refused_as_an_address_or_as_a_link(results: Results) -> None:
+def test_every_attempt_is_refused_as_an_address_or_as_a_link(results):
     wrong = {}
     for name, attempt in results.attempts.items():
         wanted = {"blocked_address"} | ({"bad_url"} if name.startswith("malformed") else set())
@@ -345,7 +344,7 @@ def test_every_attempt_is_refused_as_an_address_or_as_a_link(results: Results) -
     assert not wrong, "\n".join(f"{name}: {said}" for name, said in wrong.items())
 
 
-def test_no_answer_repeats_what_is_inside_or_where(results: Results) -> None:
+def test_no_answer_repeats_what_is_inside_or_where(results):
     for name, attempt in results.attempts.items():
         if attempt.error is not None:
             message = str(attempt.error)
@@ -354,5 +353,5 @@ def test_no_answer_repeats_what_is_inside_or_where(results: Results) -> None:
             assert "root:" not in message, name
 
 
-def test_no_attempt_leaves_a_file(results: Results) -> None:
+def test_no_attempt_leaves_a_file(results):
     assert {name for name, attempt in results.attempts.items() if attempt.left} == HARMLESS

@@ -4,13 +4,11 @@
 """
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.bench.fuzz import CORRUPTED, CPU_SECONDS, FINE, Corruption, SandboxedDecoder, bombs
+from tests.bench.fuzz import CORRUPTED, CPU_SECONDS, FINE, SandboxedDecoder, bombs
 from tests.media import fetched
 from tests.servers import HLS, Answer, Site, content, endless, html, redirect
 from unmask import errors
@@ -25,12 +23,12 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
-def decoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxedDecoder]:
+def decoder(tmp_path_factory):
     with SandboxedDecoder(tmp_path_factory.mktemp("decoder")) as decoder:
         yield decoder
 
 
-def test_corrupted_files_get_an_answer(decoder: SandboxedDecoder) -> None:
+def test_corrupted_files_get_an_answer(decoder):
     @settings(
         max_examples=CORRUPTED_FILES,
         deadline=None,
@@ -39,7 +37,7 @@ def test_corrupted_files_get_an_answer(decoder: SandboxedDecoder) -> None:
         suppress_health_check=list(HealthCheck),
     )
     @given(CORRUPTED)
-    def try_one(names: tuple[str, str, list[Corruption]]) -> None:
+    def try_one(names):
         ended = decoder.decode(*decoder.corrupted(names))
         assert ended.outcome in FINE
         assert ended.cpu_seconds < CPU_SECONDS
@@ -56,7 +54,7 @@ def test_corrupted_files_get_an_answer(decoder: SandboxedDecoder) -> None:
 
 
 @pytest.fixture(scope="module")
-def bomb_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def bomb_files(tmp_path_factory):
     return bombs(tmp_path_factory.mktemp("bombs"))
 
 
@@ -79,9 +77,7 @@ def bomb_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         ("zero-boxes.mp4", {"not_a_video"}),
     ],
 )
-def test_a_file_that_promises_too_much_is_bounded(
-    decoder: SandboxedDecoder, bomb_files: dict[str, bytes], name: str, outcomes: set[str]
-) -> None:
+def test_a_file_that_promises_too_much_is_bounded(decoder, bomb_files, name, outcomes):
     ended = decoder.decode(bomb_files[name], "picture" if name.endswith(".jpg") else "video")
     assert ended.outcome in outcomes, ended
     assert ended.cpu_seconds < CPU_SECONDS
@@ -120,7 +116,7 @@ SITES: dict[str, dict[str, Answer]] = {
 
 
 @pytest.mark.parametrize("name", SITES)
-def test_a_site_that_promises_too_much_is_bounded(name: str, tmp_path: Path) -> None:
+def test_a_site_that_promises_too_much_is_bounded(name, tmp_path):
     limits = Limits(allow_private=True, timeout_seconds=8.0, max_bytes=20 * 2**20)
     began = time.monotonic()
     with Site(SITES[name]) as site, pytest.raises(errors.UnmaskError) as caught:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.media import make
 from tests.untrained import untrained_model
 from unmask.__main__ import main
 from unmask.batch import scan as scan_module
@@ -19,25 +18,14 @@ from unmask.download.sources import FileSource, Options
 from unmask.errors import BadInput, Busy, Cancelled
 from unmask.pipeline import Checker
 from unmask.render.terminal import describe_report, progress_bar
-from unmask.report import Report
 from unmask.verdict import SHOWN_LABEL
 from unmask.video.decode import probe
 
 SPACE = Path(__file__).parents[2] / "space"
 
 
-@pytest.fixture(scope="module")
-def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("media")
-
-
-@pytest.fixture(scope="module")
-def untrained(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(untrained_model(tmp_path_factory.mktemp("model")))
-
-
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch, untrained: str) -> None:
+def environment(monkeypatch, untrained):
     for name in [name for name in os.environ if name.startswith("UNMASK_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("UNMASK_MODEL", untrained)
@@ -53,8 +41,8 @@ def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
 # check
 
 
-def test_check_prints_a_few_lines(media: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", str(make("h264.mp4", media))]) == 0
+def test_check_prints_a_few_lines(media, capsys):
+    assert main(["check", str(media("h264.mp4"))]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     lines = out.splitlines()
@@ -66,8 +54,8 @@ def test_check_prints_a_few_lines(media: Path, capsys: pytest.CaptureFixture[str
         assert forbidden not in out.lower()
 
 
-def test_overlay_and_page_are_written(media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    clip, video, page = make("short.mp4", media), tmp_path / "seen.mp4", tmp_path / "report.html"
+def test_overlay_and_page_are_written(media, tmp_path, capsys):
+    clip, video, page = media("short.mp4"), tmp_path / "seen.mp4", tmp_path / "report.html"
     assert main(["check", str(clip), "--overlay", str(video), "--report", str(page)]) == 0
     assert probe(video).codec == "h264"
     assert page.read_text().lstrip().lower().startswith("<!doctype html>")
@@ -97,48 +85,40 @@ def test_overlay_and_page_are_written(media: Path, tmp_path: Path, capsys: pytes
         ["scan", "LIST", "--out", "LIST"],
     ],
 )
-def test_bad_arguments_are_one_line(
-    arguments: list[str],
-    media: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_bad_arguments_are_one_line(arguments, media, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "list.txt").write_text("clip.mp4\n")
-    places = {"CLIP": str(make("short.mp4", media)), "EMPTY": "empty", "LIST": "list.txt"}
-    before = make("short.mp4", media).read_bytes()
+    places = {"CLIP": str(media("short.mp4")), "EMPTY": "empty", "LIST": "list.txt"}
+    before = media("short.mp4").read_bytes()
     assert main([places.get(argument, argument) for argument in arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("unmask: bad_input: ")
     assert err.count("\n") == 1
-    assert make("short.mp4", media).read_bytes() == before
+    assert media("short.mp4").read_bytes() == before
     assert (tmp_path / "list.txt").read_text() == "clip.mp4\n"
 
 
-def test_bad_settings_are_bad_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_settings_are_bad_input(monkeypatch, capsys):
     monkeypatch.setenv("UNMASK_MAX_BYTES", "plenty")
     assert main(["check", "a.mp4"]) == 2
     assert capsys.readouterr().err.startswith("unmask: bad_input: UNMASK_MAX_BYTES")
 
 
-def test_a_defect_is_reported_without_a_traceback(
-    media: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def broken(*_: object, **__: object) -> Report:
+def test_a_defect_is_reported_without_a_traceback(media, monkeypatch, capsys):
+    def broken(*_, **__):
         raise ZeroDivisionError("a defect")
 
     monkeypatch.setattr(Checker, "check", broken)
-    assert main(["check", str(make("short.mp4", media)), "--json"]) == 2
+    assert main(["check", str(media("short.mp4")), "--json"]) == 2
     out, err = capsys.readouterr()
     assert json.loads(out)["error"]["code"] == "internal"
     assert err.startswith("unmask: internal: ")
     assert err.count("\n") == 1
 
 
-def test_lines_for_a_person_fit_every_label() -> None:
+def test_lines_for_a_person_fit_every_label():
     face = {"id": 0, "probability_fake": 0.9, "label": "fake", "first_seconds": 0.0, "last_seconds": 61.26}
     moment = {"start_seconds": 61.26, "end_seconds": 62.0, "face_id": 0, "probability_fake": 0.95}
     report: Any = {
@@ -168,9 +148,7 @@ def test_lines_for_a_person_fit_every_label() -> None:
 # models
 
 
-def test_models_prints_a_line_a_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_models_prints_a_line_a_model(tmp_path, monkeypatch, capsys):
     untrained_model(tmp_path / "one", "one")
     untrained_model(tmp_path / "two", "two")
     monkeypatch.setattr("unmask.models.bundled.FOLDER", tmp_path)
@@ -184,12 +162,12 @@ def test_models_prints_a_line_a_model(
 
 
 @pytest.fixture
-def folder(media: Path, tmp_path: Path) -> Path:
+def folder(media, tmp_path):
     """Two videos, a broken one, and files that are none."""
     folder = tmp_path / "videos"
     (folder / "deep").mkdir(parents=True)
-    (folder / "b.mp4").write_bytes(make("no-face.mp4", media).read_bytes())
-    (folder / "deep" / "a.MP4").write_bytes(make("short.mp4", media).read_bytes())
+    (folder / "b.mp4").write_bytes(media("no-face.mp4").read_bytes())
+    (folder / "deep" / "a.MP4").write_bytes(media("short.mp4").read_bytes())
     (folder / "broken.mp4").write_text("no video")
     (folder / "notes.txt").write_text("not looked at")
     return folder
@@ -199,7 +177,7 @@ def reports(out: Path) -> list[Any]:
     return [json.loads(line) for line in out.read_text().splitlines()]
 
 
-def test_scan_of_a_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_scan_of_a_folder(folder, tmp_path, capsys):
     out = tmp_path / "out.jsonl"
     assert main(["scan", str(folder), "--out", str(out)]) == 0
     found = reports(out)
@@ -212,9 +190,7 @@ def test_scan_of_a_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert printed.err == ""
 
 
-def test_scan_of_a_list(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_scan_of_a_list(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     (tmp_path / "list.txt").write_text("# two of three\n\ndeep/a.MP4\nhttp://127.0.0.1/private.mp4\n  deep/a.MP4  \n")
     out = tmp_path / "out.jsonl"
@@ -225,9 +201,7 @@ def test_scan_of_a_list(
     assert second["error"]["code"] == "blocked_address"
 
 
-def test_scan_resumes_where_it_was_cut_off(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scan_resumes_where_it_was_cut_off(folder, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out.jsonl"
     main(["scan", str(folder), "--out", str(out)])
     whole = out.read_text().splitlines(keepends=True)
@@ -235,7 +209,7 @@ def test_scan_resumes_where_it_was_cut_off(
     checked: list[str] = []
     check_one = scan_module.check_one
 
-    def counting(checker: Checker, item: ScanInput, options: Options) -> Report:
+    def counting(checker, item, options):
         checked.append(item.name)
         return check_one(checker, item, options)
 
@@ -260,14 +234,14 @@ def test_scan_resumes_where_it_was_cut_off(
         (b'{"input": "a"}\n\0\0\0\0', {"a"}, b'{"input": "a"}\n'),
     ],
 )
-def test_a_half_written_line_is_repaired(tmp_path: Path, content: bytes, names: set[str], repaired: bytes) -> None:
+def test_a_half_written_line_is_repaired(tmp_path, content, names, repaired):
     out = tmp_path / "out.jsonl"
     out.write_bytes(content)
     assert finished_inputs(out) == names
     assert out.read_bytes() == repaired
 
 
-def test_other_files_are_not_resumed(tmp_path: Path) -> None:
+def test_other_files_are_not_resumed(tmp_path):
     precious = tmp_path / "thesis.txt"
     precious.write_text("Chapter one\nIt was a dark night.\n")
     with pytest.raises(BadInput):
@@ -275,18 +249,14 @@ def test_other_files_are_not_resumed(tmp_path: Path) -> None:
     assert precious.read_text() == "Chapter one\nIt was a dark night.\n"
 
 
-def test_a_scan_without_its_model_stops_at_once(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_scan_without_its_model_stops_at_once(folder, tmp_path, capsys):
     out = tmp_path / "out.jsonl"
     assert main(["scan", str(folder), "--out", str(out), "--model", "no-such-model"]) == 2
     assert capsys.readouterr().err.startswith("unmask: model_unavailable: ")
     assert not out.exists()
 
 
-def test_ray_that_is_not_installed_is_bad_input(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ray_that_is_not_installed_is_bad_input(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)  # type: ignore[arg-type]
     assert main(["scan", str(folder), "--out", str(tmp_path / "out.jsonl"), "--ray", "local"]) == 2
     assert "pip install ray" in capsys.readouterr().err
@@ -327,7 +297,7 @@ def test_a_bar_is_shown_on_a_terminal_only(monkeypatch, capsys):
 # the process
 
 
-def test_help_takes_no_time_because_nothing_heavy_is_imported() -> None:
+def test_help_takes_no_time_because_nothing_heavy_is_imported():
     code = (
         "import sys, unmask, unmask.__main__ as command\n"
         "try: command.main(['check', '--help'])\n"
@@ -341,7 +311,7 @@ def test_help_takes_no_time_because_nothing_heavy_is_imported() -> None:
 
 
 @pytest.mark.timeout(400)
-def test_a_terminated_check_leaves_nothing_behind(media: Path, tmp_path: Path) -> None:
+def test_a_terminated_check_leaves_nothing_behind(media, tmp_path):
     from tests.servers import Site, silent
 
     with Site({"/silent": silent()}) as site:

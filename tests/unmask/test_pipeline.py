@@ -4,16 +4,13 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from tests import reports
-from tests.media import glide, make
+from tests.media import glide
 from tests.servers import video_site
 from tests.untrained import untrained_model
 from unmask.download.sources import FileSource, FramesSource, Options, UrlSource, content_key
@@ -30,22 +27,12 @@ HOME = Limits(allow_private=True)
 
 
 @pytest.fixture(scope="module")
-def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("media")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(untrained_model(tmp_path_factory.mktemp("model")))
-
-
-@pytest.fixture(scope="module")
-def checker() -> Checker:
+def checker():
     return Checker()
 
 
 @pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def temporary(tmp_path, monkeypatch):
     """Nothing is left in the temporary folder, whatever a test does."""
     folder = tmp_path / "temporary"
     folder.mkdir()
@@ -54,8 +41,8 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     assert list(folder.iterdir()) == []
 
 
-def file(media: Path, name: str) -> FileSource:
-    return FileSource(make(name, media), name)
+def file(media, name: str) -> FileSource:
+    return FileSource(media(name), name)
 
 
 def jpeg(image: np.ndarray) -> bytes:
@@ -69,11 +56,11 @@ def captured(count: int, step_seconds: float = 0.12, width: int = 320, height: i
     return FramesSource(images, tuple(5.0 + i * step_seconds for i in range(count)), "https://x.example/", "A talk")
 
 
-def test_a_file_gives_a_whole_report(checker: Checker, media: Path, model: str) -> None:
+def test_a_file_gives_a_whole_report(checker, media, untrained):
     reported: list[tuple[str, float]] = []
     report = checker.check(
         file(media, "h264.mp4"),
-        Options(models=(model,)),
+        Options(models=(untrained,)),
         lambda stage, done, text: reported.append((stage, done)),
     )
     assert json.loads(json.dumps(report, allow_nan=False)) == report
@@ -98,13 +85,13 @@ def boxes(face: FaceReport) -> list[list[float]]:
     return [box["xyxy"] for box in face["boxes"]]
 
 
-def test_url_file_and_frames_agree(checker: Checker, media: Path, model: str) -> None:
+def test_url_file_and_frames_agree(checker, media, untrained):
     """The same video by each way in: the same face in the same place."""
-    path = make("h264.mp4", media)
+    path = media("h264.mp4")
     with video_site(path.read_bytes()) as site:
         url = site.url("/clip.mp4")
         reports = [
-            checker.check(source, Options(models=(model,), limits=HOME))
+            checker.check(source, Options(models=(untrained,), limits=HOME))
             for source in (FileSource(path, path.name), UrlSource(url), captured(40))
         ]
     by_file, by_url, by_frames = reports
@@ -143,8 +130,8 @@ def test_url_file_and_frames_agree(checker: Checker, media: Path, model: str) ->
         ("damaged.mp4", None),
     ],
 )
-def test_odd_videos_get_a_verdict(checker: Checker, media: Path, model: str, name: str, label: str | None) -> None:
-    report = checker.check(file(media, name), Options(models=(model,)))
+def test_odd_videos_get_a_verdict(checker, media, untrained, name, label):
+    report = checker.check(file(media, name), Options(models=(untrained,)))
     assert report["status"] == "ok"
     assert label in (None, report["verdict"]["label"])
     assert (report["verdict"]["probability_fake"] is None) == (report["verdict"]["label"] == "no_face")
@@ -156,41 +143,39 @@ def test_odd_videos_get_a_verdict(checker: Checker, media: Path, model: str, nam
         assert report["warnings"]
 
 
-def test_a_range_is_kept_to(checker: Checker, media: Path, model: str) -> None:
-    report = checker.check(file(media, "h264.mp4"), Options(Span(2.0, 3.5), (model,)))
+def test_a_range_is_kept_to(checker, media, untrained):
+    report = checker.check(file(media, "h264.mp4"), Options(Span(2.0, 3.5), (untrained,)))
     seconds = [box["seconds"] for face in report["faces"] for box in face["boxes"]]
     assert 1.9 <= min(seconds) <= max(seconds) <= 3.5
     assert report["coverage"]["start_seconds"] == 2.0
-    late = checker.check(file(media, "h264.mp4"), Options(Span(4.0, 60.0), (model,)))
+    late = checker.check(file(media, "h264.mp4"), Options(Span(4.0, 60.0), (untrained,)))
     assert any("ends at" in warning for warning in late["warnings"])
     with pytest.raises(BadInput):
-        checker.check(file(media, "h264.mp4"), Options(Span(50.0, 60.0), (model,)))
+        checker.check(file(media, "h264.mp4"), Options(Span(50.0, 60.0), (untrained,)))
 
 
-def test_an_ensemble_cuts_clips_for_each_model(checker: Checker, media: Path, model: str, tmp_path: Path) -> None:
+def test_an_ensemble_cuts_clips_for_each_model(checker, media, untrained, tmp_path):
     wide = ClipSpec(frames_per_clip=3, frame_stride_seconds=0.3, side_px=96, crop_scale=1.4)
     other = str(untrained_model(tmp_path / "other", "other", wide))
-    report = checker.check(file(media, "h264.mp4"), Options(models=(model, other, model)))
+    report = checker.check(file(media, "h264.mp4"), Options(models=(untrained, other, untrained)))
     assert [entry["name"] for entry in report["models"]] == ["untrained", "other"]
     assert all(0 < (entry["probability_fake"] or 0) < 1 for entry in report["models"])
     starts = [moment["start_seconds"] for moment in report["timeline"]]
     assert starts == sorted(set(starts))  # the models' clips of one moment are one row
-    plan = plan_windows([model.spec for model in checker.load((model, other))])
+    plan = plan_windows([model.spec for model in checker.load((untrained, other))])
     assert plan.frame_stride_seconds == 0.12
     assert plan.frames_per_window == 8
 
 
-def test_an_unknown_model_is_told_before_anything_is_fetched(checker: Checker) -> None:
+def test_an_unknown_model_is_told_before_anything_is_fetched(checker):
     with pytest.raises(ModelUnavailable):
         checker.check(UrlSource("https://unreachable.invalid/"), Options(models=("no-such-model",)))
 
 
-def test_progress_carries_a_provisional_number_as_soon_as_there_is_one(
-    checker: Checker, media: Path, model: str
-) -> None:
+def test_progress_carries_a_provisional_number_as_soon_as_there_is_one(checker, media, untrained):
     reported: list[tuple[str, str]] = []
     checker.check(
-        file(media, "h264.mp4"), Options(models=(model,)), lambda stage, _, text: reported.append((stage, text))
+        file(media, "h264.mp4"), Options(models=(untrained,)), lambda stage, _, text: reported.append((stage, text))
     )
     texts = list(dict.fromkeys(text for stage, text in reported if stage == "faces"))
     assert texts[0] == "Looking for faces"
@@ -198,54 +183,54 @@ def test_progress_carries_a_provisional_number_as_soon_as_there_is_one(
     assert {text for stage, text in reported if "provisional" in text and stage != "faces"} == set()
 
 
-def test_a_borrowed_gpu_is_asked_once_for_the_whole_video(media: Path, model: str) -> None:
+def test_a_borrowed_gpu_is_asked_once_for_the_whole_video(media, untrained):
     calls: list[str] = []
 
-    def on_gpu(function: Any) -> Any:
-        def borrowing(*given: Any) -> Any:
+    def on_gpu(function):
+        def borrowing(*given):
             calls.append(function.__name__)
             return function(*given)
 
         return borrowing
 
-    report = Checker(on_gpu=on_gpu).check(file(media, "h264.mp4"), Options(models=(model,)))
+    report = Checker(on_gpu=on_gpu).check(file(media, "h264.mp4"), Options(models=(untrained,)))
     again = 0 if report["verdict"]["label"] == "uncertain" else 1
     assert calls == ["_score_clips"] * (1 + again) + ["_explain_faces"]
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "queued"])
-def test_a_check_can_be_cancelled_at_every_stage(checker: Checker, media: Path, model: str, stage: str) -> None:
-    def on_progress(now: str, fraction: float, text: str) -> None:
+def test_a_check_can_be_cancelled_at_every_stage(checker, media, untrained, stage):
+    def on_progress(now, fraction, text):
         if now == stage:
             raise Cancelled("No longer wanted.")
 
-    with video_site(make("h264.mp4", media).read_bytes()) as site, pytest.raises(Cancelled):
-        checker.check(UrlSource(site.url("/clip.mp4")), Options(models=(model,), limits=HOME), on_progress)
+    with video_site(media("h264.mp4").read_bytes()) as site, pytest.raises(Cancelled):
+        checker.check(UrlSource(site.url("/clip.mp4")), Options(models=(untrained,), limits=HOME), on_progress)
     assert checker.slots.used == 0
 
 
-def test_a_fetched_video_can_be_kept(checker: Checker, media: Path, model: str, tmp_path: Path) -> None:
+def test_a_fetched_video_can_be_kept(checker, media, untrained, tmp_path):
     kept = tmp_path / "kept"
-    clip = make("short.mp4", media)
+    clip = media("short.mp4")
     with video_site(clip.read_bytes()) as site:
         source = UrlSource(site.url("/clip.mp4"))
-        checker.check(source, Options(models=(model,), limits=HOME), keep=kept)
+        checker.check(source, Options(models=(untrained,), limits=HOME), keep=kept)
         assert kept.read_bytes() == clip.read_bytes()
         gone = tmp_path / "gone" / "kept"  # the caller's folder is gone: that is no failure
-        assert checker.check(source, Options(models=(model,), limits=HOME), keep=gone)["status"] == "ok"
+        assert checker.check(source, Options(models=(untrained,), limits=HOME), keep=gone)["status"] == "ok"
     unmoved = tmp_path / "unmoved"
-    checker.check(FileSource(clip, "clip"), Options(models=(model,)), keep=unmoved)
+    checker.check(FileSource(clip, "clip"), Options(models=(untrained,)), keep=unmoved)
     assert clip.exists()
     assert not unmoved.exists()
 
 
-def test_cached_content_is_not_examined_again(checker: Checker, media: Path, model: str, tmp_path: Path) -> None:
+def test_cached_content_is_not_examined_again(checker, media, untrained, tmp_path):
     earlier = reports.build([], name="another client's")
-    clip = make("short.mp4", media).read_bytes()
+    clip = media("short.mp4").read_bytes()
     cached = {content_key(hashlib.sha256(clip).hexdigest(), 0.0): earlier}
     with video_site(clip) as site:
         source = UrlSource(site.url("/clip.mp4"))
-        folder, kept = tmp_path / "kept", Options(models=(model,), limits=HOME)
+        folder, kept = tmp_path / "kept", Options(models=(untrained,), limits=HOME)
         folder.mkdir()  # who wants to keep the video has it fetched as a whole
         report = checker.check(source, kept, keep=folder / "video", cached_reports=cached)
     assert report["source"]["name"] == source.url

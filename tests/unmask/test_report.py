@@ -67,14 +67,6 @@ def test_numbers_are_rounded():
     assert all(span["start_seconds"] == round(span["start_seconds"], 3) for span in found["timeline"])
 
 
-def test_no_face_is_null_everywhere():
-    found = reports.example("no_face")
-    assert found["verdict"]["probability_fake"] is None
-    assert found["verdict"]["face_id"] is None
-    assert found["faces"] == found["timeline"] == []
-    assert [model["probability_fake"] for model in found["models"]] == [None]
-
-
 def test_the_timeline_is_in_order_and_averages_the_models():
     found = reports.example("ensemble")
     starts = [span["start_seconds"] for span in found["timeline"]]

@@ -84,11 +84,6 @@ def test_a_panel_of_a_side_by_side_is_read_and_must_have_four_numbers(tmp_path):
         manifest(tmp_path, "file label crop_xywh", "1.mp4 fake 512,0,256")
 
 
-def test_a_leak_is_refused_with_names():
-    with pytest.raises(LeakError, match=r"ann in train \(a\) and test \(b\)"):
-        Catalog((video("a", "ann"), video("b", "bob", "ann", split="test")))
-
-
 def test_two_sets_that_share_a_person_are_refused_together():
     first, second = Catalog((video("a", "ann"),)), Catalog((video("b", "ann", split="val"),))
     with pytest.raises(LeakError, match="ann"):
@@ -136,14 +131,3 @@ def test_a_set_without_any_official_split_says_so():
     lists = ExcludedFile(Path("splits"), "the official lists are missing: there")
     with pytest.raises(ValueError, match=r"no official split .*splits: the official lists are missing"):
         split(Catalog((video("a", split=UNASSIGNED),), (lists,)), "official")
-
-
-@pytest.mark.shared
-@pytest.mark.parametrize(
-    ("name", "count", "fakes"),
-    [("ffpp-c40-dev", 60, 40), ("ffpp-c23-dev", 60, 50), ("dfdc-videos", 12, 10), ("talking-videos", 16, 0)],
-)
-def test_the_shared_sets_are_for_testing_until_somebody_says_otherwise(shared_data, name, count, fakes):
-    found = read_manifest(shared_data / name)
-    assert (len(found), sum(item.fake for item in found)) == (count, fakes)
-    assert {item.split for item in found} == {"test"}

@@ -243,9 +243,3 @@ def test_pictures_must_be_named_because_nobody_sees_whether_they_are_cut(tmp_pat
 def test_a_layout_or_folder_that_does_not_exist_is_refused(tmp_path, name, folder, message):
     with pytest.raises(ValueError, match=message):
         read(name, tmp_path / folder)
-
-
-@pytest.mark.shared
-def test_a_person_of_the_shared_faceforensics_videos_never_crosses(shared_data):
-    found = read("auto", shared_data / "ffpp-c40-dev", "hash")
-    assert len(found.videos) + len(found.excluded) == 60

@@ -2,15 +2,12 @@
 
 import tarfile
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data.shards import (
-    FailedVideo,
     StoredClip,
-    index_tar,
     read_clips,
     read_shard,
     write_clips,
@@ -61,19 +58,6 @@ def test_a_folder_holds_a_shard_a_split(tmp_path):
     assert names == {"manifest.tsv", "failed.tsv", "train-00000.tar", "val-00000.tar"}
 
 
-def test_equal_clips_give_equal_bytes(tmp_path):
-    for folder in ("one", "two"):
-        (tmp_path / folder).mkdir()
-        write_shard(tmp_path / folder / "x.tar", [A, B])
-    assert (tmp_path / "one/x.tar").read_bytes() == (tmp_path / "two/x.tar").read_bytes()
-
-
-def test_videos_that_failed_are_in_the_shard_too(tmp_path):
-    lost = FailedVideo("c", "videos/c.mp4", "not_a_video: a \t strange\treason")
-    write_shard(tmp_path / "x.tar", [A], [lost])
-    assert read_shard(tmp_path / "x.tar")[1] == [lost]
-
-
 def test_single_faces_with_a_row_each_are_clips_of_one_frame(tmp_path):
     with tarfile.open(tmp_path / "train-00.tar", "w") as archive:
         for name in ("fake", "real"):
@@ -100,15 +84,3 @@ def test_a_picture_that_the_shard_does_not_hold_is_named(tmp_path):
 def test_a_clip_needs_a_picture_for_every_moment(jpegs):
     with pytest.raises(ValueError, match="a: "):
         StoredClip("a", False, "real", "a", "a", "train", 0, (0.0, 0.1), jpegs)
-
-
-@pytest.mark.shared
-def test_the_shared_faces_are_read_as_they_lie(shared_data):
-    found = read_clips(shared_data / "dfdc-faces")
-    assert len(found) == 24_400
-    assert {clip.split for clip in found} == {"train", "val"}
-    originals = {split: {clip.group for clip in found if clip.split == split} for split in ("train", "val")}
-    assert not originals["train"] & originals["val"]
-    some = np.random.default_rng(0).choice(len(found), 20)
-    assert all(found[index].jpegs[0].startswith(b"\xff\xd8") for index in some)
-    assert len(index_tar(shared_data / "dfdc-faces" / "val-00.tar")) == 2400

@@ -35,7 +35,7 @@ def track(seconds: Sequence[float]) -> FaceTrack:
     return FaceTrack(0, np.arange(n), np.array(seconds), boxes, np.zeros((n, 5, 2), np.float32), np.ones(n, np.float32))
 
 
-def test_two_people_through_two_windows() -> None:
+def test_two_people_through_two_windows():
     tracker = SubjectTracker([SPEC], ANY)
     for start in (0.0, 5.0):
         tracker.add(window(start), [faces(LEFT, RIGHT)] * 8)
@@ -48,7 +48,7 @@ def test_two_people_through_two_windows() -> None:
     assert tracker.analysed_seconds == pytest.approx(2 * 8 * 0.12)
 
 
-def test_faces_that_are_left_out_leave_no_gap_in_the_ids_and_a_reason() -> None:
+def test_faces_that_are_left_out_leave_no_gap_in_the_ids_and_a_reason():
     tracker = SubjectTracker([SPEC], FaceRules(min_side_px=48.0, min_frames=1))
     tracker.add(window(0.0), [faces(SMALL)] * 8)
     tracker.add(window(5.0), [faces(SMALL, LEFT)] * 8)
@@ -56,7 +56,7 @@ def test_faces_that_are_left_out_leave_no_gap_in_the_ids_and_a_reason() -> None:
     assert tracker.excluded == ("face_too_small",)
 
 
-def test_a_face_that_is_judged_somewhere_is_not_excluded() -> None:
+def test_a_face_that_is_judged_somewhere_is_not_excluded():
     tracker = SubjectTracker([SPEC], FaceRules(min_side_px=0.0, min_frames=4))
     tracker.add(window(0.0), [faces(LEFT)] * 2 + [faces()] * 6)
     assert tracker.excluded == ("face_too_brief",)
@@ -65,7 +65,7 @@ def test_a_face_that_is_judged_somewhere_is_not_excluded() -> None:
     assert len(tracker.subjects[0].clips[SPEC]) == 1
 
 
-def test_in_a_crowd_the_largest_are_taken() -> None:
+def test_in_a_crowd_the_largest_are_taken():
     columns = [(20 * i, 10, 20 * i + 12 + (i % 5), 22 + (i % 5)) for i in range(MAX_SUBJECTS + 8)]
     tracker = SubjectTracker([SPEC], ANY)
     tracker.add(window(0.0, count=2), [faces(*columns)] * 2)
@@ -75,14 +75,14 @@ def test_in_a_crowd_the_largest_are_taken() -> None:
     assert min(widths) >= 13
 
 
-def test_boxes_are_in_pixels_of_the_original() -> None:
+def test_boxes_are_in_pixels_of_the_original():
     tracker = SubjectTracker([SPEC], ANY)
     tracker.add(window(0.0, scale=2.5), [faces(LEFT)] * 8)
     (subject,) = tracker.subjects
     assert subject.thinned_boxes()[0] == (0.0, (50.0, 50.0, 300.0, 300.0))
 
 
-def test_boxes_are_thinned_evenly() -> None:
+def test_boxes_are_thinned_evenly():
     subject = Subject(0, [float(i) for i in range(1000)], [np.full(4, i, np.float32) for i in range(1000)])
     seconds = [second for second, _ in subject.thinned_boxes()]
     assert len(seconds) == MAX_BOXES
@@ -91,7 +91,7 @@ def test_boxes_are_thinned_evenly() -> None:
     assert len(Subject(0, [1.0], [np.zeros(4, np.float32)]).thinned_boxes()) == 1
 
 
-def test_each_model_gets_clips_at_its_own_stride() -> None:
+def test_each_model_gets_clips_at_its_own_stride():
     coarse = ClipSpec(side_px=32, frames_per_clip=3, frame_stride_seconds=0.36)
     tracker = SubjectTracker([SPEC, coarse, SPEC], ANY)
     tracker.add(window(0.0), [faces(LEFT)] * 8)
@@ -110,7 +110,7 @@ def test_each_model_gets_clips_at_its_own_stride() -> None:
         ([0.0, 5.0, 5.01], 0.12, [0.0, 5.0]),
     ],
 )
-def test_at_stride(seconds: list[float], stride: float, kept: list[float]) -> None:
+def test_at_stride(seconds, stride, kept):
     thinned = thin_to_stride(track(seconds), stride)
     assert thinned.seconds.tolist() == kept
     assert thinned.xyxy[:, 0].tolist() == [4.0 * seconds.index(second) for second in kept]

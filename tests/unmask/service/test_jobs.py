@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -58,16 +58,16 @@ class WaitingChecker:
 
 
 @pytest.fixture
-def checker() -> WaitingChecker:
+def checker():
     return WaitingChecker()
 
 
 @pytest.fixture
-def start(checker: WaitingChecker) -> Iterator[Callable[..., Jobs]]:
+def start(checker):
     """Make Jobs with one worker; they are shut down after the test."""
     made: list[Jobs] = []
 
-    def make(workers: int = 1, **settings: object) -> Jobs:
+    def make(workers=1, **settings):
         made.append(Jobs(checker, workers=workers, **settings))  # type: ignore[arg-type]
         return made[-1]
 
@@ -91,7 +91,7 @@ def code(state: JobState) -> str:
     return state.report["error"]["code"]
 
 
-def test_a_job_runs_through_its_states(checker: WaitingChecker, start: Callable[..., Jobs]) -> None:
+def test_a_job_runs_through_its_states(checker, start):
     jobs = start()
     job = jobs.submit(A, OPTIONS)
     assert checker.started.acquire(timeout=5)
@@ -105,7 +105,7 @@ def test_a_job_runs_through_its_states(checker: WaitingChecker, start: Callable[
     assert not jobs.cancel(job)
 
 
-def test_jobs_wait_until_there_is_a_checker(checker: WaitingChecker) -> None:
+def test_jobs_wait_until_there_is_a_checker(checker):
     jobs = Jobs(workers=1)
     job = jobs.submit(A, OPTIONS)
     assert (jobs.state(job).state, jobs.state(job).position) == ("queued", 1)
@@ -115,14 +115,14 @@ def test_jobs_wait_until_there_is_a_checker(checker: WaitingChecker) -> None:
     jobs.shutdown()
 
 
-def test_ids_cannot_be_guessed(start: Callable[..., Jobs]) -> None:
+def test_ids_cannot_be_guessed(start):
     jobs = start(workers=0)
     ids = {jobs.submit(A, OPTIONS) for _ in range(20)}
     assert len(ids) == 20
     assert min(map(len, ids)) >= 32
 
 
-def test_a_full_queue_is_busy_but_equal_work_still_joins(start: Callable[..., Jobs]) -> None:
+def test_a_full_queue_is_busy_but_equal_work_still_joins(start):
     jobs = start(queue_size=2)
     jobs.submit(A, OPTIONS)
     jobs.submit(B, OPTIONS)
@@ -147,15 +147,7 @@ def test_a_full_queue_is_busy_but_equal_work_still_joins(start: Callable[..., Jo
     ],
 )
 @pytest.mark.parametrize("when", ["while it runs", "after it"])
-def test_equal_work_is_done_once(
-    checker: WaitingChecker,
-    start: Callable[..., Jobs],
-    first: VideoSource,
-    second: VideoSource,
-    options: Options,
-    checks: int,
-    when: str,
-) -> None:
+def test_equal_work_is_done_once(checker, start, first, second, options, checks, when):
     jobs = start()
     one = jobs.submit(first, OPTIONS)
     if when == "after it":
@@ -167,9 +159,7 @@ def test_equal_work_is_done_once(
     assert len(checker.done) == checks
 
 
-def test_equal_files_are_one_task_and_each_client_keeps_its_own_name(
-    checker: WaitingChecker, start: Callable[..., Jobs], tmp_path: Path
-) -> None:
+def test_equal_files_are_one_task_and_each_client_keeps_its_own_name(checker, start, tmp_path):
     jobs = start()
     paths = [tmp_path / "hers.mp4", tmp_path / "his.mp4"]
     for path in paths:
@@ -181,9 +171,7 @@ def test_equal_files_are_one_task_and_each_client_keeps_its_own_name(
     assert len(checker.done) == 1
 
 
-def test_equal_content_behind_another_url_is_not_judged_again(
-    checker: WaitingChecker, start: Callable[..., Jobs]
-) -> None:
+def test_equal_content_behind_another_url_is_not_judged_again(checker, start):
     jobs = start()
     checker.go.set()
     finish(jobs, jobs.submit(A, OPTIONS))
@@ -194,7 +182,7 @@ def test_equal_content_behind_another_url_is_not_judged_again(
     assert checker.done == [A, B]
 
 
-def test_a_report_is_used_again_only_while_it_is_fresh(checker: WaitingChecker, start: Callable[..., Jobs]) -> None:
+def test_a_report_is_used_again_only_while_it_is_fresh(checker, start):
     now = [0.0]
     jobs = start(cache_seconds=100.0, clock=lambda: now[0])
     checker.go.set()
@@ -203,7 +191,7 @@ def test_a_report_is_used_again_only_while_it_is_fresh(checker: WaitingChecker, 
         assert len(checker.done) == checks
 
 
-def test_a_failure_is_reported_and_not_cached(checker: WaitingChecker, start: Callable[..., Jobs]) -> None:
+def test_a_failure_is_reported_and_not_cached(checker, start):
     jobs = start()
     checker.error = FetchFailed("The server is down.")
     checker.go.set()
@@ -215,9 +203,7 @@ def test_a_failure_is_reported_and_not_cached(checker: WaitingChecker, start: Ca
     assert finish(jobs, jobs.submit(A, OPTIONS)).state == "done"
 
 
-def test_a_defect_is_logged_and_reported_as_internal(
-    checker: WaitingChecker, start: Callable[..., Jobs], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_defect_is_logged_and_reported_as_internal(checker, start, caplog):
     jobs = start()
     checker.error = ZeroDivisionError("a defect")
     checker.go.set()
@@ -231,7 +217,7 @@ def test_a_defect_is_logged_and_reported_as_internal(
     assert finish(jobs, jobs.submit(A, OPTIONS)).state == "done"  # the worker goes on
 
 
-def test_cancelling_stops_the_check(checker: WaitingChecker, start: Callable[..., Jobs]) -> None:
+def test_cancelling_stops_the_check(checker, start):
     jobs = start()
     job = jobs.submit(A, OPTIONS)
     assert checker.started.acquire(timeout=5)
@@ -244,9 +230,7 @@ def test_cancelling_stops_the_check(checker: WaitingChecker, start: Callable[...
 
 
 @pytest.mark.parametrize("cancelled", [1, 2])
-def test_a_check_goes_on_while_a_job_waits_for_it(
-    cancelled: int, checker: WaitingChecker, start: Callable[..., Jobs]
-) -> None:
+def test_a_check_goes_on_while_a_job_waits_for_it(cancelled, checker, start):
     jobs = start()
     ids = [jobs.submit(A, OPTIONS) for _ in range(2)]
     assert checker.started.acquire(timeout=5)
@@ -260,7 +244,7 @@ def test_a_check_goes_on_while_a_job_waits_for_it(
     assert len(checker.keeps) == cancelled  # checks that were begun
 
 
-def test_a_finished_job_is_forgotten_after_a_time(checker: WaitingChecker, start: Callable[..., Jobs]) -> None:
+def test_a_finished_job_is_forgotten_after_a_time(checker, start):
     now = [0.0]
     jobs = start(clock=lambda: now[0])
     checker.go.set()
@@ -273,7 +257,7 @@ def test_a_finished_job_is_forgotten_after_a_time(checker: WaitingChecker, start
         jobs.state(job)
 
 
-def test_shutdown_cancels_everything(checker: WaitingChecker, start: Callable[..., Jobs]) -> None:
+def test_shutdown_cancels_everything(checker, start):
     jobs = start()
     ids = [jobs.submit(source, OPTIONS) for source in (A, B)]
     assert checker.started.acquire(timeout=5)
@@ -284,7 +268,7 @@ def test_shutdown_cancels_everything(checker: WaitingChecker, start: Callable[..
         jobs.submit(A, OPTIONS)
 
 
-def test_one_client_cannot_fill_the_queue(start: Callable[..., Jobs]) -> None:
+def test_one_client_cannot_fill_the_queue(start):
     jobs = start(clients=ClientLimits(max_checks=2))
     sources = [UrlSource(f"https://a.example/{number}") for number in range(4)]
     ids = [jobs.submit(source, OPTIONS, client="a") for source in sources[:2]]
@@ -296,7 +280,7 @@ def test_one_client_cannot_fill_the_queue(start: Callable[..., Jobs]) -> None:
     assert jobs.submit(sources[3], OPTIONS, client="a")
 
 
-def test_one_client_cannot_ask_without_end(checker: WaitingChecker, start: Callable[..., Jobs]) -> None:
+def test_one_client_cannot_ask_without_end(checker, start):
     jobs = start(clients=ClientLimits(per_minute=3))
     checker.go.set()
     for _ in range(3):
@@ -306,7 +290,7 @@ def test_one_client_cannot_ask_without_end(checker: WaitingChecker, start: Calla
     assert jobs.submit(A, OPTIONS, client="b")
 
 
-def test_clients_take_turns(checker: WaitingChecker, start: Callable[..., Jobs]) -> None:
+def test_clients_take_turns(checker, start):
     jobs = start()
     jobs.submit(C, OPTIONS, client="c")
     assert checker.started.acquire(timeout=5)
@@ -322,7 +306,7 @@ def test_clients_take_turns(checker: WaitingChecker, start: Callable[..., Jobs])
     assert checker.done == [C, greedy[0], B, greedy[2]]
 
 
-def test_newcomers_do_not_overtake_without_end(checker: WaitingChecker, start: Callable[..., Jobs]) -> None:
+def test_newcomers_do_not_overtake_without_end(checker, start):
     jobs = start()
     running = jobs.submit(UrlSource("https://first.example/"), OPTIONS, client="first")
     assert checker.started.acquire(timeout=5)
@@ -336,7 +320,7 @@ def test_newcomers_do_not_overtake_without_end(checker: WaitingChecker, start: C
         assert jobs.state(ids[1]).position == 2
 
 
-def test_an_abandoned_job_is_cancelled(checker: WaitingChecker, start: Callable[..., Jobs]) -> None:
+def test_an_abandoned_job_is_cancelled(checker, start):
     now = [0.0]
     jobs = start(queue_size=3, clock=lambda: now[0])
     running = jobs.submit(A, OPTIONS)
@@ -350,7 +334,7 @@ def test_an_abandoned_job_is_cancelled(checker: WaitingChecker, start: Callable[
     assert jobs.state(running).state == "running"  # what runs is finished
 
 
-def test_a_job_of_an_earlier_process_is_cancelled(start: Callable[..., Jobs]) -> None:
+def test_a_job_of_an_earlier_process_is_cancelled(start):
     job = start(workers=0).submit(A, OPTIONS)
     restarted = start(workers=0)
     state = restarted.state(job)
@@ -360,12 +344,12 @@ def test_a_job_of_an_earlier_process_is_cancelled(start: Callable[..., Jobs]) ->
 
 
 @pytest.mark.parametrize("job", ["", "x", "nobody's", "-" * 41, "0" * 41, "zzzzzzzz-" + "a" * 32, "a" * 100_000])
-def test_what_was_never_an_id_is_bad_input(job: str, start: Callable[..., Jobs]) -> None:
+def test_what_was_never_an_id_is_bad_input(job, start):
     with pytest.raises(BadInput):
         start(workers=0).state(job)
 
 
-def test_an_id_that_is_wrong_in_one_letter_is_unknown(start: Callable[..., Jobs]) -> None:
+def test_an_id_that_is_wrong_in_one_letter_is_unknown(start):
     jobs = start(workers=0)
     job = jobs.submit(A, OPTIONS)
     wrong = job[:-1] + ("a" if job[-1] != "a" else "b")
