@@ -200,6 +200,7 @@ export class CheckManager {
       if (capture.controller.signal.aborted) return;
       await this.#finish(record, failed(key, codeOf(error)));
     } finally {
+      capture.windows.end(); // nobody waits for the next one
       if (this.#captures.get(key) === capture) this.#captures.delete(key);
     }
   }
