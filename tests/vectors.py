@@ -12,19 +12,29 @@ from typing import Any
 import cv2
 import numpy as np
 
+from unmask.evidence import EvidenceScale
 from unmask.faces import detector
 from unmask.faces.clips import ClipSpec, crop_square, square_boxes
 from unmask.faces.detector import FaceBoxes
 from unmask.faces.exclusion import crop_sharpness, sharpness
 from unmask.faces.tracking import FaceTrack, link
 from unmask.models import saliency
+from unmask.report import to_evidence_report
 from unmask.verdict import Calibration, ClipScore, Policy, deciding_faces, judge, judge_one_pass
 from unmask.video import captured_frames
 from unmask.video.decode import Frames
 from unmask.video.sampling import DecodePlan, window_starts
 
 FILE = Path(__file__).parent / "assets" / "detector.json"
-POLICY = Policy(min_sharpness=0.04)
+SCALE = EvidenceScale(
+    edges=(-2.0, -0.5, 1.0, 3.0),
+    per_100=(2.5, 20.0, 51.5, 88.0, 100.0),
+    low=(0.5, 12.0, 40.0, 70.0, 95.0),
+    high=(6.0, 30.0, 60.0, 95.0, 100.0),
+    videos=(120, 60, 41, 50, 90),
+    moderate=(-0.9, 0.9),
+)
+POLICY = Policy(real_below=0.1, fake_above=0.95, min_sharpness=0.04, evidence=SCALE)
 SPEC = ClipSpec()
 Vectors = dict[str, Any]
 
@@ -192,6 +202,7 @@ def _verdict(rng: np.random.Generator) -> Vectors:
         "face": verdict.face_id,
         "reasons": verdict.reasons,
         "text": verdict.text,
+        "evidence": [to_evidence_report(face.evidence) for face in sorted(verdict.faces, key=lambda face: face.id)],
         "faces": sorted([face.id, face.probability_fake, face.label, face.reasons] for face in verdict.faces),
         "alone": verdict.models[0][1] if verdict.models else None,
     }

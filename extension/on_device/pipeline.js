@@ -88,6 +88,7 @@ export async function checkFrames({ windows, pageUrl, title }, detector, onProgr
       reasons: verdict.reasons,
       text: verdict.text,
       band: [policy.real_below, policy.fake_above],
+      evidence: verdict.evidence,
     },
     models: [{ name, revision, probability_fake: roundProbability(verdict.uncapped) }],
     faces,
@@ -213,6 +214,7 @@ async function faceReport(face, { boxes }, scores, { config, networks, encode })
     probability_fake: roundProbability(face.probability),
     label: face.label,
     reasons: face.reasons,
+    evidence: face.evidence,
     first_seconds: roundSeconds(Math.min(...times)),
     last_seconds: roundSeconds(Math.max(...times)),
     boxes: spreadEvenly(boxes, MAX_BOXES).map(({ seconds, box }) => ({

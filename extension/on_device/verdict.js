@@ -15,6 +15,7 @@
  * @property {number} max_drift
  * @property {number} trim
  * @property {number} crowd_weight
+ * @property {import("./evidence.js").EvidenceScale} evidence
  *
  * @typedef {object} ClipScore what the model says of one clip of one face
  * @property {number} face
@@ -25,7 +26,8 @@
  * @property {number} logOdds calibrated
  *
  * @typedef {"fake" | "real" | "uncertain"} Label
- * @typedef {{id: number, probability: number, label: Label, reasons: string[]}} FaceVerdict
+ * @typedef {import("../shared/report.js").Evidence} Evidence
+ * @typedef {{id: number, probability: number, label: Label, reasons: string[], evidence: Evidence}} FaceVerdict
  *
  * @typedef {object} Verdict
  * @property {Label | "no_face"} label
@@ -33,12 +35,14 @@
  * @property {number | null} face the one that decided
  * @property {string[]} reasons codes
  * @property {string} text
+ * @property {Evidence | null} evidence of the face that decided
  * @property {FaceVerdict[]} faces most suspicious first
  * @property {number | null} uncapped probability before anything is moved into the abstain band
  */
 
 import constants from "../shared/constants.js";
 import { formatClock, formatPercent } from "../shared/labels.js";
+import { evidenceText, grade } from "./evidence.js";
 import { median } from "./tracking.js";
 
 const { MAX_LOG_ODDS } = constants.pipeline;
@@ -112,6 +116,7 @@ export function judgeOnePass(scores, policy, excluded, recompressed = []) {
       face: null,
       reasons,
       text: noFaceText(leftOut),
+      evidence: null,
       faces,
       uncapped: null,
     };
@@ -122,6 +127,7 @@ export function judgeOnePass(scores, policy, excluded, recompressed = []) {
     face: highest.id,
     reasons: [...highest.reasons, ...(correction > 0 ? ["several_people"] : []), ...leftOut],
     text: verdictText(highest, faces, of(scores, highest.id)),
+    evidence: highest.evidence,
     faces,
     uncapped: toProbability(Math.max(...ids.map((id) => pool(of(scores, id), policy.trim))) - correction),
   };
@@ -187,7 +193,8 @@ function judgeFace(id, scores, recompressed, correction, policy) {
   const probability = abstains ? Math.min(Math.max(uncapped, policy.real_below), policy.fake_above) : uncapped;
   const label = labelOf(policy, probability);
   const scoreReason = { fake: "score_high", real: "score_low", uncertain: "score_between" }[firstLabel];
-  return { id, probability, label, reasons: label === firstLabel ? [scoreReason, ...reasons] : reasons };
+  const evidence = grade(logOdds, label, reasons.length > 0, policy.evidence);
+  return { id, probability, label, reasons: label === firstLabel ? [scoreReason, ...reasons] : reasons, evidence };
 }
 
 /**
@@ -232,7 +239,8 @@ function verdictText(highest, faces, scores) {
     const caveat = "this is no proof that there is none, and heads drawn by a generator are often missed";
     return `No sign of a deepfake was found in ${seen}${others}; ${caveat}.`;
   }
-  return `From ${seen} the detector cannot tell whether this is a deepfake (${abstainText(highest)}).`;
+  const doubt = `From ${seen} the detector cannot tell whether this is a deepfake (${abstainText(highest)})`;
+  return `${doubt}${evidenceText(highest.evidence)}.`;
 }
 
 /** @param {readonly ClipScore[]} scores */

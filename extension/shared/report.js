@@ -13,6 +13,18 @@
  * @property {number | null} width px
  * @property {number | null} height px
  *
+ * @typedef {object} Frequency of 100 validation videos with such a score, where half of all are fake
+ * @property {number} fakes so many were fake
+ * @property {number} low of the 95 % interval
+ * @property {number} high
+ * @property {number} videos that this rests on
+ *
+ * @typedef {object} Evidence how strongly a score speaks, and for what
+ * @property {"fake" | "real" | "none"} direction
+ * @property {"strong" | "moderate" | "weak" | "none"} strength
+ * @property {number} likelihood_ratio
+ * @property {Frequency | null} per_100
+ *
  * @typedef {object} Verdict
  * @property {Label} label
  * @property {number | null} probability_fake null when, and only when, no face was judged
@@ -20,6 +32,7 @@
  * @property {string[]} reasons codes
  * @property {string} text one sentence, in the Space's language
  * @property {[number, number]} band between these the detector gives no answer
+ * @property {Evidence | null} evidence null for `no_face`, and in reports of older versions
  *
  * @typedef {object} Model
  * @property {string} name
@@ -81,6 +94,8 @@ import { parseWebUrl } from "./urls.js";
 const { SCHEMA, BAND } = constants.report;
 export const ON_DEVICE = "browser"; // in place of a device of torch
 const LABELS = /** @type {const} */ (["fake", "real", "uncertain", "no_face"]);
+const DIRECTIONS = /** @type {const} */ (["fake", "real", "none"]);
+const STRENGTHS = /** @type {const} */ (["strong", "moderate", "weak", "none"]);
 const KINDS = /** @type {const} */ (["url", "file", "frames"]);
 const MAX_FACES = 64;
 const MAX_SPANS = 4096;
@@ -212,7 +227,25 @@ function toVerdict(json) {
     reasons: codes(from.reasons),
     text: text(from.text),
     band: toBand(from.band),
+    evidence: toEvidence(from.evidence),
   };
+}
+
+/** @param {unknown} json @returns {Evidence | null} null when it cannot be read */
+function toEvidence(json) {
+  const from = fields(json);
+  const [direction, strength] = [oneOf(DIRECTIONS, from.direction), oneOf(STRENGTHS, from.strength)];
+  const ratio = seconds(from.likelihood_ratio);
+  if (!direction || !strength || ratio === null || (direction === "none") !== (strength === "none")) return null;
+  return { direction, strength, likelihood_ratio: ratio, per_100: toFrequency(from.per_100) };
+}
+
+/** @param {unknown} json @returns {Frequency | null} null when it cannot be read */
+function toFrequency(json) {
+  const from = fields(json);
+  const [fakes, low, high, videos] = [from.fakes, from.low, from.high, from.videos].map(seconds);
+  if (typeof fakes !== "number" || typeof low !== "number" || typeof high !== "number" || !videos) return null;
+  return fakes <= 100 && low <= fakes && fakes <= high ? { fakes, low, high, videos } : null;
 }
 
 /** @param {unknown} json @returns {[number, number]} */

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast
 
 from unmask.errors import UnmaskError
+from unmask.evidence import Direction, Evidence, Strength
 from unmask.verdict import FaceVerdict, Label, SpanVerdict, Verdict
 
 SCHEMA = "unmask.report/1"
@@ -28,6 +29,24 @@ class SourceReport(TypedDict):
     sha256: str | None
 
 
+class FrequencyReport(TypedDict):
+    """So many of 100 validation videos with such a score were fake, where half of all are."""
+
+    fakes: float
+    low: float  # 95 % interval
+    high: float
+    videos: int  # that this rests on
+
+
+class EvidenceReport(TypedDict):
+    """How strongly a score speaks, and for what."""
+
+    direction: Direction
+    strength: Strength
+    likelihood_ratio: float
+    per_100: FrequencyReport | None  # null for a model without a validation
+
+
 class VerdictReport(TypedDict):
     """The answer for the video."""
 
@@ -37,6 +56,7 @@ class VerdictReport(TypedDict):
     reasons: list[str]  # codes, see verdict.REASONS
     text: str  # one sentence
     band: list[float]  # [low, high]: probabilities within are `uncertain`
+    evidence: EvidenceReport | None  # null for `no_face`
 
 
 class ModelReport(TypedDict):
@@ -61,6 +81,7 @@ class FaceReport(TypedDict):
     probability_fake: float
     label: Label
     reasons: list[str]
+    evidence: EvidenceReport
     first_seconds: float
     last_seconds: float
     boxes: list[BoxReport]
@@ -189,6 +210,7 @@ def to_report(
             "reasons": list(verdict.reasons),
             "text": verdict.text,
             "band": [_probability(edge) for edge in verdict.band],
+            "evidence": None if verdict.evidence is None else to_evidence_report(verdict.evidence),
         },
         models=[_model(name, revision, by_model.get(name)) for name, revision in revisions.items()],
         faces=[_face(face, faces[face.id]) for face in verdict.faces],
@@ -248,6 +270,7 @@ def _face(face: FaceVerdict, detail: FaceDetail) -> FaceReport:
         "probability_fake": _probability(face.probability_fake),
         "label": face.label,
         "reasons": list(face.reasons),
+        "evidence": to_evidence_report(face.evidence),
         "first_seconds": _seconds(boxes[0][0]),
         "last_seconds": _seconds(boxes[-1][0]),
         "boxes": [
@@ -256,6 +279,17 @@ def _face(face: FaceVerdict, detail: FaceDetail) -> FaceReport:
         "thumbnail": _jpeg_url(detail.thumbnail),
         "heatmap": _jpeg_url(detail.heatmap),
         "picture_seconds": _seconds_or_none(detail.picture_seconds),
+    }
+
+
+def to_evidence_report(evidence: Evidence) -> EvidenceReport:
+    """Make the part of the report that grades the evidence; the ratio has three digits."""
+    frequency = evidence.per_100
+    return {
+        "direction": evidence.direction,
+        "strength": evidence.strength,
+        "likelihood_ratio": float(f"{evidence.likelihood_ratio:.3g}"),
+        "per_100": None if frequency is None else cast(FrequencyReport, asdict(frequency)),
     }
 
 

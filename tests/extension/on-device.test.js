@@ -124,6 +124,7 @@ test("the verdict is the same, with its text", async () => {
       logOdds: toLogOdds(SAID.calibration, logit),
     }));
   const labels = new Set();
+  const strengths = new Set();
   for (const said of SAID.verdicts) {
     const [scores, recompressed] = [toScores(said.scores), toScores(said.again)];
     const verdict = await judge(scores, SAID.policy, said.excluded, async (deciding) => {
@@ -143,10 +144,14 @@ test("the verdict is the same, with its text", async () => {
       verdict.faces.map(({ id, label, reasons }) => [id, label, reasons]).sort(),
       said.faces.map((/** @type {any[]} */ [id, , label, reasons]) => [id, label, reasons]).sort(),
     );
+    const evidence = verdict.faces.sort((a, b) => a.id - b.id).map((face) => face.evidence);
+    assert.deepEqual(evidence, said.evidence);
+    for (const { strength } of evidence) strengths.add(strength);
     labels.add(verdict.label);
     if (verdict.reasons.includes("too_blurred")) labels.add("blurred");
   }
   assert.deepEqual([...labels].sort(), ["blurred", "fake", "no_face", "real", "uncertain"]);
+  assert.deepEqual([...strengths].sort(), ["moderate", "none", "strong", "weak"]);
 });
 
 test("a logit that is no number raises an error", () => {

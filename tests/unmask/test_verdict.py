@@ -305,7 +305,8 @@ SENTENCES: dict[str, Any] = {
     "a frame": (
         [made(3.0, frames=1)],
         [],
-        "From 1 frame of one face at 0:00 the detector cannot tell whether this is a deepfake (too few frames).",
+        "From 1 frame of one face at 0:00 the detector cannot tell whether this is a deepfake (too few frames); "
+        "it leans towards a deepfake (weak evidence).",
     ),
     "no face": (
         [],

@@ -5,6 +5,7 @@ CORRUPTED and BLURRED; clips as they are stored; whole videos of each data folde
 """
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import ceil
@@ -13,15 +14,21 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta
+from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
 
 from training.evaluation.corruptions import Condition
 from training.evaluation.metrics import auc
-from unmask.verdict import Calibration, Policy
+from unmask.evidence import EvidenceScale
+from unmask.verdict import MAX_LOG_ODDS, Calibration, Policy
 
 MAX_FALSE_ALARMS = 0.005  # of real clips, labelled fake: half of the target of 1 %, as people of other data differ
 MAX_WRONG = 0.05  # of the clips that get a label, fakes as frequent as reals
 MAX_MISSED = 0.03  # of the fakes of a domain, labelled real
+MAX_MODERATE_WRONG = 0.08  # of the moderate answers on validation, fakes as frequent as reals
+MAX_MODERATE_WRONG_DOMAIN = 0.25  # of those of one domain, as far as it has MIN_ITEMS of them
+WEAK_RATIO = 2.0  # likelihood ratio from which an answer leans at all
+EVIDENCE_BINS = 12
 MAX_WITHHELD = 0.02  # of right labels, because a second pass after re-compression says otherwise
 CONFIDENCE = 0.9  # of the bound on MAX_WRONG
 CORRUPTED = tuple(  # as ordinary uploads are; no more false alarms under any of them
@@ -39,6 +46,7 @@ CORRUPTED = tuple(  # as ordinary uploads are; no more false alarms under any of
 BLURRED = (Condition("blur", 3), Condition("blur", 4))  # `FaceRules` exclude what is blurred more
 MIN_SLOPE = 0.01  # of a model that ranks no better than chance, so that it abstains
 DRAWS = 20  # halvings of the data that check the thresholds
+RESAMPLES = 400  # of the intervals of frequencies
 MIN_ITEMS = 20  # pairs and corrupted reals, that halves are not empty
 
 ROW = np.dtype(
@@ -82,9 +90,94 @@ def by_column(rows: Table, name: str) -> Iterator[Table]:
 
 
 def fit(table: Table) -> tuple[Calibration, Policy]:
-    """Fit calibration and thresholds."""
+    """Fit calibration, thresholds, and the grades of what lies between the thresholds."""
     calibration = fit_temperature([select(table, "pairs"), *by_column(select(table, "videos"), "domain")])
-    return calibration, select_thresholds(table, calibration)
+    policy = select_thresholds(table, calibration)
+    return calibration, replace(policy, evidence=fit_evidence(select(table, "videos"), calibration, policy))
+
+
+def fit_evidence(videos: Table, calibration: Calibration, policy: Policy) -> EvidenceScale:
+    """Fit what scores mean on whole validation videos, domains and labels weighing the same.
+
+    Frequencies are those of bins, pooled until they rise with the score (isotonic regression); their intervals are
+    bootstrapped over the videos of each domain and label. None without fakes or without reals.
+    """
+    if len(set(videos["fake"].tolist())) < 2:
+        return EvidenceScale()
+    domains = [*by_column(videos, "domain")]
+    rows, weights = np.concatenate(domains), np.concatenate([_weights(domain, domains) for domain in domains])
+    log_odds, fake = rows["logit"] / calibration.temperature + calibration.bias, rows["fake"]
+    order = np.argsort(log_odds, kind="stable")
+    cuts = np.searchsorted(np.cumsum(weights[order]), np.linspace(0, 1, EVIDENCE_BINS + 1)[1:-1])
+    share = rising_shares(np.digitize(log_odds, log_odds[order][cuts]), fake, weights)
+    first = np.flatnonzero(np.r_[True, np.diff(share) > 0])  # of each pool of bins
+    edges = log_odds[order][cuts][first[1:] - 1]
+    bins = np.digitize(log_odds, edges)
+    rng, drawn = np.random.default_rng(0), []
+    strata = [
+        np.flatnonzero((rows["domain"] == name) & (fake == label)) for name in set(rows["domain"]) for label in (0, 1)
+    ]
+    for _ in range(RESAMPLES):
+        chosen = np.concatenate([rng.choice(stratum, len(stratum)) for stratum in strata if len(stratum)])
+        drawn.append(rising_shares(bins[chosen], fake[chosen], weights[chosen], len(edges) + 1))
+    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
+    weak = math.log(WEAK_RATIO)
+    moderate = [
+        side * moderate_edge(side * log_odds, fake == (side < 0), weights, rows["domain"], side * strong, weak)
+        for side, strong in ((-1, to_log_odds(policy.real_below)), (1, to_log_odds(policy.fake_above)))
+    ]
+    return EvidenceScale(
+        edges=_rounded(edges, 3),
+        per_100=_rounded(100 * share[first], 1),
+        low=_rounded(100 * np.minimum(low, share[first]), 1),
+        high=_rounded(100 * np.maximum(high, share[first]), 1),
+        videos=tuple(np.bincount(bins, minlength=len(edges) + 1).tolist()),
+        moderate=(round(moderate[0], 3), round(moderate[1], 3)),
+        weak=(round(-weak, 3), round(weak, 3)),
+    )
+
+
+def rising_shares(bins: NDArray[np.int_], fake: Bools, weights: Floats, count: int = EVIDENCE_BINS) -> Floats:
+    """Compute the weighted share of fakes in each bin, where needed pooled with the neighbours so that it rises."""
+    total = np.bincount(bins, weights, count)
+    fakes = np.bincount(bins, weights * fake, count)
+    share = np.divide(fakes, total, out=np.full(count, 0.5), where=total > 0)
+    return np.asarray(isotonic_regression(share, sample_weight=np.maximum(total, 1e-9), y_min=0, y_max=1), np.float64)
+
+
+def moderate_edge(
+    score: Floats, wrong: Bools, weights: Floats, domain: NDArray[np.str_], strong: float, weak: float
+) -> float:
+    """Return the lowest score from which on, up to `strong`, few enough answers are wrong; `strong` where none is.
+
+    Args:
+        score: larger where the answer is surer.
+        wrong: where that answer would be.
+        weights: of the videos.
+        domain: of the videos; none may have more than MAX_MODERATE_WRONG_DOMAIN of its own wrong.
+        strong: the score beyond which an answer is strong.
+        weak: the score below which it is none.
+    """
+    inside = np.flatnonzero((score > weak) & (score <= strong))
+    inside = inside[np.argsort(-score[inside], kind="stable")]
+    bad, all_ = weights[inside] * wrong[inside], weights[inside]
+    is_good = np.cumsum(bad) <= MAX_MODERATE_WRONG * np.cumsum(all_)
+    for name in set(domain.tolist()):
+        own = domain[inside] == name
+        count, missed = np.cumsum(own), np.cumsum(own & wrong[inside])
+        is_good &= (count < MIN_ITEMS) | (missed <= MAX_MODERATE_WRONG_DOMAIN * count)
+    kept = np.flatnonzero(is_good)
+    return float(score[inside[kept[-1]]]) if len(kept) else max(strong, weak)
+
+
+def to_log_odds(probability: float) -> float:
+    """Invert `verdict.to_probability`, within the log-odds that are shown."""
+    edge = MAX_LOG_ODDS
+    return edge if probability >= 1 else -edge if probability <= 0 else math.log(probability / (1 - probability))
+
+
+def _rounded(values: Floats, digits: int) -> tuple[float, ...]:
+    return tuple(round(value, digits) for value in values.tolist())
 
 
 def fit_temperature(domains: Sequence[Table]) -> Calibration:

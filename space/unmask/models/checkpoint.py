@@ -19,6 +19,7 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save as save_tensors
 
 from unmask.errors import ModelUnavailable
+from unmask.evidence import EvidenceScale
 from unmask.faces.clips import ClipSpec
 from unmask.models import bundled
 from unmask.models.configs import CONFIGS, ModelConfig
@@ -146,11 +147,15 @@ def read_config(folder: Path) -> ModelConfigFile:
             model=CONFIGS[raw["architecture"]](**raw["model"]),
             clip=ClipSpec(**_tuples(raw["clip"])),
             calibration=Calibration(**raw["calibration"]),
-            policy=Policy(**raw["policy"]),
+            policy=_policy(raw["policy"]),
             headline=str(raw["headline"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelUnavailable(f"The config.json of {folder.name} is not usable: {error!r}.") from error
+
+
+def _policy(raw: dict[str, Any]) -> Policy:
+    return Policy(**{**raw, "evidence": EvidenceScale(**_tuples(raw.get("evidence", {})))})
 
 
 def _download(name: str) -> tuple[Path, str]:
