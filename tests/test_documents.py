@@ -250,6 +250,21 @@ def test_every_row_of_the_security_table_names_tests_that_are_there():
         assert set(named) <= there, set(named) - there
 
 
+@pytest.mark.parametrize(
+    ("document", "root"), [("training/README.md", "training"), (".github/CONTRIBUTING.md", "space/unmask")]
+)
+def test_a_tree_of_files_names_what_is_there(document, root):
+    (tree,) = [block.text for block in blocks_of(document) if block.language == "text"]
+    folder, listed = Path(root), 0
+    for indent, name in re.findall(r"^( *)(\w+(?:/|\.py))", tree, re.MULTILINE):
+        folder = (
+            Path(root) if not indent and name.endswith(".py") else Path(root, name) if name.endswith("/") else folder
+        )
+        assert (ROOT / (folder if name.endswith("/") else folder / name)).exists(), name
+        listed += 1
+    assert listed > 30
+
+
 def names_of_tests(path):
     return re.findall(r"^def (test_\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE)
 
