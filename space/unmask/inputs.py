@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from unmask.download.sources import FileSource, FramesSource, UrlSource
+from unmask.download.sources import FileSource, FramesSource, UrlSource, find_address
 from unmask.errors import BadInput, BadUrl, ModelUnavailable
 from unmask.sandbox.address_policy import MAX_URL_CHARACTERS
 from unmask.video.sampling import Span
@@ -52,7 +52,7 @@ def to_url(url: object) -> UrlSource:
         raise BadInput("Paste the link of a video first.")
     if len(url) > MAX_URL_CHARACTERS:  # before it is kept for as long as the job is
         raise BadUrl(f"This link is longer than {MAX_URL_CHARACTERS} characters.")
-    return UrlSource(url.strip())
+    return UrlSource(find_address(url))
 
 
 def to_upload(video: object, folder: Path) -> FileSource:

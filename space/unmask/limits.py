@@ -36,10 +36,20 @@ def check_seconds(duration_seconds: float, start_seconds: float, end_seconds: fl
         TooLong: It is longer than `limits` allow.
     """
     if start_seconds >= duration_seconds > 0:
-        raise BadInput(f"The start lies behind the end of the video, which lasts {duration_seconds:.1f} s.")
+        raise BadInput(f"The start lies behind the end of the video, which lasts {spoken(duration_seconds)}.")
     end = duration_seconds if end_seconds is None else min(end_seconds, duration_seconds)
     if end - start_seconds > limits.max_seconds:
         raise TooLong(
-            f"The part to check lasts {(end - start_seconds) / 60:.3g} minutes, and at most "
-            f"{limits.max_seconds / 60:.3g} are checked at once. Give a start and an end."
+            f"The part to check lasts {spoken(end - start_seconds)}; at most {spoken(limits.max_seconds)} are checked "
+            "at once. Give a start and an end."
         )
+
+
+def spoken(seconds: float) -> str:
+    """Write a duration as a person does: 4.5 seconds, 3 min 20 s, 1 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.3g} seconds"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (0 if hours else rest, "s")]
+    return " ".join(f"{value} {unit}" for value, unit in parts if value)

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from unmask.download import client
 from unmask.download.client import VideoFile
-from unmask.errors import BadInput
+from unmask.errors import BadInput, BadUrl
 from unmask.limits import Limits
 from unmask.progress import OnProgress
 from unmask.report import Source
@@ -33,6 +33,11 @@ BLOCK_BYTES = 2**18  # hashed at a time: stays in the processor's cache
 HDR_NOTICE = "The video is HDR; its colours were converted to those of an ordinary screen, as players do."
 MAX_NAME = 200  # characters of a name in a message
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
+INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e"))
+IN_WORDS = re.compile(
+    r"""https?://[^\s<>"“”«»„]+|(?<![\w@./-])(?:www\.|(?:[\w-]+\.)+[a-z]{2,}/)[^\s<>"“”«»„]*""", re.IGNORECASE
+)
+CLOSING = ".,;:!?'’)]}"  # after an address in a sentence
 BARE_ADDRESS = re.compile(r"www\.\S+|[\w-]+(\.[\w-]+)*(\.[a-z]{2,}|:\d+)/\S*", re.IGNORECASE)
 
 
@@ -75,11 +80,34 @@ class Options:
     input: str | None = None  # the line of a scan that is checked, for its report
 
 
+def find_address(text: str) -> str:
+    """Find the one web address in what somebody pasted: an app's "copy link", words around it, quotes, no scheme.
+
+    Raises:
+        BadUrl: There are several, or one that means something only in the tab that it was copied from.
+    """
+    text = text.translate(INVISIBLE).strip()
+    if text.strip("<\"'(").lower().startswith("blob:"):
+        raise BadUrl(
+            "An address that starts with blob: means something only in the tab that it was copied from. "
+            "Copy the address of the page instead, or save the video and upload it."
+        )
+    if SCHEME.match(text) and not re.search(r"\s", text):
+        return text
+    found = dict.fromkeys(
+        each.rstrip(CLOSING if "(" not in each else CLOSING.replace(")", "")) for each in IN_WORDS.findall(text)
+    )
+    if len(found) > 1:
+        raise BadUrl("This text holds several addresses. Paste only that of the video.")
+    address = next(iter(found), text)
+    return address if SCHEME.match(address) or not found else f"https://{address}"
+
+
 def to_source(text: str) -> UrlSource | FileSource:
     """Interpret what a user typed: a path, or else a URL if it looks like one."""
     path = Path(text)
-    if not _exists(path) and (SCHEME.match(text) or BARE_ADDRESS.fullmatch(text)):
-        return UrlSource(text)
+    if not _exists(path) and (SCHEME.match(text) or "://" in text or BARE_ADDRESS.fullmatch(text)):
+        return UrlSource(find_address(text))
     return FileSource(path, path.name)
 
 

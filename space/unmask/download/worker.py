@@ -21,7 +21,7 @@ from yt_dlp.utils import DownloadError, float_or_none, int_or_none
 from unmask.download import dash, hls, http_range, ytdlp_errors
 from unmask.download.messages import FetchRequest, Found, Progress
 from unmask.download.segments import period_ranges, select_runs
-from unmask.errors import LiveStream, NoFrames, TooLarge, UnsupportedSite
+from unmask.errors import LiveStream, NoFrames, TooLarge
 from unmask.limits import Limits, check_bytes, check_seconds
 from unmask.sandbox.address_policy import blocked, guard_process
 from unmask.sandbox.protocol import Connection, RangeData, ReadRange
@@ -237,7 +237,7 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
     def _only_entry(self, playlist: Info) -> Info:
         entries = list(playlist.get("entries") or ())
         if len(entries) != 1:
-            raise UnsupportedSite("This link leads to several videos or none. Give the link of one video.")
+            raise ytdlp_errors.several_videos(entries)
         if entries[0].get("_type", "video") == "video":
             return dict(entries[0])
         return dict(self.process_ie_result(entries[0], download=False) or {})
@@ -286,7 +286,7 @@ def _options(request: FetchRequest, report: Report) -> dict[str, Any]:
         # one video
         "noplaylist": True,
         "extract_flat": "in_playlist",
-        "playlist_items": "1-2",  # enough to see that there are several
+        "playlist_items": f"1-{ytdlp_errors.MAX_CHOICES + 1}",  # enough to see that there are several
         # small, quick to decode, and in one piece; a format without sound is as good
         "format": selected,
         "format_sort": ["res:720", "fps:30", "vcodec:h264", "hasaud", "proto"],

@@ -2,9 +2,11 @@
 
 import errno
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
+from itertools import islice
 from socket import gaierror
+from typing import Any
 
 from yt_dlp.networking.exceptions import (
     CertificateVerifyError,
@@ -66,6 +68,8 @@ OTHER_SCHEME = re.compile(
 SHORT = re.compile(r"downloaded \d+ bytes, expected|bytes read", re.IGNORECASE)
 NOTHING = re.compile(r"did not get any data|file is empty", re.IGNORECASE)
 MAX_QUOTE_CHARACTERS = 160
+MAX_CHOICES = 5  # videos of a page that are listed
+MAX_LINK = 500  # characters of one of them
 
 
 def to_unmask_error(error: BaseException, asks_for_password: bool = False) -> UnmaskError:
@@ -89,6 +93,22 @@ def to_unmask_error(error: BaseException, asks_for_password: bool = False) -> Un
 def no_video() -> UnsupportedSite:
     """Make the error for a page without a video."""
     return UnsupportedSite(f"No video was found on this page. Give the link of the video itself. {UPLOAD}")
+
+
+def several_videos(entries: Sequence[Mapping[str, Any]]) -> UnsupportedSite:
+    """Make the error for a page with several videos or none; it lists them, so that one can be chosen."""
+    links = dict.fromkeys(_link(entry) for entry in entries)
+    links.pop(None, None)
+    listed = " ".join(f"({number}) {link}" for number, link in enumerate(islice(links, MAX_CHOICES), 1))
+    choice = f" Choose one and check its link: {listed} ." if links else ""
+    return UnsupportedSite(f"This link leads to several videos or none. Give the link of one video.{choice}")
+
+
+def _link(entry: Mapping[str, Any]) -> str | None:
+    """Find the address of one of several videos."""
+    formats = entry.get("formats") or [{}]
+    link = str(entry.get("url") or formats[-1].get("url") or entry.get("webpage_url") or "")
+    return link if link.startswith(("http://", "https://")) and link.isprintable() and len(link) < MAX_LINK else None
 
 
 def unfetchable() -> UnsupportedSite:

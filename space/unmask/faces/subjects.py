@@ -1,5 +1,6 @@
 """Collect what windows of frames show of each subject: boxes, and clips for every model."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -65,6 +66,7 @@ class SubjectTracker:
         self._rules = rules
         self._known: dict[int, FaceTrack] = {}  # last track of every face, excluded or not, by the linker's id
         self._exclusions: dict[int, str] = {}  # why a face was excluded where it was seen last
+        self._excluded_frames: dict[int, int] = defaultdict(int)  # in which it was seen then
         self._subjects: dict[int, Subject] = {}  # by the linker's id
 
     @property
@@ -74,8 +76,13 @@ class SubjectTracker:
 
     @property
     def excluded(self) -> tuple[str, ...]:
-        """Return the reason codes of the faces that were excluded in every window."""
-        return tuple(reason for face, reason in self._exclusions.items() if face not in self._subjects)
+        """Return the reason codes of the faces that were excluded in every window.
+
+        Beside a face that is judged, what looked like a face for a moment is none.
+        """
+        left = {face: reason for face, reason in self._exclusions.items() if face not in self._subjects}
+        fewest = self._rules.min_frames if self._subjects else 0
+        return tuple(reason for face, reason in left.items() if self._excluded_frames[face] >= fewest)
 
     def add(self, frames: Frames, boxes: Sequence[FaceBoxes]) -> tuple[Subject, ...]:
         """Add a window: its frames and the faces of each.
@@ -93,6 +100,7 @@ class SubjectTracker:
             reason = exclusion_reason(track, frames, self._rules)
             if reason is not None:
                 self._exclusions[track.id] = reason
+                self._excluded_frames[track.id] += len(track)
             elif (subject := self._subject(track.id)) is not None:
                 seen.append(self._observe(subject.id, track, frames))
                 subject.extend(seen[-1])

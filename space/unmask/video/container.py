@@ -76,9 +76,18 @@ OPTIONS = {
 
 IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"II*\0", b"MM\0*", b"8BPS", b"<svg")
 IMAGE_BRANDS = (b"heic", b"heix", b"heim", b"mif1", b"avif")  # of ISO files that hold a photograph
+BARE_STREAMS = tuple(  # a parameter set, a delimiter or a message of H.264 (1 byte) or H.265 (2) behind a start code
+    code + kind
+    for code in (b"\0\0\0\1", b"\0\0\1")
+    for kind in (b"\x67", b"\x27", b"\x47", b"\x09", b"\x06", b"\x40\1", b"\x42\1", b"\x46\1")
+)
 PLAYLIST_SIGNATURES = (b"#extm3u", b"ffconcat", b"[playlist]", b"<smil", b"<mpd")
 HTML_SIGNATURES = (b"<!doctype html", b"<html")
 STILL_IMAGE_MESSAGE = "That is a picture, not a video; a still picture is not enough for this check."
+INCOMPLETE = (
+    "The file is incomplete: it was broken off before its index was written, as when a download or a recording is "
+    "stopped. Fetch or record it again."
+)
 STILL_DISPOSITIONS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 # What damaged files make libav, PyAV (a stream that appears late) and the file (a seek before 0) raise.
@@ -129,7 +138,7 @@ def _open(file: RawIOBase, **options: str) -> InputContainer:
     try:
         return av.open(file, "r", options=OPTIONS | options, metadata_errors="replace", io_open=_refuse_nested)
     except MEDIA_ERRORS as error:
-        raise NotAVideo("The file is not a video that can be read.") from error
+        raise NotAVideo(INCOMPLETE if _lacks_index(file) else "The file is not a video that can be read.") from error
 
 
 class VideoReader:
@@ -385,10 +394,14 @@ def find_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
 
 def _joined_mp4(file: RawIOBase, begin: int, end: int) -> Iterator[tuple[int, float | None]]:
     """Yield (first byte, None) of each head in MP4s that were joined."""
+    return ((place, None) for place, kind in _boxes(file, begin, end) if kind == b"ftyp")
+
+
+def _boxes(file: RawIOBase, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (first byte, kind) of the boxes of an MP4."""
     while begin + 16 <= end:
         size, kind, long_size = struct.unpack(">I4sQ", FilePart(file, begin, end).read(16))
-        if kind == b"ftyp":
-            yield begin, None
+        yield begin, kind
         size = long_size if size == 1 else size
         if size < 8:  # until the end, or no box
             return
@@ -500,10 +513,21 @@ def _refuse_nested(url: str, flags: int, options: dict[str, str]) -> NoReturn:
     raise NotAVideo("The file only points to other files; give the video itself.")
 
 
+def _lacks_index(file: RawIOBase) -> bool:
+    """Tell whether an MP4 has pictures, but was broken off before its index."""
+    kinds = {kind for _, kind in islice(_boxes(file, 0, file.seek(0, os.SEEK_END)), MAX_PIECES)}
+    return b"ftyp" in kinds and not kinds & {b"moov", b"meta", b"moof"}
+
+
 def _reject_other_files(start: bytes) -> None:
     """Raise NotAVideo for common kinds of files that are no video, and say what they are."""
     if not start:
         raise NotAVideo("The file is empty.")
+    if start.startswith(BARE_STREAMS):
+        raise NotAVideo(
+            "That is a bare H.264 or H.265 stream: it does not say when its pictures are shown. Give it as MP4 or MKV, "
+            "as `ffmpeg -i FILE -c copy FILE.mp4` writes it."
+        )
     picture = start.startswith(IMAGE_SIGNATURES) and b"acTL" not in start  # an animated PNG says so early
     photograph = start[4:8] == b"ftyp" and start[8:12] in IMAGE_BRANDS
     if picture or photograph or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):

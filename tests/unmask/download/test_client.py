@@ -132,7 +132,7 @@ GOOD = [  # path, extractor, words in the title
 BAD: list[tuple[str, dict[str, Any], type[errors.UnmaskError], str]] = [
     ("/plain", {}, errors.UnsupportedSite, "No video"),
     ("/feed.xml", {}, errors.UnsupportedSite, "several videos"),
-    ("/two-videos", {}, errors.UnsupportedSite, "several videos"),
+    ("/two-videos", {}, errors.UnsupportedSite, "(2) http://"),
     ("/missing", {}, errors.FetchFailed, "404 (not found)"),
     ("/forbidden", {}, errors.FetchFailed, "403 (forbidden)"),
     ("/circle", {}, errors.FetchFailed, "circle"),

@@ -14,8 +14,10 @@ from unmask.download.sources import (
     UrlSource,
     canonical_url,
     describe,
+    find_address,
     to_source,
 )
+from unmask.errors import BadUrl
 from unmask.report import Source
 
 
@@ -102,3 +104,42 @@ def test_a_source_is_described_without_its_place_on_disk(
 def test_canonical_url(url: str, canonical: str) -> None:
     assert canonical_url(url) == canonical
     assert canonical_url(canonical) == canonical
+
+
+ADDRESS = "https://videos.example/v?id=1&x=(2)"
+
+PASTED = [
+    (ADDRESS, ADDRESS),
+    (f"Look at this! {ADDRESS}", ADDRESS),
+    (f"My title\n{ADDRESS}\n\nShared from an app.", ADDRESS),
+    (f"\u200b{ADDRESS}\ufeff \u2060", ADDRESS),
+    (f"<{ADDRESS}>", ADDRESS),
+    (f'"{ADDRESS}"', ADDRESS),
+    ("(see https://videos.example/v).", "https://videos.example/v"),
+    ("[https://videos.example/v]", "https://videos.example/v"),
+    ("“https://videos.example/v”,", "https://videos.example/v"),
+    (f"{ADDRESS} and again {ADDRESS}", ADDRESS),
+    ("www.videos.example/v", "https://www.videos.example/v"),
+    ("videos.example/v", "https://videos.example/v"),
+    ("watch videos.example/v!", "https://videos.example/v"),
+    ("no address at all", "no address at all"),  # refused later
+    ("ftp://videos.example/v", "ftp://videos.example/v"),
+]
+
+
+@pytest.mark.parametrize(("text", "address"), PASTED)
+def test_the_one_address_of_what_was_pasted_is_taken(text: str, address: str) -> None:
+    assert find_address(text) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("blob:https://videos.example/0b6f", "address of the page"),
+        (' "blob:https://videos.example/0b6f"', "address of the page"),
+        ("https://a.example/1 or https://b.example/2", "several"),
+    ],
+)
+def test_what_is_no_one_address_says_what_to_paste(text: str, words: str) -> None:
+    with pytest.raises(BadUrl, match=words):
+        find_address(text)

@@ -12,6 +12,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from tests.conftest import SHARED_DATA
 from tests.media import glide, read_number, write_video
+from unmask.errors import NotAVideo
 from unmask.video.decode import decode, play, probe
 from unmask.video.sampling import DecodePlan, Span
 
@@ -146,3 +147,21 @@ def test_a_turned_phone_keeps_its_shape(name: str) -> None:
     assert set(sizes) == {(480, 270), (270, 480)}
     assert sizes == sorted(sizes, reverse=True)
     assert sizes.count((270, 480)) == 4
+
+
+def bare(path: Path, name: str) -> Path:
+    path.write_bytes({"h264": b"\0\0\0\1\x67", "hevc": b"\0\0\1\x40\1"}[name] + bytes(1000))
+    return path
+
+
+@pytest.mark.parametrize("name", ["h264", "hevc"])
+def test_of_a_stream_without_times_the_form_to_give_is_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NotAVideo, match="MP4 or MKV"):
+        probe(bare(tmp_path / name, name))
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("name", "words"), [("moov-missing.mp4", "incomplete"), ("raw.h264", "MP4 or MKV")])
+def test_shared_files_that_cannot_be_read_say_why(name: str, words: str) -> None:
+    with pytest.raises(NotAVideo, match=words):
+        probe(CASES / name)

@@ -70,7 +70,7 @@ BAD: dict[str, tuple[type[UnmaskError], str]] = {
     "playlist.mp4": (NotAVideo, "playlist"),
     "concat.mp4": (NotAVideo, "playlist"),
     "corrupt-header.mp4": (NotAVideo, "not a video"),
-    "truncated-no-index.mp4": (NotAVideo, "not a video"),
+    "truncated-no-index.mp4": (NotAVideo, "incomplete"),
     "audio-only.mp4": (NoFrames, "sound"),
     "audio-with-cover.mp4": (NoFrames, "sound"),
     "garbage-pictures.mp4": (NoFrames, "decoded"),
