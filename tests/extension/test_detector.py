@@ -145,9 +145,7 @@ def test_faces_crops_and_logits_of_a_video_are_those_of_python(model, windows):
 
 def single_frames(window: Window) -> Iterator[FaceClip]:
     """Make a clip of each of the extension's crops."""
-    clip = window.clip
-    for i, image in enumerate(window.crops):
-        yield replace(clip, data=image[None], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[i : i + 1])
+    yield from replace(window.clip, data=window.crops).frames()
 
 
 def test_heatmaps_are_those_of_python(model, windows):

@@ -7,23 +7,21 @@ Three kinds, distinguished by what is in the folder beside `manifest.tsv`:
 """
 
 import hashlib
-import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from training.data import augment
 from training.data.catalog import LabelledVideo, read_manifest
-from training.data.extract_faces import cut_panel
-from training.data.shards import MANIFEST, StoredClip, read_clips, read_table
+from training.data.extract_faces import cut_panel, decode_picture
+from training.data.shards import MANIFEST, FileSlices, StoredClip, index_tar, read_clips, read_table
 from training.evaluation import corruptions
 from training.evaluation.corruptions import CLEAN, Condition, corrupt
-from unmask.faces import boxes, clips, detector, exclusion, mtcnn, subjects, tracking
+from unmask.faces import boxes, clips, detector, exclusion, mtcnn, networks, subjects, tracking
 from unmask.faces.clips import ClipSpec, FaceClip, crop_square
 from unmask.faces.detector import FaceFinder
 from unmask.faces.subjects import find_subjects
@@ -110,7 +108,8 @@ class CropSet:
         self._folder, self._finder = folder, finder
         self._videos = {item.video_id: item for item in read_manifest(folder) if item.split != "train"}
         self.examples = _examples(folder, self._videos.values())
-        self._images = pictures(folder / "frames.tar")
+        self._archive = folder / "frames.tar"
+        self._spans = index_tar(self._archive)
 
     def find(self, example: Example, sampling: SamplingSpec) -> FoundClips:
         """Find the clips of all subjects."""
@@ -120,10 +119,11 @@ class CropSet:
         """Yield successive crops as if they were the longest stride apart, so that every model keeps each."""
         stride_seconds = max(spec.frame_stride_seconds for spec in specs)
         prefix = f"{item.path.relative_to(self._folder).as_posix()}/"
-        names = sorted(name for name in self._images if name.startswith(prefix))
+        names = sorted(name for name in self._spans if name.startswith(prefix))
         windows = groupby(names, key=lambda name: name.rsplit("-", 1)[0])
         for index, (_, window) in enumerate(windows):
-            images = np.stack([decode(self._images[name]) for name in window])
+            jpegs = FileSlices(self._archive, tuple(self._spans[name] for name in window))
+            images = np.stack([decode_picture(jpeg) for jpeg in jpegs])
             seconds = WINDOW_GAP_SECONDS * index + stride_seconds * np.arange(len(images), dtype=np.float64)
             yield Frames(images, seconds)
 
@@ -153,7 +153,7 @@ class ClipSet:
 
 def face_clip(stored: StoredClip, spec: ClipSpec, condition: Condition = CLEAN) -> FaceClip:
     """Convert a stored clip to the side and length of a spec."""
-    images = np.stack([decode(jpeg) for jpeg in stored.jpegs[: spec.frames_per_clip]])
+    images = np.stack([decode_picture(jpeg) for jpeg in stored.jpegs[: spec.frames_per_clip]])
     seconds = np.array(stored.seconds[: spec.frames_per_clip], np.float64)
     images = corrupt(Frames(images, seconds), condition).data
     side_px = images.shape[1]
@@ -172,21 +172,6 @@ def find_clips(windows: Iterable[Frames], finder: FaceFinder, sampling: Sampling
         spec: tuple(clip for subject in tracker.subjects for clip in subject.clips[spec]) for spec in sampling.specs
     }
     return FoundClips(found, tracker.excluded)
-
-
-def pictures(archive_path: Path) -> dict[str, bytes]:
-    """Read a tar of pictures -> name: compressed bytes, in the archive's order."""
-    with tarfile.open(archive_path) as archive:
-        members = [member for member in archive if member.isfile()]
-        return {member.name: stream.read() for member in members if (stream := archive.extractfile(member)) is not None}
-
-
-def decode(jpeg: bytes) -> np.ndarray:
-    """Decode a compressed picture to (H, W, 3) RGB."""
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise ValueError("not a picture")
-    return np.asarray(image, np.uint8)
 
 
 def subset(examples: Sequence[Example], count: int) -> tuple[Example, ...]:
@@ -277,7 +262,7 @@ def _load(path: Path) -> tuple[tuple[FaceClip, ...], tuple[str, ...]]:
 
 def _code(is_corrupted: bool) -> str:
     """Digest the code that decides what is found, so that the cache is not used after a change of it."""
-    modules = [boxes, clips, detector, mtcnn, subjects, container, exclusion, orientation, tracking, video]
+    modules = [boxes, clips, detector, exclusion, mtcnn, networks, subjects, tracking, container, orientation, video]
     modules += [augment, corruptions] if is_corrupted else []
     return _digest(b"".join(Path(str(module.__file__)).read_bytes() for module in modules))
 

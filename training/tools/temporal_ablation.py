@@ -7,7 +7,6 @@ over all their frames. Prints both AUCs and their difference, people drawn with 
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from tqdm import tqdm
 
 from training.evaluation import metrics
 from training.evaluation.eval_sets import EvaluationSet, SamplingSpec, open_set
-from unmask.faces.clips import FaceClip
 from unmask.faces.detector import FaceFinder
 from unmask.models import inference
 from unmask.models.inference import LoadedModel
@@ -44,7 +42,7 @@ def compare(model: LoadedModel, found: EvaluationSet) -> str:
         if clips:
             kept.append(example)
             by_clip.append(float(model.logits(clips).mean()))
-            by_frame.append(float(model.logits([part for clip in clips for part in split(clip)]).mean()))
+            by_frame.append(float(model.logits([frame for clip in clips for frame in clip.frames()]).mean()))
     fake, groups = np.array([item.fake for item in kept]), [item.group for item in kept]
     first, second = np.array(by_frame, np.float64), np.array(by_clip, np.float64)
     gain = metrics.paired_bootstrap(metrics.auc, first, second, fake, groups)
@@ -52,19 +50,6 @@ def compare(model: LoadedModel, found: EvaluationSet) -> str:
         f"mean of frames {metrics.auc(first, fake):.3f}, clips {metrics.auc(second, fake):.3f}, "
         f"difference {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}), {len(kept)} videos"
     )
-
-
-def split(clip: FaceClip) -> list[FaceClip]:
-    """Split a clip of T frames into T clips of one."""
-    return [
-        replace(
-            clip,
-            data=clip.data[index : index + 1],
-            seconds=clip.seconds[index : index + 1],
-            xyxy=clip.xyxy[index : index + 1],
-        )
-        for index in range(len(clip.seconds))
-    ]
 
 
 if __name__ == "__main__":

@@ -56,6 +56,11 @@ class FaceClip:
     def __repr__(self) -> str:
         return f"FaceClip(data={self.data.shape}, track_id={self.track_id}, start={self.seconds[0]:.3f} s)"
 
+    def frames(self) -> list["FaceClip"]:
+        """Split the clip into clips of one frame."""
+        parts = zip(self.data[:, None], self.seconds[:, None], self.xyxy[:, None], strict=True)
+        return [FaceClip(data, seconds, self.track_id, xyxy) for data, seconds, xyxy in parts]
+
 
 def crop(frames: Frames, track: FaceTrack, spec: ClipSpec) -> FaceClip:
     """Cut the track's face out of its first `frames_per_clip` frames."""

@@ -30,10 +30,7 @@ class Explanation:
 
 def explain(model: LoadedModel, clip: FaceClip) -> Explanation:
     """Show the frame of a clip that looks worst when scored alone, and what that score rests on."""
-    single = [
-        replace(clip, data=clip.data[i : i + 1], seconds=clip.seconds[i : i + 1], xyxy=clip.xyxy[i : i + 1])
-        for i in range(len(clip.seconds))
-    ]
+    single = clip.frames()
     worst = single[int(np.argmax(model.logits(single)))]
     (face,), (heat,) = worst.data, heatmap(model, worst)
     return Explanation(float(worst.seconds[0]), jpeg(face), jpeg(paint(face, heat)))
