@@ -41,6 +41,7 @@ class Graph:
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in self._weights.values()]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        options.enable_mem_pattern = False  # one is kept for every shape, and shapes differ from call to call
         # threads that spin while they wait take the core from those of another check
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_external_initializers(list(self._weights), values)
