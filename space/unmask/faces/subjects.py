@@ -1,7 +1,7 @@
 """Collect what windows of frames show of each subject: boxes, and clips for every model."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from unmask.faces.clips import ClipSpec, FaceClip, crop, recompressed
 from unmask.faces.detector import FaceBoxes, FaceFinder
 from unmask.faces.exclusion import FaceRules, exclusion_reason
+from unmask.faces.shots import ShotFinder
 from unmask.faces.tracking import FaceTrack, link
 from unmask.video.decode import Frames
 from unmask.video.sampling import CLOSE_STRIDES
@@ -64,7 +65,9 @@ class SubjectTracker:
         self.too_many = False  # there were more than MAX_SUBJECTS
         self._specs = tuple(dict.fromkeys(specs))
         self._rules = rules
-        self._known: dict[int, FaceTrack] = {}  # last track of every face, excluded or not, by the linker's id
+        self._shots = ShotFinder()
+        self._faces: dict[int, FaceTrack] = {}  # last track of every face, excluded or not, by the linker's id
+        self._shot_of: dict[int, int] = {}  # where that was
         self._exclusions: dict[int, str] = {}  # why a face was excluded where it was seen last
         self._excluded_frames: dict[int, int] = defaultdict(int)  # in which it was seen then
         self._subjects: dict[int, Subject] = {}  # by the linker's id
@@ -93,18 +96,29 @@ class SubjectTracker:
         self.frames += len(frames)
         self.frames_with_face += sum(1 for found in boxes if len(found))
         self.analysed_seconds += shown_seconds(frames)
-        tracks = link(boxes, frames.seconds, tuple(self._known.values()))
-        self._known.update({track.id: track for track in tracks})
-        seen = []
+        seen: list[Subject] = []
+        for part in self._shots.split(frames):
+            if part.end - part.begin >= min(self._rules.min_frames, len(frames)):
+                kept = slice(part.begin, part.end)
+                shown = Frames(frames.data[kept], frames.seconds[kept], frames.scale)
+                seen += self._add_shot(part.shot, shown, boxes[kept])
+        return tuple(seen)
+
+    def _add_shot(self, shot: int, frames: Frames, boxes: Sequence[FaceBoxes]) -> Iterator[Subject]:
+        """Add frames of one shot; a face is known by its place only where the same setting was shown before."""
+        known = [track for face, track in self._faces.items() if self._shot_of[face] == shot]
+        tracks = link(boxes, frames.seconds, known, len(self._faces))
+        self._faces.update({track.id: track for track in tracks})
+        self._shot_of.update({track.id: shot for track in tracks})
         for track in sorted(tracks, key=_area, reverse=True):
             reason = exclusion_reason(track, frames, self._rules)
             if reason is not None:
                 self._exclusions[track.id] = reason
                 self._excluded_frames[track.id] += len(track)
             elif (subject := self._subject(track.id)) is not None:
-                seen.append(self._observe(subject.id, track, frames))
-                subject.extend(seen[-1])
-        return tuple(seen)
+                observed = self._observe(subject.id, track, frames)
+                subject.extend(observed)
+                yield observed
 
     def _subject(self, face: int) -> Subject | None:
         """Return the subject of a face, a new one if need be; None when there are too many."""

@@ -15,7 +15,7 @@ Int64Array = npt.NDArray[np.int64]
 Detection = tuple[int, int]  # frame of the window, face of the frame
 
 MAX_GAP_FRAMES = 2  # without its face, after which a track ends
-MAX_STEP_SIDES = 1.0  # a subject's face moves at most so far between windows, in its own sides,
+MAX_STEP_SIDES = 1.0  # a subject's face moves at most so far between windows of a shot, in its own sides,
 MAX_SIZE_RATIO = 1.6  # and grows or shrinks at most so much
 
 
@@ -43,17 +43,19 @@ class FaceTrack:
         return f"FaceTrack(id={self.id}, frames={self.frame_index.tolist()}, first={self.xyxy[0].round(1)})"
 
 
-def link(boxes: Sequence[FaceBoxes], seconds: Float64Array, known: Sequence[FaceTrack]) -> tuple[FaceTrack, ...]:
-    """Link the faces of one window's frames to tracks, ordered by id.
+def link(
+    boxes: Sequence[FaceBoxes], seconds: Float64Array, known: Sequence[FaceTrack], first_id: int = 0
+) -> tuple[FaceTrack, ...]:
+    """Link the faces of frames of one shot to tracks, ordered by id.
 
-    `known` holds the last track of every subject of earlier windows: a face near its last position, of about the same
-    size, gets its id. Others get new ids, the largest face first.
+    `known` holds the last track of every face of the same shot: a face near its last position, of about the same
+    size, gets its id. Others get new ids from `first_id` on, the largest face first.
     """
     paths = _paths(boxes)
     tracks = [_track(-1, path, boxes, seconds) for path in paths]
     ids = _match_known(tracks, known)
     fresh = sorted((row for row in range(len(tracks)) if row not in ids), key=lambda row: -mean_side(tracks[row]))
-    first = 1 + max((track.id for track in known), default=-1)
+    first = max([first_id, *(1 + track.id for track in known)])
     ids.update({row: first + rank for rank, row in enumerate(fresh)})
     named = [replace(track, id=ids[row]) for row, track in enumerate(tracks)]
     return tuple(sorted(named, key=lambda track: track.id))

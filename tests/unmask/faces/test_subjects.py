@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,7 +18,7 @@ ANY = FaceRules(min_side_px=0.0, min_sharpness=0.0, min_frames=1)
 
 
 def window(start: float, count: int = 8, step: float = 0.12, scale: float = 1.0) -> Frames:
-    data = np.random.default_rng(0).integers(0, 255, (count, 400, 400, 3), np.uint8)
+    data = np.random.default_rng(0).integers(0, 255, (1, 400, 400, 3), np.uint8).repeat(count, 0)
     return Frames(data, start + np.arange(count, dtype=np.float64) * step, scale)
 
 
@@ -46,6 +47,47 @@ def test_two_people_through_two_windows():
         assert subject.seconds == sorted(subject.seconds)
     assert (tracker.frames, tracker.frames_with_face) == (16, 16)
     assert tracker.analysed_seconds == pytest.approx(2 * 8 * 0.12)
+
+
+def scene(number: int, count: int = 8) -> np.ndarray:
+    """Frames of a setting of its own."""
+    coarse = np.random.default_rng(number).integers(0, 255, (8, 8, 3), np.uint8)
+    return cv2.resize(coarse, (400, 400))[None].repeat(count, 0)
+
+
+# the settings of each window's frames, everybody at the same place -> whose clips begin when
+CUTS: dict[str, tuple[list[list[int]], list[list[float]]]] = {
+    "no cut": ([[1] * 8, [1] * 8], [[0.0, 5.0]]),
+    "a cut between windows": ([[1] * 8, [2] * 8], [[0.0], [5.0]]),
+    "a cut within a window": ([[1] * 4 + [2] * 4], [[0.0], [0.48]]),
+    "there and back": ([[1] * 8, [2] * 8, [1] * 8, [2] * 8], [[0.0, 10.0], [5.0, 15.0]]),
+    "there and back within a window": ([[1] * 3 + [2] * 3 + [1] * 3], [[0.0, 0.72], [0.36]]),
+    "too short to be judged": ([[1] * 8, [1] * 6 + [2] * 2], [[0.0, 5.0]]),
+}
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_nobody_is_followed_over_a_cut_by_place_alone(name: str) -> None:
+    windows, starts = CUTS[name]
+    tracker = SubjectTracker([SPEC], FaceRules(min_side_px=0.0, min_sharpness=0.0))
+    for index, settings in enumerate(windows):
+        data = np.concatenate([scene(number, 1) for number in settings])
+        seconds = 5.0 * index + 0.12 * np.arange(len(data), dtype=np.float64)
+        tracker.add(Frames(data, seconds), [faces(LEFT)] * len(data))
+    found = [[float(clip.seconds[0]) for clip in subject.clips[SPEC]] for subject in tracker.subjects]
+    assert found == [pytest.approx(each) for each in starts]
+    assert tracker.excluded == ()
+
+
+@pytest.mark.parametrize(("again", "reasons"), [(0, ()), (2, ("face_too_brief",))])
+def test_what_looks_like_a_face_for_a_moment_is_no_reason_beside_one_that_is_judged(
+    again: int, reasons: tuple[str, ...]
+) -> None:
+    tracker = SubjectTracker([SPEC], FaceRules(min_side_px=0.0, min_sharpness=0.0))
+    for index in range(1 + again):
+        tracker.add(window(5.0 * index), [faces(LEFT, RIGHT), *[faces(LEFT)] * 7])
+    assert [subject.id for subject in tracker.subjects] == [0]
+    assert tracker.excluded == reasons
 
 
 def test_faces_that_are_left_out_leave_no_gap_in_the_ids_and_a_reason():
