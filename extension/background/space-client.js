@@ -10,6 +10,7 @@
 import { CheckError } from "../shared/errors.js";
 import { fields, text } from "../shared/report.js";
 
+const SILENCE_MS = 60_000; // a Space that works sends a sign of life every 15 s
 const ANSWER_MS = 20_000; // longest wait for a quick call; a service worker that waits longer than 30 s is ended
 
 /** Call the endpoints of one Space. */
@@ -19,12 +20,20 @@ export class SpaceClient {
    * @param {string} [token] of Hugging Face, for a private Space; sent to this address only
    * @param {typeof fetch} [fetcher]
    * @param {number} [answerMs]
+   * @param {number} [silenceMs]
    */
-  constructor(address, token = "", fetcher = (...args) => fetch(...args), answerMs = ANSWER_MS) {
+  constructor(
+    address,
+    token = "",
+    fetcher = (...args) => fetch(...args),
+    answerMs = ANSWER_MS,
+    silenceMs = SILENCE_MS,
+  ) {
     this.address = address;
     this.token = token;
     this.fetcher = fetcher;
     this.answerMs = answerMs;
+    this.silenceMs = silenceMs;
   }
 
   /**
@@ -91,11 +100,12 @@ export class SpaceClient {
   /** @param {string} name @param {unknown[]} args @param {AbortSignal} signal @returns {AsyncGenerator<unknown>} */
   async *#call(name, args, signal) {
     const body = JSON.stringify({ data: args });
-    const posted = await this.#fetch(name, { method: "POST", body, signal });
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(this.silenceMs)]);
+    const posted = await this.#fetch(name, { method: "POST", body, signal: limit });
     const { event_id: id } = fields(await posted.json().catch(() => null));
     if (typeof id !== "string") throw new CheckError("bad_report");
     const stream = await this.#fetch(`${name}/${encodeURIComponent(id)}`, { signal });
-    for await (const { event, data } of readEvents(stream, signal)) {
+    for await (const { event, data } of readEvents(stream, signal, this.silenceMs)) {
       if (event === "error") throw new CheckError("internal");
       if (event === "generating" || event === "complete") yield firstOf(data);
       if (event === "complete") return;
@@ -156,13 +166,18 @@ function firstOf(data) {
   }
 }
 
-/** @param {Response} response @param {AbortSignal} signal @returns {AsyncGenerator<ServerEvent>} */
-async function* readEvents(response, signal) {
+/**
+ * @param {Response} response
+ * @param {AbortSignal} signal
+ * @param {number} silenceMs
+ * @returns {AsyncGenerator<ServerEvent>}
+ */
+async function* readEvents(response, signal, silenceMs) {
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   let buffer = "";
   try {
     for (;;) {
-      const { done = true, value = "" } = (await reader?.read()) ?? {};
+      const { done = true, value = "" } = (await inTime(reader?.read(), silenceMs)) ?? {};
       const { events, rest } = parseEvents(buffer + value);
       buffer = rest;
       yield* events;
@@ -174,6 +189,20 @@ async function* readEvents(response, signal) {
   } finally {
     await reader?.cancel().catch(() => {});
   }
+}
+
+/**
+ * @template T
+ * @param {Promise<T> | undefined} answer
+ * @param {number} silenceMs
+ */
+function inTime(answer, silenceMs) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const silence = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new CheckError("timeout")), silenceMs);
+  });
+  return Promise.race([answer, silence]).finally(() => clearTimeout(timer));
 }
 
 /**

@@ -8,9 +8,14 @@
 
 import { sendToBackground } from "../shared/browser.js";
 import { CheckError } from "../shared/errors.js";
+import { partOf } from "../shared/labels.js";
 import { captureWindows } from "./capture.js";
 import { cancelCheck, requestCheck } from "./check-request.js";
 import { isReadable, shapeOf, toFingerprint } from "./fingerprint.js";
+import { wait } from "./player-state.js";
+
+const TAB_INTERVAL_MS = 600; // browsers allow two captures of a tab a second
+const DRAW_TIMEOUT_MS = 250; // a tab in the background draws nothing
 
 /** Capture frames while the first are checked already. */
 export class CaptureSession {
@@ -20,6 +25,7 @@ export class CaptureSession {
   #fingerprint = null;
   /** @type {Promise<Answer>} to the last request */
   #sent;
+  #nextTabAt = 0;
   /** @type {string | null} of the check, once it has begun */
   #key = null;
 
@@ -56,7 +62,6 @@ export class CaptureSession {
       return await this.#send(null);
     } finally {
       done.abort();
-      this.overlay.hide(false);
     }
   }
 
@@ -99,12 +104,29 @@ export class CaptureSession {
     return isReadable(this.video) ? toFingerprint(shapeOf(this.video), isOwn ? url : null, captured) : null;
   }
 
-  /** @returns {Promise<string>} the visible tab without the overlay */
+  /** @returns {Promise<string>} the visible tab without the overlay, which is seen between two pictures */
   async #captureTab() {
-    this.overlay.hide(true);
-    await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
-    const picture = await sendToBackground({ type: "screenshot" });
-    if (typeof picture !== "string") throw new CheckError("capture_blocked");
-    return picture;
+    await wait(this.#nextTabAt - performance.now());
+    this.#nextTabAt = performance.now() + TAB_INTERVAL_MS;
+    try {
+      this.overlay.hide(true);
+      const drawn = new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+      await Promise.race([drawn, wait(DRAW_TIMEOUT_MS)]);
+      const picture = document.hidden ? null : await sendToBackground({ type: "screenshot" });
+      if (document.hidden) throw new CheckError("capture_stopped"); // it may be a picture of another tab
+      if (typeof picture !== "string") throw new CheckError("capture_blocked");
+      return picture;
+    } finally {
+      this.overlay.hide(false);
+    }
+  }
+
+  /**
+   * Tell which part of the video was looked at.
+   * @returns {import("../shared/labels.js").Part | null} null: all of it, or its length is not known
+   */
+  get part() {
+    const seconds = this.#windows.flat().map(({ frame }) => frame.seconds);
+    return partOf(seconds, this.video.duration);
   }
 }

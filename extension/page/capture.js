@@ -68,11 +68,12 @@ export function planSeconds(duration, { windows, framesPerWindow, strideSeconds 
  * @throws {CheckError} when there is too little to see
  */
 export async function* captureWindows(video, captureTab, onProgress, signal, mayDisturb) {
-  const source = isReadable(video) ? canvasSource(video) : tabSource(video, captureTab);
   const player = mayDisturb ? new HeldPlayer(video) : null;
-  const playing = sourceOf(video);
   let [count, isBlack] = [0, true];
   try {
+    await player?.load();
+    const source = isReadable(video) ? canvasSource(video) : tabSource(video, captureTab);
+    const playing = sourceOf(video);
     const windows =
       player && canSeek(video)
         ? captureBySeeking(player, source, onProgress, signal)

@@ -35,10 +35,11 @@ import { icon } from "../shared/icons.js";
  * Render a report.
  * @param {OkReport} report
  * @param {number | null} savedAt ms, of a remembered report
- * @param {{t: Translate, language: string, actions: PanelActions, title: string}} options title: of the page, if any
+ * @param {{t: Translate, language: string, actions: PanelActions, title: string, note?: string}} options title: of
+ *   the page, if any; note: what the person must know first
  * @returns {HTMLElement[]}
  */
-export function renderReport(report, savedAt, { t, language, actions, title }) {
+export function renderReport(report, savedAt, { t, language, actions, title, note = "" }) {
   const { verdict, source, faces, warnings } = report;
   const label = toLabel(report, t);
   const chance = verdict.probability_fake;
@@ -46,6 +47,7 @@ export function renderReport(report, savedAt, { t, language, actions, title }) {
   const parts = [
     heading(label.tone, label.text, title || source.title),
     h("p", { class: "detail" }, label.detail),
+    note !== "" && h("p", { class: "detail" }, note),
     chance !== null && gauge(chance, verdict.band, t),
     h("ul", { class: "reasons" }, ...verdict.reasons.map((code) => h("li", {}, reasonText(code, t)))),
     faces.length > 0 && h("div", { class: "faces" }, ...faces.map((face, i) => faceCard(face, i + 1, t, actions.seek))),

@@ -7,6 +7,8 @@ import { CheckError } from "../shared/errors.js";
 
 const SEEK_TIMEOUT_MS = 15_000; // a player that needs longer to seek is stuck
 const PLAY_TIMEOUT_MS = 3000; // one without a source never answers
+const LOAD_TIMEOUT_MS = 12_000;
+const LOOK_MS = 100;
 const PAINT_TIMEOUT_MS = 250; // a video out of view may never be painted
 const NUDGE_SECONDS = 0.5; // so far players jump over gaps by themselves
 
@@ -21,12 +23,34 @@ export class HeldPlayer {
   constructor(video) {
     this.video = video;
     this.source = sourceOf(video);
-    const { currentTime, paused, muted, playbackRate } = video;
-    this.before = { currentTime, paused, muted, playbackRate };
+    const { currentTime, paused, muted, playbackRate, preload } = video;
+    this.before = { currentTime, paused, muted, playbackRate, preload };
     this.#isPaused = paused;
     const { signal } = this.#listening;
     for (const type of ["play", "pause"]) video.addEventListener(type, () => this.#notePause(), { signal });
     video.addEventListener("seeking", () => this.#noteSeek(), { signal });
+    this.still();
+  }
+
+  /**
+   * Wait until the length is known: a video that loads nothing before it is played is played for that.
+   * @throws {CheckError} when there is no picture to come
+   */
+  async load() {
+    const { video } = this;
+    const deadline = performance.now() + LOAD_TIMEOUT_MS;
+    if (video.readyState < HTMLMediaElement.HAVE_METADATA && !video.error) {
+      if (video.preload === "none") video.preload = "metadata";
+      await this.play();
+    }
+    while (video.readyState < HTMLMediaElement.HAVE_METADATA) {
+      const isEmpty = video.networkState === HTMLMediaElement.NETWORK_EMPTY;
+      const hasFailed = video.error || video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE;
+      if (isEmpty) throw new CheckError("no_source");
+      if (hasFailed || performance.now() > deadline) throw new CheckError("source_failed");
+      await wait(LOOK_MS);
+    }
+    if (video.videoWidth === 0) throw new CheckError("no_picture");
     this.still();
   }
 
@@ -71,9 +95,11 @@ export class HeldPlayer {
     const { video, before } = this;
     if (video.playbackRate === 0) video.playbackRate = before.playbackRate || video.defaultPlaybackRate;
     if (this.#isMutedHere && video.muted) video.muted = before.muted;
+    if (video.preload !== before.preload) video.preload = before.preload;
     if (!isSameSource(this.source, sourceOf(video))) return;
     if (canSeek(video) && video.currentTime !== before.currentTime) video.currentTime = before.currentTime;
-    if (before.paused) video.pause();
+    if (before.paused)
+      video.pause(); // also what has nothing to play yet
     else if (video.paused) void video.play().catch(() => {});
   }
 

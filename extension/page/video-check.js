@@ -13,7 +13,7 @@
 import { sendToBackground } from "../shared/browser.js";
 import { CheckError } from "../shared/errors.js";
 import { languageAttributes, toTranslate } from "../shared/i18n.js";
-import { progressLabel, summarize, toLabel } from "../shared/labels.js";
+import { formatClock, partOf, progressLabel, summarize, toLabel } from "../shared/labels.js";
 import { failedReport, isOfVideo, isOnDevice, parseReport } from "../shared/report.js";
 import { CANVAS_PLAN } from "./capture.js";
 import { CaptureSession } from "./capture-session.js";
@@ -32,6 +32,8 @@ const NEEDS_PLAYER = new Set(["unsupported_site", "bad_url", "not_a_video"]); //
 export class VideoCheck {
   /** @type {string | null} of the check under way */
   #key = null;
+  /** @type {import("../shared/labels.js").Part | null} of the video that was captured; null: all of it */
+  #part = null;
   /** @type {string | undefined} of the report that is shown, which the next one of the video replaces */
   #shown;
   #onSpace = false; // whatever the settings say
@@ -99,7 +101,9 @@ export class VideoCheck {
       if (!(await isSameVideo(video, fingerprint, target.isOwn ? target.url : null).catch(() => false))) continue;
       if (round === this.#round && !this.signal.aborted && report.status === "ok") {
         this.#shown = key;
-        this.#showReport(report, savedAt);
+        const seconds = fingerprint.pictures.map((picture) => picture.seconds);
+        const part = report.source.kind === "frames" ? partOf(seconds, fingerprint.duration) : null;
+        this.#showReport(report, savedAt, part);
       }
       return true;
     }
@@ -126,6 +130,7 @@ export class VideoCheck {
     try {
       onProgress(0);
       const answer = await session.run(onProgress, signal, !this.isAutomatic);
+      this.#part = session.part;
       const show = this.#showProgress(() => this.#cancel());
       let report = await this.#follow(round, answer, show);
       const isLost = report?.status === "failed" && report.error.code === "job_lost";
@@ -164,7 +169,7 @@ export class VideoCheck {
     if (report.status === "failed") return report;
     if (!this.#isOfPlayer(report)) return failedReport("other_video", "");
     this.#shown = key;
-    this.#showReport(report, null);
+    this.#showReport(report, null, report.source.kind === "frames" ? this.#part : null);
     return report;
   }
 
@@ -207,13 +212,19 @@ export class VideoCheck {
     };
   }
 
-  /** @param {OkReport} report @param {number | null} savedAt */
-  #showReport(report, savedAt) {
+  /**
+   * @param {OkReport} report
+   * @param {number | null} savedAt
+   * @param {import("../shared/labels.js").Part | null} part
+   */
+  #showReport(report, savedAt, part) {
     const { t, video, overlay } = this;
     const label = toLabel(report, t);
-    overlay.show(label);
-    overlay.say(`${label.text}. ${label.detail}`);
-    const options = { t, language: this.attributes.lang, actions: this.#actions(report), title: this.title };
+    const [from, to, length] = [part?.from ?? 0, part?.to ?? 0, part?.length ?? 0].map(formatClock);
+    const note = part ? t("looked_at_part", from ?? "", to ?? "", length ?? "") : "";
+    overlay.show(part ? { ...label, text: `${label.text} (${from}–${to})` } : label);
+    overlay.say([`${label.text}.`, label.detail, note].filter(Boolean).join(" "));
+    const options = { t, language: this.attributes.lang, actions: this.#actions(report), title: this.title, note };
     overlay.fill(...panel.renderReport(report, savedAt, options));
     const signal = AbortSignal.any([this.signal, this.#timeline.signal]);
     if (video && canSeek(video)) drawTimeline(overlay.strip, report, video, t, signal);
@@ -239,7 +250,9 @@ export class VideoCheck {
       settings: () => void sendToBackground({ type: "open", path: "ui/options.html" }),
     };
     const { code, message } = report.error;
-    const shown = this.video === null && NEEDS_PLAYER.has(code) ? failedReport("no_player", message) : report;
+    const isMissing = this.video === null && NEEDS_PLAYER.has(code);
+    const isDrawn = (isMissing || code === "needs_pictures") && hasLargeCanvas();
+    const shown = isDrawn ? failedReport("canvas_player", "") : isMissing ? failedReport("no_player", message) : report;
     this.overlay.show(toLabel(shown, this.t));
     this.overlay.fill(...panel.renderFailure(shown, this.t, actions, this.#mayCapture));
   }
@@ -294,4 +307,9 @@ export class VideoCheck {
     const choose = (/** @type {string} */ model) => void this.check({ model, fresh: true });
     this.overlay.fill(...panel.renderModelChoice(Array.isArray(models) ? models : [], this.t, choose));
   }
+}
+
+/** Whether the page draws a large picture itself, perhaps of a video that it does not show. */
+function hasLargeCanvas() {
+  return [...document.querySelectorAll("canvas")].some((one) => Math.min(one.clientWidth, one.clientHeight) >= 160);
 }

@@ -14,6 +14,8 @@
  * @property {Tone} tone
  * @property {string} detail one or two sentences
  *
+ * @typedef {{from: number, to: number, length: number}} Part of a video, seconds
+ *
  * @typedef {object} Progress
  * @property {string} stage
  * @property {number} fraction 0..1
@@ -56,12 +58,18 @@ const NEXT = {
   needs_pictures: ["settings"],
   other_video: ["capture", "retry"],
   no_local_files: ["settings"],
+  no_source: ["retry"],
+  source_failed: ["retry"],
+  no_picture: [],
+  canvas_player: [],
   capture_black: [],
   capture_blocked: [],
   capture_stopped: ["capture"],
 };
 
 export const ERROR_CODES = Object.keys(NEXT);
+const MIN_PART = 0.7;
+const MIN_MISSED_SECONDS = 5;
 const STAGES = ["queued", "fetch", "decode", "faces", "model", "explain", "done", "capture", "send"];
 const inEnglish = toTranslate({
   percent: { message: "$1%" },
@@ -88,6 +96,19 @@ function failureLabel({ error }, t) {
   const code = knownCode(error.code);
   const text = t(code === "cancelled" ? "label_cancelled" : "label_failed");
   return { text, tone: "failed", detail: `${t(`error_${code}`)} ${t(`next_${code}`)}` };
+}
+
+/**
+ * Find the part of a video that was looked at.
+ * @param {number[]} seconds of its frames, rising
+ * @param {number} length seconds
+ * @returns {Part | null} null: all of it, or it has no end
+ */
+export function partOf(seconds, length) {
+  const [from = 0, to = from] = [seconds[0], seconds.at(-1)];
+  return length < Infinity && to - from < MIN_PART * length && length - (to - from) > MIN_MISSED_SECONDS
+    ? { from, to, length }
+    : null;
 }
 
 /**

@@ -71,11 +71,11 @@ class Chromium:
         workers = self.context.service_workers
         return workers[-1] if workers else self.context.wait_for_event("serviceworker")
 
-    def open(self, url: str) -> Page:
+    def open(self, url: str, is_ready: bool = True) -> Page:
         """Open a page, and wait until its videos can be played."""
         page = self.context.new_page()
         page.goto(url)
-        for frame in page.frames:
+        for frame in page.frames if is_ready else ():
             frame.wait_for_function("[...document.querySelectorAll('video')].every((one) => one.readyState >= 2)")
         return page
 

@@ -106,10 +106,10 @@ class Firefox:
 
     # --- pages
 
-    def open(self, url: str) -> None:
+    def open(self, url: str, is_ready: bool = True) -> None:
         self.driver.get(url)
         ready = "return [...document.querySelectorAll('video')].every((one) => one.readyState >= 2)"
-        self.until(lambda: self.driver.execute_script(ready))
+        self.until(lambda: not is_ready or self.driver.execute_script(ready))
 
     def open_own(self, name: str) -> None:
         self.driver.get(f"moz-extension://{self.id}/{name}")

@@ -4,9 +4,11 @@
 """
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.browser.sites import EXAMPLES
-from tests.servers import Answer, content, dash_routes, hls_routes, html, split_hls
+from tests.media import make
+from tests.servers import Answer, content, dash_routes, hls_routes, html, media, split_hls
 
 MODULES = Path(__file__).resolve().parents[1] / "node_modules"
 CLIPS = ("blended-face", "photograph", "no-face")
@@ -85,4 +87,26 @@ def player_routes() -> dict[str, Answer]:
         )
         script = attach.replace("HLS", HLS).replace("DASH", DASH)
         routes[f"/player/{name}"] = html(PAGE.replace("HEAD", head).replace("ATTACH", script), name)
-    return routes
+    return routes | bare_routes()
+
+
+SIGHT = '<video controls style="width: 480px; height: 360px"'  # with sound, as people have it
+CANVAS = """<canvas width=480 height=360></canvas><script>
+const pen = document.querySelector("canvas").getContext("2d");
+setInterval(() => pen.fillRect(480 * Math.random(), 0, 2, 360), 40);
+</script>"""
+
+
+def bare_routes() -> dict[str, Answer]:
+    """Make pages whose <video> has nothing to show, not yet, or only sound."""
+    with TemporaryDirectory() as folder:
+        sound, long = (media(make(name, Path(folder)).read_bytes()) for name in ("audio-only.mp4", "one-minute.mp4"))
+    return {
+        "/sound.mp4": sound,
+        "/long.mp4": long,
+        "/no-source": html(f"{SIGHT}></video>"),
+        "/missing": html(f"{SIGHT} src=/gone.mp4></video>"),
+        "/sound": html(f"{SIGHT} src=/sound.mp4></video>"),
+        "/canvas": html(CANVAS),
+        "/unplayed": html(f"{SIGHT} preload=none src=/long.mp4></video>"),
+    }

@@ -29,7 +29,7 @@ JUDGED = {FAKE, REAL, "Not sure"}
 class Person(Protocol):
     """What a person does and sees, in either browser."""
 
-    def open(self, url: str) -> None: ...
+    def open(self, url: str, is_ready: bool = True) -> None: ...
     def check(self, place: int = 0) -> None: ...
     def run(self, script: str) -> Any: ...
     def badges(self) -> list[str]: ...
@@ -50,11 +50,11 @@ class InChromium:
     def forget(self) -> None:
         self.browser.own.evaluate(FORGET)
 
-    def open(self, url: str) -> None:
+    def open(self, url: str, is_ready: bool = True) -> None:
         for page in self.browser.context.pages:
             if page is not self.browser.own:
                 page.close()
-        self.page = self.browser.open(url)
+        self.page = self.browser.open(url, is_ready)
         self.overlay = Overlay(self.page, 60)
         self.find, self.press = self.overlay.find, self.overlay.press
 
@@ -101,8 +101,8 @@ class InFirefox:
     def forget(self) -> None:
         self.browser.in_own(FORGET)
 
-    def open(self, url: str) -> None:
-        self.browser.open(url)
+    def open(self, url: str, is_ready: bool = True) -> None:
+        self.browser.open(url, is_ready)
 
     def check(self, place: int = 0) -> None:
         self.browser.check(place)
@@ -241,3 +241,55 @@ def test_in_fullscreen_the_badge_is_pressed_and_reached_by_tab_and_the_video_pla
     person.shoot(f"fullscreen-{name}")
     person.run("document.exitFullscreen()")
     person.wait(lambda: person.badges() == [FAKE])
+
+
+STATE = """(({ paused, muted, volume, playbackRate, currentTime, preload }) =>
+    [paused, muted, volume, playbackRate, currentTime, preload])(document.querySelector("video"))"""
+REASONS = {
+    "no-source": "The player has no video yet",
+    "missing": "could not load its video",
+    "sound": "plays sound only",
+    "canvas": "draws its picture itself",
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_where_there_is_nothing_to_see_the_true_reason_is_given_and_the_player_put_back(name, person, players):
+    person.set(place="local")
+    person.open(players.url(f"/{name}"), is_ready=False)
+    before = person.run(STATE) if name != "canvas" else None
+    person.check()
+    person.wait(lambda: person.badges() == ["Could not check"])
+    person.press("badge")
+    person.wait(lambda: person.find("detail", REASONS[name]))
+    assert before is None or person.run(STATE) == before
+
+
+def test_an_unplayed_video_is_looked_at_over_its_whole_length_and_a_part_is_said_to_be_one(person, players):
+    person.set(place="local")
+    person.open(players.url("/unplayed"), is_ready=False)
+    before = person.run(STATE)
+    note = "({ target }) => sought.push(target.currentTime)"
+    person.run(f"(window.sought = [], document.querySelector('video').onseeked = {note}, 0)")
+    person.check()
+    person.wait(lambda: person.badges() and person.badges()[0] in JUDGED)
+    first, last = person.run("[Math.min(...sought), Math.max(...sought)]")
+    assert first < 1 and last > 58
+    assert person.run(STATE) == before
+    person.press("close")
+    person.set(autoSites=["http://127.0.0.1"])  # watched as it plays
+    person.run("Object.assign(document.querySelector('video'), { muted: true }).play()")
+    person.wait(lambda: person.badges() and "(0:0" in person.badges()[0])
+    person.press("badge")
+    person.wait(lambda: person.find("detail", "of 1:00 was looked at"))
+
+
+def test_what_a_person_does_during_the_capture_stands(person, players, space):
+    person.open(players.url("/player/hls.js?clips=photograph,blended-face"))
+    person.run("Object.assign(document.querySelector('video'), { loop: true, muted: false, volume: 0.8 }).play()")
+    person.check()
+    person.wait(lambda: person.run("document.querySelector('video').playbackRate === 0"))
+    person.run("(document.querySelector('video').pause(), document.querySelector('video').volume = 0.2)")
+    person.wait(lambda: person.badges() == [REAL])
+    paused, muted, volume, rate, *_ = person.run(STATE)
+    assert (paused, muted, volume, rate) == (True, False, 0.2, 1)
