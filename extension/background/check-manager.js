@@ -16,6 +16,8 @@
  * @typedef {object} CheckRecord what is stored of a check
  * @property {string | null} job id on the Space; empty: it has not answered yet; null: captured frames are checked
  * @property {string} url
+ * @property {string} title
+ * @property {string} tab with its frame, in which it was begun
  * @property {string} model
  * @property {boolean} onSpace whatever the settings say
  * @property {number} failures polls in a row that got no answer
@@ -49,6 +51,7 @@ const MIN_POLL_MS = 300; // tabs that poll sooner get the last answer
 const MAX_FAILURES = 7; // in a row, 2 minutes with the waits between them
 const WAITING_MS = 15_000; // a tab that polled within this time still waits for the answer
 const KEPT_MS = 10 * 60_000; // so long tabs that poll late get a finished check
+const MAX_LISTED = 4;
 const CAPTURE_POLL_MS = 700;
 
 /** Start, follow and cancel checks. */
@@ -94,16 +97,15 @@ export class CheckManager {
    * @returns {Promise<Snapshot>}
    */
   async start({ fingerprint = null, ...options }, tab = "") {
-    const { url, onSpace = false } = options;
-    const backend = await this.getBackend(onSpace);
+    const backend = await this.getBackend(options.onSpace ?? false);
     const [key, model] = identify(options, backend);
     this.#noteWaiting(key, tab);
     return this.#dedupe(key, async () => {
-      const record = await this.#load(key);
-      if (record && !record.snapshot.finished) return record.snapshot;
+      const known = await this.#load(key);
+      if (known && !known.snapshot.finished) return known.snapshot;
       await this.#purge();
-      const snapshot = pending(key, "queued");
-      return this.#submit({ ...this.#newRecord("", url, model, onSpace, snapshot), fingerprint }, backend);
+      const record = this.#newRecord("", { ...options, model }, tab, pending(key, "queued"));
+      return this.#submit({ ...record, fingerprint }, backend);
     });
   }
 
@@ -125,6 +127,22 @@ export class CheckManager {
   }
 
   /**
+   * List the latest checks of a tab, also those whose page has moved on.
+   * @param {number} tabId
+   * @returns {Promise<import("../shared/messages.js").TabCheck[]>}
+   */
+  async listTab(tabId) {
+    const records = (await this.#records()).filter(({ tab }) => tab.startsWith(`${tabId} `));
+    const latest = records.sort((a, b) => b.startedAt - a.startedAt).slice(0, MAX_LISTED);
+    const list = latest.map(async ({ title, url, tab, fingerprint, snapshot: { key } }) => {
+      const snapshot = await this.poll(key, tab);
+      const isOther = snapshot.report?.status === "ok" && fingerprint && !isOfVideo(snapshot.report, fingerprint, true);
+      return { title: title || url, snapshot: isOther ? failed(key, "other_video") : snapshot };
+    });
+    return Promise.all(list);
+  }
+
+  /**
    * Stop waiting for a check; it ends unless another tab waits for it.
    * @param {string} key
    * @param {string} [tab]
@@ -142,16 +160,17 @@ export class CheckManager {
 
   /**
    * Start to check captured frames, which `addFrames` brings window by window.
-   * @param {CheckOptions & {title: string}} options
+   * @param {CheckOptions} options
+   * @param {string} [tab] with its frame
    * @returns {Promise<Snapshot>}
    */
-  async startCapture({ title, ...options }) {
-    const { url, onSpace = false } = options;
-    const backend = await this.getBackend(onSpace);
+  async startCapture(options, tab = "") {
+    const { url, title = "" } = options;
+    const backend = await this.getBackend(options.onSpace ?? false);
     const [key, model] = identify({ ...options, isOwn: false }, backend);
     const onDevice = backend.client.address === THIS_COMPUTER;
     const snapshot = pending(key, onDevice ? "faces" : "send");
-    const record = this.#newRecord(null, url, model, onSpace, snapshot);
+    const record = this.#newRecord(null, { ...options, model }, tab, snapshot);
     await this.#store(record);
     this.#captures.get(key)?.controller.abort();
     const controller = new AbortController();
@@ -256,8 +275,8 @@ export class CheckManager {
    * @param {CheckRecord} record
    * @param {Backend} backend
    */
-  async #resubmit({ url, model, onSpace, fingerprint, snapshot: { key } }, backend) {
-    const record = this.#newRecord("", url, model, onSpace, pending(key, "queued"));
+  async #resubmit({ fingerprint, tab, snapshot: { key }, ...options }, backend) {
+    const record = this.#newRecord("", options, tab, pending(key, "queued"));
     const snapshot = await this.#submit({ ...record, fingerprint }, backend);
     const stored = await this.#load(key);
     if (stored && !snapshot.finished) await this.#store({ ...stored, resubmitted: true });
@@ -283,15 +302,14 @@ export class CheckManager {
 
   /**
    * @param {string | null} job
-   * @param {string} url
-   * @param {string} model
-   * @param {boolean} onSpace
+   * @param {CheckOptions} options
+   * @param {string} tab
    * @param {Snapshot} snapshot
    * @returns {CheckRecord}
    */
-  #newRecord(job, url, model, onSpace, snapshot) {
+  #newRecord(job, { url, title = "", model = "", onSpace = false }, tab, snapshot) {
     const counters = { failures: 0, resubmitted: false, startedAt: this.now(), polledAt: 0 };
-    return { job, url, model, onSpace, ...counters, fingerprint: null, snapshot };
+    return { job, url, title, tab, model, onSpace, ...counters, fingerprint: null, snapshot };
   }
 
   /** @param {string} key @returns {Promise<CheckRecord | null>} */
@@ -307,11 +325,16 @@ export class CheckManager {
 
   /** Delete the records of checks that finished long ago. */
   async #purge() {
+    const isOld = (/** @type {CheckRecord} */ { snapshot, polledAt }) =>
+      snapshot.finished && polledAt + KEPT_MS < this.now();
+    const old = (await this.#records()).filter(isOld);
+    await this.session.remove(old.map(({ snapshot }) => PREFIX + snapshot.key));
+  }
+
+  /** @returns {Promise<CheckRecord[]>} */
+  async #records() {
     const stored = Object.entries(await this.session.all()).filter(([name]) => name.startsWith(PREFIX));
-    const isOld = (/** @type {CheckRecord} */ record) =>
-      record.snapshot.finished && record.polledAt + KEPT_MS < this.now();
-    const old = stored.filter(([, record]) => isOld(/** @type {CheckRecord} */ (record)));
-    await this.session.remove(old.map(([name]) => name));
+    return stored.map(([, record]) => /** @type {CheckRecord} */ (record));
   }
 
   /** @param {string} key @param {string} tab */

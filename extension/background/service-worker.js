@@ -101,7 +101,9 @@ async function videosIn(tabId) {
  * @typedef {{[K in T]: Handler<K>}} Handlers
  */
 
-/** @type {Handlers<Exclude<Request["type"], "videos" | "start">>} */
+/** @typedef {"videos" | "foreignFrames" | "checks" | "start"} OwnType */
+
+/** @type {Handlers<Exclude<Request["type"], OwnType>>} */
 const HANDLERS = {
   handshake: async (_, sender) => {
     const settings = await browser.readSettings();
@@ -117,19 +119,26 @@ const HANDLERS = {
   },
   remembered: (request) => checks.remembered(request),
   check: (request, sender) => orFailure(checks.start(request, tabOf(sender))),
-  capture: (request) => orFailure(checks.startCapture(request)),
+  capture: (request, sender) => orFailure(checks.startCapture(request, tabOf(sender))),
   frames: ({ key, frames, fingerprint }) => orFailure(checks.addFrames(key, frames, fingerprint)),
   poll: ({ key }, sender) => orFailure(checks.poll(key, tabOf(sender))),
   cancel: ({ key }, sender) => orFailure(checks.cancel(key, tabOf(sender))),
   screenshot: (_, { tab }) => browser.captureTab(tab?.windowId ?? -1),
   consent: ({ consent }) => browser.writeSettings({ consent }),
+  notice: ({ text }, { tab }) => browser.flashBadge(tab?.id ?? -1, text),
   models: async () => (await connectSpace()).models(),
   open: async ({ path, url }) => void (await browser.openTab(OPENABLE.includes(path) ? path : await spacePage(url))),
 };
 
-/** @type {Handlers<"videos" | "start">} for the extension's own pages only */
+/** @type {Handlers<OwnType>} for the extension's own pages only */
 const OWN_HANDLERS = {
   videos: ({ tabId }) => videosIn(tabId),
+  foreignFrames: async ({ tabId }) => {
+    const origins = /** @type {string[]} */ (await browser.sendToFrame(tabId, 0, { type: "frames" }));
+    const reached = await Promise.all(origins.map(mayReach));
+    return origins.filter((_, place) => !reached[place]);
+  },
+  checks: ({ tabId }) => checks.listTab(tabId),
   start: ({ tabId, frameId, id }) =>
     browser.sendToFrame(tabId, frameId, { type: "start", video: id === undefined ? {} : { id } }),
 };

@@ -11,7 +11,15 @@ import { checkWhilePlaying } from "./auto-check.js";
 import { showHoverButton } from "./hover-button.js";
 import { isSameSource, sourceOf } from "./player-state.js";
 import { resolveLink, resolveTarget } from "./site-urls.js";
-import { collectHints, findVideo, listVideos, titleOf, watchClicks, watchSources } from "./video-finder.js";
+import {
+  collectHints,
+  findVideo,
+  listForeignFrames,
+  listVideos,
+  titleOf,
+  watchClicks,
+  watchSources,
+} from "./video-finder.js";
 
 const WATCH_MS = 500; // how often navigation is looked for while an overlay is shown
 
@@ -54,6 +62,7 @@ function toggle(name, isOn, run) {
 /** @param {PageRequest} request @returns {Promise<unknown> | undefined} */
 function answer(request) {
   if (request.type === "videos") return Promise.resolve(listVideos());
+  if (request.type === "frames") return Promise.resolve(listForeignFrames());
   if (request.type === "settings") return applySettings();
   return request.type === "start" ? start(request.video).then(() => true) : undefined;
 }

@@ -13,6 +13,7 @@ import { mountOverlay, raise } from "./overlay-root.js";
 
 const MARGIN_PX = 12;
 const FOLLOW_MS = 250; // between two looks at whether the video moved without any event
+const MAX_REMOVALS = 3;
 const MIN_PANEL_PX = 200; // a panel below the badge scrolls rather than covers it, down to this height
 const SMALL_PX = 260; // a narrower video gets a badge without text
 
@@ -20,6 +21,7 @@ const SMALL_PX = 260; // a narrower video gets a badge without text
 export class Overlay {
   #panelOpen = false;
   #hidden = false;
+  #removals = 0;
 
   /**
    * @param {object} parts
@@ -28,9 +30,11 @@ export class Overlay {
    * @param {{lang: string, dir: string}} parts.attributes
    * @param {AbortSignal} parts.signal
    * @param {() => void} parts.onDismiss
+   * @param {() => void} parts.onRemoved by a page that does not let it be
    */
-  constructor({ video, t, attributes, signal, onDismiss }) {
+  constructor({ video, t, attributes, signal, onDismiss, onRemoved }) {
     this.video = video;
+    this.onRemoved = onRemoved;
     this.badge = h("button", {
       class: "badge",
       type: "button",
@@ -90,6 +94,10 @@ export class Overlay {
 
   /** Open or close the panel. */
   toggle(open = !this.#panelOpen) {
+    if (!this.host.isConnected) {
+      this.#removals = 0;
+      raise(this.host, this.root, this.video);
+    }
     this.#panelOpen = open;
     this.panel.hidden = !open;
     this.badge.setAttribute("aria-expanded", String(open));
@@ -172,8 +180,15 @@ export class Overlay {
     document.addEventListener("fullscreenchange", () => this.raise(), { signal });
     const sizes = new ResizeObserver(place);
     if (this.video) sizes.observe(this.video);
-    const timer = setInterval(place, FOLLOW_MS);
+    const look = () => (this.host.isConnected ? this.place() : this.#putBack());
+    const timer = setInterval(look, FOLLOW_MS);
     signal.addEventListener("abort", () => (sizes.disconnect(), clearInterval(timer)));
+  }
+
+  /** Put it back where the page has removed it, a few times. */
+  #putBack() {
+    if (++this.#removals <= MAX_REMOVALS) raise(this.host, this.root, this.video);
+    else if (this.#removals === MAX_REMOVALS + 1) this.onRemoved();
   }
 
   /** Go above what has just gone fullscreen: the top layer is ordered by the time of entry. */

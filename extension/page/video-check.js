@@ -61,7 +61,10 @@ export class VideoCheck {
     this.t = toTranslate(messages, fallback);
     this.attributes = languageAttributes(language);
     const onDismiss = () => (this.#cancelRequest(), controller.abort());
-    this.overlay = new Overlay({ video, t: this.t, attributes: this.attributes, signal: this.signal, onDismiss });
+    const notice = /** @type {const} */ ({ type: "notice", text: this.t("answer_removed") });
+    const onRemoved = () => void sendToBackground(notice).catch(() => {});
+    const { t, attributes, signal } = this;
+    this.overlay = new Overlay({ video, t, attributes, signal, onDismiss, onRemoved });
   }
 
   /**
@@ -80,7 +83,7 @@ export class VideoCheck {
     if (this.#isOnDevice) return void (video ? this.#capture() : this.#fail(failedReport("needs_pictures", "")));
     const { url, isOwn } = target;
     if (url === null) return this.#fail(failedReport("unsupported_site", ""));
-    const options = { url, isOwn, model, onSpace, replaces: this.#shown };
+    const options = { url, isOwn, title: this.title, model, onSpace, replaces: this.#shown };
     const fingerprint = video && glance(video, isOwn ? url : null);
     const report = await this.#follow(round, await requestCheck({ type: "check", fingerprint, ...options }), show);
     if (report?.status === "failed") this.#fail(report);

@@ -16,6 +16,7 @@ import { shadowRootOf } from "../shared/browser.js";
 import { parseWebUrl } from "../shared/urls.js";
 
 const MIN_SIDE_PX = 48; // smaller ones are trackers and decoration
+const MIN_FRAME_PX = 150;
 const CLICK_MS = 30_000; // so long after a click the video is probably meant
 const MAX_LEVELS = 12; // ancestors of a video whose links are collected
 const MAX_LINKS = 60;
@@ -112,6 +113,18 @@ export function listVideos() {
     width: video.clientWidth,
     height: video.clientHeight,
   }));
+}
+
+/**
+ * List the origins of large frames of other sites, in which a player may lie that cannot be looked for.
+ * @returns {string[]}
+ */
+export function listForeignFrames() {
+  const large = [...document.querySelectorAll("iframe")].filter(
+    ({ clientWidth, clientHeight }) => Math.min(clientWidth, clientHeight) >= MIN_FRAME_PX,
+  );
+  const origins = large.flatMap(({ src }) => parseWebUrl(src)?.origin ?? []);
+  return [...new Set(origins)].filter((origin) => origin !== location.origin);
 }
 
 /**

@@ -47,8 +47,11 @@
  * @property {Fingerprint} fingerprint
  * @property {number} savedAt ms
  *
+ * @typedef {{title: string, snapshot: Snapshot}} TabCheck a check that was begun in a tab
+ *
  * @typedef {object} CheckOptions
  * @property {string} url
+ * @property {string} [title] of the video
  * @property {boolean} [isOwn] the address stands for this one video, so that all who ask for it may share a job
  * @property {string | undefined} [replaces] key of a report of the same video
  * @property {string | undefined} [model]
@@ -59,7 +62,7 @@
  *   | {type: "handshake"}
  *   | {type: "remembered", shape: Shape, model: string | undefined, onSpace: boolean}
  *   | {type: "check", fingerprint: Fingerprint | null} & CheckOptions
- *   | {type: "capture", title: string} & CheckOptions
+ *   | {type: "capture"} & CheckOptions
  *   | {type: "frames", key: string, frames: Frame[] | null, fingerprint: Fingerprint | null}
  *   | {type: "poll", key: string}
  *   | {type: "cancel", key: string}
@@ -67,7 +70,10 @@
  *   | {type: "consent", consent: import("./settings.js").Consent}
  *   | {type: "models"}
  *   | {type: "open", path: string, url?: string | null}
+ *   | {type: "notice", text: string}
  *   | {type: "videos", tabId: number}
+ *   | {type: "foreignFrames", tabId: number}
+ *   | {type: "checks", tabId: number}
  *   | {type: "start", tabId: number, frameId: number, id?: number | undefined}
  * )} Request
  *
@@ -84,10 +90,13 @@
  * @property {{name: string}[]} models
  * @property {void} open
  * @property {(Candidate & {frameId: number})[]} videos of the extension's own pages only, as `start`
+ * @property {void} notice
+ * @property {string[]} foreignFrames origins that the extension may not enter
+ * @property {TabCheck[]} checks
  * @property {unknown} start
  *
  * To a page's part:
- * @typedef {{type: "videos"} | {type: "settings"} | {type: "start", video: VideoRef}} PageRequest
+ * @typedef {{type: "videos"} | {type: "frames"} | {type: "settings"} | {type: "start", video: VideoRef}} PageRequest
  *
  * To and from the web worker that runs the detector, over a port:
  * @typedef {(

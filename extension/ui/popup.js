@@ -8,8 +8,9 @@
 import * as browser from "../shared/browser.js";
 import { h } from "../shared/dom.js";
 import { logo } from "../shared/icons.js";
-import { formatClock } from "../shared/labels.js";
+import { formatClock, progressLabel, toLabel } from "../shared/labels.js";
 import { mayReach, requestAccess } from "../shared/permissions.js";
+import { parseReport } from "../shared/report.js";
 import { siteOf } from "../shared/settings.js";
 import { byId, inputById } from "./elements.js";
 
@@ -18,6 +19,7 @@ byId("top").prepend(logo());
 for (const page of ["history", "options"]) {
   byId(page).addEventListener("click", () => void browser.openTab(`ui/${page}.html`).then(() => close()));
 }
+const CHECKS_MS = 1000;
 const { id: tabId = -1, url } = (await browser.activeTab()) ?? {};
 const site = siteOf(url);
 const [found, keys, isAuto] = await Promise.all([
@@ -26,13 +28,15 @@ const [found, keys, isAuto] = await Promise.all([
   isAutoChecked(),
 ]);
 if (site) showAutoSwitch(site);
-if (Array.isArray(found)) showVideos(found);
+if (Array.isArray(found)) await showVideos(found);
 else showStatus(t("page_closed"));
 byId("rest").hidden = false;
-byId("check").focus();
+byId(byId("foreign").hidden ? "check" : "allow").focus();
+void showChecks();
 
 /** @param {FoundVideo[]} videos the one that is probably meant first */
-function showVideos([first, ...others]) {
+async function showVideos([first, ...others]) {
+  if (!first) await showForeignFrames();
   showStatus(first ? titleOf(first) : t("no_video"));
   const check = byId("check");
   check.textContent = t(first ? "menu_check" : "menu_check_page");
@@ -41,6 +45,30 @@ function showVideos([first, ...others]) {
   check.addEventListener("click", () => void start(first));
   byId("others").hidden = others.length === 0;
   byId("videos").replaceChildren(...others.slice(0, 8).map((video) => h("li", {}, choice(video))));
+}
+
+/** Offer the permission for the site of a frame in which the player may lie. */
+async function showForeignFrames() {
+  const [origin] = (await browser.sendToBackground({ type: "foreignFrames", tabId }).catch(() => [])) ?? [];
+  if (!origin) return;
+  const { hostname } = new URL(origin);
+  byId("foreign-text").textContent = t("frame_of_site", hostname);
+  byId("allow").textContent = t("allow_site", hostname);
+  byId("allow").addEventListener("click", async () => (await requestAccess(origin)) && location.reload());
+  byId("foreign").hidden = false;
+}
+
+/** Show the checks of this tab, also those whose answer the page does not show: it has moved on, or removes it. */
+async function showChecks() {
+  const list = await browser.sendToBackground({ type: "checks", tabId }).catch(() => []);
+  const checks = Array.isArray(list) ? list : [];
+  const item = (/** @type {import("../shared/messages.js").TabCheck} */ { title, snapshot }) => {
+    const { text, detail } = snapshot.report ? toLabel(parseReport(snapshot.report), t) : progressLabel(snapshot, t);
+    return h("li", {}, h("b", {}, text), h("p", { dir: "auto" }, title), h("p", { class: "hint" }, detail));
+  };
+  byId("checks").hidden = checks.length === 0;
+  byId("check-list").replaceChildren(...checks.map(item));
+  if (checks.some(({ snapshot }) => !snapshot.finished)) setTimeout(() => void showChecks(), CHECKS_MS);
 }
 
 /** Tell whether the videos of the page's site are checked as they play. */

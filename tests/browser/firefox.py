@@ -79,10 +79,16 @@ SET = """async (changed) => {
     const { settings } = await browser.storage.local.get("settings");
     await browser.storage.local.set({ settings: { ...settings, ...changed } });
 }"""
+TAB_CHECKS = """async (url) => {
+    const tabs = await browser.tabs.query({});
+    const { id: tabId } = tabs.find((tab) => tab.url === url);
+    return browser.runtime.sendMessage({ type: "checks", tabId });
+}"""
 CHECK = """async (url, place) => {
     const tabs = await browser.tabs.query({});
     const { id: tabId } = tabs.find((tab) => tab.url === url);
-    const { frameId, id } = (await browser.runtime.sendMessage({ type: "videos", tabId }))[place];
+    const videos = await browser.runtime.sendMessage({ type: "videos", tabId });
+    const { frameId, id } = videos[place] ?? { frameId: 0 };
     return browser.runtime.sendMessage({ type: "start", tabId, frameId, id });
 }"""
 

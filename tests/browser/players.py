@@ -91,6 +91,11 @@ def player_routes() -> dict[str, Answer]:
 
 
 SIGHT = '<video controls style="width: 480px; height: 360px"'  # with sound, as people have it
+REMOVING = """<script>
+new MutationObserver((changes) => {
+  for (const { addedNodes } of changes) for (const node of addedNodes) if (node.localName !== "body") node.remove();
+}).observe(document.documentElement, { childList: true });
+</script>"""
 CANVAS = """<canvas width=480 height=360></canvas><script>
 const pen = document.querySelector("canvas").getContext("2d");
 setInterval(() => pen.fillRect(480 * Math.random(), 0, 2, 360), 40);
@@ -104,9 +109,11 @@ def bare_routes() -> dict[str, Answer]:
     return {
         "/sound.mp4": sound,
         "/long.mp4": long,
+        "/short.mp4": media((EXAMPLES / "blended-face.mp4").read_bytes()),
         "/no-source": html(f"{SIGHT}></video>"),
         "/missing": html(f"{SIGHT} src=/gone.mp4></video>"),
         "/sound": html(f"{SIGHT} src=/sound.mp4></video>"),
         "/canvas": html(CANVAS),
+        "/removing": html(f"{SIGHT} muted src=/short.mp4></video>" + REMOVING),
         "/unplayed": html(f"{SIGHT} preload=none src=/long.mp4></video>"),
     }

@@ -9,7 +9,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from tests.browser.chromium import EXTENSION, Chromium
-from tests.browser.firefox import Firefox, is_installed
+from tests.browser.firefox import TAB_CHECKS, Firefox, is_installed
 from tests.browser.overlay import Overlay, text_of
 from tests.browser.players import PLAYERS, player_routes
 from tests.browser.stub_space import StubSpace
@@ -40,7 +40,14 @@ class Person(Protocol):
     def press(self, css_class: str, text: str = "") -> None: ...
     def key(self, name: str) -> None: ...
     def wait(self, happened: Any) -> None: ...
+    def listed(self) -> list[tuple[str, str]]: ...
     def shoot(self, name: str) -> None: ...
+
+
+def labels(checks: list[Any]) -> list[tuple[str, str]]:
+    """Return title and label of each check of a tab that has ended, as the popup lists them."""
+    reports = [(one["title"], one["snapshot"]["report"]) for one in checks]
+    return [(title, report["verdict"]["label"]) for title, report in reports if report and report["status"] == "ok"]
 
 
 class InChromium:
@@ -82,6 +89,9 @@ class InChromium:
             self.page.wait_for_timeout(100)
         raise AssertionError(f"it did not happen; shown: {self.badges()}")
 
+    def listed(self) -> list[tuple[str, str]]:
+        return labels(self.browser.own.evaluate(TAB_CHECKS.replace("browser.", "chrome."), self.page.url))
+
     def shoot(self, name: str) -> None:
         if folder := os.environ.get("UNMASK_SCREENSHOTS"):
             self.page.screenshot(path=f"{folder}/extension-{name}.png")
@@ -121,6 +131,9 @@ class InFirefox:
     def wait(self, happened: Any) -> None:
         self.browser.until(happened)
 
+    def listed(self) -> list[tuple[str, str]]:
+        return labels(self.browser.in_own(TAB_CHECKS, self.browser.driver.current_url))
+
     def shoot(self, name: str) -> None:
         if folder := os.environ.get("UNMASK_SCREENSHOTS"):
             self.browser.driver.save_screenshot(f"{folder}/firefox-{name}.png")
@@ -141,6 +154,7 @@ def running_space() -> Iterator[StubSpace]:
 @pytest.fixture
 def space(running_space: StubSpace) -> StubSpace:
     running_space.asked.clear()
+    running_space.asking = 0
     return running_space
 
 
@@ -293,3 +307,27 @@ def test_what_a_person_does_during_the_capture_stands(person, players, space):
     person.wait(lambda: person.badges() == [REAL])
     paused, muted, volume, rate, *_ = person.run(STATE)
     assert (paused, muted, volume, rate) == (True, False, 0.2, 1)
+
+
+def test_the_answer_to_a_clip_that_the_site_has_left_is_in_the_popup(person, players, space):
+    person.open(players.url("/player/hls.js?clips=blended-face,no-face"))
+    space.is_free.clear()
+    person.check()
+    person.wait(lambda: person.find("badge", "Checking") and space.asking)
+    person.run("load(0, 'photograph')")
+    person.wait(lambda: person.badges() == [])
+    space.is_free.set()
+    person.wait(lambda: ("hls.js", "fake") in person.listed())
+    assert person.badges() == []
+
+
+def test_the_answer_on_a_page_that_removes_it_is_in_the_popup(person, players, space):
+    person.open(players.url("/removing"))
+    person.check()
+    person.wait(lambda: person.listed() == [("A page", "fake")])
+    person.check()  # a second press tries again
+    person.run("new Promise((done) => setTimeout(done, 1500))")
+    assert person.badges() == [] and person.run("document.querySelectorAll('[popover]').length") == 0
+    if isinstance(person, InChromium):
+        popup = person.browser.press_toolbar(person.page)
+        popup.wait("#check-list", FAKE)
