@@ -1,5 +1,6 @@
 /** Checks of videos as they play, on the sites that a person switched this on for. */
 
+import { isAlive } from "../shared/browser.js";
 import { isSameSource, sourceOf } from "./player-state.js";
 import { allVideos } from "./video-finder.js";
 
@@ -11,15 +12,19 @@ const MAX_CHECKS = 30; // a page: an endless feed is no reason to ask the Space 
 /**
  * Check every video that is watched.
  * @param {(video: HTMLVideoElement) => void} check
+ * @param {(video: HTMLVideoElement) => void} leave ends a check that nobody waits for any more
  * @param {AbortSignal} signal
  */
-export function checkWhilePlaying(check, signal) {
+export function checkWhilePlaying(check, leave, signal) {
   /** @type {WeakMap<HTMLVideoElement, {source: import("./player-state.js").VideoSource, looks: number}>} */
   const seen = new WeakMap();
   let checks = 0;
   const look = () => {
+    if (!isAlive()) return clearInterval(timer);
     if (document.hidden) return;
-    for (const video of allVideos().filter(isWatched)) {
+    const videos = allVideos();
+    videos.filter((video) => !isInView(video)).forEach(leave);
+    for (const video of videos.filter(isWatched)) {
       const before = seen.get(video);
       const source = sourceOf(video);
       const looks = before && isSameSource(before.source, source) ? before.looks + 1 : 1;
@@ -36,7 +41,12 @@ export function checkWhilePlaying(check, signal) {
  * @param {HTMLVideoElement} video
  */
 function isWatched(video) {
-  if (video.paused || video.ended || Math.min(video.clientWidth, video.clientHeight) < MIN_PX) return false;
+  const isLarge = Math.min(video.clientWidth, video.clientHeight) >= MIN_PX;
+  return isLarge && !video.paused && !video.ended && isInView(video);
+}
+
+/** @param {HTMLVideoElement} video */
+function isInView(video) {
   const { left, top, right, bottom } = video.getBoundingClientRect();
   const [x, y] = [(left + right) / 2, (top + bottom) / 2];
   return x > 0 && y > 0 && x < innerWidth && y < innerHeight;

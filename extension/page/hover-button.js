@@ -1,5 +1,6 @@
 /** A small button on the video under the pointer, where a person switched that on. */
 
+import { isAlive } from "../shared/browser.js";
 import { h } from "../shared/dom.js";
 import { languageAttributes, toTranslate } from "../shared/i18n.js";
 import { logo } from "../shared/icons.js";
@@ -26,6 +27,7 @@ export function showHoverButton({ language, messages, fallback }, check, isCheck
   const hide = () => (shown?.host.remove(), (shown = null));
   const update = () => {
     timer = undefined;
+    if (!isAlive()) return void hide();
     const video = videoAt(pointer.x, pointer.y);
     if (video && video === shown?.video) return;
     hide();

@@ -34,13 +34,14 @@ onMessage(answer);
 void applySettings();
 
 async function applySettings() {
-  const handshake = await sendToBackground({ type: "handshake" });
+  const handshake = await sendToBackground({ type: "handshake" }).catch(() => null);
   if (!handshake) return;
   const check = (/** @type {HTMLVideoElement} */ video) => void checkVideo(video);
   const autoCheck = (/** @type {HTMLVideoElement} */ video) => void checkVideo(video, true);
+  const leave = (/** @type {HTMLVideoElement} */ video) => checks.get(video)?.check.leave();
   const isChecked = (/** @type {HTMLVideoElement} */ video) => checks.has(video);
   toggle("hover", handshake.hover, (signal) => showHoverButton(handshake.locale, check, isChecked, signal));
-  toggle("auto", handshake.auto, (signal) => checkWhilePlaying(autoCheck, signal));
+  toggle("auto", handshake.auto, (signal) => checkWhilePlaying(autoCheck, leave, signal));
 }
 
 /**
@@ -88,7 +89,8 @@ function checkVideo(video, isAutomatic = false) {
  * @param {boolean} [isAutomatic] no person asked: nothing is opened, and a failure leaves no trace
  */
 async function begin(key, video, target, title, isAutomatic = false) {
-  const handshake = await sendToBackground({ type: "handshake" });
+  const handshake = await sendToBackground({ type: "handshake" }).catch(() => null);
+  if (!handshake) return;
   const { VideoCheck } = await import("./video-check.js"); // only where a check is asked for
   checks.get(key)?.look();
   const known = checks.get(key);

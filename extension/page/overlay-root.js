@@ -50,6 +50,8 @@ export function mountOverlay(root, video, onShown = () => {}) {
  */
 export function raise(host, root, video) {
   const parent = fullscreenHolder() ?? video?.closest("dialog[open]") ?? document.documentElement;
+  const { currentCSSZoom: zoom = 1 } = /** @type {Element & {currentCSSZoom?: number}} */ (parent);
+  host.style.setProperty("zoom", String(1 / zoom), "important"); // its place is given in px of the window
   if (host.parentNode === parent) host.hidePopover();
   else {
     root.hidden = true;

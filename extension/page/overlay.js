@@ -51,7 +51,7 @@ export class Overlay {
     this.strip = h("div", { class: "strip", role: "toolbar", dir: "ltr", "aria-label": t("timeline"), hidden: true });
     this.live = h("p", { class: "live", role: "status" });
     this.root = h("div", { class: "root", ...attributes }, this.corner, this.panel, this.strip, this.live);
-    this.root.addEventListener("keydown", (event) => event.key === "Escape" && this.#panelOpen && this.toggle(false));
+    addEventListener("keydown", (event) => this.#closeByKey(event), { capture: true, signal });
     const { host, shadow } = mountOverlay(this.root, video, () => this.place());
     this.host = host;
     this.shadow = shadow;
@@ -183,6 +183,14 @@ export class Overlay {
     const look = () => (this.host.isConnected ? this.place() : this.#putBack());
     const timer = setInterval(look, FOLLOW_MS);
     signal.addEventListener("abort", () => (sizes.disconnect(), clearInterval(timer)));
+  }
+
+  /** @param {KeyboardEvent} event before the page sees it: its own dialog stays open */
+  #closeByKey(event) {
+    if (event.key !== "Escape" || !this.#panelOpen || !this.shadow.activeElement) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    this.toggle(false);
   }
 
   /** Put it back where the page has removed it, a few times. */

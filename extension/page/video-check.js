@@ -113,6 +113,13 @@ export class VideoCheck {
     return round !== this.#round || this.signal.aborted;
   }
 
+  /** End a check that no person asked for, unless it has its answer. */
+  leave() {
+    if (!this.isAutomatic || this.#shown) return;
+    this.#cancelRequest();
+    this.controller.abort();
+  }
+
   /** Open the panel: a person wants to see it. */
   open() {
     this.isAutomatic = false;

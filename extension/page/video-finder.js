@@ -1,5 +1,6 @@
 /**
- * The videos of a page, and which one a person means: hovered, last clicked, playing, largest in view.
+ * The videos of a page, and which one a person means: hovered, last clicked, playing, largest in view. One that only
+ * decorates the page counts little, however large it is.
  *
  * @typedef {import("./site-urls.js").Hints} Hints
  * @typedef {import("../shared/messages.js").Candidate} Candidate
@@ -10,14 +11,20 @@
  * @property {boolean} playing
  * @property {boolean} muted
  * @property {number} visibleShare of the window's area that shows it
+ * @property {number} opacity 0..1
+ * @property {boolean} isDecoration a loop without sound and controls, which starts by itself, behind something else
  */
 
 import { shadowRootOf } from "../shared/browser.js";
 import { parseWebUrl } from "../shared/urls.js";
 
 const MIN_SIDE_PX = 48; // smaller ones are trackers and decoration
+const PICTURE_PX = 96;
 const MIN_FRAME_PX = 150;
 const CLICK_MS = 30_000; // so long after a click the video is probably meant
+const DECORATION = 0.05; // what a decoration counts
+const MIN_TEXT = 20; // letters; controls have less
+const FAINT = 0.5; // opacity
 const MAX_LEVELS = 12; // ancestors of a video whose links are collected
 const MAX_LINKS = 60;
 const MANIFEST = /\.(m3u8|mpd)$/i;
@@ -38,9 +45,11 @@ let lastId = 0;
  * @param {VideoState} state
  * @returns {number}
  */
-export function score({ hovered, clickedAgoMs, playing, muted, visibleShare }) {
+export function score({ hovered, clickedAgoMs, playing, muted, visibleShare, opacity, isDecoration }) {
   const clicked = clickedAgoMs < CLICK_MS ? 2 : 0;
-  return (hovered ? 4 : 0) + clicked + (playing ? 1 : 0) + (playing && !muted ? 0.5 : 0) + visibleShare * 2;
+  const heard = playing && !muted ? 0.5 : 0;
+  const shown = opacity * ((playing ? 1 : 0) + visibleShare * 2);
+  return isDecoration ? DECORATION * shown : (hovered ? 4 : 0) + clicked + heard + shown;
 }
 
 /**
@@ -82,7 +91,47 @@ function stateOf(video) {
     playing: !video.paused && !video.ended,
     muted: video.muted || video.volume === 0,
     visibleShare: visibleShare(video.getBoundingClientRect()),
+    opacity: opacityOf(video),
+    isDecoration: isDecoration(video),
   };
+}
+
+/** @param {HTMLVideoElement} video */
+function opacityOf(video) {
+  let opacity = video.checkVisibility({ visibilityProperty: true }) ? 1 : 0;
+  for (let at = /** @type {Element | null} */ (video); at && opacity; at = parentOf(at)) {
+    opacity *= Number(getComputedStyle(at).opacity);
+  }
+  return opacity;
+}
+
+/** @param {HTMLVideoElement} video */
+function isDecoration(video) {
+  const { loop, muted, controls, autoplay } = video;
+  if (!loop || !muted || controls || !autoplay) return false;
+  const { left, top, right, bottom } = video.getBoundingClientRect();
+  const [x, y] = [
+    (Math.max(left, 0) + Math.min(right, innerWidth)) / 2,
+    (Math.max(top, 0) + Math.min(bottom, innerHeight)) / 2,
+  ];
+  const at = document.elementsFromPoint(x, y);
+  return (
+    !at.includes(video) ||
+    getComputedStyle(video).pointerEvents === "none" ||
+    opacityOf(video) < FAINT ||
+    isBehindText(at, video)
+  );
+}
+
+/**
+ * @param {Element[]} elements at a point, the uppermost first
+ * @param {HTMLVideoElement} video
+ */
+function isBehindText(elements, video) {
+  const above = elements.slice(0, elements.indexOf(video));
+  return above.some((element) =>
+    [...element.childNodes].some((node) => node instanceof Text && node.data.trim().length > MIN_TEXT),
+  );
 }
 
 /** @param {DOMRect} rect */
@@ -112,7 +161,28 @@ export function listVideos() {
     duration: Number.isFinite(video.duration) ? video.duration : 0,
     width: video.clientWidth,
     height: video.clientHeight,
+    picture: pictureOf(video),
   }));
+}
+
+/**
+ * Draw a small picture of what a player shows.
+ * @param {HTMLVideoElement} video
+ * @returns {string | null} data URL; null where the page may not read it, or there is none yet
+ */
+function pictureOf(video) {
+  if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return null;
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [
+    PICTURE_PX,
+    Math.round((PICTURE_PX * video.videoHeight) / Math.max(1, video.videoWidth)),
+  ];
+  try {
+    canvas.getContext("2d")?.drawImage(video, 0, 0, canvas.width, canvas.height);
+    return canvas.toDataURL("image/jpeg", 0.7);
+  } catch {
+    return null; // of another site
+  }
 }
 
 /**

@@ -111,8 +111,8 @@ export function localizePage({ language, messages, fallback }, page) {
  * @param {T} request
  * @returns {Promise<Replies[T["type"]]>} undefined or {problem} where the background was ended, or failed
  */
-export function sendToBackground(request) {
-  return chrome.runtime.sendMessage(request);
+export async function sendToBackground(request) {
+  return chrome.runtime.sendMessage(request); // throws at once where the extension was updated or removed
 }
 
 /**

@@ -30,6 +30,7 @@
  * @property {number} duration seconds; 0: unknown
  * @property {number} width px in the page
  * @property {number} height px in the page
+ * @property {string | null} picture data URL
  *
  * @typedef {{id?: number, src?: string, link?: string}} VideoRef empty: the one that is probably meant
  *

@@ -38,6 +38,7 @@ void showChecks();
 async function showVideos([first, ...others]) {
   if (!first) await showForeignFrames();
   showStatus(first ? titleOf(first) : t("no_video"));
+  if (first?.picture && others.length) byId("status").prepend(h("img", { src: first.picture, alt: "" }));
   const check = byId("check");
   check.textContent = t(first ? "menu_check" : "menu_check_page");
   check.title = keys;
@@ -114,7 +115,8 @@ function choice(video) {
   const { duration, width, height, playing } = video;
   const facts = [duration ? formatClock(duration) : "", `${width} × ${height}`, playing ? t("playing") : ""];
   const hint = h("span", { class: "hint" }, facts.filter(Boolean).join(" · "));
-  return h("button", { type: "button", onclick: () => void start(video) }, h("b", {}, titleOf(video)), hint);
+  const picture = video.picture && h("img", { src: video.picture, alt: "" });
+  return h("button", { type: "button", onclick: () => void start(video) }, picture, h("b", {}, titleOf(video)), hint);
 }
 
 /** @param {FoundVideo} video */

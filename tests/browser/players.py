@@ -96,6 +96,11 @@ new MutationObserver((changes) => {
   for (const { addedNodes } of changes) for (const node of addedNodes) if (node.localName !== "body") node.remove();
 }).observe(document.documentElement, { childList: true });
 </script>"""
+ZOOM = "<style>html { zoom: 1.5 } body { margin: 60px }</style>"
+OPEN = "<script>document.querySelector('dialog').showModal()</script>"
+BACKGROUND = f"""<div style="position: fixed; inset: 0; z-index: -1; opacity: 0.6">
+<video autoplay loop muted src=/long.mp4 style="width: 100%; height: 100%; object-fit: cover"></video></div>
+<h1>A headline over a film that only decorates the page</h1>{SIGHT} src=/short.mp4></video>"""
 CANVAS = """<canvas width=480 height=360></canvas><script>
 const pen = document.querySelector("canvas").getContext("2d");
 setInterval(() => pen.fillRect(480 * Math.random(), 0, 2, 360), 40);
@@ -115,5 +120,11 @@ def bare_routes() -> dict[str, Answer]:
         "/sound": html(f"{SIGHT} src=/sound.mp4></video>"),
         "/canvas": html(CANVAS),
         "/removing": html(f"{SIGHT} muted src=/short.mp4></video>" + REMOVING),
+        "/background": html(BACKGROUND),
+        "/zoomed": html(
+            f"<style>html {{ zoom: 1.5 }} body {{ margin: 60px }}</style>{SIGHT} muted src=/short.mp4></video>"
+        ),
+        "/dialog": html(f"<dialog>{SIGHT} muted src=/short.mp4></video></dialog>{OPEN}"),
+        "/scrolled": html(f"<body style='height: 4000px'>{SIGHT} muted loop src=/short.mp4></video>"),
         "/unplayed": html(f"{SIGHT} preload=none src=/long.mp4></video>"),
     }

@@ -39,6 +39,7 @@ class Person(Protocol):
     def find(self, css_class: str, *texts: str) -> list[Any]: ...
     def press(self, css_class: str, text: str = "") -> None: ...
     def key(self, name: str) -> None: ...
+    def box(self, css_class: str) -> tuple[float, float, float, float]: ...
     def wait(self, happened: Any) -> None: ...
     def listed(self) -> list[tuple[str, str]]: ...
     def shoot(self, name: str) -> None: ...
@@ -65,6 +66,9 @@ class InChromium:
         self.overlay = Overlay(self.page, 60)
         self.find, self.press = self.overlay.find, self.overlay.press
 
+    def box(self, css_class: str) -> tuple[float, float, float, float]:
+        return self.overlay.box(css_class)
+
     def key(self, name: str) -> None:
         self.page.keyboard.press(name)
 
@@ -72,7 +76,7 @@ class InChromium:
         self.browser.check(self.page, place)
 
     def run(self, script: str) -> Any:
-        return self.page.evaluate(script)
+        return self.page.evaluate(script.replace("VIDEO", "document.querySelector('video')"))
 
     def badges(self) -> list[str]:
         return [text_of(one).strip() for one in self.overlay.find("badge")]
@@ -102,6 +106,10 @@ class InFirefox:
         self.browser = browser
         self.find, self.press = browser.find, browser.press
 
+    def box(self, css_class: str) -> tuple[float, float, float, float]:
+        at = self.browser.find(css_class)[0].rect
+        return at["x"], at["y"], at["x"] + at["width"], at["y"] + at["height"]
+
     def key(self, name: str) -> None:
         ActionChains(self.browser.driver).send_keys(getattr(Keys, name.upper())).perform()
 
@@ -118,7 +126,8 @@ class InFirefox:
         self.browser.check(place)
 
     def run(self, script: str) -> Any:
-        return self.browser.driver.execute_async_script(f"Promise.resolve({script}).then(arguments[0])")
+        found = script.replace("VIDEO", "document.querySelector('video')")
+        return self.browser.driver.execute_async_script(f"Promise.resolve({found}).then(arguments[0])")
 
     def badges(self) -> list[str]:
         return [one.text.strip() for one in self.browser.find("badge")]
@@ -212,7 +221,7 @@ def test_an_address_is_not_that_of_the_next_clip(person, players, space):
     assert space.asked == [players.url("/player/hls.js?clips=blended-face")]
     person.open(players.url("/player/hls.js?clips=photograph"))
     person.run("load(0, 'no-face')")
-    person.wait(lambda: person.run("document.querySelector('video').readyState >= 2"))
+    person.wait(lambda: person.run("VIDEO.readyState >= 2"))
     person.check()
     person.wait(lambda: person.badges() == [NO_FACE])
     assert space.asked[1:] == ["frames"]
@@ -235,12 +244,12 @@ def test_on_this_computer_each_clip_of_a_feed_that_recycles_its_player_has_its_o
 def test_in_fullscreen_the_badge_is_pressed_and_reached_by_tab_and_the_video_plays_on(name, selector, person, players):
     """Also where the <video> itself is fullscreen, which can hold no other element."""
     person.open(players.url(f"/player/{name}?clips=blended-face"))
-    person.run("Object.assign(document.querySelector('video'), { loop: true }).play()")
+    person.run("Object.assign(VIDEO, { loop: true }).play()")
     person.check()
     person.wait(lambda: person.badges() == [FAKE])
     person.run(f"document.querySelector('{selector}').requestFullscreen()")
     person.run("new Promise((done) => setTimeout(done, 700))")
-    person.run("(document.querySelector('video').onpause = () => (window.isDisturbed = true), 0)")
+    person.run("(VIDEO.onpause = () => (window.isDisturbed = true), 0)")
     for _ in range(20):
         person.key("Tab")
         if person.run("Boolean(document.querySelector('[popover]:focus-within'))"):
@@ -258,7 +267,7 @@ def test_in_fullscreen_the_badge_is_pressed_and_reached_by_tab_and_the_video_pla
 
 
 STATE = """(({ paused, muted, volume, playbackRate, currentTime, preload }) =>
-    [paused, muted, volume, playbackRate, currentTime, preload])(document.querySelector("video"))"""
+    [paused, muted, volume, playbackRate, currentTime, preload])(VIDEO)"""
 REASONS = {
     "no-source": "The player has no video yet",
     "missing": "could not load its video",
@@ -284,7 +293,7 @@ def test_an_unplayed_video_is_looked_at_over_its_whole_length_and_a_part_is_said
     person.open(players.url("/unplayed"), is_ready=False)
     before = person.run(STATE)
     note = "({ target }) => sought.push(target.currentTime)"
-    person.run(f"(window.sought = [], document.querySelector('video').onseeked = {note}, 0)")
+    person.run(f"(window.sought = [], VIDEO.onseeked = {note}, 0)")
     person.check()
     person.wait(lambda: person.badges() and person.badges()[0] in JUDGED)
     first, last = person.run("[Math.min(...sought), Math.max(...sought)]")
@@ -292,7 +301,7 @@ def test_an_unplayed_video_is_looked_at_over_its_whole_length_and_a_part_is_said
     assert person.run(STATE) == before
     person.press("close")
     person.set(autoSites=["http://127.0.0.1"])  # watched as it plays
-    person.run("Object.assign(document.querySelector('video'), { muted: true }).play()")
+    person.run("Object.assign(VIDEO, { muted: true }).play()")
     person.wait(lambda: person.badges() and "(0:0" in person.badges()[0])
     person.press("badge")
     person.wait(lambda: person.find("detail", "of 1:00 was looked at"))
@@ -300,10 +309,10 @@ def test_an_unplayed_video_is_looked_at_over_its_whole_length_and_a_part_is_said
 
 def test_what_a_person_does_during_the_capture_stands(person, players, space):
     person.open(players.url("/player/hls.js?clips=photograph,blended-face"))
-    person.run("Object.assign(document.querySelector('video'), { loop: true, muted: false, volume: 0.8 }).play()")
+    person.run("Object.assign(VIDEO, { loop: true, muted: false, volume: 0.8 }).play()")
     person.check()
-    person.wait(lambda: person.run("document.querySelector('video').playbackRate === 0"))
-    person.run("(document.querySelector('video').pause(), document.querySelector('video').volume = 0.2)")
+    person.wait(lambda: person.run("VIDEO.playbackRate === 0"))
+    person.run("(VIDEO.pause(), VIDEO.volume = 0.2)")
     person.wait(lambda: person.badges() == [REAL])
     paused, muted, volume, rate, *_ = person.run(STATE)
     assert (paused, muted, volume, rate) == (True, False, 0.2, 1)
@@ -331,3 +340,63 @@ def test_the_answer_on_a_page_that_removes_it_is_in_the_popup(person, players, s
     if isinstance(person, InChromium):
         popup = person.browser.press_toolbar(person.page)
         popup.wait("#check-list", FAKE)
+
+
+def test_the_paused_player_of_an_article_is_meant_and_not_the_loop_behind_it(person, players, space):
+    person.open(players.url("/background"))
+    person.check()
+    person.wait(lambda: person.badges() == [FAKE])
+    assert space.asked == [players.url("/short.mp4")]
+    if isinstance(person, InChromium):
+        popup = person.browser.press_toolbar(person.page)
+        popup.wait("#videos button", "A page")
+        assert popup.evaluate("document.querySelectorAll('img').length") == 2  # told apart by picture
+
+
+def test_on_a_page_that_is_zoomed_by_its_style_the_badge_lies_on_the_video(person, players):
+    person.open(players.url("/zoomed"))
+    person.check()
+    person.wait(lambda: person.badges() == [FAKE])
+    left, top, right, bottom = person.box("corner")
+    box = person.run("(({ left, top, right, bottom }) => [left, top, right, bottom])(VIDEO.getBoundingClientRect())")
+    assert box[0] < left < right < box[2] and box[1] < top < bottom < box[3], (box, left, top, right, bottom)
+
+
+def test_escape_closes_the_panel_and_leaves_the_dialog_of_the_page_open(person, players):
+    person.open(players.url("/dialog"))
+    person.check()
+    person.wait(lambda: person.badges() == [FAKE])
+    person.press("badge")
+    person.wait(lambda: person.find("actions"))
+    person.key("Escape")
+    person.wait(lambda: not person.find("actions"))
+    assert person.run("document.querySelector('dialog').open")
+
+
+def test_a_check_without_a_press_ends_when_its_post_is_scrolled_past(person, players, space):
+    person.set(autoSites=["http://127.0.0.1"])
+    person.open(players.url("/scrolled"))
+    space.is_free.clear()
+    person.run("VIDEO.play()")
+    person.wait(lambda: person.find("badge"))
+    person.run("scrollTo(0, 2000)")
+    person.wait(lambda: person.run("document.querySelectorAll('[popover]').length === 0"))
+    space.is_free.set()
+
+
+def test_an_update_of_the_extension_in_mid_check_leaves_no_trace_and_no_error(playwright_session, tmp_path, players):
+    with StubSpace() as space:
+        browser = Chromium(playwright_session, tmp_path, space.url)
+        page = browser.open(players.url("/zoomed"))
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        space.is_free.clear()
+        overlay = browser.check(page)
+        overlay.wait("badge", "Checking", "Waiting")
+        browser.worker().evaluate("setTimeout(() => chrome.runtime.reload(), 100)")
+        overlay.wait_gone()
+        page.wait_for_timeout(1500)
+        space.is_free.set()
+        assert page.locator("[popover]").count() == 0 and errors == []
+        browser.close()

@@ -62,13 +62,16 @@ test("a player has another source when its address, its stream or its length cha
 });
 
 test("the video that is meant: hovered before clicked before playing before large", () => {
-  const base = { hovered: false, clickedAgoMs: Infinity, playing: false, muted: false, visibleShare: 0.1 };
+  const state = { hovered: false, clickedAgoMs: Infinity, playing: false, muted: false, visibleShare: 0.1 };
+  const base = { ...state, opacity: 1, isDecoration: false };
   const ranked = [
     { ...base, hovered: true },
     { ...base, clickedAgoMs: 1000 },
     { ...base, playing: true },
     { ...base, visibleShare: 0.4 },
     base,
+    { ...base, hovered: true, playing: true, visibleShare: 1, isDecoration: true },
+    { ...base, playing: true, muted: true, visibleShare: 1, opacity: 0 },
   ];
   const scores = ranked.map(score);
   assert.deepEqual(
