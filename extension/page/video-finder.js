@@ -12,7 +12,7 @@
  * @property {boolean} muted
  * @property {number} visibleShare of the window's area that shows it
  * @property {number} opacity 0..1
- * @property {boolean} isDecoration a loop without sound and controls, which starts by itself, behind something else
+ * @property {boolean} isDecoration a loop without sound and controls
  */
 
 import { shadowRootOf } from "../shared/browser.js";
@@ -23,7 +23,7 @@ const PICTURE_PX = 96;
 const MIN_FRAME_PX = 150;
 const CLICK_MS = 30_000; // so long after a click the video is probably meant
 const DECORATION = 0.05; // what a decoration counts
-const MIN_TEXT = 20; // letters; controls have less
+const LARGE = 0.5; // share of the window
 const FAINT = 0.5; // opacity
 const MAX_LEVELS = 12; // ancestors of a video whose links are collected
 const MAX_LINKS = 60;
@@ -49,7 +49,8 @@ export function score({ hovered, clickedAgoMs, playing, muted, visibleShare, opa
   const clicked = clickedAgoMs < CLICK_MS ? 2 : 0;
   const heard = playing && !muted ? 0.5 : 0;
   const shown = opacity * ((playing ? 1 : 0) + visibleShare * 2);
-  return isDecoration ? DECORATION * shown : (hovered ? 4 : 0) + clicked + heard + shown;
+  const isBehind = isDecoration && (visibleShare > LARGE || opacity < FAINT); // where a pointer is over it anyway
+  return (hovered && !isBehind ? 4 : 0) + clicked + heard + (isDecoration ? DECORATION * shown : shown);
 }
 
 /**
@@ -92,7 +93,7 @@ function stateOf(video) {
     muted: video.muted || video.volume === 0,
     visibleShare: visibleShare(video.getBoundingClientRect()),
     opacity: opacityOf(video),
-    isDecoration: isDecoration(video),
+    isDecoration: video.loop && video.muted && !video.controls,
   };
 }
 
@@ -103,35 +104,6 @@ function opacityOf(video) {
     opacity *= Number(getComputedStyle(at).opacity);
   }
   return opacity;
-}
-
-/** @param {HTMLVideoElement} video */
-function isDecoration(video) {
-  const { loop, muted, controls, autoplay } = video;
-  if (!loop || !muted || controls || !autoplay) return false;
-  const { left, top, right, bottom } = video.getBoundingClientRect();
-  const [x, y] = [
-    (Math.max(left, 0) + Math.min(right, innerWidth)) / 2,
-    (Math.max(top, 0) + Math.min(bottom, innerHeight)) / 2,
-  ];
-  const at = document.elementsFromPoint(x, y);
-  return (
-    !at.includes(video) ||
-    getComputedStyle(video).pointerEvents === "none" ||
-    opacityOf(video) < FAINT ||
-    isBehindText(at, video)
-  );
-}
-
-/**
- * @param {Element[]} elements at a point, the uppermost first
- * @param {HTMLVideoElement} video
- */
-function isBehindText(elements, video) {
-  const above = elements.slice(0, elements.indexOf(video));
-  return above.some((element) =>
-    [...element.childNodes].some((node) => node instanceof Text && node.data.trim().length > MIN_TEXT),
-  );
 }
 
 /** @param {DOMRect} rect */

@@ -61,7 +61,7 @@ test("a player has another source when its address, its stream or its length cha
   assert.equal(isSameSource({ ...before, object }, { ...before, object: {} }), false);
 });
 
-test("the video that is meant: hovered before clicked before playing before large", () => {
+test("the video that is meant: hovered before clicked before playing before large before a loop behind all", () => {
   const state = { hovered: false, clickedAgoMs: Infinity, playing: false, muted: false, visibleShare: 0.1 };
   const base = { ...state, opacity: 1, isDecoration: false };
   const ranked = [
@@ -70,7 +70,7 @@ test("the video that is meant: hovered before clicked before playing before larg
     { ...base, playing: true },
     { ...base, visibleShare: 0.4 },
     base,
-    { ...base, hovered: true, playing: true, visibleShare: 1, isDecoration: true },
+    { ...base, hovered: true, playing: true, muted: true, visibleShare: 1, isDecoration: true },
     { ...base, playing: true, muted: true, visibleShare: 1, opacity: 0 },
   ];
   const scores = ranked.map(score);
