@@ -33,6 +33,7 @@ from unmask.download.sources import (
 from unmask.faces.clips import FaceClip
 from unmask.faces.detector import FaceBoxes, FaceFinder
 from unmask.faces.subjects import Subject, SubjectTracker
+from unmask.faces.upright import Upright
 from unmask.models import inference, saliency
 from unmask.models.inference import LoadedModel
 from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
@@ -172,6 +173,7 @@ class _Check:
         self._checker, self._models, self._media, self._options = checker, models, media, options
         self._on_progress, self._clock = on_progress, clock
         self._policy = ensemble_policy([model.policy for model in models])
+        self._upright = Upright(checker.detect_faces)
         self._tracker = SubjectTracker([model.spec for model in models])
 
     def run(self) -> CheckReport:
@@ -213,7 +215,7 @@ class _Check:
         for index, frames in enumerate(self._clock.timed("decode", windows)):
             step = ("faces", index / WINDOWS, _provisional_text(scores, self._policy))
             with self._slot(self._on_progress, *step):
-                boxes = self._checker.detect_faces(frames)
+                frames, boxes = self._upright.find(frames)
             with self._clock.stage("faces"):
                 subjects = self._tracker.add(frames, boxes)
             if not self._checker.borrows_gpu:
@@ -295,6 +297,8 @@ def _warnings(media: Media, tracker: SubjectTracker, options: Options) -> list[s
         found.append(
             f"Nothing could be looked at from {clock(gap_start)} to {clock(gap_end)}: the pictures are not there."
         )
+    if tracker.turned:
+        found.append("The picture lies on its side or upside down: it was turned, so that faces could be found.")
     if tracker.too_many:
         found.append(f"There are more people than can be judged at once: only {len(tracker.subjects)} were.")
     if tracker.subjects and tracker.frames_with_face < FEW_FRAMES:

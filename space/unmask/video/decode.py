@@ -70,6 +70,7 @@ class Frames:
     data: Image  # (N, H, W, 3) RGB
     seconds: FloatArray  # (N,) presentation times, rising
     scale: float = 1.0  # px of the shown video per px of `data`, both ways alike; >= 1
+    turns: int = 0  # quarter turns counter-clockwise by which `data` was turned against what a player shows
 
     def __post_init__(self) -> None:
         if self.data.ndim != 4 or self.data.shape[3] != 3 or self.data.dtype != np.uint8:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.media import astronaut
 from unmask.faces.clips import ClipSpec
 from unmask.faces.detector import FaceBoxes
 from unmask.faces.exclusion import FaceRules
@@ -24,7 +25,9 @@ def window(start: float, count: int = 8, step: float = 0.12, scale: float = 1.0)
 
 def faces(*xyxy: Sequence[float]) -> FaceBoxes:
     boxes = np.array(xyxy, np.float32).reshape(-1, 4)
-    return FaceBoxes(boxes, np.zeros((len(boxes), 5, 2), np.float32), np.ones(len(boxes), np.float32))
+    points = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
+    landmarks = boxes[:, None, :2] + points * (boxes[:, None, 2:] - boxes[:, None, :2])
+    return FaceBoxes(boxes, landmarks, np.ones(len(boxes), np.float32))
 
 
 LEFT, RIGHT, SMALL = (20, 20, 120, 120), (220, 20, 300, 100), (350, 350, 358, 358)
@@ -77,6 +80,43 @@ def test_nobody_is_followed_over_a_cut_by_place_alone(name: str) -> None:
     found = [[float(clip.seconds[0]) for clip in subject.clips[SPEC]] for subject in tracker.subjects]
     assert found == [pytest.approx(each) for each in starts]
     assert tracker.excluded == ()
+
+
+def portrait(number: int, x: int, y: int, side: int, brightness: float = 1.0) -> tuple[Frames, FaceBoxes]:
+    """The astronaut in a setting of its own, her face at a place: (frames, boxes)."""
+    face = astronaut()[20:260, 105:345]
+    points = np.array([[205, 112], [247, 112], [228, 138], [210, 158], [245, 158]], np.float32) - [105, 20]
+    data = scene(number)
+    data[:, y : y + side, x : x + side] = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
+    places = (points * side / 240 + [x, y]).astype(np.float32)
+    box = np.array([[x + 0.3 * side, y + 0.2 * side, x + 0.7 * side, y + 0.7 * side]], np.float32)
+    frames = Frames((data * brightness).astype(np.uint8), 0.12 * np.arange(8.0))
+    return frames, FaceBoxes(box, places[None], np.ones(1, np.float32))
+
+
+def somebody(number: int) -> tuple[Frames, FaceBoxes]:
+    """Another face, or what stands for it, at the same place."""
+    frames, boxes = portrait(number, 50, 50, 200)
+    return Frames(scene(1000 + number), frames.seconds), boxes
+
+
+PEOPLE = {
+    "larger, elsewhere": ([portrait(1, 50, 50, 200), portrait(2, 120, 20, 250)], 1),
+    "smaller, darker": ([portrait(1, 50, 50, 240), portrait(2, 200, 150, 120, 0.8)], 1),
+    "somebody else between": ([portrait(1, 50, 50, 200), somebody(2), portrait(3, 60, 60, 220)], 2),
+    "three others": ([somebody(1), somebody(2), somebody(3)], 3),
+}
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_a_person_is_found_again_in_another_shot_by_looks(name: str) -> None:
+    shots, people = PEOPLE[name]
+    tracker = SubjectTracker([SPEC], ANY)
+    for index, (frames, boxes) in enumerate(shots):
+        tracker.add(Frames(frames.data, frames.seconds + 5.0 * index), [boxes] * 8)
+    assert len(tracker.subjects) == people
+    assert tracker.subjects[0].seconds[0] == 0.0
+    assert sum(len(subject.clips[SPEC]) for subject in tracker.subjects) == len(shots)
 
 
 @pytest.mark.parametrize(("again", "reasons"), [(0, ()), (2, ("face_too_brief",))])

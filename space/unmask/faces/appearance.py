@@ -1,0 +1,68 @@
+"""Describe what a face looks like, to find a person again in another shot: gradients and colours, projected linearly.
+
+The projection is fitted by `training.tools.appearance` on people of YouTube Faces (linear discriminant analysis).
+"""
+
+import functools
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load_file
+
+UInt8Array = npt.NDArray[np.uint8]
+Float32Array = npt.NDArray[np.float32]
+
+PROJECTION = Path(__file__).with_name("appearance.safetensors")
+SIDE_PX = 64  # of the aligned face
+LANDMARKS_PX = np.array([[22, 26], [42, 26], [32, 36], [24, 45], [40, 45]], np.float32)  # in it; hair and neck are seen
+CELLS = 8  # a side
+DIRECTIONS = 8  # of gradients
+COLOUR_WEIGHT = 3.0
+
+
+def describe(image: UInt8Array, landmarks: Float32Array) -> Float32Array:
+    """Describe the face with these landmarks (5, 2) px in (H, W, 3) RGB -> (64,) of length one.
+
+    The dot product of two descriptions is their likeness.
+    """
+    mean, projection = _projection()
+    found = (features(align(image, landmarks)) - mean) @ projection
+    return (found / max(float(np.linalg.norm(found)), 1e-6)).astype(np.float32)
+
+
+@functools.cache
+def _projection() -> tuple[Float32Array, Float32Array]:
+    tensors = load_file(PROJECTION)
+    return tensors["mean"].astype(np.float32), tensors["projection"].astype(np.float32)
+
+
+def align(image: UInt8Array, landmarks: Float32Array) -> UInt8Array:
+    """Turn, scale and move a face so that its landmarks (5, 2) px lie at LANDMARKS_PX (Umeyama, 1991)."""
+    centre, wanted = landmarks.mean(0), LANDMARKS_PX.mean(0)
+    here, there = landmarks - centre, LANDMARKS_PX - wanted
+    size = max(float((here * here).sum()), 1e-6)
+    cos = float((here * there).sum()) / size
+    sin = float((here[:, 0] * there[:, 1] - here[:, 1] * there[:, 0]).sum()) / size
+    turn = np.array([[cos, -sin], [sin, cos]], np.float32)
+    matrix = np.column_stack([turn, wanted - turn @ centre])
+    return cv2.warpAffine(image, matrix, (SIDE_PX, SIDE_PX), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+
+
+def features(face: UInt8Array) -> Float32Array:
+    """Compute gradients (Dalal and Triggs, CVPR 2005) and colours in cells of an aligned face -> (704,)."""
+    gray = np.sqrt(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32))
+    size, angle = cv2.cartToPolar(cv2.Sobel(gray, cv2.CV_32F, 1, 0), cv2.Sobel(gray, cv2.CV_32F, 0, 1))
+    place = angle % np.pi / np.pi * DIRECTIONS
+    lower = np.floor(place).astype(int)
+    rows, columns = np.indices(gray.shape)
+    spread = np.zeros((*gray.shape, DIRECTIONS), np.float32)
+    spread[rows, columns, lower % DIRECTIONS] = size * (1 - place + lower)
+    spread[rows, columns, (lower + 1) % DIRECTIONS] += size * (place - lower)
+    cell = SIDE_PX // CELLS
+    cells = spread.reshape(CELLS, cell, CELLS, cell, DIRECTIONS).sum((1, 3))
+    energy = cv2.blur((cells**2).sum(2), (3, 3))
+    lab = cv2.resize(cv2.cvtColor(face, cv2.COLOR_RGB2LAB), (CELLS, CELLS), interpolation=cv2.INTER_AREA)
+    colours = lab.astype(np.float32).ravel() * (COLOUR_WEIGHT / 255)
+    return np.concatenate([(cells / (np.sqrt(energy)[..., None] + 1e-3)).ravel(), colours])

@@ -1,0 +1,72 @@
+"""Turn pictures upright in which everybody lies on the side or stands on the head, and boxes back."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from unmask.faces.detector import FaceBoxes
+from unmask.video.decode import Frames
+
+Detect = Callable[[Frames], list[FaceBoxes]]
+
+QUARTER_TURNS = (2, 1, 3)  # counter-clockwise, the likeliest first
+MAX_TRIES = 3  # windows without a face that are turned
+
+
+class Upright:
+    """A face finder that tries quarter turns as long as it has found no upright face."""
+
+    def __init__(self, detect: Detect) -> None:
+        self.turns = 0  # by which the pictures are turned
+        self._detect = detect
+        self._tries = MAX_TRIES  # that are left
+
+    def find(self, frames: Frames) -> tuple[Frames, list[FaceBoxes]]:
+        """Find the faces of a window -> (it as it was looked at, the faces of each frame)."""
+        frames = turn(frames, self.turns)
+        boxes = self._detect(frames)
+        if any(map(_upright_score, boxes)):
+            self._tries = 0
+        elif self._tries:
+            self._tries -= 1
+            scores = {turns: self._score(turn(frames, turns)) for turns in QUARTER_TURNS}
+            best = max(scores, key=lambda turns: scores[turns])
+            if scores[best]:
+                self.turns = best
+                return self.find(frames)
+        return frames, boxes
+
+    def _score(self, frames: Frames) -> float:
+        """Score the frame in the middle, and if there is a face, the first as well; 0 without a face in both."""
+        score = 1.0
+        for at in (len(frames) // 2, 0):
+            score = score and min(score, _upright_score(self._detect(Frames(frames.data[at : at + 1], np.zeros(1)))[0]))
+        return score
+
+
+def _upright_score(found: FaceBoxes) -> float:
+    """Return the best score of a face that is taller than wide; those on their side are wider, and score less."""
+    width, height = (found.xyxy[:, 2:] - found.xyxy[:, :2]).T
+    return float(found.score[height > width].max(initial=0.0))
+
+
+def turn(frames: Frames, turns: int) -> Frames:
+    """Turn frames by so many quarters."""
+    if not turns:
+        return frames
+    return replace(frames, data=np.ascontiguousarray(np.rot90(frames.data, turns, (1, 2))), turns=turns)
+
+
+def turn_back(xyxy: npt.NDArray[np.float32], frames: Frames) -> npt.NDArray[np.float32]:
+    """Convert boxes (n, 4) px of turned frames to those of the frames as a player shows them."""
+    height, width = frames.data.shape[1:3]
+    x1, y1, x2, y2 = np.asarray(xyxy).T
+    sides: Sequence[npt.NDArray[np.float32]] = {
+        0: (x1, y1, x2, y2),
+        1: (height - y2, x1, height - y1, x2),
+        2: (width - x2, height - y2, width - x1, height - y1),
+        3: (y1, width - x2, y2, width - x1),
+    }[frames.turns]
+    return np.stack(sides, 1)

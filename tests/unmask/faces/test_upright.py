@@ -1,0 +1,54 @@
+"""Pictures without a face are turned by quarters; boxes stay where a player shows the face."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import SHARED_DATA
+from tests.media import astronaut, faceless, window_of
+from unmask.faces.detector import FaceBoxes, FaceFinder
+from unmask.faces.upright import MAX_TRIES, Upright, turn_back
+from unmask.video.decode import Frames, decode
+from unmask.video.sampling import DecodePlan
+
+CASES = SHARED_DATA.parent / "cases"
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_face_is_found_however_the_picture_lies(turns: int) -> None:
+    image = np.ascontiguousarray(np.rot90(astronaut()[:400], -turns))
+    upright = Upright(FaceFinder().detect)
+    frames, boxes = upright.find(window_of(image, image, image))
+    assert frames.turns == upright.turns == turns
+    (here,) = turn_back(boxes[0].xyxy, frames)
+    mask = np.zeros(image.shape[:2])
+    x1, y1, x2, y2 = here.round().astype(int)
+    mask[y1:y2, x1:x2] = 1
+    ys, xs = np.nonzero(np.rot90(mask, turns))
+    assert np.hypot(xs.mean() - 225, ys.mean() - 120) < 20  # the face of the photograph
+
+
+def test_where_there_is_no_face_only_a_few_windows_are_turned() -> None:
+    looked_at: list[int] = []
+    finder = FaceFinder()
+
+    def detect(frames: Frames) -> list[FaceBoxes]:
+        looked_at.append(len(frames))
+        return finder.detect(frames)
+
+    upright = Upright(detect)
+    window = window_of(*faceless(4))
+    for _ in range(6):
+        frames, boxes = upright.find(window)
+        assert frames.turns == 0
+        assert not any(map(len, boxes))
+    assert looked_at.count(1) == 3 * MAX_TRIES
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["upsidedown.mp4"])
+def test_shared_cases_are_turned(name: str) -> None:
+    upright = Upright(FaceFinder().detect)
+    found = [upright.find(frames) for frames in decode(Path(CASES / name), DecodePlan(windows=3))]
+    assert all(frames.turns == 2 and all(map(len, boxes)) for frames, boxes in found)
