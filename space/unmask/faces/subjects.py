@@ -19,7 +19,7 @@ from unmask.video.sampling import CLOSE_STRIDES
 
 MAX_SUBJECTS = 12  # that are scored: those seen first, and among them the largest
 # Likeness of two faces in two shots. Measured on 28 videos, faces scaled, relit and compressed: 0.1 % of 9450 pairs of
-# two people lie above, and 23 % of 280 pairs of one person below, who then counts as two.
+# two people lie above, and 24 % of 280 pairs of one person below, who then counts as two.
 SAME_PERSON = 0.6
 CLEAR_LIKENESS = 0.1  # by which it must exceed that with anybody else
 MAX_BOXES = 64  # of one subject in a report
