@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from tests.media import FACE_XY, astronaut
+from tests.vectors import SCALE
 from unmask.errors import LoginRequired
 from unmask.models.saliency import jpeg, paint
 from unmask.report import CheckReport, CoverageReport, FaceDetail, Source, to_failed_report, to_report
@@ -84,7 +85,7 @@ def build(
     end_seconds: float | None = None,  # asked for
     **fields: object,  # of the source
 ) -> CheckReport:
-    verdict = judge_one_pass(scores, Policy(), excluded)
+    verdict = judge_one_pass(scores, Policy(evidence=SCALE), excluded)
     models = sorted({item.model for item in scores}) or ["mobilenet-gru"]
     frames = max(64, sum(item.frames for item in scores) + 6)
     return to_report(

@@ -45,14 +45,13 @@ export function grade(logOdds, label, isDoubtful, scale) {
 }
 
 /**
- * Say which way the evidence leans and how often that was right; "" where it does not lean.
+ * Say which way the evidence leans; "" where it does not lean.
  * @param {Evidence} evidence
  */
-export function evidenceText({ direction, strength, per_100: found }) {
+export function evidenceText({ direction, strength }) {
   if (direction === "none") return "";
   const lean = direction === "fake" ? "a deepfake" : "a real video";
-  const often = found ? `: of 100 such videos in our tests, ${Math.round(found.fakes)} were deepfakes` : "";
-  return `; it leans towards ${lean} (${strength} evidence${often})`;
+  return `; it leans towards ${lean} (${strength} evidence)`;
 }
 
 /** @param {number} value to three digits, as in Python's reports */

@@ -64,8 +64,8 @@ export class Overlay {
    * Show a label in the badge.
    * @param {Label} label
    */
-  show({ text, tone, detail }) {
-    this.badge.replaceChildren(icon(tone), h("span", { class: "words" }, text));
+  show({ text, badge = text, tone, detail }) {
+    this.badge.replaceChildren(icon(tone), h("span", { class: "words" }, badge));
     this.badge.title = detail;
     this.say(tone === "busy" ? detail : text); // not every percent
     this.place();

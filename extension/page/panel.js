@@ -21,6 +21,8 @@ import {
   formatAge,
   formatClock,
   formatPercent,
+  helpTexts,
+  labelText,
   modelNames,
   nextActions,
   progressLabel,
@@ -29,6 +31,7 @@ import {
 } from "../shared/labels.js";
 import { isOnDevice } from "../shared/report.js";
 import { h, toBlob } from "../shared/dom.js";
+import { renderEvidence } from "./evidence-scale.js";
 import { icon } from "../shared/icons.js";
 
 /**
@@ -48,8 +51,9 @@ export function renderReport(report, savedAt, { t, language, actions, title, not
     heading(label.tone, label.text, title || source.title),
     h("p", { class: "detail" }, label.detail),
     note !== "" && h("p", { class: "detail" }, note),
-    chance !== null && gauge(chance, verdict.band, t),
+    verdict.evidence ? renderEvidence(verdict.evidence, chance, t) : chance !== null && gauge(chance, verdict.band, t),
     h("ul", { class: "reasons" }, ...verdict.reasons.map((code) => h("li", {}, reasonText(code, t)))),
+    ...helpTexts(verdict, t).map((text) => h("p", {}, text)),
     faces.length > 0 && h("div", { class: "faces" }, ...faces.map((face, i) => faceCard(face, i + 1, t, actions.seek))),
     ...warnings.map((warning) => h("p", { class: "hint", lang: "en", dir: "auto" }, warning)),
     hint(`${originText(report, t)} ${t("summary_models", modelNames(report, 8))}`),
@@ -183,7 +187,7 @@ function faceCard(face, number, t, seek) {
   const heatmap = picture(face.heatmap, t("heatmap", name));
   const caption = h("span", { class: "hint", "aria-hidden": "true" }, t("heatmap_caption"));
   const pictures = [picture(face.thumbnail, name), heatmap && h("div", {}, heatmap, caption)];
-  const text = `${t(`label_${face.label}`)}, ${formatPercent(face.probability_fake, t)}`;
+  const text = `${labelText(face.label, face.evidence, t)}, ${formatPercent(face.probability_fake, t)}`;
   const label = h("p", {}, icon(face.label), h("b", {}, `${name}: `), text);
   const article = { class: "card", "aria-label": name };
   return h("article", article, h("div", { class: "pictures" }, ...pictures), h("div", {}, label, time));

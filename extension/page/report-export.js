@@ -6,7 +6,16 @@
  */
 
 import { h } from "../shared/dom.js";
-import { formatClock, formatPercent, modelNames, reasonText, toLabel } from "../shared/labels.js";
+import {
+  evidenceTexts,
+  formatClock,
+  formatPercent,
+  helpTexts,
+  labelText,
+  modelNames,
+  reasonText,
+  toLabel,
+} from "../shared/labels.js";
 
 const STYLE = `:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
 main{max-width:44rem;margin:2rem auto;padding:0 1rem;overflow-wrap:anywhere}
@@ -31,9 +40,12 @@ export function toHtml(report, t, { lang, dir }) {
   const { text, detail } = toLabel(report, t);
   const { verdict, source } = report;
   const url = source.url && escapeHtml(source.url);
+  const { grade, frequency } = verdict.evidence ? evidenceTexts(verdict.evidence, t) : { grade: "", frequency: "" };
+  const said = [grade, frequency, ...helpTexts(verdict, t)].filter(Boolean);
   const reasons = verdict.reasons.map((code) => `<li>${escapeHtml(reasonText(code, t))}</li>`);
   const parts = [
     `<h1>${escapeHtml(text)}</h1><p>${escapeHtml(detail)}</p>`,
+    ...said.map((line) => `<p>${escapeHtml(line)}</p>`),
     source.title ? `<p><bdi>${escapeHtml(source.title)}</bdi></p>` : "",
     `<p>${url ? `<a href="${url}" rel="noreferrer nofollow">${url}</a>` : escapeHtml(source.name)}</p>`,
     `<ul>${reasons.join("")}</ul>`,
@@ -51,7 +63,7 @@ export function toHtml(report, t, { lang, dir }) {
 function faceHtml(face, name, t) {
   const pictures = [face.thumbnail, face.heatmap].flatMap((picture) => picture ?? []);
   const images = pictures.map((picture) => `<img alt="" src="${escapeHtml(picture)}">`).join("");
-  const text = `${t(`label_${face.label}`)}, ${formatPercent(face.probability_fake, t)}`;
+  const text = `${labelText(face.label, face.evidence, t)}, ${formatPercent(face.probability_fake, t)}`;
   return `<section><h2>${escapeHtml(name)}</h2><p>${escapeHtml(text)}</p>${images}</section>`;
 }
 

@@ -3,7 +3,8 @@
  *
  * @typedef {Record<string, {message: string, description?: string}>} Messages
  * @typedef {keyof typeof import("../_locales/en/messages.json")} MessageKey
- * @typedef {"action" | "detail" | "error" | "label" | "next" | "reason" | "stage"} Family of keys that end with a code
+ * @typedef {"action" | "detail" | "error" | "label" | "next" | "reason" | "stage"} CodeFamily
+ * @typedef {CodeFamily | "help" | "lean" | "side" | "strength"} Family of keys that end with a code
  * @typedef {(key: MessageKey | `${Family}_${string}`, ...values: (string | number)[]) => string} Translate `$1`, `$2` …
  * in a message are the values
  *

@@ -4,6 +4,7 @@
  * @typedef {import("./report.js").Report} Report
  * @typedef {import("./report.js").OkReport} OkReport
  * @typedef {import("./report.js").FailedReport} FailedReport
+ * @typedef {import("./report.js").Evidence} Evidence
  * @typedef {import("./i18n.js").Translate} Translate
  *
  * @typedef {"fake" | "real" | "uncertain" | "no_face" | "failed" | "busy"} Tone
@@ -11,6 +12,7 @@
  *
  * @typedef {object} Label
  * @property {string} text a few words
+ * @property {string} [badge] fewer words, where there are
  * @property {Tone} tone
  * @property {string} detail one or two sentences
  *
@@ -70,6 +72,11 @@ const NEXT = {
 export const ERROR_CODES = Object.keys(NEXT);
 const MIN_PART = 0.7;
 const MIN_MISSED_SECONDS = 5;
+const HELP = /** @type {const} */ ([
+  ["longer", ["too_few_frames", "face_too_brief"]],
+  ["original", ["too_blurred", "face_too_small", "face_too_blurred"]],
+]);
+const BASE_RATE = 0.01; // of `base_rate`
 const STAGES = ["queued", "fetch", "decode", "faces", "model", "explain", "done", "capture", "send"];
 const inEnglish = toTranslate({
   percent: { message: "$1%" },
@@ -86,9 +93,56 @@ const inEnglish = toTranslate({
 export function toLabel(report, t) {
   if (report.status === "failed") return failureLabel(report, t);
   const { verdict, coverage, faces } = report;
+  const { label, evidence } = verdict;
   const chance = verdict.probability_fake === null ? "" : formatPercent(verdict.probability_fake, t);
-  const detail = t(`detail_${verdict.label}`, chance, coverage.frames_with_face, faces.length);
-  return { text: t(`label_${verdict.label}`), tone: verdict.label, detail };
+  const isLeaning = label === "uncertain" && evidence && evidence.direction !== "none";
+  const detail = t(`detail_${isLeaning ? "lean" : label}`, chance, coverage.frames_with_face, faces.length);
+  const badge = labelText(label, evidence, t, false);
+  return { text: labelText(label, evidence, t), badge, tone: label, detail };
+}
+
+/**
+ * Name a label, and which way an uncertain one leans.
+ * @param {import("./report.js").Label} label
+ * @param {Evidence | null | undefined} evidence
+ * @param {Translate} t
+ * @param {boolean} [withStrength]
+ */
+export function labelText(label, evidence, t, withStrength = true) {
+  const name = t(`label_${label}`);
+  if (label !== "uncertain" || !evidence) return name;
+  const { direction, strength } = evidence;
+  const much = withStrength && direction !== "none" ? ` (${t(`strength_${strength}`)})` : "";
+  return `${name} · ${t(`lean_${direction}`)}${much}`;
+}
+
+/**
+ * Put evidence into words.
+ * @param {Evidence} evidence
+ * @param {Translate} t
+ * @returns {{grade: string, frequency: string, ifRare: string}} frequency: empty without a validation; ifRare: how many
+ * would be fake if one in a hundred were
+ */
+export function evidenceTexts({ direction, strength, likelihood_ratio: ratio, per_100: found }, t) {
+  const side = direction === "none" ? t("scale_none") : t("scale", t(`strength_${strength}`), t(`side_${direction}`));
+  const counts = found ? [found.fakes, found.low, found.high].map(Math.round) : [];
+  const odds = (ratio * BASE_RATE) / (1 - BASE_RATE);
+  return {
+    grade: side,
+    frequency: found ? t("frequency", ...counts, found.videos) : "",
+    ifRare: t("base_rate_then", formatPercent(odds / (1 + odds), t)),
+  };
+}
+
+/**
+ * Say what would help to get an answer, where there is none.
+ * @param {import("./report.js").Verdict} verdict
+ * @param {Translate} t
+ */
+export function helpTexts({ label, reasons }, t) {
+  if (label === "fake" || label === "real") return [];
+  const helps = HELP.filter(([, codes]) => codes.some((code) => reasons.includes(code)));
+  return helps.map(([name]) => t(`help_${name}`));
 }
 
 /** @param {FailedReport} report @param {Translate} t @returns {Label} */
@@ -204,5 +258,7 @@ export function summarize(report, t) {
   const { text, detail } = toLabel(report, t);
   const address = report.source.url ?? report.source.name;
   const models = t("summary_models", modelNames(report));
-  return [`Unmask: ${text}`, detail, address, models, t("no_proof")].filter(Boolean).join("\n");
+  const { evidence } = report.verdict;
+  const said = [detail, evidence && evidenceTexts(evidence, t).frequency, ...helpTexts(report.verdict, t)];
+  return [`Unmask: ${text}`, ...said, address, models, t("no_proof")].filter(Boolean).join("\n");
 }

@@ -20,6 +20,7 @@
  * @property {string} title
  * @property {Label} label
  * @property {number | null} probability
+ * @property {import("./report.js").Evidence | null} [evidence] not in entries of older versions
  * @property {string} models names and revisions
  * @property {"url" | "file" | "frames"} way
  * @property {number} savedAt ms since 1970
@@ -152,6 +153,7 @@ function toEntry(key, url, report, savedAt) {
     title: report.source.title ?? "",
     label: report.verdict.label,
     probability: report.verdict.probability_fake,
+    evidence: report.verdict.evidence,
     models: modelNames(report),
     way: report.source.kind,
     savedAt,

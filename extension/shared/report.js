@@ -44,6 +44,7 @@
  * @property {number} probability_fake
  * @property {Label} label
  * @property {string[]} reasons codes
+ * @property {Evidence | null} evidence null in reports of older versions
  * @property {number} first_seconds
  * @property {number} last_seconds
  * @property {number | null} picture_seconds when the thumbnail was taken
@@ -276,6 +277,7 @@ function toFace(json) {
       probability_fake: chance,
       label,
       reasons: codes(from.reasons),
+      evidence: toEvidence(from.evidence),
       first_seconds: first,
       last_seconds: Math.max(first, seconds(from.last_seconds) ?? first),
       picture_seconds: seconds(from.picture_seconds),

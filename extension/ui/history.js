@@ -6,7 +6,7 @@ import { fileUrl, localArea, localizePage, readLocale, sendToBackground } from "
 import { h } from "../shared/dom.js";
 import { languageAttributes } from "../shared/i18n.js";
 import { icon, logo } from "../shared/icons.js";
-import { formatAge, formatPercent, summarize } from "../shared/labels.js";
+import { formatAge, formatPercent, labelText, summarize } from "../shared/labels.js";
 import { isOnDevice, parseReport } from "../shared/report.js";
 import { ReportCache } from "../shared/report-cache.js";
 import { parseWebUrl } from "../shared/urls.js";
@@ -34,14 +34,14 @@ async function show() {
 /** List the entries that hold every word of the search. */
 async function findEntries() {
   const words = inputById("search").value.toLowerCase().split(/\s+/);
-  const textOf = (/** @type {HistoryEntry} */ { title, url, label }) =>
-    `${title} ${url} ${t(`label_${label}`)}`.toLowerCase();
+  const textOf = (/** @type {HistoryEntry} */ { title, url, label, evidence }) =>
+    `${title} ${url} ${labelText(label, evidence, t)}`.toLowerCase();
   return (await cache.entries()).filter((entry) => words.every((word) => textOf(entry).includes(word)));
 }
 
 /** @param {HistoryEntry} entry */
 function entryItem(entry) {
-  const { key, label, probability, savedAt, models } = entry;
+  const { key, label, evidence, probability, savedAt, models } = entry;
   const title = entry.title || entry.url;
   const href = parseWebUrl(entry.url)?.href;
   const link = { href, rel: "noreferrer", target: "_blank", dir: "auto" };
@@ -54,7 +54,7 @@ function entryItem(entry) {
   open.addEventListener("click", () => void toggle(entry, open, sheet));
   const remove = h("button", { type: "button", "aria-label": t("history_remove", title) }, t("remove"));
   remove.addEventListener("click", () => void removeEntries([key]));
-  const head = h("b", {}, `${t(`label_${label}`)}${chance}`);
+  const head = h("b", {}, `${labelText(label, evidence, t)}${chance}`);
   const text = h("div", {}, head, h("p", {}, name), h("p", { class: "hint" }, facts));
   return h("li", { class: "entry" }, icon(label), text, open, remove, sheet);
 }

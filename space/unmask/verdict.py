@@ -34,7 +34,7 @@ REASONS: dict[str, str] = {
     "score_low": (
         "The detector found none of the traces it has learned to look for. It often misses heads drawn by a generator."
     ),
-    "score_between": "The score lies in the range where the detector is often wrong, so it gives no answer.",
+    "score_between": "The score lies where neither answer would be right often enough to be given.",
     "too_few_frames": "The face could be looked at in too few frames for an answer.",
     "too_blurred": "The face is too blurred to be judged: the detector takes such blur for manipulation.",
     "models_disagree": "The models that looked at it contradict each other.",
@@ -365,15 +365,11 @@ def _text(highest: FaceVerdict, faces: Sequence[FaceVerdict], scores: Sequence[C
 
 
 def _lean(evidence: Evidence) -> str:
-    """Say which way the evidence leans and how often that was right; nothing where it does not lean."""
+    """Say which way the evidence leans; nothing where it does not lean."""
     if evidence.direction == "none":
         return ""
     lean = "a deepfake" if evidence.direction == "fake" else "a real video"
-    found = evidence.per_100
-    often = (
-        "" if found is None else f": of 100 such videos in our tests, {math.floor(found.fakes + 0.5)} were deepfakes"
-    )
-    return f"; it leans towards {lean} ({evidence.strength} evidence{often})"
+    return f"; it leans towards {lean} ({evidence.strength} evidence)"
 
 
 def _who_is_fake(faces: Sequence[FaceVerdict]) -> str:

@@ -26,7 +26,7 @@ def test_one_press_gives_the_verdict_of_the_space_and_a_timeline_that_seeks(chro
     overlay = chromium.check(page)
     label = overlay.answer()
     overlay.press("badge")
-    for part in ("gauge", "reasons", "card", "actions"):
+    for part in ("scale", "reasons", "card", "actions"):
         overlay.wait(part)
     overlay.wait("kicker", "A speech")
     shoot(page, "panel")
@@ -71,12 +71,12 @@ def test_escape_closes_the_panel_and_gives_the_focus_back(chromium, web):
     overlay = chromium.check(page)
     overlay.answer()
     overlay.press("badge")
-    overlay.wait("gauge")
+    overlay.wait("scale")
     page.keyboard.press("Escape")
     overlay.wait("badge")
-    assert not overlay.find("gauge")
+    assert not overlay.find("scale")
     page.keyboard.press("Enter")  # the badge has the focus
-    overlay.wait("gauge")
+    overlay.wait("scale")
 
 
 @pytest.mark.parametrize("path", ["/strict", "/shadow", "/frame"])

@@ -171,7 +171,7 @@ def test_the_panel_stays_in_the_window_whatever_the_page_looks_like(name, chromi
     chromium.own.evaluate("([tab, zoom]) => chrome.tabs.setZoom(tab, zoom)", [tab, zoom])
     overlay.wait("moment")
     overlay.press("badge")
-    overlay.wait("gauge")
+    overlay.wait("scale")
     page.wait_for_timeout(500)
     left, top, right, bottom = overlay.box("panel")
     width, height = page.evaluate("[innerWidth, innerHeight]")

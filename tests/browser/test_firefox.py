@@ -54,7 +54,7 @@ def test_a_press_on_the_toolbar_button_gives_badge_panel_and_a_timeline_that_see
     press_check(firefox)
     firefox.wait("badge", *LABELS)
     firefox.press("badge")
-    for part in ("gauge", "reasons", "card", "actions"):
+    for part in ("scale", "reasons", "card", "actions"):
         firefox.wait(part)
     firefox.wait("kicker", "A speech")
     shoot(firefox, "panel")

@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
+import { markPercent } from "../../extension/page/evidence-scale.js";
 import {
+  evidenceTexts,
   formatAge,
   formatClock,
   ERROR_CODES,
   nextActions,
   formatPercent,
+  helpTexts,
   progressLabel,
   reasonText,
   summarize,
@@ -20,16 +23,84 @@ const read = (/** @type {string} */ path) => JSON.parse(readFileSync(new URL(pat
 const words = toTranslate(read("../../extension/_locales/en/messages.json"));
 const example = () => read("../assets/report.json");
 
-/** @param {string} label */
-const labelled = (label) => {
+/** @param {string} label @param {object | null} evidence */
+const labelled = (label, evidence = null) => {
   const json = example();
   json.verdict.label = label;
+  json.verdict.evidence = evidence;
   return toLabel(parseReport(json), words);
 };
 
 test("a verdict is shown with the labels of the contract", () => {
   const shown = ["fake", "real", "uncertain", "no_face"].map((label) => labelled(label).text);
   assert.deepEqual(shown, ["Likely deepfake", "No sign of a deepfake", "Not sure", "No face found"]);
+});
+
+/** @param {Partial<import("../../extension/shared/report.js").Evidence>} given */
+const evidence = (given) => ({
+  direction: /** @type {const} */ ("fake"),
+  strength: /** @type {const} */ ("moderate"),
+  likelihood_ratio: 6.14,
+  per_100: { fakes: 86.2, low: 79.6, high: 91, videos: 120 },
+  ...given,
+});
+
+test("an uncertain verdict says which way it leans; labels and older reports are shown as before", () => {
+  const cases = /** @type {const} */ ([
+    ["uncertain", evidence({}), "Not sure · leans deepfake (moderate)", "Not sure · leans deepfake"],
+    ["uncertain", evidence({ direction: "real", strength: "weak" }), "Not sure · leans real (weak)"],
+    ["uncertain", evidence({ direction: "none", strength: "none" }), "Not sure · leans neither way"],
+    ["uncertain", null, "Not sure", "Not sure"],
+    ["fake", evidence({ strength: "strong" }), "Likely deepfake", "Likely deepfake"],
+    ["real", evidence({ direction: "real", strength: "strong" }), "No sign of a deepfake"],
+  ]);
+  for (const [label, given, text, badge] of cases) {
+    const shown = labelled(label, given);
+    assert.deepEqual([shown.text, shown.badge], [text, badge ?? text.replace(/ \(.*/, "")]);
+    assert.doesNotMatch(shown.detail, /detail_/);
+  }
+});
+
+test("evidence is said in frequencies, and for a base rate of one in a hundred", () => {
+  const said = evidenceTexts(evidence({}), words);
+  assert.equal(said.grade, "Evidence: moderate, for a deepfake");
+  assert.match(said.frequency, /86 of 100 .* 80 to 91; from 120 videos/);
+  assert.match(said.ifRare, / 6% /); // 6.14 * 0.01 / (6.14 * 0.01 + 0.99)
+  assert.equal(evidenceTexts(evidence({ per_100: null }), words).frequency, "");
+  assert.match(evidenceTexts(evidence({ likelihood_ratio: 0.2 }), words).ifRare, /under 1%/);
+});
+
+test("what would help is said where there is no answer, once each", () => {
+  const cases = /** @type {const} */ ([
+    ["uncertain", ["too_few_frames", "face_too_brief"], ["a longer piece"]],
+    ["uncertain", ["too_blurred", "too_few_frames"], ["a longer piece", "the original file"]],
+    ["no_face", ["face_too_small"], ["the original file"]],
+    ["uncertain", ["score_between"], []],
+    ["fake", ["face_too_small"], []],
+  ]);
+  const report = parseReport(example());
+  if (report.status !== "ok") throw new Error("unreachable");
+  for (const [label, reasons, helps] of cases) {
+    const said = helpTexts({ ...report.verdict, label, reasons: [...reasons] }, words);
+    assert.equal(said.length, helps.length);
+    for (const [i, help] of helps.entries()) assert.ok(said[i]?.includes(help));
+  }
+});
+
+test("the marker is in the zone of the grade, and further out the larger the likelihood ratio", () => {
+  const ratios = [-6, -4, -3, -1, -0.1, 0, 0.1, 1, 3, 4, 6].map(Math.exp);
+  const places = ratios.map((likelihood_ratio) => {
+    const far = Math.abs(Math.log(likelihood_ratio));
+    const strength = far > 3.5 ? "strong" : far > 2 ? "moderate" : far > 0.5 ? "weak" : "none";
+    const direction = strength === "none" ? "none" : likelihood_ratio > 1 ? "fake" : "real";
+    return markPercent(evidence({ direction, strength, likelihood_ratio }));
+  });
+  assert.deepEqual(
+    places,
+    [...places].sort((a, b) => a - b),
+  );
+  assert.ok(Math.abs((places[5] ?? 0) - 50) < 1e-9);
+  for (const [i, place] of places.entries()) assert.ok(Math.abs(place + (places.at(-1 - i) ?? 0) - 100) < 1e-9);
 });
 
 test("nothing is ever called verified, authentic or genuine", () => {

@@ -18,8 +18,12 @@ const families = {
   reason: constants.report.REASONS,
   stage: stages,
   label: ["fake", "real", "uncertain", "no_face"],
-  detail: ["fake", "real", "uncertain", "no_face"],
+  detail: ["fake", "real", "uncertain", "no_face", "lean"],
   action: ["retry", "capture", "settings"],
+  lean: ["fake", "real", "none"],
+  side: ["fake", "real"],
+  strength: ["strong", "moderate", "weak", "none"],
+  help: ["longer", "original"],
 };
 
 test("every code has its message; the other keys are checked as types of `Translate`", () => {

@@ -49,7 +49,7 @@ def test_check_prints_a_few_lines(media, capsys):
     assert any(lines[0].startswith(label) for label in SHOWN_LABEL.values())
     assert "Face 1:" in out
     assert "frames looked at" in lines[-1]
-    assert 3 <= len(lines) <= 8
+    assert 3 <= len(lines) <= 12
     for forbidden in ("verified", "authentic", "genuine"):
         assert forbidden not in out.lower()
 
@@ -123,7 +123,7 @@ def test_lines_for_a_person_fit_every_label():
     moment = {"start_seconds": 61.26, "end_seconds": 62.0, "face_id": 0, "probability_fake": 0.95}
     report: Any = {
         "source": {"title": "A\n talk\x1b[2J"},
-        "verdict": {"label": "fake", "probability_fake": 0.9, "text": "One honest sentence."},
+        "verdict": {"label": "fake", "probability_fake": 0.9, "text": "One honest sentence.", "reasons": []},
         "models": [{"name": "m", "revision": "r", "probability_fake": 0.9}],
         "faces": [face],
         "timeline": [moment],
@@ -135,14 +135,30 @@ def test_lines_for_a_person_fit_every_label():
         "Likely deepfake · probability of a deepfake 90%",
         "One honest sentence.",
         "Video: A talk?[2J",  # a title cannot steer the terminal
-        "Face 1: 90%, seen 0:00 to 1:01",
+        "Face 1: Likely deepfake, 90%, seen 0:00 to 1:01",
         "Where to look: 1:01 (95%)",
         "Note: Take care.",
         "64 frames looked at, a face in 60 · 1.2 s · m r",
     ]
-    no_face = {"label": "no_face", "probability_fake": None, "text": "No face."}
+    no_face = {"label": "no_face", "probability_fake": None, "text": "No face.", "reasons": ["face_too_small"]}
     quiet = {**report, "verdict": no_face, "faces": [], "timeline": [], "warnings": [], "source": {"title": None}}
-    assert describe_report(quiet).splitlines()[:2] == ["No face found", "No face."]
+    assert describe_report(quiet).splitlines()[:3] == [
+        "No face found",
+        "No face.",
+        "What would help: the original file instead of this copy.",
+    ]
+    per_100 = {"fakes": 86.2, "low": 79.6, "high": 91.0, "videos": 120}
+    evidence = {"direction": "fake", "strength": "moderate", "likelihood_ratio": 6.14, "per_100": per_100}
+    report["verdict"] |= {"label": "uncertain", "probability_fake": 0.6, "text": "It leans.", "evidence": evidence}
+    assert describe_report(report).splitlines()[:6] == [
+        "Not sure · leans deepfake (moderate) · probability of a deepfake 60%",
+        "It leans.",
+        "Evidence: moderate, for a deepfake",
+        "real  strong · moderate · weak · none · weak · [MODERATE] · strong  deepfake",
+        "In our tests, where half of all videos were deepfakes, 86 of 100 that scored like this were deepfakes"
+        " (95% interval 80 to 91; from 120 videos).",
+        "If one in a hundred such videos were a deepfake … Then 6% of those that score like this would be deepfakes.",
+    ]
 
 
 # models

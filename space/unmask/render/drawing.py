@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from unmask.report import BoxReport, CheckReport, FaceReport, SpanReport
-from unmask.verdict import SHOWN_LABEL, clock, percent
+from unmask.render.evidence import headline
+from unmask.report import BoxReport, CheckReport, FaceReport, SpanReport, VerdictReport
+from unmask.verdict import clock, percent
 
 UInt8Array = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]  # RGB
@@ -57,7 +58,7 @@ class Scene:
         self._faces = report["faces"]
         self._timeline = report["timeline"]
         self._font = cv2.FontFace("sans")
-        self._panel = self._draw_panel(verdict["label"], verdict["probability_fake"])
+        self._panel = self._draw_panel(verdict)
 
     @property
     def canvas_px(self) -> tuple[int, int]:
@@ -137,14 +138,16 @@ class Scene:
         cv2.line(panel, (x, top), (x, len(panel) - self.text_px // 2), INK, max(1, self.text_px // 10), cv2.LINE_AA)
         return panel
 
-    def _draw_panel(self, label: str, probability: float | None) -> UInt8Array:
+    def _draw_panel(self, verdict: VerdictReport) -> UInt8Array:
         """Draw all of the strip that stays the same."""
+        label, probability = verdict["label"], verdict["probability_fake"]
         unit, faces = self.text_px, self._faces[:MAX_ROWS]
         height = 2 * math.ceil(unit * (2.4 + 1.5 * len(faces)) / 2)
         panel = np.full((height, self.picture_px[0], 3), PANEL, np.uint8)
         cv2.rectangle(panel, (0, 0), (unit // 3, round(unit * 2.1)), TONES[label], cv2.FILLED)
         chance = "" if probability is None else f": {percent(probability)}"
-        self._write(panel, f"{SHOWN_LABEL[label]}{chance}", (unit, round(unit * 1.5)), INK, weight=700)
+        text = headline(label, verdict.get("evidence"))
+        self._write(panel, f"{text}{chance}", (unit, round(unit * 1.5)), INK, weight=700)
         for row, face in enumerate(faces):
             self._draw_row(panel, face, round(unit * (2.4 + 1.5 * row)))
         return panel

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import jinja2
 from markupsafe import Markup
 
+from unmask.render import evidence
 from unmask.report import CheckReport, CoverageReport, FailedReport, ModelReport, Report, SourceReport
 from unmask.verdict import SHOWN_LABEL, clock, percent, sentence
 
@@ -47,7 +48,7 @@ FAILURES = {  # code -> heading
 }
 LIMITS = (  # what this cannot tell: the claim, the reason
     (
-        "“No sign of a deepfake” is not proof that a video is genuine.",
+        "“No sign of a deepfake” is not proof that there is none.",
         "New kinds of fakes, strong compression and small or blurred faces leave little to find.",
     ),
     (
@@ -74,7 +75,7 @@ def to_html(report: Report) -> str:
 
 
 def summary(report: CheckReport) -> str:
-    """Render the label in words, the probability with the abstain band, reasons and warnings."""
+    """Render the label in words, how strong the evidence is, reasons and warnings."""
     return _render("summary", report)
 
 
@@ -217,6 +218,8 @@ def _make_environment() -> jinja2.Environment:
     environment.globals.update(
         ROW_PX=ROW_PX,
         SHOWN_LABEL=SHOWN_LABEL,
+        SIDE=evidence.SIDE,
+        ZONES=evidence.ZONES,
         KINDS=KINDS,
         FAILURES=FAILURES,
         LIMITS=LIMITS,
@@ -224,11 +227,16 @@ def _make_environment() -> jinja2.Environment:
         axis_of=TimeAxis.of,
         bar_top=_bar_top,
         facts_of=_facts,
+        headline=evidence.headline,
+        grade_text=evidence.grade_text,
+        frequency_text=evidence.frequency_text,
+        base_rate_text=evidence.base_rate_text,
+        help_texts=evidence.help_texts,
+        mark_percent=evidence.mark_percent,
     )
     environment.filters.update(
         clock=clock,
         sentence=sentence,
-        number=lambda value: f"{value:.2f}".rstrip("0").rstrip("."),
     )
     environment.tests.update(jpeg=_is_jpeg, web_address=_is_web_address)
     return environment

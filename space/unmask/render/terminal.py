@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from unmask.report import CheckReport, FaceReport, SpanReport
+from unmask.render.evidence import ZONES, base_rate_text, frequency_text, grade_text, headline, help_texts
+from unmask.report import CheckReport, EvidenceReport, FaceReport, SpanReport
 from unmask.verdict import SHOWN_LABEL, clock, percent
 
 MOMENTS_SHOWN = 3  # of the timeline, the most suspicious first
@@ -16,10 +17,13 @@ FACES_SHOWN = 6
 def describe_report(report: CheckReport) -> str:
     """Describe the verdict, the faces, where to look, and what was looked at."""
     verdict, source = report["verdict"], report["source"]
-    label = SHOWN_LABEL[verdict["label"]]
+    label, evidence = headline(verdict["label"], verdict.get("evidence")), verdict.get("evidence")
     probability = verdict["probability_fake"]
     chance = "" if probability is None else f" · probability of a deepfake {percent(probability)}"
     lines = [f"{label}{chance}", verdict["text"]]
+    if evidence is not None:
+        lines += _describe_evidence(evidence)
+    lines += help_texts(verdict["label"], verdict["reasons"])
     if source["title"]:
         lines.append(f"Video: {on_one_line(source['title'])}")
     lines += [_describe_face(face) for face in report["faces"][:FACES_SHOWN]]
@@ -68,7 +72,17 @@ def counting_bar(total: int) -> Any:
 
 def _describe_face(face: FaceReport) -> str:
     seen = f"{clock(face['first_seconds'])} to {clock(face['last_seconds'])}"
-    return f"Face {face['id'] + 1}: {percent(face['probability_fake'])}, seen {seen}"
+    label = headline(face["label"], face.get("evidence"))
+    return f"Face {face['id'] + 1}: {label}, {percent(face['probability_fake'])}, seen {seen}"
+
+
+def _describe_evidence(evidence: EvidenceReport) -> list[str]:
+    """Return the scale with the zone of the grade in brackets, and the frequencies."""
+    here = evidence["direction"], evidence["strength"]
+    zones = [f"[{zone.strength.upper()}]" if zone[:2] == here else zone.strength for zone in ZONES]
+    lines = [grade_text(evidence), f"real  {' · '.join(zones)}  deepfake", frequency_text(evidence)]
+    rare = f"If one in a hundred such videos were a deepfake … {base_rate_text(evidence)}"
+    return [line for line in (*lines, rare) if line]
 
 
 def _moments(report: CheckReport) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from tests import reports
 from unmask.errors import UnmaskError
+from unmask.render import evidence
 from unmask.render import html as document
 from unmask.report import to_failed_report
 from unmask.verdict import SHOWN_LABEL, percent, sentence
@@ -126,15 +127,17 @@ def test_the_summary_says_label_probability_and_reasons(name):
     assert found["verdict"]["text"] in text
     assert all(sentence(code) in text for code in found["verdict"]["reasons"])
     if name != "no_face":
-        assert percent(found["verdict"]["probability_fake"]) in text
+        assert evidence.grade_text(found["verdict"]["evidence"]) in text
+        assert evidence.frequency_text(found["verdict"]["evidence"]) in text
+        del found["verdict"]["evidence"]  # as in reports of older versions
+        assert percent(found["verdict"]["probability_fake"]) in Page(document.to_html(found)).text
 
 
-def test_the_abstain_band_is_drawn():
+def test_the_zone_of_the_grade_is_marked():
     found = reports.example("uncertain")
-    found["verdict"]["band"] = [0.2, 0.9]
-    html = document.summary(found)
-    assert "no answer from 20% to 90%" in html
-    assert '<rect x="20%" y="20" width="70%"' in html
+    found["verdict"]["evidence"] |= {"direction": "real", "strength": "moderate", "likelihood_ratio": 0.2}
+    here = Page(document.summary(found)).with_class("unmask-here")
+    assert [(attrs["class"] or "").split()[1:3] for attrs in here] == [["unmask-is-real", "unmask-moderate"]]
 
 
 def test_the_page_promises_nothing(page):
