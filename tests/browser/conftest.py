@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Playwright, sync_playwright
 
 from tests.browser.chromium import EXTENSION, Chromium
-from tests.browser.sites import CLIP, members, pages
+from tests.browser.sites import CLIP, members, pages, player
 from tests.served import Served, served
-from tests.servers import Site, media
+from tests.servers import Site, html, media
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +27,14 @@ def bundled_space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def other_origin() -> Iterator[Site]:
     """Serve a video on another origin, which no page may read and no server gets."""
     with Site({"/clip.mp4": members(media(CLIP))}) as running:
+        yield running
+
+
+@pytest.fixture
+def another_site() -> Iterator[Site]:
+    """Serve a page with a player on a site that no permission of the extension covers."""
+    routes = {"/clip.mp4": media(CLIP), "/plain": html(player("/clip.mp4"), "A speech")}
+    with Site(routes, host="127.0.0.2") as running:
         yield running
 
 

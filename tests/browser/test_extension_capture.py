@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.browser.overlay import LABELS, Overlay
+from tests.browser.overlay import LABELS, Overlay, attributes
 from tests.browser.sites import pages
 from tests.servers import Site
 
@@ -31,6 +31,11 @@ def state(page):
             return { paused, muted, volume, playbackRate, currentTime };
         })()"""
     )
+
+
+def is_bare(overlay):
+    """Tell whether badge and panel are hidden for a picture of the tab."""
+    return "bare" in attributes(overlay.find("root")[0])["class"].split()
 
 
 def take_pictures(overlay):
@@ -80,7 +85,8 @@ def test_a_video_that_the_page_may_not_read_is_captured_from_the_visible_tab(pat
     chromium.press_toolbar(page).press("check", "Check this video")
     overlay = Overlay(page)
     take_pictures(overlay)
-    page.wait_for_timeout(3000)
+    seen = [is_bare(overlay) or page.wait_for_timeout(40) for _ in range(60)]
+    assert seen.count(None) > 15, "the badge and its × are to be seen between two pictures"
     shoot(page, f"{path[1:]}-taking")
     overlay.answer()
     overlay.wait("hint", "pictures were taken in this tab")

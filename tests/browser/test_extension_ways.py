@@ -14,7 +14,7 @@ import pytest
 from tests.browser.chromium import Chromium
 from tests.browser.overlay import Overlay
 from tests.browser.sites import pages
-from tests.servers import Site
+from tests.servers import Site, html
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -70,6 +70,16 @@ def test_a_page_without_a_video_is_offered_as_a_page(chromium, foreign):
     popup.wait("#status", "No video was found")
     popup.press("check", "Check the video on this page")
     Overlay(page).wait("badge", "Could not check")
+
+
+def test_a_player_in_a_frame_of_another_site_is_said_to_be_there_and_can_be_allowed(
+    chromium, foreign, another_site
+):
+    """Chromium's question cannot be answered from outside; test_firefox.py goes on."""
+    foreign.routes["/embedding"] = html(f"<iframe src='{another_site.url('/plain')}' width=720 height=560></iframe>")
+    popup = chromium.press_toolbar(chromium.open(foreign.url("/embedding")))
+    popup.wait("#foreign-text", "in a frame of another site, 127.0.0.2")
+    popup.wait("#allow", "Allow 127.0.0.2")
 
 
 def fire(chromium, page, event, *before_tab):

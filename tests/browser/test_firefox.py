@@ -11,7 +11,7 @@ from tests.browser.chromium import EXTENSION
 from tests.browser.firefox import Firefox, is_installed
 from tests.browser.overlay import LABELS
 from tests.browser.sites import pages
-from tests.servers import Site
+from tests.servers import Site, html
 
 pytestmark = [
     pytest.mark.browser,
@@ -88,6 +88,17 @@ def test_a_video_that_the_page_may_not_read_is_captured_from_the_visible_tab(fir
     firefox.press("primary", "Take pictures")
     firefox.wait("badge", *LABELS)
     firefox.wait("card")
+
+
+def test_a_player_in_a_frame_of_another_site_is_checked_once_that_site_is_allowed(firefox, foreign, another_site):
+    foreign.routes["/embedding"] = html(f"<iframe src='{another_site.url('/plain')}' width=720 height=560></iframe>")
+    firefox.open(foreign.url("/embedding"))
+    press_check(firefox)  # the button that allows the site has the focus
+    firefox.until(lambda: "http://127.0.0.2/*" in firefox.permissions())
+    press_check(firefox)
+    firefox.driver.switch_to.frame(0)
+    firefox.wait("badge", *LABELS)
+    firefox.driver.switch_to.default_content()
 
 
 def test_the_event_page_is_ended_midway_and_the_same_check_continues(firefox, foreign, release):
