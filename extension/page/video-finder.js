@@ -208,7 +208,8 @@ function isOnly(video) {
   const others = allVideos().filter((one) => one !== video && (one.currentSrc || one.srcObject));
   const requested = performance.getEntriesByType("resource").map(({ name }) => parseWebUrl(name));
   const manifests = requested.flatMap((url) => (url && MANIFEST.test(url.pathname) ? [new URL(".", url).href] : []));
-  return others.length === 0 && !replaced.has(video) && new Set(manifests).size <= 1;
+  const isShared = others.length > 0 || replaced.has(video) || new Set(manifests).size > 1;
+  return !isShared && !video.srcObject; // a call has no address at all
 }
 
 /** Note which players got another source. */

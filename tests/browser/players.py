@@ -6,7 +6,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.browser.sites import EXAMPLES
+from tests.browser.sites import EXAMPLES, FACE
 from tests.media import make
 from tests.servers import Answer, content, dash_routes, hls_routes, html, media, split_hls
 
@@ -97,6 +97,30 @@ new MutationObserver((changes) => {
 }).observe(document.documentElement, { childList: true });
 </script>"""
 ZOOM = "<style>html { zoom: 1.5 } body { margin: 60px }</style>"
+ADVERTISEMENT = """<script>
+fetch("/long.mp4").then((given) => given.blob()).then((blob) => {
+  document.querySelector("video").src = URL.createObjectURL(blob);
+});
+</script>"""
+# the picture of one side goes through a real connection to the other
+CALL = f"""<img src=/face.jpg>{SIGHT} muted autoplay></video><script>
+const picture = document.querySelector("img");
+picture.onload = async () => {{
+  const canvas = document.createElement("canvas"), pen = canvas.getContext("2d");
+  [canvas.width, canvas.height] = [480, 360];
+  setInterval(() => pen.drawImage(picture, 2 * Math.sin(Date.now() / 300), 0, 480, 360), 40);
+  const [here, there] = [new RTCPeerConnection(), new RTCPeerConnection()];
+  here.onicecandidate = ({{ candidate }}) => there.addIceCandidate(candidate);
+  there.onicecandidate = ({{ candidate }}) => here.addIceCandidate(candidate);
+  there.ontrack = ({{ streams }}) => (document.querySelector("video").srcObject = streams[0]);
+  const stream = canvas.captureStream(25);
+  here.addTrack(stream.getVideoTracks()[0], stream);
+  await here.setLocalDescription();
+  await there.setRemoteDescription(here.localDescription);
+  await there.setLocalDescription();
+  await here.setRemoteDescription(there.localDescription);
+}};
+</script>"""
 OPEN = "<script>document.querySelector('dialog').showModal()</script>"
 BACKGROUND = f"""<div style="position: fixed; inset: 0; z-index: -1; opacity: 0.6">
 <video autoplay loop muted src=/long.mp4 style="width: 100%; height: 100%; object-fit: cover"></video></div>
@@ -114,12 +138,16 @@ def bare_routes() -> dict[str, Answer]:
     return {
         "/sound.mp4": sound,
         "/long.mp4": long,
+        "/face.jpg": content(FACE, "image/jpeg"),
         "/short.mp4": media((EXAMPLES / "blended-face.mp4").read_bytes()),
         "/no-source": html(f"{SIGHT}></video>"),
         "/missing": html(f"{SIGHT} src=/gone.mp4></video>"),
         "/sound": html(f"{SIGHT} src=/sound.mp4></video>"),
         "/canvas": html(CANVAS),
         "/removing": html(f"{SIGHT} muted src=/short.mp4></video>" + REMOVING),
+        "/advertised": html(f"{SIGHT} muted></video>" + ADVERTISEMENT),
+        "/foreign-file": html(f"{SIGHT} crossorigin src=http://localhost:9/clip.mp4></video>"),
+        "/call": html(CALL),
         "/background": html(BACKGROUND),
         "/zoomed": html(
             f"<style>html {{ zoom: 1.5 }} body {{ margin: 60px }}</style>{SIGHT} muted src=/short.mp4></video>"

@@ -72,9 +72,7 @@ def test_a_page_without_a_video_is_offered_as_a_page(chromium, foreign):
     Overlay(page).wait("badge", "Could not check")
 
 
-def test_a_player_in_a_frame_of_another_site_is_said_to_be_there_and_can_be_allowed(
-    chromium, foreign, another_site
-):
+def test_a_player_in_a_frame_of_another_site_is_said_to_be_there_and_can_be_allowed(chromium, foreign, another_site):
     """Chromium's question cannot be answered from outside; test_firefox.py goes on."""
     foreign.routes["/embedding"] = html(f"<iframe src='{another_site.url('/plain')}' width=720 height=560></iframe>")
     popup = chromium.press_toolbar(chromium.open(foreign.url("/embedding")))

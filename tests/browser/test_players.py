@@ -273,6 +273,7 @@ REASONS = {
     "missing": "could not load its video",
     "sound": "plays sound only",
     "canvas": "draws its picture itself",
+    "foreign-file": "could not load its video",  # crossorigin, and no headers that allow it
 }
 
 
@@ -382,6 +383,22 @@ def test_a_check_without_a_press_ends_when_its_post_is_scrolled_past(person, pla
     person.run("scrollTo(0, 2000)")
     person.wait(lambda: person.run("document.querySelectorAll('[popover]').length === 0"))
     space.is_free.set()
+
+
+def test_an_advertisement_does_not_get_the_report_of_the_video_behind_it(person, players, space):
+    person.open(players.url("/advertised"))
+    person.check()
+    person.wait(lambda: person.badges() == ["Could not check"])
+    person.press("badge")
+    person.wait(lambda: person.find("detail", "found another video than the one in this player"))
+    assert space.asked == [players.url("/advertised")]
+
+
+def test_the_other_side_of_a_call_is_checked_while_it_speaks(person, players, space):
+    person.open(players.url("/call"))
+    person.check()
+    person.wait(lambda: person.badges() == [FAKE])
+    assert space.asked == ["frames"] and not person.run("VIDEO.paused")
 
 
 def test_an_update_of_the_extension_in_mid_check_leaves_no_trace_and_no_error(playwright_session, tmp_path, players):

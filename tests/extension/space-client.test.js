@@ -91,6 +91,13 @@ test("a timeout differs from a cancelled request", async () => {
     new Promise((_, reject) => options?.signal?.addEventListener("abort", () => reject(options.signal?.reason)));
   const awake = setTimeout(() => {}, 5000); // the timer of a signal does not keep Node running
   await failsWith(new SpaceClient("http://s", "", silent, 5).models(), "timeout");
+  /** @type {typeof fetch} takes the request, opens the stream and says nothing more */
+  const stalled = async (_, options) =>
+    options?.body ? new Response('{"event_id": "1"}') : new Response(new ReadableStream({}));
+  const request = { windows: [], pageUrl: "", model: "", title: "" };
+  const { signal } = new AbortController();
+  await failsWith(new SpaceClient("http://s", "", stalled, 5, 5).checkFrames(request, signal).next(), "timeout");
+  await failsWith(new SpaceClient("http://s", "", silent, 5, 5).checkFrames(request, signal).next(), "timeout");
   const left = new AbortController();
   const call = new SpaceClient("http://s", "", silent)
     .checkFrames({ windows: [], pageUrl: "", model: "", title: "" }, left.signal)
