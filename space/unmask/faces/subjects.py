@@ -1,6 +1,5 @@
 """Collect what windows of frames show of each subject: boxes, and clips for every model."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -76,7 +75,6 @@ class SubjectTracker:
         self._faces: dict[int, FaceTrack] = {}  # last track of every face, excluded or not, by the linker's id
         self._shot_of: dict[int, int] = {}  # where that was
         self._exclusions: dict[int, str] = {}  # why a face was excluded where it was seen last
-        self._excluded_frames: dict[int, int] = defaultdict(int)  # in which it was seen then
         self._subjects: dict[int, Subject] = {}  # by the linker's id
         self._looks: dict[int, npt.NDArray[np.float32]] = {}  # sum of what each looked like, by the subject's id
 
@@ -91,9 +89,8 @@ class SubjectTracker:
 
         Beside a face that is judged, what looked like a face for a moment is none.
         """
-        left = {face: reason for face, reason in self._exclusions.items() if face not in self._subjects}
-        fewest = self._rules.min_frames if self._subjects else 0
-        return tuple(reason for face, reason in left.items() if self._excluded_frames[face] >= fewest)
+        left = (reason for face, reason in self._exclusions.items() if face not in self._subjects)
+        return tuple(reason for reason in left if reason != "face_too_brief" or not self._subjects)
 
     def add(self, frames: Frames, boxes: Sequence[FaceBoxes]) -> tuple[Subject, ...]:
         """Add a window: its frames and the faces of each.
@@ -123,7 +120,6 @@ class SubjectTracker:
             reason = exclusion_reason(track, frames, self._rules)
             if reason is not None:
                 self._exclusions[track.id] = reason
-                self._excluded_frames[track.id] += len(track)
             elif (subject := self._subject(track, frames)) is not None:
                 observed = self._observe(subject.id, track, frames)
                 subject.extend(observed)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from io import RawIOBase
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import av
 import numpy as np
@@ -35,6 +35,7 @@ from unmask.video.sampling import (
     spread_windows,
     window_starts,
 )
+from unmask.video.webp import SIGNATURE_BYTES, is_animated_webp, to_matroska
 
 # Frames decoded only to reach a window, and once more inside it: 1e9 pixels = 480 frames of 1080p (16 s at
 # 30 a second, twice the usual distance of key frames), about a second of work.
@@ -144,10 +145,18 @@ def decode(
             raise NoFrames("No picture can be decoded from the asked part of this video.")
 
 
+def readable(file: RawIOBase) -> RawIOBase:
+    """Return the file, or one that libav can read in its place. Raises NotAVideo, TooLarge."""
+    file.seek(0)
+    animation = is_animated_webp(file.read(SIGNATURE_BYTES))
+    return cast(RawIOBase, to_matroska(file, container.MAX_PIXELS)) if animation else file
+
+
 @contextmanager
 def _opened(media: Path | RawIOBase, pieces: Sequence[Piece]) -> Iterator[tuple[RawIOBase, Sequence[Piece]]]:
     """Open a file, and look for its pieces where they are not known."""
-    with container.open_file(media) if isinstance(media, Path) else nullcontext(media) as file:
+    with container.open_file(media) if isinstance(media, Path) else nullcontext(media) as opened:
+        file = readable(opened)
         yield file, pieces or container.find_pieces(file, Piece(0, file.seek(0, os.SEEK_END)))
 
 

@@ -4,6 +4,7 @@ Before it looks at the first byte it has given up everything else: sockets, prog
 """
 
 import faulthandler
+import os
 from collections.abc import Callable, Iterable
 from io import FileIO, RawIOBase
 from typing import Any
@@ -20,6 +21,7 @@ from unmask.video.decode import Frames
 from unmask.video.messages import TASKS, CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, WindowFrames
 from unmask.video.partial_file import ByteRanges, PartialFile
 from unmask.video.sampling import Piece
+from unmask.video.webp import SIGNATURE_BYTES, is_animated_webp
 
 MEMORY_BYTES = 2 * 2**30  # 8K with four threads needs 1 GiB
 WALL_SECONDS = 3600.0  # a worker waits while its last window is looked at; the parent is less patient
@@ -33,7 +35,9 @@ def main() -> None:
     request = parent.receive(*TASKS)
     if request is None:
         return
-    import_lazy_modules(request.body)
+    media = getattr(request.body, "media", None)
+    here = media is not None and media.descriptor is not None
+    import_lazy_modules(request.body, _open(media, parent).read(SIGNATURE_BYTES) if media and here else b"")
     enter_sandbox(request.body.cpu_seconds)
     try:
         RUN[type(request.body)](request, parent)
@@ -44,14 +48,16 @@ def main() -> None:
         parent.send_failure(TooLarge("The pictures of this video need more memory than there is for one check."))
 
 
-def import_lazy_modules(task: object) -> None:
-    """Import what libraries import at first use: in the sandbox no file can be opened."""
+def import_lazy_modules(task: object, start: bytes = b"") -> None:
+    """Import what libraries import at first use, for a file that starts so: in the sandbox no file can be opened."""
     import traceback  # noqa: F401
 
     import av.subtitles.codeccontext
     import av.subtitles.stream
     import av.subtitles.subtitle  # noqa: F401
 
+    if is_animated_webp(start):
+        import PIL.WebPImagePlugin  # noqa: F401
     if isinstance(task, CaptureTask):
         import numpy.ma  # noqa: F401 - what numpy.median looks up at its first call
 
@@ -68,8 +74,8 @@ def enter_sandbox(cpu_seconds: float) -> None:
 def decode(request: Message, parent: Connection) -> None:
     """Do a `DecodeTask`: first what the file is, so that the client can judge it meanwhile."""
     task: DecodeTask = request.body
-    media = _open(task.media, parent)
-    pieces = task.pieces or (Piece(0, task.media.size_bytes),)
+    media = video.readable(_open(task.media, parent))
+    pieces = task.pieces or (Piece(0, media.seek(0, os.SEEK_END)),)
     if not task.pieces and task.media.descriptor is not None:  # of a file elsewhere, only what is looked at is fetched
         pieces = find_pieces(media, pieces[0])
     parent.send(video.probe(media, pieces))

@@ -1,5 +1,6 @@
 """Pictures as a player shows them: colour, size and shape, whatever a file does with them and wherever it changes."""
 
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 import pytest
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
@@ -14,6 +16,7 @@ from tests.conftest import SHARED_DATA
 from tests.media import glide, read_number, write_video
 from unmask.errors import NotAVideo
 from unmask.video.decode import decode, play, probe
+from unmask.video.decode_client import OpenVideo
 from unmask.video.sampling import DecodePlan, Span
 
 CASES = SHARED_DATA.parent / "cases"
@@ -165,3 +168,31 @@ def test_of_a_stream_without_times_the_form_to_give_is_told(tmp_path: Path, name
 def test_shared_files_that_cannot_be_read_say_why(name: str, words: str) -> None:
     with pytest.raises(NotAVideo, match=words):
         probe(CASES / name)
+
+
+def animation(path: Path, shown_ms: list[int], alpha: bool) -> Path:
+    """An animated WebP, numbered."""
+    images = [PIL.Image.fromarray(image).convert("RGBA" if alpha else "RGB") for image in glide(len(shown_ms))]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=shown_ms, lossless=False, quality=90)
+    return path
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("shown_ms", [[100] * 20, [50, 200, 50, 400, 120, 120]])
+def test_an_animated_webp_is_read_like_a_video(tmp_path: Path, shown_ms: list[int], alpha: bool) -> None:
+    path = animation(tmp_path / "animation.webp", shown_ms, alpha)
+    with closing(
+        OpenVideo(path, DecodePlan(windows=1, frames_per_window=len(shown_ms), frame_stride_seconds=0.04))
+    ) as opened:
+        (window,) = opened.windows()
+    assert opened.stream.duration_seconds == pytest.approx(sum(shown_ms) / 1000, abs=0.02)
+    starts = np.cumsum([0, *shown_ms[:-1]]) / 1000
+    numbers = [read_number(image) for image in window.data]
+    assert window.seconds == pytest.approx(starts[numbers], abs=0.002)
+
+
+@pytest.mark.shared
+def test_the_shared_animation_is_read() -> None:
+    with closing(OpenVideo(CASES / "animated.webp", DecodePlan())) as opened:
+        assert sum(map(len, opened.windows())) == 15
+    assert opened.stream.duration_seconds == pytest.approx(3.0, abs=0.05)
