@@ -40,8 +40,9 @@ export function toHtml(report, t, { lang, dir }) {
   const { text, detail } = toLabel(report, t);
   const { verdict, source } = report;
   const url = source.url && escapeHtml(source.url);
-  const { grade, frequency } = verdict.evidence ? evidenceTexts(verdict.evidence, t) : { grade: "", frequency: "" };
-  const said = [grade, frequency, ...helpTexts(verdict, t)].filter(Boolean);
+  const evidence = verdict.evidence && evidenceTexts(verdict.evidence, t);
+  const graded = evidence ? [evidence.grade, evidence.frequency, `${t("base_rate")} ${evidence.ifRare}`] : [];
+  const said = [...graded, ...helpTexts(verdict, t)].filter(Boolean);
   const reasons = verdict.reasons.map((code) => `<li>${escapeHtml(reasonText(code, t))}</li>`);
   const parts = [
     `<h1>${escapeHtml(text)}</h1><p>${escapeHtml(detail)}</p>`,

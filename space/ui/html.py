@@ -36,7 +36,7 @@ HEAD = """
 """
 
 EMPTY = """
-<div class="um-empty"><p>The answer appears here: a label in words, how probable a deepfake is,
+<div class="um-empty"><p>The answer appears here: a label in words, how strong the evidence is,
 who and when to look at, and what the check could not see.</p></div>
 """
 

@@ -48,8 +48,8 @@ class Overlay:
         raise AssertionError(f"no {css_class!r} with {texts}; shown: {shown}")
 
     def answer(self) -> str:
-        """Wait for the label of the report."""
-        return text_of(self.wait("badge", *LABELS)).strip()
+        """Wait for the label of the report, without which way it leans."""
+        return text_of(self.wait("badge", *LABELS)).partition(" · ")[0].strip()
 
     def wait_gone(self) -> None:
         deadline = time.monotonic() + self._patience_seconds

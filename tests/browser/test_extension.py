@@ -32,7 +32,7 @@ def test_one_press_gives_the_verdict_of_the_space_and_a_timeline_that_seeks(chro
     shoot(page, "panel")
     report = bundled_space.ask("check_url", {"url": web.url("/clip.mp4")})
     assert label == SHOWN[report["verdict"]["label"]]
-    overlay.wait("number", percent(report["verdict"]["probability_fake"]))
+    overlay.wait("card", percent(report["verdict"]["probability_fake"]))
     moments = overlay.find("moment")
     assert len(moments) == len(report["timeline"]) >= 2
     for moment in (moments[-1], moments[0]):
