@@ -42,6 +42,7 @@ from training.evaluation.results import (
 )
 from unmask.compute import Backend, ComputeOptions, choose_backend
 from unmask.errors import UnmaskError
+from unmask.evidence import Evidence
 from unmask.faces.clips import recompressed
 from unmask.faces.detector import FaceFinder
 from unmask.models import inference
@@ -315,7 +316,14 @@ def answer(ensemble: Ensemble, scores: Iterable[ClipScore], excluded: Sequence[s
     shown = judge(own, policy, lambda faces: _own(ensemble, rescore(faces)), excluded)
     lenient = replace(policy, min_frames=0, min_clips=0, min_sharpness=0.0, max_disagreement=1.0, max_contrary=2.0)
     uncapped = judge_one_pass(own, lenient, excluded).probability_fake
-    return Answer(shown.label, shown.probability_fake, uncapped, mean_of_frames(own))
+    return Answer(shown.label, shown.probability_fake, uncapped, mean_of_frames(own), grade_name(shown.evidence))
+
+
+def grade_name(evidence: Evidence | None) -> str:
+    """Return one of GRADES."""
+    if evidence is None:
+        return "no_face"
+    return "none" if evidence.direction == "none" else f"{evidence.strength} {evidence.direction}"
 
 
 def mean_of_frames(scores: Sequence[ClipScore]) -> float | None:

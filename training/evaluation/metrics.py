@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.isotonic import isotonic_regression
 
 from training.evaluation.results import Difference, Interval
 
@@ -72,6 +73,24 @@ def roc(scores: Scores, fake: Labels) -> Roc:
 def auc(scores: Scores, fake: Labels) -> float:
     """Compute the area under the ROC curve."""
     return roc(scores, fake).area
+
+
+def log_likelihood_ratio_costs(scores: Scores, fake: Labels) -> dict[str, float]:
+    """Compute Cllr of probabilities, in bits, and how much of it is lost by calibration (Brümmer & du Preez, 2006).
+
+    1 is the cost of saying nothing. The loss is the cost beyond that of the best rising map of the same scores.
+    """
+    weights = np.where(fake, 0.5 / fake.sum(), 0.5 / (~fake).sum())
+    _, place = np.unique(scores, return_inverse=True)
+    total = np.bincount(place, weights)
+    best = isotonic_regression(np.bincount(place, weights * fake) / total, sample_weight=total)[place]
+    costs = [_cross_entropy(probability, fake, weights) for probability in (scores, best)]
+    return {"cllr": costs[0], "cllr_calibration_loss": costs[0] - costs[1]}
+
+
+def _cross_entropy(probability: Scores, fake: Labels, weights: Scores) -> float:
+    right = np.clip(np.where(fake, probability, 1 - probability), 1e-6, 1)
+    return float(-(weights * np.log2(right)).sum())
 
 
 def calibration_error(scores: Scores, fake: Labels) -> float:

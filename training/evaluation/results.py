@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -12,6 +12,10 @@ from pydantic import TypeAdapter
 from unmask.files import atomic_write
 
 SCHEMA = "unmask.evaluation/2"
+GRADES = (
+    *("strong fake", "moderate fake", "weak fake", "none"),
+    *("weak real", "moderate real", "strong real", "no_face"),
+)
 NO_FACE_SCORE = 0.5  # of a video in which no face was found
 
 
@@ -68,6 +72,7 @@ class Answer:
     probability_fake: float | None  # as shown to users; None when no face was judged
     uncapped: float | None  # the same before reasons to abstain keep it between the thresholds
     mean_of_frames: float | None  # DeepfakeBench's video score: the mean over the frames of the main face
+    grade: str = "no_face"  # of the evidence, one of GRADES
 
     @property
     def score(self) -> float:
@@ -106,6 +111,8 @@ class Part:
     auc: Interval | None  # None without both kinds
     real_labels: Mapping[str, int]  # how many reals got which label
     fake_labels: Mapping[str, int]
+    real_grades: Mapping[str, int] = field(default_factory=dict)  # how many reals got which of GRADES
+    fake_grades: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,6 +128,8 @@ class Summary:
     whole: Part
     by_method: Mapping[str, Part]
     by_group: Mapping[str, Part]
+    wrong_by_strength: Mapping[str, Interval] = field(default_factory=dict)  # share of the wrong among those that lean
+    leans_right: Interval | None = None  # share of the videos whose evidence leans that it leans right
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 from training.evaluation import metrics
 from training.evaluation.metrics import Labels, Scores
 from training.evaluation.results import (
+    GRADES,
     Answer,
     Comparison,
     Difference,
@@ -58,7 +59,23 @@ def summarise(rows: Sequence[VideoRow], ensemble: str, draws: int = DRAWS) -> Su
         whole=part(rows, ensemble, draws),
         by_method={name: part(some, ensemble, draws) for name, some in _by_method(rows)},
         by_group={name: part(some, ensemble, draws) for name, some in _by_group(rows)},
+        wrong_by_strength=dict(_wrong_by_strength(rows, ensemble)),
+        leans_right=_leans_right(rows, ensemble),
     )
+
+
+def _wrong_by_strength(rows: Sequence[VideoRow], ensemble: str) -> Iterator[tuple[str, Interval]]:
+    """Yield each strength of evidence, and how often it leans the wrong way."""
+    for strength in ("strong", "moderate", "weak"):
+        leans = [(row.answers[ensemble].grade, row.fake) for row in rows]
+        own = [(grade, fake) for grade, fake in leans if grade.startswith(f"{strength} ")]
+        if own:
+            yield strength, metrics.share(sum(grade.endswith("fake") != fake for grade, fake in own), len(own))
+
+
+def _leans_right(rows: Sequence[VideoRow], ensemble: str) -> Interval | None:
+    leans = [(row.answers[ensemble].grade, row.fake) for row in rows if " " in row.answers[ensemble].grade]
+    return metrics.share(sum(grade.endswith("fake") == fake for grade, fake in leans), len(leans)) if leans else None
 
 
 def _metrics(rows: Sequence[VideoRow], ensemble: str, draws: int) -> dict[str, Interval]:
@@ -70,6 +87,7 @@ def _metrics(rows: Sequence[VideoRow], ensemble: str, draws: int) -> dict[str, I
         uncapped = scores_of(rows, ensemble, lambda answer: answer.uncapped_score)
         again = metrics.intervals(_auc_and_ece, uncapped, fake, groups, draws)
         found |= {f"{name}_uncapped": value for name, value in again.items()}
+        found |= metrics.intervals(metrics.log_likelihood_ratio_costs, uncapped, fake, groups, draws)
         mean = scores_of(rows, ensemble, lambda answer: answer.mean_of_frames or answer.score)
         found["auc_mean_of_frames"] = metrics.bootstrap(metrics.auc, mean, fake, groups, draws)
     answered = [row for row in rows if row.answers[ensemble].answered]
@@ -101,12 +119,14 @@ def part(rows: Sequence[VideoRow], ensemble: str, draws: int = DRAWS) -> Part:
         auc=area,
         real_labels=_count(row.answers[ensemble].label for row in rows if not row.fake),
         fake_labels=_count(row.answers[ensemble].label for row in rows if row.fake),
+        real_grades=_count((row.answers[ensemble].grade for row in rows if not row.fake), GRADES),
+        fake_grades=_count((row.answers[ensemble].grade for row in rows if row.fake), GRADES),
     )
 
 
-def _count(labels: Iterable[str]) -> dict[str, int]:
-    counted = Counter(labels)
-    return {label: counted[label] for label in ORDER}
+def _count(names: Iterable[str], order: Sequence[str] = ORDER) -> dict[str, int]:
+    counted = Counter(names)
+    return {name: counted[name] for name in order}
 
 
 def _by_method(rows: Sequence[VideoRow]) -> Iterator[tuple[str, list[VideoRow]]]:
@@ -160,7 +180,7 @@ def _set_text(one: SetResult, results: Results) -> str:
     fakes = sum(row.fake for row in one.rows)
     unread = f", {len(one.unreadable)} unreadable" if one.unreadable else ""
     title = f"{one.name}: {len(one.rows) - fakes} real, {fakes} fake{unread}, {one.role}"
-    lines = [aligned(_header(), [_row(item) for item in one.summaries])]
+    lines = [aligned(_header(), [_row(item) for item in one.summaries]), _grades_text(one)]
     if one.summaries[0].by_method:
         lines.append(_parts("AUC by method", {item.ensemble: item.by_method for item in one.summaries}))
     if one.summaries[0].by_group:
@@ -169,6 +189,21 @@ def _set_text(one: SetResult, results: Results) -> str:
     paired = [item for item in results.comparisons if item.set == one.name and item.first == base]
     lines += [f"  AUC of {item.second} over {item.first}: {item.auc}" for item in paired]
     return "\n".join([title, *lines])
+
+
+def _grades_text(one: SetResult) -> str:
+    """Format the grades of the evidence: strong, moderate, weak for fake; none; weak, moderate, strong for real."""
+    header = ["evidence", "reals", "fakes", "wrong: strong", "moderate", "weak", "leans right"]
+    rows = [
+        [
+            item.ensemble,
+            *("/".join(map(str, grades.values())) for grades in (item.whole.real_grades, item.whole.fake_grades)),
+            *(str(item.wrong_by_strength.get(strength, "–")) for strength in ("strong", "moderate", "weak")),
+            str(item.leans_right or "–"),
+        ]
+        for item in one.summaries
+    ]
+    return aligned(header, rows)
 
 
 def _header() -> list[str]:

@@ -24,7 +24,7 @@ from typing import Any
 import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from training.evaluation.results import Difference, Interval, Results, SetResult, read, write
+from training.evaluation.results import GRADES, Difference, Interval, Results, SetResult, read, write
 from training.release.data_sources import SOURCES, TRAINED, Trained
 from training.release.model_selection import RULE, default_ensemble
 from unmask.files import atomic_write
@@ -174,6 +174,8 @@ def render(folder: Path) -> str:
     model = read_folder(folder)
     results = read(folder / EVALUATION)
     label = _label_of(model, results)
+    if not all(one.summary(label).whole.fake_grades for one in results.sets):
+        raise CardError(f"{model.name}: its evaluation has no graded evidence; evaluate it anew")
     script = RUNS / f"{model.name}.sh"
     if model.name not in TRAINED or not script.is_file():
         raise CardError(f"{model.name}: say in training/release/data_sources.py and training/runs how it was trained")
@@ -211,6 +213,7 @@ def _template() -> jinja2.Template:
         autoescape=False,  # Markdown, of our own numbers
     )
     environment.filters |= {"cell": _cell, "share": _share, "complement": _complement, "counts": _counts}
+    environment.filters["grades"] = lambda grades: " / ".join(str(grades[name]) for name in GRADES if name != "no_face")
     return environment.get_template("card.md.j2")
 
 

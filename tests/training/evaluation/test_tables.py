@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.training import rows as made_up
 from training.evaluation import metrics, tables
-from training.evaluation.results import read, write
+from training.evaluation.results import GRADES, read, write
 
 
 def test_a_summary_counts_labels_by_kind():
@@ -35,7 +36,33 @@ def test_the_metrics_of_a_summary_are_those_of_the_shown_scores():
         "ece_uncapped",
         "auc_mean_of_frames",
         "ece_answered",
+        "cllr",
+        "cllr_calibration_loss",
     }
+
+
+def test_the_evidence_is_counted_by_grade_and_by_how_often_it_leans_the_wrong_way():
+    rows = made_up.rows({"m": 3.0}, count=400)
+    summary = tables.summarise(rows, "m", made_up.DRAWS)
+    for grades, fake in ((summary.whole.real_grades, False), (summary.whole.fake_grades, True)):
+        assert list(grades) == list(GRADES)
+        given = [row.answers["m"].grade for row in rows if row.fake == fake]
+        assert grades == {name: given.count(name) for name in GRADES}
+    wrong = [summary.wrong_by_strength[strength].value for strength in ("strong", "moderate", "weak")]
+    assert wrong == sorted(wrong) and wrong[0] < wrong[2]
+    assert summary.leans_right.value > 0.8
+
+
+def test_the_cost_of_likelihood_ratios_is_one_without_information_and_grows_with_wrong_certainty():
+    fake = np.tile([False, True], 200)
+    silent = metrics.log_likelihood_ratio_costs(np.full(400, 0.5), fake)
+    assert silent == {"cllr": pytest.approx(1), "cllr_calibration_loss": pytest.approx(0)}
+    rng = np.random.default_rng(0)
+    log_odds = rng.normal(0, 1, 400) + np.where(fake, 0.5, -0.5)  # whose log-likelihood ratio is itself
+    good, bold = (metrics.log_likelihood_ratio_costs(1 / (1 + np.exp(-scale * log_odds)), fake) for scale in (1, 4))
+    assert good["cllr"] < 1 < bold["cllr"]
+    assert good["cllr_calibration_loss"] < 0.1 < bold["cllr_calibration_loss"]
+    assert good["cllr"] - good["cllr_calibration_loss"] == pytest.approx(bold["cllr"] - bold["cllr_calibration_loss"])
 
 
 def test_a_set_of_reals_alone_has_rates_but_no_auc():

@@ -17,6 +17,7 @@ from training.release.calibration import (
     conformal_threshold,
     conformal_threshold_or_max,
     fit,
+    fit_evidence,
     fit_temperature,
     label_rates,
     make_rows,
@@ -24,6 +25,8 @@ from training.release.calibration import (
     select,
 )
 from training.release.score_validation import pool_clips, validation_clips
+from unmask.evidence import EvidenceScale
+from unmask.verdict import Calibration, Policy
 
 
 def scored(pairs, gap=2.0, seed=0, scale=1.0, harder=-1.0, shift=0.0, blur=-9.0):
@@ -213,3 +216,39 @@ def test_a_set_that_is_for_measuring_is_refused(tmp_path):
     assert len(validation_clips([tmp_path / "more"], limit=3)["more"]) == 3
     with pytest.raises(ValueError, match="measure holds no row of split `val`"):
         validation_clips([tmp_path / "fit", tmp_path / "measure"])
+
+
+def evidence_domains(seed, count=300):
+    """Two domains of which one has no fakes; log-odds are right as they are."""
+    rng = np.random.default_rng(seed)
+    fake = np.tile([False, True], count)
+    both = rng.normal(0, 2, 2 * count) + np.where(fake, 2, -2)
+    return np.concatenate([videos(both, fake), videos(rng.normal(-2, 2, count), np.zeros(count, bool), "reals")])
+
+
+def test_the_frequencies_of_evidence_hold_on_new_videos():
+    policy, seen = Policy(real_below=0.01, fake_above=0.99), []
+    for seed in range(6):
+        scale = fit_evidence(evidence_domains(seed), Calibration(), policy)
+        assert list(scale.per_100) == sorted(scale.per_100) and sum(scale.videos) == 900
+        fresh = evidence_domains(seed + 50, 20_000)
+        fresh = fresh[fresh["domain"] == "other"]
+        bins = np.digitize(fresh["logit"], scale.edges)
+        for row, (low, high) in enumerate(zip(scale.low, scale.high, strict=True)):
+            share = 100 * fresh["fake"][bins == row].mean()
+            seen.append(low - 1 <= share <= high + 1)
+    assert np.mean(seen) > 0.85
+
+
+def test_few_moderate_answers_are_wrong_on_new_videos_and_strong_ones_need_no_grade():
+    policy, wrong = Policy(real_below=0.01, fake_above=0.99), []
+    for seed in range(6):
+        low, high = fit_evidence(evidence_domains(seed), Calibration(), policy).moderate
+        assert -4.6 <= low <= -0.69 and 0.69 <= high <= 4.6
+        fresh = evidence_domains(seed + 50, 20_000)
+        fresh = fresh[fresh["domain"] == "other"]
+        logit, fake = fresh["logit"], fresh["fake"]
+        called_fake, called_real = (logit > high) & (logit < 4.6), (logit < low) & (logit > -4.6)
+        wrong.append(((called_fake & ~fake) | (called_real & fake)).sum() / (called_fake | called_real).sum())
+    assert np.mean(wrong) < 0.12
+    assert fit_evidence(videos([1.0], [True]), Calibration(), policy) == EvidenceScale()
