@@ -13,7 +13,7 @@ many devices.
 import argparse
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, cast
@@ -30,8 +30,6 @@ from training.fit.run_folder import Epoch, RunFolder
 from training.fit.torch_dataset import ClipPairs, cached_meshes
 from training.fit.trainer import Trainer, teacher_clip_spec
 from training.fit.training_clips import read_training_clips
-from training.synthesis import autoencoder
-from training.synthesis.autoencoder import Autoencoder
 from unmask.faces.clips import ClipSpec
 from unmask.models import checkpoint, torch_model
 from unmask.models.architectures import ARCHITECTURES, VideoModel, channels_last
@@ -50,7 +48,6 @@ class Request:
     start: Path | None
     scratch: bool
     teacher: str | None
-    autoencoders: Path | None
     workers: int
     precision: str
     limit: int | None
@@ -81,10 +78,9 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
     model = initial_model(request)
     teacher = None if request.teacher is None else torch_model.load(request.teacher, accelerator.device)
     clips = read_training_clips(request.data, request.limit, config.seed, request.validation_limit)
-    autoencoders = [] if request.autoencoders is None else autoencoder.load(request.autoencoders)
     cache, pair_spec = request.out.parent / "meshes", teacher_clip_spec(spec, teacher)
     with accelerator.main_process_first():
-        parts = [make_pairs(part, pair_spec, request, cache, autoencoders[:-1]) for part in clips.training]
+        parts = [make_pairs(part, pair_spec, request, cache) for part in clips.training]
     if accelerator.is_main_process:
         run.start(config, request.stage, {key: str(value) for key, value in vars(request).items()})
     accelerator.init_trackers("tensorboard")
@@ -105,7 +101,7 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
         loss = trainer.train_epoch()
         found = run_on_main_process(
             accelerator,
-            lambda: validate(trainer.average, clips.validation, spec, cache, request.workers, autoencoders[-1:]),
+            lambda: validate(trainer.average, clips.validation, spec, cache, request.workers),
         )
         seconds = round(time.monotonic() - started, 1)
         line = Epoch(epoch=number, step=trainer.progress.step, loss=loss, seconds=seconds, **vars(found))
@@ -134,13 +130,11 @@ def initial_model(request: Request) -> VideoModel:
     return model
 
 
-def make_pairs(
-    clips: list[StoredClip], spec: ClipSpec, request: Request, cache: Path, autoencoders: Sequence[Autoencoder]
-) -> ClipPairs:
+def make_pairs(clips: list[StoredClip], spec: ClipSpec, request: Request, cache: Path) -> ClipPairs:
     """Pair the real clips with fakes, true ones of `clips` or blended."""
     reals, fakes = ([clip for clip in clips if clip.fake == fake] for fake in (False, True))
     mixture = request.config.stage(request.stage).mixture
-    return ClipPairs(reals, cached_meshes(reals, cache), fakes, spec, mixture, request.config.seed, autoencoders)
+    return ClipPairs(reals, cached_meshes(reals, cache), fakes, spec, mixture, request.config.seed)
 
 
 def run_on_main_process(accelerator: Accelerator, work: Callable[[], Found]) -> Found:
@@ -160,7 +154,6 @@ def parse() -> Request:
     add("--start", type=Path, help="run folder whose result is trained further")
     add("--scratch", action="store_true", help="start from random weights, not from ImageNet's")
     add("--teacher", help="model to distil, beside the labels: a folder, or a name")
-    add("--autoencoders", type=Path, help="folder of `training.fit.train_autoencoder`, which reconstruct some fakes")
     add("--epochs", type=int)
     add("--pairs-per-batch", type=int, help="of each process")
     add("--accumulate", type=int, help="batches a step")
@@ -188,7 +181,6 @@ def parse() -> Request:
         start=arguments.start,
         scratch=arguments.scratch,
         teacher=arguments.teacher,
-        autoencoders=arguments.autoencoders,
         workers=arguments.workers,
         precision=arguments.precision,
         limit=arguments.limit,

@@ -24,11 +24,10 @@ from training.fit import trainer
 from training.fit.predict import compare_true_fakes
 from training.fit.recipes import RECIPES
 from training.fit.run_folder import RunFolder
-from training.fit.torch_dataset import ClipPairs, as_face_clip, decode
+from training.fit.torch_dataset import as_face_clip, decode
 from training.fit.training_clips import read_training_clips
-from training.synthesis import autoencoder
 from training.train import Request, main, train
-from unmask.models import checkpoint, torch_model
+from unmask.models import torch_model
 from unmask.models.configs import ResNextLstmConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +65,6 @@ def request(recipe, stage, data, out, **changes):
         "start": None,
         "scratch": True,
         "teacher": None,
-        "autoencoders": None,
         "workers": 0,
         "precision": "no",
     }
@@ -105,24 +103,6 @@ def test_fakes_may_be_missing(tmp_path):
     done = run(request("patch-mean", "frames", [tmp_path / "real"], tmp_path / "run"))
     assert done.epochs()[0].true_auc is None
     assert 0 <= done.epochs()[0].blended_auc <= 1
-
-
-def test_the_last_autoencoder_is_for_validation_alone(material, tmp_path, monkeypatch):
-    autoencoder.save(
-        [autoencoder.Autoencoder(autoencoder.AutoencoderConfig(2, 8, "nearest", width=8))] * 3,
-        tmp_path / "autoencoders",
-    )
-    given = []
-
-    def noted(*rest):
-        given.append(len(rest[-1]))
-        return ClipPairs(*rest)
-
-    monkeypatch.setattr("training.train.ClipPairs", noted)
-    done = run(request("patch-mean", "frames", [material], tmp_path / "run", autoencoders=tmp_path / "autoencoders"))
-    assert given == [2]
-    assert 0 <= done.epochs()[0].reconstructed_auc <= 1
-    assert "on reconstructed fakes" in checkpoint.read_config(done.model).headline
 
 
 def test_people_of_validation_are_not_trained_on(tmp_path, capsys):
@@ -235,9 +215,3 @@ def test_checkpoints_of_the_former_projection_are_read(tmp_path):
     assert "guess.weight" in former
     module.load_state_dict(former)
     assert torch.equal(module.projection.weight, former["guess.weight"])
-
-
-def test_logs_with_the_former_name_of_the_reconstructed_auc_are_read(tmp_path):
-    line = {"epoch": 0, "step": 1, "loss": 0.5, "seconds": 1.0, "blended_auc": 0.7, "redrawn_auc": 0.9}
-    (tmp_path / "log.jsonl").write_text(json.dumps(line) + "\n")
-    assert [epoch.reconstructed_auc for epoch in RunFolder(tmp_path).epochs()] == [0.9]

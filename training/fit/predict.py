@@ -16,7 +16,6 @@ from training.evaluation.metrics import auc
 from training.fit.run_folder import Validation
 from training.fit.torch_dataset import Pair, PlainClips, cached_meshes, collate, validation_blends
 from training.fit.trainer import use_one_thread
-from training.synthesis.autoencoder import Autoencoder
 from unmask.compute import choose_precision
 from unmask.faces.clips import ClipSpec
 from unmask.models.architectures import VideoModel
@@ -59,9 +58,8 @@ def validate(
     spec: ClipSpec,
     cache: Path,
     workers: int,
-    autoencoders: Sequence[Autoencoder] = (),
 ) -> Validation:
-    """Measure real clips against blended fakes of them, and against true and reconstructed ones if any.
+    """Measure real clips against blended fakes of them, and against true ones if any.
 
     Raises:
         ValueError: no clip is real.
@@ -72,9 +70,6 @@ def validate(
         raise ValueError("no row of split `val` is real, so no epoch can be chosen")
     meshes = cached_meshes(reals, cache)
     found = Validation(blended_auc=auc(*predict(model, validation_blends(reals, meshes, spec), spec, workers)))
-    if autoencoders:
-        reconstructed = validation_blends(reals, meshes, spec, autoencoders=autoencoders)
-        found = replace(found, reconstructed_auc=auc(*predict(model, reconstructed, spec, workers)))
     if len(reals) < len(clips):
         logits, fake = predict(model, PlainClips(clips, spec), spec, workers)
         folder = [name for name, some in by_folder.items() for _ in some]

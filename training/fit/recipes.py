@@ -18,10 +18,8 @@ class Mixture:
     """How the fake of a training pair is made, and how both are augmented."""
 
     blended_share: float = 0.4  # of the fakes; the rest are true ones
-    reconstructed_share: float = 0.35  # of the blended ones, where there are autoencoders: reconstructed by one
-    whole_share: float = 0.5  # of the reconstructed ones: the whole crop, which has no border
     same_person_share: float = 0.5  # of the true fakes whose source is unknown: of the real's person, if there is one
-    cross_share: float = 0.2  # of the other blended ones: another person's face instead of the same
+    cross_share: float = 0.2  # of the blended ones: another person's face instead of the same
     same_source: bool = True  # a true fake stands beside the real video that it was made from
     candidates: int = 100  # faces looked through for one of like pose, for cross-blending
     augment: AugmentSpec = AugmentSpec()

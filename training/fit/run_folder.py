@@ -4,7 +4,6 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 
@@ -23,14 +22,13 @@ class Validation:
 
     blended_auc: float  # on reals and blended fakes of them
     true_auc: float | None = None  # on reals and true fakes, where there are such: the mean of true_by_folder
-    reconstructed_auc: float | None = None  # on reals and reconstructions of them, where there is an autoencoder
     true_by_folder: dict[str, float] = field(default_factory=dict)  # AUC by the data folder of the reals
     reals_above_half: dict[str, float] = field(default_factory=dict)  # share by data folder: probability above 0.5
 
     @property
     def score(self) -> float:
         """Return the mean AUC, by which the best epoch is chosen."""
-        every = (self.true_auc, self.blended_auc, self.reconstructed_auc)
+        every = (self.true_auc, self.blended_auc)
         found = [value for value in every if value is not None]
         return sum(found) / len(found)
 
@@ -71,22 +69,16 @@ class RunFolder:
     def epochs(self) -> list[Epoch]:
         """Read the log."""
         lines = (self.path / "log.jsonl").read_text(encoding="utf-8").splitlines()
-        return [_to_epoch(json.loads(line)) for line in lines]
+        return [Epoch(**json.loads(line)) for line in lines]
 
     def save_best(self, model: VideoModel, config: TrainConfig, epoch: Epoch) -> None:
         """Make this epoch's weights the run's result."""
-        named = {"true": epoch.true_auc, "blended": epoch.blended_auc, "reconstructed": epoch.reconstructed_auc}
+        named = {"true": epoch.true_auc, "blended": epoch.blended_auc}
         aucs = [f"{value:.3f} on {kind} fakes" for kind, value in named.items() if value is not None]
         headline = f"validation AUC: {', '.join(aucs)}; not calibrated"
         name = config.architecture
         file = checkpoint.ModelConfigFile(name, name, config.model, config.clip, Calibration(), Policy(), headline)
         checkpoint.save(self.model, model, file)
-
-
-def _to_epoch(line: dict[str, Any]) -> Epoch:
-    if "redrawn_auc" in line:  # the name until 2026-11
-        line["reconstructed_auc"] = line.pop("redrawn_auc")
-    return Epoch(**line)
 
 
 def plot_curves(epochs: list[Epoch], path: Path) -> None:
@@ -95,7 +87,7 @@ def plot_curves(epochs: list[Epoch], path: Path) -> None:
     numbers = [line.epoch + 1 for line in epochs]
     left.plot(numbers, [line.loss for line in epochs], marker="o")
     left.set(xlabel="epoch", ylabel="training loss")
-    for kind in ("true", "blended", "reconstructed"):
+    for kind in ("true", "blended"):
         aucs = [getattr(line, f"{kind}_auc") for line in epochs]
         if None not in aucs:
             right.plot(numbers, aucs, marker="o", label=f"{kind} fakes")

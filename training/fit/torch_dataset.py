@@ -24,7 +24,6 @@ from training.data.augment import NO_AUGMENTATION, Clip, augment, resize
 from training.data.shards import StoredClip
 from training.fit.recipes import Mixture
 from training.synthesis import landmarks, self_blend
-from training.synthesis.autoencoder import Autoencoder, reconstruct
 from unmask.faces.clips import ClipSpec, FaceClip
 from unmask.files import atomic_write
 from unmask.models.torch_model import ClipBatch, to_input
@@ -58,10 +57,8 @@ class ClipPairs(Dataset[Pair]):
         spec: ClipSpec,
         mixture: Mixture,
         seed: int,
-        autoencoders: Sequence[Autoencoder] = (),
     ) -> None:
         self.reals, self.meshes, self.spec, self.mixture, self.seed = reals, meshes, spec, mixture, seed
-        self.autoencoders = autoencoders
         self.epoch = 0
         here = {real.original_id for real in reals}
         self.by_source: dict[str, list[StoredClip]] = {}
@@ -105,17 +102,11 @@ class ClipPairs(Dataset[Pair]):
         return slice(frame, frame + 1)
 
     def _blend(self, index: int, real: Clip, meshes: Mesh, rng: Generator) -> Clip:
-        autoencoder = self._pick_autoencoder(rng)
-        whole = autoencoder is not None and rng.random() < self.mixture.whole_share
-        crosses = autoencoder is None and rng.random() < self.mixture.cross_share
-        other = self._most_similar_face(index, rng) if crosses else None
+        other = self._most_similar_face(index, rng) if rng.random() < self.mixture.cross_share else None
         draw, frames = int(rng.integers(2**32)), []
         for image, points in zip(real, meshes, strict=True):
             same = np.random.default_rng(draw)  # so that every frame is blended alike
-            if autoencoder is not None:
-                drawn = reconstruct(autoencoder, image, same)
-                frames.append(drawn if whole else self_blend.blend_reconstruction(image, points, drawn, same))
-            elif other is None:
+            if other is None:
                 frames.append(self_blend.self_blend(image, points, same))
             else:
                 face = decode(self.reals[other], slice(1))[0]
@@ -124,11 +115,6 @@ class ClipPairs(Dataset[Pair]):
             return np.stack(frames)
         real, fake = (_match_length(clip, self.spec.frames_per_clip) for clip in (real, np.stack(frames)))
         return self_blend.flicker(real, fake, rng)
-
-    def _pick_autoencoder(self, rng: Generator) -> Autoencoder | None:
-        if not self.autoencoders or rng.random() >= self.mixture.reconstructed_share:
-            return None
-        return self.autoencoders[int(rng.integers(len(self.autoencoders)))]
 
     def _most_similar_face(self, index: int, rng: Generator) -> int | None:
         """Find, among some faces of other people, the one whose pose and expression are most similar."""
@@ -163,15 +149,14 @@ def validation_blends(
     meshes: Sequence[Mesh],
     spec: ClipSpec,
     seed: int = 1,
-    autoencoders: Sequence[Autoencoder] = (),
 ) -> ClipPairs:
     """Pair each real clip with one blended fake of it, both re-compressed: stands for fakes of unknown methods.
 
-    With autoencoders every fake is a reconstruction. The draws are fixed: every model is measured on the same fakes.
+    The draws are fixed: every model is measured on the same fakes.
     """
     mild = replace(NO_AUGMENTATION, resize=0.3, compression=0.5)
-    mixture = Mixture(blended_share=1.0, reconstructed_share=1.0, augment=mild)
-    return ClipPairs(reals, meshes, [], spec, mixture, seed, autoencoders)
+    mixture = Mixture(blended_share=1.0, augment=mild)
+    return ClipPairs(reals, meshes, [], spec, mixture, seed)
 
 
 def decode(clip: StoredClip, part: slice = slice(None)) -> Clip:

@@ -21,11 +21,7 @@ prepare dfdc --data auto="$DFDC_VIDEOS" --split train --windows 4
 
 train small frames "${faces[@]}" --side 160 --epochs 10
 train frames frames "${faces[@]}" --start "$OUT/small" --epochs 8
-[ -f "$OUT/autoencoders/3.safetensors" ] ||
-    python -m training.fit.train_autoencoder "${faces[@]}" --out "$OUT/autoencoders" ${SHORT:+--steps "$SHORT"}
-train reconstructed frames "${faces[@]}" --start "$OUT/frames" --autoencoders "$OUT/autoencoders" \
-    --epochs 2 --learning-rate 2e-4
-train clips clips "${clips[@]}" --start "$OUT/reconstructed" --autoencoders "$OUT/autoencoders" --limit 600
+train clips clips "${clips[@]}" --start "$OUT/frames" --limit 600
 
 # ordinary video and generated heads: every folder is a domain
 prepare ytfaces --data manifest="$YTFACES"

@@ -28,7 +28,6 @@ REGIONS = {  # mesh points whose hull is the mask, and their probability
 }
 OPACITIES = (0.5, 0.75, 1.0, 1.0, 1.0)
 DEFORMED_SHARE = 0.3  # of the self-blended: the source is elastically deformed
-SHIFTED_STATISTICS_SHARE = 0.3  # of the reconstructions: colour and sharpness are changed, too
 GRADIENT_SHARE = 0.08  # of all: gradients are blended instead of colours
 
 
@@ -51,15 +50,6 @@ def cross_blend(image: Image, points: Points, other: Image, other_points: Points
         return self_blend(image, points, rng)
     aligned = cv2.warpAffine(other, matrix, image.shape[1::-1], borderMode=cv2.BORDER_REFLECT)
     return _paste_region(_transfer_colour(np.asarray(aligned, np.uint8), image, points), image, points, rng)
-
-
-def blend_reconstruction(image: Image, points: Points, reconstruction: Image, rng: Generator) -> Image:
-    """Blend a reconstruction of the face onto `image`, in its own place or nearly so -> (S, S, 3)."""
-    if rng.random() < SHIFTED_STATISTICS_SHARE:
-        reconstruction = _shift_statistics(reconstruction, rng)
-    if rng.random() < 0.5:
-        reconstruction = _transfer_colour(reconstruction, image, points)
-    return _paste_region(reconstruction, image, points, rng, moves=bool(rng.random() < 0.5))
 
 
 def flicker(real: NDArray[np.uint8], fake: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
@@ -88,11 +78,11 @@ def region_mask(points: Points, side_px: int, rng: Generator) -> Mask:
     return _soften_edges(_deform_elastically(mask, 0.03, rng), rng)
 
 
-def _paste_region(source: Image, target: Image, points: Points, rng: Generator, moves: bool = True) -> Image:
+def _paste_region(source: Image, target: Image, points: Points, rng: Generator) -> Image:
     side_px = target.shape[0]
     mask = region_mask(points, side_px, rng)
-    shift = rng.uniform(-0.03, 0.03, 2) * side_px * (1.0, 0.5) * moves
-    scale = rng.uniform(0.95, 1.05) if moves else 1.0
+    shift = rng.uniform(-0.03, 0.03, 2) * side_px * (1.0, 0.5)
+    scale = rng.uniform(0.95, 1.05)
     centre = side_px / 2
     matrix = np.array(
         [[scale, 0, centre * (1 - scale) + shift[0]], [0, scale, centre * (1 - scale) + shift[1]]], np.float32

@@ -1,6 +1,6 @@
 """Measure how well plain file properties tell training's fakes from its reals: near 0.5 where there is no shortcut.
 
-    python -m training.tools.shortcuts mobilenet-gru --data FACES [--data MORE] --meshes CACHE [--autoencoders DIR]
+    python -m training.tools.shortcuts mobilenet-gru --data FACES [--data MORE] --meshes CACHE
 
 Draws training pairs of each folder as `training.train … frames` does, and fits a classifier to what is known without
 looking at a face: sharpness, noise, blockiness, contrast and mean colour. Prints the cross-validated AUC of each
@@ -22,7 +22,6 @@ from training.evaluation.metrics import auc
 from training.fit.recipes import RECIPES
 from training.fit.torch_dataset import ClipPairs, cached_meshes
 from training.fit.training_clips import read_training_clips, spread_evenly
-from training.synthesis import autoencoder
 
 FOLDS = 5
 JPEG_BLOCK_PX = 8
@@ -33,20 +32,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", choices=sorted(RECIPES))
     parser.add_argument("--data", type=Path, action="append", required=True, metavar="DIR", help="folder of clips")
-    parser.add_argument("--autoencoders", type=Path, help="folder of autoencoders, as training uses them")
     parser.add_argument("--limit", type=int, default=500, help="real clips of a folder (%(default)s)")
     parser.add_argument("--meshes", type=Path, required=True, help="folder where face meshes are kept")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     config = RECIPES[arguments.recipe]
     spec = replace(config.clip, frames_per_clip=1)
-    autoencoders = [] if arguments.autoencoders is None else autoencoder.load(arguments.autoencoders)[:-1]
     for folder in arguments.data:
         for clips in read_training_clips([(folder, 1)], None, 0).training:
             reals = [clip for clip in spread_evenly(clips, arguments.limit) if not clip.fake]
             fakes = [clip for clip in clips if clip.fake]
             meshes = cached_meshes(reals, arguments.meshes)
-            pairs = ClipPairs(reals, meshes, fakes, spec, config.frames.mixture, 0, autoencoders)
+            pairs = ClipPairs(reals, meshes, fakes, spec, config.frames.mixture, 0)
             print(f"{folder.name}: AUC {shortcut_auc(pairs):.3f}, {len(pairs)} pairs")
 
 

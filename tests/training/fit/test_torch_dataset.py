@@ -2,13 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 
 from tests.training.faces import face
-from training.data.augment import NO_AUGMENTATION
 from training.fit.recipes import Mixture
 from training.fit.torch_dataset import ClipPairs, PlainClips, cached_meshes, collate, validation_blends
-from training.synthesis.autoencoder import Autoencoder, AutoencoderConfig
 from unmask.faces.clips import ClipSpec
 
 SPEC = ClipSpec(frames_per_clip=3, side_px=96)
@@ -76,23 +73,6 @@ def test_single_faces_are_any_frame_of_a_clip_and_clips_are_its_first_ones(cache
     clip = face("a", frames=5)
     assert {still._part(clip, np.random.default_rng(seed)).start for seed in range(60)} == {0, 1, 2, 3, 4}
     assert all(moving._part(clip, np.random.default_rng(seed)) == slice(3) for seed in range(5))
-
-
-class Grey(Autoencoder):
-    """An autoencoder that draws one grey, whatever it sees."""
-
-    def draw(self, latent):
-        return torch.zeros(1, 3, 128, 128)
-
-
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_reconstructed_face_is_pasted_or_the_whole_crop(cache, whole):
-    mixture = Mixture(blended_share=1.0, reconstructed_share=1.0, whole_share=float(whole), augment=NO_AUGMENTATION)
-    spec, autoencoder = ClipSpec(frames_per_clip=1, side_px=224), Grey(AutoencoderConfig(2, 8, "nearest", width=8))
-    (real, _), (fake, _) = ClipPairs(REALS, cached_meshes(REALS, cache), [], spec, mixture, 0, [autoencoder])[0]
-    corner, middle = (np.abs(fake.astype(int) - real)[0, part, part].max() for part in (slice(8), slice(90, 134)))
-    assert (corner > 20) == whole
-    assert middle > 20
 
 
 def test_a_face_of_the_same_person_is_never_crossed_in(cache):
