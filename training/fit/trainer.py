@@ -94,7 +94,8 @@ class StudentModel(nn.Module):
         """Return logits (B,) of clips (B, T, 3, S, S) and, beside a teacher, projected vectors (true in mask, D)."""
         vectors = self.model.clip_vectors(resize_batch(data, self.side_px), mask)
         projected = None if self.projection is None else self.projection(vectors[mask])
-        return self.model.sequence_logits(vectors, mask), projected
+        with torch.autocast(data.device.type, enabled=False):  # recurrent networks in bfloat16 were slow on a GPU
+            return self.model.sequence_logits(vectors.float(), mask), projected
 
 
 def _rename_projection(module: nn.Module, state: dict[str, Tensor], *_: object) -> None:
