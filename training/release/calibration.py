@@ -25,8 +25,9 @@ from unmask.verdict import MAX_LOG_ODDS, Calibration, Policy
 MAX_FALSE_ALARMS = 0.005  # of real clips, labelled fake: half of the target of 1 %, as people of other data differ
 MAX_WRONG = 0.05  # of the clips that get a label, fakes as frequent as reals
 MAX_MISSED = 0.03  # of the fakes of a domain, labelled real
-MAX_MODERATE_WRONG = 0.08  # of the moderate answers on validation, fakes as frequent as reals
+MAX_MODERATE_WRONG = 0.1  # of the moderate answers on validation, fakes as frequent as reals
 MAX_MODERATE_WRONG_DOMAIN = 0.25  # of those of one domain, as far as it has MIN_ITEMS of them
+MAX_MODERATE_ALARMS = 0.03  # of the videos of a domain without any of the other kind
 WEAK_RATIO = 2.0  # likelihood ratio from which an answer leans at all
 EVIDENCE_BINS = 12
 MAX_WITHHELD = 0.02  # of right labels, because a second pass after re-compression says otherwise
@@ -115,7 +116,9 @@ def fit_evidence(videos: Table, calibration: Calibration, policy: Policy) -> Evi
     bins = np.digitize(log_odds, edges)
     rng, drawn = np.random.default_rng(0), []
     strata = [
-        np.flatnonzero((rows["domain"] == name) & (fake == label)) for name in set(rows["domain"]) for label in (0, 1)
+        np.flatnonzero((rows["domain"] == name) & (fake == label))
+        for name in sorted(set(rows["domain"]))
+        for label in (0, 1)
     ]
     for _ in range(RESAMPLES):
         chosen = np.concatenate([rng.choice(stratum, len(stratum)) for stratum in strata if len(stratum)])
@@ -154,7 +157,7 @@ def moderate_edge(
         score: larger where the answer is surer.
         wrong: where that answer would be.
         weights: of the videos.
-        domain: of the videos; none may have more than MAX_MODERATE_WRONG_DOMAIN of its own wrong.
+        domain: of the videos, each of which has limits of its own.
         strong: the score beyond which an answer is strong.
         weak: the score below which it is none.
     """
@@ -165,7 +168,10 @@ def moderate_edge(
     for name in set(domain.tolist()):
         own = domain[inside] == name
         count, missed = np.cumsum(own), np.cumsum(own & wrong[inside])
-        is_good &= (count < MIN_ITEMS) | (missed <= MAX_MODERATE_WRONG_DOMAIN * count)
+        if wrong[domain == name].all():
+            is_good &= missed <= MAX_MODERATE_ALARMS * (domain == name).sum()
+        else:
+            is_good &= (count < MIN_ITEMS) | (missed <= MAX_MODERATE_WRONG_DOMAIN * count)
     kept = np.flatnonzero(is_good)
     return float(score[inside[kept[-1]]]) if len(kept) else max(strong, weak)
 
