@@ -32,5 +32,8 @@ domains=(--data "$DFDC_PAIRS" --data "$OUT/pages-val" --data "$OUT/ytfaces" --da
 train domains frames "${domains[@]}" --data "$OUT/pages=6" --start "$OUT/clips" --pairs-per-batch 16 \
     --learning-rate 3e-4 --epochs 1 --validation-limit 150
 python -m training.tools.interpolate_weights --start "$OUT/clips" --tuned "$OUT/domains" --share 0.85 --out "$OUT/mixed"
+train longer frames "${domains[@]}" --data "$OUT/pages=6" --start "$OUT/domains" --pairs-per-batch 16 \
+    --learning-rate 2e-4 --epochs 1 --seed 1 --validation-limit 150
+python -m training.tools.interpolate_weights --start "$OUT/mixed" --tuned "$OUT/longer" --share 0.6 --out "$OUT/final"
 
-python -m training.calibrate --run "$OUT/mixed" "${domains[@]}" --limit "${SHORT:-80}" --out "$OUT/mobilenet-gru"
+python -m training.calibrate --run "$OUT/final" "${domains[@]}" --limit "${SHORT:-80}" --out "$OUT/mobilenet-gru"
