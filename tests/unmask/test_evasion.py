@@ -38,6 +38,8 @@ SECRET = "canary-7531-sings"  # in everything that the canary answers
 PUBLIC = "127.0.0.2"
 LIMITS = Limits(timeout_seconds=90.0)
 
+pytestmark = pytest.mark.timeout(600)  # more than a hundred fetches, before the first test
+
 # How names resolve in the download worker: all answers, in order. A list of lists: the answers change.
 NAMES: dict[str, list[list[str]]] = {
     "inside.example": [["127.0.0.1"]],
