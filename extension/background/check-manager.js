@@ -171,6 +171,7 @@ export class CheckManager {
     const onDevice = backend.client.address === THIS_COMPUTER;
     const snapshot = pending(key, onDevice ? "faces" : "send");
     const record = this.#newRecord(null, { ...options, model }, tab, snapshot);
+    await this.#purge();
     await this.#store(record);
     this.#captures.get(key)?.controller.abort();
     const controller = new AbortController();

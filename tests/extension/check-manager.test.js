@@ -233,6 +233,24 @@ test("captured frames are checked and the report remembered", async () => {
   assert.equal((await checks.remembered({ type: "remembered", shape, model: "", onSpace: false })).length, 1);
 });
 
+test("records of checks that ended long ago are deleted at the next one, and a tab lists its own", async () => {
+  const { checks, session } = setUp(new FakeSpace(REPORT));
+  const check = async () => {
+    const { key } = await checks.startCapture({ url: URL_A, title: "A clip" }, "7 0");
+    await checks.addFrames(key, null);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  await check();
+  assert.deepEqual(
+    (await checks.listTab(7)).map(({ title, snapshot }) => [title, snapshot.report?.status]),
+    [["A clip", "ok"]],
+  );
+  assert.deepEqual(await checks.listTab(70), []);
+  checks.now = () => 1e9;
+  await check();
+  assert.equal(Object.keys(session.items).length, 1);
+});
+
 test("captured frames are lost when the background ends, with an error of their own", async () => {
   const space = new FakeSpace();
   space.checkFrames = async function* () {
