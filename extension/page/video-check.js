@@ -232,7 +232,7 @@ export class VideoCheck {
     const label = toLabel(report, t);
     const [from, to, length] = [part?.from ?? 0, part?.to ?? 0, part?.length ?? 0].map(formatClock);
     const note = part ? t("looked_at_part", from ?? "", to ?? "", length ?? "") : "";
-    overlay.show(part ? { ...label, text: `${label.text} (${from}–${to})` } : label);
+    overlay.show(part ? { ...label, badge: `${label.badge ?? label.text} (${from}–${to})` } : label);
     overlay.say([`${label.text}.`, label.detail, note].filter(Boolean).join(" "));
     const options = { t, language: this.attributes.lang, actions: this.#actions(report), title: this.title, note };
     overlay.fill(...panel.renderReport(report, savedAt, options));
