@@ -106,12 +106,15 @@ def open_file(path: Path) -> FileIO:
 
 
 @contextmanager
-def open_video(media: Path | RawIOBase, start_seconds: float | None = None) -> Iterator["VideoReader"]:
+def open_video(
+    media: Path | RawIOBase, start_seconds: float | None = None, reformatter: VideoReformatter | None = None
+) -> Iterator["VideoReader"]:
     """Open a file without giving libav a way to open anything else; one that is open already stays open.
 
     Args:
         media: The file, or a piece of one.
         start_seconds: When a player shows the first picture of the piece; None: it is the whole video.
+        reformatter: Of the pieces before: to learn how HDR is tone-mapped takes it seconds.
 
     Raises:
         BadInput: There is no such file.
@@ -126,7 +129,7 @@ def open_video(media: Path | RawIOBase, start_seconds: float | None = None) -> I
                 with _open(file, codec_whitelist="none") as undecoded:
                     hidden = undecoded.streams.video[0].codec_context
                     _square_pixels(hidden.width, hidden.height, 1.0)
-            reader = VideoReader(container, stream, start_seconds)
+            reader = VideoReader(container, stream, start_seconds, reformatter)
             try:
                 yield reader
             finally:
@@ -144,7 +147,13 @@ def _open(file: RawIOBase, **options: str) -> InputContainer:
 class VideoReader:
     """The video stream of an open file; what its headers claim is not trusted."""
 
-    def __init__(self, container: InputContainer, stream: AvStream, start_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: AvStream,
+        start_seconds: float | None = None,
+        reformatter: VideoReformatter | None = None,
+    ) -> None:
         self._container = container
         self._stream = stream
         self._context = stream.codec_context
@@ -162,7 +171,7 @@ class VideoReader:
         _keep_only(stream, container)
         self._orientation = Orientation()
         self._rotation: int | None = None  # degrees that go with it; None: no frame is decoded
-        self._reformatter = VideoReformatter()
+        self._reformatter = reformatter or VideoReformatter()
         self._tick_seconds = float(stream.time_base or 1)
         self.clock_seconds = (stream.start_time or 0) * self._tick_seconds  # of the first picture, on the file's clock
         self._zero_seconds = 0.0  # what the file calls the player's zero

@@ -18,6 +18,7 @@ from typing import TypeVar, cast
 import av
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import VideoReformatter
 
 from unmask.errors import BadInput, NoFrames
 from unmask.video import container
@@ -160,11 +161,13 @@ def _opened(media: Path | RawIOBase, pieces: Sequence[Piece]) -> Iterator[tuple[
         yield file, pieces or container.find_pieces(file, Piece(0, file.seek(0, os.SEEK_END)))
 
 
-def _open_piece(file: RawIOBase, piece: Piece, pieces: int) -> AbstractContextManager[VideoReader]:
+def _open_piece(
+    file: RawIOBase, piece: Piece, pieces: int, reformatter: VideoReformatter | None = None
+) -> AbstractContextManager[VideoReader]:
     """Open one of so many pieces; a single one that nothing was cut from is the whole file."""
     if pieces == 1 and piece.end_seconds is None:
         return container.open_video(file)
-    return container.open_video(FilePart(file, piece.begin_byte, piece.end_byte), piece.start_seconds)
+    return container.open_video(FilePart(file, piece.begin_byte, piece.end_byte), piece.start_seconds, reformatter)
 
 
 def _split_by_size(
@@ -188,12 +191,13 @@ def play(media: Path | RawIOBase, span: Span, max_side_px: int = MAX_SIDE_PX) ->
     """
     end = math.inf if span.end_seconds is None else span.end_seconds
     empty = True
+    reformatter = VideoReformatter()
     with _opened(media, ()) as (file, pieces):
         for piece in pieces:
             until = math.inf if piece.end_seconds is None else piece.end_seconds
             if piece.start_seconds >= end or until <= span.start_seconds:
                 continue
-            with _open_piece(file, piece, len(pieces)) as reader:
+            with _open_piece(file, piece, len(pieces), reformatter) as reader:
                 reader.seek_to_key_frame(reader.key_frame_before(span.start_seconds))
                 for seconds, frame in reader.frames_until(min(end, until)):
                     if seconds >= span.start_seconds:
@@ -218,13 +222,14 @@ def _lay_out(
             raise _beyond(plan.start_seconds, ranges[-1][1])
     clocks: dict[int, float] = {}  # of each period: what the player's clock is ahead of the file's
     waiting = list(pieces)
+    reformatter = VideoReformatter()
     while waiting:
         piece = waiting.pop(0)
         until = waiting[0].start_seconds if waiting else math.inf
         inside = [start for start in starts if (start >= piece.start_seconds or piece is pieces[0]) and start < until]
         if starts and not inside:
             continue
-        with _open_piece(file, piece, len(pieces)) as reader:
+        with _open_piece(file, piece, len(pieces), reformatter) as reader:
             if piece.period is not None:
                 ahead = clocks.setdefault(piece.period, piece.start_seconds - reader.clock_seconds)
                 if abs(reader.clock_seconds + ahead - piece.start_seconds) <= DRIFT_SECONDS:
