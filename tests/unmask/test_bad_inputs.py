@@ -51,7 +51,8 @@ FILES = [
     Case("h264.mp4", "model_unavailable", ("--model", "CORRUPT")),
 ]
 LINKS = [
-    Case("www.example.com", "bad_url"),
+    Case("ftp://www.example.com/clip.mp4", "bad_url"),
+    Case("https://a.example/1 or https://b.example/2", "bad_url"),
     Case("blob:https://example.com/1234", "bad_url"),
     Case("http://127.0.0.1/clip.mp4", "blocked_address"),
     Case("http://169.254.169.254/latest/meta-data/", "blocked_address", environment=HOME),

@@ -8,7 +8,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -107,7 +107,9 @@ def to_source(text: str) -> UrlSource | FileSource:
     """Interpret what a user typed: a path, or else a URL if it looks like one."""
     path = Path(text)
     if not _exists(path) and (SCHEME.match(text) or "://" in text or BARE_ADDRESS.fullmatch(text)):
-        return UrlSource(find_address(text))
+        with suppress(BadUrl):  # raised when it is opened
+            return UrlSource(find_address(text))
+        return UrlSource(text)
     return FileSource(path, path.name)
 
 
@@ -158,7 +160,7 @@ def open_media(
         yield _open_frames(source, limits, plan)
         return
     if isinstance(source, UrlSource):
-        file = client.fetch(source.url, folder, limits, plan, on_progress, whole=whole)
+        file = client.fetch(find_address(source.url), folder, limits, plan, on_progress, whole=whole)
         with closing(file):
             yield _open_file(source, file, lambda: file.sha256)
     elif _exists(source.path):
