@@ -125,11 +125,12 @@ export function labelText(label, evidence, t, withStrength = true) {
  */
 export function evidenceTexts({ direction, strength, likelihood_ratio: ratio, per_100: found }, t) {
   const side = direction === "none" ? t("scale_none") : t("scale", t(`strength_${strength}`), t(`side_${direction}`));
-  const counts = found ? [found.fakes, found.low, found.high].map(Math.round) : [];
+  const [fakes = 0, ...interval] = found ? [found.fakes, found.low, found.high].map(Math.round) : [];
+  const some = Math.min(Math.max(fakes, 1), 99); // never none or all: no validation is large enough
   const odds = (ratio * BASE_RATE) / (1 - BASE_RATE);
   return {
     grade: side,
-    frequency: found ? t("frequency", ...counts, found.videos) : "",
+    frequency: found ? t("frequency", some, ...interval, found.videos) : "",
     ifRare: t("base_rate_then", formatPercent(odds / (1 + odds), t)),
   };
 }

@@ -60,8 +60,9 @@ def frequency_text(evidence: EvidenceReport) -> str:
     if found is None:
         return ""
     fakes, low, high = (math.floor(found[name] + 0.5) for name in ("fakes", "low", "high"))
+    some = min(max(fakes, 1), 99)  # never none or all: no validation is large enough
     return (
-        f"In our tests, where half of all videos were deepfakes, {fakes} of 100 that scored like this were deepfakes"
+        f"In our tests, where half of all videos were deepfakes, {some} of 100 that scored like this were deepfakes"
         f" (95% interval {low} to {high}; from {found['videos']} videos)."
     )
 

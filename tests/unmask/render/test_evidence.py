@@ -35,6 +35,7 @@ def test_evidence_is_said_in_frequencies():
         " (95% interval 80 to 91; from 120 videos)."
     )
     assert words.frequency_text(made() | {"per_100": None}) == ""
+    assert ", 99 of 100 that" in words.frequency_text(made(fakes=99.8, low=99.1, high=100.0))
 
 
 @pytest.mark.parametrize(("ratio", "share"), [(24.0, "20%"), (6.14, "6%"), (1.0, "1%"), (0.2, "under 1%")])
