@@ -263,7 +263,7 @@ const ABSTAIN_TEXTS = {
 /** @param {FaceVerdict} face */
 function abstainText({ reasons, probability }) {
   const texts = reasons.flatMap((code) => ABSTAIN_TEXTS[code] ?? []);
-  return texts.join(", ") || `${formatPercent(probability)}, where it is often wrong`;
+  return texts.join(", ") || `${formatPercent(probability)}, between its thresholds`;
 }
 
 /** @param {readonly string[]} leftOut */

@@ -400,7 +400,7 @@ def _why(face: FaceVerdict) -> str:
         "unstable": "a mild re-compression changes the answer",
     }
     found = [words[code] for code in face.reasons if code in words]
-    return ", ".join(found) or f"{percent(face.probability_fake)}, where it is often wrong"
+    return ", ".join(found) or f"{percent(face.probability_fake)}, between its thresholds"
 
 
 def _no_face_text(left_out: Sequence[str]) -> str:

@@ -300,7 +300,7 @@ SENTENCES: dict[str, Any] = {
         clips([0.2] * 8),
         [],
         "From 64 frames of one face between 0:00 and 1:01 the detector "
-        "cannot tell whether this is a deepfake (55%, where it is often wrong).",
+        "cannot tell whether this is a deepfake (55%, between its thresholds).",
     ),
     "a frame": (
         [made(3.0, frames=1)],

@@ -124,10 +124,13 @@ def fit_evidence(videos: Table, calibration: Calibration, policy: Policy) -> Evi
         chosen = np.concatenate([rng.choice(stratum, len(stratum)) for stratum in strata if len(stratum)])
         drawn.append(rising_shares(bins[chosen], fake[chosen], weights[chosen], len(edges) + 1))
     low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
-    weak = math.log(WEAK_RATIO)
+    weak = _weak_edges(edges, share[first])
     moderate = [
-        side * moderate_edge(side * log_odds, fake == (side < 0), weights, rows["domain"], side * strong, weak)
-        for side, strong in ((-1, to_log_odds(policy.real_below)), (1, to_log_odds(policy.fake_above)))
+        side * moderate_edge(side * log_odds, fake == (side < 0), weights, rows["domain"], side * strong, side * lean)
+        for side, strong, lean in (
+            (-1, to_log_odds(policy.real_below), weak[0]),
+            (1, to_log_odds(policy.fake_above), weak[1]),
+        )
     ]
     return EvidenceScale(
         edges=_rounded(edges, 3),
@@ -136,8 +139,16 @@ def fit_evidence(videos: Table, calibration: Calibration, policy: Policy) -> Evi
         high=_rounded(100 * np.maximum(high, share[first]), 1),
         videos=tuple(np.bincount(bins, minlength=len(edges) + 1).tolist()),
         moderate=(round(moderate[0], 3), round(moderate[1], 3)),
-        weak=(round(-weak, 3), round(weak, 3)),
+        weak=(round(weak[0], 3), round(weak[1], 3)),
     )
+
+
+def _weak_edges(edges: Floats, share: Floats) -> tuple[float, float]:
+    """Return the log-odds below and above which the bins' frequencies lean by WEAK_RATIO at least."""
+    low, high = share <= 1 / (1 + WEAK_RATIO), share >= WEAK_RATIO / (1 + WEAK_RATIO)
+    below = edges[low.sum() - 1] if 0 < low.sum() < len(share) else -math.log(WEAK_RATIO)
+    above = edges[len(share) - high.sum() - 1] if 0 < high.sum() < len(share) else math.log(WEAK_RATIO)
+    return float(below), float(above)
 
 
 def rising_shares(bins: NDArray[np.int_], fake: Bools, weights: Floats, count: int = EVIDENCE_BINS) -> Floats:
