@@ -75,7 +75,7 @@ TRAINED: dict[str, Trained] = {
             "trained on, of other people, it ranks fakes with an AUC of 0.804 (0.71-0.89); on 49 clips of generators "
             "that it never saw, with 0.420 (0.29-0.64): worse than chance, as it takes those by SadTalker and those "
             'sharpened by super-resolution for real. It told 8 of these 49 "No sign of a deepfake", and none fake; of '
-            "the evidence that leans on them and on 71 real clips beside them, 45 % leans the wrong way.",
+            "the evidence that leans on them and on 71 real clips beside them, half leans the wrong way.",
             "The last `longer` command of the script was stopped after 895 of its 1,118 batches.",
             "Most videos get no answer: few are as far from every face of the other kind as the targets ask.",
             MOSTLY_BLENDED,
