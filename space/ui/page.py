@@ -109,9 +109,9 @@ def option_boxes(settings: Settings) -> list[Any]:
 
 
 def model_choices(settings: Settings) -> list[tuple[str, str]]:
-    """Return labels and values: the configured default, then every other bundled model."""
+    """Return labels and values: the configured default, then every other bundled model that can be computed here."""
     default = " + ".join(bundled.DEFAULT if name == "default" else Path(name).name for name in settings.models)
-    others = [name for name in bundled.names() if name != default]
+    others = [name for name in bundled.usable_names() if name != default]
     return [(f"{default} (default)", ""), *((name, name) for name in others)]
 
 

@@ -63,3 +63,9 @@ def test_a_model_without_a_graph_is_for_torch_and_says_so_where_it_is_not_instal
     with pytest.raises(ModelUnavailable, match="pip install 'unmask"):
         inference.load(folder, Backend())
     assert compute.has_torch()
+
+
+@pytest.mark.parametrize(("is_there", "expected"), [(True, bundled.names()), (False, ["mobilenet-gru"])])
+def test_without_torch_only_models_with_a_graph_are_offered(monkeypatch, is_there, expected):
+    monkeypatch.setattr(bundled, "has_torch", lambda: is_there)
+    assert bundled.usable_names() == expected
