@@ -54,7 +54,7 @@ def test_the_timeline_is_one_stop_of_the_tab_key_and_goes_on_by_arrows(chromium,
     overlay = chromium.check(page)
     overlay.answer()
     overlay.press("badge")  # the panel has the focus; the strip comes after its last button
-    stops = len(overlay.find("plain")) + 1
+    stops = len(overlay.find("plain")) + 2  # and what is said of the base rate, to be opened
     for _ in range(stops):
         page.keyboard.press("Tab")
     page.keyboard.press("End")
@@ -208,7 +208,7 @@ def test_a_screen_reader_gets_the_stages_and_the_verdict(chromium, web, release)
     label = overlay.answer()
     overlay.wait("live", label)
     live = overlay.find("live")[0]
-    assert attributes(live)["role"] == "status" and "%" in text_of(live)
+    assert attributes(live)["role"] == "status" and len(text_of(live)) > len(label)
 
 
 def test_an_answer_is_remembered_and_says_so(chromium, web):

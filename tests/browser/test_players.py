@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
@@ -130,7 +131,10 @@ class InFirefox:
         return self.browser.driver.execute_async_script(f"Promise.resolve({found}).then(arguments[0])")
 
     def badges(self) -> list[str]:
-        return [one.text.strip() for one in self.browser.find("badge")]
+        try:
+            return [one.text.strip() for one in self.browser.find("badge")]
+        except StaleElementReferenceException:  # drawn anew meanwhile; who waits asks again
+            return []
 
     def hint(self, text: str) -> bool:
         self.browser.press("badge")
