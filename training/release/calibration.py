@@ -113,7 +113,20 @@ def fit_evidence(videos: Table, calibration: Calibration, policy: Policy) -> Evi
     share = rising_shares(np.digitize(log_odds, log_odds[order][cuts]), fake, weights)
     first = np.flatnonzero(np.r_[True, np.diff(share) > 0])  # of each pool of bins
     edges = log_odds[order][cuts][first[1:] - 1]
+    weak = _weak_edges(edges, share[first])
+    moderate = [
+        side * moderate_edge(side * log_odds, fake == (side < 0), weights, rows["domain"], side * strong, side * lean)
+        for side, strong, lean in (
+            (-1, to_log_odds(policy.real_below), weak[0]),
+            (1, to_log_odds(policy.fake_above), weak[1]),
+        )
+    ]
+    for edge in moderate:  # no bin lies in two grades, or weak evidence would be quoted with moderate's frequency
+        movable = [old for old in edges if old not in weak]
+        moved = min(movable, key=lambda old: abs(old - edge)) if movable else None
+        edges = np.unique([edge, *(old for old in edges if old != moved)])
     bins = np.digitize(log_odds, edges)
+    share = rising_shares(bins, fake, weights, len(edges) + 1)
     rng, drawn = np.random.default_rng(0), []
     strata = [
         np.flatnonzero((rows["domain"] == name) & (fake == label))
@@ -124,19 +137,11 @@ def fit_evidence(videos: Table, calibration: Calibration, policy: Policy) -> Evi
         chosen = np.concatenate([rng.choice(stratum, len(stratum)) for stratum in strata if len(stratum)])
         drawn.append(rising_shares(bins[chosen], fake[chosen], weights[chosen], len(edges) + 1))
     low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
-    weak = _weak_edges(edges, share[first])
-    moderate = [
-        side * moderate_edge(side * log_odds, fake == (side < 0), weights, rows["domain"], side * strong, side * lean)
-        for side, strong, lean in (
-            (-1, to_log_odds(policy.real_below), weak[0]),
-            (1, to_log_odds(policy.fake_above), weak[1]),
-        )
-    ]
     return EvidenceScale(
         edges=_rounded(edges, 3),
-        per_100=_rounded(100 * share[first], 1),
-        low=_rounded(100 * np.minimum(low, share[first]), 1),
-        high=_rounded(100 * np.maximum(high, share[first]), 1),
+        per_100=_rounded(100 * share, 1),
+        low=_rounded(100 * np.minimum(low, share), 1),
+        high=_rounded(100 * np.maximum(high, share), 1),
         videos=tuple(np.bincount(bins, minlength=len(edges) + 1).tolist()),
         moderate=(round(moderate[0], 3), round(moderate[1], 3)),
         weak=(round(weak[0], 3), round(weak[1], 3)),

@@ -243,7 +243,9 @@ def test_the_frequencies_of_evidence_hold_on_new_videos():
 def test_few_moderate_answers_are_wrong_on_new_videos_and_strong_ones_need_no_grade():
     policy, wrong = Policy(real_below=0.01, fake_above=0.99), []
     for seed in range(6):
-        low, high = fit_evidence(evidence_domains(seed), Calibration(), policy).moderate
+        scale = fit_evidence(evidence_domains(seed), Calibration(), policy)
+        low, high = scale.moderate
+        assert {*scale.moderate, *scale.weak} <= {*scale.edges}  # no bin lies in two grades
         assert -4.6 <= low < 0 < high <= 4.6
         fresh = evidence_domains(seed + 50, 20_000)
         fresh = fresh[fresh["domain"] == "other"]
