@@ -1,6 +1,8 @@
 """Describe what a face looks like, to find a person again in another shot: gradients and colours, projected linearly.
 
-The projection is fitted by `training.tools.appearance` on people of YouTube Faces (linear discriminant analysis).
+The projection is fitted by `training.tools.appearance` on people of YouTube Faces (Wolf et al., CVPR 2011) by linear
+discriminant analysis. It may be used as they may: for research and other non-commercial purposes. Descriptions are
+compared within one check; no report holds them.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Read one media file: seek, read packets and decode frames. The only module that hands bytes to libav.
+"""Read one media file: seek, read packets and decode frames. The only module that opens bytes in libav.
 
 A media file is untrusted. libav gets an open file object instead of a name, may open nothing else, may use
 only the containers and decoders named here, and is told the largest picture it may decode. Times are
@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from io import FileIO, RawIOBase
-from itertools import chain, dropwhile, islice, pairwise
+from itertools import chain, dropwhile, islice
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -25,10 +25,9 @@ from av.stream import Discard, Disposition
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
 from av.video.stream import VideoStream as AvStream
 
-from unmask.errors import BadInput, NoFrames, NotAVideo, TooLarge, UnmaskError
+from unmask.errors import BadInput, NoFrames, NotAVideo, TooLarge
 from unmask.video.orientation import Image, Orientation
 from unmask.video.partial_file import FilePart
-from unmask.video.sampling import Piece
 
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 8192 * 4608  # 8K in either orientation
@@ -47,12 +46,7 @@ END_PACKETS = 5_000  # read at most so many to find the end of a video that clai
 SCAN_PACKETS = 500_000  # and so many of one that claims none
 KEY_PACKETS = 2_000  # read at most so many to find a key frame after a seek
 STEPS_BACK_SECONDS = (0.0, 2.0, 10.0)  # where MPEG-TS lands after a key frame, seek earlier
-CLOCK_STEP_SECONDS = (-1.0, 10.0)  # a larger one is no pause but another clock, as for FFmpeg and mpv
-MAX_PIECES = 256  # of a file
-TAIL_BYTES = 2**16  # after the last picture of a broadcast stream: it may be one more stream
-PACKET_BYTES = (188, 192)  # of transport streams, as broadcast and on disks
-TABLES = (b"\x47\x40\x00", b"\x47\x60\x00")  # a packet that begins a program association table
-HEAD_BYTES = 2**17  # before a broadcast stream's picture: its tables lie there
+MAX_BOXES = 256  # looked through for the index of an MP4
 BISECTIONS = 12  # of the claimed duration, where the end of the file is missing
 
 # Containers that cameras, sites and browsers write; none of them is a list of other files or addresses.
@@ -123,10 +117,10 @@ def open_video(
     with open_file(media) if isinstance(media, Path) else nullcontext(media) as file:
         file.seek(0)
         _reject_other_files(file.read(512))
-        with _open(file) as container:
-            stream = _video_stream(container)
+        with open_container(file) as container:
+            stream = video_stream(container)
             if stream.codec_context.width < 1:  # libav hides a size beyond its limits unless it cannot decode
-                with _open(file, codec_whitelist="none") as undecoded:
+                with open_container(file, codec_whitelist="none") as undecoded:
                     hidden = undecoded.streams.video[0].codec_context
                     _square_pixels(hidden.width, hidden.height, 1.0)
             reader = VideoReader(container, stream, start_seconds, reformatter)
@@ -136,7 +130,8 @@ def open_video(
                 reader.close()
 
 
-def _open(file: RawIOBase, **options: str) -> InputContainer:
+def open_container(file: RawIOBase, **options: str) -> InputContainer:
+    """Open a file in libav with the options of this module. Raises NotAVideo."""
     file.seek(0)
     try:
         return av.open(file, "r", options=OPTIONS | options, metadata_errors="replace", io_open=_refuse_nested)
@@ -168,7 +163,7 @@ class VideoReader:
         self._context.thread_type = ThreadType.AUTO
         self._context.thread_count = DECODER_THREADS
         self._context.options = {"max_pixels": str(MAX_PIXELS)}
-        _keep_only(stream, container)
+        keep_only(stream, container)
         self._orientation = Orientation()
         self._rotation: int | None = None  # degrees that go with it; None: no frame is decoded
         self._reformatter = reformatter or VideoReformatter()
@@ -376,37 +371,7 @@ class VideoReader:
         return max(0.0, round(pts * self._tick_seconds - self._zero_seconds, 6))
 
 
-def find_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
-    """Split a piece where its clock starts anew or jumps, or where another video was joined on.
-
-    Broadcast streams may be joined at any byte and fragmented MP4s at any head, so all that is read is the packets'
-    times, or the boxes' sizes. Other formats are one piece.
-    """
-    place = (file, whole.begin_byte, whole.end_byte)
-    start = FilePart(*place).read(12)
-    if start[4:8] == b"ftyp":
-        found = list(islice(_joined_mp4(*place), MAX_PIECES))
-    elif start.startswith((b"\x47", b"\0\0\1\xba")) or start[4:5] == b"\x47":
-        found = list(islice(_clocks(*place), MAX_PIECES))
-    else:
-        found = []
-    if len(found) < 2:
-        return (whole,)
-    pieces: list[Piece] = []
-    clock = whole.start_seconds
-    for (begin, seconds), (end, _) in pairwise([*found, (whole.end_byte, None)]):
-        length = _length_seconds(FilePart(file, begin, end)) if seconds is None else seconds
-        pieces.append(Piece(begin, end, clock, clock + length, None if pieces else whole.period))
-        clock += length
-    return tuple(pieces)
-
-
-def _joined_mp4(file: RawIOBase, begin: int, end: int) -> Iterator[tuple[int, float | None]]:
-    """Yield (first byte, None) of each head in MP4s that were joined."""
-    return ((place, None) for place, kind in _boxes(file, begin, end) if kind == b"ftyp")
-
-
-def _boxes(file: RawIOBase, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
+def boxes(file: RawIOBase, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
     """Yield (first byte, kind) of the boxes of an MP4."""
     while begin + 16 <= end:
         size, kind, long_size = struct.unpack(">I4sQ", FilePart(file, begin, end).read(16))
@@ -417,53 +382,7 @@ def _boxes(file: RawIOBase, begin: int, end: int) -> Iterator[tuple[int, bytes]]
         begin += size
 
 
-def _length_seconds(part: FilePart) -> float:
-    """Measure how long the pictures of a piece last; zero where it cannot be read."""
-    try:
-        with open_video(part, 0.0) as reader:
-            return reader.end_seconds() or 0.0
-    except UnmaskError:
-        return 0.0
-
-
-def _clocks(file: RawIOBase, begin: int, end: int) -> Iterator[tuple[int, float | None]]:
-    """Yield (first byte, seconds) of each part of a broadcast stream [begin, end) that has one clock."""
-    with _open(FilePart(file, begin, end)) as container:
-        stream = _video_stream(container)
-        _keep_only(stream, container)
-        tick_seconds = float(stream.time_base or 1)
-        start, first, until, last, place = begin, math.inf, -math.inf, None, begin
-        for packet in container.demux(stream):
-            if packet.dts is None or packet.pts is None:
-                continue
-            place = begin + (packet.pos or 0)
-            if last is not None:
-                low, high = CLOCK_STEP_SECONDS
-                if not low <= (packet.dts - last) * tick_seconds <= high:
-                    yield start, (until - first) * tick_seconds
-                    start, first, until = _tables_before(file, begin, place), math.inf, -math.inf
-            first, until, last = min(first, packet.pts), max(until, packet.pts + (packet.duration or 0)), packet.dts
-    if last is not None:
-        yield start, (until - first) * tick_seconds
-        if end - place > TAIL_BYTES:  # a joined stream whose tables name other packets
-            with suppress(UnmaskError):
-                yield from _clocks(file, place + 1, end)
-
-
-def _tables_before(file: RawIOBase, begin: int, place: int) -> int:
-    """Find the last tables of a transport stream, or pack of a program stream, before a picture's packet."""
-    lowest = max(begin, place - HEAD_BYTES)
-    data = FilePart(file, lowest, place).read(HEAD_BYTES)
-    pack = data.rfind(b"\0\0\1\xba")
-    for size in PACKET_BYTES:
-        heads = range(len(data) - size, -1, -size)
-        table = next((at for at in heads if data[at + size - 188 : at + size - 185] in TABLES), None)
-        if table is not None:
-            return lowest + table
-    return place if pack < 0 else lowest + pack
-
-
-def _video_stream(container: InputContainer) -> AvStream:
+def video_stream(container: InputContainer) -> AvStream:
     """Choose the stream to look at; a cover picture in a sound file is not one."""
     streams = [stream for stream in container.streams.video if not stream.disposition & STILL_DISPOSITIONS]
     if not streams:
@@ -477,7 +396,8 @@ def _video_stream(container: InputContainer) -> AvStream:
     return stream
 
 
-def _keep_only(stream: AvStream, container: InputContainer) -> None:
+def keep_only(stream: AvStream, container: InputContainer) -> None:
+    """Let the container skip the packets of all other streams."""
     for other in container.streams:
         other.discard = Discard.default if other is stream else Discard.all
 
@@ -524,7 +444,7 @@ def _refuse_nested(url: str, flags: int, options: dict[str, str]) -> NoReturn:
 
 def _lacks_index(file: RawIOBase) -> bool:
     """Tell whether an MP4 has pictures, but was broken off before its index."""
-    kinds = {kind for _, kind in islice(_boxes(file, 0, file.seek(0, os.SEEK_END)), MAX_PIECES)}
+    kinds = {kind for _, kind in islice(boxes(file, 0, file.seek(0, os.SEEK_END)), MAX_BOXES)}
     return b"ftyp" in kinds and not kinds & {b"moov", b"meta", b"moof"}
 
 

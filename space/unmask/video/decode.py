@@ -24,6 +24,7 @@ from unmask.errors import BadInput, NoFrames
 from unmask.video import container
 from unmask.video.container import Timed, VideoReader
 from unmask.video.partial_file import FilePart
+from unmask.video.pieces import find_pieces
 from unmask.video.sampling import (
     MAX_SIDE_PX,
     DecodePlan,
@@ -158,7 +159,7 @@ def _opened(media: Path | RawIOBase, pieces: Sequence[Piece]) -> Iterator[tuple[
     """Open a file, and look for its pieces where they are not known."""
     with container.open_file(media) if isinstance(media, Path) else nullcontext(media) as opened:
         file = readable(opened)
-        yield file, pieces or container.find_pieces(file, Piece(0, file.seek(0, os.SEEK_END)))
+        yield file, pieces or find_pieces(file, Piece(0, file.seek(0, os.SEEK_END)))
 
 
 def _open_piece(
@@ -235,7 +236,7 @@ def _lay_out(
                 if abs(reader.clock_seconds + ahead - piece.start_seconds) <= DRIFT_SECONDS:
                     reader.place(reader.clock_seconds + ahead)
                 if abs((reader.end_seconds() or 0.0) - (piece.end_seconds or 0.0)) > DRIFT_SECONDS:
-                    parts = container.find_pieces(file, piece)
+                    parts = find_pieces(file, piece)
                     if len(parts) > 1:  # its clock starts anew, and the playlist does not say so
                         waiting[:0] = parts
                         continue

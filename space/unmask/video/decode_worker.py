@@ -16,10 +16,10 @@ from unmask.sandbox.address_policy import seal_process
 from unmask.sandbox.protocol import Connection, Done, Message, RangeData, ReadRange
 from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits, forbid_new_descriptors
 from unmask.video import decode as video
-from unmask.video.container import find_pieces
 from unmask.video.decode import Frames
 from unmask.video.messages import TASKS, CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, WindowFrames
 from unmask.video.partial_file import ByteRanges, PartialFile
+from unmask.video.pieces import find_pieces
 from unmask.video.sampling import Piece
 from unmask.video.webp import SIGNATURE_BYTES, is_animated_webp
 
