@@ -341,10 +341,7 @@ RECIPES["ten-minutes.mp4"] = lambda path: repeat(make("h264.mp4", path.parent), 
 @recipe("trimmed.mp4")
 def _trimmed(path: Path) -> None:
     """The first 13 frames are cut away by an edit list, without encoding anew: no key frame at time zero."""
-    with (
-        av.open(str(make("h264.mp4", path.parent))) as given,
-        av.open(str(path), "w", format="mp4") as output,
-    ):
+    with av.open(str(make("h264.mp4", path.parent))) as given, av.open(str(path), "w", format="mp4") as output:
         stream: Any = given.streams.video[0]
         copy: Any = output.add_stream_from_template(stream)
         for packet in given.demux(stream):

@@ -113,17 +113,11 @@ FAKE_AND_REAL = [*clips([2.1, 3.4, 1.9, 2.8, 4.0, 2.2, 1.2, 3.1]), *clips([-2.0,
 def example(name: str) -> Any:
     """A report of a kind, which a test may change."""
     if name == "failed":
-        address = {
-            "kind": "url",
-            "name": "https://videos.example/private",
-            "url": "https://videos.example/private",
-        }
+        address = {"kind": "url", "name": "https://videos.example/private", "url": "https://videos.example/private"}
         return to_failed_report(address, LoginRequired("The site shows this video only to people who are signed in."))
     return {
         "fake": lambda: build(
-            FAKE_AND_REAL,
-            ["face_too_small"],
-            ["The video is strongly compressed; fine traces may be lost."],
+            FAKE_AND_REAL, ["face_too_small"], ["The video is strongly compressed; fine traces may be lost."]
         ),
         "real": lambda: build(clips([-2.0, -3.1, -1.8, -2.6, -2.2, -0.2, -2.4, -2.9])),
         "uncertain": lambda: build(clips([-2.0, -3.1, 2.8, 2.6, -2.2, 2.2, -2.4, -2.9])),
@@ -134,11 +128,6 @@ def example(name: str) -> Any:
         ),
         "ensemble": lambda: build([*clips([3.0] * 8), *clips([-2.5] * 8, model="meso-transformer")]),
         "hostile": lambda: build(
-            FAKE_AND_REAL,
-            warnings=[HOSTILE],
-            title=HOSTILE,
-            name=HOSTILE,
-            url="javascript:alert(1)",
-            extractor=HOSTILE,
+            FAKE_AND_REAL, warnings=[HOSTILE], title=HOSTILE, name=HOSTILE, url="javascript:alert(1)", extractor=HOSTILE
         ),
     }[name]()

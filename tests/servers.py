@@ -250,12 +250,7 @@ def _segment(stream: Any, packets: Sequence[Any], seconds: float) -> Segment:
 
 def media_playlist(segments: Sequence[Segment], folder: str = "", ended: bool = True) -> str:
     longest = max(segment.seconds for segment in segments)
-    lines = [
-        "#EXTM3U",
-        "#EXT-X-VERSION:3",
-        f"#EXT-X-TARGETDURATION:{int(longest) + 1}",
-        "#EXT-X-MEDIA-SEQUENCE:0",
-    ]
+    lines = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{int(longest) + 1}", "#EXT-X-MEDIA-SEQUENCE:0"]
     for i, segment in enumerate(segments):
         lines += [f"#EXTINF:{segment.seconds:.6f},", f"{folder}{i}.ts"]
     return "\n".join([*lines, *(["#EXT-X-ENDLIST"] if ended else [])]) + "\n"
@@ -279,10 +274,7 @@ def dash_routes(clip: bytes, folder: str = "/dash/") -> dict[str, Answer]:
     """`index.mpd` and its fragments of a second each."""
     options = {"seg_duration": "1", "use_timeline": "1"}
     with tempfile.TemporaryDirectory() as scratch:
-        with (
-            av.open(io.BytesIO(clip), "r") as source,
-            av.open(f"{scratch}/index.mpd", "w", options=options) as sink,
-        ):
+        with av.open(io.BytesIO(clip), "r") as source, av.open(f"{scratch}/index.mpd", "w", options=options) as sink:
             stream = source.streams.video[0]
             copy = sink.add_stream_from_template(stream)
             for packet in source.demux(stream):

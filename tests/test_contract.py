@@ -27,16 +27,7 @@ UNMASK_OPTIONS = {
 }
 TRAINING_OPTIONS = {
     "prepare": ("--data", "--out", "--windows", "--split", "--ray"),
-    "train": (
-        "--data",
-        "--out",
-        "--start",
-        "--teacher",
-        "--epochs",
-        "mobilenet-gru",
-        "frames",
-        "clips",
-    ),
+    "train": ("--data", "--out", "--start", "--teacher", "--epochs", "mobilenet-gru", "frames", "clips"),
     "calibrate": ("--run", "--data", "--out"),
     "evaluate": ("--model", "--ensemble", "--set", "--out", "--robustness"),
     "publish": ("--model-folder", "--repo", "--tag", "--space", "--private", "--onnx", "--out"),

@@ -55,10 +55,7 @@ def labelled(folder: Path) -> Iterator[tuple[Path, bool]]:
 
 def both(quick: Checker, exact: Checker, video: Path) -> tuple[tuple[str, str], tuple[float | None, float | None]]:
     said = []
-    for checker, search in (
-        (quick, nullcontext()),
-        (exact, patch.object(detector, "FRAMES_PER_GROUP", 2)),
-    ):
+    for checker, search in ((quick, nullcontext()), (exact, patch.object(detector, "FRAMES_PER_GROUP", 2))):
         with search:
             verdict = checker.check(FileSource(video, video.name), Options())["verdict"]
         said.append((verdict["label"], verdict["probability_fake"]))

@@ -18,11 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
-from selenium.common.exceptions import (
-    NoSuchElementException,
-    NoSuchShadowRootException,
-    StaleElementReferenceException,
-)
+from selenium.common.exceptions import NoSuchElementException, NoSuchShadowRootException, StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement

@@ -112,10 +112,7 @@ def fragment(clip: bytes) -> tuple[bytes, str]:
     """Pack the same pictures for MediaSource -> (bytes, codec)."""
     packed = io.BytesIO()
     flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-    with (
-        av.open(io.BytesIO(clip), "r") as source,
-        av.open(packed, "w", format="mp4", options=flags) as sink,
-    ):
+    with av.open(io.BytesIO(clip), "r") as source, av.open(packed, "w", format="mp4", options=flags) as sink:
         stream: Any = source.streams.video[0]
         copy = sink.add_stream_from_template(stream)
         for packet in source.demux(stream):

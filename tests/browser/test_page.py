@@ -152,8 +152,7 @@ def test_an_example_is_checked_shown_and_saved(visit):
             press(moment)
             seconds = float(moment.get_attribute("data-seconds") or "nan")
             page.wait_for_function(
-                "wanted => Math.abs(document.querySelector('#um-video video').currentTime - wanted) < 0.1",
-                arg=seconds,
+                "wanted => Math.abs(document.querySelector('#um-video video').currentTime - wanted) < 0.1", arg=seconds
             )
     assert json.loads(save(page, "Save the data (JSON)", "unmask-report.json"))["verdict"]["label"] == "uncertain"
     html = save(page, "Save the report (HTML)", "unmask-report.html")

@@ -31,12 +31,7 @@ def test_equal_sources_give_equal_bytes(packed, tmp_path):
 @pytest.mark.parametrize("store", ["chromium", "firefox"])
 def test_it_holds_what_runs_and_no_file_for_developers(packed, store):
     names = set(zipfile.ZipFile(packed[store]).namelist())
-    assert {
-        "manifest.json",
-        "background/service-worker.js",
-        "page/main.js",
-        "_locales/ar/messages.json",
-    } <= names
+    assert {"manifest.json", "background/service-worker.js", "page/main.js", "_locales/ar/messages.json"} <= names
     kinds = {Path(name).suffix for name in names - {"NOTICE.txt"} if name.partition("/")[0] not in MADE}
     assert kinds == {".json", ".js", ".html", ".css", ".png"}
     assert not names & {"package.json", "package-lock.json", "tsconfig.json"}

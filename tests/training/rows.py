@@ -65,10 +65,7 @@ def set_result(name, made, splits=("test",)):
 def results():
     """An evaluation of two models and their ensemble on two sets, one of them a development set."""
     strengths = {"small": 2.0, "large": 3.0, "small+large": 3.5}
-    sets = (
-        set_result("other", rows(strengths)),
-        set_result("home", rows(strengths, seed=1), ("val",)),
-    )
+    sets = (set_result("other", rows(strengths)), set_result("home", rows(strengths, seed=1), ("val",)))
     ensembles = tuple(
         EnsembleRecord(name, tuple(name.split("+")), POLICY.real_below, POLICY.fake_above) for name in strengths
     )

@@ -33,18 +33,7 @@ def run(*arguments):
 
 
 def test_every_ensemble_answers_every_video_as_a_check_does(models, videos, tmp_path):
-    run(
-        "--model",
-        models[0],
-        "--model",
-        models[1],
-        "--set",
-        f"v={videos}",
-        "--out",
-        tmp_path,
-        "--device",
-        "cpu",
-    )
+    run("--model", models[0], "--model", models[1], "--set", f"v={videos}", "--out", tmp_path, "--device", "cpu")
     rows = read(tmp_path / "results.json").set("v").rows
     checker = Checker(ComputeOptions(device="cpu"))
     for ensemble, asked in {"a": models[:1], "b": models[1:], "a+b": models}.items():
@@ -74,17 +63,7 @@ def test_results_hold_models_sets_and_the_command_without_paths(models, videos, 
 def test_robustness_is_measured_on_sets_with_both_kinds(models, videos, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "GRID", GRID[:1])
     only_real = video_set(tmp_path / "real", {"x": "real"})
-    run(
-        "--model",
-        models[0],
-        "--set",
-        f"v={videos}",
-        "--set",
-        f"r={only_real}",
-        "--out",
-        tmp_path,
-        "--robustness",
-    )
+    run("--model", models[0], "--set", f"v={videos}", "--set", f"r={only_real}", "--out", tmp_path, "--robustness")
     points = read(tmp_path / "results.json").robustness
     assert [(item.set, item.kind, item.level, item.videos) for item in points] == [
         ("v", "clean", 0, 2),
@@ -95,9 +74,7 @@ def test_robustness_is_measured_on_sets_with_both_kinds(models, videos, tmp_path
 def test_stored_clips_of_validation_come_after_cross_dataset_ones(models, videos, tmp_path, monkeypatch):
     stored = [face("r", split="val"), face("f", "r", split="val", shift=6), face("t")]
     monkeypatch.setattr(
-        evaluate,
-        "open_set",
-        lambda folder, *rest: ClipSet(stored) if folder != videos else open_set(folder, *rest),
+        evaluate, "open_set", lambda folder, *rest: ClipSet(stored) if folder != videos else open_set(folder, *rest)
     )
     folder = video_set(tmp_path / "faces", {"x": "real"})
     run("--model", models[0], "--set", f"faces={folder}", "--set", f"v={videos}", "--out", tmp_path)

@@ -49,8 +49,7 @@ def material(tmp_path_factory):
 def moving(tmp_path_factory):
     folder = tmp_path_factory.mktemp("moving")
     write_clips(
-        folder,
-        [face("m", frames=8), face("n", source="x", frames=6), face("w", frames=8, split="val", shift=5)],
+        folder, [face("m", frames=8), face("n", source="x", frames=6), face("w", frames=8, split="val", shift=5)]
     )
     return folder
 
@@ -61,13 +60,7 @@ def request(recipe, stage, data, out, **changes):
     if isinstance(config.model, ResNextLstmConfig):
         config = replace(config, model=ResNextLstmConfig(hidden=16))
     config = replace(config, **{stage: small}, clip=replace(config.clip, side_px=64))
-    defaults = {
-        "start": None,
-        "scratch": True,
-        "teacher": None,
-        "workers": 0,
-        "precision": "no",
-    }
+    defaults = {"start": None, "scratch": True, "teacher": None, "workers": 0, "precision": "no"}
     defaults |= {"limit": None, "validation_limit": None, "save_seconds": 300}
     return Request(config=config, stage=stage, data=[(folder, 1) for folder in data], out=out, **defaults | changes)
 

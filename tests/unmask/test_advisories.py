@@ -154,20 +154,11 @@ def test_an_upload_never_comes_back_as_a_page(space, name, body):
 
 def test_the_pages_own_events_take_no_more_than_the_api(space, canary):
     config = httpx.get(f"{space.url}/config", timeout=30).json()
-    secret_files = [
-        "/etc/passwd",
-        {"path": "/etc/passwd", "meta": META},
-        {"path": canary.url("/"), "meta": META},
-    ]
+    secret_files = ["/etc/passwd", {"path": "/etc/passwd", "meta": META}, {"path": canary.url("/"), "meta": META}]
     for dependency in config["dependencies"]:
         for value in secret_files:
             data = [value] * len(dependency["inputs"])
-            body = {
-                "fn_index": dependency["id"],
-                "data": data,
-                "session_hash": "s",
-                "event_data": {"example": "../x"},
-            }
+            body = {"fn_index": dependency["id"], "data": data, "session_hash": "s", "event_data": {"example": "../x"}}
             answer = httpx.post(f"{space.url}/gradio_api/run/predict", json=body, timeout=60)
             assert "root:" not in answer.text
             assert SECRET not in answer.text
@@ -175,13 +166,7 @@ def test_the_pages_own_events_take_no_more_than_the_api(space, canary):
 
 
 def test_the_configuration_shows_no_secret(space):
-    for path in (
-        "/",
-        "/config",
-        "/gradio_api/info",
-        "/gradio_api/openapi.json",
-        "/gradio_api/startup-events",
-    ):
+    for path in ("/", "/config", "/gradio_api/info", "/gradio_api/openapi.json", "/gradio_api/startup-events"):
         answer = get(space, path)
         assert SECRET not in answer.text
         assert str(space.temporary) not in answer.text

@@ -92,11 +92,7 @@ def typed(media, request):
             given = request.getfixturevalue("site").url(given)
         elif given in RECIPES:
             given = str(media(given))
-        return [
-            "check",
-            given,
-            *(request.getfixturevalue("corrupt") if a == "CORRUPT" else a for a in case.arguments),
-        ]
+        return ["check", given, *(request.getfixturevalue("corrupt") if a == "CORRUPT" else a for a in case.arguments)]
 
     return type_out
 

@@ -45,11 +45,7 @@ def test_corrupted_files_get_an_answer(decoder):
 
     try_one()
     outcomes = {ended.outcome for ended in decoder.ended}
-    assert {
-        "frames",
-        "not_a_video",
-        "bad_input",
-    } <= outcomes  # corrupted a little, or beyond repair
+    assert {"frames", "not_a_video", "bad_input"} <= outcomes  # corrupted a little, or beyond repair
     assert len(decoder.ended) >= CORRUPTED_FILES
 
 
@@ -97,10 +93,7 @@ def playlist(text: str) -> Answer:
 
 SITES: dict[str, dict[str, Answer]] = {
     "a playlist of itself": {"/": playlist(MASTER.format("/"))},
-    "two playlists of each other": {
-        "/": playlist(MASTER.format("/b")),
-        "/b": playlist(MASTER.format("/")),
-    },
+    "two playlists of each other": {"/": playlist(MASTER.format("/b")), "/b": playlist(MASTER.format("/"))},
     "a segment that is the playlist": {"/": playlist(HEAD + "#EXTINF:2,\n/\n#EXT-X-ENDLIST\n")},
     "half a million segments": {
         "/": playlist(HEAD + SEGMENT * 500_000 + "#EXT-X-ENDLIST\n"),

@@ -59,9 +59,7 @@ def captured(count: int, step_seconds: float = 0.12, width: int = 320, height: i
 def test_a_file_gives_a_whole_report(checker, media, untrained):
     reported: list[tuple[str, float]] = []
     report = checker.check(
-        file(media, "h264.mp4"),
-        Options(models=(untrained,)),
-        lambda stage, done, text: reported.append((stage, done)),
+        file(media, "h264.mp4"), Options(models=(untrained,)), lambda stage, done, text: reported.append((stage, done))
     )
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     (face,) = report["faces"]

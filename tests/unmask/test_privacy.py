@@ -139,12 +139,7 @@ def test_the_log_names_no_client_and_no_video(space, site, tmp_path):
     for endpoint in ("check_file", "check_upload"):
         body = {"data": [file, "", "", ""]}
         httpx.post(f"{space.url}/gradio_api/run/{endpoint}", json=body, headers=headers, timeout=30)
-    for url in (
-        f"file:///{MARK}",
-        f"http://{MARK}.invalid/",
-        f"http://127.0.0.1:9/{MARK}",
-        link(site, "/page"),
-    ):
+    for url in (f"file:///{MARK}", f"http://{MARK}.invalid/", f"http://127.0.0.1:9/{MARK}", link(site, "/page")):
         httpx.post(f"{space.url}/gradio_api/call/v2/check_url", json={"url": url}, headers=headers, timeout=30)
         space.ask("check_url", {"url": url})
     httpx.get(f"{space.url}/gradio_api/file=/etc/{MARK}?x={MARK}", headers=headers, timeout=30)

@@ -63,11 +63,7 @@ CASES: dict[str, tuple[list[ClipScore], str, set[str]]] = {
     "a real part in a fake video": (clips([4.0] * 6 + [-2.0] * 2), "fake", {"score_high", "mixed_over_time"}),
     "one fake face of two": (clips([4.0] * 8) + clips([-4.0] * 8, 1), "fake", {"several_people"}),
     "two models agree": (clips([3.0] * 4) + clips([4.0] * 4, model="b"), "fake", {"score_high"}),
-    "two models contradict": (
-        clips([4.0] * 4) + clips([-3.0] * 4, model="b"),
-        "uncertain",
-        {"models_disagree"},
-    ),
+    "two models contradict": (clips([4.0] * 4) + clips([-3.0] * 4, model="b"), "uncertain", {"models_disagree"}),
     "one model found nothing, one little": (
         clips([-5.0] * 4) + clips([0.0] * 4, model="b"),
         "uncertain",
@@ -308,11 +304,7 @@ SENTENCES: dict[str, Any] = {
         "From 1 frame of one face at 0:00 the detector cannot tell whether this is a deepfake (too few frames); "
         "it leans towards a deepfake (weak evidence).",
     ),
-    "no face": (
-        [],
-        [],
-        "No face was found in the moments that were looked at, so nothing can be said.",
-    ),
+    "no face": ([], [], "No face was found in the moments that were looked at, so nothing can be said."),
 }
 
 
@@ -332,8 +324,7 @@ def test_every_reason_has_a_sentence():
 
 
 @pytest.mark.parametrize(
-    ("probability", "text"),
-    [(0.0, "under 1%"), (0.01, "1%"), (0.934, "93%"), (0.99, "99%"), (0.999, "over 99%")],
+    ("probability", "text"), [(0.0, "under 1%"), (0.01, "1%"), (0.934, "93%"), (0.99, "99%"), (0.999, "over 99%")]
 )
 def test_percent_claims_no_certainty(probability, text):
     assert percent(probability) == text

@@ -32,12 +32,7 @@ def test_a_manifest_with_every_column(tmp_path):
 
 def test_a_manifest_with_the_least_columns_is_for_testing_only(tmp_path):
     real, fake = manifest(tmp_path, "file label", "real/a.mp4 real(presumed)", "b.mp4 fake")
-    assert (real.video_id, real.method, real.identities, real.split) == (
-        "real/a",
-        "real",
-        ("real/a",),
-        "test",
-    )
+    assert (real.video_id, real.method, real.identities, real.split) == ("real/a", "real", ("real/a",), "test")
     assert (fake.fake, fake.method, fake.original_id) == (True, "fake", "b")
 
 

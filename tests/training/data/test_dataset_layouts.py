@@ -66,11 +66,7 @@ def test_faceforensics_lists_what_is_missing_broken_or_unknown(tmp_path):
     root = faceforensics(tmp_path)
     (root / "manipulated_sequences/FaceSwap/c23/videos/087_081.mp4").unlink()
     (root / "original_sequences/youtube/c23/videos/720.mp4").write_bytes(b"")
-    touch(
-        root,
-        "original_sequences/youtube/c23/videos/copy of 1.mp4",
-        "original_sequences/youtube/c23/videos/5.mp4",
-    )
+    touch(root, "original_sequences/youtube/c23/videos/copy of 1.mp4", "original_sequences/youtube/c23/videos/5.mp4")
     found = read("ffpp", root)
     assert reasons(found) == {
         "087_081.mp4": "the file is missing",
@@ -197,12 +193,7 @@ def test_a_folder_of_real_and_fake_videos(tmp_path):
     touch(tmp_path, "real/anna/1.mp4", "real/anna/2.MOV", "fake/anna/3.mp4", "real/loose.webm", "real/notes.txt")
     found = read("auto", tmp_path, "hash")
     people = {video.video_id.split("/", 1)[1]: video.group.split("/", 1)[-1] for video in found.videos}
-    assert people == {
-        "real/anna/1": "anna",
-        "real/anna/2": "anna",
-        "fake/anna/3": "anna",
-        "real/loose": "real/loose",
-    }
+    assert people == {"real/anna/1": "anna", "real/anna/2": "anna", "fake/anna/3": "anna", "real/loose": "real/loose"}
     assert [video.fake for video in found.videos] == [False, False, False, True]
     assert len({video.split for video in found.videos if video.group.endswith("anna")}) == 1
 

@@ -6,13 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data.shards import (
-    StoredClip,
-    read_clips,
-    read_shard,
-    write_clips,
-    write_shard,
-)
+from training.data.shards import StoredClip, read_clips, read_shard, write_clips, write_shard
 
 A = StoredClip("a", False, "real", "a", "a", "train", 0, (0.0, 0.12), (b"one", b"two"))
 B = StoredClip("sub/b", True, "FaceSwap", "a", "a", "val", 3, (1.5,), (b"three",))

@@ -39,10 +39,7 @@ def same(first, second):
 
 def test_a_folder_of_videos(videos, finder):
     opened = open_set(videos, finder, None)
-    assert [(item.id, item.fake, item.split) for item in opened.examples] == [
-        ("a", False, "test"),
-        ("b", True, "test"),
-    ]
+    assert [(item.id, item.fake, item.split) for item in opened.examples] == [("a", False, "test"), ("b", True, "test")]
     clips = opened.find(opened.examples[0], LOOK).clips[SPEC]
     assert len(clips) == 2
     assert {clip.data.shape for clip in clips} == {(3, 64, 64, 3)}

@@ -144,8 +144,7 @@ def test_a_model_is_not_better_than_itself():
 
 
 @pytest.mark.parametrize(
-    ("count", "total", "low", "high"),
-    [(0, 16, 0.0, 0.206), (16, 16, 0.794, 1.0), (5, 10, 0.187, 0.813)],
+    ("count", "total", "low", "high"), [(0, 16, 0.0, 0.206), (16, 16, 0.794, 1.0), (5, 10, 0.187, 0.813)]
 )
 def test_a_rate_has_its_exact_interval(count, total, low, high):
     rate = metrics.share(count, total)

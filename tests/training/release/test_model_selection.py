@@ -19,10 +19,7 @@ HELD, UNSURE, BROKEN = Interval(0.0, 0.0, 0.2), Interval(0.05, 0.002, 0.3), Inte
 def nothing_differs() -> Results:
     sets = tuple(made_up.set_result(name, made_up.rows(dict.fromkeys(ENSEMBLES, 2.0)), ("val",)) for name in SETS)
     held = tuple(
-        replace(
-            one,
-            summaries=tuple(replace(item, false_alarms=HELD, wrong_answers=HELD) for item in one.summaries),
-        )
+        replace(one, summaries=tuple(replace(item, false_alarms=HELD, wrong_answers=HELD) for item in one.summaries))
         for one in sets
     )
     return Results(

@@ -20,15 +20,7 @@ import numpy as np
 import pytest
 
 from tests.media import RATE, fetched, make, read_number, repeat
-from tests.servers import (
-    Site,
-    dash_routes,
-    hls_routes,
-    media_playlist,
-    slow,
-    split_hls,
-    video_site,
-)
+from tests.servers import Site, dash_routes, hls_routes, media_playlist, slow, split_hls, video_site
 from unmask import errors
 from unmask.download import client, worker
 from unmask.download.client import VideoFile, from_path
@@ -361,10 +353,7 @@ def test_cancelling_ends_the_download_at_once(clip, tmp_path):
             cancelled.set()
             raise errors.Cancelled("Not wanted any more.")
 
-    with (
-        Site({"/v.mp4": slow(_padded(clip), bytes_a_second=10_000)}) as site,
-        pytest.raises(errors.Cancelled),
-    ):
+    with Site({"/v.mp4": slow(_padded(clip), bytes_a_second=10_000)}) as site, pytest.raises(errors.Cancelled):
         fetched(site.url("/v.mp4"), tmp_path, AT_HOME, WHOLE, cancel)
     assert cancelled.is_set()
     assert list(tmp_path.iterdir()) == []

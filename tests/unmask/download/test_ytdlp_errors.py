@@ -6,13 +6,7 @@ import socket
 
 import pytest
 from yt_dlp.networking import Response
-from yt_dlp.networking.exceptions import (
-    CertificateVerifyError,
-    HTTPError,
-    IncompleteRead,
-    RequestError,
-    TransportError,
-)
+from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError, IncompleteRead, RequestError, TransportError
 from yt_dlp.utils import (
     DownloadError,
     ExtractorError,

@@ -236,8 +236,7 @@ def test_proposals_are_carried_from_the_nearer_end_along_with_their_face():
 
 
 @pytest.mark.parametrize(
-    ("first", "last"),
-    [(boxes(), boxes()), (boxes(A), boxes()), (boxes(A), boxes(A, FAR)), (boxes(A), boxes(FAR))],
+    ("first", "last"), [(boxes(), boxes()), (boxes(A), boxes()), (boxes(A), boxes(A, FAR)), (boxes(A), boxes(FAR))]
 )
 def test_nothing_is_foretold_unless_both_ends_show_the_same_faces(first, last):
     assert extrapolate_proposals(sighting(first, first), sighting(last, last), 3) == []

@@ -85,8 +85,7 @@ def test_scores_do_not_depend_on_how_clips_are_batched(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["nonsense", "owner/name/too/deep", "../..", "", "http://example.org/model", "UPPER case/with space"],
+    "name", ["nonsense", "owner/name/too/deep", "../..", "", "http://example.org/model", "UPPER case/with space"]
 )
 def test_a_name_that_is_no_model_is_refused(name, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)

@@ -20,10 +20,7 @@ from unmask.video.sampling import DecodePlan, Span
 
 
 def small_report(duration: float = 4.0, **coverage: float) -> Any:
-    scores = [
-        *reports.clips([3.0, -3.0, 0.2], duration=duration),
-        *reports.clips([-3.0] * 3, 1, duration=duration),
-    ]
+    scores = [*reports.clips([3.0, -3.0, 0.2], duration=duration), *reports.clips([-3.0] * 3, 1, duration=duration)]
     found: Any = reports.build(scores, duration_seconds=duration, width=320, height=240)
     for face in found["faces"]:
         for box in face["boxes"]:

@@ -135,14 +135,7 @@ LONGEST = f"https://example.com/{'a' * (address_policy.MAX_URL_CHARACTERS - 20)}
 LONG_HOST = ".".join(["a" * 61, "b" * 63, "c" * 63, "d" * 63])
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        f"https://{LONG_HOST}/",
-        LONGEST,
-    ],
-    ids=["a name of 253", "a link of 4096"],
-)
+@pytest.mark.parametrize("url", [f"https://{LONG_HOST}/", LONGEST], ids=["a name of 253", "a link of 4096"])
 def test_a_link_may_be_as_long_as_the_limit_and_not_longer(url):
     assert check_url(url, PUBLIC) == url
     with pytest.raises(BadUrl):

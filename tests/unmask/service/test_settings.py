@@ -31,11 +31,7 @@ def test_every_variable_is_read():
         }
     )
     assert (found.models, found.compute) == (("a", "b"), ComputeOptions("torch", "float32"))
-    assert (found.limits.max_bytes, found.limits.max_seconds, found.limits.timeout_seconds) == (
-        1000,
-        12.5,
-        7.0,
-    )
+    assert (found.limits.max_bytes, found.limits.max_seconds, found.limits.timeout_seconds) == (1000, 12.5, 7.0)
     assert found.limits.allow_private
     assert (found.queue_size, found.cache_seconds) == (3, 0.0)
     assert (found.clients.max_checks, found.clients.per_minute, found.clients.proxies) == (2, 5, 2)

@@ -171,10 +171,7 @@ def test_a_window_holds_what_decoding_from_the_start_gives(media: Media, name: s
 @pytest.mark.parametrize("name", ["rotated.mp4", "rotated-left.mp4", "upside-down.mp4", "mirrored.mp4"])
 def test_pictures_are_put_upright(media: Media, name: str) -> None:
     plan = DecodePlan(windows=1)
-    (turned,), (upright,) = (
-        decode(media(name), plan),
-        decode(media("no-face.mp4").with_name("h264.mp4"), plan),
-    )
+    (turned,), (upright,) = (decode(media(name), plan), decode(media("no-face.mp4").with_name("h264.mp4"), plan))
     assert np.abs(turned.data.astype(int) - upright.data).mean() < 8
 
 

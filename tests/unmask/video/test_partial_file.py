@@ -103,10 +103,7 @@ def test_the_pictures_are_those_of_the_whole_file_from_a_part_of_its_bytes(reque
 
 @pytest.mark.parametrize(
     ("answer", "what"),
-    [
-        (content, "a server that knows no ranges"),
-        (lambda body: media(body[: MIN_BYTES // 2]), "a small file"),
-    ],
+    [(content, "a server that knows no ranges"), (lambda body: media(body[: MIN_BYTES // 2]), "a small file")],
 )
 def test_it_is_fetched_as_a_whole_from(index_in_front, tmp_path, answer, what):
     with Site({"/v.mp4": answer(index_in_front)}) as site, fetched(site.url("/v.mp4"), tmp_path) as file:
