@@ -42,12 +42,12 @@ setup: .venv/.serving $(if $(TORCH:0=),.venv/.torch)
 
 test: lint need-browser detector
 	$(if $(wildcard $(script_tests)),node --test --experimental-test-coverage $(wildcard $(script_tests)))
-	$(python) -m pytest --numprocesses=2 --no-loadscope-reorder --cov --cov-report=term:skip-covered
+	$(python) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 TESTS := tests
 
 test-quick: .venv/.testing
-	$(python) -m pytest --numprocesses=2 --no-loadscope-reorder --ignore=tests/browser \
+	$(python) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --ignore=tests/browser \
 		-m 'not browser and not server and not slow' $(TESTS)
 
 # copyleft must not come in; of one package the licence stands in its LICENSE.txt alone (MIT)

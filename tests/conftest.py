@@ -4,11 +4,10 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 from tests.media import make
 
@@ -29,18 +28,6 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 # a busy machine takes long now and then
 hypothesis.settings.register_profile("unmask", deadline=None)
 hypothesis.settings.load_profile("unmask")
-
-
-class OneForTheBrowsers(LoadScopeScheduling):  # type: ignore[misc]
-    """Let one of several workers drive the browsers, one at a time; the tests of a file stay together."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file, _, _ = nodeid.partition("::")
-        return "browser" if file.startswith("tests/browser/") else file
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    return OneForTheBrowsers(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -82,12 +69,19 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def space(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator["Served"]:
-    """The one Space of the whole run, shared by all workers: for tests that need no settings of their own."""
-    from tests.served import shared  # and torch with it, after the variable above
-
+def of_all_workers(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all workers of the run share."""
     base = tmp_path_factory.getbasetemp()
-    with shared((base if worker_id == "master" else base.parent) / "space") as running:
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def space(of_all_workers: Path) -> Iterator["Served"]:
+    """The one Space of the whole run, shared by all workers: for tests that need no settings of their own."""
+    from tests.served import SECRET, SHARED_MAX_BYTES, shared  # and torch with it, after the variable above
+
+    settings = {"UNMASK_MAX_BYTES": str(SHARED_MAX_BYTES), "UNMASK_TOKENS": SECRET, "HF_TOKEN": SECRET}
+    with shared(of_all_workers / "space", **settings) as running:
         yield running
 
 

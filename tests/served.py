@@ -133,11 +133,10 @@ def served(
 
 
 @contextmanager
-def shared(folder: Path) -> Iterator[Served]:
+def shared(folder: Path, **settings: str) -> Iterator[Served]:
     """Join the one Space of all processes that name the same folder, or start it; the starter leaves last."""
     users, record = folder.with_suffix(".users"), folder.with_suffix(".json")
     lock, own = FileLock(folder.with_suffix(".lock")), users / str(os.getpid())
-    settings = {"UNMASK_MAX_BYTES": str(SHARED_MAX_BYTES), "UNMASK_TOKENS": SECRET, "HF_TOKEN": SECRET}
     with ExitStack() as started:
         with lock:
             users.mkdir(exist_ok=True)

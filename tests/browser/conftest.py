@@ -11,15 +11,15 @@ from playwright.sync_api import Playwright, sync_playwright
 
 from tests.browser.chromium import EXTENSION, Chromium
 from tests.browser.sites import CLIP, members, pages, player
-from tests.served import Served, served
+from tests.served import Served, shared
 from tests.servers import Site, html, media
 
 
 @pytest.fixture(scope="session")
-def bundled_space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def bundled_space(of_all_workers: Path) -> Iterator[Served]:
     """Serve the real Space with its bundled model; tests hold back a video for as long as they need."""
     settings = {"UNMASK_MODEL": "default", "UNMASK_TIMEOUT_SECONDS": "900"}
-    with served(tmp_path_factory.mktemp("space"), **settings) as running:
+    with shared(of_all_workers / "bundled-space", **settings) as running:
         yield running
 
 
