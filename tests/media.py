@@ -61,9 +61,6 @@ def recipe(name: str) -> Callable[[Recipe], Recipe]:
     return register
 
 
-# Pictures.
-
-
 @functools.cache
 def astronaut() -> Image:
     return skimage.data.astronaut()
@@ -139,9 +136,6 @@ def crowd(count: int, columns: int = 10, rows: int = 5, tile_px: int = 144) -> I
         plain = tile.copy()
         plain[: tile_px // 12] = plain[tile_px // 12]  # fifty numbers would be one too many
         yield np.tile(plain, (rows, columns, 1))
-
-
-# Files.
 
 
 def write_video(
@@ -349,9 +343,6 @@ def _trimmed(path: Path) -> None:
                 cut = round(13 / RATE / stream.time_base)
                 packet.pts, packet.dts, packet.stream = packet.pts - cut, packet.dts - cut, copy
                 output.mux(packet)
-
-
-# Files that are not, or hardly, video.
 
 
 def _written(name: str, content: Callable[[], bytes]) -> None:

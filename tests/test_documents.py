@@ -79,9 +79,6 @@ def test_the_documents_hold_what_is_tested_here():
     assert {block.language for block in EXAMPLES} >= {"python", "sh", "js"}
 
 
-# Commands.
-
-
 def started_by(script, folder):
     """Run a script with stand-ins for PROGRAMS -> the commands that it started, as lists of words."""
     (folder / "noted").write_bytes(b"")
@@ -176,9 +173,6 @@ def test_every_command_in_the_text_parses(document, span, tmp_path):
     check(shlex.split(re.sub(r"\[[^]]*\]", "", span)), tmp_path)
 
 
-# Examples.
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     clip = make("short.mp4", tmp_path_factory.mktemp("clip")).read_bytes()
@@ -221,9 +215,6 @@ def test_the_examples_in_the_shell_run(tmp_path, media, space, site):
 def test_the_examples_in_javascript_run(tmp_path, media, space, site):
     said = run_examples("js", [NODE, "--input-type=module", "--eval"], tmp_path, media, space, site)
     assert said.splitlines()[-1] in ("fake", "real", "uncertain", "no_face")
-
-
-# Links and settings.
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, *CARDS])

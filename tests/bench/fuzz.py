@@ -51,9 +51,6 @@ class Ended:
     peak_bytes: int
 
 
-# --- corruption
-
-
 @dataclass(frozen=True)
 class Corruption:
     """Where, as a share of the file, something is done to it, and what."""
@@ -101,9 +98,6 @@ def corrupt(data: bytes, other: bytes, corruptions: list[Corruption]) -> bytes:
             case "splice":
                 corrupted[at:] = other[int(each.size * len(other)) :]
     return bytes(corrupted[: 2**22])
-
-
-# --- trying out
 
 
 class SandboxedDecoder:
@@ -207,9 +201,6 @@ def look(media: FileIO, kind: str) -> None:
 
 
 ASTRONAUT = cv2.imencode(".jpg", astronaut())[1].tobytes()
-
-
-# --- made by hand
 
 
 def bombs(folder: Path) -> dict[str, bytes]:

@@ -143,9 +143,6 @@ def test_a_report_is_remembered_after_the_browser_was_restarted(playwright_sessi
         browser.close()
 
 
-# --- a Space on Hugging Face, for which a server here stands: private, so that it wants a token
-
-
 class Hosted(BaseHTTPRequestHandler):
     """Answer `/models` to requests with the token, and record the tokens of all."""
 

@@ -133,10 +133,6 @@ def test_the_menu_and_the_shortcut_are_registered(chromium):
         worker.evaluate(UPDATED_ONCE_THERE, name)
 
 
-# --- what needs access to pages without a press; Chromium's own question cannot be answered from outside, so
-# --- the permission is in the manifest of a copy
-
-
 @pytest.fixture
 def allowed(playwright_session, tmp_path_factory, bundled_space, allowed_extension):
     """Run a browser in which access to all pages was allowed."""

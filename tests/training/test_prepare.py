@@ -80,9 +80,6 @@ def decoded(jpeg):
     return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
 
 
-# what is stored
-
-
 def test_every_video_is_stored_or_listed(prepared, tasks):
     stored = {clip.video_id for clip in read_clips(prepared)}
     failed = {row["video_id"]: row["reason"] for row in table(prepared / "failed.tsv")}
@@ -189,9 +186,6 @@ def test_a_folder_of_crops_is_packed_with_its_split(tmp_path):
     assert all(list(clip.jpegs) == [face] for clip in found)
 
 
-# the same, whoever works and whatever dies
-
-
 def command(*arguments):
     return [sys.executable, "-m", "training.prepare", *map(str, arguments)]
 
@@ -234,9 +228,6 @@ def count_done(out):
     tars = [*out.glob("parts/0*.tar"), *out.glob("*.tar")]
     read = [read_shard(path) for path in tars]
     return len({item.video_id for some in read for kind in some for item in kind})
-
-
-# the command line
 
 
 REFUSALS = [

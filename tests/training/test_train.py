@@ -138,9 +138,6 @@ def test_a_teacher_is_followed(material, tmp_path):
     assert alone.epochs()[0].loss != distilled.epochs()[0].loss
 
 
-# --- several processes, and processes that end
-
-
 def command(material, out, *more, launch=()):
     script = [str(ROOT / "tests/training/fourth.py"), "patch-mean", "frames"]
     asked = ["--data", str(material), "--out", str(out), "--precision", "no", "--workers", "0", "--scratch"]

@@ -37,9 +37,6 @@ def get(space: Served, path: str) -> httpx.Response:
     return httpx.get(httpx.URL(space.url).copy_with(raw_path=path.encode()), timeout=30)
 
 
-# --- Gradio: server-side request forgery through addresses given as files
-
-
 @pytest.mark.parametrize("path", ["/gradio_api/file={}", "/gradio_api/proxy={}", "/gradio_api/file=%20{}"])
 def test_no_route_fetches_an_address(space, canary, path):
     answer = get(space, path.format(canary.url("/")))
@@ -54,9 +51,6 @@ def test_no_argument_is_fetched_by_gradio(space, canary, key):
     for event, data in space.stream("check_file", {"video": file}):
         assert event == "error" or data[0].get("status") in (None, "failed")
     assert canary.requests == []
-
-
-# --- Gradio: path traversal, files of the machine through the file routes
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +109,6 @@ def test_the_name_of_an_upload_places_it_nowhere_else(space, name):
         assert str(Path(answer.json()[0]).resolve()).startswith(cache)
 
 
-# --- Gradio: what lies in its cache can be read by those who know the address
-
-
 def test_uploads_cannot_be_listed_or_guessed(space, tmp_path):
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"a video of mine")
@@ -149,9 +140,6 @@ def test_an_upload_never_comes_back_as_a_page(space, name, body):
     assert attached or answer.headers["content-type"].split(";")[0] in ("video/mp4",)
 
 
-# --- Gradio: hiding an endpoint does not close it; what is behind the page's own events is as safe
-
-
 def test_the_pages_own_events_take_no_more_than_the_api(space, canary):
     config = httpx.get(f"{space.url}/config", timeout=30).json()
     secret_files = ["/etc/passwd", {"path": "/etc/passwd", "meta": META}, {"path": canary.url("/"), "meta": META}]
@@ -170,9 +158,6 @@ def test_the_configuration_shows_no_secret(space):
         answer = get(space, path)
         assert SECRET not in answer.text
         assert str(space.temporary) not in answer.text
-
-
-# --- what the types do not allow, sizes, methods
 
 
 ODD: list[object] = [
@@ -208,9 +193,6 @@ def test_no_other_site_may_read_an_answer(space):
     assert cross.headers.get("access-control-allow-origin") not in ("*", "https://evil.example")
 
 
-# --- what a site says of itself is text, never HTML
-
-
 def test_a_report_escapes_all_untrusted_text():
     page = document.to_html(example("hostile"))
     assert "<script>alert" not in page
@@ -226,9 +208,6 @@ def test_the_words_of_a_site_come_back_as_one_line_of_text(clip, tmp_path):
     assert video.title is not None
     assert "\n" not in video.title
     assert "\u202e" not in video.title
-
-
-# --- yt-dlp: programs, names, passwords, cookies
 
 
 def test_a_title_runs_no_program(clip, tmp_path):

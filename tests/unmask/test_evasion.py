@@ -82,8 +82,6 @@ worker._options = lambda *args: options(*args) | {{"allowed_extractors": ["gener
 worker.main()
 """
 
-# --- spelled out in the link itself
-
 SPELLINGS = [
     "127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.0.0.1", "0x7f.1", "0177.0.0.1",
     "017700000001", "0177.0.0.0x1", "127.0.0.1.", "127.255.255.254",

@@ -80,8 +80,6 @@ def test_a_file_that_promises_too_much_is_bounded(decoder, bomb_files, name, out
     assert ended.peak_bytes < MOST_BYTES
 
 
-# --- the same over the network
-
 MASTER = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{}\n"
 HEAD = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n"
 SEGMENT = "#EXTINF:0.0001,\n0.ts\n"

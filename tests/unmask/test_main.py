@@ -38,9 +38,6 @@ def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment, **options)
 
 
-# check
-
-
 def test_check_prints_a_few_lines(media, capsys):
     assert main(["check", str(media("h264.mp4"))]) == 0
     out, err = capsys.readouterr()
@@ -161,9 +158,6 @@ def test_lines_for_a_person_fit_every_label():
     ]
 
 
-# models
-
-
 def test_models_prints_a_line_a_model(tmp_path, monkeypatch, capsys):
     untrained_model(tmp_path / "one", "one")
     untrained_model(tmp_path / "two", "two")
@@ -172,9 +166,6 @@ def test_models_prints_a_line_a_model(tmp_path, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["one", "two"]
     assert all("parameters" in line and "MiB" in line and "never trained" in line for line in lines)
-
-
-# scan
 
 
 @pytest.fixture
@@ -308,9 +299,6 @@ def test_a_bar_is_shown_on_a_terminal_only(monkeypatch, capsys):
         with progress_bar() as on_progress:
             on_progress("faces", 0.5, "Looking at faces")
         assert ("Looking at faces" in capsys.readouterr().err) == is_terminal
-
-
-# the process
 
 
 def test_help_takes_no_time_because_nothing_heavy_is_imported():

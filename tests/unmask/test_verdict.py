@@ -49,8 +49,6 @@ def anything(draw: st.DrawFn) -> list[ClipScore]:
     return [made(logit, face, float(start), frames, model) for (model, face, start), (logit, frames) in drawn]
 
 
-# Cases.
-
 CASES: dict[str, tuple[list[ClipScore], str, set[str]]] = {
     # name: (scores, label, reasons that must be there)
     "clearly fake": (clips([3.0] * 8), "fake", {"score_high"}),
@@ -205,9 +203,6 @@ def test_a_calibration_that_makes_no_sense_is_refused(temperature):
         Calibration(temperature)
 
 
-# Properties.
-
-
 @given(anything())
 def test_probability_lies_in_0_to_1_and_is_missing_only_without_a_face(scores):
     verdict = judge_one_pass(scores, POLICY)
@@ -261,9 +256,6 @@ def test_chance_alone_does_not_make_many_faces_fake():
     together = sum(judge_one_pass(video, POLICY).label == "fake" for video in videos)
     assert alone > 45
     assert together <= 2
-
-
-# Words.
 
 
 @given(anything())

@@ -26,9 +26,6 @@ def reasons(catalog):
     return {item.path.name: item.reason for item in catalog.excluded}
 
 
-# FaceForensics++
-
-
 PAIRS = {"train": [["071", "054"], ["087", "081"]], "val": [["720", "672"]], "test": [["953", "974"]]}
 
 
@@ -115,9 +112,6 @@ def test_official_lists_that_leak_are_refused(tmp_path):
         read("ffpp", root)
 
 
-# Celeb-DF
-
-
 def celeb_df(root):
     touch(
         root,
@@ -154,9 +148,6 @@ def test_videos_of_the_tested_celebrities_are_left_out_and_told_why(tmp_path):
     assert "00000.mp4" not in left  # YouTube-real: nobody knows who it is, so it is somebody else
 
 
-# DFDC
-
-
 def dfdc(root, parts=(0, 1, 41, 49)):
     for part in parts:
         folder = f"dfdc_train_part_{part}"
@@ -186,9 +177,6 @@ def test_an_original_that_stands_in_parts_of_two_splits_is_a_leak_with_its_name(
         read("dfdc", root)
 
 
-# plain folders
-
-
 def test_a_folder_of_real_and_fake_videos(tmp_path):
     touch(tmp_path, "real/anna/1.mp4", "real/anna/2.MOV", "fake/anna/3.mp4", "real/loose.webm", "real/notes.txt")
     found = read("auto", tmp_path, "hash")
@@ -213,9 +201,6 @@ def test_photographs_are_real_people_one_each_loose_or_packed(tmp_path):
     assert [item.path.name for item in found.excluded] == ["broken.jpg"]
     packed = photographs(tmp_path / "faces.tar")
     assert [video.video_id for video in packed.videos] == [video.video_id for video in found.videos[2:]]
-
-
-# the table of layouts
 
 
 def test_pictures_must_be_named_because_nobody_sees_whether_they_are_cut(tmp_path):

@@ -81,9 +81,6 @@ def test_risk_rises_with_coverage_where_sure_answers_are_right():
     assert curve.area == pytest.approx(0.13)
 
 
-# --- intervals
-
-
 def example(n=60, seed=0, gap=1.0):
     rng = np.random.default_rng(seed)
     fake = np.arange(n) % 2 == 0

@@ -104,9 +104,6 @@ def _try(url: str, into: Path, limits: Limits = AT_HOME, span: Span = WHOLE) -> 
     return Outcome(video, error, left, time.monotonic() - began)
 
 
-# --- everything that may be behind a link: fetched once, four at a time, which also shows that fetches do not
-# --- disturb each other
-
 GOOD = [  # path, extractor, words in the title
     ("/clip.mp4", "generic", "clip"),
     ("/whole.mp4", "generic", "whole"),
@@ -228,9 +225,6 @@ def test_a_closed_port_is_a_failed_fetch(tmp_path):
     assert "could not be reached" in _failure(f"http://127.0.0.1:{port}/v.mp4", tmp_path).message
 
 
-# --- ranges ---------------------------------------------------------------------------------------------
-
-
 def test_of_a_playlist_only_the_asked_range_is_fetched(clip, segments, tmp_path):
     with video_site(clip, segments) as site:
         video = fetched(site.url("/hls/index.m3u8"), tmp_path, AT_HOME, Span(1.5, 2.5), _ignore)
@@ -313,9 +307,6 @@ def test_a_range_behind_the_end_is_bad_input(site, path, tmp_path):
     assert isinstance(_failure(site.url(path), tmp_path, span=Span(100.0)), errors.BadInput)
 
 
-# --- progress, cancelling, killing ----------------------------------------------------------------------
-
-
 def _processes_in(folder: Path) -> list[str]:
     """Running processes whose working folder is or was below `folder`."""
     found = []
@@ -392,8 +383,6 @@ def test_a_download_that_crashes_is_our_defect_and_says_how(site, tmp_path, monk
     assert "out of cheese" in error.__cause__.stderr
 
 
-# --- what the worker gets -------------------------------------------------------------------------------
-
 SENDS_ENVIRONMENT = """
 import json, os, sys
 words = json.dumps([sorted(os.environ), sys.argv, os.getcwd(), os.environ["TMPDIR"]])
@@ -430,12 +419,6 @@ def test_ffmpeg_in_the_path_is_not_used(site, tmp_path, monkeypatch):
     into.mkdir()
     assert _try(site.url("/hls/index.m3u8"), into, span=Span(1.0, 2.0)).error is None
     assert not (tmp_path / "used").exists()
-
-
-# --- a stand-in for the internet: 127.0.0.2 counts as public, 127.0.0.1 as private --------------------------
-
-
-# --- local files ----------------------------------------------------------------------------------------
 
 
 def test_a_local_file_is_described(clip, tmp_path):

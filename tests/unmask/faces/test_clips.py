@@ -41,9 +41,6 @@ def clip_of(count, side_px=64, value=None):
     return FaceClip(data, times(count), 0, np.zeros((count, 4), np.float32))
 
 
-# The square.
-
-
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
@@ -58,9 +55,6 @@ def test_square_boxes(spec, expected):
     square = square_boxes(np.array([[110, 100, 210, 220]], np.float32), spec)
     assert square.dtype == np.float32
     np.testing.assert_allclose(square, [expected], atol=1e-3)
-
-
-# The resampler.
 
 
 def test_a_box_of_the_wanted_size_is_cut_without_resampling():
@@ -96,9 +90,6 @@ def test_any_box_gives_a_square(box):
     assert found.dtype == np.uint8
 
 
-# The clip.
-
-
 def test_crop_follows_the_face_through_its_own_frames():
     images = [np.zeros_like(astronaut()), *(np.roll(astronaut(), 10 * step, 1) for step in range(3))]
     window = Frames(np.stack(images), times(4) + 2.88)
@@ -130,9 +121,6 @@ def test_crop_takes_no_more_frames_than_a_clip_holds():
 def test_a_clip_of_wrong_shape_is_refused(change):
     with pytest.raises(ValueError, match=r"must be|seconds"):
         dataclasses.replace(clip_of(2), **change)
-
-
-# The input.
 
 
 def test_short_clips_are_padded_and_masked():

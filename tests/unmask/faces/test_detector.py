@@ -28,9 +28,6 @@ def finder():
     return FaceFinder()
 
 
-# Against the reference: facenet-pytorch 2.6.0, whose weights are the same.
-
-
 @pytest.fixture(scope="module")
 def reference():
     """Image -> box (4,) and landmarks (5, 2) of the largest face by facenet-pytorch.
@@ -96,9 +93,6 @@ def test_research_videos_agree_with_the_reference(finder, reference, shared_data
     assert np.min(overlap) >= 0.9, np.round(overlap, 3)
 
 
-# The finder's own promises.
-
-
 def test_a_window_gives_what_its_frames_give_alone(finder):
     images = [np.roll(astronaut(), shift, 1) for shift in (0, 7, 30)] + [np.zeros_like(astronaut())]
     together = finder.detect(window_of(*images))
@@ -146,9 +140,6 @@ def test_torch_finds_what_onnx_runtime_finds(finder, device, px):
     in_torch = FaceFinder(Backend("torch", device)).detect(window)
     for mine, their in zip(finder.detect(window), in_torch, strict=True):
         np.testing.assert_allclose(mine.xyxy, their.xyxy, atol=px)
-
-
-# From frame to frame.
 
 
 def drifting(count=8, step_px=6):

@@ -100,9 +100,6 @@ def test_every_face_is_in_one_track_and_ids_are_unique(window, earlier):
     assert all((np.diff(track.frame_index) > 0).all() for track in tracks)
 
 
-# Exclusion.
-
-
 def looked_at(image, count=8):
     """A window that shows one image, and the track of its face."""
     box = np.array([[181, 63, 267, 172]], np.float32) * (image.shape[0] / 512)

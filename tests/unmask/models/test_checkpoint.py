@@ -182,8 +182,6 @@ def test_no_pickle_is_ever_run(copied, tmp_path_factory):
     assert not trace.exists()
 
 
-# --- the Hub
-
 FILES = ("config.json", "model.safetensors")
 
 

@@ -59,9 +59,6 @@ def portraits(count: int = 4, side_px: int = SIDE_PX) -> np.ndarray:
     return np.stack([cv2.resize(cut, (side_px, side_px), interpolation=cv2.INTER_AREA) for cut in cuts])
 
 
-# Heatmaps.
-
-
 def test_the_heat_lies_where_the_model_looks():
     heat = heatmap(loaded(TopLeft()), clip_of(portraits()))
     assert heat.shape == (4, SIDE_PX, SIDE_PX)
@@ -110,9 +107,6 @@ def test_autocast_around_does_not_change_the_heat():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = heatmap(model, clip)
     assert np.array_equal(inside, heatmap(model, clip))
-
-
-# Pictures.
 
 
 def test_paint_leaves_cold_places_as_they_are():

@@ -136,9 +136,6 @@ def test_a_cancelled_drawing_leaves_nothing(tmp_path):
     assert not (tmp_path / "out.mp4").exists()
 
 
-# The scene.
-
-
 def scene_of(found: CheckReport, end_seconds: float) -> Scene:
     return Scene(found, (320, 240), (640, 480), end_seconds)
 

@@ -215,8 +215,6 @@ def test_the_asked_part_must_exist_and_fit(duration, start, end, kind):
         check_seconds(duration, start, end, limits)
 
 
-# --- a process under guard ------------------------------------------------------------------------------
-
 ATTEMPTS = """
 import json, os, socket, subprocess, sys, urllib.request
 from unmask.limits import Limits

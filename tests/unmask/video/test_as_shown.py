@@ -98,8 +98,6 @@ def test_hdr_looks_like_the_same_video_in_sdr(name: str) -> None:
     assert np.abs(shown - wanted).mean() < NEAR
 
 
-# What may change at any frame.
-
 Part = dict[str, Any]
 
 

@@ -196,9 +196,6 @@ def test_frames_check_their_shapes() -> None:
         Frames(np.zeros((2, 4, 4, 3), np.uint8), np.zeros(1))
 
 
-# The asked part.
-
-
 def test_only_the_asked_part_is_looked_at(media: Media) -> None:
     seconds = all_seconds(list(decode(media("one-key.mp4"), DecodePlan(start_seconds=4.0, end_seconds=7.0))))
     assert seconds[0] == pytest.approx(4.0, abs=0.02)
@@ -234,9 +231,6 @@ def test_plans_that_make_no_sense_are_bad_input(field: dict[str, Any]) -> None:
         DecodePlan(**field)
 
 
-# Cost.
-
-
 @pytest.fixture
 def packets_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one entry at every packet that goes to the decoder."""
@@ -259,18 +253,12 @@ def test_cost_does_not_grow_with_length(media: Media, packets_decoded: list[int]
     assert minute < 8 * (25 + 10)  # a window and a little more, of 1500 frames
 
 
-# Damage.
-
-
 def test_damage_in_the_middle_costs_only_what_follows_until_the_next_key_frame(media: Media) -> None:
     whole = dict(play(media("h264.mp4"), Span()))
     left = dict(play(media("damaged.mp4"), Span()))
     assert 0.8 * len(whole) < len(left) < len(whole)
     differences = [np.abs(image.astype(int) - whole[seconds]).mean() for seconds, image in left.items()]
     assert max(differences) < 1.0  # no smeared guesses
-
-
-# A file opens nothing but itself.
 
 
 def test_a_playlist_that_slips_through_is_stopped_by_the_list_of_containers(
@@ -304,8 +292,6 @@ def test_even_an_allowed_playlist_cannot_open_a_file_or_an_address(
         probe(path)
     assert asked == [url] or not asked
 
-
-# Planning.
 
 seconds_strategy = st.floats(0, 20_000, allow_nan=False)
 
@@ -357,6 +343,3 @@ def test_dense_key_frames_begin_windows_and_sparse_ones_do_not() -> None:
 )
 def test_pick(items: list[float], targets: list[float], picked: list[float]) -> None:
     assert [seconds for seconds, _ in pick_nearest(((float(i), i) for i in items), targets)] == picked
-
-
-# Real video.

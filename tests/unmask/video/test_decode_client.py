@@ -115,9 +115,6 @@ def test_the_worker_starts_without_the_heavy_libraries() -> None:
     assert done.stdout.strip() == "[]"
 
 
-# --- how it ends
-
-
 ENDS: list[tuple[str, str, type[errors.UnmaskError], str]] = [
     ("a crash in native code", "ctypes.string_at(0)", errors.NotAVideo, "SIGSEGV"),
     ("an assertion in native code", "os.abort()", errors.NotAVideo, "SIGABRT"),
@@ -262,9 +259,6 @@ def is_running(pid: str) -> bool:
         return False
 
 
-# --- what it may not do
-
-
 ATTEMPTS = """
 native = ctypes.CDLL(None, use_errno=True)
 host, port, secret = HOST, PORT, SECRET
@@ -369,9 +363,6 @@ def test_nothing_of_it_reaches_a_server(attempts: tuple[Any, Any, Any, list[Any]
 def test_a_decoder_inherits_no_secret(attempts: tuple[Any, dict[str, str], str, Any]) -> None:
     assert "a secret" not in attempts[1].values()
     assert attempts[2] == "/"
-
-
-# --- it is not believed
 
 
 STREAM = {"width": 4, "height": 4, "duration_seconds": None, "frame_rate": None, "codec": "h264"}
