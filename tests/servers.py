@@ -300,7 +300,7 @@ def video_site(clip: bytes, segments: Sequence[Segment] = ()) -> Site:
     /slow.mp4 drips · /silent says nothing · /half.mp4 hangs up midway · /liar.mp4 announces 10 TiB
     /endless.mp4 never stops · /endless-page too · /bomb: a page of 64 MiB in 64 KiB ·
     /empty.mp4 · /text.mp4 · /picture.jpg
-    /feed.xml: a playlist · /two-videos: a page with two
+    /feed.xml: a playlist · /two-videos: a page with two · /one-shown-twice
     """
     site = Site()
     tag = '<video controls src="/clip.mp4"></video>'
@@ -336,6 +336,7 @@ def video_site(clip: bytes, segments: Sequence[Segment] = ()) -> Site:
         "/picture.jpg": content(b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(2000), "image/jpeg"),
         "/feed.xml": content(feed.encode(), "application/rss+xml"),
         "/two-videos": html(tag + tag.replace("/clip", "/whole")),
+        "/one-shown-twice": html(tag + tag.replace(".mp4", ".mp4#t=1")),
         **(hls_routes(segments) if segments else {}),
     }
     return site

@@ -1,4 +1,4 @@
-// Script of the page: a click on a moment seeks the video, and a new check scrolls into view.
+// Script of the page: a click on a moment seeks the video, on a listed video checks it; a new check scrolls into view.
 // It runs once, in the head; elements come and go, so that listeners are on the document.
 (() => {
   "use strict";
@@ -35,7 +35,23 @@
     document.querySelector("#um-status")?.scrollIntoView({ block: "nearest", behavior: scrolling() });
   };
 
+  /** @param {MouseEvent} event */
+  const checkLink = (event) => {
+    const link = event.target instanceof Element && event.target.closest("#um-status a[data-link]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    /** @type {HTMLInputElement | null} */
+    const box = document.querySelector("#um-url :is(input, textarea)");
+    /** @type {HTMLButtonElement | null} */
+    const button = document.querySelector("button#um-check-link");
+    if (!box || !button) return;
+    event.preventDefault();
+    box.value = link.getAttribute("href") ?? "";
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+    setTimeout(() => button.click());
+  };
+
   document.addEventListener("click", seek);
+  document.addEventListener("click", checkLink);
   document.addEventListener("click", scrollToStatus);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" || event.key === " ") seek(event);

@@ -160,7 +160,7 @@ def _all_errors_converted() -> Iterator[None]:
 
 
 def _report_failure(error: UnmaskError, video: str | None, as_json: bool) -> int:
-    from unmask.render.terminal import on_one_line
+    from unmask.render.terminal import describe_choices, on_one_line
 
     if as_json:
         from unmask.download.sources import describe, to_source
@@ -169,6 +169,8 @@ def _report_failure(error: UnmaskError, video: str | None, as_json: bool) -> int
         source = {} if video is None else describe(to_source(video))
         print(json.dumps(to_failed_report(source, error), ensure_ascii=False))
     print(f"unmask: {error.code}: {on_one_line(error.message)}", file=sys.stderr)
+    if error.choices and not as_json:
+        print(describe_choices(error.choices), file=sys.stderr)
     return 2
 
 

@@ -4,15 +4,26 @@
 """
 
 import logging
+from dataclasses import dataclass
 from typing import ClassVar
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VideoChoice:
+    """One of several videos behind a link."""
+
+    url: str
+    title: str | None = None
+    duration_seconds: float | None = None
 
 
 class UnmaskError(Exception):
     """Base of all errors that are shown to users; `code` is part of the contract."""
 
     code: ClassVar[str] = "internal"
+    choices: tuple[VideoChoice, ...] = ()  # videos that may have been meant
 
     @property
     def message(self) -> str:
@@ -36,6 +47,10 @@ class UnsupportedSite(UnmaskError):
     """Raised when the page holds no single video that can be fetched; also for playlists."""
 
     code = "unsupported_site"
+
+    def __init__(self, message: str, choices: tuple[VideoChoice, ...] = ()) -> None:
+        super().__init__(message)
+        self.choices = choices
 
 
 class LoginRequired(UnmaskError):
@@ -122,10 +137,12 @@ class InternalError(UnmaskError):
     code = "internal"
 
 
-def from_code(code: str, message: str) -> UnmaskError:
+def from_code(code: str, message: str, choices: tuple[VideoChoice, ...] = ()) -> UnmaskError:
     """Make the error that a worker process reported; an unknown code is a defect."""
     kinds = {kind.code: kind for kind in UnmaskError.__subclasses__()}
-    return kinds.get(code, InternalError)(message)
+    error = kinds.get(code, InternalError)(message)
+    error.choices = choices
+    return error
 
 
 def as_user_error(error: Exception) -> UnmaskError:

@@ -119,11 +119,20 @@ class CoverageReport(TypedDict):
     offset_seconds: float  # time in the whole video of the fetched file's second 0
 
 
+class ChoiceReport(TypedDict):
+    """One of several videos behind a link."""
+
+    url: str
+    title: str | None
+    duration_seconds: float | None
+
+
 class ErrorReport(TypedDict):
     """Why there is no verdict."""
 
     code: str
     message: str
+    choices: NotRequired[list[ChoiceReport]]  # of a link that leads to several videos
 
 
 class CheckReport(TypedDict):
@@ -242,6 +251,8 @@ def to_failed_report(
         source=_source(source),
         error={"code": error.code, "message": error.message},
     )
+    if error.choices:
+        report["error"]["choices"] = [cast(ChoiceReport, asdict(choice)) for choice in error.choices]
     return report if input is None else {**report, "input": input}
 
 

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from tests.served import served
-from tests.servers import Site, content, slow, status
+from tests.servers import Site, content, html, slow, status
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -42,7 +42,9 @@ def space(tmp_path_factory):
 @pytest.fixture(scope="module")
 def site():
     routes = {f"/{name}.mp4": slow(CLIP) for name in ("a", "b", "c", "d")}
-    with Site(routes | {"/clip.mp4": content(FRESH, "video/mp4"), "/gone.mp4": status(404)}) as running:
+    two = "".join(f'<video src="/{name}.mp4" controls></video>' for name in ("gone", "clip"))
+    routes |= {"/clip.mp4": content(FRESH, "video/mp4"), "/gone.mp4": status(404), "/two": html(two)}
+    with Site(routes) as running:
         yield running
 
 
@@ -130,6 +132,18 @@ def test_a_link_to_the_page_may_bring_an_address_which_is_not_fetched_before_the
     page.get_by_role("button", name="Check").click()
     expect(page.locator("#um-status")).to_contain_text("could not be fetched")
     assert site.hits("/gone.mp4") > 0
+
+
+def test_of_several_videos_behind_a_link_one_is_chosen(visit, site):
+    page = visit()
+    check_link(page, site.url("/two"))
+    choices = page.get_by_role("alert").get_by_role("link")
+    expect(choices).to_have_count(2)
+    shoot(page, "several")
+    choices.nth(1).click()
+    expect(page.get_by_label("Link to a video")).to_have_value(site.url("/clip.mp4"))
+    finish(page)
+    expect(answer(page)).to_contain_text("Link: clip")
 
 
 def test_an_example_is_checked_shown_and_saved(visit):

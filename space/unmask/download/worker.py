@@ -3,7 +3,6 @@
 With `ytdlp_errors` and `http_range` the only file that imports yt_dlp.
 """
 
-import math
 import re
 import shutil
 import time
@@ -16,7 +15,7 @@ from typing import Any
 from yt_dlp import YoutubeDL
 from yt_dlp.networking import Request as WebRequest
 from yt_dlp.networking.exceptions import RequestError
-from yt_dlp.utils import DownloadError, float_or_none, int_or_none
+from yt_dlp.utils import DownloadError, int_or_none
 
 from unmask.download import dash, hls, http_range, ytdlp_errors
 from unmask.download.messages import FetchRequest, Found, Progress
@@ -71,9 +70,9 @@ def main() -> None:
                 session.save(info, Path(request.file))
             parent.send(
                 Found(
-                    title=_printable_line(info.get("title")),
-                    extractor=_printable_line(info.get("extractor")),
-                    duration_seconds=_finite(info.get("duration")),
+                    title=ytdlp_errors.printable_line(info.get("title"), MAX_TITLE_CHARACTERS),
+                    extractor=ytdlp_errors.printable_line(info.get("extractor"), MAX_TITLE_CHARACTERS),
+                    duration_seconds=ytdlp_errors.finite(info.get("duration")),
                     size_bytes=remote.size_bytes if remote is not None else None,
                     pieces=pieces,
                     starts=starts,
@@ -235,7 +234,8 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
         return tuple(pieces)
 
     def _only_entry(self, playlist: Info) -> Info:
-        entries = list(playlist.get("entries") or ())
+        linked = [(ytdlp_errors.entry_link(entry), entry) for entry in playlist.get("entries") or () if entry]
+        entries = list(dict(linked).values())  # a page may show one twice
         if len(entries) != 1:
             raise ytdlp_errors.several_videos(entries)
         if entries[0].get("_type", "video") == "video":
@@ -385,17 +385,6 @@ def _resource_limits(request: FetchRequest) -> ResourceLimits:
         file_bytes=limits.max_bytes + 2**20,
         open_files=MAX_OPEN_FILES,
     )
-
-
-def _finite(number: object) -> float | None:
-    found = float_or_none(number)
-    return found if found is not None and math.isfinite(found) else None
-
-
-def _printable_line(text: object) -> str | None:
-    """Turn what a site calls something into one printable line."""
-    words = " ".join("".join(c if c.isprintable() else " " for c in str(text or "")).split())
-    return words[:MAX_TITLE_CHARACTERS] or None
 
 
 if __name__ == "__main__":

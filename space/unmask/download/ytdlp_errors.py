@@ -1,8 +1,9 @@
 """Translate what yt-dlp raises to errors of the contract: by type where possible, else by text."""
 
 import errno
+import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from itertools import islice
 from socket import gaierror
@@ -23,6 +24,7 @@ from yt_dlp.utils import (
     UnsupportedError,
     UserNotLive,
     YoutubeDLError,
+    float_or_none,
 )
 
 from unmask.errors import (
@@ -35,6 +37,7 @@ from unmask.errors import (
     TooLarge,
     UnmaskError,
     UnsupportedSite,
+    VideoChoice,
 )
 from unmask.sandbox.address_policy import blocked
 
@@ -68,8 +71,9 @@ OTHER_SCHEME = re.compile(
 SHORT = re.compile(r"downloaded \d+ bytes, expected|bytes read", re.IGNORECASE)
 NOTHING = re.compile(r"did not get any data|file is empty", re.IGNORECASE)
 MAX_QUOTE_CHARACTERS = 160
-MAX_CHOICES = 5  # videos of a page that are listed
-MAX_LINK = 500  # characters of one of them
+MAX_CHOICES = 12  # videos of a page that are listed
+MAX_LINK = 500  # characters of the address of one of them,
+MAX_TITLE = 120  # and of its title
 
 
 def to_unmask_error(error: BaseException, asks_for_password: bool = False) -> UnmaskError:
@@ -95,20 +99,35 @@ def no_video() -> UnsupportedSite:
     return UnsupportedSite(f"No video was found on this page. Give the link of the video itself. {UPLOAD}")
 
 
-def several_videos(entries: Sequence[Mapping[str, Any]]) -> UnsupportedSite:
+def several_videos(entries: Iterable[Mapping[str, Any]]) -> UnsupportedSite:
     """Make the error for a page with several videos or none; it lists them, so that one can be chosen."""
-    links = dict.fromkeys(_link(entry) for entry in entries)
-    links.pop(None, None)
-    listed = " ".join(f"({number}) {link}" for number, link in enumerate(islice(links, MAX_CHOICES), 1))
-    choice = f" Choose one and check its link: {listed} ." if links else ""
-    return UnsupportedSite(f"This link leads to several videos or none. Give the link of one video.{choice}")
+    choices = tuple(
+        VideoChoice(link, printable_line(entry.get("title"), MAX_TITLE), finite(entry.get("duration")))
+        for entry in islice(entries, MAX_CHOICES)
+        if (link := entry_link(entry)).isprintable() and len(link) <= MAX_LINK
+    )
+    if not choices:
+        return UnsupportedSite("This link leads to several videos or none. Give the link of one video.")
+    return UnsupportedSite("This link leads to several videos. Choose one of them, and check its link.", choices)
 
 
-def _link(entry: Mapping[str, Any]) -> str | None:
-    """Find the address of one of several videos."""
+def entry_link(entry: Mapping[str, Any]) -> str:
+    """Find the address of one of several videos; empty where it has none."""
     formats = entry.get("formats") or [{}]
     link = str(entry.get("url") or formats[-1].get("url") or entry.get("webpage_url") or "")
-    return link if link.startswith(("http://", "https://")) and link.isprintable() and len(link) < MAX_LINK else None
+    return link.partition("#")[0] if link.startswith(("http://", "https://")) else ""
+
+
+def finite(number: object) -> float | None:
+    """Read a number of a site that may be anything."""
+    found = float_or_none(number)
+    return found if found is not None and math.isfinite(found) else None
+
+
+def printable_line(text: object, max_characters: int) -> str | None:
+    """Turn what a site calls something into one printable line."""
+    words = " ".join("".join(c if c.isprintable() else " " for c in str(text or "")).split())
+    return words[:max_characters] or None
 
 
 def unfetchable() -> UnsupportedSite:

@@ -1,11 +1,12 @@
 """Describe reports in a few lines of text, and show progress on a terminal."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from unmask.errors import VideoChoice
 from unmask.render.evidence import ZONES, base_rate_text, frequency_text, grade_text, headline, help_texts
 from unmask.report import CheckReport, EvidenceReport, FaceReport, SpanReport
 from unmask.verdict import SHOWN_LABEL, clock, percent
@@ -103,6 +104,15 @@ def _describe_effort(report: CheckReport) -> str:
     names = ", ".join(f"{model['name']} {model['revision']}" for model in report["models"])
     looked = f"{coverage['frames']} frames looked at, a face in {coverage['frames_with_face']}"
     return f"{looked} · {report['timing_seconds']['total']:.1f} s · {names}"
+
+
+def describe_choices(choices: Iterable[VideoChoice]) -> str:
+    """List the videos that a link leads to, a line each."""
+    lines = []
+    for number, choice in enumerate(choices, 1):
+        length = f" ({clock(choice.duration_seconds)})" if choice.duration_seconds else ""
+        lines.append(f"  {number}. {on_one_line(choice.title or 'Video')}{length}: {on_one_line(choice.url)}")
+    return "\n".join(lines)
 
 
 def on_one_line(text: str) -> str:

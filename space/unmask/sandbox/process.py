@@ -136,7 +136,7 @@ class WorkerProcess:
             raise self._range_error or self._crash()
         self._slots.release()
         if isinstance(message.body, Failure):
-            raise from_code(message.body.code, message.body.message)
+            raise from_code(**vars(message.body))
         return message
 
     def _crash(self) -> UnmaskError:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from types import UnionType
 from typing import Any, BinaryIO, Union, get_args, get_origin, get_type_hints
 
-from unmask.errors import UnmaskError
+from unmask.errors import UnmaskError, VideoChoice
 
 MAX_LINE_BYTES = 2**16
 
@@ -30,6 +30,7 @@ class Failure:
 
     code: str
     message: str
+    choices: tuple[VideoChoice, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,4 +149,4 @@ class Connection:
 
     def send_failure(self, error: UnmaskError) -> None:
         """Send an error for the user."""
-        self.send(Failure(error.code, error.message))
+        self.send(Failure(error.code, error.message, error.choices))

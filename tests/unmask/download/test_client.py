@@ -115,13 +115,14 @@ GOOD = [  # path, extractor, words in the title
     ("/dash/index.mpd", "generic", "index"),
     ("/moved", "generic", "clip"),
     ("/moved-page", "html5", "A page with a clip"),
+    ("/one-shown-twice", "html5", "A page"),
 ]
 
 # path, limits other than AT_HOME, error, a word of its message
 BAD: list[tuple[str, dict[str, Any], type[errors.UnmaskError], str]] = [
     ("/plain", {}, errors.UnsupportedSite, "No video"),
     ("/feed.xml", {}, errors.UnsupportedSite, "several videos"),
-    ("/two-videos", {}, errors.UnsupportedSite, "(2) http://"),
+    ("/two-videos", {}, errors.UnsupportedSite, "Choose one"),
     ("/missing", {}, errors.FetchFailed, "404 (not found)"),
     ("/forbidden", {}, errors.FetchFailed, "403 (forbidden)"),
     ("/circle", {}, errors.FetchFailed, "circle"),
@@ -201,6 +202,13 @@ def test_a_bad_link_fails_with_its_code_and_a_sentence(bad, path, changes, kind,
     assert outcome.error.message.endswith(".")
     assert outcome.left == ()
     assert outcome.seconds < changes.get("timeout_seconds", 60.0) + BUSY_SECONDS
+
+
+@pytest.mark.parametrize(("path", "names"), [("/two-videos", ["clip.mp4", "whole.mp4"]), ("/feed.xml", ["clip.mp4?"])])
+def test_several_videos_can_be_chosen_from(site, bad, path, names):
+    choices = bad[(path,)].error.choices
+    for name in names:
+        assert any(choice.url.startswith(site.url(f"/{name}")) and choice.title for choice in choices)
 
 
 @pytest.mark.parametrize(

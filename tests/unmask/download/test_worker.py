@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from unmask.download import dash, worker
+from unmask.download import dash, worker, ytdlp_errors
 from unmask.download.messages import FetchRequest
 from unmask.download.segments import period_ranges, select_runs
 from unmask.download.worker import choose_format
@@ -100,7 +100,7 @@ def test_what_is_needed_of_a_video_is_its_moments_or_all_of_the_asked_part():
     ],
 )
 def test_what_a_site_calls_something_becomes_one_printable_line(text, line):
-    assert worker._printable_line(text) == line
+    assert ytdlp_errors.printable_line(text, worker.MAX_TITLE_CHARACTERS) == line
 
 
 def test_yt_dlp_is_told_to_leave_this_machine_alone():

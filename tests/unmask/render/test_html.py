@@ -6,9 +6,10 @@ from html.parser import HTMLParser
 import pytest
 
 from tests import reports
-from unmask.errors import UnmaskError
+from unmask.errors import UnmaskError, UnsupportedSite, VideoChoice
 from unmask.render import evidence
 from unmask.render import html as document
+from unmask.render.terminal import describe_choices
 from unmask.report import to_failed_report
 from unmask.verdict import SHOWN_LABEL, percent, sentence
 
@@ -154,6 +155,26 @@ def test_every_failure_has_a_heading(kind):
     assert document.FAILURES[kind.code] in text
     assert "What to do about <it>." in text
     assert kind.code in text
+
+
+CHOICES = (
+    VideoChoice("https://a.example/1?a=1&b=2", "<b>The speech</b>", 61.0),
+    VideoChoice("https://a.example/2"),
+    VideoChoice("javascript:alert(1)", "No address"),
+)
+
+
+def test_several_videos_are_links_to_choose_from():
+    failed = to_failed_report({"kind": "url", "name": "https://a.example"}, UnsupportedSite("Several.", CHOICES))
+    page = Page(document.failure(failed))
+    links = [attrs["href"] for tag, attrs in page.elements if tag == "a"]
+    assert links == ["https://a.example/1?a=1&b=2", "https://a.example/2"]
+    assert "<b>The speech</b>" in page.text
+    assert "1:01" in page.text
+    assert describe_choices(CHOICES).splitlines()[:2] == [
+        "  1. <b>The speech</b> (1:01): https://a.example/1?a=1&b=2",
+        "  2. Video: https://a.example/2",
+    ]
 
 
 # The timeline.
