@@ -17,6 +17,7 @@ from training.release.calibration import (
     conformal_threshold,
     conformal_threshold_or_max,
     fit,
+    fit_crowd_weight,
     fit_evidence,
     fit_temperature,
     label_rates,
@@ -254,3 +255,15 @@ def test_few_moderate_answers_are_wrong_on_new_videos_and_strong_ones_need_no_gr
         wrong.append(((called_fake & ~fake) | (called_real & fake)).sum() / (called_fake | called_real).sum())
     assert np.mean(wrong) < 0.12
     assert fit_evidence(videos([1.0], [True]), Calibration(), policy) == EvidenceScale()
+
+
+@pytest.mark.parametrize(("spread", "weights"), [(2.0, (0.5, 0.9)), (6.0, (0.95, 1.0))])
+def test_the_more_scores_scatter_the_more_a_face_among_several_loses(spread, weights):
+    rng = np.random.default_rng(0)
+    logits = np.r_[rng.normal(-2, spread, 3000), rng.normal(2, spread, 3000)]
+    table = videos(logits, np.arange(6000) >= 3000)
+    assert weights[0] <= fit_crowd_weight(table, Calibration()) <= weights[1]
+
+
+def test_without_composites_a_group_holds_a_fake_as_often_as_one_face():
+    assert fit_crowd_weight(videos(np.zeros(9), np.zeros(9, bool)), Calibration()) == 1.0
