@@ -6,6 +6,7 @@ browser.press_toolbar(page).press("check")       # the real popup, opened by the
 Overlay(page).wait("badge", "Likely deepfake")
 """
 
+import base64
 import json
 import time
 from pathlib import Path
@@ -202,10 +203,9 @@ class Popup:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def screenshot(self) -> str:
-        """Take a PNG, in base64."""
-        data: str = self._ask("Page.captureScreenshot", {})["data"]
-        return data
+    def screenshot(self) -> bytes:
+        """Take a PNG."""
+        return base64.b64decode(self._ask("Page.captureScreenshot", {})["data"])
 
     def wait_closed(self) -> None:
         self._until(lambda: self._target() is None)

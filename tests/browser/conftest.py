@@ -50,6 +50,13 @@ def web(other_origin: Site, release: threading.Event, tmp_path: Path) -> Iterato
         yield running
 
 
+@pytest.fixture
+def foreign(other_origin: Site, release: threading.Event, tmp_path: Path) -> Iterator[Site]:
+    """Serve the same pages on `localhost`, where the extension may do nothing without a press of its button."""
+    with Site(pages(other_origin.url("/clip.mp4"), release, tmp_path), host="localhost") as running:
+        yield running
+
+
 @pytest.fixture(scope="session")
 def allowed_extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy the extension with access to all pages: no test can answer Chromium's own question."""

@@ -164,6 +164,10 @@ class Firefox:
             self.driver.close()
         self.driver.switch_to.window(first)
 
+    def screenshot(self) -> bytes:
+        png: bytes = self.driver.get_screenshot_as_png()
+        return png
+
     def text(self) -> str:
         return self.driver.find_element(By.TAG_NAME, "body").text
 

@@ -7,8 +7,10 @@
 Its shadow root is closed. The DevTools protocol sees into closed shadow roots; pages do not.
 """
 
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page
@@ -18,6 +20,12 @@ LABELS = ("Likely deepfake", "No sign of a deepfake", "Not sure", "No face found
 LOOK_MS = 200  # each look at a page takes some of the time that it needs itself
 STILL_MS = 50
 OPEN_UP = "function (root) { Object.defineProperty(this, 'shadowRoot', { value: root, configurable: true }); }"
+
+
+def shoot(shown: Any, name: str) -> None:
+    """Keep a picture of a page, popup or browser in the folder that `UNMASK_SCREENSHOTS` names, for a look."""
+    if folder := os.environ.get("UNMASK_SCREENSHOTS"):
+        Path(folder, f"{name}.png").write_bytes(shown.screenshot())
 
 
 class Overlay:

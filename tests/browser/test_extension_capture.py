@@ -1,26 +1,10 @@
 """Frames captured in the tab, where the Space cannot have the video: from the element, or from the tab."""
 
-import os
-
 import pytest
 
-from tests.browser.overlay import LABELS, Overlay, attributes
-from tests.browser.sites import pages
-from tests.servers import Site
+from tests.browser.overlay import LABELS, Overlay, attributes, shoot
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
-
-
-@pytest.fixture
-def foreign(other_origin, release, tmp_path):
-    """Serve the pages on `localhost`, where the extension may do nothing without a press of its button."""
-    with Site(pages(other_origin.url("/clip.mp4"), release, tmp_path), host="localhost") as running:
-        yield running
-
-
-def shoot(page, name):
-    if folder := os.environ.get("UNMASK_SCREENSHOTS"):
-        page.screenshot(path=f"{folder}/extension-{name}.png")
 
 
 def state(page):
@@ -50,12 +34,12 @@ def test_a_media_source_is_checked_by_frames_of_the_element_after_consent(chromi
     before = state(page)
     overlay = chromium.check(page)
     overlay.wait("primary", "Take pictures")
-    shoot(page, "question")
+    shoot(page, "extension-question")
     take_pictures(overlay)
     overlay.wait("badge", *LABELS)
     overlay.wait("hint", "pictures were taken in this tab")
     overlay.wait("card")
-    shoot(page, "pictures")
+    shoot(page, "extension-pictures")
     assert state(page) == pytest.approx(before, abs=0.05)
     assert len(overlay.find("moment")) >= 2
 
@@ -76,7 +60,7 @@ def test_a_stream_that_cannot_seek_is_captured_while_it_plays(chromium, web):
     overlay.answer()
     overlay.wait("card")
     assert not overlay.find("moment"), "there is nowhere to go to"
-    shoot(page, "live")
+    shoot(page, "extension-live")
 
 
 @pytest.mark.parametrize("path", ["/tainted", "/tainted-frame"])
@@ -87,11 +71,11 @@ def test_a_video_that_the_page_may_not_read_is_captured_from_the_visible_tab(pat
     take_pictures(overlay)
     seen = [is_bare(overlay) or page.wait_for_timeout(40) for _ in range(60)]
     assert seen.count(None) > 15, "the badge and its × are to be seen between two pictures"
-    shoot(page, f"{path[1:]}-taking")
+    shoot(page, f"extension-{path[1:]}-taking")
     overlay.answer()
     overlay.wait("hint", "pictures were taken in this tab")
     overlay.wait("card")
-    shoot(page, path[1:])
+    shoot(page, f"extension-{path[1:]}")
 
 
 def test_without_the_press_that_allows_captures_of_the_tab_the_failure_says_what_to_press(chromium, web):
@@ -106,7 +90,7 @@ def test_a_player_that_shows_only_black_is_reported_as_protected(chromium, web):
     overlay = chromium.check(page)
     take_pictures(overlay)
     overlay.wait("detail", "protected against copying")
-    shoot(page, "black")
+    shoot(page, "extension-black")
 
 
 def test_declining_the_capture_shows_the_failure_and_sends_nothing(chromium, web, bundled_space):

@@ -17,7 +17,7 @@ from playwright.sync_api import Playwright
 
 from tests.browser.chromium import EXTENSION, Chromium
 from tests.browser.firefox import Firefox, is_installed
-from tests.browser.overlay import LABELS, Overlay
+from tests.browser.overlay import LABELS, Overlay, shoot
 from tests.browser.sites import EXAMPLES, pages, player
 from tests.media import write_video
 from tests.servers import Site, html, media
@@ -105,11 +105,6 @@ def chromium(playwright_session: Playwright, tmp_path: Path) -> Iterator[Chromiu
     browser.close()
 
 
-def shoot(page, name):
-    if folder := os.environ.get("UNMASK_SCREENSHOTS"):
-        page.screenshot(path=f"{folder}/extension-{name}.png")
-
-
 def verdict_in_python(path: Path) -> VerdictReport:
     report = shared_checker().check(FileSource(path, path.name), Options(models=("default",)))
     return report["verdict"]
@@ -160,7 +155,7 @@ def test_the_label_is_that_of_python_and_nothing_is_sent(name, chromium, site, t
         here, python = kept_report(chromium)["verdict"], verdict_in_python(EXAMPLES / f"{name}.mp4")
         ratio = odds(here["probability_fake"]) / odds(python["probability_fake"])
         assert 1 / CAPTURE_ODDS_RATIO <= ratio <= CAPTURE_ODDS_RATIO
-    shoot(page, f"here-{name}")
+    shoot(page, f"extension-here-{name}")
     chromium.close()
     assert asked_hosts(tmp_path / "network.json") == {urlsplit(site.url("/")).netloc}
 
@@ -213,8 +208,7 @@ def test_firefox_gives_the_same_label_and_sends_nothing(name, firefox, site):
         firefox.wait("hint", "checked on this computer. Nothing was sent.")
         if name != "no-face":
             firefox.wait("hint", "What mattered")
-    if folder := os.environ.get("UNMASK_SCREENSHOTS"):
-        firefox.driver.save_screenshot(f"{folder}/firefox-here-{name}.png")
+    shoot(firefox, f"firefox-here-{name}")
     hosts = {urlsplit(url).netloc for url, _ in asked}
     assert hosts == {urlsplit(site.url("/")).netloc}, asked
 
@@ -226,18 +220,7 @@ def test_two_people_in_the_picture_are_two_faces_and_the_label_is_that_of_python
     overlay.press("badge")
     overlay.wait("card", "Face 2")
     assert len(heatmaps(chromium)) == 2
-    shoot(page, "here-couple")
-
-
-def test_a_media_source_is_checked_without_a_question_and_put_back(chromium, site):
-    page = chromium.open(site.url("/stream"))
-    page.evaluate("document.querySelector('video').currentTime = 1.5")
-    page.wait_for_function("!document.querySelector('video').seeking")
-    overlay = chromium.check(page)
-    overlay.answer()
-    assert page.evaluate("document.querySelector('video').currentTime") == pytest.approx(1.5, abs=0.05)
-    overlay.press("badge")
-    overlay.wait("card")
+    shoot(page, "extension-here-couple")
 
 
 def test_a_video_with_a_single_key_frame_is_checked_and_put_back(chromium, site, single_key):

@@ -1,7 +1,6 @@
 """The extension's own pages and the looks of its panel: read, searched, switched, and checked with axe."""
 
 import json
-import os
 import re
 import zipfile
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from extension.pack import pack
 from tests.browser.chromium import Chromium
+from tests.browser.overlay import shoot
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
@@ -19,11 +19,6 @@ RUN_AXE = """(async () => {
     const said = ({ html, failureSummary }) => [html, failureSummary];
     return violations.map(({ id, nodes }) => [id, nodes.map(said)]);
 })()"""
-
-
-def shoot(page, name):
-    if folder := os.environ.get("UNMASK_SCREENSHOTS"):
-        page.screenshot(path=f"{folder}/extension-{name}.png")
 
 
 def assert_accessible(page):
@@ -40,7 +35,7 @@ def test_the_welcome_page_opens_once_and_says_it_in_five_sentences(playwright_se
         assert sentences.count() == 5
         assert all(text.count(".") == 1 and text.endswith(".") for text in sentences.all_inner_texts())
         assert_accessible(welcome)
-        shoot(welcome, "welcome")
+        shoot(welcome, "extension-welcome")
     finally:
         browser.close()
 
@@ -58,19 +53,11 @@ def test_settings_test_the_connection_before_they_save_it(chromium, bundled_spac
         page.get_by_text(answer).wait_for()
     assert page.get_by_label("Model").locator("option").count() >= 2
     assert_accessible(page)
-    shoot(page, "options")
+    shoot(page, "extension-options")
     page.get_by_label("Language").select_option("ar")
     page.locator("html[dir=rtl]").wait_for(state="attached")  # its policy forbids evaluated conditions
     assert_accessible(page)
-    shoot(page, "options-arabic")
-
-
-def test_another_models_name_is_sent_when_it_is_chosen(chromium, web):
-    chromium.set(model="no-such-model")
-    overlay = chromium.check(chromium.open(web.url("/plain")))
-    overlay.wait("badge", "Could not check")
-    overlay.press("badge")
-    overlay.wait("detail", "The chosen model is not there")
+    shoot(page, "extension-options-arabic")
 
 
 def test_the_history_is_searched_opened_exported_and_deleted(chromium, web):
@@ -87,7 +74,7 @@ def test_the_history_is_searched_opened_exported_and_deleted(chromium, web):
     page.get_by_role("img", name="Face 1", exact=True).wait_for()
     assert page.get_by_role("heading", name=label).is_visible()
     assert_accessible(page)
-    shoot(page, "history")
+    shoot(page, "extension-history")
     search.fill("")
     with page.expect_download() as exporting:
         page.get_by_role("button", name="Export").click()
@@ -100,15 +87,6 @@ def test_the_history_is_searched_opened_exported_and_deleted(chromium, web):
     page.get_by_text("Reports: 0").wait_for()
     kept = page.evaluate("chrome.storage.local.get(null).then(Object.keys)")
     assert not [key for key in kept if key.startswith("report:")]
-
-
-def test_the_history_holds_no_more_than_its_setting(chromium, web):
-    chromium.set(historySize=1)
-    chromium.check(chromium.open(web.url("/plain"))).answer()
-    chromium.check(chromium.open(web.url("/two")), 0).wait("badge", "No face found")
-    page = chromium.open_own("ui/history.html")
-    page.get_by_text("Reports: 1").wait_for()
-    page.get_by_text("No face found").wait_for()
 
 
 def test_axe_finds_nothing_in_the_popup(chromium, web):
@@ -136,7 +114,7 @@ def test_axe_finds_nothing_in_badge_panel_and_timeline(scheme, chromium, web):
     found = page.evaluate(RUN_AXE)
     own = [(rule, nodes) for rule, nodes in found if any("popover" not in html for html, _ in nodes)]
     assert [one for one in own if one[0] not in PAGES_OWN] == []
-    shoot(page, f"panel-{scheme}")
+    shoot(page, f"extension-panel-{scheme}")
 
 
 PAGES_OWN = {  # rules that the test page itself breaks, having nothing but a player
@@ -175,7 +153,7 @@ def test_the_panel_stays_in_the_window_whatever_the_page_looks_like(name, chromi
     corner = overlay.box("corner")
     beside = corner[2] <= left or right <= corner[0] or corner[3] <= top or bottom <= corner[1]
     assert beside, "the badge, and with it the way to close the panel, is covered"
-    shoot(page, f"panel-{name}")
+    shoot(page, f"extension-panel-{name}")
 
 
 def test_no_style_of_the_page_leaks_in_and_none_leaks_out(chromium, web):

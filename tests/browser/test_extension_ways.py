@@ -5,41 +5,20 @@ these pages are on `localhost`, where the extension may do nothing without it. M
 pressed from outside of Chromium: their events are fired in the worker. test_firefox.py presses the real ones.
 """
 
-import base64
-import os
-from pathlib import Path
-
 import pytest
 
 from tests.browser.chromium import Chromium
-from tests.browser.overlay import Overlay
-from tests.browser.sites import pages
-from tests.servers import Site, html
+from tests.browser.overlay import Overlay, shoot
+from tests.servers import html
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
-
-
-@pytest.fixture
-def foreign(other_origin, release, tmp_path):
-    """Serve the same pages on an origin for which the extension has no permission."""
-    with Site(pages(other_origin.url("/clip.mp4"), release, tmp_path), host="localhost") as running:
-        yield running
-
-
-def shoot(popup, name):
-    keep(base64.b64decode(popup.screenshot()), name)
-
-
-def keep(png, name):
-    if folder := os.environ.get("UNMASK_SCREENSHOTS"):
-        Path(f"{folder}/extension-{name}.png").write_bytes(png)
 
 
 def test_the_toolbar_button_opens_a_popup_whose_button_checks_the_video(chromium, foreign):
     page = chromium.open(foreign.url("/plain"))
     popup = chromium.press_toolbar(page)
     popup.wait("#status", "A speech")
-    shoot(popup, "popup")
+    shoot(popup, "extension-popup")
     popup.press("check", "Check this video")
     popup.wait_closed()
     Overlay(page).answer()
@@ -50,7 +29,7 @@ def test_the_popup_lists_the_other_videos_each_with_a_button(chromium, foreign):
     page.evaluate("document.querySelectorAll('video')[1].play()")
     popup = chromium.press_toolbar(page)
     popup.wait("h2", "Other videos on this page")
-    shoot(popup, "popup-two")
+    shoot(popup, "extension-popup-two")
     popup.evaluate("document.querySelector('#videos button').id = 'other'")
     popup.press("other")
     popup.wait_closed()
@@ -93,14 +72,6 @@ def fire(chromium, page, event, *before_tab):
     )
 
 
-def test_the_event_of_a_right_click_on_a_video_checks_that_video(chromium, web):
-    page = chromium.open(web.url("/two"))
-    page.evaluate("document.querySelectorAll('video')[1].play()")
-    clicked = {"menuItemId": "video", "mediaType": "video", "srcUrl": web.url("/no-face.mp4"), "frameId": 0}
-    fire(chromium, page, "contextMenus.onClicked", clicked)
-    Overlay(page).wait("badge", "No face found")
-
-
 def test_the_event_of_a_right_click_on_a_link_checks_what_is_behind_it(chromium, web):
     page = chromium.open(web.url("/nothing"))
     clicked = {"menuItemId": "video", "linkUrl": web.url("/no-face.mp4?utm_source=x"), "frameId": 0}
@@ -108,12 +79,6 @@ def test_the_event_of_a_right_click_on_a_link_checks_what_is_behind_it(chromium,
     Overlay(page).wait("badge", "No face found")
     asked = [path for _, path in web.requests]
     assert "/no-face.mp4" in asked
-
-
-def test_the_event_of_the_shortcut_checks_the_video_that_is_meant(chromium, web):
-    page = chromium.open(web.url("/plain"))
-    fire(chromium, page, "commands.onCommand", "check")
-    Overlay(page).answer()
 
 
 UPDATED_ONCE_THERE = """async (id) => {  // only what exists can be; it is written after the installation
@@ -147,7 +112,7 @@ def test_the_hover_button_is_on_the_video_under_the_pointer_and_can_be_switched_
     page = allowed.open(foreign.url("/shadow"))
     overlay = Overlay(page)
     rest(page, overlay, 300, 200)
-    keep(page.screenshot(), "hover")
+    shoot(page, "extension-hover")
     page.mouse.move(1000, 700)
     overlay.wait_gone()
     rest(page, overlay, 300, 200)
@@ -195,7 +160,7 @@ def test_a_site_is_switched_on_in_the_popup_and_then_checked_automatically(allow
     assert Overlay(again).answer()
     other = allowed.open(web.url("/plain"))  # another site is not
     play(other)
-    other.wait_for_timeout(6000)
+    other.wait_for_timeout(4000)  # it would begin after three seconds
     assert not Overlay(other).find("badge")
 
 
@@ -224,7 +189,7 @@ def test_a_site_is_switched_off_on_the_settings_page(allowed, foreign):
     options.get_by_text("None. A site is switched on").wait_for()
     for one in (page, allowed.open(foreign.url("/plain"))):  # what was open, and what comes
         play(one)
-        one.wait_for_timeout(6000)
+        one.wait_for_timeout(4000)
         assert not Overlay(one).find("badge")
 
 

@@ -1,6 +1,5 @@
 """The extension in a real Firefox: the core path, and the ways to start a check that only here can be pressed."""
 
-import os
 import re
 
 import pytest
@@ -9,9 +8,8 @@ from selenium.webdriver.common.by import By
 
 from tests.browser.chromium import EXTENSION
 from tests.browser.firefox import Firefox, is_installed
-from tests.browser.overlay import LABELS
-from tests.browser.sites import pages
-from tests.servers import Site, html
+from tests.browser.overlay import LABELS, shoot
+from tests.servers import html
 
 pytestmark = [
     pytest.mark.browser,
@@ -32,18 +30,6 @@ def firefox(bundled_space):
     browser.close()
 
 
-@pytest.fixture
-def foreign(other_origin, release, tmp_path):
-    """Serve the pages on `localhost`, where the extension may do nothing without a press."""
-    with Site(pages(other_origin.url("/clip.mp4"), release, tmp_path), host="localhost") as running:
-        yield running
-
-
-def shoot(firefox, name):
-    if folder := os.environ.get("UNMASK_SCREENSHOTS"):
-        firefox.driver.save_screenshot(f"{folder}/firefox-{name}.png")
-
-
 def press_check(firefox):
     firefox.press_toolbar()
     firefox.type("Enter")
@@ -57,7 +43,7 @@ def test_a_press_on_the_toolbar_button_gives_badge_panel_and_a_timeline_that_see
     for part in ("scale", "reasons", "card", "actions"):
         firefox.wait(part)
     firefox.wait("kicker", "A speech")
-    shoot(firefox, "panel")
+    shoot(firefox, "firefox-panel")
     for place in (-1, 0):
         moment = firefox.find("moment")[place]
         minutes, seconds = re.match(r"(\d+):(\d+)", moment.get_attribute("aria-label")).groups()
