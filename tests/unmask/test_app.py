@@ -171,13 +171,6 @@ def test_a_submitted_job_goes_on_without_its_client(space, site):
     assert space.ask("cancel", {"id": job}) == {"cancelled": False}
 
 
-def test_models_are_listed(space):
-    models = space.ask("models")
-    assert models
-    for model in models:
-        assert set(model) == {"name", "revision", "parameters", "size_bytes", "headline"}
-
-
 def test_endpoints_are_tools_for_mcp_clients(space):
     async def talk():
         async with (

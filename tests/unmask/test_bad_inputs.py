@@ -47,6 +47,7 @@ FILES = [
     Case("short.mp4", "too_large", environment={"UNMASK_MAX_BYTES": "1000"}),
     Case("h264.mp4", "too_long", environment={"UNMASK_MAX_SECONDS": "3"}),
     Case("h264.mp4", "bad_input", ("--start", "3600")),  # beyond the end
+    Case("h264.mp4", "bad_input", environment={"UNMASK_MAX_BYTES": "plenty"}),
     Case("h264.mp4", "model_unavailable", ("--model", "no-such-model")),
     Case("h264.mp4", "model_unavailable", ("--model", "CORRUPT")),
 ]

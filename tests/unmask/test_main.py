@@ -97,12 +97,6 @@ def test_bad_arguments_are_one_line(arguments, media, tmp_path, capsys, monkeypa
     assert (tmp_path / "list.txt").read_text() == "clip.mp4\n"
 
 
-def test_bad_settings_are_bad_input(monkeypatch, capsys):
-    monkeypatch.setenv("UNMASK_MAX_BYTES", "plenty")
-    assert main(["check", "a.mp4"]) == 2
-    assert capsys.readouterr().err.startswith("unmask: bad_input: UNMASK_MAX_BYTES")
-
-
 def test_a_defect_is_reported_without_a_traceback(media, monkeypatch, capsys):
     def broken(*_, **__):
         raise ZeroDivisionError("a defect")

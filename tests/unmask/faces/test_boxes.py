@@ -34,26 +34,17 @@ def test_overlaps(other, of_union, of_smaller):
     assert overlaps(boxes(other), one, of_smaller=True)[0, 0] == pytest.approx(of_smaller)
 
 
-def test_suppress_keeps_the_best_of_each_heap_best_first():
+def test_suppress_keeps_the_best_of_each_heap_best_first_and_a_suppressed_box_suppresses_nothing():
     heap = boxes((0, 0, 10, 10), (50, 50, 60, 60), (1, 0, 11, 10), (51, 50, 61, 60))
     assert non_max_suppression(heap, np.array([0.7, 0.8, 0.9, 0.6], np.float32), 0.5).tolist() == [2, 1]
-
-
-def test_a_suppressed_box_suppresses_nothing():
     chain = boxes((0, 0, 10, 10), (4, 0, 14, 10), (8, 0, 18, 10))  # the middle one overlaps both ends
     assert non_max_suppression(chain, np.array([0.9, 0.8, 0.7], np.float32), 0.3).tolist() == [0, 2]
 
 
-def test_square_keeps_centre_and_longer_side():
+def test_squares_keep_centre_and_longer_side_and_steps_count_in_sides():
     assert to_squares(boxes((0, 10, 20, 50))).tolist() == [[-10, 10, 30, 50]]
     assert to_squares(boxes()).shape == (0, 4)
-
-
-def test_move_counts_in_widths_and_heights():
     assert apply_offsets(boxes((0, 0, 10, 20)), boxes((0.1, 0.1, -0.1, -0.1))).tolist() == [[1, 2, 9, 18]]
-
-
-def test_steps_count_in_sides():
     distance, ratio = distance_and_ratio(boxes((0, 0, 10, 10)), boxes((20, 0, 30, 10), (0, 0, 20, 20)))
     assert distance[0] == pytest.approx([2.0, 50**0.5 / 15])
     assert ratio[0] == pytest.approx([1.0, 2.0])

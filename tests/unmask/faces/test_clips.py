@@ -7,17 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.media import astronaut
+from tests.media import astronaut, times, window_of
 from unmask.faces.clips import ClipSpec, FaceClip, crop, crop_square, recompressed, square_boxes
 from unmask.faces.tracking import FaceTrack
 from unmask.models.torch_model import to_input
 from unmask.video.decode import Frames
 
 SPEC = ClipSpec(frames_per_clip=4, side_px=64)
-
-
-def times(count):
-    return np.linspace(0.0, 0.12 * (count - 1), count)
 
 
 def track_of(boxes):
@@ -103,8 +99,7 @@ def test_crop_follows_the_face_through_its_own_frames():
 
 
 def test_crop_takes_no_more_frames_than_a_clip_holds():
-    window = Frames(np.stack([astronaut()] * 8), times(8))
-    assert len(crop(window, track_of([(180, 60, 270, 170)] * 7), SPEC).data) == 4
+    assert len(crop(window_of(*[astronaut()] * 8), track_of([(180, 60, 270, 170)] * 7), SPEC).data) == 4
 
 
 @pytest.mark.parametrize(
@@ -147,26 +142,15 @@ def test_a_clip_does_not_depend_on_its_neighbours():
         assert len(alone) == len(clip.data)
 
 
-@pytest.mark.parametrize("clips", [[], [clip_of(5)], [clip_of(2, side_px=32)]], ids=["none", "long", "small"])
-def test_clips_that_do_not_fit_are_refused(clips):
-    with pytest.raises(ValueError, match=r"^no clips$|^a clip of"):
-        to_input(clips, SPEC)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"frames_per_clip": 0},
-        {"side_px": 0},
-        {"frame_stride_seconds": 0.0},
-        {"crop_scale": -1.0},
-        {"crop_scale": 0.0},
-        {"std": (1, 0, 1)},
-    ],
-)
-def test_a_spec_that_makes_no_sense_is_refused(fields):
-    with pytest.raises(ValueError, match=r"^frame.* must be (at least 1|positive)$"):
-        ClipSpec(**fields)
+def test_clips_that_do_not_fit_and_specs_that_make_no_sense_are_refused():
+    for clips in ([], [clip_of(5)], [clip_of(2, side_px=32)]):
+        with pytest.raises(ValueError, match=r"^no clips$|^a clip of"):
+            to_input(clips, SPEC)
+    wrong = {"frames_per_clip": [0], "side_px": [0], "frame_stride_seconds": [0.0], "crop_scale": [-1.0, 0.0]}
+    for name, values in (wrong | {"std": [(1, 0, 1)]}).items():
+        for value in values:
+            with pytest.raises(ValueError, match=r"^frame.* must be (at least 1|positive)$"):
+                ClipSpec(**{name: value})
 
 
 def test_recompression_is_mild_and_leaves_times_and_place():

@@ -45,15 +45,12 @@ OTHER_ADDRESSES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("address", PUBLIC_ADDRESSES)
-def test_an_address_on_the_internet_is_public(address):
-    assert is_public(address)
-    assert is_public(ip_address(address))
-
-
-@pytest.mark.parametrize("address", OTHER_ADDRESSES)
-def test_any_other_address_is_not_public(address):
-    assert not is_public(address)
+@pytest.mark.parametrize(
+    ("address", "public"), [(at, True) for at in PUBLIC_ADDRESSES] + [(at, False) for at in OTHER_ADDRESSES]
+)
+def test_only_an_address_on_the_internet_is_public(address, public):
+    assert is_public(address) is public
+    assert not public or is_public(ip_address(address))
 
 
 @pytest.mark.parametrize(
@@ -142,14 +139,9 @@ def test_a_link_may_be_as_long_as_the_limit_and_not_longer(url):
         check_url(url.replace("://", "://a") + "a" * (LONG_HOST not in url), PUBLIC)
 
 
-@pytest.mark.parametrize(
-    "url", ["http://localhost:7000/v", "http://127.0.0.1:7000/v", "http://nas/v", "http://[::1]/v"]
-)
-def test_private_urls_pass_where_they_are_allowed(url):
-    assert check_url(url, AT_HOME) == url
-
-
-def test_even_where_private_urls_are_allowed_metadata_is_not():
+def test_private_urls_pass_where_they_are_allowed_and_even_there_metadata_does_not():
+    for url in ("http://localhost:7000/v", "http://127.0.0.1:7000/v", "http://nas/v", "http://[::1]/v"):
+        assert check_url(url, AT_HOME) == url
     with pytest.raises(BlockedAddress):
         check_url("http://169.254.169.254/", AT_HOME)
 

@@ -1,5 +1,7 @@
 """Settings from environment variables."""
 
+import itertools
+
 import pytest
 
 from unmask.compute import ComputeOptions
@@ -7,12 +9,8 @@ from unmask.errors import BadInput
 from unmask.service.settings import Settings, from_environment
 
 
-def test_without_variables_everything_has_its_default():
-    assert from_environment({}) == Settings()
-    assert from_environment({"UNMASK_QUEUE_SIZE": ""}) == Settings()
-
-
-def test_every_variable_is_read():
+def test_every_variable_is_read_and_without_them_everything_has_its_default():
+    assert from_environment({}) == from_environment({"UNMASK_QUEUE_SIZE": ""}) == Settings()
     found = from_environment(
         {
             "UNMASK_MODEL": "a, b",
@@ -37,20 +35,16 @@ def test_every_variable_is_read():
     assert (found.clients.max_checks, found.clients.per_minute, found.clients.proxies) == (2, 5, 2)
     assert found.clients.tokens == {"one", "two"}
 
-
-def test_a_space_stands_behind_one_proxy():
     assert from_environment({"SPACE_ID": "owner/space"}).clients.proxies == 1
     assert from_environment({"SPACE_ID": "owner/space", "UNMASK_PROXIES": "0"}).clients.proxies == 0
 
 
-@pytest.mark.parametrize("value", ["many", "-1", "inf", "nan", "1e400"])
-@pytest.mark.parametrize("name", ["UNMASK_MAX_BYTES", "UNMASK_CLIENT_PLACES", "UNMASK_PROXIES"])
-def test_what_is_no_number_is_refused_by_name(name, value):
+NUMBERS = itertools.product(
+    ("UNMASK_MAX_BYTES", "UNMASK_CLIENT_PLACES", "UNMASK_PROXIES"), ("many", "-1", "inf", "nan", "1e400")
+)
+
+
+@pytest.mark.parametrize(("name", "value"), [*NUMBERS, ("UNMASK_PRECISION", "float16"), ("UNMASK_BACKEND", "jax")])
+def test_what_is_no_number_or_an_unknown_word_is_refused_by_name(name, value):
     with pytest.raises(BadInput, match=name):
         from_environment({name: value})
-
-
-@pytest.mark.parametrize(("name", "word"), [("UNMASK_PRECISION", "float16"), ("UNMASK_BACKEND", "jax")])
-def test_an_unknown_word_is_refused_by_name(name, word):
-    with pytest.raises(BadInput, match=name):
-        from_environment({name: word})
