@@ -122,7 +122,7 @@ def clip_score(track, probability_logit, start=0.0, frames=8, model="m"):
     return ClipScore(model, track, start, start + 1, frames, 0.1, probability_logit, probability_logit)
 
 
-def test_the_uncapped_score_ignores_doubts_but_not_the_policys_pooling(models):
+def test_an_answer_is_withheld_as_the_space_withholds_it_and_the_uncapped_score_ignores_that(models):
     (model,) = evaluate.load_models(models[:1], Backend("torch"))
     ensemble = evaluate.Ensemble("a", (model,))
     few = evaluate.answer(ensemble, [clip_score(0, 4.0, frames=1, model="a")], (), lambda faces: [])
@@ -130,11 +130,6 @@ def test_the_uncapped_score_ignores_doubts_but_not_the_policys_pooling(models):
     assert few.probability_fake == ensemble.policy.fake_above
     assert few.uncapped == pytest.approx(1 / (1 + 2.718281828**-4.0))
     assert evaluate.answer(ensemble, [], ("face_too_small",), lambda faces: []).label == "no_face"
-
-
-def test_an_answer_is_withheld_as_the_space_withholds_it(models):
-    (model,) = evaluate.load_models(models[:1], Backend("torch"))
-    ensemble = evaluate.Ensemble("a", (model,))
     first, again = ([clip_score(0, logit, model="a")] for logit in (6.0, -6.0))
     assert evaluate.answer(ensemble, first, (), lambda faces: first).label == "fake"
     doubted = evaluate.answer(ensemble, first, (), lambda faces: again)

@@ -105,12 +105,9 @@ def test_people_of_validation_are_not_trained_on(tmp_path, capsys):
     assert [[clip.video_id for clip in part] for part in material.training] == [["r"], ["q", "q"], ["m", "g", "m", "g"]]
     assert {name: [clip.video_id for clip in clips] for name, clips in material.validation.items()} == {"a": ["v"]}
     assert capsys.readouterr().err.endswith("the same people: f\n")
-
-
-def test_fakes_without_a_real_beside_them_are_refused(tmp_path):
-    write_clips(tmp_path / "a", [face("f", "x")])
-    with pytest.raises(ValueError, match="a holds no real clip to pair"):
-        read_training_clips([(tmp_path / "a", 1)], None, 0)
+    write_clips(tmp_path / "c", [face("f", "x")])
+    with pytest.raises(ValueError, match="c holds no real clip to pair"):
+        read_training_clips([(tmp_path / "c", 1)], None, 0)
 
 
 def test_validation_takes_as_many_of_each_folder_and_label_as_is_asked(tmp_path):

@@ -204,18 +204,12 @@ def test_photographs_are_real_people_one_each_loose_or_packed(tmp_path):
 
 
 def test_pictures_must_be_named_because_nobody_sees_whether_they_are_cut(tmp_path):
+    for name, folder, message in (("nonsense", "", "no layout nonsense"), ("dfdc", "nowhere", "there is no .*nowhere")):
+        with pytest.raises(ValueError, match=message):
+            read(name, tmp_path / folder)
     touch(tmp_path, "real/1.jpg", "fake/2.jpg")
     with pytest.raises(ValueError, match="say which it is"):
         detect_layout(tmp_path)
     assert LAYOUTS["crops"].holds_face_crops
     assert not LAYOUTS["photos"].holds_face_crops
     assert Counter(video.fake for video in read("crops", tmp_path, "train").videos) == {False: 1, True: 1}
-
-
-@pytest.mark.parametrize(
-    ("name", "folder", "message"),
-    [("nonsense", "", "there is no layout nonsense"), ("dfdc", "nowhere", "there is no .*nowhere")],
-)
-def test_a_layout_or_folder_that_does_not_exist_is_refused(tmp_path, name, folder, message):
-    with pytest.raises(ValueError, match=message):
-        read(name, tmp_path / folder)

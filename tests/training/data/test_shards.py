@@ -74,7 +74,7 @@ def test_a_picture_that_the_shard_does_not_hold_is_named(tmp_path):
         read_clips(tmp_path)
 
 
-@pytest.mark.parametrize("jpegs", [(), (b"one",)])
-def test_a_clip_needs_a_picture_for_every_moment(jpegs):
-    with pytest.raises(ValueError, match="a: "):
-        StoredClip("a", False, "real", "a", "a", "train", 0, (0.0, 0.1), jpegs)
+def test_a_clip_needs_a_picture_for_every_moment():
+    for jpegs in ((), (b"one",)):
+        with pytest.raises(ValueError, match="a: "):
+            StoredClip("a", False, "real", "a", "a", "train", 0, (0.0, 0.1), jpegs)

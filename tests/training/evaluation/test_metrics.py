@@ -116,11 +116,6 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
     assert 86 <= hits <= 100
 
 
-def test_a_set_of_one_kind_has_no_auc():
-    with pytest.raises(ValueError, match=r"^needs both reals and fakes$"):
-        bootstrap(auc, np.array([0.1, 0.2]), np.array([False, False]), ["a", "b"])
-
-
 def test_paired_bootstrap_sees_a_difference_that_two_intervals_hide():
     rng = np.random.default_rng(3)
     scores, fake = example(80, seed=3)
@@ -134,15 +129,15 @@ def test_paired_bootstrap_sees_a_difference_that_two_intervals_hide():
     assert gain.p_value < 0.05
 
 
-def test_a_model_is_not_better_than_itself():
+def test_a_model_is_not_better_than_itself_and_a_set_of_one_kind_has_no_auc():
+    with pytest.raises(ValueError, match=r"^needs both reals and fakes$"):
+        bootstrap(auc, np.array([0.1, 0.2]), np.array([False, False]), ["a", "b"])
     scores, fake = example()
     gain = paired_bootstrap(auc, scores, scores, fake, [str(i) for i in range(60)], draws=50)
     assert (gain.value, gain.low, gain.high, gain.p_value) == (0, 0, 0, 1)
 
 
-@pytest.mark.parametrize(
-    ("count", "total", "low", "high"), [(0, 16, 0.0, 0.206), (16, 16, 0.794, 1.0), (5, 10, 0.187, 0.813)]
-)
-def test_a_rate_has_its_exact_interval(count, total, low, high):
-    rate = metrics.share(count, total)
-    assert (rate.value, rate.low, rate.high) == pytest.approx((count / total, low, high), abs=1e-3)
+def test_a_rate_has_its_exact_interval():
+    for count, total, low, high in ((0, 16, 0.0, 0.206), (16, 16, 0.794, 1.0), (5, 10, 0.187, 0.813)):
+        rate = metrics.share(count, total)
+        assert (rate.value, rate.low, rate.high) == pytest.approx((count / total, low, high), abs=1e-3)

@@ -105,14 +105,10 @@ def test_every_pair_is_compared_on_every_set_with_both_kinds():
         assert item.auc.value == pytest.approx(second - first)
 
 
-def test_results_are_read_as_they_were_written(tmp_path):
-    results = made_up.results()
-    write(results, tmp_path / "results.json")
-    assert read(tmp_path / "results.json") == results
-
-
-def test_other_json_is_refused(tmp_path):
+def test_results_are_read_as_they_were_written_and_other_json_is_refused(tmp_path):
     path = tmp_path / "results.json"
+    write(made_up.results(), path)
+    assert read(path) == made_up.results()
     path.write_text('{"schema": "unmask.report/1"}')
     with pytest.raises(ValueError, match="Results"):
         read(path)

@@ -3,7 +3,6 @@
 import sys
 
 import numpy as np
-import pytest
 
 from tests.training.faces import face, portrait
 from tests.untrained import untrained_model
@@ -12,22 +11,12 @@ from training.synthesis import landmarks
 from training.tools import subgroups
 from training.tools.subgroups import SKIN_FROM, subgroups_of
 
-SIDE = 224
 
-
-@pytest.fixture(scope="module", name="portrait")
-def the_portrait():
-    return portrait(SIDE)
-
-
-@pytest.fixture(scope="module")
-def points(portrait):
-    return landmarks.find(portrait)
-
-
-def test_a_darker_picture_is_darker_and_its_skin_too(portrait, points):
-    bright = subgroups_of(portrait, points)
-    dark = subgroups_of((portrait * 0.25).astype(np.uint8), points)
+def test_a_darker_picture_is_darker_and_its_skin_too():
+    image = portrait(224)
+    points = landmarks.find(image)
+    bright = subgroups_of(image, points)
+    dark = subgroups_of((image * 0.25).astype(np.uint8), points)
     assert (bright.light, dark.light) == ("medium", "dark")
     assert list(SKIN_FROM).index(dark.skin) < list(SKIN_FROM).index(bright.skin)
     assert bright.view == dark.view
