@@ -15,7 +15,7 @@ from unmask import errors
 from unmask.limits import Limits
 from unmask.video.sampling import Span
 
-CORRUPTED_FILES = 500
+CORRUPTED_FILES = 250
 MOST_BYTES = 1.5 * 2**30  # of memory, for any file
 BUSY_SECONDS = 30.0  # what a machine may lag that does other things, too
 
