@@ -9,21 +9,12 @@ import { CheckError } from "../../extension/shared/errors.js";
 import { connectPorts } from "../../extension/on_device/worker-host.js";
 import { isOnDevice } from "../../extension/shared/report.js";
 import { SpaceClient } from "../../extension/background/space-client.js";
+import { Memory } from "./memory.js";
 
 const REPORT = JSON.parse(readFileSync(new URL("../assets/report.json", import.meta.url), "utf8"));
 const URL_A = "https://a.example/";
 const shape = { duration: 61.4, aspect: 16 / 9 }; // of the report
 const fingerprint = { ...shape, url: null, pictures: [] };
-
-class Memory {
-  /** @type {Record<string, unknown>} */
-  items = {};
-  all = async () => structuredClone(this.items);
-  get = async (/** @type {string[]} */ keys) =>
-    structuredClone(Object.fromEntries(keys.filter((key) => key in this.items).map((key) => [key, this.items[key]])));
-  set = async (/** @type {Record<string, unknown>} */ items) => void Object.assign(this.items, structuredClone(items));
-  remove = async (/** @type {string[]} */ keys) => keys.forEach((key) => delete this.items[key]);
-}
 
 /** A Space whose answers to `job` are given one after the other; the last is repeated. */
 class FakeSpace extends SpaceClient {
@@ -104,20 +95,14 @@ test("what the Space fetched is not remembered for a player that shows a video o
   }
 });
 
-test("two players of one page share no check, unless the address is the video's own", async () => {
-  const { checks } = setUp(new FakeSpace(running));
-  const key = async (isOwn = false) => (await checks.start({ url: URL_A, isOwn })).key;
-  const capture = async () => (await checks.startCapture({ url: URL_A, isOwn: true, title: "" })).key;
-  assert.equal(await key(true), await key(true));
-  assert.equal(new Set([await key(), await key(), await capture(), await capture()]).size, 4);
-});
-
-test("many tabs that check one video share one job", async () => {
+test("two players of one page share no check, unless the address is the video's own: then many share one job", async () => {
   const space = new FakeSpace(running);
   const { checks } = setUp(space);
-  const keys = await Promise.all([1, 2, 3].map(() => checks.start({ url: URL_A, isOwn: true })));
-  assert.equal(new Set(keys.map((one) => one.key)).size, 1);
+  const key = async (isOwn = false) => (await checks.start({ url: URL_A, isOwn })).key;
+  const capture = async () => (await checks.startCapture({ url: URL_A, isOwn: true, title: "" })).key;
+  assert.equal(new Set(await Promise.all([1, 2, 3].map(() => key(true)))).size, 1);
   assert.equal(space.submitted, 1);
+  assert.equal(new Set([await key(), await key(), await capture(), await capture()]).size, 4);
 });
 
 test("the background may end at any time: the next one continues the same job", async () => {
@@ -153,14 +138,11 @@ test("a job is submitted again to a Space that is slow to accept it", async () =
   assert.deepEqual([snapshot.report?.status, asked], ["ok", 3]);
 });
 
-test("a Space that refuses the connection is a failure at once", async () => {
+test("a Space that refuses the connection is a failure at once, one that stays away in the end", async () => {
   const space = new FakeSpace();
   space.submit = async () => Promise.reject(new CheckError("space_unreachable"));
   const { report } = await setUp(space).checks.start({ url: URL_A });
   assert.equal(report?.status === "failed" && report.error.code, "space_unreachable");
-});
-
-test("a Space that stays away is a failure in the end", async () => {
   const { checks } = setUp(new FakeSpace(new CheckError("space_unreachable")));
   let snapshot = await checks.start({ url: URL_A });
   for (let round = 0; round < 20 && !snapshot.finished; round++) snapshot = await checks.poll(snapshot.key);

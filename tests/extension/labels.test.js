@@ -31,11 +31,6 @@ const labelled = (label, evidence = null) => {
   return toLabel(parseReport(json), words);
 };
 
-test("a verdict is shown with the labels of the contract", () => {
-  const shown = ["fake", "real", "uncertain", "no_face"].map((label) => labelled(label).text);
-  assert.deepEqual(shown, ["Likely deepfake", "No sign of a deepfake", "Not sure", "No face found"]);
-});
-
 /** @param {Partial<import("../../extension/shared/report.js").Evidence>} given */
 const evidence = (given) => ({
   direction: /** @type {const} */ ("fake"),
@@ -53,6 +48,7 @@ test("an uncertain verdict says which way it leans; labels and older reports are
     ["uncertain", null, "Not sure", "Not sure"],
     ["fake", evidence({ strength: "strong" }), "Likely deepfake", "Likely deepfake"],
     ["real", evidence({ direction: "real", strength: "strong" }), "No sign of a deepfake"],
+    ["no_face", null, "No face found"],
   ]);
   for (const [label, given, text, badge] of cases) {
     const shown = labelled(label, given);
@@ -147,13 +143,10 @@ test("progress shows the place in the queue, then the stage and the percentage",
   });
 });
 
-test("an unknown reason is its own text", () => {
+test("times are formatted as by a player, and an unknown reason is its own text", () => {
+  assert.deepEqual([0, 7.9, 754, 3723].map(formatClock), ["0:00", "0:07", "12:34", "1:02:03"]);
   assert.equal(reasonText("new_code", words), "new_code");
   assert.notEqual(reasonText("score_high", words), "score_high");
-});
-
-test("times are formatted as by a player", () => {
-  assert.deepEqual([0, 7.9, 754, 3723].map(formatClock), ["0:00", "0:07", "12:34", "1:02:03"]);
 });
 
 test("a summary names label, address and model, and claims no proof", () => {
