@@ -11,7 +11,7 @@ test("captures of the tab that are requested together keep the pace that browser
   const asked = performance.now();
   await Promise.all([captureTab(1), captureTab(2), captureTab(1)]);
   const [first = NaN, second = NaN, third = NaN] = taken;
-  assert.ok(first - asked < 300, "the first waits for none");
+  assert.ok(first - asked < 500, "the first waits for none");
   assert.ok(third - first > 1000, "three in a second are refused");
   assert.ok(second - first > 500 && third - second > 500);
 });

@@ -95,7 +95,7 @@ test("what the Space fetched is not remembered for a player that shows a video o
   }
 });
 
-test("two players of one page share no check, unless the address is the video's own: then many share one job", async () => {
+test("two players of one page share no check, unless its address is the video's own: many share a job", async () => {
   const space = new FakeSpace(running);
   const { checks } = setUp(space);
   const key = async (isOwn = false) => (await checks.start({ url: URL_A, isOwn })).key;

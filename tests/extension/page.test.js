@@ -104,39 +104,30 @@ test("arrow keys go along the timeline and stop at its ends", () => {
 });
 
 test("a Space is given as an address or as owner/name", () => {
-  const given = [
-    "http://127.0.0.1:7860/",
-    " https://my.example/space/ ",
-    "Some-One/My_Space",
-    "https://huggingface.co/spaces/a/b",
-    "ftp://x",
-    "",
-    "javascript:1",
-  ];
-  assert.deepEqual(given.map(spaceAddress), [
-    "http://127.0.0.1:7860",
-    "https://my.example/space",
-    "https://some-one-my-space.hf.space",
-    "https://a-b.hf.space",
-    null,
-    null,
-    null,
-  ]);
+  for (const [given, address] of /** @type {const} */ ([
+    ["http://127.0.0.1:7860/", "http://127.0.0.1:7860"],
+    [" https://my.example/space/ ", "https://my.example/space"],
+    ["Some-One/My_Space", "https://some-one-my-space.hf.space"],
+    ["https://huggingface.co/spaces/a/b", "https://a-b.hf.space"],
+    ["ftp://x", null],
+    ["", null],
+    ["javascript:1", null],
+  ]))
+    assert.equal(spaceAddress(given), address);
   assert.equal(originPattern("http://127.0.0.1:7860"), "http://127.0.0.1/*");
 });
 
 test("checks are done on this computer where that is possible, unless a Space was chosen", () => {
   const space = "https://a.example";
-  assert.deepEqual(
-    [true, false].map((isPossible) => usesOnDevice(DEFAULTS, isPossible)),
-    [true, false],
-  );
-  assert.equal(usesOnDevice({ ...DEFAULTS, space }, true), false);
-  assert.deepEqual(
-    [true, false].map((isPossible) => usesOnDevice({ ...DEFAULTS, space, place: "local" }, isPossible)),
-    [true, true],
-  );
-  assert.equal(usesOnDevice({ ...DEFAULTS, place: "space" }, true), false);
+  for (const [settings, ifPossible, otherwise] of /** @type {const} */ ([
+    [{}, true, false],
+    [{ space }, false, false],
+    [{ space, place: "local" }, true, true],
+    [{ place: "space" }, false, false],
+  ])) {
+    const uses = [true, false].map((isPossible) => usesOnDevice({ ...DEFAULTS, ...settings }, isPossible));
+    assert.deepEqual(uses, [ifPossible, otherwise]);
+  }
   assert.equal(toSettings({ place: "elsewhere" }).place, "auto");
 });
 

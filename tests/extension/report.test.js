@@ -144,6 +144,7 @@ function generator(seed) {
 }
 
 const STRINGS = ["", "<script>", "data:image/jpeg;base64,<"];
+/** @type {unknown[]} */
 const NASTY = [null, undefined, -1, 1e308, NaN, 0.5, true, [], {}, [[]], { toString: null }, ...STRINGS];
 
 /** Replace one to three places anywhere in the JSON. @param {any} json @param {() => number} random */

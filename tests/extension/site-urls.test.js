@@ -61,78 +61,44 @@ for (const [from, to] of EXAMPLES) {
   });
 }
 
-test("in a feed the link nearest to the video says which one it is", () => {
-  const links = ["https://x.com/nasa", "https://x.com/nasa/status/2/photo/1", "https://x.com/esa/status/3"];
-  assert.equal(
-    target({ page: "https://x.com/home", links, src: "blob:https://x.com/1" }).url,
-    "https://x.com/nasa/status/2",
-  );
-});
+const youtube = "https://www.youtube.com/watch?v=aaaaaaaaaaa";
+const src = "blob:https://example.com/1"; // a stream of the page's own making
+const mastodon = "https://mastodon.social/@Gargron/112345678901234567";
+const feed = ["https://x.com/nasa", "https://x.com/nasa/status/2/photo/1", "https://x.com/esa/status/3"];
+const [m3u8, mp4, post] = ["https://example.com/v.m3u8", "https://files.example/v.mp4", "https://t.me/durov/123"];
 
-test("on a site for single videos the page itself goes before links to others", () => {
-  const links = ["https://www.youtube.com/watch?v=bbbbbbbbbbb"];
-  const page = "https://www.youtube.com/watch?v=aaaaaaaaaaa";
-  assert.equal(target({ page, links }).url, page);
-});
+/** @type {[string, Partial<import("../../extension/page/site-urls.js").Hints>, string | null, boolean?][]} */
+const TARGETS = [
+  ["in a feed the nearest link", { page: "https://x.com/home", links: feed, src }, "https://x.com/nasa/status/2"],
+  ["the page before links to others", { page: youtube, links: [youtube.replace("aaa", "bbb")] }, youtube],
+  ["a post as its plain file", { page: mastodon, src: mp4 }, mp4],
+  ["or as the post", { page: mastodon, src }, mastodon],
+  ["a stream as what is declared", { src, declared: ["https://www.youtube.com/embed/aaaaaaaaaaa"] }, youtube],
+  ["also as a file", { src, declared: [m3u8] }, m3u8],
+  ["or as the page", { src, page: "https://example.com/a?id=1&fbclid=2#top" }, "https://example.com/a?id=1"],
+  ["not what may stand for another video", { src, isOnly: false }, null, false],
+  ["nor what is declared beside others", { src, isOnly: false, declared: [m3u8] }, null, false],
+  ["the only one", { src }, "https://example.com/a", false],
+  ["unless it names a single one", { src, isOnly: false, page: youtube }, youtube, true],
+  ["or is a file", { src: mp4, isOnly: false }, mp4, true],
+  ["a private conversation never", { page: "https://web.telegram.org/k/#1", links: [post], src }, null],
+  ["an address without name and password", { page: "https://me:secret@example.com/a" }, "https://example.com/a"],
+  ["a file without name and password", { src: "https://me:secret@files.example/v.mp4" }, mp4],
+];
 
-test("a plain media file is sent as it is, without its fragment", () => {
-  assert.deepEqual(target({ src: "https://cdn.example.com/v.mp4?sig=a%2Fb&utm_source=x#t=3" }), {
-    url: "https://cdn.example.com/v.mp4?sig=a%2Fb",
-    site: "media",
-    isOwn: true,
-    isFile: true,
+for (const [name, hints, url, isOwn] of TARGETS) {
+  test(`${name} is sent`, () => {
+    assert.deepEqual([target(hints).url, target(hints).isOwn], [url, isOwn ?? target(hints).isOwn]);
   });
-});
+}
 
-test("a Mastodon post with a plain file is sent as the file", () => {
-  const page = "https://mastodon.social/@Gargron/112345678901234567";
-  assert.equal(target({ page, src: "https://files.example/v.mp4" }).url, "https://files.example/v.mp4");
-  assert.equal(target({ page, src: "blob:https://mastodon.social/1" }).url, page);
-});
-
-test("a stream of the page's own making is sent as what the page declares, or as the page", () => {
-  const src = "blob:https://example.com/1";
-  assert.equal(
-    target({ src, declared: ["https://www.youtube.com/embed/aaaaaaaaaaa"] }).url,
-    "https://www.youtube.com/watch?v=aaaaaaaaaaa",
-  );
-  assert.equal(target({ src, declared: ["https://example.com/v.m3u8"] }).url, "https://example.com/v.m3u8");
-  assert.equal(target({ src, page: "https://example.com/a?id=1&fbclid=2#top" }).url, "https://example.com/a?id=1");
-});
-
-test("an address that may stand for another video is not sent, unless it names a single one", () => {
-  const src = "blob:https://example.com/1";
-  const youtube = "https://www.youtube.com/watch?v=aaaaaaaaaaa";
-  /** @type {[Partial<import("../../extension/page/site-urls.js").Hints>, string | null, boolean][]} */
-  const cases = [
-    [{ src, isOnly: false }, null, false],
-    [{ src, isOnly: false, declared: ["https://example.com/v.m3u8"] }, null, false],
-    [{ src }, "https://example.com/a", false],
-    [{ src, isOnly: false, page: youtube }, youtube, true],
-    [{ src: "https://example.com/v.mp4", isOnly: false }, "https://example.com/v.mp4", true],
-  ];
-  for (const [hints, url, isOwn] of cases) {
-    assert.deepEqual([target(hints).url, target(hints).isOwn], [url, isOwn]);
-  }
-});
-
-test("what is not on the web is not sent", () => {
+test("a plain media file is sent as it is, without its fragment, and nothing that is not on the web", () => {
+  const url = "https://cdn.example.com/v.mp4?sig=a%2Fb";
+  const file = { url, site: "media", isOwn: true, isFile: true };
+  assert.deepEqual(target({ src: `${url}&utm_source=x#t=3` }), file);
   for (const page of ["file:///home/me/v.html", "about:blank", "chrome://settings", "not a url"]) {
     assert.deepEqual(target({ page }), { url: null, site: "none", isOwn: false, isFile: false });
   }
-});
-
-test("the address of a private conversation is never sent, whatever links are around the video", () => {
-  const links = ["https://t.me/durov/123"];
-  assert.equal(
-    target({ page: "https://web.telegram.org/k/#1", links, src: "https://web.telegram.org/k/stream/1" }).url,
-    null,
-  );
-});
-
-test("a name and password in an address are left out", () => {
-  assert.equal(target({ page: "https://me:secret@example.com/a" }).url, "https://example.com/a");
-  assert.equal(target({ src: "https://me:secret@example.com/v.mp4" }).url, "https://example.com/v.mp4");
 });
 
 test("a site whose name only looks like a known one is an unknown site", () => {
