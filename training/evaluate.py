@@ -50,6 +50,8 @@ from unmask.models.inference import LoadedModel
 from unmask.verdict import ClipScore, Policy, Rescore, ensemble_policy, judge, judge_one_pass
 from unmask.video.sampling import WINDOWS, DecodePlan, plan_windows
 
+ALL_SETS = ""  # of --limit
+
 
 @dataclass(frozen=True)
 class Ensemble:
@@ -87,7 +89,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     finder = FaceFinder(backend)
     folders = dict(map(_named, arguments.set))
     sets = {name: open_set(folder, finder, arguments.cache) for name, folder in folders.items()}
-    chosen = choose(sets, dict(text.split("=", 1) for text in arguments.only), arguments.limit)
+    limits = dict(map(_limit, arguments.limit))
+    _need_known("limit", set(limits) - {ALL_SETS}, set(sets))
+    chosen = choose(sets, dict(text.split("=", 1) for text in arguments.only), limits)
     _need_known("seen", set(arguments.seen), set(sets))
     _need_known("held-out", set(arguments.held_out), set(sets))
     measured = [
@@ -129,7 +133,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--held-out", action="append", default=[], metavar="NAME", help="a set by which nothing was ever chosen")
     add("--out", type=Path, help="folder for results.json")
     add("--cache", type=Path, help="folder where found faces are kept: about 5 MB a video")
-    add("--limit", type=int, help="at most so many videos of a set, reals and fakes half and half")
+    add(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="[NAME=]N",
+        help="at most so many videos of every set, or of one, reals and fakes half and half",
+    )
     add("--device", help="else: cuda where there is one")
     add("--robustness", action="store_true", help="the robustness grid, on sets that have reals and fakes")
     add("--robustness-videos", type=int, default=24, help="of each set; default: 24")
@@ -144,13 +154,17 @@ def _named(text: str) -> tuple[str, Path]:
     return name, Path(folder)
 
 
+def _limit(text: str) -> tuple[str, int]:
+    name, _, count = text.rpartition("=")
+    return name or ALL_SETS, int(count)
+
+
 def command(arguments: argparse.Namespace) -> str:
     """Return the options that decide the numbers, paths cut to their last part."""
     parts = [["--model", _without_path(text)] for text in arguments.model or ()]
-    for name in ("ensemble", "only", "seen", "held-out"):
+    for name in ("ensemble", "only", "seen", "held-out", "limit"):
         parts += [[f"--{name}", text] for text in getattr(arguments, name.replace("-", "_"))]
     parts += [["--set", _without_path(text)] for text in arguments.set]
-    parts += [["--limit", str(arguments.limit)]] if arguments.limit else []
     if arguments.robustness:
         videos, windows = str(arguments.robustness_videos), str(arguments.robustness_windows)
         parts.append(["--robustness", "--robustness-videos", videos, "--robustness-windows", windows])
@@ -197,7 +211,7 @@ def _record(model: LoadedModel) -> ModelRecord:
 
 
 def choose(
-    sets: Mapping[str, EvaluationSet], only: Mapping[str, str], limit: int | None
+    sets: Mapping[str, EvaluationSet], only: Mapping[str, str], limits: Mapping[str, int]
 ) -> dict[str, tuple[Example, ...]]:
     """Choose what is measured of every set. Raises SystemExit for a set or a video that does not exist."""
     _need_known("only", set(only), set(sets))
@@ -210,6 +224,7 @@ def choose(
             examples = tuple(example for example in examples if example.id in wanted)
         if not examples:
             raise SystemExit(f"{name}: there is nothing to measure on; rows of the split train are not read")
+        limit = limits.get(name, limits.get(ALL_SETS))
         chosen[name] = examples if limit is None else subset(examples, limit)
     return chosen
 

@@ -25,6 +25,7 @@ class LabelledVideo:
     made_from: str = ""  # video_id of the real video that a fake was made from, where it is known
     pictures: tuple[Path, ...] = ()  # single frames that together stand for the video; none: `path` is it
     panel_xywh: tuple[int, int, int, int] | None = None  # px of the part to look at, as of a side-by-side
+    group_label: str = ""  # skin tone, language, camera: what errors are counted by
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -111,7 +112,8 @@ def _assigned(catalog: Catalog, chosen: Iterable[str]) -> Catalog:
 def read_manifest(folder: Path) -> list[LabelledVideo]:
     """Read the `manifest.tsv` of a folder.
 
-    Columns: file or folder, label; optional: method, target_id, source_id, original_id, video_id, split, crop_xywh.
+    Columns: file or folder, label; optional: method, target_id, source_id, original_id, video_id, split, crop_xywh,
+    group_label.
     Without `split` everything is "test", so that nothing is fitted on it. Pictures of one label, method and target_id
     are frames of one video, unless they have video_ids; crop_xywh ("x,y,w,h", px) is the panel of a side-by-side video
     that shows the face.
@@ -149,6 +151,7 @@ def _to_video(folder: Path, rows: Sequence[Row]) -> LabelledVideo:
         made_from=(row.get("original_id") or "") if fake else "",
         pictures=tuple(folder / name for name in names) if len(names) > 1 else (),
         panel_xywh=_panel(row.get("crop_xywh") or ""),
+        group_label=row.get("group_label") or "",
     )
 
 

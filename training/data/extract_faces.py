@@ -100,6 +100,7 @@ def _to_stored_clip(
         track_id=track_id,
         seconds=tuple(seconds),
         jpegs=tuple(jpegs),
+        group_label=video.group_label,
     )
 
 

@@ -30,6 +30,7 @@ COLUMNS = (
     "track_id",
     "clip",  # frames with one number and one face make one clip
     "seconds",
+    "group_label",  # "" where none is given
 )
 
 FAILED_COLUMNS = ("shard", "video_id", "file", "reason")
@@ -50,6 +51,7 @@ class StoredClip:
     track_id: int  # of the face in its video
     seconds: tuple[float, ...]  # presentation times
     jpegs: Sequence[bytes]  # as many
+    group_label: str = ""  # skin tone, language, camera: what errors are counted by
 
     def __post_init__(self) -> None:
         if not self.jpegs or len(self.jpegs) != len(self.seconds):
@@ -207,6 +209,7 @@ def _to_row(shard: str, name: str, clip: StoredClip, number: int, index: int) ->
         "track_id": str(clip.track_id),
         "clip": str(number),
         "seconds": repr(float(clip.seconds[index])),
+        "group_label": clip.group_label,
     }
 
 
@@ -241,4 +244,5 @@ def _to_clip(rows: Sequence[Row], jpegs: FileSlices) -> StoredClip:
         track_id=int(first.get("track_id") or 0),
         seconds=tuple(float(row.get("seconds") or 0) for row in rows),
         jpegs=jpegs,
+        group_label=first.get("group_label") or "",
     )

@@ -90,7 +90,7 @@ class VideoSet:
     def __init__(self, folder: Path, finder: FaceFinder) -> None:
         self._finder = finder
         self._videos = {item.video_id: item for item in read_manifest(folder) if item.split != "train"}
-        self.examples = _examples(folder, self._videos.values())
+        self.examples = _examples(self._videos.values())
 
     def find(self, example: Example, sampling: SamplingSpec) -> FoundClips:
         """Find the clips of all subjects."""
@@ -107,7 +107,7 @@ class CropSet:
     def __init__(self, folder: Path, finder: FaceFinder) -> None:
         self._folder, self._finder = folder, finder
         self._videos = {item.video_id: item for item in read_manifest(folder) if item.split != "train"}
-        self.examples = _examples(folder, self._videos.values())
+        self.examples = _examples(self._videos.values())
         self._archive = folder / "frames.tar"
         self._spans = index_tar(self._archive)
 
@@ -138,10 +138,7 @@ class ClipSet:
         for clip in stored:
             if clip.split != "train":
                 self._clips.setdefault(clip.video_id, []).append(clip)
-        self.examples = tuple(
-            Example(name, some[0].fake, some[0].method, some[0].group, "", some[0].split)
-            for name, some in self._clips.items()
-        )
+        self.examples = _examples(some[0] for some in self._clips.values())
 
     def find(self, example: Example, sampling: SamplingSpec) -> FoundClips:
         """Find the clips of all subjects."""
@@ -186,15 +183,9 @@ def _spread(items: Sequence[Example], count: int) -> list[Example]:
     return [items[i] for i in np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)]
 
 
-def _examples(folder: Path, videos: Iterable[LabelledVideo]) -> tuple[Example, ...]:
-    """List examples with the optional column `group_label` of the manifest: skin tone, language, camera."""
-    named = {
-        folder / (row.get("file") or row["folder"]): row.get("group_label") or ""
-        for row in read_table(folder / MANIFEST)
-    }
+def _examples(videos: Iterable[LabelledVideo | StoredClip]) -> tuple[Example, ...]:
     return tuple(
-        Example(item.video_id, item.fake, item.method, item.group, named.get(item.path, ""), item.split)
-        for item in videos
+        Example(item.video_id, item.fake, item.method, item.group, item.group_label, item.split) for item in videos
     )
 
 

@@ -113,6 +113,8 @@ class Part:
     fake_labels: Mapping[str, int]
     real_grades: Mapping[str, int] = field(default_factory=dict)  # how many reals got which of GRADES
     fake_grades: Mapping[str, int] = field(default_factory=dict)
+    reals_called_fake: Interval | None = None  # share; None without reals, or in an older file
+    real_median: float | None = None  # of the probabilities that are shown
 
 
 @dataclass(frozen=True)

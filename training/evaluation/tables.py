@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
+from statistics import median
 
 import numpy as np
 
@@ -113,14 +114,17 @@ def part(rows: Sequence[VideoRow], ensemble: str, draws: int = DRAWS) -> Part:
     if 0 < fake.sum() < len(fake):
         groups = [row.group for row in rows]
         area = metrics.bootstrap(metrics.auc, scores_of(rows, ensemble), fake, groups, draws)
+    reals = [row.answers[ensemble] for row in rows if not row.fake]
     return Part(
-        reals=int((~fake).sum()),
+        reals=len(reals),
         fakes=int(fake.sum()),
         auc=area,
-        real_labels=_count(row.answers[ensemble].label for row in rows if not row.fake),
+        real_labels=_count(answer.label for answer in reals),
         fake_labels=_count(row.answers[ensemble].label for row in rows if row.fake),
-        real_grades=_count((row.answers[ensemble].grade for row in rows if not row.fake), GRADES),
+        real_grades=_count((answer.grade for answer in reals), GRADES),
         fake_grades=_count((row.answers[ensemble].grade for row in rows if row.fake), GRADES),
+        reals_called_fake=metrics.share(sum(answer.label == "fake" for answer in reals), len(reals)) if reals else None,
+        real_median=median(answer.score for answer in reals) if reals else None,
     )
 
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from training.data.shards import StoredClip, read_clips, read_shard, write_clips, write_shard
 
 A = StoredClip("a", False, "real", "a", "a", "train", 0, (0.0, 0.12), (b"one", b"two"))
-B = StoredClip("sub/b", True, "FaceSwap", "a", "a", "val", 3, (1.5,), (b"three",))
+B = StoredClip("sub/b", True, "FaceSwap", "a", "a", "val", 3, (1.5,), (b"three",), "dark")
 
 
 def same(clips):
     """Clips as values: pictures in memory and in a file are the same pictures."""
-    return [(*vars(clip).values(),)[:-1] + (list(clip.jpegs),) for clip in clips]
+    return [{**vars(clip), "jpegs": list(clip.jpegs)} for clip in clips]
 
 
 texts = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=8)
@@ -29,6 +29,7 @@ clips = st.builds(
         track_id=track_id,
         seconds=tuple(seconds for seconds, _ in frames),
         jpegs=tuple(jpeg for _, jpeg in frames),
+        group_label="x" if fake else "",
     ),
     texts,
     st.integers(0, 3),

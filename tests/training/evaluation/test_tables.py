@@ -92,6 +92,9 @@ def test_each_method_is_measured_against_all_reals_and_each_group_by_itself():
         "dark": (10, 10),
         "light": (10, 10),
     }
+    reals = [row.answers["m"].score for row in made_up.rows({"m": 3.0}) if not row.fake and row.group_label == "dark"]
+    assert summary.by_group["dark"].real_median == pytest.approx(float(np.median(reals)))
+    assert 0 <= summary.by_group["dark"].reals_called_fake.value <= summary.by_group["dark"].reals_called_fake.high <= 1
 
 
 def test_every_pair_is_compared_on_every_set_with_both_kinds():
