@@ -133,7 +133,7 @@ pip = @set -o pipefail; $(python) -m pip install --disable-pip-version-check --n
 space/requirements.txt: space/requirements-base.txt space/requirements-torch.txt
 	@{ head -n 1 $@; cat $^; } > .requirements && mv .requirements $@
 
-.venv/.training: .venv/.torch space/requirements.txt training/requirements.txt training/requirements-no-deps.txt
+.venv/.training: .venv/.torch space/requirements.txt space/requirements-large.txt training/requirements.txt training/requirements-no-deps.txt
 	@echo 'Installing what training needs …' >&2
 	$(call pip,-r training/requirements.txt)
 	$(call pip,--no-deps -r training/requirements-no-deps.txt)

@@ -8,11 +8,17 @@ from training.fit.recipes import TrainConfig
 from unmask.faces.clips import ClipSpec
 from unmask.models.architectures import ARCHITECTURES, MesoTransformer
 from unmask.models.checkpoint import ModelConfigFile, save
-from unmask.models.configs import MesoTransformerConfig
+from unmask.models.configs import CONFIGS, MesoTransformerConfig, ModelConfig, VitLinearConfig
 from unmask.verdict import Calibration, Policy
 
 SPEC = ClipSpec(side_px=64)
 SMALL = MesoTransformerConfig(merged=32, layers=1, heads=2, feedforward=32)
+SMALL_VIT = VitLinearConfig(side_px=64, patch_px=16, width=32, layers=2, heads=2)
+
+
+def config_of(architecture: str) -> ModelConfig:
+    """Its own sizes, or those of a tower that a test can compute."""
+    return SMALL_VIT if architecture == "vit-linear" else CONFIGS[architecture]()
 
 
 def untrained_model(folder: Path, name: str = "untrained", spec: ClipSpec = SPEC) -> Path:

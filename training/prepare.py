@@ -43,6 +43,7 @@ from unmask.batch import ray_map
 from unmask.errors import UnmaskError
 from unmask.faces.clips import ClipSpec
 from unmask.files import atomic_write
+from unmask.models import checkpoint
 from unmask.video.sampling import WINDOWS
 
 RETRIES = 3  # of a video whose worker died, on a cluster
@@ -56,7 +57,13 @@ def main() -> None:
     """Prepare the data sets that the command line names."""
     arguments = _parse()
     try:
-        clip = ClipSpec(arguments.frames, arguments.stride, CACHE_SIDE_PX)
+        cut = (
+            ClipSpec()
+            if arguments.model is None
+            else checkpoint.read_config(checkpoint.locate(arguments.model)[0]).clip
+        )
+        side_px = max(CACHE_SIDE_PX, cut.side_px)
+        clip = replace(cut, frames_per_clip=arguments.frames, frame_stride_seconds=arguments.stride, side_px=side_px)
         spec = ExtractionSpec(clip, arguments.windows)
         catalog, tasks = list_tasks(arguments.data, arguments.split)
         map_tasks: TaskMapper = functools.partial(workers.map_in_processes, workers=arguments.workers)
@@ -151,6 +158,9 @@ def _parse() -> argparse.Namespace:
         type=float,
         default=ClipSpec.frame_stride_seconds,
         help="seconds from frame to frame (%(default)s)",
+    )
+    parser.add_argument(
+        "--model", help="for which faces are cut, where it wants another cut: as `unmask check` takes it"
     )
     parser.add_argument(
         "--split",

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -20,6 +20,25 @@ MACHINE_THREADS = torch.get_num_threads()  # of the machine, as torch counts the
 def autocast(device: torch.device | str, precision: str) -> torch.autocast:
     """Compute in bfloat16 on the device within this context, if that is the precision."""
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def import_torchvision() -> Any:
+    """Import torchvision also where its wheel and torch disagree about CUDA. Raises ImportError.
+
+    A torchvision wheel built for CUDA cannot register its operators beside a CPU build of torch; nothing here needs
+    them, so declaring the two that its import looks up is enough. Everywhere else the plain import succeeds and
+    nothing is declared.
+    """
+    try:
+        import torchvision
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+        for operator in ("nms", "qnms"):
+            schema = f"torchvision::{operator}"
+            torch.library.define(schema, "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import torchvision
+    return torchvision
 
 
 def map_batches(compute: Callable[[Batch], Result], batches: Sequence[Batch]) -> list[Result]:

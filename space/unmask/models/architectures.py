@@ -1,4 +1,4 @@
-"""Define the three video models: a backbone on each frame, then a temporal head -> one logit a clip.
+"""Define the video models: a backbone on each frame, then a temporal head -> one logit a clip.
 
 Every model takes `data` float32 (B, T, 3, S, S), normalised, with any T, and `mask` bool (B, T), True where a frame is
 real; padding is at the end of a clip and never changes the result. Positive logits mean fake. `frame_features` and
@@ -7,14 +7,16 @@ real; padding is at the end of a clip and never changes the result. Positive log
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unmask import torch_compute
 from unmask.models.backbones import mobilenet_v2, resnext50
-from unmask.models.configs import MesoTransformerConfig, MobileNetGruConfig, ResNextLstmConfig
+from unmask.models.configs import MesoTransformerConfig, MobileNetGruConfig, ResNextLstmConfig, VitLinearConfig
 
 ToVectors = Callable[[Tensor], Tensor]  # images (N, 3, S, S) -> vectors (N, D)
 MapImages = Callable[[ToVectors, Tensor], Tensor]  # computes the vectors, in parts or not
@@ -28,7 +30,8 @@ def map_at_once(to_vectors: ToVectors, images: Tensor) -> Tensor:
 class VideoModel(nn.Module):
     """The base of the models: from frames to feature maps, from maps to vectors, from vectors to a logit."""
 
-    frame_parts: tuple[str, ...]  # the submodules of `frame_features`; all else is the temporal head
+    frame_parts: tuple[str, ...]  # the submodules that see single frames; all else is the temporal head
+    stored_as: ClassVar[type[np.floating[Any]]] = np.float16  # half the file, and logits move by less than 1e-3
 
     def frame_features(self, images: Tensor) -> Tensor:
         """Compute the last feature maps of the backbone (N, C, h, w) from normalised images (N, 3, S, S)."""
@@ -60,6 +63,9 @@ class VideoModel(nn.Module):
         padded = vectors.new_zeros(*mask.shape, vectors.shape[-1])
         padded[mask] = vectors
         return padded
+
+    def fill_buffers(self) -> None:
+        """Compute what is neither learned nor stored; called after the weights were loaded."""
 
 
 class MobileNetGru(VideoModel):
@@ -171,6 +177,75 @@ class MesoTransformer(VideoModel):
         return self.head(self.norm(encoded[:, 0])).squeeze(-1)
 
 
+class VitLinear(VideoModel):
+    """A vision tower of timm a frame -> linear layer -> the mean of the frames' logits.
+
+    As GenD (Yermakov et al., WACV 2026) has it. The feature maps are the embedded patches, before the first block:
+    later the class token holds most of what is seen, and no place.
+    """
+
+    frame_parts = ("patches", "tower")
+    stored_as = np.float32  # as published
+
+    def __init__(self, config: VitLinearConfig) -> None:
+        super().__init__()
+        timm = import_timm()
+        if not timm.is_model(config.tower):
+            raise ValueError(f"timm has no architecture {config.tower!r}")
+        names = {"side_px": "img_size", "patch_px": "patch_size", "width": "embed_dim", "layers": "depth"}
+        names |= {"heads": "num_heads", "mlp_ratio": "mlp_ratio"}
+        sizes = {name: getattr(config, own) for own, name in names.items() if getattr(config, own) is not None}
+        if "dinov3" in config.tower:
+            sizes["global_pool"] = "token"  # as its authors pool, unlike timm
+        self.tower = timm.create_model(config.tower, num_classes=0, dynamic_img_size=True, **sizes)
+        self.patches, self.normalised = self.tower.patch_embed, config.normalised
+        self.tower.patch_embed = _Embedded(self.patches.grid_size)
+        self.head = nn.Linear(self.tower.num_features, 1)
+
+    def frame_features(self, images: Tensor) -> Tensor:
+        """Embed patches, see VideoModel."""
+        return self.patches(images).permute(0, 3, 1, 2)
+
+    def frame_vectors(self, maps: Tensor) -> Tensor:
+        """Compute what the tower makes of embedded patches, see VideoModel."""
+        return self.tower(maps.permute(0, 2, 3, 1).contiguous())
+
+    def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
+        """Compute logits, see VideoModel."""
+        with torch.autocast(vectors.device.type, enabled=False):
+            vectors = vectors.float()
+            features = F.normalize(vectors, dim=-1) if self.normalised else vectors
+            return _masked_mean(self.head(features), mask).squeeze(-1)
+
+    def fill_buffers(self) -> None:
+        """Compute the tower's tables of positions, see VideoModel."""
+        for module in self.tower.modules():
+            for name, value in module.named_buffers(recurse=False):
+                if value.is_meta:
+                    setattr(module, name, torch.empty_like(value, device="cpu"))
+            if hasattr(module, "init_non_persistent_buffers"):  # timm's
+                module.init_non_persistent_buffers()
+
+
+class _Embedded(nn.Module):
+    """Stands where timm embeds patches, for patches that are embedded already."""
+
+    def __init__(self, grid_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid_size = grid_size  # of the learned positions
+
+    def forward(self, patches: Tensor) -> Tensor:
+        return patches
+
+
+def import_timm() -> Any:
+    """Import timm, of which only large models need anything. Raises ImportError."""
+    torch_compute.import_torchvision()
+    import timm
+
+    return timm
+
+
 class _InceptionLayer(nn.Module):
     """Four parallel convolutions of growing receptive field, as in MesoInception-4."""
 
@@ -265,4 +340,5 @@ ARCHITECTURES: dict[str, type[VideoModel]] = {  # by the names in `configs.CONFI
     "mobilenet-gru": MobileNetGru,
     "resnext-lstm": ResNextLstm,
     "meso-transformer": MesoTransformer,
+    "vit-linear": VitLinear,
 }

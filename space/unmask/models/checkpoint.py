@@ -48,6 +48,19 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where weights come from that others trained and published; training/adopt.py took them over."""
+
+    layout: str  # of their checkpoint
+    source: str  # owner/name on the Hub, or a folder's name
+    revision: str  # the commit, or the start of the weight file's sha256
+    licence: str  # as their card states it
+
+    def __str__(self) -> str:
+        return f"{self.source}@{self.revision}"
+
+
+@dataclass(frozen=True)
 class ModelConfigFile:
     """The content of config.json."""
 
@@ -58,6 +71,7 @@ class ModelConfigFile:
     calibration: Calibration
     policy: Policy
     headline: str
+    origin: Origin | None = None  # of weights that others published
 
 
 def read(name: str) -> tuple[ModelConfigFile, ModelInfo, bytes]:
@@ -83,11 +97,11 @@ def restore(folder: Path) -> "VideoModel":
 
 
 def save(folder: Path, module: "VideoModel", config: ModelConfigFile) -> None:
-    """Write config.json and model.safetensors, in float16: half the file, and logits move by less than 1e-3."""
+    """Write config.json and model.safetensors, in the number format of the architecture."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {key: value.detach().cpu().contiguous().numpy() for key, value in module.state_dict().items()}
     tensors = {
-        key: value.astype(np.float16) if np.issubdtype(value.dtype, np.floating) else value
+        key: value.astype(module.stored_as) if np.issubdtype(value.dtype, np.floating) else value
         for key, value in arrays.items()
     }
     (folder / "model.safetensors").write_bytes(save_tensors(tensors))
@@ -149,6 +163,7 @@ def read_config(folder: Path) -> ModelConfigFile:
             calibration=Calibration(**raw["calibration"]),
             policy=_policy(raw["policy"]),
             headline=str(raw["headline"]),
+            origin=Origin(**raw["origin"]) if raw.get("origin") else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelUnavailable(f"The config.json of {folder.name} is not usable: {error!r}.") from error

@@ -34,10 +34,27 @@ class MesoTransformerConfig:
     dropout: float = 0.1
 
 
-ModelConfig = MobileNetGruConfig | ResNextLstmConfig | MesoTransformerConfig
+@dataclass(frozen=True)
+class VitLinearConfig:
+    """Sizes of VitLinear; None: as timm's architecture has it."""
+
+    tower: str = "vit_large_patch14_clip_quickgelu_224"  # timm's name of the architecture
+    side_px: int | None = None  # of the pictures that its positions were learned on
+    patch_px: int | None = None
+    width: int | None = None
+    layers: int | None = None
+    heads: int | None = None
+    mlp_ratio: float | None = None  # width of the hidden layers, relative
+    normalised: bool = True  # the linear layer sees features of length 1
+
+
+ModelConfig = MobileNetGruConfig | ResNextLstmConfig | MesoTransformerConfig | VitLinearConfig
 
 CONFIGS: dict[str, type] = {  # by the name of the architecture
     "mobilenet-gru": MobileNetGruConfig,
     "resnext-lstm": ResNextLstmConfig,
     "meso-transformer": MesoTransformerConfig,
+    "vit-linear": VitLinearConfig,
 }
+
+EXTRAS = {"vit-linear": "large"}  # what of `pip install 'unmask[…]'` an architecture needs, if not `torch`

@@ -13,6 +13,7 @@ from unmask.faces.clips import ClipSpec, FaceClip
 from unmask.faces.exclusion import crop_sharpness
 from unmask.models import checkpoint
 from unmask.models.checkpoint import ModelInfo
+from unmask.models.configs import EXTRAS
 from unmask.verdict import Calibration, ClipScore, Policy
 
 Float32Array = npt.NDArray[np.float32]
@@ -63,8 +64,9 @@ def load(name: str, backend: Backend | None = None) -> LoadedModel:
         if onnx_model.has_graph(config):
             return onnx_model.from_files(backend, config, info, payload)
         if not has_torch():
+            extra = EXTRAS.get(config.architecture, "torch")
             raise ModelUnavailable(
-                f"{info.name} is computed by PyTorch, which is not installed: pip install 'unmask[torch]'."
+                f"{info.name} is computed by PyTorch, which is not installed: pip install 'unmask[{extra}]'."
             )
     from unmask.models import torch_model
 

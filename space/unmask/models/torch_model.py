@@ -19,6 +19,7 @@ from unmask.models import checkpoint
 from unmask.models.architectures import ARCHITECTURES, VideoModel, channels_last
 from unmask.models.backbones import fuse_conv_bn
 from unmask.models.checkpoint import ModelConfigFile
+from unmask.models.configs import EXTRAS
 from unmask.models.inference import Float32Array, LoadedModel
 
 FRAMES_PER_BATCH = {"cpu": 8, "cuda": 64}  # bounds memory
@@ -142,6 +143,7 @@ def build(config: ModelConfigFile, payload: bytes) -> VideoModel:
             raise ValueError(f"{len(wrong)} tensors differ, {min(wrong)} among them")
         typed = {key: value.to(wanted[key].dtype) for key, value in tensors.items()}
         module.load_state_dict(typed, assign=True)
+        module.fill_buffers()
     except (SafetensorError, ValueError, RuntimeError) as error:
         raise ModelUnavailable(f"The weights of {config.name} do not fit its config: {error}.") from error
     return module
@@ -152,6 +154,9 @@ def _build_on_meta(config: ModelConfigFile) -> VideoModel:
     try:
         with torch.device("meta"):
             return ARCHITECTURES[config.architecture](config.model)
+    except ImportError as error:
+        extra = EXTRAS.get(config.architecture, "torch")
+        raise ModelUnavailable(f"{config.name} needs {error.name}: pip install 'unmask[{extra}]'.") from error
     except (TypeError, ValueError, RuntimeError, ArithmeticError, AssertionError) as error:
         raise ModelUnavailable(f"The config.json of {config.name} describes no model: {error}.") from error
 

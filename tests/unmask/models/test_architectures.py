@@ -1,8 +1,9 @@
-"""The three architectures: any length, padding without effect, one sign convention."""
+"""The architectures: any length, padding without effect, one sign convention."""
 
 import pytest
 import torch
 
+from tests.untrained import SMALL_VIT
 from unmask.models.architectures import ARCHITECTURES
 from unmask.models.configs import CONFIGS, MesoTransformerConfig, MobileNetGruConfig, ResNextLstmConfig
 
@@ -10,6 +11,7 @@ SMALL = {  # small versions: the code is the same, the time is not
     "mobilenet-gru": MobileNetGruConfig(hidden=16),
     "resnext-lstm": ResNextLstmConfig(hidden=8),
     "meso-transformer": MesoTransformerConfig(merged=32, feedforward=32),
+    "vit-linear": SMALL_VIT,
 }
 
 
@@ -51,6 +53,7 @@ def test_forward_is_temporal_of_frame_features(model):
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("model", ["meso-transformer", "mobilenet-gru", "resnext-lstm"], indirect=True)
 def test_the_order_of_frames_matters_to_a_temporal_head(model):
     width = model.frame_vectors(model.frame_features(torch.randn(1, 3, 64, 64))).shape[-1]
     vectors, mask = torch.randn(1, 6, width), torch.ones(1, 6, dtype=torch.bool)

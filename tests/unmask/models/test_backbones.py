@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from tests.untrained import config_of
 from training.fit.imagenet import torchvision
 from unmask.models.architectures import ARCHITECTURES
 from unmask.models.backbones import fuse_conv_bn, mobilenet_v2, resnext50
-from unmask.models.configs import CONFIGS
 
 
 def theirs(name):
@@ -39,7 +39,7 @@ def test_weights_and_answers_are_those_of_torchvision(ours, name):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @torch.inference_mode()
 def test_folding_norms_changes_no_logit(name):
-    model = lived_in(ARCHITECTURES[name](CONFIGS[name]()))
+    model = lived_in(ARCHITECTURES[name](config_of(name)))
     data, mask = torch.randn(2, 3, 3, 96, 96), torch.ones(2, 3, dtype=torch.bool)
     before = model(data, mask)
     fuse_conv_bn(model)

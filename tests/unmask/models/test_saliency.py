@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.media import astronaut
+from tests.untrained import config_of
 from unmask.compute import Backend
 from unmask.faces.clips import ClipSpec, FaceClip
 from unmask.models.architectures import ARCHITECTURES, VideoModel
@@ -87,7 +88,7 @@ def test_what_speaks_against_a_fake_matters_as_much_and_a_face_without_details_h
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_architecture_can_be_explained_even_without_gradients_around(architecture):
     torch.manual_seed(1)
-    model = loaded(ARCHITECTURES[architecture](CONFIGS[architecture]()))
+    model = loaded(ARCHITECTURES[architecture](config_of(architecture)))
     clip = clip_of(portraits(2))
     with torch.inference_mode():
         heat = heatmap(model, clip)

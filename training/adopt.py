@@ -1,0 +1,127 @@
+"""Take over weights that others published on the Hugging Face Hub, as a model folder that `unmask` loads.
+
+    python -m training.adopt yermandy/GenD_CLIP_L_14 --as gend --out MODEL
+    python -m training.calibrate --model-folder MODEL --data FACES --out CALIBRATED
+
+Of the repository, `owner/name[@revision]` or a folder, only config.json, model.safetensors and the licence in its
+README.md are read, at one commit; its code is neither fetched nor run. Every tensor is used, or has no effect on the
+answers of the authors' code and is named. The card names authors, licence, commit, and the authors' figures as theirs.
+Until it is calibrated the model gives no label, only a probability. Where the sizes of the tower are not known, they
+are read from the config.json of its backbone, which --backbone can name instead.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, ModelCard, hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from training.release import gend
+from training.release.card import write_card
+from unmask.errors import ModelUnavailable
+from unmask.models import checkpoint, torch_model
+from unmask.models.checkpoint import ModelConfigFile, Origin
+from unmask.verdict import Calibration, Policy
+
+LAYOUTS = {"gend": gend.convert}
+NO_LABEL = Policy(real_below=0.0, fake_above=1.0)  # no probability lies beyond
+
+
+@dataclass(frozen=True)
+class Published:
+    """The files of a published checkpoint, at one commit."""
+
+    name: str  # owner/name, or the folder's
+    revision: str  # the commit, or the start of the weight file's sha256
+    config: Path
+    weights: Path
+    card: Path | None
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Adopt what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", metavar="owner/name[@revision]", help="on the Hub, or a folder")
+    parser.add_argument("--as", dest="layout", choices=sorted(LAYOUTS), required=True, help="layout of the checkpoint")
+    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
+    parser.add_argument("--name", help="of the model (default: that of --out)")
+    parser.add_argument("--backbone", metavar="owner/name", help="whose config.json tells the sizes; or a folder")
+    arguments = parser.parse_args(argv)
+    try:
+        left_out = adopt(arguments.source, arguments.layout, arguments.out, arguments.name, arguments.backbone)
+    except (HfHubHTTPError, HFValidationError, OSError, ValueError, SafetensorError, ModelUnavailable) as error:
+        sys.exit(f"adopt: {error}")
+    print(f"{arguments.out}: every tensor is used" + "".join(f"\nwithout effect: {item}" for item in left_out))
+    print(f"no label is given yet: python -m training.calibrate --model-folder {arguments.out} --data … --out …")
+
+
+def adopt(source: str, layout: str, out: Path, name: str | None = None, backbone: str | None = None) -> list[str]:
+    """Write a model folder -> what was left out, and why that has no effect.
+
+    Raises:
+        CheckpointError, ModelUnavailable: the checkpoint is of another layout, or its tensors do not fit.
+    """
+    published = fetch(source)
+    config, tensors = json.loads(published.config.read_bytes()), load_file(published.weights)
+    asked = backbone or gend.needs_config_of(config, tensors)
+    converted = LAYOUTS[layout](config, tensors, None if asked is None else tower_config(asked))
+    origin = Origin(layout, published.name, published.revision, licence(published.card))
+    file = ModelConfigFile(
+        name=name or out.name,
+        architecture="vit-linear",
+        model=converted.model,
+        clip=converted.clip,
+        calibration=Calibration(),
+        policy=NO_LABEL,
+        headline=f"weights of {origin}; not calibrated: gives no label",
+        origin=origin,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    save_file({key: value.contiguous() for key, value in converted.tensors.items()}, out / "model.safetensors")
+    module = torch_model.build(file, (out / "model.safetensors").read_bytes())  # names and shapes must fit exactly
+    checkpoint.save(out, module, file)
+    write_card(out)
+    return [f"{key}: {gend.WITHOUT_EFFECT[key]}" for key in converted.left_out]
+
+
+def fetch(source: str) -> Published:
+    """Fetch config.json, model.safetensors and README.md of a repository at one commit, or find them in a folder."""
+    find: Callable[[str], Path]
+    if Path(source).is_dir():
+        folder, names = Path(source), [path.name for path in Path(source).iterdir()]
+        name, find = folder.resolve().name, folder.joinpath
+        revision = hashlib.sha256(find("model.safetensors").read_bytes()).hexdigest()[:12]
+    else:
+        name, _, asked = source.partition("@")
+        found = HfApi().model_info(name, revision=asked or None)
+        names, revision = [file.rfilename for file in found.siblings or ()], str(found.sha)
+        find = lambda file: Path(hf_hub_download(name, file, revision=revision))
+    card = find("README.md") if "README.md" in names else None
+    return Published(name, revision, find("config.json"), find("model.safetensors"), card)
+
+
+def tower_config(backbone: str) -> dict[str, Any]:
+    """Read the config.json of a backbone, of its vision tower where it holds several."""
+    folder = Path(backbone)
+    path = folder / "config.json" if folder.is_dir() else Path(hf_hub_download(backbone, "config.json"))
+    raw: dict[str, Any] = json.loads(path.read_bytes())
+    found: dict[str, Any] = raw.get("vision_config", raw)
+    return found
+
+
+def licence(card: Path | None) -> str:
+    """Read the licence that a card states."""
+    data: Any = None if card is None else ModelCard.load(card).data
+    return str(getattr(data, "license", None) or "not stated")
+
+
+if __name__ == "__main__":
+    main()
