@@ -20,6 +20,7 @@
  * @property {string} tab with its frame, in which it was begun
  * @property {string} model
  * @property {boolean} onSpace whatever the settings say
+ * @property {boolean} isPrivate begun in a private window: the history does not get it
  * @property {number} failures polls in a row that got no answer
  * @property {boolean} resubmitted
  * @property {Fingerprint | null} fingerprint of the video in the player
@@ -289,7 +290,7 @@ export class CheckManager {
     const { historySize } = await this.getBackend(record.onSpace);
     await this.#store({ ...record, snapshot, polledAt: this.now() });
     const { report, key } = snapshot;
-    if (report?.status !== "ok") return snapshot;
+    if (report?.status !== "ok" || record.isPrivate) return snapshot;
     const fingerprint = record.fingerprint && isOfVideo(report, record.fingerprint) ? record.fingerprint : null;
     await this.cache.save(key, record.url, report, fingerprint, historySize);
     return snapshot;
@@ -308,9 +309,9 @@ export class CheckManager {
    * @param {Snapshot} snapshot
    * @returns {CheckRecord}
    */
-  #newRecord(job, { url, title = "", model = "", onSpace = false }, tab, snapshot) {
+  #newRecord(job, { url, title = "", model = "", onSpace = false, isPrivate = false }, tab, snapshot) {
     const counters = { failures: 0, resubmitted: false, startedAt: this.now(), polledAt: 0 };
-    return { job, url, title, tab, model, onSpace, ...counters, fingerprint: null, snapshot };
+    return { job, url, title, tab, model, onSpace, isPrivate, ...counters, fingerprint: null, snapshot };
   }
 
   /** @param {string} key @returns {Promise<CheckRecord | null>} */

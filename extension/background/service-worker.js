@@ -118,8 +118,9 @@ const HANDLERS = {
     };
   },
   remembered: (request) => checks.remembered(request),
-  check: (request, sender) => orFailure(checks.start(request, tabOf(sender))),
-  capture: (request, sender) => orFailure(checks.startCapture(request, tabOf(sender))),
+  check: (request, sender) => orFailure(checks.start({ ...request, isPrivate: isPrivate(sender) }, tabOf(sender))),
+  capture: (request, sender) =>
+    orFailure(checks.startCapture({ ...request, isPrivate: isPrivate(sender) }, tabOf(sender))),
   frames: ({ key, frames, fingerprint }) => orFailure(checks.addFrames(key, frames, fingerprint)),
   poll: ({ key }, sender) => orFailure(checks.poll(key, tabOf(sender))),
   cancel: ({ key }, sender) => orFailure(checks.cancel(key, tabOf(sender))),
@@ -154,6 +155,11 @@ browser.onMessage((message, sender) => {
 /** @param {Sender} sender */
 function tabOf({ tab, frameId }) {
   return `${tab?.id} ${frameId}`;
+}
+
+/** @param {Sender} sender */
+function isPrivate({ tab }) {
+  return tab?.incognito ?? false;
 }
 
 /**

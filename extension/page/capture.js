@@ -24,6 +24,7 @@ import { toBlob } from "../shared/dom.js";
 import { CheckError } from "../shared/errors.js";
 import { isReadable, lumaOf } from "./fingerprint.js";
 import { canSeek, HeldPlayer, isSameSource, nextPaint, sourceOf, wait } from "./player-state.js";
+import { parentOf } from "./video-finder.js";
 
 const { WINDOWS, FRAMES_PER_WINDOW: framesPerWindow, FRAME_STRIDE_SECONDS: strideSeconds } = constants.sampling;
 const MAX_SIDE_PX = 1280;
@@ -74,6 +75,7 @@ export async function* captureWindows(video, captureTab, onProgress, signal, may
     await player?.load();
     const source = isReadable(video) ? canvasSource(video) : tabSource(video, captureTab);
     const playing = sourceOf(video);
+    const planned = canSeek(video) ? planSeconds(video.duration, source.plan).length : source.plan.framesPerWindow;
     const windows =
       player && canSeek(video)
         ? captureBySeeking(player, source, onProgress, signal)
@@ -84,7 +86,7 @@ export async function* captureWindows(video, captureTab, onProgress, signal, may
       isBlack &&= captured.every(({ luma }) => luma.every((value) => value <= BLACK_LEVEL));
       yield captured;
     }
-    if (count < Math.min(MIN_FRAMES, source.plan.framesPerWindow)) throw new CheckError("capture_stopped");
+    if (count < Math.min(MIN_FRAMES, planned)) throw new CheckError("capture_stopped");
     if (isBlack) throw new CheckError("capture_black");
   } finally {
     player?.release();
@@ -188,10 +190,11 @@ async function* captureWhilePlaying(video, player, { plan, capture }, onProgress
 
 /** @param {HTMLVideoElement} video @returns {FrameSource} */
 function canvasSource(video) {
+  const quarters = quarterTurns(video);
   const capture = async (/** @type {number} */ seconds) => {
     const scale = Math.min(1, MAX_SIDE_PX / Math.max(video.videoWidth, video.videoHeight, 1));
-    const canvas = draw(video, Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale));
-    return toCapturedFrame(canvas, seconds);
+    const size = /** @type {const} */ ([Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale)]);
+    return toCapturedFrame(draw(video, ...size, quarters), seconds, lumaOf(video));
   };
   return { plan: CANVAS_PLAN, capture, isInstant: true };
 }
@@ -200,7 +203,8 @@ function canvasSource(video) {
 function tabSource(video, captureTab) {
   const capture = async (/** @type {number} */ seconds) => {
     const tab = await createImageBitmap(toBlob(await captureTab()));
-    return toCapturedFrame(cropTo(video, tab), seconds);
+    const canvas = cropTo(video, tab);
+    return toCapturedFrame(canvas, seconds, lumaOf(canvas));
   };
   return { plan: TAB_PLAN, capture, isInstant: false };
 }
@@ -238,16 +242,42 @@ function boxInTab(video) {
   }
 }
 
-/** @param {HTMLVideoElement} video @param {number} width @param {number} height */
-function draw(video, width, height) {
-  const canvas = new OffscreenCanvas(Math.max(1, width), Math.max(1, height));
-  canvas.getContext("2d", { willReadFrequently: true })?.drawImage(video, 0, 0, canvas.width, canvas.height);
+/**
+ * Find by how many quarter turns the styles of a page turn a video, whose frames may lie on their side in the file.
+ * @param {HTMLVideoElement} video
+ * @returns {number} clockwise; a video that is also mirrored is not mirrored back
+ */
+function quarterTurns(video) {
+  let matrix = new DOMMatrix();
+  for (let at = /** @type {Element | null} */ (video); at; at = parentOf(at)) {
+    const { rotate, scale, transform } = getComputedStyle(at);
+    const [x = 1, y = x] = scale === "none" ? [] : scale.split(" ").map(Number);
+    const turned = new DOMMatrix().rotate(parseFloat(rotate) || 0).scale(x, y);
+    matrix = turned.multiply(new DOMMatrix(transform)).multiply(matrix);
+  }
+  const { a, b, c, d } = matrix;
+  const side = Math.sign(a * d - b * c);
+  return Math.round(Math.atan2(b * side, a * side) / (Math.PI / 2));
+}
+
+/** @param {HTMLVideoElement} video @param {number} width @param {number} height @param {number} quarters clockwise */
+function draw(video, width, height, quarters) {
+  const [across, down] = quarters % 2 === 0 ? [width, height] : [height, width];
+  const canvas = new OffscreenCanvas(Math.max(1, across), Math.max(1, down));
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context?.translate(across / 2, down / 2);
+  context?.rotate((quarters * Math.PI) / 2);
+  context?.drawImage(video, -width / 2, -height / 2, width, height);
   return canvas;
 }
 
-/** @param {OffscreenCanvas} canvas @param {number} seconds @returns {Promise<CapturedFrame>} */
-async function toCapturedFrame(canvas, seconds) {
-  const luma = lumaOf(canvas);
+/**
+ * @param {OffscreenCanvas} canvas
+ * @param {number} seconds
+ * @param {Uint8Array} luma
+ * @returns {Promise<CapturedFrame>}
+ */
+async function toCapturedFrame(canvas, seconds, luma) {
   const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: JPEG_QUALITY });
   return { frame: { seconds, jpeg: await toBase64(blob) }, luma };
 }

@@ -40,7 +40,8 @@ export function renderEvidence(evidence, chance, t) {
     "div",
     { class: "measure" },
     h("p", { class: "grade" }, grade),
-    scale(evidence, t),
+    renderScale(evidence, t),
+    h("p", { class: "legend", "aria-hidden": "true" }, h("span", {}, t("side_real")), h("span", {}, t("side_fake"))),
     frequency ? h("p", {}, frequency) : number,
     h("details", {}, h("summary", {}, t("base_rate")), h("p", {}, ifRare)),
   );
@@ -49,24 +50,23 @@ export function renderEvidence(evidence, chance, t) {
 /**
  * Draw the scale; a screen reader is told by the grade in words.
  * @param {Evidence} evidence
- * @param {Translate} t
+ * @param {Translate | null} t null: a small one without words
  */
-function scale(evidence, t) {
+export function renderScale(evidence, t) {
   const zones = ZONES.map(([direction, strength, width]) => {
     const isHere = direction === evidence.direction && strength === evidence.strength;
     const zone = h(
       "span",
       { class: `step ${direction} ${strength}${isHere ? " here" : ""}` },
       h("i"),
-      t(`strength_${strength}`),
+      t?.(`strength_${strength}`),
     );
     zone.style.flexGrow = String(width);
     return zone;
   });
   const mark = h("span", { class: "mark" });
   mark.style.insetInlineStart = `${markPercent(evidence)}%`;
-  const ends = h("p", { class: "legend" }, h("span", {}, t("side_real")), h("span", {}, t("side_fake")));
-  return h("div", { "aria-hidden": "true" }, h("div", { class: "scale" }, ...zones, mark), ends);
+  return h("div", { class: t ? "scale" : "scale little", "aria-hidden": "true" }, ...zones, mark);
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { fileUrl, shadowRootOf } from "../shared/browser.js";
 import { h } from "../shared/dom.js";
+import { parentOf } from "./video-finder.js";
 
 const HOST_STYLE = {
   all: "initial",
@@ -15,6 +16,7 @@ const HOST_STYLE = {
   overflow: "visible",
   background: "none",
 };
+const HOLDERS = ":popover-open, dialog[open], :fullscreen";
 const CONTAINED_EVENTS =
   "keydown keyup keypress click dblclick pointerdown pointerup mousedown mouseup touchstart wheel".split(" ");
 
@@ -49,15 +51,37 @@ export function mountOverlay(root, video, onShown = () => {}) {
  * @param {HTMLVideoElement | null} video
  */
 export function raise(host, root, video) {
-  const parent = fullscreenHolder() ?? video?.closest("dialog[open]") ?? document.documentElement;
+  const parent = holderOf(video);
   const { currentCSSZoom: zoom = 1 } = /** @type {Element & {currentCSSZoom?: number}} */ (parent);
   host.style.setProperty("zoom", String(1 / zoom), "important"); // its place is given in px of the window
-  if (host.parentNode === parent) host.hidePopover();
+  if (isHeld(host, video)) host.hidePopover();
   else {
     root.hidden = true;
     parent.append(host);
+    const shadow = shadowRootOf(parent);
+    if (shadow && !host.assignedSlot) shadow.append(host); // it has no place for another child
   }
   host.showPopover();
+}
+
+/**
+ * Tell whether an overlay lies where it can be seen and pressed.
+ * @param {HTMLElement} host
+ * @param {HTMLVideoElement | null} video
+ */
+export function isHeld(host, video) {
+  return host.isConnected && (host.parentNode === holderOf(video) || parentOf(host) === holderOf(video));
+}
+
+/**
+ * Find what an overlay must lie in: all else is inert while something is modal or fullscreen, and a press outside of a
+ * popover closes it.
+ * @param {HTMLVideoElement | null} video
+ * @returns {Element}
+ */
+function holderOf(video) {
+  for (let at = video && parentOf(video); at; at = parentOf(at)) if (at.matches(HOLDERS)) return at;
+  return fullscreenHolder() ?? document.documentElement;
 }
 
 /**

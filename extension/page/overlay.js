@@ -9,7 +9,8 @@
 import { h } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
 import { overBareFullscreen } from "./bare-fullscreen.js";
-import { mountOverlay, raise } from "./overlay-root.js";
+import { isHeld, mountOverlay, raise } from "./overlay-root.js";
+import { placeOf } from "./video-finder.js";
 
 const MARGIN_PX = 12;
 const FOLLOW_MS = 250; // between two looks at whether the video moved without any event
@@ -129,7 +130,8 @@ export class Overlay {
 
   /** @returns {Box} */
   #box() {
-    return this.video?.getBoundingClientRect() ?? { left: 0, top: 0, right: innerWidth, bottom: innerHeight };
+    const place = this.video && placeOf(this.video);
+    return place?.getBoundingClientRect() ?? { left: 0, top: 0, right: innerWidth, bottom: innerHeight };
   }
 
   /** @param {Box} box */
@@ -180,7 +182,7 @@ export class Overlay {
     document.addEventListener("fullscreenchange", () => this.raise(), { signal });
     const sizes = new ResizeObserver(place);
     if (this.video) sizes.observe(this.video);
-    const look = () => (this.host.isConnected ? this.place() : this.#putBack());
+    const look = () => (!this.host.isConnected ? this.#putBack() : this.#isShown() ? this.place() : this.raise());
     const timer = setInterval(look, FOLLOW_MS);
     signal.addEventListener("abort", () => (sizes.disconnect(), clearInterval(timer)));
   }
@@ -191,6 +193,12 @@ export class Overlay {
     event.preventDefault();
     event.stopImmediatePropagation();
     this.toggle(false);
+  }
+
+  /** Whether it can be pressed: a page may close what it did not open, or open a dialog around the video. */
+  #isShown() {
+    const { host, video } = this;
+    return host.matches(":modal") || (host.matches(":popover-open") && isHeld(host, video));
   }
 
   /** Put it back where the page has removed it, a few times. */

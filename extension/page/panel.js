@@ -31,7 +31,7 @@ import {
 } from "../shared/labels.js";
 import { isOnDevice } from "../shared/report.js";
 import { h, toBlob } from "../shared/dom.js";
-import { renderEvidence } from "./evidence-scale.js";
+import { renderEvidence, renderScale } from "./evidence-scale.js";
 import { icon } from "../shared/icons.js";
 
 /**
@@ -189,8 +189,9 @@ function faceCard(face, number, t, seek) {
   const pictures = [picture(face.thumbnail, name), heatmap && h("div", {}, heatmap, caption)];
   const text = `${labelText(face.label, face.evidence, t)}, ${formatPercent(face.probability_fake, t)}`;
   const label = h("p", {}, icon(face.label), h("b", {}, `${name}: `), text);
+  const scale = face.evidence && renderScale(face.evidence, null);
   const article = { class: "card", "aria-label": name };
-  return h("article", article, h("div", { class: "pictures" }, ...pictures), h("div", {}, label, time));
+  return h("article", article, h("div", { class: "pictures" }, ...pictures), h("div", {}, label, scale, time));
 }
 
 /**

@@ -11,6 +11,7 @@ const LOAD_TIMEOUT_MS = 12_000;
 const LOOK_MS = 100;
 const PAINT_TIMEOUT_MS = 250; // a video out of view may never be painted
 const NUDGE_SECONDS = 0.5; // so far players jump over gaps by themselves
+const END_SECONDS = 0.1; // so long before its end a video is put back: at the end, the site would go to its next clip
 
 /** Hold a player until it is released. */
 export class HeldPlayer {
@@ -23,7 +24,8 @@ export class HeldPlayer {
   constructor(video) {
     this.video = video;
     this.source = sourceOf(video);
-    const { currentTime, paused, muted, playbackRate, preload } = video;
+    const { paused, muted, playbackRate, preload, ended, duration } = video;
+    const currentTime = ended ? Math.max(0, duration - END_SECONDS) : video.currentTime;
     this.before = { currentTime, paused, muted, playbackRate, preload };
     this.#isPaused = paused;
     const { signal } = this.#listening;

@@ -15,17 +15,20 @@ import { CheckError } from "../shared/errors.js";
 import { languageAttributes, toTranslate } from "../shared/i18n.js";
 import { formatClock, partOf, progressLabel, summarize, toLabel } from "../shared/labels.js";
 import { failedReport, isOfVideo, isOnDevice, parseReport } from "../shared/report.js";
+import { parseWebUrl } from "../shared/urls.js";
 import { CANVAS_PLAN } from "./capture.js";
 import { CaptureSession } from "./capture-session.js";
 import { cancelCheck, requestCheck } from "./check-request.js";
 import { glance, isSameVideo, shapeOf } from "./fingerprint.js";
 import { Overlay } from "./overlay.js";
 import * as panel from "./panel.js";
-import { canSeek } from "./player-state.js";
+import { canSeek, wait } from "./player-state.js";
 import { copyText, saveReport } from "./report-export.js";
 import { drawTimeline, seek } from "./timeline.js";
 
 const NEEDS_CAPTURE = new Set(["unsupported_site", "login_required", "blocked_address", "bad_url"]);
+const LOST = new Set(["job_lost", "space_unreachable"]); // also where the computer slept meanwhile
+const RESENDS_MS = [0, 3000, 10_000]; // a connection takes a while to come back
 const NEEDS_PLAYER = new Set(["unsupported_site", "bad_url", "not_a_video"]); // only captured frames would help
 
 /** Check a video and show the answer, until the signal aborts. */
@@ -134,7 +137,8 @@ export class VideoCheck {
     const signal = AbortSignal.any([this.signal, stopping.signal]);
     const showCapture = this.#showProgress(() => stopping.abort());
     const { url, isOwn } = this.target;
-    const options = { url: url ?? location.href, isOwn, model, title, onSpace: this.#onSpace, replaces: this.#shown };
+    const page = parseWebUrl(location.href)?.href ?? document.baseURI; // of a frame without an address
+    const options = { url: url ?? page, isOwn, model, title, onSpace: this.#onSpace, replaces: this.#shown };
     const session = new CaptureSession(video, options, this.overlay);
     const onProgress = (/** @type {number} */ fraction) => showCapture({ stage: "capture", fraction, position: 0 });
     try {
@@ -143,8 +147,11 @@ export class VideoCheck {
       this.#part = session.part;
       const show = this.#showProgress(() => this.#cancel());
       let report = await this.#follow(round, answer, show);
-      const isLost = report?.status === "failed" && report.error.code === "job_lost";
-      if (isLost) report = await this.#follow(round, await session.resend(), show);
+      for (const waitMs of RESENDS_MS) {
+        if (report?.status !== "failed" || !LOST.has(report.error.code)) break;
+        await wait(waitMs);
+        report = await this.#follow(round, await session.resend(), show);
+      }
       if (report?.status === "failed") this.#fail(report);
     } catch (error) {
       session.cancel();

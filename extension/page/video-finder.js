@@ -1,6 +1,6 @@
 /**
- * The videos of a page, and which one a person means: hovered, last clicked, playing, largest in view. One that only
- * decorates the page counts little, however large it is.
+ * The videos of a page, and which one a person means: hovered, last clicked, playing, largest in view and not covered.
+ * One that only decorates the page counts little, however large it is.
  *
  * @typedef {import("./site-urls.js").Hints} Hints
  * @typedef {import("../shared/messages.js").Candidate} Candidate
@@ -10,9 +10,10 @@
  * @property {number} clickedAgoMs
  * @property {boolean} playing
  * @property {boolean} muted
+ * @property {boolean} hasControls of the browser
  * @property {number} visibleShare of the window's area that shows it
  * @property {number} opacity 0..1
- * @property {boolean} isDecoration a loop without sound and controls
+ * @property {boolean} isDecoration short, without sound and controls, in a loop or over most of the window
  */
 
 import { shadowRootOf } from "../shared/browser.js";
@@ -23,8 +24,15 @@ const PICTURE_PX = 96;
 const MIN_FRAME_PX = 150;
 const CLICK_MS = 30_000; // so long after a click the video is probably meant
 const DECORATION = 0.05; // what a decoration counts
+const DECORATION_SECONDS = 90; // and no longer
 const LARGE = 0.5; // share of the window
 const FAINT = 0.5; // opacity
+const OPAQUE = 0.9;
+const GRID = [0.1, 0.5, 0.9]; // of a video's width and height, where it is looked for what lies over it
+const OUTSIDE_PX = 24; // so far a poster or controls may reach beyond their video; what reaches further covers it
+const MAX_LISTED = 9;
+const MAX_REQUESTS = 250; // that browsers note of a page; one more may have been missed
+const MANIFESTS_MS = 5000; // so long after the first, a player still loads the manifests of the same clip
 const MAX_LEVELS = 12; // ancestors of a video whose links are collected
 const MAX_LINKS = 60;
 const MANIFEST = /\.(m3u8|mpd)$/i;
@@ -45,9 +53,10 @@ let lastId = 0;
  * @param {VideoState} state
  * @returns {number}
  */
-export function score({ hovered, clickedAgoMs, playing, muted, visibleShare, opacity, isDecoration }) {
+export function score(state) {
+  const { hovered, clickedAgoMs, playing, muted, hasControls, visibleShare, opacity, isDecoration } = state;
   const clicked = clickedAgoMs < CLICK_MS ? 2 : 0;
-  const heard = playing && !muted ? 0.5 : 0;
+  const heard = (playing && !muted ? 0.5 : 0) + (hasControls ? 0.2 : 0);
   const shown = opacity * ((playing ? 1 : 0) + visibleShare * 2);
   const isBehind = isDecoration && (visibleShare > LARGE || opacity < FAINT); // where a pointer is over it anyway
   return (hovered && !isBehind ? 4 : 0) + clicked + heard + (isDecoration ? DECORATION * shown : shown);
@@ -78,23 +87,79 @@ function mayHost({ localName }) {
   return localName.includes("-") || SHADOW_HOSTS.has(localName);
 }
 
-/** @returns {HTMLVideoElement[]} large enough to be watched, the most likely first */
+/** @returns {{video: HTMLVideoElement, rank: number}[]} large enough to be watched, the most likely first */
 function rankedVideos() {
-  const large = allVideos().filter((video) => Math.min(video.clientWidth, video.clientHeight) >= MIN_SIDE_PX);
-  return large.sort((a, b) => score(stateOf(b)) - score(stateOf(a)));
+  const large = allVideos().filter((video) => isLarge(placeOf(video)));
+  return large.map((video) => ({ video, rank: score(stateOf(video)) })).sort((a, b) => b.rank - a.rank);
+}
+
+/** @param {Element} element */
+function isLarge({ clientWidth, clientHeight }) {
+  return Math.min(clientWidth, clientHeight) >= MIN_SIDE_PX;
+}
+
+/**
+ * Find where a video is, or will be: some players shrink theirs to nothing until it is played.
+ * @param {HTMLVideoElement} video
+ * @returns {Element}
+ */
+export function placeOf(video) {
+  const holder = parentOf(video);
+  const isShrunk = !isLarge(video) && (video.currentSrc || video.src) && holder && isLarge(holder);
+  return isShrunk && holder !== document.body ? holder : video;
 }
 
 /** @param {HTMLVideoElement} video @returns {VideoState} */
 function stateOf(video) {
+  const share = visibleShare(placeOf(video).getBoundingClientRect());
+  const { muted, controls, loop, autoplay, duration } = video;
+  const isBackground = loop || (autoplay && share > LARGE);
   return {
     hovered: video.matches(":hover"),
     clickedAgoMs: performance.now() - (clicks.get(video) ?? -Infinity),
     playing: !video.paused && !video.ended,
-    muted: video.muted || video.volume === 0,
-    visibleShare: visibleShare(video.getBoundingClientRect()),
+    muted: muted || video.volume === 0,
+    hasControls: controls,
+    visibleShare: share * (1 - coveredShare(video)),
     opacity: opacityOf(video),
-    isDecoration: video.loop && video.muted && !video.controls,
+    isDecoration: isBackground && muted && !controls && !(duration > DECORATION_SECONDS),
   };
+}
+
+/**
+ * Look how much of a video in view lies behind something else. Its poster and its controls are no cover, nor is what
+ * can be seen through.
+ * @param {HTMLVideoElement} video
+ */
+function coveredShare(video) {
+  const box = video.getBoundingClientRect();
+  const points = GRID.flatMap((y) => GRID.map((x) => [box.left + x * box.width, box.top + y * box.height]));
+  const covers = points.map(([x = 0, y = 0]) => {
+    const stack = elementsAt(document, x, y);
+    return stack.slice(0, Math.max(0, stack.indexOf(video))).some((element) => isCover(element, box));
+  });
+  return covers.filter(Boolean).length / points.length;
+}
+
+/** @param {Element} element over a video @param {DOMRect} box of the video */
+function isCover(element, { left, top, right, bottom }) {
+  const { backgroundColor, opacity } = getComputedStyle(element);
+  if (Number(opacity) < OPAQUE) return false;
+  if (element instanceof HTMLVideoElement) return true;
+  const alpha = /^rgba\(.*, ?([\d.]+)\)$/.exec(backgroundColor)?.[1] ?? 1;
+  if (Number(alpha) < OPAQUE && !/^(img|iframe|canvas)$/.test(element.localName)) return false;
+  const over = element.getBoundingClientRect();
+  const outside = Math.max(left - over.left, top - over.top, over.right - right, over.bottom - bottom);
+  return outside > OUTSIDE_PX;
+}
+
+/** @param {Document | ShadowRoot} root @param {number} x @param {number} y @returns {Element[]} the uppermost first */
+function elementsAt(root, x, y) {
+  return root.elementsFromPoint(x, y).flatMap((element) => {
+    const own = element.getRootNode() === root; // a root tells of its host, too
+    const shadow = own && mayHost(element) ? shadowRootOf(element) : null;
+    return shadow ? [...elementsAt(shadow, x, y), element] : own ? [element] : [];
+  });
 }
 
 /** @param {HTMLVideoElement} video */
@@ -125,15 +190,15 @@ function idOf(video) {
  * @returns {Candidate[]} the most likely first
  */
 export function listVideos() {
-  return rankedVideos().map((video) => ({
+  return rankedVideos().map(({ video, rank }, place) => ({
     id: idOf(video),
-    score: score(stateOf(video)),
+    score: rank,
     title: titleOf(video),
-    playing: stateOf(video).playing,
+    playing: !video.paused && !video.ended,
     duration: Number.isFinite(video.duration) ? video.duration : 0,
-    width: video.clientWidth,
-    height: video.clientHeight,
-    picture: pictureOf(video),
+    width: placeOf(video).clientWidth,
+    height: placeOf(video).clientHeight,
+    picture: place < MAX_LISTED ? pictureOf(video) : null,
   }));
 }
 
@@ -175,7 +240,7 @@ export function listForeignFrames() {
  * @returns {HTMLVideoElement | undefined}
  */
 export function findVideo({ id, src }) {
-  const ranked = rankedVideos();
+  const ranked = rankedVideos().map(({ video }) => video);
   if (id !== undefined) return ranked.find((video) => idOf(video) === id);
   const same = src ? ranked.filter((video) => video.currentSrc === src || video.src === src) : [];
   return same[0] ?? ranked[0];
@@ -201,15 +266,28 @@ export function collectHints(video) {
 }
 
 /**
- * Tell whether a page's address can only mean this video: it has no other, and had none before it.
+ * Tell whether a page's address can only mean this video: it has no other, and had none before it. Of what script
+ * loads, only the manifests tell; where in doubt, it is captured, and no address is sent.
  * @param {HTMLVideoElement} video
  */
 function isOnly(video) {
-  const others = allVideos().filter((one) => one !== video && (one.currentSrc || one.srcObject));
-  const requested = performance.getEntriesByType("resource").map(({ name }) => parseWebUrl(name));
-  const manifests = requested.flatMap((url) => (url && MANIFEST.test(url.pathname) ? [new URL(".", url).href] : []));
-  const isShared = others.length > 0 || replaced.has(video) || new Set(manifests).size > 1;
-  return !isShared && !video.srcObject; // a call has no address at all
+  const others = allVideos().some((one) => one !== video && (one.currentSrc || one.srcObject));
+  if (others || replaced.has(video) || video.srcObject) return false; // a call has no address at all
+  return !video.currentSrc.startsWith("blob:") || hasOneStream(performance.getEntriesByType("resource"));
+}
+
+/**
+ * Tell whether a page has loaded the manifests of one clip, and of no other.
+ * @param {PerformanceEntryList} requests that the page has noted
+ */
+function hasOneStream(requests) {
+  const manifests = requests.filter(({ name }) => MANIFEST.test(parseWebUrl(name)?.pathname ?? ""));
+  const first = new Map(manifests.toReversed().map(({ name, startTime }) => [name, startTime]));
+  const times = [...first.values()];
+  const folders = new Set(manifests.map(({ name }) => new URL(".", name).href));
+  const script = /** @type {HTMLScriptElement | null} */ (document.querySelector("script[src]"));
+  const isWhole = requests.length < MAX_REQUESTS && (!script || requests.some(({ name }) => name === script.src));
+  return isWhole && folders.size === 1 && Math.max(...times) - Math.min(...times) < MANIFESTS_MS;
 }
 
 /** Note which players got another source. */
@@ -235,8 +313,12 @@ function linksNear(video) {
   return [...found].slice(0, MAX_LINKS);
 }
 
-/** @param {Element} element @returns {Element | null} */
-function parentOf(element) {
+/**
+ * Find the parent of an element, out of shadow roots, too.
+ * @param {Element} element
+ * @returns {Element | null}
+ */
+export function parentOf(element) {
   const root = element.getRootNode();
   return element.parentElement ?? (root instanceof ShadowRoot ? root.host : null);
 }

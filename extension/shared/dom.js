@@ -6,6 +6,7 @@
  *   `on…` listens; false, null and undefined leave an attribute out; true sets it empty
  */
 
+const HTML = "http://www.w3.org/1999/xhtml";
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
@@ -17,7 +18,7 @@ const SVG = "http://www.w3.org/2000/svg";
  * @returns {HTMLElementTagNameMap[T]}
  */
 export function h(tag, props = {}, ...children) {
-  const element = document.createElement(tag);
+  const element = /** @type {HTMLElementTagNameMap[T]} */ (document.createElementNS(HTML, tag));
   fill(element, props, children);
   return element;
 }

@@ -57,6 +57,7 @@
  * @property {string | undefined} [replaces] key of a report of the same video
  * @property {string | undefined} [model]
  * @property {boolean} [onSpace] whatever the settings say
+ * @property {boolean} [isPrivate] set by the background
  *
  * To the background, by type, with the answer of each:
  * @typedef {(

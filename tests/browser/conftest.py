@@ -10,7 +10,11 @@ import pytest
 from playwright.sync_api import Playwright, sync_playwright
 
 from tests.browser.chromium import EXTENSION, Chromium
+from tests.browser.firefox import Firefox, is_installed
+from tests.browser.person import InChromium, InFirefox, Person
+from tests.browser.players import player_routes
 from tests.browser.sites import CLIP, members, pages, player
+from tests.browser.stub_space import StubSpace
 from tests.served import Served, shared
 from tests.servers import Site, html, media
 
@@ -86,3 +90,48 @@ def running_chromium(playwright_session: Playwright, tmp_path_factory: pytest.Te
 def chromium(running_chromium: Chromium, bundled_space: Served) -> Chromium:
     running_chromium.begin_anew(bundled_space.url)
     return running_chromium
+
+
+@pytest.fixture(scope="module")
+def players() -> Iterator[Site]:
+    with Site(player_routes()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def running_space() -> Iterator[StubSpace]:
+    with StubSpace() as running:
+        yield running
+
+
+@pytest.fixture
+def space(running_space: StubSpace) -> StubSpace:
+    running_space.asked.clear()
+    running_space.asking = 0
+    return running_space
+
+
+@pytest.fixture(scope="module", params=["chromium", "firefox"])
+def running(request, running_space) -> Iterator[Person]:
+    if request.param == "firefox":
+        if not is_installed():
+            pytest.skip("Firefox is not installed")
+        firefox = Firefox(EXTENSION)
+        firefox.until(lambda: len(firefox.driver.window_handles) == 2)  # it welcomes a person
+        firefox.close_other_tabs()
+        firefox.connect(running_space.url)
+        yield InFirefox(firefox)
+        firefox.close()
+    else:
+        playwright = request.getfixturevalue("playwright_session")
+        folder = request.getfixturevalue("tmp_path_factory").mktemp("profile")
+        chromium = Chromium(playwright, folder, running_space.url)
+        yield InChromium(chromium)
+        chromium.close()
+
+
+@pytest.fixture
+def person(running: Person) -> Person:
+    running.forget()
+    running.set(consent="always", place="space", autoSites=[])
+    return running

@@ -90,6 +90,8 @@ CHECK = """async (url, place) => {
 
 
 class Firefox:
+    within: tuple[str, ...] = ()  # hosts of shadow roots around what the extension draws
+
     def __init__(self, extension: Path) -> None:
         options = webdriver.FirefoxOptions()
         options.binary_location = next(path for path in INSTALLED if Path(path).exists())
@@ -110,6 +112,7 @@ class Firefox:
 
     def open(self, url: str, is_ready: bool = True) -> None:
         self.driver.get(url)
+        self.within = ()
         ready = "return [...document.querySelectorAll('video')].every((one) => one.readyState >= 2)"
         self.until(lambda: not is_ready or self.driver.execute_script(ready))
 
@@ -176,7 +179,10 @@ class Firefox:
     def find(self, css_class: str, *texts: str) -> list[WebElement]:
         """Find visible elements of a class that hold one of the texts, in document order."""
         found = []
-        for host in self.driver.find_elements(By.CSS_SELECTOR, "[popover] > div"):
+        scope: Any = self.driver
+        for host in self.within:
+            scope = scope.find_element(By.CSS_SELECTOR, host).shadow_root
+        for host in scope.find_elements(By.CSS_SELECTOR, "[popover] > div"):
             try:
                 parts = host.shadow_root.find_elements(By.CSS_SELECTOR, f".{css_class}")
                 shown = [(one, one.text) for one in parts if one.is_displayed()]

@@ -130,5 +130,5 @@ def text_of(node: Node) -> str:
 
 def _is_ours(root: Node) -> bool:
     return root.get("shadowRootType") == "closed" and any(
-        "page/overlay.css" in attributes(node).get("href", "") for node in walk(root)
+        "page/overlay.css" in attributes(node).get("href", "") for node in root["children"]
     )

@@ -98,6 +98,7 @@ new MutationObserver((changes) => {
 </script>"""
 ZOOM = "<style>html { zoom: 1.5 } body { margin: 60px }</style>"
 ADVERTISEMENT = """<script>
+fetch("/stream/no-face/hls/master.m3u8"); // that of the page's own video
 fetch("/long.mp4").then((given) => given.blob()).then((blob) => {
   document.querySelector("video").src = URL.createObjectURL(blob);
 });

@@ -108,10 +108,10 @@ def held(answer: Answer, release: threading.Event) -> Answer:
     return hold
 
 
-def fragment(clip: bytes) -> tuple[bytes, str]:
-    """Pack the same pictures for MediaSource -> (bytes, codec)."""
+def fragment(clip: bytes, **options: str) -> tuple[bytes, str]:
+    """Pack the same pictures for MediaSource -> (bytes, codec). `options`: of the muxer, as to encrypt them."""
     packed = io.BytesIO()
-    flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof", **options}
     with av.open(io.BytesIO(clip), "r") as source, av.open(packed, "w", format="mp4", options=flags) as sink:
         stream: Any = source.streams.video[0]
         copy = sink.add_stream_from_template(stream)

@@ -44,6 +44,7 @@ class StubSpace:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.of_address = "blended-face"  # what lies behind any address that is submitted
+        self.seconds: list[float] = []  # of the pictures that came last
         self.asking = 0  # requests for a check so far
         self.is_free = threading.Event()  # clear: it takes requests and says nothing
         self.is_free.set()
@@ -66,6 +67,7 @@ class StubSpace:
         if endpoint == "check_frames":
             frames, page_url = data[0], data[1]
             self.asked.append("frames")
+            self.seconds = [one["seconds"] for one in frames]
             return self.report(self.recognise(frames[len(frames) // 2]), "frames", page_url)
         self.asked.append(data[0])
         return {"job": None, "report": self.report(self.of_address, "url", data[0])}

@@ -205,6 +205,15 @@ test("with the history switched off, a tab that polls late still gets the report
   assert.deepEqual(Object.keys(local.items), ["history"]);
 });
 
+test("the history gets nothing that was checked in a private window", async () => {
+  const { checks, local } = setUp(new FakeSpace(done));
+  const { key } = await checks.start({ url: URL_A, isPrivate: true, fingerprint });
+  assert.equal((await checks.poll(key)).report?.status, "ok");
+  const frames = await checks.startCapture({ url: URL_A, isPrivate: true });
+  while (!(await checks.poll(frames.key)).finished) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.deepEqual(local.items, {});
+});
+
 test("captured frames are checked and the report remembered", async () => {
   const { checks } = setUp(new FakeSpace(running, REPORT));
   const { key, stage } = await checks.startCapture({ url: URL_A, title: "" });

@@ -62,13 +62,14 @@ test("a player has another source when its address, its stream or its length cha
 });
 
 test("the video that is meant: hovered before clicked before playing before large before a loop behind all", () => {
-  const state = { hovered: false, clickedAgoMs: Infinity, playing: false, muted: false, visibleShare: 0.1 };
-  const base = { ...state, opacity: 1, isDecoration: false };
+  const state = { hovered: false, clickedAgoMs: Infinity, playing: false, muted: false, hasControls: false };
+  const base = { ...state, visibleShare: 0.1, opacity: 1, isDecoration: false };
   const ranked = [
     { ...base, hovered: true },
     { ...base, clickedAgoMs: 1000 },
     { ...base, playing: true },
     { ...base, visibleShare: 0.4 },
+    { ...base, hasControls: true },
     base,
     { ...base, hovered: true, playing: true, muted: true, visibleShare: 1, isDecoration: true },
     { ...base, playing: true, muted: true, visibleShare: 1, opacity: 0 },

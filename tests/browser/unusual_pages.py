@@ -1,0 +1,271 @@
+"""Pages that show their video in a way that a checker may stumble over: players, styles, policies, hostile scripts.
+
+/case/NAME for each of `CASES`; what a check of it has to end with stands beside the page.
+"""
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import av
+import numpy as np
+
+from tests.browser.person import FAKE
+from tests.browser.sites import EXAMPLES, fragment
+from tests.media import write_video
+from tests.servers import Answer, content, media
+
+MODULES = Path(__file__).resolve().parents[1] / "node_modules"
+KEY, KEY_ID = "00112233445566778899aabbccddeeff", "0123456789abcdef0123456789abcdef"
+VIDEO = "<video controls muted style='width: 480px; height: 360px'"
+
+
+def blob(clip: str = "/short.mp4", place: int = 0) -> str:
+    """Load a file as script does it: the Space cannot get it, so pictures are captured."""
+    return f"""<script>
+    fetch("{clip}").then((given) => given.blob()).then((data) => {{
+        document.querySelectorAll("video")[{place}].src = URL.createObjectURL(data);
+    }});</script>"""
+
+
+@dataclass(frozen=True)
+class Case:
+    body: str
+    asked: str = ""  # the file whose address is sent; empty: captured pictures
+    badge: str = FAKE
+    detail: str = ""  # what the panel says
+    headers: dict[str, str] = field(default_factory=dict)
+    kind: str = "text/html; charset=utf-8"
+    after: str = "true"  # what comes to hold in the page
+    is_framed: bool = False  # drivers see no badge in there
+    needs: str = "true"  # of the browser
+    shadows: tuple[str, ...] = ()  # hosts of shadow roots around the badge
+
+
+UNDONE_SEEKS = """<script>
+const video = document.querySelector("video");
+let seen = 0;
+video.ontimeupdate = () => { if (!video.seeking) seen = Math.max(seen, video.currentTime); };
+video.onseeking = () => { if (video.currentTime > seen + 0.5) video.currentTime = seen; };
+</script>"""
+OVERRIDDEN = """<script>
+setTimeout(() => {
+for (const name of ["currentTime", "duration", "currentSrc", "paused", "playbackRate", "readyState"]) {
+  Object.defineProperty(HTMLMediaElement.prototype, name, { get: () => 0, set() { throw new Error("no"); } });
+}
+HTMLMediaElement.prototype.play = HTMLMediaElement.prototype.pause = () => { throw new Error("no"); };
+Element.prototype.attachShadow = Document.prototype.createElement = () => { throw new Error("no"); };
+EventTarget.prototype.addEventListener = Array.prototype.map = () => { throw new Error("no"); };
+}, 500); // once its own script has run
+</script>"""
+WORKER = """<script>
+const code = `onmessage = async ({ data }) => {
+  const source = new MediaSource();
+  source.onsourceopen = async () => {
+    const buffer = source.addSourceBuffer('video/mp4; codecs="CODEC"');
+    buffer.onupdateend = () => source.readyState === "open" && source.endOfStream();
+    buffer.appendBuffer(await (await fetch(data)).arrayBuffer());
+  };
+  postMessage(source.handle, [source.handle]);
+};`;
+const worker = new Worker(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
+worker.onmessage = ({ data }) => (document.querySelector("video").srcObject = data);
+worker.postMessage(new URL("/fragmented.mp4", location.href).href);
+</script>"""
+ENCRYPTED = """<script>
+const bytes = (hex) => Uint8Array.from(hex.match(/../g), (pair) => parseInt(pair, 16));
+const base64 = (hex) => bytes(hex).toBase64({ alphabet: "base64url", omitPadding: true });
+const video = document.querySelector("video");
+(async () => {
+  const type = 'video/mp4; codecs="CODEC"';
+  const wanted = [{ initDataTypes: ["keyids", "cenc"], videoCapabilities: [{ contentType: type }] }];
+  const keys = await (await navigator.requestMediaKeySystemAccess("org.w3.clearkey", wanted)).createMediaKeys();
+  await video.setMediaKeys(keys);
+  const session = keys.createSession();
+  session.onmessage = () => session.update(new TextEncoder().encode(JSON.stringify(
+    { keys: [{ kty: "oct", kid: base64("KEY_ID"), k: base64("KEY") }], type: "temporary" })));
+  await session.generateRequest("keyids", new TextEncoder().encode(JSON.stringify({ kids: [base64("KEY_ID")] })));
+  const source = new MediaSource();
+  video.src = URL.createObjectURL(source);
+  source.onsourceopen = async () => {
+    const buffer = source.addSourceBuffer(type);
+    buffer.onupdateend = () => source.readyState === "open" && source.endOfStream();
+    buffer.appendBuffer(await (await fetch("/encrypted.mp4")).arrayBuffer());
+  };
+})();
+</script>"""
+ENDED = """<script>
+const video = document.querySelector("video");
+window.ended = 0;
+video.onended = () => (window.ended++ && (video.src = "/no-face.mp4"));
+video.onloadeddata = () => (video.currentTime = video.duration);
+</script>"""
+SHADOW_DIALOG = """<outer-player></outer-player><script>
+customElements.define("inner-player", class extends HTMLElement {
+  connectedCallback() {
+    this.attachShadow({ mode: "closed" }).innerHTML = "VIDEO src=/short.mp4></video>";
+  }
+});
+customElements.define("outer-player", class extends HTMLElement {
+  connectedCallback() {
+    const root = this.attachShadow({ mode: "closed" });
+    root.innerHTML = "<dialog><inner-player></inner-player></dialog>";
+    root.firstChild.showModal();
+  }
+});
+</script>"""
+DIALOG_LATER = """VIDEO src=/short.mp4></video><dialog></dialog><script>
+new MutationObserver((_, observer) => {
+  const dialog = document.querySelector("dialog");
+  observer.disconnect();
+  dialog.append(document.querySelector("video"));
+  dialog.showModal();
+}).observe(document.documentElement, { childList: true });  // as soon as the badge is there
+</script>"""
+POPOVER = "<div popover>VIDEO src=/short.mp4></video></div><script>document.querySelector('div').showPopover()</script>"
+CLOSING = """<script>
+window.closed_ones = 0;
+new MutationObserver(() => setTimeout(() => {
+  for (const one of document.querySelectorAll("[popover]:popover-open")) (one.hidePopover(), window.closed_ones++);
+}, 600)).observe(document.documentElement, { childList: true });
+</script>"""
+JPLAYER = """<div id=holder class=jp-video><div id=player style="width: 480px; height: 360px"></div></div>
+<script src=/modules/jquery/dist/jquery.min.js></script>
+<script src=/modules/jplayer/dist/jplayer/jquery.jplayer.min.js></script><script>
+$("#player").jPlayer({
+  ready() { $(this).jPlayer("setMedia", { m4v: "/short.mp4", poster: "/face.jpg" }); },
+  supplied: "m4v", cssSelectorAncestor: "#holder", size: { width: "480px", height: "360px" },
+});
+</script>"""
+MEDIAELEMENT = """<link rel=stylesheet href=/modules/mediaelement/build/mediaelementplayer.min.css>
+<script src=/modules/mediaelement/build/mediaelement-and-player.min.js></script>
+<video muted width=480 height=360 src=/short.mp4></video><script>
+new MediaElementPlayer(document.querySelector("video"), { iconSprite: "" });
+</script>"""
+MEDIA_CHROME = """<script type=module src=/modules/media-chrome/dist/iife/index.js></script>
+<media-controller style="width: 480px; height: 360px"><video slot=media muted src=/short.mp4></video>
+<media-control-bar><media-play-button></media-play-button><media-fullscreen-button></media-fullscreen-button>
+</media-control-bar></media-controller>"""
+VIDSTACK = """<script type=module src=/modules/vidstack/cdn/vidstack.js></script>
+<media-player muted load=eager style="display: block; width: 480px" src=/short.mp4><media-provider></media-provider>
+</media-player>"""
+REELS = """<style>body {{ margin: 0 }} main {{ height: 700px; overflow-y: scroll; scroll-snap-type: y mandatory }}
+article {{ position: relative; height: 700px; width: 394px; margin: auto; scroll-snap-align: start }}
+video {{ width: 100%; height: 100%; object-fit: cover; pointer-events: none }}
+p {{ position: absolute; inset: 0; color: white; background: linear-gradient(#0000 60%, #000a); margin: 0 }}</style>
+<main>{}</main>"""
+POST = "<article><video loop muted playsinline src=/vertical-{0}.mp4></video><p>@someone speaks</p></article>"
+STACKED = """<div style="position: relative; width: 480px; height: 360px">
+<video muted autoplay loop src=/short.mp4 style="position: absolute; width: 480px; height: 360px"></video>
+<video muted autoplay loop src=/no-face.mp4 style="position: absolute; width: 480px; height: 360px"></video></div>"""
+POSTER = """<div style="position: relative; width: 480px; height: 360px">
+<video src=/short.mp4 width=480 height=360></video>
+<img src=/face.jpg style="position: absolute; inset: 0; width: 480px; height: 360px"></div>
+<video muted autoplay loop src=/no-face.mp4 width=200 height=150></video>"""
+PANEL = """<video muted autoplay src=/no-face.mp4 style="position: fixed; inset: 0; width: 100%; height: 100%"></video>
+<main style="position: relative; background: white; width: 700px; height: 900px; margin: auto">
+<h1>An article</h1><video controls src=/short.mp4 style="width: 480px"></video></main>"""
+HERO = """<body style="margin: 0"><video muted autoplay src=/no-face.mp4
+style="width: 100%; height: 480px; object-fit: cover"></video><h1>A film above the article, which plays once</h1>
+<video controls src=/short.mp4 style="width: 400px"></video>"""
+ZOOMED = """<style>html { zoom: 1.3; direction: rtl }
+div { zoom: 1.2; overflow: scroll; margin: 40px }</style>"""
+XHTML = """<html xmlns="http://www.w3.org/1999/xhtml"><head><title>A page</title></head><body>
+<video controls="" muted="" style="width: 480px; height: 360px" src="/short.mp4"></video></body></html>"""
+STRICT = (
+    "default-src 'none'; media-src 'self'; style-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+ISOLATED = {"Cross-Origin-Embedder-Policy": "require-corp", "Cross-Origin-Opener-Policy": "same-origin"}
+FILE = "/short.mp4"
+SRCDOC = f"{VIDEO}></video>{blob()}".replace("'", "&apos;")
+SANDBOXED = "<iframe width=600 height=500 sandbox srcdoc='<video src=/short.mp4>'></iframe>"
+FOLDERS = ("jplayer/dist/jplayer", "jquery/dist", "mediaelement/build", "media-chrome/dist/iife", "vidstack/cdn")
+KINDS = {".js": "text/javascript", ".css": "text/css"}
+OUTSIDE = b'import"https://cdn.jsdelivr.net/npm/media-icons@1.1.5/dist/cdn.js/+esm";'  # icons, which no test needs
+
+CASES = {
+    "jplayer": Case(JPLAYER, FILE),
+    "mediaelement": Case(MEDIAELEMENT, FILE),
+    "media-chrome": Case(MEDIA_CHROME, FILE),
+    "vidstack": Case(VIDSTACK, FILE),
+    # how it is shown
+    "mirrored": Case(f"{VIDEO[:-1]}; transform: scaleX(-1)'></video>" + blob()),
+    "turned": Case(f"{VIDEO[:-1]}; transform: rotate(90deg); margin: 80px'></video>" + blob("/turned.mp4")),
+    "upside-down": Case(f"<div style='rotate: 180deg; width: 480px'>{VIDEO}></video></div>" + blob("/upside-down.mp4")),
+    "zoomed-rtl": Case(f"{ZOOMED}<div>{VIDEO} src=/short.mp4></video></div>", FILE),
+    "tiny": Case(f"{VIDEO}></video>" + blob("/tiny.mp4")),
+    "4k": Case(f"{VIDEO}></video>" + blob("/4k.mp4")),
+    # which one is meant
+    "reels": Case(REELS.format("".join(map(POST.format, ("fake", "no-face", "fake")))), "/vertical-fake.mp4"),
+    "stacked": Case(STACKED, "/no-face.mp4"),
+    "poster": Case(POSTER, FILE),
+    "panel": Case(PANEL, FILE),
+    "hero": Case(HERO, FILE),
+    # where it lies
+    "srcdoc": Case(f"<iframe width=600 height=500 srcdoc='{SRCDOC}'></iframe>", is_framed=True),
+    "sandboxed": Case(
+        "<iframe width=600 height=500 sandbox srcdoc='<video src=/short.mp4>'></iframe>", FILE, is_framed=True
+    ),
+    "shadow-dialog": Case(SHADOW_DIALOG, FILE, shadows=("outer-player",)),
+    "dialog-later": Case(DIALOG_LATER, FILE, after="!!document.querySelector('dialog[open] [popover]')"),
+    "popover": Case(POPOVER, FILE, after="document.querySelector('div').matches(':popover-open')"),
+    "inert": Case(f"<div inert>{VIDEO} src=/short.mp4></video></div>", FILE),
+    "xhtml": Case(XHTML, FILE, kind="application/xhtml+xml"),
+    # what the page does
+    "strict": Case("<video controls muted src=/short.mp4></video>", FILE, headers={"Content-Security-Policy": STRICT}),
+    "isolated": Case(f"{VIDEO} src=/short.mp4></video>", FILE, headers=ISOLATED),
+    "closing": Case(f"{VIDEO} src=/short.mp4></video>{CLOSING}", FILE, after="window.closed_ones > 0"),
+    "overridden": Case(f"{VIDEO}></video>{blob()}{OVERRIDDEN}"),
+    "worker": Case(f"{VIDEO}></video>{WORKER}", needs="MediaSource.canConstructInDedicatedWorker"),
+    "undone-seeks": Case(f"{VIDEO}></video>{blob()}{UNDONE_SEEKS}"),
+    "ended": Case(f"{VIDEO}></video>{blob()}{ENDED}", after="document.querySelector('video').src.startsWith('blob:')"),
+    "encrypted": Case(f"{VIDEO}></video>{ENCRYPTED}", badge="Could not check", detail="protected against copying"),
+}
+
+
+def unusual_routes() -> dict[str, Answer]:
+    """Make the pages, and the files that they play."""
+    fake, none = ((EXAMPLES / f"{name}.mp4").read_bytes() for name in ("blended-face", "no-face"))
+    scheme = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": KEY, "encryption_kid": KEY_ID}
+    (fragmented, codec), (encrypted, _) = fragment(fake), fragment(fake, **scheme)
+    shown = pictures(fake)
+    files = {
+        "/turned.mp4": map(np.rot90, shown),
+        "/upside-down.mp4": (one[::-1, ::-1] for one in shown),
+        "/vertical-fake.mp4": (one[:, 105:375] for one in shown),
+        "/vertical-no-face.mp4": (one[:, 105:375] for one in pictures(none)),
+        "/4k.mp4": (np.repeat(np.repeat(one, 8, 0), 8, 1)[:2160] for one in shown[:25]),
+        "/tiny.mp4": iter(shown[:5]),
+    }
+    with TemporaryDirectory() as folder:
+        made = Path(folder) / "made.mp4"
+        routes: dict[str, Answer] = {}
+        for path, frames in files.items():
+            write_video(made, map(np.ascontiguousarray, frames))
+            routes[path] = media(made.read_bytes())
+    routes |= {
+        "/short.mp4": media(fake),
+        "/no-face.mp4": media(none),
+        "/fragmented.mp4": media(fragmented),
+        "/encrypted.mp4": media(encrypted),
+        "/face.jpg": content((EXAMPLES / "blended-face.jpg").read_bytes(), "image/jpeg"),
+    }
+    for file in (file for name in FOLDERS for file in (MODULES / name).rglob("*")):
+        if file.suffix in KINDS:
+            text = file.read_bytes().replace(OUTSIDE, b"")
+            routes[f"/modules/{file.relative_to(MODULES)}"] = content(text, KINDS[file.suffix])
+    return routes | {f"/case/{name}": page(name, case, codec) for name, case in CASES.items()}
+
+
+def page(name: str, case: Case, codec: str) -> Answer:
+    text = case.body.replace("CODEC", codec).replace("KEY_ID", KEY_ID).replace("KEY", KEY).replace("VIDEO", VIDEO)
+    if "xhtml" not in case.kind:
+        text = f"<!doctype html><html><head><title>{name}</title></head><body>{text}</body></html>"
+    return lambda handler: handler.give(text.encode(), case.kind, headers=case.headers)
+
+
+def pictures(clip: bytes) -> list[Any]:
+    with av.open(io.BytesIO(clip)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
