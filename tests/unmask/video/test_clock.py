@@ -249,9 +249,7 @@ def test_playlists_of_pieces_are_looked_at_on_one_clock(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize(("announced", "gaps"), [(4.0, []), (9.0, [(4.0, 9.0), (13.0, 18.0)])])
-def test_what_a_playlist_announces_and_its_segments_lack_is_told(
-    tmp_path: Path, announced: float, gaps: list[tuple[float, float]]
-) -> None:
+def test_what_a_playlist_announces_and_its_segments_lack_is_told(tmp_path, announced, gaps):
     files = {f"/{i}.ts": part(tmp_path / f"{i}.ts", 0.0) for i in range(2)}
     lines = [f"#EXTINF:{announced},\n{name[1:]}\n" for name in files]
     files["/index.m3u8"] = f"{HLS_HEAD}{lines[0]}#EXT-X-DISCONTINUITY\n{lines[1]}#EXT-X-ENDLIST\n".encode()
@@ -264,9 +262,7 @@ def test_what_a_playlist_announces_and_its_segments_lack_is_told(
 
 
 @pytest.mark.parametrize(("name", "gaps"), [("h264.mp4", []), ("truncated.mp4", [(4.84, 10.0)])])
-def test_what_a_header_announces_and_the_file_lacks_is_told(
-    media: Callable[[str], Path], name: str, gaps: list[tuple[float, float]]
-) -> None:
+def test_what_a_header_announces_and_the_file_lacks_is_told(media, name, gaps):
     with closing(OpenVideo(media(name), DecodePlan())) as opened:
         assert list(opened.windows())
     assert opened.gaps == tuple(pytest.approx(gap, abs=0.1) for gap in gaps)

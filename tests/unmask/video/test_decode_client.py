@@ -90,29 +90,18 @@ def test_the_worker_plays_like_the_decoder(media: Media) -> None:
         assert np.array_equal(image, child_image)
 
 
-def test_captured_pictures_are_decoded_in_the_worker_too() -> None:
+def test_captured_pictures_are_decoded_in_the_worker_too_and_a_damaged_one_is_bad_input() -> None:
     images = [cv2.imencode(".jpg", image)[1].tobytes() for image in glide(12)]
     captured = captured_frames.collect(images, [0.12 * i for i in range(12)], Limits())
     plan = DecodePlan(windows=2, frames_per_window=6)
     here, there = list(captured_frames.decode(captured, plan)), list(decode_client.decode_capture(captured, plan))
     assert [window.seconds.tolist() for window in here] == [window.seconds.tolist() for window in there]
     assert all(np.array_equal(a.data, b.data) for a, b in zip(here, there, strict=True))
-
-
-def test_a_damaged_captured_picture_is_bad_input() -> None:
-    whole = cv2.imencode(".jpg", next(glide(1)))[1].tobytes()
-    head = whole[:-2000] + whole[-2:]
+    head = images[0][:-2000] + images[0][-2:]
     hollow = head[:700] + bytes(len(head) - 702) + head[-2:]
     captured = captured_frames.Capture((hollow[:200] + hollow[-2:],), (0.0,), ((320, 240),), "")
     with pytest.raises(errors.BadInput, match="damaged"):
         list(decode_client.decode_capture(captured, DecodePlan()))
-
-
-def test_the_worker_starts_without_the_heavy_libraries() -> None:
-    heavy = ("torch", "gradio", "cv2", "yt_dlp", "PIL", "huggingface_hub")
-    code = f"import sys, unmask.video.decode_worker; print([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=SPACE, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 ENDS: list[tuple[str, str, type[errors.UnmaskError], str]] = [
@@ -136,15 +125,7 @@ def doing(code: str, cpu_seconds: float = 30.0) -> str:
 
 @linux
 @pytest.mark.parametrize(("name", "code", "kind", "logged"), ENDS, ids=[end[0] for end in ENDS])
-def test_whatever_ends_the_decoder_is_one_failed_call(
-    name: str,
-    code: str,
-    kind: type[errors.UnmaskError],
-    logged: str,
-    media: Media,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_whatever_ends_the_decoder_is_one_failed_call(name, code, kind, logged, media, monkeypatch, caplog):
     caplog.set_level(logging.WARNING)
     with monkeypatch.context() as patch:
         patch.setattr(decode_client, "WORKER", doing(code, cpu_seconds=1.0 if "while" in code else 30.0))
@@ -186,9 +167,7 @@ SIZE_BYTES = 2**30  # of a file that stays on its server
     ("begin", "end"),
     [(-1, 10), (5, 5), (10, 5), (0, SIZE_BYTES + 1), (SIZE_BYTES, SIZE_BYTES + 1), (0, MAX_RANGE_BYTES + 1)],
 )
-def test_a_worker_that_asks_for_no_part_of_the_file_gets_nothing(
-    begin: int, end: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_asks_for_no_part_of_the_file_gets_nothing(begin, end, monkeypatch):
     asked: list[tuple[int, int]] = []
 
     def read(begin: int, end: int) -> bytes:
@@ -328,9 +307,7 @@ REFUSED = [
 
 
 @pytest.fixture(scope="module")
-def attempts(
-    tmp_path_factory: pytest.TempPathFactory, media: Media
-) -> tuple[dict[str, str], dict[str, str], str, list[Any]]:
+def attempts(tmp_path_factory: pytest.TempPathFactory, media: Media) -> tuple[Any, Any, str, list[Any]]:
     """What a worker tried, its environment, its folder, and the requests that the canary got."""
     secret = tmp_path_factory.mktemp("secret") / "secret.txt"
     secret.write_text("a secret")
@@ -349,18 +326,18 @@ def attempts(
 
 @linux
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_decoder_cannot(attempts: tuple[dict[str, str], dict[str, str], str, list[Any]], name: str) -> None:
+def test_a_decoder_cannot(attempts, name):
     assert attempts[0][name] == "refused"
 
 
 @linux
-def test_nothing_of_it_reaches_a_server(attempts: tuple[Any, Any, Any, list[Any]]) -> None:
+def test_nothing_of_it_reaches_a_server(attempts):
     assert set(attempts[0]) == set(REFUSED)
     assert attempts[3] == []
 
 
 @linux
-def test_a_decoder_inherits_no_secret(attempts: tuple[Any, dict[str, str], str, Any]) -> None:
+def test_a_decoder_inherits_no_secret(attempts):
     assert "a secret" not in attempts[1].values()
     assert attempts[2] == "/"
 
@@ -417,9 +394,7 @@ def test_the_lies_are_told_in_a_way_that_would_be_believed(media: Media, monkeyp
 
 
 @pytest.mark.parametrize("lie", LIES, ids=str)
-def test_a_worker_that_lies_is_not_believed(
-    lie: tuple[str, dict[str, Any], int], media: Media, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_lies_is_not_believed(lie, media, monkeypatch):
     first = [] if lie[0] == "VideoStream" else [("VideoStream", STREAM, 0)]
     monkeypatch.setattr(decode_client, "WORKER", sends(*first, lie, ("Done", {}, 0)))
     with pytest.raises(errors.InternalError):
