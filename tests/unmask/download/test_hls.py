@@ -35,20 +35,9 @@ def test_periods_lie_on_the_clock_of_the_player(text, ranges):
     assert period_ranges(hls.read_segments(text)) == ranges
 
 
-@pytest.mark.parametrize(
-    ("text", "live"),
-    [
-        (FIVE, False),
-        (FIVE.replace("#EXT-X-ENDLIST\n", ""), True),
-        (FIVE.replace("#EXT-X-ENDLIST\n", "#EXT-X-PLAYLIST-TYPE:VOD\n"), False),
-        (FIVE.replace("#EXT-X-ENDLIST\n", "#EXT-X-PLAYLIST-TYPE:EVENT\n"), True),
-    ],
-)
-def test_a_playlist_without_an_end_is_live(text, live):
-    assert hls.is_live(text) is live
-
-
-def test_a_master_playlist_is_told_from_a_media_playlist():
+def test_a_playlist_without_an_end_is_live_and_a_master_playlist_is_told_from_a_media_playlist():
+    ends = ("#EXT-X-ENDLIST\n", "", "#EXT-X-PLAYLIST-TYPE:VOD\n", "#EXT-X-PLAYLIST-TYPE:EVENT\n")
+    assert [hls.is_live(FIVE.replace(ends[0], end)) for end in ends] == [False, True, False, True]
     assert hls.is_master("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlow.m3u8\n")
     assert not hls.is_master(FIVE)
 

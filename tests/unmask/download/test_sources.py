@@ -58,9 +58,6 @@ def test_a_file_is_hashed_unless_it_is_too_long_or_it_was_closed(tmp_path: Path)
     for other, max_bytes in ((path, 9_999_999), (tmp_path, 10_000_000), (tmp_path / "gone", 10_000_000)):
         with closing(BackgroundHash(other, max_bytes)) as digest:
             assert digest.result() == nothing
-
-
-def test_closing_ends_the_hashing(tmp_path: Path) -> None:
     path = tmp_path / "large"
     with path.open("wb") as file:
         file.truncate(2**34)  # ten seconds
@@ -81,9 +78,7 @@ def test_closing_ends_the_hashing(tmp_path: Path) -> None:
         (FramesSource((), ()), "captured frames"),
     ],
 )
-def test_a_source_is_described_without_its_place_on_disk(
-    source: UrlSource | FileSource | FramesSource, name: str
-) -> None:
+def test_a_source_is_described_without_its_place_on_disk(source, name):
     described = Source(**describe(source))
     assert described.name == name
     assert "secret" not in str(described)

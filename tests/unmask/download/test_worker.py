@@ -36,12 +36,9 @@ def test_the_best_format_with_pictures_that_fits_is_chosen(formats, chosen):
     assert choose_format(formats, 5 * MIB)["format_id"] == chosen
 
 
-def test_sound_alone_has_no_pictures():
+def test_sound_alone_has_no_pictures_and_what_only_another_program_could_fetch_is_unsupported():
     with pytest.raises(NoFrames):
         choose_format([_format("sound", vcodec="none")], MIB)
-
-
-def test_what_only_another_program_could_fetch_is_unsupported():
     with pytest.raises(UnsupportedSite):
         choose_format([_format("flash", protocol="rtmp"), _format("socket", protocol="websocket_frag")], MIB)
 

@@ -93,13 +93,9 @@ def test_a_failure_gets_its_code_and_a_sentence(raised, kind, words):
     assert problem.message.endswith(".")
 
 
-def test_a_page_with_a_password_field_and_no_video_wants_a_sign_in():
-    assert isinstance(
-        to_unmask_error(UnsupportedError("http://example.com/"), asks_for_password=True), errors.LoginRequired
-    )
-
-
-def test_a_password_field_explains_no_other_failure():
+def test_a_page_with_a_password_field_and_no_video_wants_a_sign_in_and_no_other_failure_does():
+    unsupported = UnsupportedError("http://example.com/")
+    assert isinstance(to_unmask_error(unsupported, asks_for_password=True), errors.LoginRequired)
     assert isinstance(to_unmask_error(_status(404), asks_for_password=True), errors.FetchFailed)
 
 

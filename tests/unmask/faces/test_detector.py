@@ -82,17 +82,6 @@ def test_photograph_agrees_with_the_reference(finder, reference, factor):
     assert np.abs(found.landmarks[0] - points).max() < 0.04 * sides(box[None])[0]
 
 
-@pytest.mark.shared
-def test_research_videos_agree_with_the_reference(finder, reference, shared_data: Path):
-    overlap = []
-    for path in sorted((shared_data / "dfdc-videos").glob("*.mp4"))[:8]:
-        window = next(iter(decode(path, DecodePlan(windows=1, frames_per_window=1))))
-        (found,) = finder.detect(window)
-        assert len(found) == 1, path.name
-        overlap.append(overlaps(reference(window.data[0])[0][None], found.xyxy)[0, 0])
-    assert np.min(overlap) >= 0.9, np.round(overlap, 3)
-
-
 def test_a_window_gives_what_its_frames_give_alone(finder):
     images = [np.roll(astronaut(), shift, 1) for shift in (0, 7, 30)] + [np.zeros_like(astronaut())]
     together = finder.detect(window_of(*images))

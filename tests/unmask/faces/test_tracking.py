@@ -1,7 +1,5 @@
 """Following faces, and saying why one is left out."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -9,11 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.media import astronaut, scaled, times, window_of
-from unmask.faces.detector import FaceBoxes, FaceFinder
+from unmask.faces.detector import FaceBoxes
 from unmask.faces.exclusion import FaceRules, crop_sharpness, exclusion_reason
 from unmask.faces.tracking import FaceTrack, link
-from unmask.video.decode import Frames, decode
-from unmask.video.sampling import DecodePlan
+from unmask.video.decode import Frames
 
 
 def seen(*faces):
@@ -156,13 +153,3 @@ def test_a_short_window_asks_for_no_more_frames_than_it_has():
     track, window = looked_at(astronaut(), 1)
     alone = Frames(window.data[:1], window.seconds[:1])
     assert exclusion_reason(track, alone, FaceRules()) is None
-
-
-@pytest.mark.shared
-def test_clear_faces_of_research_videos_are_kept(shared_data: Path):
-    paths = sorted(shared_data.glob("*-videos/*.mp4"))[::2]
-    assert paths
-    for path in paths:
-        window = next(iter(decode(path, DecodePlan(windows=1, frames_per_window=3))))
-        (track,) = link(FaceFinder().detect(window), window.seconds, ())
-        assert exclusion_reason(track, window, FaceRules()) is None, path.name
