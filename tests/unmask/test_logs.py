@@ -26,7 +26,7 @@ def test_links_addresses_and_files_are_left_out(text, shown):
     assert redact(text) == shown
 
 
-def test_also_from_log_records_and_tracebacks(monkeypatch):
+def test_also_from_log_records_tracebacks_and_what_others_print(monkeypatch):
     printed = io.StringIO()
     monkeypatch.setattr("sys.stderr", printed)
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
@@ -38,9 +38,6 @@ def test_also_from_log_records_and_tracebacks(monkeypatch):
     text = printed.getvalue()
     assert "zebra" not in text.replace("raise OSError(", "") and "failed at (address)" in text
     assert "OSError: cannot fetch (link)" in text
-
-
-def test_also_from_what_others_print():
     printed = io.StringIO()
     try:
         raise FileNotFoundError(f"{tempfile.gettempdir()}/unmask-space-1/0f3a/zebra.mp4")

@@ -67,15 +67,12 @@ def test_numbers_are_rounded():
     assert all(span["start_seconds"] == round(span["start_seconds"], 3) for span in found["timeline"])
 
 
-def test_the_timeline_is_in_order_and_averages_the_models():
+def test_the_timeline_is_in_order_averages_the_models_and_is_corrected_like_the_faces():
     found = reports.example("ensemble")
     starts = [span["start_seconds"] for span in found["timeline"]]
     assert starts == sorted(starts)
     assert len(starts) == 8
     assert found["timeline"][0]["probability_fake"] == round(to_probability(0.25), 4)
-
-
-def test_the_timeline_and_the_faces_are_corrected_alike():
     found = reports.example("many")
     by_face = {face["id"]: face["probability_fake"] for face in found["faces"]}
     assert all(span["probability_fake"] == by_face[span["face_id"]] for span in found["timeline"])

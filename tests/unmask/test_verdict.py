@@ -148,14 +148,11 @@ def test_only_the_faces_that_an_answer_rests_on_are_rescored(logits, faces):
     assert asked == ([] if faces is None else [faces])
 
 
-def test_faces_left_out_are_the_reason_when_no_face_was_judged():
+def test_faces_left_out_are_the_reason_when_no_face_was_judged_else_the_most_suspicious_decides():
     verdict = judge_one_pass([], POLICY, ["face_too_small", "face_too_blurred", "face_too_small"])
     assert verdict.label == "no_face"
     assert verdict.reasons == ("face_too_blurred", "face_too_small")
     assert verdict.faces == verdict.models == ()
-
-
-def test_the_face_that_decides_is_the_most_suspicious():
     verdict = judge_one_pass(clips([-4.0] * 4, 0) + clips([3.0] * 4, 7) + clips([1.0] * 4, 9), POLICY)
     assert verdict.face_id == 7
     assert [face.id for face in verdict.faces] == [7, 9, 0]
@@ -165,12 +162,6 @@ def test_an_answer_may_drift_as_far_as_the_policy_says():
     assert judge_one_pass([made(5.0)], Policy(max_drift=2.0, trim=0.0), recompressed=[made(3.0)]).label == "fake"
     assert judge_one_pass([made(5.0)], Policy(max_drift=1.9), recompressed=[made(3.0)]).label == "uncertain"
     assert "unstable" not in judge_one_pass([made(0.2)], Policy(max_drift=0.1), recompressed=[made(-6.0)]).reasons
-
-
-@pytest.mark.parametrize("logit", [math.nan, math.inf, -math.inf])
-def test_a_logit_that_is_no_number_is_refused(logit):
-    with pytest.raises(ValueError, match="a model gave"):
-        made(logit)
 
 
 @pytest.mark.parametrize(
@@ -197,37 +188,35 @@ def test_the_most_cautious_of_an_ensemble_decides_what_is_answered() -> None:
     assert (policy.real_below, policy.fake_above, policy.min_sharpness) == (0.3, 0.8, 0.02)
 
 
-@pytest.mark.parametrize("temperature", [0.0, -1.0, math.inf, math.nan])
-def test_a_calibration_that_makes_no_sense_is_refused(temperature):
-    with pytest.raises(ValueError, match="not a calibration"):
-        Calibration(temperature)
+def test_a_calibration_that_makes_no_sense_and_a_logit_that_is_no_number_are_refused():
+    for temperature in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="not a calibration"):
+            Calibration(temperature)
+    for logit in (math.nan, math.inf, -math.inf):
+        with pytest.raises(ValueError, match="a model gave"):
+            made(logit)
 
 
-@given(anything())
-def test_probability_lies_in_0_to_1_and_is_missing_only_without_a_face(scores):
+@given(anything(), st.randoms(use_true_random=False))
+def test_probability_lies_in_0_to_1_is_missing_only_without_a_face_and_gives_the_label(scores, shuffler: random.Random):
     verdict = judge_one_pass(scores, POLICY)
     for probability in (verdict.probability_fake, *(face.probability_fake for face in verdict.faces)):
         assert (probability is None) == (verdict.label == "no_face")
         assert probability is None or 0 < probability < 1
     assert (verdict.label == "no_face") == (not scores)
     assert (verdict.face_id is None) == (not scores)
-
-
-@given(anything())
-def test_the_label_follows_from_the_number(scores):
-    verdict = judge_one_pass(scores, POLICY)
     for face in verdict.faces:
         assert face.label == POLICY.label(face.probability_fake)
     if scores:
         assert verdict.probability_fake == max(face.probability_fake for face in verdict.faces)
         assert verdict.label == POLICY.label(verdict.probability_fake)
-
-
-@given(anything(), st.randoms(use_true_random=False))
-def test_order_does_not_matter(scores, shuffler: random.Random):
     shuffled = list(scores)
     shuffler.shuffle(shuffled)
-    assert judge_one_pass(shuffled, POLICY) == judge_one_pass(scores, POLICY)
+    assert judge_one_pass(shuffled, POLICY) == verdict
+    text = verdict.text  # is one sentence, and promises nothing
+    assert text.endswith(".")
+    assert text.count(". ") == 0
+    assert not any(word in text.lower() for word in ("verified", "authentic", "genuine", "certain"))
 
 
 @given(one_model(), st.data(), st.floats(0.01, 9))
@@ -256,14 +245,6 @@ def test_chance_alone_does_not_make_many_faces_fake():
     together = sum(judge_one_pass(video, POLICY).label == "fake" for video in videos)
     assert alone > 45
     assert together <= 2
-
-
-@given(anything())
-def test_the_sentence_is_one_and_promises_nothing(scores):
-    text = judge_one_pass(scores, POLICY).text
-    assert text.endswith(".")
-    assert text.count(". ") == 0
-    assert not any(word in text.lower() for word in ("verified", "authentic", "genuine", "certain"))
 
 
 SENTENCES: dict[str, Any] = {
@@ -315,13 +296,6 @@ def test_every_reason_has_a_sentence():
     assert sentence("no_face") == REASONS["no_face"]
 
 
-@pytest.mark.parametrize(
-    ("probability", "text"), [(0.0, "under 1%"), (0.01, "1%"), (0.934, "93%"), (0.99, "99%"), (0.999, "over 99%")]
-)
-def test_percent_claims_no_certainty(probability, text):
-    assert percent(probability) == text
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0.0, "0:00"), (7.9, "0:07"), (754.0, "12:34"), (3723.0, "1:02:03")])
-def test_clock(seconds, text):
-    assert clock(seconds) == text
+def test_percent_claims_no_certainty_and_clock_is_that_of_a_player():
+    assert [percent(p) for p in (0.0, 0.01, 0.934, 0.99, 0.999)] == ["under 1%", "1%", "93%", "99%", "over 99%"]
+    assert [clock(seconds) for seconds in (0.0, 7.9, 754.0, 3723.0)] == ["0:00", "0:07", "12:34", "1:02:03"]

@@ -51,27 +51,20 @@ def test_the_drawn_video_plays_everywhere(drawn):
         assert container.streams.video[0].pix_fmt == "yuv420p"
 
 
-def test_times_stay_true(drawn):
+def test_times_stay_true_and_the_header_comes_first_so_that_a_browser_can_start_early(drawn):
     times = [seconds for seconds, _ in play(drawn, Span())]
     assert times == pytest.approx([i / 25 for i in range(100)], abs=1e-3)
-
-
-def test_the_header_comes_first_so_that_a_browser_can_start_early(drawn):
     data = drawn.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
 
 
-def test_the_picture_is_still_there_and_the_box_is_drawn(drawn):
+def test_the_picture_is_still_there_the_box_is_drawn_and_the_strip_shows_each_label_in_its_tone(drawn):
     _, image = next(play(drawn, Span(0.4)))
     original = cv2.resize(list(glide(11, 320, 240))[10], (640, 480))
     calm = slice(300, 470), slice(10, 100)  # away from boxes and numbers
     assert np.abs(image[calm].astype(int) - original[calm]).mean() < 12
     assert near_tone(image[:480], TONES["fake"]) > 200
     assert near_tone(image[:480], TONES["real"]) > 200
-
-
-def test_the_strip_shows_each_label_in_its_tone(drawn):
-    _, image = next(play(drawn, Span(0.4)))
     strip = image[480:]
     assert all(near_tone(strip, TONES[label]) > 20 for label in ("fake", "real", "uncertain"))
     assert near_tone(strip, PANEL) > strip[..., 0].size / 3
@@ -111,19 +104,12 @@ def test_of_a_long_video_only_the_analysed_moments_move(tmp_path):
     assert min(light.values()) < 90
 
 
-def test_without_faces_there_is_the_label_alone(tmp_path):
-    write_video(tmp_path / "in.mp4", glide(5))
-    overlay(tmp_path / "in.mp4", reports.example("no_face"), tmp_path / "out.mp4", ignore)
-    assert len(next(decode(tmp_path / "out.mp4", DecodePlan(windows=1)))) > 0
-
-
-def test_a_turned_video_is_drawn_upright(media, tmp_path):
-    turned = media("rotated.mp4")
-    stream = probe(turned)
-    found = small_report(4.0)
-    overlay(turned, found, tmp_path / "out.mp4", ignore)
+def test_a_turned_video_is_drawn_upright_and_without_faces_there_is_the_label_alone(media, tmp_path):
+    stream = probe(media("rotated.mp4"))
+    overlay(media("rotated.mp4"), reports.example("no_face"), tmp_path / "out.mp4", ignore)
     drawn = probe(tmp_path / "out.mp4")
     assert (drawn.width < drawn.height) == (stream.width < stream.height)
+    assert len(next(decode(tmp_path / "out.mp4", DecodePlan(windows=1)))) > 0
 
 
 def test_a_cancelled_drawing_leaves_nothing(tmp_path):
