@@ -30,9 +30,9 @@ NO_SECONDS = [True, "soon", "1:2:3:4", ":", "1:", [3], {"seconds": 3}, b"3", "1"
 def test_a_time_may_be_a_number_or_a_clock_and_what_is_none_is_refused_by_name():
     for text, seconds in SECONDS:
         assert to_seconds(text, "The start") == seconds
-    for text in NO_SECONDS:
+    for wrong in NO_SECONDS:
         with pytest.raises(BadInput, match="The start must be seconds"):
-            to_seconds(text, "The start")
+            to_seconds(wrong, "The start")
 
 
 def test_nothing_is_kept_that_is_longer_than_it_may_be(tmp_path):
