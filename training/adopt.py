@@ -22,7 +22,7 @@ from typing import Any
 from huggingface_hub import HfApi, ModelCard, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from training.release import gend
 from training.release.card import write_card
@@ -84,10 +84,7 @@ def adopt(source: str, layout: str, out: Path, name: str | None = None, backbone
         headline=f"weights of {origin}; not calibrated: gives no label",
         origin=origin,
     )
-    out.mkdir(parents=True, exist_ok=True)
-    save_file({key: value.contiguous() for key, value in converted.tensors.items()}, out / "model.safetensors")
-    module = torch_model.build(file, (out / "model.safetensors").read_bytes())  # names and shapes must fit exactly
-    checkpoint.save(out, module, file)
+    checkpoint.save(out, torch_model.assemble(file, converted.tensors), file)  # names and shapes must fit exactly
     write_card(out)
     return [f"{key}: {gend.WITHOUT_EFFECT[key]}" for key in converted.left_out]
 

@@ -39,6 +39,7 @@ from training.data.extract_faces import (
 )
 from training.data.resumable_writer import ResumableWriter
 from training.data.shards import FailedVideo, StoredClip, format_table, read_clips
+from training.fit.recipes import RECIPES
 from unmask.batch import ray_map
 from unmask.errors import UnmaskError
 from unmask.faces.clips import ClipSpec
@@ -57,13 +58,13 @@ def main() -> None:
     """Prepare the data sets that the command line names."""
     arguments = _parse()
     try:
-        cut = (
-            ClipSpec()
-            if arguments.model is None
-            else checkpoint.read_config(checkpoint.locate(arguments.model)[0]).clip
+        cut = _cut_for(arguments.model)
+        clip = replace(
+            cut,
+            frames_per_clip=arguments.frames,
+            frame_stride_seconds=arguments.stride,
+            side_px=max(CACHE_SIDE_PX, cut.side_px),
         )
-        side_px = max(CACHE_SIDE_PX, cut.side_px)
-        clip = replace(cut, frames_per_clip=arguments.frames, frame_stride_seconds=arguments.stride, side_px=side_px)
         spec = ExtractionSpec(clip, arguments.windows)
         catalog, tasks = list_tasks(arguments.data, arguments.split)
         map_tasks: TaskMapper = functools.partial(workers.map_in_processes, workers=arguments.workers)
@@ -78,6 +79,13 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit("prepare: stopped; the same command goes on from here")
     print(summary(arguments.out, catalog, failed))
+
+
+def _cut_for(model: str | None) -> ClipSpec:
+    """Return how faces are cut for a recipe or a model. Raises ModelUnavailable."""
+    if model is None or model in RECIPES:
+        return RECIPES[model].clip if model else ClipSpec()
+    return checkpoint.read_config(checkpoint.locate(model)[0]).clip
 
 
 def list_tasks(data: Iterable[str], how: str) -> tuple[Catalog, list[ExtractionTask]]:
@@ -159,9 +167,7 @@ def _parse() -> argparse.Namespace:
         default=ClipSpec.frame_stride_seconds,
         help="seconds from frame to frame (%(default)s)",
     )
-    parser.add_argument(
-        "--model", help="for which faces are cut, where it wants another cut: as `unmask check` takes it"
-    )
+    parser.add_argument("--model", help="whose cut of faces is taken: a recipe, or as `unmask check` takes it")
     parser.add_argument(
         "--split",
         choices=SPLIT_METHODS,

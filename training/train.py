@@ -6,12 +6,14 @@
 A data folder holds tar shards with manifest.tsv, as `training.prepare` writes them; with `=N` it is repeated N times an
 epoch. Its `val` rows are for validation, its `test` rows are never read. If there are no fakes, all are blended from
 reals. After each epoch the averaged weights are validated, and the best so far are in OUT/model, which `unmask` loads.
-A run that was stopped resumes when the same command is given again. `accelerate launch -m training.train …` runs it on
+A run that was stopped resumes when the same command is given again. What a large model needs is said first; --estimate
+says only that. `accelerate launch -m training.train …` runs it on
 many devices.
 """
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,6 +26,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list
 
 from training.data.shards import StoredClip
+from training.fit.estimate import estimate
 from training.fit.predict import precision, validate
 from training.fit.recipes import RECIPES, StageName, TrainConfig
 from training.fit.run_folder import Epoch, RunFolder
@@ -35,6 +38,7 @@ from unmask.models import checkpoint, torch_model
 from unmask.models.architectures import ARCHITECTURES, VideoModel, channels_last
 
 Found = TypeVar("Found")
+LARGE = 100e6  # parameters from which on it is said what a run needs, before it begins
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Request:
     teacher: str | None
     workers: int
     precision: str
+    only_estimate: bool
     limit: int | None
     validation_limit: int | None
     save_seconds: float
@@ -79,6 +84,15 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
     teacher = None if request.teacher is None else torch_model.load(request.teacher, accelerator.device)
     clips = read_training_clips(request.data, request.limit, config.seed, request.validation_limit)
     cache, pair_spec = request.out.parent / "meshes", teacher_clip_spec(spec, teacher)
+    if request.only_estimate or sum(value.numel() for value in model.parameters()) > LARGE:
+        pairs = sum(not clip.fake for part in clips.training for clip in part)
+        batches = pairs // (stage.pairs_per_batch * accelerator.num_processes)
+        needs = estimate(model, spec, stage, batches, accelerator.device, accelerator.autocast)
+        accelerator.print(f"{request.config.architecture}: {needs}")
+        if request.only_estimate:
+            return run
+        if not needs.fits:
+            sys.exit("train: that does not fit; lower --pairs-per-batch, and raise --accumulate as much")
     with accelerator.main_process_first():
         parts = [make_pairs(part, pair_spec, request, cache) for part in clips.training]
     if accelerator.is_main_process:
@@ -152,7 +166,8 @@ def parse() -> Request:
     add("--data", action="append", required=True, metavar="DIR[=N]", help="folder of stored clips, N times")
     add("--out", type=Path, required=True, help="run folder")
     add("--start", type=Path, help="run folder whose result is trained further")
-    add("--scratch", action="store_true", help="start from random weights, not from ImageNet's")
+    add("--estimate", action="store_true", help="only say how much memory and time it takes")
+    add("--scratch", action="store_true", help="start from random weights, not from pretrained ones")
     add("--teacher", help="model to distil, beside the labels: a folder, or a name")
     add("--epochs", type=int)
     add("--pairs-per-batch", type=int, help="of each process")
@@ -181,6 +196,7 @@ def parse() -> Request:
         start=arguments.start,
         scratch=arguments.scratch,
         teacher=arguments.teacher,
+        only_estimate=arguments.estimate,
         workers=arguments.workers,
         precision=arguments.precision,
         limit=arguments.limit,

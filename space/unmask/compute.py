@@ -5,9 +5,10 @@ import importlib.util
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from unmask.errors import BadInput
@@ -84,6 +85,21 @@ def choose_precision(device: str, asked: str = "auto") -> str:
         capabilities = torch.cpu.get_capabilities()
         able = kind == "cpu" and any(capabilities.get(name) for name in CPU_BFLOAT16)
     return "bfloat16" if able else "float32"
+
+
+def free_memory_bytes() -> int | None:
+    """Return how much memory there is for this process, of the machine and of its container; None where unknown."""
+    found = []
+    with suppress(OSError, ValueError, IndexError):
+        found.append(1024 * int(_field("/proc/meminfo", "MemAvailable:")))
+    with suppress(OSError, ValueError, IndexError):
+        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        found.append(limit - used + int(_field("/sys/fs/cgroup/memory.stat", "inactive_file")))
+    return min(found, default=None)
+
+
+def _field(path: str, name: str) -> str:
+    return Path(path).read_text().partition(name)[2].split()[0]
 
 
 def has_torch() -> bool:

@@ -107,6 +107,10 @@ class Busy(UnmaskError):
     code = "busy"
 
 
+class NoGpu(Busy):
+    """Raised when a Space that borrows a GPU gets none: all are taken, or the visitor's time is used up."""
+
+
 class RateLimited(UnmaskError):
     """Raised when one client sends too many requests."""
 

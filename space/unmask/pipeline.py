@@ -30,14 +30,24 @@ from unmask.download.sources import (
     open_media,
     to_source,
 )
+from unmask.errors import NoGpu
 from unmask.faces.clips import FaceClip
 from unmask.faces.detector import FaceBoxes, FaceFinder
 from unmask.faces.subjects import Subject, SubjectTracker
 from unmask.faces.upright import Upright
-from unmask.models import inference, saliency
+from unmask.models import bundled, inference, saliency
 from unmask.models.inference import LoadedModel
 from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
-from unmask.report import CheckReport, ComputeReport, CoverageReport, FaceDetail, Source, to_report, with_source
+from unmask.report import (
+    STANDBY_ANSWERED,
+    CheckReport,
+    ComputeReport,
+    CoverageReport,
+    FaceDetail,
+    Source,
+    to_report,
+    with_source,
+)
 from unmask.verdict import ClipScore, Policy, clock, ensemble_policy, judge, judge_one_pass, percent
 from unmask.video.decode import Frames
 from unmask.video.sampling import WINDOWS, plan_windows
@@ -46,6 +56,7 @@ __all__ = ["Checker", "FileSource", "FramesSource", "Options", "UrlSource", "sha
 
 CLIPS_PER_SLOT = 8  # scored before other checks may come in between and a cancellation is noticed
 FACES_PER_SLOT = 2  # explained before the same
+CLIPS_PER_LOAN = 32  # scored, or explained, while a GPU is borrowed: it takes seconds until there is one
 FEW_FRAMES = 16  # a report from fewer frames with a face says so
 DEFAULT_OPTIONS = Options()
 ROUNDING_SECONDS = 0.5  # an end that lies so little beyond the end of the video is no mistake
@@ -60,7 +71,7 @@ class Checker:
         options: Backend, device and precision.
         on_gpu: Wraps the two functions that run models, `score_clips` and `explain_faces`, for a Space that borrows its
             GPU by the call (`spaces.GPU`); the face finder then stays on the CPU, and the models run once, at the end,
-            instead of after every window.
+            instead of after every window. Where it raises NoGpu, the bundled model answers on the CPU.
     """
 
     def __init__(
@@ -77,6 +88,7 @@ class Checker:
         self._finder: FaceFinder | None = None
         self._by_name: dict[str, LoadedModel] = {}  # by the name that was asked for
         self._by_key: dict[str, LoadedModel] = {}
+        self._standby: LoadedModel | None = None
 
     def check(
         self,
@@ -107,7 +119,9 @@ class Checker:
         clock = Clock()
         on_progress("fetch", 0.0, "Getting ready")
         models = self.load(options.models)
-        plan = plan_windows([model.spec for model in models], options.span)
+        standby = self.load_standby() if self.borrows_gpu else None
+        specs = [model.spec for model in models] + ([] if standby is None else [standby.spec])
+        plan = plan_windows(specs, options.span)
         with ExitStack() as resources:
             folder = tempfile.TemporaryDirectory(prefix="unmask-", ignore_cleanup_errors=True)
             path = Path(resources.enter_context(folder))
@@ -116,7 +130,7 @@ class Checker:
                 media = resources.enter_context(opening)
             cached = cached_reports.get(media.content) if media.content is not None else None
             if cached is None:
-                report = _Check(self, models, media, options, on_progress, clock).run()
+                report = _Check(self, models, standby, media, options, on_progress, clock).run()
             else:
                 report = with_source(cached, _describe(media))
             if keep is not None and keep.parent.is_dir() and media.fetched is not None:
@@ -133,6 +147,12 @@ class Checker:
             models = {_key(self._by_name[name]): self._by_name[name] for name in names}
             self._by_key |= models
         return tuple(models.values())
+
+    def load_standby(self) -> LoadedModel:
+        """Load the bundled model on the CPU, once. Raises ModelUnavailable."""
+        with self._loading:
+            self._standby = self._standby or inference.load(bundled.DEFAULT, Backend())
+        return self._standby
 
     def detect_faces(self, frames: Frames) -> list[FaceBoxes]:
         """Find the faces in each frame of a window."""
@@ -165,20 +185,34 @@ class _Check:
         self,
         checker: Checker,
         models: Sequence[LoadedModel],
+        standby: LoadedModel | None,  # answers where no GPU can be borrowed
         media: Media,
         options: Options,
         on_progress: OnProgress,
         clock: Clock,
     ) -> None:
         self._checker, self._models, self._media, self._options = checker, models, media, options
+        self._standby, self._notices = standby, [*options.notices]
         self._on_progress, self._clock = on_progress, clock
         self._policy = ensemble_policy([model.policy for model in models])
         self._upright = Upright(checker.detect_faces)
-        self._tracker = SubjectTracker([model.spec for model in models])
+        self._tracker = SubjectTracker([model.spec for model in (*models, *([standby] if standby else []))])
 
     def run(self) -> CheckReport:
         """Find and score the faces, judge them, and show where they look worst."""
         scores = self._score_windows()
+        try:
+            return self._report(scores)
+        except NoGpu as error:
+            if self._standby is None:
+                raise
+            self._models, self._policy = (self._standby,), self._standby.policy
+            self._notices.append(f"{STANDBY_ANSWERED} {error.message}")
+        return self._report([])
+
+    def _report(self, scores: list[ClipScore]) -> CheckReport:
+        if self._checker.borrows_gpu:
+            scores = self._score(self._tracker.subjects, self._on_progress)
         self._on_progress("model", 0.0, "Weighing what was found")
         verdict = judge(scores, self._policy, self._rescore, self._tracker.excluded)
         faces = self._explain(scores)
@@ -201,7 +235,7 @@ class _Check:
                 offset_seconds=self._media.offset_seconds,
             ),
             timing_seconds=self._clock.read(),
-            warnings=_warnings(self._media, self._tracker, self._options),
+            warnings=[*self._notices, *_warnings(self._media, self._tracker, self._options)],
             input=self._options.input,
         )
 
@@ -220,7 +254,7 @@ class _Check:
                 subjects = self._tracker.add(frames, boxes)
             if not self._checker.borrows_gpu:
                 scores += self._score(subjects, report_step)
-        return self._score(self._tracker.subjects, self._on_progress) if self._checker.borrows_gpu else scores
+        return scores
 
     def _rescore(self, faces: frozenset[int]) -> list[ClipScore]:
         """Score the clips of some faces after a mild re-compression."""
@@ -235,10 +269,11 @@ class _Check:
         }
         scores: list[ClipScore] = []
         for model in self._models:
-            for batch in _batches(clips[_key(model)], CLIPS_PER_SLOT):
+            for batch in _batches(clips[_key(model)], CLIPS_PER_LOAN if self._checker.borrows_gpu else CLIPS_PER_SLOT):
                 share = len(scores) / sum(map(len, clips.values()))
                 with self._slot(on_progress, "model", share, f"Judging with {model.name}"):
-                    logits = self._checker.score_clips(_key(model), batch)
+                    is_here = model is self._standby
+                    logits = model.logits(batch) if is_here else self._checker.score_clips(_key(model), batch)
                 scores += [inference.clip_score(model, *pair) for pair in zip(batch, logits, strict=True)]
         return scores
 
@@ -246,9 +281,12 @@ class _Check:
         """Show every judged face where it looks worst, by id."""
         worst = [(subject, *_worst_clip(subject, self._models, scores)) for subject in self._tracker.subjects]
         details: dict[int, FaceDetail] = {}
-        for batch in _batches(worst, FACES_PER_SLOT):
+        for batch in _batches(worst, CLIPS_PER_LOAN if self._checker.borrows_gpu else FACES_PER_SLOT):
             with self._slot(self._on_progress, "explain", len(details) / len(worst), "Showing what mattered"):
-                shown = self._checker.explain_faces([(_key(model), clip) for _, model, clip in batch])
+                if self._models[0] is self._standby:
+                    shown = [saliency.explain(model, clip) for _, model, clip in batch]
+                else:
+                    shown = self._checker.explain_faces([(_key(model), clip) for _, model, clip in batch])
             for (subject, _, _), face in zip(batch, shown, strict=True):
                 details[subject.id] = FaceDetail(subject.thinned_boxes(), face.face, face.heatmap, face.seconds)
         return details
@@ -289,7 +327,7 @@ def _worst_clip(
 
 def _warnings(media: Media, tracker: SubjectTracker, options: Options) -> list[str]:
     """List what to know about how the verdict came about."""
-    found = [*options.notices, *media.notices]
+    found = [*media.notices]
     duration, end = media.source.duration_seconds, options.span.end_seconds
     if duration is not None and end is not None and end > duration + ROUNDING_SECONDS:
         found.append(f"The video ends at {duration:.1f} s, before the end that was asked for ({end:g} s).")

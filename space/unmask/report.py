@@ -11,6 +11,8 @@ from unmask.evidence import Direction, Evidence, Strength
 from unmask.verdict import FaceVerdict, Label, SpanVerdict, Verdict
 
 SCHEMA = "unmask.report/1"
+# begins the warning of a report whose answer is not that of the model that was asked for
+STANDBY_ANSWERED = "The bundled model answered in place of the chosen one."
 
 # The parts of a report, as JSON. Probabilities have four decimals, seconds three; seconds are the player's.
 
@@ -254,6 +256,11 @@ def to_failed_report(
     if error.choices:
         report["error"]["choices"] = [cast(ChoiceReport, asdict(choice)) for choice in error.choices]
     return report if input is None else {**report, "input": input}
+
+
+def is_by_standby(report: CheckReport) -> bool:
+    """Return whether the bundled model answered, as no GPU could be borrowed: the next check may get one."""
+    return any(warning.startswith(STANDBY_ANSWERED) for warning in report["warnings"])
 
 
 def with_source(report: AnyReport, source: Source | Mapping[str, Any]) -> AnyReport:

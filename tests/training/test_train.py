@@ -1,5 +1,6 @@
 """Tests of training: every recipe runs, a killed run resumes exactly, two processes equal one of the doubled batch."""
 
+import contextlib
 import json
 import os
 import signal
@@ -17,10 +18,11 @@ from safetensors.torch import load_file
 
 from tests.training import fourth
 from tests.training.faces import face
-from tests.untrained import untrained_model
+from tests.untrained import SMALL_VIT, untrained_model
 from training.data.augment import resize
 from training.data.shards import write_clips
 from training.fit import trainer
+from training.fit.estimate import estimate
 from training.fit.predict import compare_true_fakes
 from training.fit.recipes import RECIPES
 from training.fit.run_folder import RunFolder
@@ -28,7 +30,8 @@ from training.fit.torch_dataset import as_face_clip, decode
 from training.fit.training_clips import read_training_clips
 from training.train import Request, main, train
 from unmask.models import torch_model
-from unmask.models.configs import ResNextLstmConfig
+from unmask.models.architectures import ARCHITECTURES
+from unmask.models.configs import ResNextLstmConfig, VitLinearConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = 16
@@ -59,9 +62,11 @@ def request(recipe, stage, data, out, **changes):
     small = replace(config.stage(stage), epochs=1, pairs_per_batch=4)
     if isinstance(config.model, ResNextLstmConfig):
         config = replace(config, model=ResNextLstmConfig(hidden=16))
+    if isinstance(config.model, VitLinearConfig):
+        config = replace(config, model=SMALL_VIT)
     config = replace(config, **{stage: small}, clip=replace(config.clip, side_px=64))
     defaults = {"start": None, "scratch": True, "teacher": None, "workers": 0, "precision": "no"}
-    defaults |= {"limit": None, "validation_limit": None, "save_seconds": 300}
+    defaults |= {"only_estimate": False, "limit": None, "validation_limit": None, "save_seconds": 300}
     return Request(config=config, stage=stage, data=[(folder, 1) for folder in data], out=out, **defaults | changes)
 
 
@@ -69,7 +74,7 @@ def run(wanted):
     return train(wanted, Accelerator(log_with="tensorboard", project_dir=str(wanted.out)))
 
 
-@pytest.mark.parametrize("recipe", ["mobilenet-gru", "meso-transformer", "resnext-lstm", "patch-mean"])
+@pytest.mark.parametrize("recipe", ["mobilenet-gru", "meso-transformer", "resnext-lstm", "vit-linear", "patch-mean"])
 def test_each_recipe_goes_from_faces_to_a_model_that_unmask_loads(recipe, material, moving, tmp_path):
     run(request(recipe, "frames", [material], tmp_path / "frames"))
     done = run(request(recipe, "clips", [material, moving], tmp_path / "clips", start=tmp_path / "frames", limit=4))
@@ -88,6 +93,56 @@ def test_a_frozen_backbone_does_not_change(material, tmp_path):
     moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert moved
     assert "backbone" not in moved
+
+
+def test_of_a_large_tower_only_the_layer_norms_are_tuned(material, tmp_path):
+    wanted = request("vit-linear", "frames", [material], tmp_path / "run")
+    started = request("vit-linear", "frames", [material], tmp_path / "start")
+    still = replace(started.config.frames, learning_rate=0.0)
+    before, after = (
+        load_file(run(each).model / "model.safetensors")
+        for each in (replace(started, config=replace(started.config, frames=still)), wanted)
+    )
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {name for name in before if "norm" in name or name.startswith("head.")} == moved
+
+
+def test_losses_on_the_sphere_are_those_of_their_definition():
+    torch.manual_seed(0)
+    vectors, labels = 5 * torch.randn(7, 3), torch.tensor([0, 1, 0, 1, 1, 0, 1])
+    unit = vectors / vectors.norm(dim=1, keepdim=True)
+    squares = {(i, j): float((unit[i] - unit[j]).square().sum()) for i in range(7) for j in range(i)}
+    same = [value for (i, j), value in squares.items() if labels[i] == labels[j]]
+    alignment, uniformity = trainer.sphere_losses(vectors, labels)
+    assert float(alignment) == pytest.approx(np.mean(same), rel=1e-4)
+    assert float(uniformity) == pytest.approx(
+        np.log(np.mean(np.exp([-2 * value for value in squares.values()]))), rel=1e-4
+    )
+    assert [float(value) for value in trainer.sphere_losses(vectors[:1], labels[:1])] == [0, 0]
+
+
+def test_what_a_run_needs_is_said_first(material, tmp_path, capsys):
+    found = {}
+    for pairs in (2, 4):
+        wanted = request("vit-linear", "frames", [material], tmp_path / "run", only_estimate=True)
+        small = replace(wanted.config.frames, pairs_per_batch=pairs)
+        run(replace(wanted, config=replace(wanted.config, frames=small)))
+        found[pairs] = capsys.readouterr().out
+    assert "vit-linear: at least" in found[2] and "GiB of memory" in found[2]
+    assert not (tmp_path / "run" / "model").exists()
+    model = ARCHITECTURES["vit-linear"](SMALL_VIT)
+    stage, here = RECIPES["vit-linear"].frames, torch.device("cpu")
+    spec = replace(RECIPES["vit-linear"].clip, side_px=64, frames_per_clip=1)
+    once, twice = (
+        estimate(model, spec, replace(stage, pairs_per_batch=count), 3, here, contextlib.nullcontext)
+        for count in (1, 2)
+    )
+    weights = sum(value.nbytes for value in model.parameters())
+    norms = [part for part in model.modules() if isinstance(part, torch.nn.LayerNorm)]
+    learned = sum(value.nbytes for part in [*norms, model.get_submodule("head")] for value in part.parameters())
+    assert (once.weights_bytes, once.optimizer_bytes) == (2 * weights, 3 * learned)
+    assert twice.activation_bytes == 2 * once.activation_bytes > 17 * 32 * 4 * 2  # more than one layer's tokens
+    assert not replace(once, free_bytes=once.total_bytes - 1).fits
 
 
 def test_fakes_may_be_missing(tmp_path):

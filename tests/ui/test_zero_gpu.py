@@ -4,7 +4,7 @@ import gradio as gr
 import pytest
 
 import app
-from unmask.errors import Busy
+from unmask.errors import NoGpu
 
 
 class Lender:
@@ -43,7 +43,7 @@ def test_a_gpu_is_borrowed_for_longer_when_there_is_more_to_do(monkeypatch):
     assert 0 < lender.seconds[0] < lender.seconds[1] < 60
 
 
-def test_no_gpu_means_busy(monkeypatch):
+def test_no_gpu_is_told_apart(monkeypatch):
     monkeypatch.setattr("spaces.GPU", Lender(refuses=True))
-    with pytest.raises(Busy, match="quota"):
+    with pytest.raises(NoGpu, match="quota"):
         app.on_gpu(score)("default", [1])

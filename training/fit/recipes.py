@@ -1,4 +1,4 @@
-"""Recipes of the three models, each with a stage of single frames and a stage of clips.
+"""Recipes of the models, each with a stage of single frames and a stage of clips.
 
 A recipe is data. The command line may change the fields that depend on the machine and on the time there is.
 """
@@ -8,7 +8,13 @@ from typing import Literal
 
 from training.data.augment import AugmentSpec
 from unmask.faces.clips import ClipSpec
-from unmask.models.configs import MesoTransformerConfig, MobileNetGruConfig, ModelConfig, ResNextLstmConfig
+from unmask.models.configs import (
+    MesoTransformerConfig,
+    MobileNetGruConfig,
+    ModelConfig,
+    ResNextLstmConfig,
+    VitLinearConfig,
+)
 
 StageName = Literal["frames", "clips"]
 
@@ -42,6 +48,9 @@ class StageConfig:
     clip_norm: float = 5.0  # longest gradient
     patience: int = 4  # epochs without a better validation, then it stops
     teacher_share: float = 0.5  # of the target probability, where there is a teacher
+    norms_only: bool = False  # of the backbone, only the layer norms are trained
+    alignment: float = 0.0  # weight of the loss that draws features of one label together
+    uniformity: float = 0.0  # weight of the loss that spreads features over the sphere
     vector_share: float = 1.0  # initial weight of the loss between projected vectors and the teacher's
     mixture: Mixture = Mixture()
 
@@ -115,4 +124,31 @@ RESNEXT_LSTM = TrainConfig(
     clip=ClipSpec(side_px=224),
 )
 
-RECIPES = {recipe.architecture: recipe for recipe in (MOBILENET_GRU, MESO_TRANSFORMER, RESNEXT_LSTM)}
+CLIP_CROPS = ClipSpec(
+    side_px=224,
+    crop_scale=1.3,
+    crop_shift=(0.0, 0.0),
+    resampling="bicubic",
+    mean=(0.48145466, 0.4578275, 0.40821073),
+    std=(0.26862954, 0.26130258, 0.27577711),
+)
+# GenD's (Yermakov et al., WACV 2026): layer norms of CLIP alone, features of length 1, losses on the sphere, and a fake
+# beside the real of its source. The stage of clips has no head to train, and is not needed.
+VIT_LINEAR = TrainConfig(
+    "vit-linear",
+    VitLinearConfig(),
+    frames=StageConfig(
+        epochs=10,
+        pairs_per_batch=32,
+        learning_rate=3e-4,
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        norms_only=True,
+        alignment=0.1,
+        uniformity=0.5,
+    ),
+    clips=StageConfig(epochs=1, pairs_per_batch=8, learning_rate=1e-4, warmup_steps=50, frozen_epochs=-1),
+    clip=CLIP_CROPS,
+)
+
+RECIPES = {recipe.architecture: recipe for recipe in (MOBILENET_GRU, MESO_TRANSFORMER, RESNEXT_LSTM, VIT_LINEAR)}

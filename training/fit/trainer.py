@@ -90,12 +90,15 @@ class StudentModel(nn.Module):
         )
         self.register_load_state_dict_pre_hook(_rename_projection)  # type: ignore[no-untyped-call]  # torch's
 
-    def forward(self, data: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return logits (B,) of clips (B, T, 3, S, S) and, beside a teacher, projected vectors (true in mask, D)."""
+    def forward(self, data: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Return logits (B,) of clips (B, T, 3, S, S), and vectors of the frames that are true in the mask.
+
+        These are projected ones, beside a teacher, and the model's own, each (N, D).
+        """
         vectors = self.model.clip_vectors(resize_batch(data, self.side_px), mask)
         projected = None if self.projection is None else self.projection(vectors[mask])
         with torch.autocast(data.device.type, enabled=False):  # recurrent networks in bfloat16 were slow on a GPU
-            return self.model.sequence_logits(vectors.float(), mask), projected
+            return self.model.sequence_logits(vectors.float(), mask), projected, vectors[mask]
 
 
 def _rename_projection(module: nn.Module, state: dict[str, Tensor], *_: object) -> None:
@@ -137,6 +140,7 @@ class Trainer:
         self.loader = loader(data, teacher_clip_spec(spec, teacher), self.batches, workers)
         self.average = copy.deepcopy(model).eval().requires_grad_(False).to(accelerator.device)
         student = StudentModel(model, teacher, spec)
+        set_trainable(model, config, max(config.frozen_epochs, 0))  # what is never trained is not exchanged either
         optimizer = torch.optim.AdamW(parameter_groups(student, config), lr=0.0, weight_decay=config.weight_decay)
         self.student, self.optimizer = accelerator.prepare(student, optimizer)
         self.steps = config.epochs * math.ceil(self.batches.in_epoch / config.accumulate)
@@ -208,11 +212,8 @@ class Trainer:
 
     def _set_train_mode(self, epoch: int) -> None:
         """Set training mode; a frozen backbone keeps its batch statistics, too."""
-        is_trained = 0 <= self.config.frozen_epochs <= epoch
         self.student.train()
-        for module in frame_modules(self._model):
-            module.train(is_trained)
-            module.requires_grad_(is_trained)
+        set_trainable(self._model, self.config, epoch)
 
     def _update(self, batch: Batch) -> Tensor:
         """Train on one batch; return its mean loss over all processes, detached."""
@@ -224,12 +225,15 @@ class Trainer:
             group["lr"] = rate
         with self.accelerator.accumulate(self.student):
             with self.accelerator.autocast():
-                logits, projected = self.student(data, mask)
+                logits, projected, vectors = self.student(data, mask)
                 target = None if self.teacher is None else distillation_target(self.teacher, data, mask)
             loss = classification_loss(logits.float(), fake, target, config)
             if target is not None:
                 weight = vector_loss_weight(config, self.progress.step / self.steps)
                 loss = loss + weight * vector_loss(projected.float(), target.vectors)
+            if config.alignment or config.uniformity:
+                alignment, uniformity = sphere_losses(vectors.float(), fake[:, None].expand_as(mask)[mask])
+                loss = loss + config.alignment * alignment + config.uniformity * uniformity
             self.accelerator.backward(loss)
             if self.accelerator.sync_gradients:
                 self.accelerator.clip_grad_norm_(self.student.parameters(), config.clip_norm)
@@ -276,6 +280,31 @@ def parameter_groups(student: StudentModel, config: StageConfig) -> list[dict[st
     for value in student.parameters():
         parts[id(value) in backbone].append(value)
     return [{"params": parts[0], "share": 1.0}, {"params": parts[1], "share": config.backbone_rate}]
+
+
+def set_trainable(model: VideoModel, config: StageConfig, epoch: int) -> None:
+    """Let the backbone learn in this epoch what the config says: nothing, its layer norms, or all of it."""
+    is_trained = 0 <= config.frozen_epochs <= epoch
+    for module in frame_modules(model):
+        module.train(is_trained)
+        for part in module.modules():
+            learns = is_trained and (not config.norms_only or isinstance(part, nn.LayerNorm))
+            for value in part.parameters(recurse=False):
+                value.requires_grad_(learns)
+
+
+def sphere_losses(vectors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute alignment and uniformity (Wang & Isola, ICML 2020) of vectors (N, D), brought to length 1.
+
+    Alignment is the mean squared distance of two with the same label; uniformity the logarithm of the mean Gaussian
+    potential of any two. Both are 0 where there are none.
+    """
+    features = nn.functional.normalize(vectors, dim=1)
+    first, second = torch.triu_indices(len(features), len(features), 1, device=features.device)
+    squares = (2 - 2 * features @ features.T)[first, second]
+    same = squares[labels[first] == labels[second]]
+    zero = features.sum() * 0
+    return same.mean() if len(same) else zero, squares.mul(-2).exp().mean().log() if len(squares) else zero
 
 
 def frame_modules(model: VideoModel) -> list[nn.Module]:

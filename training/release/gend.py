@@ -13,11 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from training.fit.recipes import CLIP_CROPS
 from unmask.faces.clips import IMAGENET_MEAN, IMAGENET_STD, ClipSpec
 from unmask.models.configs import VitLinearConfig
 
-CROP_SCALE = 1.3  # sides of a face box
-SIDE_PX = 224  # where the tower does not say
 HEADS = {"linear": False, "LinearNorm": True}  # whether features are brought to length 1
 # backbones whose configuration need not be fetched: width, heads
 KNOWN = {
@@ -29,16 +28,8 @@ KNOWN = {
     "facebook/dinov3-vitb16-pretrain-lvd1689m": (768, 12),
     "facebook/dinov3-vitl16-pretrain-lvd1689m": (1024, 16),
 }
-CLIP = ClipSpec(
-    side_px=SIDE_PX,
-    crop_scale=CROP_SCALE,
-    crop_shift=(0.0, 0.0),
-    resampling="bicubic",
-    mean=(0.48145466, 0.4578275, 0.40821073),
-    std=(0.26862954, 0.26130258, 0.27577711),
-)
-DINO = replace(CLIP, resampling="bilinear", mean=IMAGENET_MEAN, std=IMAGENET_STD)
-PERCEPTION = replace(CLIP, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+DINO_CROPS = replace(CLIP_CROPS, resampling="bilinear", mean=IMAGENET_MEAN, std=IMAGENET_STD)
+PERCEPTION_CROPS = replace(CLIP_CROPS, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 LAYER = r"blocks.\1."
 # the authors' names, and those of timm: a part may stand for a tensor or for all tensors below it
@@ -106,14 +97,14 @@ def convert(config: Mapping[str, Any], tensors: Mapping[str, Tensor], tower: Map
     head = {f"head.{name}": _difference(rest.pop(f"model.linear.{name}", None)) for name in ("weight", "bias")}
     if "clip" in backbone.lower():
         named = _rename(rest, "feature_extractor.vision_model.", CLIP_NAMES)
-        model, clip = _clip(backbone, named, tower), CLIP
-        clip = replace(clip, side_px=model.side_px or SIDE_PX)
+        model = _clip(backbone, named, tower)
+        clip = replace(CLIP_CROPS, side_px=model.side_px or CLIP_CROPS.side_px)
     elif "vit_pe" in backbone.lower():
         named = _strip(rest, "feature_extractor.backbone.")
-        model, clip = VitLinearConfig(backbone), PERCEPTION
+        model, clip = VitLinearConfig(backbone), PERCEPTION_CROPS
     elif "dinov3" in backbone.lower():
         named = _rename(rest, "feature_extractor.backbone.", DINO_NAMES)
-        model, clip = _dino(backbone, named, tower), DINO
+        model, clip = _dino(backbone, named, tower), DINO_CROPS
     else:
         raise CheckpointError(f"the backbone is {backbone}; known are CLIP, DINOv3 and the Perception Encoder")
     moved = {_place(name): value for name, value in named.items()}
@@ -201,4 +192,4 @@ def _clip(backbone: str, named: dict[str, Tensor], tower: Mapping[str, Any] | No
 
 
 def _dino(backbone: str, named: dict[str, Tensor], tower: Mapping[str, Any] | None) -> VitLinearConfig:
-    return replace(_sizes(backbone, named, tower), tower="vit_large_patch16_dinov3_qkvb", side_px=SIDE_PX)
+    return replace(_sizes(backbone, named, tower), tower="vit_large_patch16_dinov3_qkvb", side_px=DINO_CROPS.side_px)

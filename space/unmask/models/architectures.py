@@ -189,16 +189,9 @@ class VitLinear(VideoModel):
 
     def __init__(self, config: VitLinearConfig) -> None:
         super().__init__()
-        timm = import_timm()
-        if not timm.is_model(config.tower):
-            raise ValueError(f"timm has no architecture {config.tower!r}")
-        names = {"side_px": "img_size", "patch_px": "patch_size", "width": "embed_dim", "layers": "depth"}
-        names |= {"heads": "num_heads", "mlp_ratio": "mlp_ratio"}
-        sizes = {name: getattr(config, own) for own, name in names.items() if getattr(config, own) is not None}
-        if "dinov3" in config.tower:
-            sizes["global_pool"] = "token"  # as its authors pool, unlike timm
-        self.tower = timm.create_model(config.tower, num_classes=0, dynamic_img_size=True, **sizes)
-        self.patches, self.normalised = self.tower.patch_embed, config.normalised
+        self.config = config
+        self.tower: Any = make_tower(config)
+        self.patches: Any = self.tower.patch_embed
         self.tower.patch_embed = _Embedded(self.patches.grid_size)
         self.head = nn.Linear(self.tower.num_features, 1)
 
@@ -214,7 +207,7 @@ class VitLinear(VideoModel):
         """Compute logits, see VideoModel."""
         with torch.autocast(vectors.device.type, enabled=False):
             vectors = vectors.float()
-            features = F.normalize(vectors, dim=-1) if self.normalised else vectors
+            features = F.normalize(vectors, dim=-1) if self.config.normalised else vectors
             return _masked_mean(self.head(features), mask).squeeze(-1)
 
     def fill_buffers(self) -> None:
@@ -238,12 +231,22 @@ class _Embedded(nn.Module):
         return patches
 
 
-def import_timm() -> Any:
-    """Import timm, of which only large models need anything. Raises ImportError."""
+def make_tower(config: VitLinearConfig, pretrained: bool = False) -> nn.Module:
+    """Make a vision tower of timm. Raises ImportError where timm is not installed, ValueError for one it lacks."""
     torch_compute.import_torchvision()
     import timm
 
-    return timm
+    if not timm.is_model(config.tower):
+        raise ValueError(f"timm has no architecture {config.tower!r}")
+    names = {"side_px": "img_size", "patch_px": "patch_size", "width": "embed_dim", "layers": "depth"}
+    names |= {"heads": "num_heads", "mlp_ratio": "mlp_ratio"}
+    sizes = {name: getattr(config, own) for own, name in names.items() if getattr(config, own) is not None}
+    if "dinov3" in config.tower:
+        sizes["global_pool"] = "token"  # as its authors pool, unlike timm
+    tower: nn.Module = timm.create_model(
+        config.tower, pretrained=pretrained, num_classes=0, dynamic_img_size=True, **sizes
+    )
+    return tower
 
 
 class _InceptionLayer(nn.Module):

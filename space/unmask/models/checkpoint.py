@@ -18,6 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save as save_tensors
 
+from unmask.compute import free_memory_bytes
 from unmask.errors import ModelUnavailable
 from unmask.evidence import EvidenceScale
 from unmask.faces.clips import ClipSpec
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 SCHEMA = "unmask.model/1"
 CODE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".py"})
 
+COPIES = 3  # of the weights that are in memory while a model is loaded
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # ends of names of what is no parameter
 
 logger = logging.getLogger(__name__)
@@ -81,7 +83,9 @@ def read(name: str) -> tuple[ModelConfigFile, ModelInfo, bytes]:
         ModelUnavailable: There is no such model, or a file is missing or does not parse.
     """
     folder, commit = locate(name)
-    config, payload = read_config(folder), _read_bytes(folder / "model.safetensors")
+    config = read_config(folder)
+    _require_memory(config.name, folder / "model.safetensors")
+    payload = _read_bytes(folder / "model.safetensors")
     return config, _info(config, payload, commit), payload
 
 
@@ -229,6 +233,16 @@ def _info(config: ModelConfigFile, payload: bytes, commit: str | None) -> ModelI
         size_bytes=len(payload),
         headline=config.headline,
     )
+
+
+def _require_memory(name: str, weights: Path) -> None:
+    """Raise ModelUnavailable where loading would take more memory than there is: the system would end the process."""
+    needed, free = COPIES * weights.stat().st_size if weights.is_file() else 0, free_memory_bytes()
+    if free is not None and needed > free:
+        raise ModelUnavailable(
+            f"{name} needs {needed / 2**30:.1f} GiB of memory to be loaded, and {free / 2**30:.1f} GiB are free. "
+            "Take a machine with more memory, or a smaller model."
+        )
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -129,7 +129,11 @@ def from_files(backend: Backend, config: ModelConfigFile, info: checkpoint.Model
     """Load what `checkpoint.read` returned. Raises ModelUnavailable."""
     module = build(config, payload).eval().requires_grad_(False)
     fuse_conv_bn(module)
-    channels_last(module.to(backend.device))
+    try:
+        channels_last(module.to(backend.device))
+    except torch.OutOfMemoryError as error:
+        size = f"{info.size_bytes / 2**30:.1f} GiB"
+        raise ModelUnavailable(f"The weights of {config.name} ({size}) do not fit into the GPU's memory.") from error
     return TorchModel(info, config.clip, config.calibration, config.policy, backend, module)
 
 
@@ -137,14 +141,22 @@ def build(config: ModelConfigFile, payload: bytes) -> VideoModel:
     """Build the module with the weights of a file. Raises ModelUnavailable where they do not fit."""
     try:
         tensors = load_tensors(payload)
+    except SafetensorError as error:
+        raise ModelUnavailable(f"The weights of {config.name} cannot be read: {error}.") from error
+    return assemble(config, tensors)
+
+
+def assemble(config: ModelConfigFile, tensors: Mapping[str, Tensor]) -> VideoModel:
+    """Build the module with weights. Raises ModelUnavailable where names or shapes do not fit."""
+    try:
         module = _build_on_meta(config)
         wanted = module.state_dict()
-        if wrong := {key for key in wanted | tensors if _shape(wanted, key) != _shape(tensors, key)}:
+        if wrong := {key for key in wanted.keys() | tensors.keys() if _shape(wanted, key) != _shape(tensors, key)}:
             raise ValueError(f"{len(wrong)} tensors differ, {min(wrong)} among them")
         typed = {key: value.to(wanted[key].dtype) for key, value in tensors.items()}
         module.load_state_dict(typed, assign=True)
         module.fill_buffers()
-    except (SafetensorError, ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:
         raise ModelUnavailable(f"The weights of {config.name} do not fit its config: {error}.") from error
     return module
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -19,7 +20,7 @@ from cachetools import TTLCache
 from unmask.download.sources import Options, VideoSource, content_key, describe, fingerprint
 from unmask.errors import BadInput, Busy, Cancelled, RateLimited, as_user_error
 from unmask.models import bundled
-from unmask.report import CheckReport, Report, to_failed_report, with_source
+from unmask.report import CheckReport, Report, is_by_standby, to_failed_report, with_source
 from unmask.service.rate_limit import DEFAULT_LIMITS, ClientLimits, RateLimiter
 
 RESULT_SECONDS = 900.0  # how long a finished job can be asked for
@@ -79,6 +80,8 @@ class _Task:
     keep: Path | None
     client: str | None  # who asked first; None: not limited
     jobs: set[str] = field(default_factory=set)
+    # of the request that came first, whose visitor's time a borrowed GPU uses up
+    context: Context = field(default_factory=copy_context)
     state: JobState = QUEUED
     cancelled: bool = False
 
@@ -274,7 +277,7 @@ class Jobs:
 
     def _work(self, checker: Checks) -> None:
         while (task := self._next_task()) is not None:
-            self._complete(task, *self._run(checker, task))
+            self._complete(task, *task.context.run(self._run, checker, task))
 
     def _next_task(self) -> _Task | None:
         """Wait for a task; None when the jobs are shut down."""
@@ -316,7 +319,7 @@ class Jobs:
         with self._changed:
             self._running.discard(task)
             finished = replace(DONE if state == "done" else task.state, state=state)
-            if report["status"] == "ok":
+            if report["status"] == "ok" and not is_by_standby(report):
                 for key in _cache_keys(task, report):
                     self._reports[key] = report
             for job_id in task.jobs:

@@ -4,14 +4,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.reports import build
 from unmask.download.sources import FileSource, FramesSource, Options, UrlSource, VideoSource, content_key, describe
 from unmask.errors import BadInput, Busy, FetchFailed, RateLimited
-from unmask.report import CheckReport, with_source
+from unmask.report import STANDBY_ANSWERED, CheckReport, with_source
 from unmask.service.jobs import ABANDONED_SECONDS, RESULT_SECONDS, Jobs, JobState
 from unmask.service.rate_limit import ClientLimits
 from unmask.video.sampling import Span
@@ -342,3 +344,34 @@ def test_a_job_of_an_earlier_process_is_cancelled(start):
     assert (state.state, code(state)) == ("cancelled", "cancelled")
     assert "Ask for it again" in state.text
     assert not restarted.cancel(job)
+
+
+def test_a_check_runs_in_the_context_of_its_request(checker, start):
+    asked = ContextVar("asked", default="")
+    seen = []
+
+    def check(*_, **__):
+        seen.append(asked.get())
+        return build([])
+
+    checker.check = check
+    jobs = start()
+    for name in ("first", "second"):
+        token = asked.set(name)
+        finish(jobs, jobs.submit(UrlSource(f"https://{name}.example"), OPTIONS))
+        asked.reset(token)
+    assert seen == ["first", "second"]
+
+
+def warnings_of(jobs):
+    report: Any = finish(jobs, jobs.submit(A, OPTIONS)).report
+    return report["warnings"]
+
+
+def test_an_answer_in_place_of_another_is_not_kept(checker, start):
+    reports = [{**build([]), "warnings": [STANDBY_ANSWERED]}, build([])]
+    checker.check = lambda *_, **__: reports.pop(0)
+    jobs = start()
+    for warnings in ([STANDBY_ANSWERED], []):
+        assert warnings_of(jobs) == warnings
+    assert warnings_of(jobs) == []  # kept: there is no third
