@@ -189,11 +189,11 @@ class VitLinear(VideoModel):
 
     def __init__(self, config: VitLinearConfig) -> None:
         super().__init__()
-        self.config = config
-        self.tower: Any = make_tower(config)
-        self.patches: Any = self.tower.patch_embed
-        self.tower.patch_embed = _Embedded(self.patches.grid_size)
-        self.head = nn.Linear(self.tower.num_features, 1)
+        self.config, tower = config, make_tower(config)
+        self.head = nn.Linear(tower.num_features, 1)
+        self.patches: Any = tower.patch_embed
+        tower.patch_embed = _Embedded(tower.patch_embed.grid_size)
+        self.tower: Any = tower
 
     def frame_features(self, images: Tensor) -> Tensor:
         """Embed patches, see VideoModel."""
@@ -231,7 +231,7 @@ class _Embedded(nn.Module):
         return patches
 
 
-def make_tower(config: VitLinearConfig, pretrained: bool = False) -> nn.Module:
+def make_tower(config: VitLinearConfig, pretrained: bool = False) -> Any:
     """Make a vision tower of timm. Raises ImportError where timm is not installed, ValueError for one it lacks."""
     torch_compute.import_torchvision()
     import timm
@@ -243,10 +243,7 @@ def make_tower(config: VitLinearConfig, pretrained: bool = False) -> nn.Module:
     sizes = {name: getattr(config, own) for own, name in names.items() if getattr(config, own) is not None}
     if "dinov3" in config.tower:
         sizes["global_pool"] = "token"  # as its authors pool, unlike timm
-    tower: nn.Module = timm.create_model(
-        config.tower, pretrained=pretrained, num_classes=0, dynamic_img_size=True, **sizes
-    )
-    return tower
+    return timm.create_model(config.tower, pretrained=pretrained, num_classes=0, dynamic_img_size=True, **sizes)
 
 
 class _InceptionLayer(nn.Module):
