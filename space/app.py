@@ -149,7 +149,12 @@ def main() -> None:
         checker = None
         if not loads_after_launch(settings):
             checker, settings = load_checker(settings)
-        jobs = Jobs(queue_size=settings.queue_size, cache_seconds=settings.cache_seconds, clients=settings.clients)
+        jobs = Jobs(
+            queue_size=settings.queue_size,
+            cache_seconds=settings.cache_seconds,
+            clients=settings.clients,
+            signer=settings.signer,
+        )
         page = build(settings, jobs, uploads)
         try:
             launch(page, settings, os.environ)

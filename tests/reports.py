@@ -13,7 +13,19 @@ from tests.media import FACE_XY, astronaut
 from tests.vectors import SCALE
 from unmask.errors import LoginRequired
 from unmask.models.saliency import jpeg, paint
-from unmask.report import CheckReport, CoverageReport, FaceDetail, Source, to_failed_report, to_report
+from unmask.provenance.content_credentials import to_report as to_credentials
+from unmask.provenance.messages import Credentials, Manifest
+from unmask.provenance.metadata import read_metadata
+from unmask.report import (
+    CheckReport,
+    CoverageReport,
+    CredentialsReport,
+    FaceDetail,
+    Provenance,
+    Source,
+    to_failed_report,
+    to_report,
+)
 from unmask.verdict import Calibration, ClipScore, Policy, judge_one_pass
 
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -77,12 +89,26 @@ def source(**fields: object) -> Source:
     return Source(**(known | fields))  # type: ignore[arg-type]
 
 
+def credentials(
+    state: str = "none",
+    source_type: str | None = None,
+    problem: str | None = None,
+    signer: str = "Example News",
+    where: str = "only parts of the file were fetched",
+) -> CredentialsReport:
+    """Content Credentials with one manifest, or none."""
+    types = (source_type,) if source_type else ()
+    manifest = Manifest("clip", "active", "Test Generator 1.0", signer, None, types)
+    return to_credentials(Credentials(state, problem, (), () if state == "none" else (manifest,)), where)
+
+
 def build(
     scores: Sequence[ClipScore],
     excluded: Sequence[str] = (),
     warnings: Sequence[str] = (),
     *,
     end_seconds: float | None = None,  # asked for
+    provenance: Provenance | None = None,
     **fields: object,  # of the source
 ) -> CheckReport:
     verdict = judge_one_pass(scores, Policy(evidence=SCALE), excluded)
@@ -93,6 +119,7 @@ def build(
         verdict,
         revisions={name: REVISIONS[name] for name in models},
         faces={face.id: detail(scores, face.id) for face in verdict.faces},
+        provenance=provenance or Provenance(credentials(), read_metadata({"encoder": "Lavf62.12.102"})),
         compute={"backend": "torch", "device": "cpu", "precision": "float32"},
         coverage=CoverageReport(
             frames=frames,
@@ -117,7 +144,14 @@ def example(name: str) -> Any:
         return to_failed_report(address, LoginRequired("The site shows this video only to people who are signed in."))
     return {
         "fake": lambda: build(
-            FAKE_AND_REAL, ["face_too_small"], ["The video is strongly compressed; fine traces may be lost."]
+            FAKE_AND_REAL,
+            ["face_too_small"],
+            ["The video is strongly compressed; fine traces may be lost."],
+            provenance=Provenance(
+                credentials("trusted", "trainedAlgorithmicMedia"),
+                read_metadata({"encoder": "Lavf62.12.102"}),
+                {"name": "YouTube", "label": "Altered or synthetic content"},
+            ),
         ),
         "real": lambda: build(clips([-2.0, -3.1, -1.8, -2.6, -2.2, -0.2, -2.4, -2.9])),
         "uncertain": lambda: build(clips([-2.0, -3.1, 2.8, 2.6, -2.2, 2.2, -2.4, -2.9])),
@@ -128,6 +162,16 @@ def example(name: str) -> Any:
         ),
         "ensemble": lambda: build([*clips([3.0] * 8), *clips([-2.5] * 8, model="meso-transformer")]),
         "hostile": lambda: build(
-            FAKE_AND_REAL, warnings=[HOSTILE], title=HOSTILE, name=HOSTILE, url="javascript:alert(1)", extractor=HOSTILE
+            FAKE_AND_REAL,
+            warnings=[HOSTILE],
+            provenance=Provenance(
+                credentials("trusted", HOSTILE, signer=HOSTILE),
+                read_metadata({"xmp:creatortool": HOSTILE, "make": HOSTILE}),
+                {"name": HOSTILE, "label": HOSTILE},
+            ),
+            title=HOSTILE,
+            name=HOSTILE,
+            url="javascript:alert(1)",
+            extractor=HOSTILE,
         ),
     }[name]()

@@ -1,4 +1,7 @@
-"""The command line: `python -m unmask check|scan|models`. It exits with 0 if there is a verdict, else with 2."""
+"""The command line: `python -m unmask check|scan|verify|models`. It exits with 0 if there is a verdict, else with 2.
+
+`verify` exits with 1 for a report that is not as it was signed.
+"""
 
 import argparse
 import json
@@ -19,6 +22,7 @@ from unmask.service.settings import Settings, from_environment
 
 if TYPE_CHECKING:
     from unmask.report import CheckReport
+    from unmask.signing import Signer
 
 # The networks and the decoder take a while to import: each command imports what it needs when it runs.
 
@@ -35,9 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _all_errors_converted():
             _parser().parse_args(argv, args)
             _configure_logging(args.verbose)
-            args.command(args, from_environment(os.environ))
+            return args.command(args, from_environment(os.environ)) or 0
     except UnmaskError as error:
-        return _report_failure(error, getattr(args, "input", None), as_json="--json" in argv)
+        as_json = not {"--json", "--sign"}.isdisjoint(argv)
+        return _report_failure(error, getattr(args, "input", None), as_json)
     return 0
 
 
@@ -51,13 +56,19 @@ def check(args: argparse.Namespace, settings: Settings) -> None:
     source = to_source(args.input)
     _check_output(args.overlay, ".mp4", args.input)
     _check_output(args.report, ".html", args.input)
-    options = Options(to_span(args.start, args.end), _models(args, settings), settings.limits)
+    signer = _signer(args, settings)
+    options = Options(
+        to_span(args.start, args.end), _models(args, settings), settings.limits, trust_list=settings.trust_list
+    )
     with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
         keep = Path(folder) / "video" if args.overlay else None
         with progress_bar() as on_progress:
             report = shared_checker(settings.compute).check(source, options, on_progress, keep=keep)
             _write_outputs(args, source, keep, report, on_progress)
-    print(json.dumps(report, ensure_ascii=False) if args.json else describe_report(report))
+    if args.json or args.sign:
+        print(json.dumps(report if signer is None else signer.sign(report), ensure_ascii=False))
+    else:
+        print(describe_report(report))
 
 
 def scan(args: argparse.Namespace, settings: Settings) -> None:
@@ -72,7 +83,7 @@ def scan(args: argparse.Namespace, settings: Settings) -> None:
     _check_output(args.out, "", str(args.inputs))
     finished = finished_inputs(args.out) if args.resume else set()
     waiting = [item for item in inputs if item.name not in finished]
-    options = Options(Span(), _models(args, settings), settings.limits)
+    options = Options(Span(), _models(args, settings), settings.limits, trust_list=settings.trust_list)
     checker = shared_checker(settings.compute)
     checker.load(options.models)  # a model that is missing stops the scan here, not at every input
     if args.ray:
@@ -93,6 +104,29 @@ def scan(args: argparse.Namespace, settings: Settings) -> None:
     print(describe_scan(counts, len(inputs) - len(waiting), args.out))
 
 
+def verify(args: argparse.Namespace, settings: Settings) -> int:
+    """Check a signed report, and print who signed it. The exit code is 1 if it is not as it was signed."""
+    from unmask.signing import NotValid, read_certificates
+    from unmask.signing import verify as verify_report
+
+    try:
+        report = json.loads(args.signed.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(f"{args.signed} is no report in JSON.") from error
+    trust_list = args.trust or settings.trust_list
+    try:
+        found = verify_report(
+            report if isinstance(report, dict) else {}, read_certificates(trust_list) if trust_list else ()
+        )
+    except NotValid as error:
+        print(f"Not valid: {error}")
+        return 1
+    on_list = {None: "whom nobody confirms here", True: "on the trust list", False: "not on the trust list"}
+    print(f"Valid: unchanged since {found.name}, {on_list[found.trusted]}, signed it.")
+    print(f"Signed on {found.at:%Y-%m-%d %H:%M} UTC, by the signer's clock.")
+    return 1 if found.trusted is False else 0
+
+
 def models(args: argparse.Namespace, settings: Settings) -> None:
     """Print a line a model."""
     from unmask.models.checkpoint import available
@@ -105,7 +139,7 @@ def models(args: argparse.Namespace, settings: Settings) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="unmask", description="Is the face in this video a deepfake?")
     parser.add_argument("--verbose", action="store_true", help="log to stderr")
-    commands = parser.add_subparsers(required=True, metavar="check | scan | models")
+    commands = parser.add_subparsers(required=True, metavar="check | scan | verify | models")
 
     one = commands.add_parser("check", help="one video", description="Check one video, print the verdict.")
     one.add_argument("input", metavar="INPUT", help="path or URL of a video")
@@ -114,6 +148,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--report", type=Path, metavar="OUT.html", help="write the report as a web page")
     one.add_argument("--start", metavar="S", help="start of the part to check: seconds, or minutes:seconds")
     one.add_argument("--end", metavar="S", help="its end")
+    one.add_argument("--sign", metavar="KEY", help="sign the report with this private key (PEM), and print it as JSON")
+    one.add_argument("--cert", metavar="CHAIN", help="the certificates of the key (PEM)")
     one.set_defaults(command=check)
 
     many = commands.add_parser("scan", help="many videos", description="Check many videos, write a report each.")
@@ -122,6 +158,11 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--resume", action="store_true", help="skip what OUT.jsonl contains, and append to it")
     many.add_argument("--ray", metavar="ADDRESS", help="run on a Ray cluster; `local` starts one")
     many.set_defaults(command=scan)
+
+    signed = commands.add_parser("verify", help="a signed report", description="Check who signed a report, and what.")
+    signed.add_argument("signed", type=Path, metavar="REPORT.json", help="a report that check --sign printed")
+    signed.add_argument("--trust", metavar="LIST", help="certificates of signers or their issuers (PEM)")
+    signed.set_defaults(command=verify)
 
     for command in (one, many):
         command.add_argument("--model", action="append", metavar="NAME", help=_MODEL_HELP)
@@ -183,6 +224,16 @@ def _configure_logging(verbose: bool) -> None:
 
 def _models(args: argparse.Namespace, settings: Settings) -> tuple[str, ...]:
     return tuple(args.model or settings.models)
+
+
+def _signer(args: argparse.Namespace, settings: Settings) -> "Signer | None":
+    if not args.sign and not args.cert:
+        return settings.signer
+    if not args.sign or not args.cert:
+        raise BadInput("--sign and --cert go together.")
+    from unmask.signing import to_signer
+
+    return to_signer(args.sign, args.cert)
 
 
 def _check_output(out: Path | None, suffix: str, given: str) -> None:

@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -25,6 +25,7 @@ from unmask.download.sources import (
     FramesSource,
     Media,
     Options,
+    Statements,
     UrlSource,
     VideoSource,
     open_media,
@@ -38,14 +39,18 @@ from unmask.faces.upright import Upright
 from unmask.models import bundled, inference, saliency
 from unmask.models.inference import LoadedModel
 from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
+from unmask.provenance.content_credentials import BackgroundCredentials
+from unmask.provenance.metadata import read_metadata
 from unmask.report import (
     STANDBY_ANSWERED,
     CheckReport,
     ComputeReport,
     CoverageReport,
     FaceDetail,
+    Provenance,
     Source,
     to_report,
+    with_provenance,
     with_source,
 )
 from unmask.verdict import ClipScore, Policy, clock, ensemble_policy, judge, judge_one_pass, percent
@@ -128,11 +133,12 @@ class Checker:
             with clock.stage("fetch"):
                 opening = open_media(source, path, options.limits, plan, on_progress, whole=keep is not None)
                 media = resources.enter_context(opening)
+            credentials = resources.enter_context(closing(_read_credentials(media.statements, options)))
             cached = cached_reports.get(media.content) if media.content is not None else None
             if cached is None:
-                report = _Check(self, models, standby, media, options, on_progress, clock).run()
+                report = _Check(self, models, standby, media, credentials, options, on_progress, clock).run()
             else:
-                report = with_source(cached, _describe(media))
+                report = with_source(with_provenance(cached, _provenance(media, credentials)), _describe(media))
             if keep is not None and keep.parent.is_dir() and media.fetched is not None:
                 shutil.move(media.fetched, keep)
         on_progress("done", 0.0, "Done")
@@ -187,12 +193,14 @@ class _Check:
         models: Sequence[LoadedModel],
         standby: LoadedModel | None,  # answers where no GPU can be borrowed
         media: Media,
+        credentials: BackgroundCredentials,
         options: Options,
         on_progress: OnProgress,
         clock: Clock,
     ) -> None:
         self._checker, self._models, self._media, self._options = checker, models, media, options
         self._standby, self._notices = standby, [*options.notices]
+        self._credentials = credentials
         self._on_progress, self._clock = on_progress, clock
         self._policy = ensemble_policy([model.policy for model in models])
         self._upright = Upright(checker.detect_faces)
@@ -221,6 +229,7 @@ class _Check:
             verdict,
             revisions={model.name: model.revision for model in self._models},
             faces=faces,
+            provenance=_provenance(self._media, self._credentials),
             compute=ComputeReport(
                 backend=self._models[0].backend.name,
                 device=self._models[0].backend.device,
@@ -301,6 +310,15 @@ class _Check:
 
 def _describe(media: Media) -> Source:
     return replace(media.source, sha256=media.sha256())
+
+
+def _read_credentials(said: Statements, options: Options) -> BackgroundCredentials:
+    remote_url = said.tags.get("xmp:provenance") or said.sidecar_url
+    return BackgroundCredentials(said.path, said.has_store, said.store, remote_url, options.trust_list)
+
+
+def _provenance(media: Media, credentials: BackgroundCredentials) -> Provenance:
+    return Provenance(credentials.result(), read_metadata(media.statements.tags), media.statements.site)
 
 
 def _provisional_text(scores: Sequence[ClipScore], policy: Policy) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast
 
 from unmask.errors import UnmaskError
 from unmask.evidence import Direction, Evidence, Strength
+from unmask.provenance_text import Made, Problem, State, headline
 from unmask.verdict import FaceVerdict, Label, SpanVerdict, Verdict
 
 SCHEMA = "unmask.report/1"
@@ -102,6 +103,60 @@ class SpanReport(TypedDict):
     label: Label
 
 
+class ManifestReport(TypedDict):
+    """A manifest of Content Credentials: that of the file, or of something that it was made from."""
+
+    title: str | None
+    relation: str  # `active`: of the file; else as C2PA names it: `parentOf`, `componentOf`, `inputTo`
+    generator: str | None  # the program or device that wrote it
+    signer: str | None
+    signed_at: str | None  # by a time-stamping service
+    source_types: list[str]
+
+
+class CredentialsReport(TypedDict):
+    """The file's Content Credentials (C2PA)."""
+
+    state: State
+    signer: str | None
+    generator: str | None
+    signed_at: str | None
+    source_types: list[str]  # of the whole chain: names of IPTC's digital source types
+    made: Made | None  # what these mean
+    problem: Problem | None  # why they are `invalid`
+    codes: list[str]  # what failed, as C2PA names it
+    chain: list[ManifestReport]  # the file's own first
+    remote_url: str | None  # where they are said to lie; not fetched
+    text: str
+
+
+class MetadataReport(TypedDict):
+    """The file's tags, which anybody can change."""
+
+    software: str | None
+    camera: str | None
+    created_at: str | None
+    source_types: list[str]
+    made: Made | None
+    notes: list[str]  # sentences
+
+
+class SiteReport(TypedDict):
+    """How the site labels the video."""
+
+    name: str
+    label: str
+
+
+class ProvenanceReport(TypedDict):
+    """What is said of the video's origin. It does not change the verdict on the faces."""
+
+    credentials: CredentialsReport
+    metadata: MetadataReport
+    site: SiteReport | None
+    text: str
+
+
 class ComputeReport(TypedDict):
     """What computed the models."""
 
@@ -148,10 +203,12 @@ class CheckReport(TypedDict):
     models: list[ModelReport]
     faces: list[FaceReport]  # most suspicious first
     timeline: list[SpanReport]  # in time order
+    provenance: ProvenanceReport
     compute: ComputeReport
     coverage: CoverageReport
     timing_seconds: dict[str, float]  # by stage, and in total
     warnings: list[str]  # sentences
+    signature: NotRequired[str]  # a JWS over all else, see signing.py
 
 
 class FailedReport(TypedDict):
@@ -162,6 +219,7 @@ class FailedReport(TypedDict):
     input: NotRequired[str]
     source: SourceReport
     error: ErrorReport
+    signature: NotRequired[str]
 
 
 Report = CheckReport | FailedReport
@@ -196,12 +254,22 @@ class FaceDetail:
     picture_seconds: float | None = None  # when that was
 
 
+@dataclass(frozen=True)
+class Provenance:
+    """What is said of the video's origin."""
+
+    credentials: CredentialsReport
+    metadata: MetadataReport
+    site: SiteReport | None = None
+
+
 def to_report(
     source: Source,
     verdict: Verdict,
     *,
     revisions: Mapping[str, str],  # model name -> revision, of every model that was asked
     faces: Mapping[int, FaceDetail],  # by id; every judged face
+    provenance: Provenance,
     compute: ComputeReport,
     coverage: CoverageReport,  # its seconds are rounded here
     timing_seconds: Mapping[str, float],  # by stage, and `total`
@@ -226,6 +294,7 @@ def to_report(
         models=[_model(name, revision, by_model.get(name)) for name, revision in revisions.items()],
         faces=[_face(face, faces[face.id]) for face in verdict.faces],
         timeline=[_span(span) for span in verdict.timeline],
+        provenance=_provenance(provenance, verdict.label),
         compute=compute,
         coverage={
             **coverage,
@@ -266,10 +335,35 @@ def is_by_standby(report: CheckReport) -> bool:
 def with_source(report: AnyReport, source: Source | Mapping[str, Any]) -> AnyReport:
     """Return the report as the answer to another request for the same video, which names its source otherwise.
 
-    Names and links of others are private. Fields that a mapping lacks stay as they are.
+    Names and links of others are private, and so is how their site labels it. Fields that a mapping lacks stay as they
+    are.
     """
-    changed = _source(source) if isinstance(source, Source) else source
-    return cast(AnyReport, {**report, "source": {**report["source"], **changed}})
+    changed = {**report["source"], **(_source(source) if isinstance(source, Source) else source)}
+    answer = cast(AnyReport, {**report, "source": changed})
+    if answer["status"] != "ok" or changed["kind"] == report["source"]["kind"]:
+        return answer
+    said = cast(CheckReport, answer)["provenance"]
+    unlabelled = Provenance(said["credentials"], said["metadata"])
+    return cast(AnyReport, with_provenance(cast(CheckReport, answer), unlabelled))
+
+
+def with_provenance(report: CheckReport, provenance: Provenance) -> CheckReport:
+    """Return the report with what is said of the video's origin by another source of it."""
+    return {**report, "provenance": _provenance(provenance, report["verdict"]["label"])}
+
+
+def _provenance(said: Provenance, label: Label) -> ProvenanceReport:
+    credentials, site = said.credentials, said.site
+    text = headline(
+        label,
+        credentials["state"],
+        credentials["signer"],
+        credentials["problem"],
+        credentials["made"],
+        site and (site["name"], site["label"]),
+        said.metadata["made"],
+    )
+    return {"credentials": credentials, "metadata": said.metadata, "site": site, "text": text}
 
 
 def _source(source: Source) -> SourceReport:

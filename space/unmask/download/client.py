@@ -20,6 +20,7 @@ from unmask.download.messages import ANSWERS, FetchRequest, Found, Progress
 from unmask.errors import BadInput, BadUrl, InternalError, NotAVideo, TimedOut
 from unmask.limits import Limits, check_bytes, check_seconds, spoken
 from unmask.progress import OnProgress
+from unmask.report import SiteReport
 from unmask.sandbox.address_policy import check_url
 from unmask.sandbox.process import WorkerProcess, start_code
 from unmask.sandbox.protocol import RangeData, ReadRange
@@ -83,6 +84,9 @@ class VideoFile:
     opened: OpenVideo  # for the plan that it was asked for with
     offset_seconds: float = 0.0  # time in the whole video of the file's second 0
     remote: WorkerRangeReader | None = None
+    in_part: bool = False  # it lies on its server, or was put together from segments
+    site: SiteReport | None = None  # how the site labels it
+    sidecar_url: str | None = None  # where the server says that its Content Credentials lie
 
     def close(self) -> None:
         """End the workers that have it open."""
@@ -141,6 +145,8 @@ def fetch(
         title=found.title,
         extractor=found.extractor,
         duration_seconds=found.duration_seconds or video.duration_seconds,
+        site={"name": found.site, "label": found.label} if found.site and found.label else None,
+        sidecar_url=found.sidecar_url,
     )
 
 
@@ -195,6 +201,7 @@ def _open(
         opened=opened,
         offset_seconds=pieces[0].start_seconds if pieces else 0.0,
         remote=media if isinstance(media, WorkerRangeReader) else None,
+        in_part=bool(pieces) or isinstance(media, WorkerRangeReader),
     )
 
 

@@ -50,6 +50,9 @@ class Found:
     size_bytes: int | None  # of the file that stays on its server; None: it was fetched
     pieces: tuple[Piece, ...] = ()  # of the file, where it was put together from segments
     starts: tuple[float, ...] = ()  # of the windows for which these are enough; none: nothing in between is left out
+    site: str | None = None  # that labels it
+    label: str | None = None  # how
+    sidecar_url: str | None = None  # where the server says that its Content Credentials lie
 
 
 ANSWERS: tuple[type, ...] = (Progress, Found, RangeData)

@@ -6,10 +6,10 @@ import math
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from unmask.download.client import VideoFile
 from unmask.errors import BadInput, BadUrl
 from unmask.limits import Limits
 from unmask.progress import OnProgress
-from unmask.report import Source
+from unmask.report import SiteReport, Source
 from unmask.video import captured_frames, decode_client
 from unmask.video.decode import Frames
 from unmask.video.decode_client import OnWait
@@ -78,6 +78,7 @@ class Options:
     limits: Limits = Limits()
     notices: tuple[str, ...] = ()  # of the owner of the service, for the report's warnings
     input: str | None = None  # the line of a scan that is checked, for its report
+    trust_list: str = ""  # certificates of signers whose Content Credentials are trusted, or of their issuers, in PEM
 
 
 def find_address(text: str) -> str:
@@ -129,6 +130,18 @@ def content_key(sha256: str, offset_seconds: float) -> str:
 
 
 @dataclass(frozen=True)
+class Statements:
+    """What came with a video that speaks of its origin."""
+
+    path: Path | None = None  # of the whole, unchanged file
+    has_store: bool = False  # of Content Credentials
+    store: bytes = b""  # what was read of it, where only parts of the file are here
+    tags: Mapping[str, str] = field(default_factory=dict)  # by name in lower case
+    sidecar_url: str | None = None  # where the server says that Content Credentials lie
+    site: SiteReport | None = None  # how the site labels it
+
+
+@dataclass(frozen=True)
 class Media:
     """An opened source, within the limits."""
 
@@ -140,6 +153,7 @@ class Media:
     fetched: Path | None = None  # the file, if it was fetched for this check
     notices: tuple[str, ...] = ()  # sentences on how its pictures are shown
     gaps: Callable[[], Sequence[tuple[float, float]]] = tuple  # announced but not there, in seconds; after the windows
+    statements: Statements = Statements()
 
 
 @contextmanager
@@ -221,6 +235,14 @@ def _open_file(source: UrlSource | FileSource, file: VideoFile, sha256: Callable
         fetched=file.path if isinstance(source, UrlSource) else None,
         notices=(HDR_NOTICE,) if file.opened.stream.hdr else (),
         gaps=lambda: file.opened.gaps,
+        statements=Statements(
+            path=None if file.in_part else file.path,
+            has_store=file.opened.stream.has_store,
+            store=file.opened.store,
+            tags=dict(file.opened.stream.tags),
+            sidecar_url=file.sidecar_url,
+            site=file.site,
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from yt_dlp import YoutubeDL
 from yt_dlp.networking import Request as WebRequest
@@ -20,6 +21,7 @@ from yt_dlp.utils import DownloadError, int_or_none
 from unmask.download import dash, hls, http_range, ytdlp_errors
 from unmask.download.messages import FetchRequest, Found, Progress
 from unmask.download.segments import period_ranges, select_runs
+from unmask.download.site_labels import find_label
 from unmask.errors import LiveStream, NoFrames, TooLarge
 from unmask.limits import Limits, check_bytes, check_seconds
 from unmask.sandbox.address_policy import blocked, guard_process
@@ -40,6 +42,7 @@ MAX_TITLE_CHARACTERS = 300
 MAX_PAGE_BYTES = 16 * 2**20  # of a page or playlist, which is read into memory whole
 MAX_MEMORY_BYTES = 2 * 2**30
 MAX_OPEN_FILES = 256
+SIDECAR = re.compile(r"""<([^<>]{1,2000})>\s*;[^,]*\brel=["']?c2pa-manifest\b""")  # C2PA 2.2, 11.4
 PASSWORD_FIELD = re.compile(rb"""<input[^>]+type=["']?password""", re.IGNORECASE)
 SERVING_SECONDS = 3600.0  # a file is read in ranges as long as its check takes; the parent is less patient
 SILENCE_SECONDS = 20.0  # how long a server may say nothing
@@ -76,6 +79,9 @@ def main() -> None:
                     size_bytes=remote.size_bytes if remote is not None else None,
                     pieces=pieces,
                     starts=starts,
+                    site=session.label and session.label[0],
+                    label=session.label and _printable_line(session.label[1]),
+                    sidecar_url=session.sidecar_url,
                 )
             )
             while remote is not None and (asked := parent.receive(ReadRange)):
@@ -101,6 +107,8 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
         self.limits = limits
         self.asks_for_password = False  # a page that was read has a password field
         self.last_failure: RequestError | None = None  # of the network
+        self.label: tuple[str, str] | None = None  # name of the site, and how it labels the video
+        self.sidecar_url: str | None = None  # where a server says that Content Credentials lie
         super().__init__(options)
 
     def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
@@ -115,6 +123,8 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
             _check_scheme(req if isinstance(req, str) else req.url)
             response = super().urlopen(req)
         check_bytes(int_or_none(response.headers.get("Content-Length")) or 0, self.limits)
+        if sidecar := SIDECAR.search(response.headers.get("Link") or ""):
+            self.sidecar_url = _printable_line(urljoin(response.url, sidecar[1]))
         read_some, head = response.read, b""
 
         def read(amount: int | None = None) -> bytes:
@@ -126,6 +136,7 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
                     return bytes(block)
                 page = b"".join(_bounded(lambda: read_some(2**16)))
             self.asks_for_password |= bool(PASSWORD_FIELD.search(head + page))
+            self.label = self.label or find_label(response.url, (head + page).decode("utf-8", "replace"))
             return page
 
         response.read = read

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unmask.render.evidence import headline
+from unmask.render.provenance import origin_text
 from unmask.report import BoxReport, CheckReport, FaceReport, SpanReport, VerdictReport
 from unmask.verdict import clock, percent
 
@@ -31,6 +32,7 @@ TONES: dict[str, Color] = {  # orange, blue, grey: told apart with every kind of
 }
 
 TEXT_PX = (10, 24)  # smallest and largest letters
+ORIGIN_SIZE = 0.85  # of the letters that say where it is from
 MAX_ROWS = 3  # faces in the strip, most suspicious first
 BOX_GAP_SECONDS = 0.5  # a face's box is interpolated over gaps up to this
 BOX_REACH_SECONDS = 0.2  # and kept this long around what was looked at
@@ -58,7 +60,7 @@ class Scene:
         self._faces = report["faces"]
         self._timeline = report["timeline"]
         self._font = cv2.FontFace("sans")
-        self._panel = self._draw_panel(verdict)
+        self._panel = self._draw_panel(verdict, origin_text(report))
 
     @property
     def canvas_px(self) -> tuple[int, int]:
@@ -135,14 +137,17 @@ class Scene:
         self._write_right(panel, f"{now} / {end}", round(self.text_px * 1.5), FAINT)
         x = self._x_at(seconds)
         top = round(self.text_px * 2.1)
-        cv2.line(panel, (x, top), (x, len(panel) - self.text_px // 2), INK, max(1, self.text_px // 10), cv2.LINE_AA)
+        bottom = len(panel) - self._origin_px - self.text_px // 2
+        cv2.line(panel, (x, top), (x, bottom), INK, max(1, self.text_px // 10), cv2.LINE_AA)
         return panel
 
-    def _draw_panel(self, verdict: VerdictReport) -> UInt8Array:
-        """Draw all of the strip that stays the same."""
+    def _draw_panel(self, verdict: VerdictReport, origin: str) -> UInt8Array:
+        """Draw all of the strip that stays the same; last what is said of the origin."""
         label, probability = verdict["label"], verdict["probability_fake"]
         unit, faces = self.text_px, self._faces[:MAX_ROWS]
-        height = 2 * math.ceil(unit * (2.4 + 1.5 * len(faces)) / 2)
+        lines = self._wrap(origin, self.picture_px[0] - 2 * unit)
+        self._origin_px = round(unit * 1.2 * len(lines))
+        height = 2 * math.ceil((unit * (2.4 + 1.5 * len(faces)) + self._origin_px) / 2)
         panel = np.full((height, self.picture_px[0], 3), PANEL, np.uint8)
         cv2.rectangle(panel, (0, 0), (unit // 3, round(unit * 2.1)), TONES[label], cv2.FILLED)
         chance = "" if probability is None else f": {percent(probability)}"
@@ -150,7 +155,19 @@ class Scene:
         self._write(panel, f"{text}{chance}", (unit, round(unit * 1.5)), INK, weight=700)
         for row, face in enumerate(faces):
             self._draw_row(panel, face, round(unit * (2.4 + 1.5 * row)))
+        for row, line in enumerate(lines):
+            baseline = round(unit * (3.0 + 1.5 * len(faces) + 1.2 * row))
+            self._write(panel, line, (unit, baseline), FAINT, size=ORIGIN_SIZE)
         return panel
+
+    def _wrap(self, text: str, width_px: int) -> list[str]:
+        """Break text into lines of words that fit."""
+        lines: list[str] = []
+        for word in text.split():
+            longer = f"{lines[-1]} {word}" if lines else word
+            fits = self._text_width(longer, round(self.text_px * ORIGIN_SIZE)) <= width_px
+            lines[-1:] = [longer] if fits or not lines else [lines[-1], word]
+        return lines
 
     def _draw_row(self, panel: UInt8Array, face: FaceReport, top: int) -> None:
         unit = self.text_px

@@ -14,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from unmask.render import evidence
+from unmask.render.provenance import origin_lines, origin_text
 from unmask.report import CheckReport, CoverageReport, FailedReport, ModelReport, Report, SourceReport
 from unmask.verdict import SHOWN_LABEL, clock, percent, sentence
 
@@ -119,6 +120,7 @@ def _facts(report: CheckReport) -> list[tuple[str, list[str]]]:
         ("Title", [source["title"]]),
         ("Video", [_describe_video(source), source["extractor"] and f"found by {source['extractor']}"]),
         ("Looked at", _describe_coverage(report["coverage"])),
+        ("What it says of itself", origin_lines(report)),
         ("Models", _describe_models(report["models"])),
         ("Time taken", [_describe_timing(report["timing_seconds"])]),
         ("SHA-256 of the video", [source["sha256"]]),
@@ -232,6 +234,7 @@ def _make_environment() -> jinja2.Environment:
         frequency_text=evidence.frequency_text,
         base_rate_text=evidence.base_rate_text,
         help_texts=evidence.help_texts,
+        origin_text=origin_text,
         mark_percent=evidence.mark_percent,
     )
     environment.filters.update(

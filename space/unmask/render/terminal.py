@@ -8,6 +8,7 @@ from typing import Any
 
 from unmask.errors import VideoChoice
 from unmask.render.evidence import ZONES, base_rate_text, frequency_text, grade_text, headline, help_texts
+from unmask.render.provenance import origin_lines, origin_text
 from unmask.report import CheckReport, EvidenceReport, FaceReport, SpanReport
 from unmask.verdict import SHOWN_LABEL, clock, percent
 
@@ -27,6 +28,7 @@ def describe_report(report: CheckReport) -> str:
     lines += help_texts(verdict["label"], verdict["reasons"])
     if source["title"]:
         lines.append(f"Video: {on_one_line(source['title'])}")
+    lines += [on_one_line(line) for line in (origin_text(report), *origin_lines(report)) if line]
     lines += [_describe_face(face) for face in report["faces"][:FACES_SHOWN]]
     if len(report["faces"]) > FACES_SHOWN:
         lines.append(f"and {len(report['faces']) - FACES_SHOWN} more faces")

@@ -201,7 +201,8 @@ class Endpoints:
         asked = to_models(model, self._choices)
         notices = (self._settings.notice,) if self._settings.notice and not asked else ()
         names = asked or self._settings.models
-        return Options(to_span(start, end), names, self._settings.limits, notices)
+        settings = self._settings
+        return Options(to_span(start, end), names, settings.limits, notices, trust_list=settings.trust_list)
 
     def upload(self, video: object) -> VideoSource:
         """Parse an uploaded file. Raises BadInput."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cachetools import TTLCache
 
@@ -22,6 +22,9 @@ from unmask.errors import BadInput, Busy, Cancelled, RateLimited, as_user_error
 from unmask.models import bundled
 from unmask.report import CheckReport, Report, is_by_standby, to_failed_report, with_source
 from unmask.service.rate_limit import DEFAULT_LIMITS, ClientLimits, RateLimiter
+
+if TYPE_CHECKING:
+    from unmask.signing import Signer
 
 RESULT_SECONDS = 900.0  # how long a finished job can be asked for
 MAX_JOBS = 4096  # jobs that are unfinished, and as many finished ones that are remembered
@@ -104,6 +107,7 @@ class Jobs:
         queue_size: Tasks waiting or running before the answer is `busy`.
         cache_seconds: How long a report answers equal requests; 0 switches it off.
         clients: What each client may ask for.
+        signer: Signs every report that is given out.
         clock: Gives the seconds that cache and limits count.
     """
 
@@ -115,11 +119,13 @@ class Jobs:
         queue_size: int = 16,
         cache_seconds: float = 3600.0,
         clients: ClientLimits = DEFAULT_LIMITS,
+        signer: "Signer | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._workers = workers
         self._queue_size = queue_size
         self._clients = clients
+        self._signer = signer
         self._clock = clock
         self._process_id = secrets.token_hex(4)  # begins the ids of this process
         self._rates = RateLimiter(clients.per_minute, clock)
@@ -168,7 +174,7 @@ class Jobs:
             job_id, described = f"{self._process_id}-{secrets.token_urlsafe(24)}", describe(source)
             report = None if keep else self._reports.get(key)
             if report is not None:
-                self._finished[job_id] = replace(DONE, report=with_source(report, described))
+                self._finished[job_id] = replace(DONE, report=self._own_report(report, described))
                 return job_id
             task = (None if keep else self._find_task(key)) or self._enqueue(_Task(key, source, options, keep, client))
             task.jobs.add(job_id)
@@ -323,8 +329,13 @@ class Jobs:
                 for key in _cache_keys(task, report):
                     self._reports[key] = report
             for job_id in task.jobs:
-                own_report = with_source(report, self._active[job_id].described)
+                own_report = self._own_report(report, self._active[job_id].described)
                 self._finish(job_id, replace(finished, report=own_report))
+
+    def _own_report(self, report: Report, described: Mapping[str, Any]) -> Report:
+        """Return the report for one who named the source so, signed where that is set."""
+        own_report = with_source(report, described)
+        return own_report if self._signer is None else self._signer.sign(own_report)
 
 
 def _key(source: str, options: Options) -> Key:

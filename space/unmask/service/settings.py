@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from unmask.compute import BACKENDS, PRECISIONS, ComputeOptions
 from unmask.errors import BadInput
 from unmask.limits import Limits
 from unmask.service.rate_limit import ClientLimits
+
+if TYPE_CHECKING:
+    from unmask.signing import Signer
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,8 @@ class Settings:
     queue_size: int = 16  # jobs waiting or running before the answer is `busy`
     cache_seconds: float = 3600.0  # how long a report answers equal requests; 0 switches it off
     clients: ClientLimits = field(default_factory=ClientLimits)
+    trust_list: str = ""  # certificates of signers whose Content Credentials are trusted, or of their issuers, in PEM
+    signer: "Signer | None" = None  # of reports
     notice: str = ""  # what reports by the model above say with it; not from the environment
 
     @property
@@ -31,7 +37,8 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     """Read `UNMASK_*`; a variable that is unset or empty keeps its default.
 
     Raises:
-        BadInput: A value is not a number, is negative, or is not one of the words that the variable takes.
+        BadInput: A value is not a number, is negative, is not one of the words that the variable takes, or is neither
+            PEM nor a file of it.
     """
     defaults = Settings()
     return Settings(
@@ -54,7 +61,29 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
             proxies=int(_number(environ, "UNMASK_PROXIES", 1 if "SPACE_ID" in environ else 0)),
             tokens=frozenset(filter(None, map(str.strip, environ.get("UNMASK_TOKENS", "").split(",")))),
         ),
+        trust_list=_trust_list(environ.get("UNMASK_TRUST_LIST", "")),
+        signer=_signer(environ.get("UNMASK_SIGN_KEY", ""), environ.get("UNMASK_SIGN_CERT", "")),
     )
+
+
+def _trust_list(text: str) -> str:
+    if not text:
+        return ""
+    from unmask.signing import read_certificates, read_pem  # with a library of cryptography, which few need
+
+    pem = read_pem(text)
+    read_certificates(pem)
+    return pem
+
+
+def _signer(key: str, chain: str) -> "Signer | None":
+    if not key and not chain:
+        return None
+    from unmask.signing import to_signer
+
+    if not key or not chain:
+        raise BadInput("To sign reports takes both UNMASK_SIGN_KEY and UNMASK_SIGN_CERT.")
+    return to_signer(key, chain)
 
 
 def _word(environ: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:

@@ -66,6 +66,7 @@ OPTIONS = {
     "codec_whitelist": f"{VIDEO_DECODERS},{SOUND_DECODERS}",
     "protocol_whitelist": "none",
     "max_pixels": str(MAX_PIXELS),
+    "export_xmp": "1",
 }
 
 IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"II*\0", b"MM\0*", b"8BPS", b"<svg")
@@ -177,6 +178,10 @@ class VideoReader:
         self.position_seconds: float | None = None  # of the last frame given out; None: not started
         self.full_detail_from_seconds = -math.inf  # earlier frames that no other frame needs are skipped
         self.packets_decoded = 0
+
+    def metadata(self) -> dict[str, str]:
+        """Return the tags of the file and of the stream; those of the file go first where both have one."""
+        return {**self._stream.metadata, **self._container.metadata}
 
     def close(self) -> None:
         """Drop the generator, which holds this object, and with it the decoder's pictures."""

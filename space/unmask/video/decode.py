@@ -23,6 +23,7 @@ from av.video.reformatter import VideoReformatter
 from unmask.errors import BadInput, NoFrames
 from unmask.video import container
 from unmask.video.container import Timed, VideoReader
+from unmask.video.embedded import Tags, read_tags
 from unmask.video.partial_file import FilePart
 from unmask.video.pieces import find_pieces
 from unmask.video.sampling import (
@@ -64,6 +65,8 @@ class VideoStream:
     frame_rate: float | None  # mean a second
     codec: str
     hdr: bool = False  # its pictures are tone-mapped
+    tags: Tags = ()  # names in lower case, values on one line
+    has_store: bool = False  # of Content Credentials
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -104,7 +107,8 @@ def probe(media: Path | RawIOBase, pieces: Sequence[Piece] = ()) -> VideoStream:
         width, height = reader.shown_size(first[1])
         hdr = container.is_hdr(first[1])
         end_seconds = reader.end_seconds() if pieces[-1].end_seconds is None else pieces[-1].end_seconds
-        return VideoStream(width, height, end_seconds, reader.frame_rate, reader.codec, hdr)
+        tags = read_tags(reader.metadata())
+        return VideoStream(width, height, end_seconds, reader.frame_rate, reader.codec, hdr, tags)
 
 
 def decode(

@@ -22,7 +22,8 @@ from unmask.sandbox.protocol import Done, Message
 from unmask.video.captured_frames import Capture
 from unmask.video.container import Timed, open_file
 from unmask.video.decode import Frames, VideoStream
-from unmask.video.messages import ANSWERS, CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, Task, WindowFrames
+from unmask.video.embedded import MAX_STORE_BYTES
+from unmask.video.messages import ANSWERS, CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, WindowFrames
 from unmask.video.orientation import Image
 from unmask.video.partial_file import MAX_RANGE_BYTES, ByteRanges
 from unmask.video.sampling import MAX_SIDE_PX, DecodePlan, Piece, Span
@@ -58,6 +59,7 @@ class OpenVideo:
     """
 
     stream: VideoStream
+    store: bytes
 
     def __init__(
         self,
@@ -69,14 +71,19 @@ class OpenVideo:
     ) -> None:
         self._plan, self._on_wait = plan, on_wait
         self.gaps: tuple[tuple[float, float], ...] = ()  # announced but not there, in seconds; known after the windows
-        self._answers = _run(
-            lambda file: DecodeTask(file, plan, tuple(pieces), tuple(starts)),
+        in_part = bool(pieces) or not isinstance(media, Path)
+        self._answers = run_worker(
+            WORKER,
+            lambda file: DecodeTask(file, plan, tuple(pieces), tuple(starts), in_part),
             media,
-            _max_bytes(plan),
             lambda: self._on_wait(),
+            ANSWERS,
+            max(_max_bytes(plan), MAX_STORE_BYTES),
         )
         try:
-            self.stream = _to_stream(next(self._answers, None))
+            first = next(self._answers, None)
+            self.stream = _to_stream(first)
+            self.store = bytes(first.payload) if first else b""  # of Content Credentials; empty where all is here
         except BaseException:
             self.close()
             raise
@@ -104,7 +111,8 @@ def probe(path: Path) -> VideoStream:
 def play(path: Path, span: Span, max_side_px: int = MAX_SIDE_PX) -> Iterator[Timed[Image]]:
     """Yield every frame shown in `span`, see `video.decode.play`. Raises TimedOut and InternalError, too."""
     one = DecodePlan(frames_per_window=1, max_side_px=max_side_px)
-    for answer in _run(lambda file: PlayTask(file, span, max_side_px), path, _max_bytes(one), do_nothing):
+    task = lambda file: PlayTask(file, span, max_side_px)
+    for answer in run_worker(WORKER, task, path, do_nothing, ANSWERS, _max_bytes(one)):
         frames = _to_frames(answer, one)
         yield float(frames.seconds[0]), frames.data[0]
 
@@ -112,7 +120,8 @@ def play(path: Path, span: Span, max_side_px: int = MAX_SIDE_PX) -> Iterator[Tim
 def decode_capture(capture: Capture, plan: DecodePlan, on_wait: OnWait = do_nothing) -> Iterator[Frames]:
     """Yield windows of pictures, see `video.captured_frames.decode`. Raises TimedOut and InternalError, too."""
     task = CaptureTask(plan, capture.seconds, capture.sizes, tuple(map(len, capture.images)))
-    for answer in _run(lambda _: task, None, _max_bytes(plan), on_wait, b"".join(capture.images)):
+    images = b"".join(capture.images)
+    for answer in run_worker(WORKER, lambda _: task, None, on_wait, ANSWERS, _max_bytes(plan), images):
         yield _to_frames(answer, plan)
 
 
@@ -121,14 +130,26 @@ def _max_bytes(plan: DecodePlan) -> int:
     return plan.frames_per_window * plan.max_side_px**2 * 3
 
 
-def _run(
-    make_task: Callable[[MediaFile], Task],
+def run_worker(
+    code: str,
+    make_task: Callable[[MediaFile], Any],
     media: Path | ByteRanges | None,
-    max_bytes: int,
     on_wait: OnWait,
+    answers: Sequence[type],
+    max_bytes: int = 0,
     payload: bytes = b"",
 ) -> Generator[Message]:
-    """Start a worker at a task and yield its answers, up to its end."""
+    """Start a worker at a task on a media file and yield its answers, up to its end.
+
+    Args:
+        code: Of the worker, see `start_code`.
+        make_task: Makes its request.
+        media: The only file that it can read.
+        on_wait: Called several times a second.
+        answers: The dataclasses that it may send.
+        max_bytes: Of the payload of one.
+        payload: Of the request.
+    """
     with ExitStack() as resources:
         descriptor = None
         if isinstance(media, Path):
@@ -137,8 +158,8 @@ def _run(
             media = ByteRanges(os.fstat(file.fileno()).st_size, functools.partial(_read_at, file))
         ranges = media or ByteRanges(0, lambda begin, end: b"")
         worker = WorkerProcess(
-            WORKER,
-            (*ANSWERS, Done),
+            code,
+            (*answers, Done),
             _crash_error,
             max_payload_bytes=max_bytes,
             pass_fds=() if descriptor is None else (descriptor,),

@@ -6,6 +6,7 @@ Before it looks at the first byte it has given up everything else: sockets, prog
 import faulthandler
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from io import FileIO, RawIOBase
 from typing import Any
 
@@ -17,6 +18,7 @@ from unmask.sandbox.protocol import Connection, Done, Message, RangeData, ReadRa
 from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits, forbid_new_descriptors
 from unmask.video import decode as video
 from unmask.video.decode import Frames
+from unmask.video.embedded import find_store, read_store
 from unmask.video.messages import TASKS, CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, WindowFrames
 from unmask.video.partial_file import ByteRanges, PartialFile
 from unmask.video.pieces import find_pieces
@@ -37,7 +39,7 @@ def main() -> None:
         return
     media = getattr(request.body, "media", None)
     here = media is not None and media.descriptor is not None
-    import_lazy_modules(request.body, _open(media, parent).read(SIGNATURE_BYTES) if media and here else b"")
+    import_lazy_modules(request.body, open_media(media, parent).read(SIGNATURE_BYTES) if media and here else b"")
     enter_sandbox(request.body.cpu_seconds)
     try:
         RUN[type(request.body)](request, parent)
@@ -74,11 +76,14 @@ def enter_sandbox(cpu_seconds: float) -> None:
 def decode(request: Message, parent: Connection) -> None:
     """Do a `DecodeTask`: first what the file is, so that the client can judge it meanwhile."""
     task: DecodeTask = request.body
-    media = video.readable(_open(task.media, parent))
+    file = open_media(task.media, parent)
+    store = find_store(file)
+    media = video.readable(file)
     pieces = task.pieces or (Piece(0, media.seek(0, os.SEEK_END)),)
     if not task.pieces and task.media.descriptor is not None:  # of a file elsewhere, only what is looked at is fetched
         pieces = find_pieces(media, pieces[0])
-    parent.send(video.probe(media, pieces))
+    stream = replace(video.probe(media, pieces), has_store=store is not None)
+    parent.send(stream, read_store(file, store) if store and task.sends_store else b"")
     gaps: list[tuple[float, float]] = []
     _send_windows(video.decode(media, task.plan, pieces, task.starts, lambda *gap: gaps.append(gap)), parent)
     parent.send(Gaps(tuple(gaps)))
@@ -87,7 +92,7 @@ def decode(request: Message, parent: Connection) -> None:
 def play(request: Message, parent: Connection) -> None:
     """Do a `PlayTask`."""
     task: PlayTask = request.body
-    pictures = video.play(_open(task.media, parent), task.span, task.max_side_px)
+    pictures = video.play(open_media(task.media, parent), task.span, task.max_side_px)
     _send_windows((Frames(image[None], np.array([seconds])) for seconds, image in pictures), parent)
 
 
@@ -109,7 +114,9 @@ RUN: dict[type, Callable[[Message, Connection], None]] = {
 }
 
 
-def _open(media: MediaFile, parent: Connection) -> RawIOBase:
+def open_media(media: MediaFile, parent: Connection) -> RawIOBase:
+    """Open the file of a task."""
+
     def read(begin: int, end: int) -> Any:
         parent.send(ReadRange(begin, end))
         answer = parent.receive(RangeData)

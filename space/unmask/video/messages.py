@@ -23,6 +23,7 @@ class DecodeTask:
     plan: DecodePlan
     pieces: tuple[Piece, ...]
     starts: tuple[float, ...]
+    sends_store: bool  # the store of Content Credentials is the payload of the `VideoStream`
     cpu_seconds: ClassVar[float] = 180.0
 
 
@@ -63,6 +64,5 @@ class Gaps:
     spans: tuple[tuple[float, float], ...]
 
 
-Task = DecodeTask | PlayTask | CaptureTask
 TASKS: tuple[type, ...] = (DecodeTask, PlayTask, CaptureTask)
 ANSWERS: tuple[type, ...] = (VideoStream, WindowFrames, Gaps)

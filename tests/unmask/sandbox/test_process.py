@@ -62,7 +62,7 @@ def test_a_worker_that_has_ended_fails_whoever_asks_however_often() -> None:
     [
         FetchRequest("https://example.com/v", "/x/video", Limits(max_bytes=1), Span(1.5), 8, 0.96),
         Found("title", None, 10.0, None, (Piece(0, 9, 1.5, None, 0), Piece(9, 20, 4.0, 9.5)), (1.5, 4.0)),
-        DecodeTask(MediaFile(3, 10), DecodePlan(windows=2, end_seconds=9.0), (Piece(0, 10),), (0.5,)),
+        DecodeTask(MediaFile(3, 10), DecodePlan(windows=2, end_seconds=9.0), (Piece(0, 10),), (0.5,), True),
         PlayTask(MediaFile(None, 10), Span(), 640),
         CaptureTask(DecodePlan(), (0.0, 0.1), ((2, 3), (4, 5)), (7, 8)),
         WindowFrames((1, 2, 3, 3), (0.25,), 1.0),

@@ -1,0 +1,1 @@
+"""Read what a video says of its origin: Content Credentials and tags."""

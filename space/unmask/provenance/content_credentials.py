@@ -1,0 +1,112 @@
+"""Read the Content Credentials (C2PA) of a file in a worker process, beside its check."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import get_args
+
+from unmask.errors import InternalError, NotAVideo, TimedOut
+from unmask.provenance.messages import Credentials, CredentialsTask
+from unmask.provenance_text import Problem, State, credentials_text, made_of
+from unmask.report import CredentialsReport, ManifestReport
+from unmask.sandbox.process import start_code
+from unmask.video.decode_client import run_worker
+
+WORKER = start_code("unmask.provenance.credentials_worker")
+MAX_VERIFIED_BYTES = 2**30  # of a file: the library reads whole boxes into memory
+
+IN_PART = "only parts of the file were fetched"
+TOO_LARGE = "the file is too large"
+UNREADABLE = "they could not be read"
+
+
+class BackgroundCredentials:
+    """The Content Credentials of a file, read while it is decoded. Whoever made it closes it.
+
+    Args:
+        path: The file; None: only parts of it are here.
+        has_store: There is something to read.
+        store: What was read of it, where only parts of the file are here.
+        remote_url: Where the file says that they lie; it is not fetched.
+        trust_list: Certificates of trusted signers, or of those who vouch for them, in PEM.
+    """
+
+    def __init__(
+        self, path: Path | None, has_store: bool, store: bytes, remote_url: str | None, trust_list: str
+    ) -> None:
+        self._closed = threading.Event()
+        self._remote_url = remote_url
+        self._where = IN_PART
+        self._future = None
+        if has_store:
+            pool = ThreadPoolExecutor(1, "unmask-credentials")
+            self._future = pool.submit(self._read, path, store, trust_list)
+            pool.shutdown(wait=False)
+
+    def result(self) -> CredentialsReport:
+        """Wait for it."""
+        if self._future is not None:
+            return to_report(self._future.result(), self._where, self._remote_url)
+        if self._remote_url is None:
+            return to_report(Credentials("none"))
+        where = f"they lie at {self._remote_url}, which was not fetched"
+        return to_report(Credentials("unverified"), where, self._remote_url)
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._closed.set()
+
+    def _read(self, path: Path | None, store: bytes, trust_list: str) -> Credentials:
+        if path is None and not store:
+            return Credentials("unverified")
+        if path is not None and path.stat().st_size > MAX_VERIFIED_BYTES:
+            self._where = TOO_LARGE
+            return Credentials("unverified")
+        task = lambda file: CredentialsTask(file, len(store), path is None)
+        payload = store + trust_list.encode()
+        try:
+            answers = run_worker(WORKER, task, path, self._stop_if_closed, (Credentials,), payload=payload)
+            with closing(answers):
+                found: Credentials = next(answers).body
+        except (NotAVideo, TimedOut, InternalError):  # the library crashed or took too long
+            self._where = UNREADABLE
+            return Credentials("unverified")
+        return found
+
+    def _stop_if_closed(self) -> None:
+        if self._closed.is_set():
+            raise InternalError("Nobody waits for it any more.")
+
+
+def to_report(found: Credentials, where: str = "", remote_url: str | None = None) -> CredentialsReport:
+    """Make the part of a report, in words and codes; what a worker says is checked once more."""
+    chain = [
+        ManifestReport(
+            title=each.title,
+            relation=each.relation,
+            generator=each.generator,
+            signer=each.signer,
+            signed_at=each.signed_at,
+            source_types=list(each.source_types),
+        )
+        for each in found.manifests
+    ]
+    types = list(dict.fromkeys(name for each in chain for name in each["source_types"]))
+    signer = chain[0]["signer"] if chain else None
+    made = made_of(types)
+    state: State = next((known for known in get_args(State) if known == found.state), "invalid")
+    problem: Problem | None = next((known for known in get_args(Problem) if known == found.problem), None)
+    return {
+        "state": state,
+        "signer": signer,
+        "generator": chain[0]["generator"] if chain else None,
+        "signed_at": chain[0]["signed_at"] if chain else None,
+        "source_types": types,
+        "made": made,
+        "problem": problem,
+        "codes": list(found.codes),
+        "chain": chain,
+        "remote_url": remote_url,
+        "text": credentials_text(state, signer, made, problem, where),
+    }

@@ -1,0 +1,143 @@
+"""The worker process that reads the Content Credentials of one untrusted file, started by `content_credentials`.
+
+Before it looks at the first byte it has given up sockets, programs and every other file, as the decoder has, and the
+library is told to fetch nothing.
+"""
+
+import json
+from io import BytesIO, RawIOBase
+from typing import Any
+
+from c2pa import C2paError, Context, Reader
+
+from unmask.provenance.messages import Credentials, CredentialsTask, Manifest
+from unmask.sandbox.protocol import Connection, Done, Message
+from unmask.video.decode_worker import enter_sandbox, open_media
+
+OFFLINE = {
+    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
+    "core": {"allowed_network_hosts": []},
+}
+FORMATS = (  # start of a file, its place, media type
+    (b"ftyp", 4, "video/mp4"),
+    (b"AVI ", 8, "video/avi"),
+    (b"WEBP", 8, "image/webp"),
+    (b"\x89PNG", 0, "image/png"),
+    (b"GIF8", 0, "image/gif"),
+)
+STORE_FORMAT = "application/c2pa"
+UNTRUSTED = "signingCredential.untrusted"
+BINDINGS = ("Hash.", "hardBinding")  # in codes of failures that concern the content
+EXPIRED = ("signingCredential.expired", "claimSignature.outsideValidity")
+MAX_MANIFESTS, MAX_CODES, MAX_TYPES, MAX_TEXT = 8, 12, 8, 100  # all together fit into one message
+MAX_DEPTH = 12  # in an assertion
+
+Json = dict[str, Any]
+
+
+def main() -> None:
+    """Do one task. A defect ends in a traceback on stderr, a crash of the library in a signal, and no last message."""
+    parent = Connection()
+    request = parent.receive(CredentialsTask)
+    if request is None:
+        return
+    enter_sandbox(request.body.cpu_seconds)
+    parent.send(_read(request, parent))
+    parent.send(Done())
+
+
+def _read(request: Message, parent: Connection) -> Credentials:
+    task: CredentialsTask = request.body
+    store, trust_list = request.payload[: task.store_bytes], bytes(request.payload[task.store_bytes :])
+    if task.in_part:
+        return read_credentials(BytesIO(store), STORE_FORMAT, trust_list.decode())
+    file = open_media(task.media, parent)
+    start = file.read(12)
+    file.seek(0)
+    kind = next((kind for magic, place, kind in FORMATS if start[place:].startswith(magic)), None)
+    return Credentials("none") if kind is None else read_credentials(file, kind, trust_list.decode())
+
+
+def read_credentials(file: RawIOBase | BytesIO, media_type: str, trust_list: str) -> Credentials:
+    """Read and validate the Content Credentials of a file, or those of a store alone, which then are unverified."""
+    trust = {"trust": {"trust_anchors": trust_list}} if trust_list else {}
+    try:
+        with Context.from_dict(OFFLINE | trust) as context, Reader(media_type, file, context=context) as reader:
+            found: Json = json.loads(reader.json())
+    except C2paError as error:
+        kind = str(error).partition(":")[0]
+        return Credentials("none") if kind == "ManifestNotFound" else Credentials("invalid", "damaged", (_clean(kind),))
+    return to_credentials(found, in_part=media_type == STORE_FORMAT)
+
+
+def to_credentials(found: Json, in_part: bool) -> Credentials:
+    """Reduce the library's JSON to what a report says."""
+    failures = [status["code"] for status in found.get("validation_status", []) if status["code"] != UNTRUSTED]
+    if in_part:
+        failures = [code for code in failures if not any(part in code for part in BINDINGS)]
+    state = "unverified" if in_part and not failures else str(found["validation_state"]).lower()
+    codes = tuple(dict.fromkeys(map(_clean, failures)))[:MAX_CODES] if state == "invalid" else ()
+    return Credentials(
+        state=state if state in ("trusted", "valid", "unverified") else "invalid",
+        problem=_problem(codes) if state == "invalid" else None,
+        codes=codes,
+        manifests=_chain(found),
+    )
+
+
+def _problem(codes: tuple[str, ...]) -> str:
+    if any(code.endswith("Hash.mismatch") for code in codes):
+        return "changed"
+    return "expired" if codes and set(codes) <= set(EXPIRED) else "damaged"
+
+
+def _chain(found: Json) -> tuple[Manifest, ...]:
+    """List the manifest of the file and those of what it was made from, nearest first."""
+    manifests: Json = found.get("manifests", {})
+    chain: dict[str, Manifest] = {}
+    waiting = [(found.get("active_manifest"), "active")]
+    while waiting and len(chain) < MAX_MANIFESTS:
+        label, relation = waiting.pop(0)
+        if label not in manifests or label in chain:
+            continue
+        manifest: Json = manifests[label]
+        signature: Json = manifest.get("signature_info") or {}
+        chain[label] = Manifest(
+            title=_clean(manifest.get("title")) or None,
+            relation=_clean(relation),
+            generator=_generator(manifest),
+            signer=_clean(signature.get("issuer") or signature.get("common_name")) or None,
+            signed_at=_clean(signature.get("time")) or None,
+            source_types=tuple(dict.fromkeys(_source_types(manifest.get("assertions"))))[:MAX_TYPES],
+        )
+        waiting += [(each.get("active_manifest"), each.get("relationship")) for each in manifest.get("ingredients", [])]
+    return tuple(chain.values())
+
+
+def _generator(manifest: Json) -> str | None:
+    info: Json = next(iter(manifest.get("claim_generator_info") or []), {})
+    named = f"{info.get('name') or ''} {info.get('version') or ''}"
+    return _clean(named) or _clean(manifest.get("claim_generator")) or None
+
+
+def _source_types(value: Any, depth: int = 0) -> list[str]:
+    """Collect the last part of every digital source type, which is an address."""
+    if depth > MAX_DEPTH:
+        return []
+    if isinstance(value, list):
+        return [found for item in value for found in _source_types(item, depth + 1)]
+    if not isinstance(value, dict):
+        return []
+    found = []
+    for name, item in value.items():
+        if name.lower().endswith("digitalsourcetype") and isinstance(item, str):
+            found.append(_clean(item.rpartition("/")[2]))
+        else:
+            found += _source_types(item, depth + 1)
+    return found
+
+
+def _clean(text: object) -> str:
+    """Turn untrusted text into one short printable line."""
+    words = " ".join(str(text or "").split())
+    return "".join(letter for letter in words if letter.isprintable())[:MAX_TEXT]

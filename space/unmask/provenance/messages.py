@@ -1,0 +1,38 @@
+"""Messages between the client and the worker that reads Content Credentials."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from unmask.video.messages import MediaFile
+
+
+@dataclass(frozen=True)
+class CredentialsTask:
+    """What to read; the payload is a store and, behind it, a list of trusted certificates in PEM."""
+
+    media: MediaFile
+    store_bytes: int
+    in_part: bool  # of the file there is only the store
+    cpu_seconds: ClassVar[float] = 60.0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest of the chain, see `report.ManifestReport`."""
+
+    title: str | None
+    relation: str
+    generator: str | None
+    signer: str | None
+    signed_at: str | None
+    source_types: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What was read, see `report.CredentialsReport`."""
+
+    state: str
+    problem: str | None = None
+    codes: tuple[str, ...] = ()
+    manifests: tuple[Manifest, ...] = ()

@@ -1,0 +1,48 @@
+"""Put what is said of a video's origin into lines. Pure; reports of older versions say nothing."""
+
+from unmask.report import CheckReport, ManifestReport
+
+RELATIONS = {"parentOf": "made from", "componentOf": "with a part of", "inputTo": "with, as an input,"}
+
+
+def origin_text(report: CheckReport) -> str:
+    """Give the sentence that joins the origin with the faces; nothing where nothing was said."""
+    said = report.get("provenance")
+    if not said or not (said["credentials"]["state"] != "none" or said["site"] or said["metadata"]["made"]):
+        return ""
+    return said["text"]
+
+
+def origin_lines(report: CheckReport) -> list[str]:
+    """Say all that is known: Content Credentials and their chain, the site's label, the tags."""
+    said = report.get("provenance")
+    if not said:
+        return []
+    credentials, tags, site = said["credentials"], said["metadata"], said["site"]
+    lines = [credentials["text"], *map(_describe_manifest, credentials["chain"])]
+    if credentials["codes"]:
+        lines.append(f"What failed: {', '.join(credentials['codes'])}.")
+    if site:
+        lines.append(f"{site['name']} labels it “{site['label']}”.")
+    named = {
+        "camera": tags["camera"],
+        "software": tags["software"],
+        "created": tags["created_at"],
+        "source": ", ".join(tags["source_types"]),
+    }
+    if found := [f"{name} {value}" for name, value in named.items() if value]:
+        lines.append(f"Tags: {'; '.join(found)}.")
+    return [*lines, *tags["notes"]]
+
+
+def _describe_manifest(manifest: ManifestReport) -> str:
+    relation = "signed" if manifest["relation"] == "active" else RELATIONS.get(manifest["relation"], "from")
+    by = f" by {manifest['signer']}" if manifest["signer"] else ""
+    what = f" “{manifest['title']}”" if manifest["title"] and manifest["relation"] != "active" else ""
+    facts = [
+        manifest["generator"] and f"written by {manifest['generator']}",
+        manifest["signed_at"] and f"at {manifest['signed_at']}",
+        ", ".join(manifest["source_types"]),
+    ]
+    signed = f", signed{by}" if by and manifest["relation"] != "active" else by
+    return "; ".join([f"Chain: {relation}{what}{signed}", *filter(None, facts)])
