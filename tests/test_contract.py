@@ -21,7 +21,8 @@ app: Any = importlib.import_module("app")  # the Space's; it is asked for names 
 
 VERBS = ("run", "test", "test-quick", "setup", "check VIDEO=clip.mp4", "lint", "bench", "extension")
 UNMASK_OPTIONS = {
-    "check": ("INPUT", "--model", "--json", "--overlay", "--report", "--start", "--end"),
+    "check": ("INPUT", "--model", "--json", "--overlay", "--report", "--start", "--end", "--sign", "--cert"),
+    "verify": ("REPORT.json", "--trust"),
     "scan": ("INPUTS", "--out", "--resume", "--ray", "--model"),
     "models": (),
 }

@@ -25,7 +25,6 @@ from unmask.download.sources import (
     FramesSource,
     Media,
     Options,
-    Statements,
     UrlSource,
     VideoSource,
     open_media,
@@ -133,7 +132,7 @@ class Checker:
             with clock.stage("fetch"):
                 opening = open_media(source, path, options.limits, plan, on_progress, whole=keep is not None)
                 media = resources.enter_context(opening)
-            credentials = resources.enter_context(closing(_read_credentials(media.statements, options)))
+            credentials = resources.enter_context(closing(BackgroundCredentials(media.statements, options.trust_list)))
             cached = cached_reports.get(media.content) if media.content is not None else None
             if cached is None:
                 report = _Check(self, models, standby, media, credentials, options, on_progress, clock).run()
@@ -310,11 +309,6 @@ class _Check:
 
 def _describe(media: Media) -> Source:
     return replace(media.source, sha256=media.sha256())
-
-
-def _read_credentials(said: Statements, options: Options) -> BackgroundCredentials:
-    remote_url = said.tags.get("xmp:provenance") or said.sidecar_url
-    return BackgroundCredentials(said.path, said.has_store, said.store, remote_url, options.trust_list)
 
 
 def _provenance(media: Media, credentials: BackgroundCredentials) -> Provenance:

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
+from unmask.download.sources import Statements
 from unmask.errors import InternalError, NotAVideo, TimedOut
 from unmask.provenance.messages import Credentials, CredentialsTask
 from unmask.provenance_text import Problem, State, credentials_text, made_of
@@ -25,23 +26,18 @@ class BackgroundCredentials:
     """The Content Credentials of a file, read while it is decoded. Whoever made it closes it.
 
     Args:
-        path: The file; None: only parts of it are here.
-        has_store: There is something to read.
-        store: What was read of it, where only parts of the file are here.
-        remote_url: Where the file says that they lie; it is not fetched.
+        said: What came with the video.
         trust_list: Certificates of trusted signers, or of those who vouch for them, in PEM.
     """
 
-    def __init__(
-        self, path: Path | None, has_store: bool, store: bytes, remote_url: str | None, trust_list: str
-    ) -> None:
+    def __init__(self, said: Statements, trust_list: str) -> None:
         self._closed = threading.Event()
-        self._remote_url = remote_url
+        self._remote_url = said.tags.get("xmp:provenance") or said.sidecar_url  # not fetched
         self._where = IN_PART
         self._future = None
-        if has_store:
+        if said.has_store:
             pool = ThreadPoolExecutor(1, "unmask-credentials")
-            self._future = pool.submit(self._read, path, store, trust_list)
+            self._future = pool.submit(self._read, said.path, said.store, trust_list)
             pool.shutdown(wait=False)
 
     def result(self) -> CredentialsReport:

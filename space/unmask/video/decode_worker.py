@@ -18,7 +18,7 @@ from unmask.sandbox.protocol import Connection, Done, Message, RangeData, ReadRa
 from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits, forbid_new_descriptors
 from unmask.video import decode as video
 from unmask.video.decode import Frames
-from unmask.video.embedded import find_store, read_store
+from unmask.video.embedded import MAX_TAGS, MAX_XMP_BYTES, find_embedded, read_range, read_xmp
 from unmask.video.messages import TASKS, CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, WindowFrames
 from unmask.video.partial_file import ByteRanges, PartialFile
 from unmask.video.pieces import find_pieces
@@ -77,13 +77,15 @@ def decode(request: Message, parent: Connection) -> None:
     """Do a `DecodeTask`: first what the file is, so that the client can judge it meanwhile."""
     task: DecodeTask = request.body
     file = open_media(task.media, parent)
-    store = find_store(file)
+    embedded = find_embedded(file)
     media = video.readable(file)
     pieces = task.pieces or (Piece(0, media.seek(0, os.SEEK_END)),)
     if not task.pieces and task.media.descriptor is not None:  # of a file elsewhere, only what is looked at is fetched
         pieces = find_pieces(media, pieces[0])
-    stream = replace(video.probe(media, pieces), has_store=store is not None)
-    parent.send(stream, read_store(file, store) if store and task.sends_store else b"")
+    stream = video.probe(media, pieces)
+    xmp = read_xmp(read_range(file, embedded.xmp, MAX_XMP_BYTES).decode("utf-8", "replace"))
+    stream = replace(stream, has_store=embedded.store is not None, tags=(*xmp, *stream.tags)[:MAX_TAGS])
+    parent.send(stream, read_range(file, embedded.store if task.sends_store else None))
     gaps: list[tuple[float, float]] = []
     _send_windows(video.decode(media, task.plan, pieces, task.starts, lambda *gap: gaps.append(gap)), parent)
     parent.send(Gaps(tuple(gaps)))

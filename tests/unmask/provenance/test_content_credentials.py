@@ -1,0 +1,199 @@
+"""A file, a fetched part of one, or a store alone -> what its Content Credentials are worth and say."""
+
+import io
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import c2pa
+import pytest
+
+from tests.credentials import Signer, store_box, with_store_last
+from tests.media import make
+from tests.servers import Handler, Site, media, status
+from unmask.download.sources import FileSource, UrlSource, VideoSource, open_media
+from unmask.limits import Limits
+from unmask.progress import ignore_progress
+from unmask.provenance.content_credentials import BackgroundCredentials
+from unmask.provenance.credentials_worker import STORE_FORMAT, read_credentials
+from unmask.report import CredentialsReport
+from unmask.video.sampling import DecodePlan
+
+AI = "trainedAlgorithmicMedia"
+AT_HOME = Limits(allow_private=True)
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory) -> bytes:
+    return make("h264.mp4", tmp_path_factory.mktemp("signed")).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def signer() -> Signer:
+    return Signer()
+
+
+def read(data: bytes, folder: Path, trust_list: str = "") -> CredentialsReport:
+    """What a worker reads of a file that is here as a whole."""
+    path = folder / "video.mp4"
+    path.write_bytes(data)
+    return opened(FileSource(path, path.name), folder, trust_list)
+
+
+def opened(source: VideoSource, folder: Path, trust_list: str = "") -> CredentialsReport:
+    """What is found beside a check of the source."""
+    plan = DecodePlan(windows=1, frames_per_window=2)
+    with (
+        open_media(source, folder, AT_HOME, plan, ignore_progress) as found,
+        closing(BackgroundCredentials(found.statements, trust_list)) as reading,
+    ):
+        return reading.result()
+
+
+def altered(video: bytes) -> bytes:
+    """A picture is another."""
+    place = video.rindex(b"mdat") + 5000
+    return video[:place] + bytes([video[place] ^ 1]) + video[place + 1 :]
+
+
+def damaged(video: bytes) -> bytes:
+    """The store is, not the content."""
+    place = store_box(video)[0] + 600
+    return video[:place] + bytes(400) + video[place + 400 :]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "change", "is_listed", "state", "problem", "text"),
+    [
+        ("ES256", bytes, True, "trusted", None, "the signer, Example News, is on the trust list"),
+        ("ES256", bytes, False, "valid", None, "nobody confirms who that is"),
+        ("Ed25519", bytes, True, "trusted", None, "the signer, Example News, is on the trust list"),
+        ("Ed25519", altered, True, "invalid", "changed", "the content was changed after it was signed"),
+        ("ES256", damaged, True, "invalid", "damaged", "they are damaged"),
+    ],
+)
+def test_what_credentials_are_worth(video, tmp_path, algorithm, change, is_listed, state, problem, text):
+    signer = Signer(algorithm)
+    found = read(change(signer.sign(video, AI)), tmp_path, signer.root if is_listed else Signer().root)
+    assert (found["state"], found["problem"]) == (state, problem)
+    assert text in found["text"]
+    assert problem == "damaged" or (found["made"], found["generator"]) == ("ai", "Generator 1.0")
+
+
+def test_an_expired_certificate_is_no_proof(video, tmp_path):
+    signer = Signer(seconds=3)
+    signed = signer.sign(video, "digitalCapture")
+    time.sleep(4)
+    found = read(signed, tmp_path, signer.root)
+    assert (found["state"], found["problem"]) == ("invalid", "expired")
+
+
+def test_the_chain_leads_back_to_what_was_edited(video, signer, tmp_path):
+    original = signer.sign(video, "digitalCapture")
+    found = read(signer.sign(original, edits=original), tmp_path, signer.root)
+    assert (found["state"], found["made"]) == ("trusted", "camera")
+    steps = [(each["relation"], each["generator"], each["source_types"]) for each in found["chain"]]
+    assert steps == [("active", "Editor 1.0", []), ("parentOf", "Generator 1.0", ["digitalCapture"])]
+
+
+def test_of_a_large_file_elsewhere_the_store_is_read_where_it_lies(video, signer, tmp_path):
+    padding = 190 * 2**20
+    start, store = with_store_last(signer.sign(video, AI), padding)
+    path = tmp_path / "large.mp4"
+    with path.open("wb") as file:  # sparse
+        file.write(start)
+        file.seek(padding, io.SEEK_CUR)
+        file.write(store)
+    sent = 0
+
+    def answer(handler: Handler) -> None:
+        nonlocal sent
+        begin, _, end = handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+        last = int(end or 1000)
+        with path.open("rb") as file:
+            file.seek(int(begin))
+            body = file.read(last - int(begin) + 1)
+        sent += len(body)
+        part = f"bytes {begin}-{last}/{path.stat().st_size}"
+        handler.give(body, "video/mp4", 206 if end else 200, {"Content-Range": part})
+
+    with Site({"/large.mp4": answer}) as site:
+        found = opened(UrlSource(site.url("/large.mp4")), tmp_path)
+    assert (found["state"], found["made"], found["signer"]) == ("unverified", "ai", "Example News")
+    assert "only parts of the file were fetched" in found["text"]
+    assert sent < 8 * 2**20
+
+
+def test_nothing_is_fetched_that_a_file_names(video, tmp_path):
+    with Site({"/manifest.c2pa": status(200), "/ocsp": status(200)}) as canary:
+        signer = Signer(ocsp_url=canary.url("/ocsp"))
+        for embed in (True, False):
+            signed = signer.sign(video, AI, remote_url=canary.url("/manifest.c2pa"), embed=embed)
+            found = read(signed, tmp_path, signer.root)
+            assert found["state"] == ("trusted" if embed else "unverified")
+            assert found["remote_url"] == canary.url("/manifest.c2pa")
+            read_credentials(io.BytesIO(signed), "video/mp4", signer.root)  # by its settings alone, without the sandbox
+        assert canary.requests == []
+        with pytest.raises(c2pa.C2paError):  # what would happen otherwise
+            c2pa.Reader("video/mp4", io.BytesIO(signed))
+        assert canary.hits("/manifest.c2pa")
+
+
+def test_a_sidecar_that_the_server_offers_is_named(video, tmp_path):
+    def answer(handler: Handler) -> None:
+        link = '</clip.c2pa>; rel="c2pa-manifest"'
+        handler.give(video, "video/mp4", headers={"Link": link})
+
+    with Site({"/clip.mp4": answer, "/clip.c2pa": media(b"x")}) as site:
+        found = opened(UrlSource(site.url("/clip.mp4")), tmp_path)
+        assert (found["state"], found["remote_url"]) == ("unverified", site.url("/clip.c2pa"))
+        assert site.hits("/clip.c2pa") == 0
+
+
+FUZZ = """
+import io, random, sys
+from unmask.provenance.credentials_worker import STORE_FORMAT, read_credentials
+video = open(sys.argv[1], "rb").read()
+begin, end = int(sys.argv[2]), int(sys.argv[3])
+for seed in range(1000):
+    chance = random.Random(seed)
+    data = bytearray(video)
+    for _ in range(chance.choice((1, 3, 20))):
+        place = chance.randrange(begin, end)
+        length = chance.choice((1, 4, 60))
+        data[place:place + length] = chance.choice((b"", chance.randbytes(length), b"\\xff" * length, b"\\0" * length))
+    data = data[:chance.choice((len(data), chance.randrange(begin, len(data))))]
+    alone = seed % 2
+    file = io.BytesIO(data[begin + 45:end] if alone else data)
+    print(read_credentials(file, STORE_FORMAT if alone else "video/mp4", "").state)
+"""
+
+
+def test_a_thousand_malformed_stores_end_in_a_state(video, signer, tmp_path):
+    path = tmp_path / "signed.mp4"
+    signed = signer.sign(video, AI)
+    path.write_bytes(signed)
+    places = map(str, store_box(signed))
+    command = [sys.executable, "-c", FUZZ, str(path), *places]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    states: list[Any] = done.stdout.split()
+    assert len(states) == 1000
+    assert set(states) <= {"valid", "invalid", "unverified", "none"}
+    assert states.count("invalid") > 500
+
+
+def test_a_library_that_crashes_leaves_them_unverified(video, signer, tmp_path, monkeypatch):
+    monkeypatch.setattr("unmask.provenance.content_credentials.WORKER", "import os; os.abort()")
+    found = read(signer.sign(video, AI), tmp_path)
+    assert (found["state"], found["made"]) == ("unverified", None)
+    assert "could not be read" in found["text"]
+
+
+def test_a_store_alone_proves_nothing_of_a_content(video, signer):
+    signed = signer.sign(video, AI)
+    begin, end = store_box(signed)
+    found = read_credentials(io.BytesIO(signed[begin + 45 : end]), STORE_FORMAT, signer.root)
+    assert (found.state, found.codes) == ("unverified", ())

@@ -1,0 +1,57 @@
+"""Tags of a file -> what they say of its origin."""
+
+import av
+import pytest
+
+from tests.media import make
+from unmask.provenance.metadata import ANYBODY, read_metadata
+from unmask.video.decode_client import probe
+from unmask.video.embedded import read_tags
+
+XMP = """<x:xmpmeta><rdf:Description xmp:CreatorTool="Adobe Premiere Pro 2026"
+ Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+ dcterms:provenance="https://example.com/clip.c2pa"/></x:xmpmeta>"""
+
+
+@pytest.mark.parametrize(
+    ("tags", "found"),
+    [
+        ({}, {"camera": None, "software": None, "made": None, "notes": []}),
+        (
+            {"com.apple.quicktime.make": "Apple", "com.apple.quicktime.model": "iPhone 17", "encoder": "HEVC"},
+            {"camera": "Apple iPhone 17", "software": "HEVC", "notes": [ANYBODY]},
+        ),
+        ({"com.android.model": "Pixel 11", "creation_time": "2026-11-01T10:00:00Z"}, {"camera": "Pixel 11"}),
+        ({"creation_time": "2026-11-01T10:00:00Z"}, {"created_at": "2026-11-01T10:00:00Z"}),
+        ({"AIGC": '{"Label": "1", "ContentProducer": "001191"}'}, {"made": "ai"}),
+        ({"aigc": '{"Label": "2"}'}, {"made": None}),
+        ({"prompt": '{"3": {"inputs": {"seed": 5}, "class_type": "KSampler"}}'}, {"made": "ai"}),
+        ({"prompt": "a reminder to buy milk"}, {"made": None}),
+        (
+            {"xmp": XMP},
+            {
+                "made": "part_ai",
+                "software": "Adobe Premiere Pro 2026",
+                "source_types": ["compositeWithTrainedAlgorithmicMedia"],
+            },
+        ),
+    ],
+)
+def test_what_tags_say(tags, found):
+    read: dict[str, object] = {**read_metadata(dict(read_tags(tags)))}
+    assert {name: read[name] for name in found} == found
+
+
+def test_tags_of_a_file_come_through_short_and_on_one_line(media, tmp_path):
+    path = tmp_path / "tagged.mkv"
+    with av.open(str(make("h264.mp4", tmp_path))) as source, av.open(str(path), "w") as sink:
+        sink.metadata.update({"make": "Ex\x1b[31mample\nLtd", "model": "long " * 9000, "artist": "not kept"})
+        stream = sink.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                sink.mux(packet)
+    tags = dict(probe(path).tags)
+    assert tags["make"] == "Ex[31mample Ltd"
+    assert len(tags["model"]) == 200
+    assert "artist" not in tags
