@@ -102,6 +102,13 @@ def credentials(
     return to_credentials(Credentials(state, problem, (), () if state == "none" else (manifest,)), where)
 
 
+SIGNED = Provenance(
+    credentials("trusted", "trainedAlgorithmicMedia"),
+    read_metadata({"encoder": "Lavf62.12.102"}),
+    {"name": "YouTube", "label": "Altered or synthetic content"},
+)
+
+
 def build(
     scores: Sequence[ClipScore],
     excluded: Sequence[str] = (),
@@ -147,11 +154,7 @@ def example(name: str) -> Any:
             FAKE_AND_REAL,
             ["face_too_small"],
             ["The video is strongly compressed; fine traces may be lost."],
-            provenance=Provenance(
-                credentials("trusted", "trainedAlgorithmicMedia"),
-                read_metadata({"encoder": "Lavf62.12.102"}),
-                {"name": "YouTube", "label": "Altered or synthetic content"},
-            ),
+            provenance=SIGNED,
         ),
         "real": lambda: build(clips([-2.0, -3.1, -1.8, -2.6, -2.2, -0.2, -2.4, -2.9])),
         "uncertain": lambda: build(clips([-2.0, -3.1, 2.8, 2.6, -2.2, 2.2, -2.4, -2.9])),

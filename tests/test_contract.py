@@ -102,7 +102,7 @@ def test_the_report_of_a_video_has_every_field(capsys):
     report = json.loads(capsys.readouterr().out)
     wanted = json.loads((ROOT / "tests/assets/report.json").read_text(encoding="utf-8"))
     assert wanted.keys() <= report.keys()
-    for part in ("source", "verdict", "coverage", "timing_seconds"):
+    for part in ("source", "verdict", "provenance", "coverage", "timing_seconds"):
         assert wanted[part].keys() <= report[part].keys()
     for part in ("models", "faces", "timeline"):
         assert wanted[part][0].keys() <= report[part][0].keys()

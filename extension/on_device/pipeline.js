@@ -93,6 +93,7 @@ export async function checkFrames({ windows, pageUrl, title }, detector, onProgr
     models: [{ name, revision, probability_fake: roundProbability(verdict.uncapped) }],
     faces,
     timeline: timelineReport(scores, policy),
+    provenance: null, // pictures of a player carry none; what the page says is added where the report is shown
     compute: { backend: "onnxruntime", device: ON_DEVICE, precision: "float32" },
     coverage: {
       frames: tracker.frames,

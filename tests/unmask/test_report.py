@@ -48,7 +48,7 @@ def test_the_report_has_the_shape_of_the_contract():
     contract = json.loads(CONTRACT.read_text(encoding="utf-8"))
     assert contract["faces"]
     assert contract["timeline"]
-    found = build(reports.FAKE_AND_REAL, ["face_too_small"], ["a warning"], end_seconds=61.0)
+    found = build(reports.FAKE_AND_REAL, ["face_too_small"], ["a warning"], end_seconds=61.0, provenance=reports.SIGNED)
     assert_same_shape(found, contract)
     assert_same_shape(contract, found)
 

@@ -80,7 +80,7 @@ def main() -> None:
                     pieces=pieces,
                     starts=starts,
                     site=session.label and session.label[0],
-                    label=session.label and _printable_line(session.label[1]),
+                    label=session.label and ytdlp_errors.printable_line(session.label[1], MAX_TITLE_CHARACTERS),
                     sidecar_url=session.sidecar_url,
                 )
             )
@@ -124,7 +124,7 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
             response = super().urlopen(req)
         check_bytes(int_or_none(response.headers.get("Content-Length")) or 0, self.limits)
         if sidecar := SIDECAR.search(response.headers.get("Link") or ""):
-            self.sidecar_url = _printable_line(urljoin(response.url, sidecar[1]))
+            self.sidecar_url = ytdlp_errors.printable_line(urljoin(response.url, sidecar[1]), MAX_TITLE_CHARACTERS)
         read_some, head = response.read, b""
 
         def read(amount: int | None = None) -> bytes:
