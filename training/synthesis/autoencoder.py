@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.synthesis.tiny_autoencoder import TinyAutoencoder
 from unmask.compute import choose_precision
 from unmask.files import atomic_write
 from unmask.torch_compute import autocast
@@ -47,6 +48,8 @@ class AutoencoderConfig:
 
 class Autoencoder(nn.Module):
     """A convolutional autoencoder: (N, 3, S, S) in −1..1 -> its reconstruction, for S a multiple of 2**halvings."""
+
+    latent_noise = LATENT_NOISE
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
@@ -97,7 +100,7 @@ def upsampling_layer(before: int, after: int, how: Upsampling) -> nn.Module:
 
 
 @torch.inference_mode()
-def reconstruct(autoencoder: Autoencoder, images: Image, rng: Generator) -> Image:
+def reconstruct(autoencoder: Autoencoder | TinyAutoencoder, images: Image, rng: Generator) -> Image:
     """Draw face crops (N, S, S, 3) RGB as a generator would, all of them alike; colours and light stay theirs."""
     side_px = images.shape[1]
     faces = as_input(images)
@@ -109,7 +112,7 @@ def reconstruct(autoencoder: Autoencoder, images: Image, rng: Generator) -> Imag
     with autocast("cpu", choose_precision("cpu")):
         latent = autoencoder.encoder(small.contiguous(memory_format=torch.channels_last)).float()
         noise = torch.from_numpy(rng.standard_normal(latent.shape, np.float32))
-        drawn = autoencoder.decode(latent + LATENT_NOISE * float(rng.random()) * latent.std() * noise)
+        drawn = autoencoder.decode(latent + autoencoder.latent_noise * float(rng.random()) * latent.std() * noise)
     pixels = _as_pixels(F.interpolate(drawn.float(), (side_px, side_px), mode="bicubic", antialias=True))
     sigma_px = rng.uniform(0.02, 0.06) * side_px
     pixels = pixels - _blur(pixels, sigma_px) + _blur(source, sigma_px)

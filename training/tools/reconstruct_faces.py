@@ -1,10 +1,12 @@
 """Draw real faces as generators do, and store them with the reals as pairs to train on.
 
-    python -m training.tools.reconstruct_faces --data FACES --autoencoders AUTOENCODERS --out PAIRS [--limit 2000]
+    python -m training.tools.reconstruct_faces --data FACES --autoencoders AUTOENCODERS --tiny-autoencoders TAESD \
+        --out PAIRS [--limit 2000]
 
 Of the split `train` alone, one frame a clip, spread evenly over the folder. A reconstruction has its real's colours,
 light and place, so that only the traces of drawing tell them apart; `training.train` pairs the two, since the
-reconstruction's `original_id` is the real's `video_id`.
+reconstruction's `original_id` is the real's `video_id`. The second folder holds published tiny autoencoders of
+diffusion models, `…_encoder.pth` and `…_decoder.pth`; one of the two folders is enough.
 """
 
 import argparse
@@ -18,8 +20,9 @@ import numpy as np
 from training.data.shards import StoredClip, read_clips, write_clips
 from training.fit.torch_dataset import decode
 from training.release.score_validation import evenly
-from training.synthesis import autoencoder
+from training.synthesis import autoencoder, tiny_autoencoder
 from training.synthesis.autoencoder import Autoencoder
+from training.synthesis.tiny_autoencoder import TinyAutoencoder
 
 SIDE_PX = 224
 BATCH = 16  # faces that are drawn alike
@@ -31,17 +34,26 @@ def main() -> None:
     """Draw the faces that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of stored clips")
-    parser.add_argument("--autoencoders", type=Path, required=True, help="folder of training.fit.train_autoencoder")
+    parser.add_argument("--autoencoders", type=Path, help="folder of training.fit.train_autoencoder")
+    parser.add_argument("--tiny-autoencoders", type=Path, help="folder of published tiny autoencoders")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--limit", type=int, default=2000, help="real faces")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     reals = [clip for clip in read_clips(arguments.data) if clip.split == "train" and not clip.fake]
-    networks = autoencoder.load(arguments.autoencoders)
+    networks: list[Autoencoder | TinyAutoencoder] = []
+    if arguments.autoencoders:
+        networks += autoencoder.load(arguments.autoencoders)
+    if arguments.tiny_autoencoders:
+        networks += tiny_autoencoder.load(arguments.tiny_autoencoders)
+    if not networks:
+        parser.error("give --autoencoders or --tiny-autoencoders")
     write_clips(arguments.out, draw_pairs(evenly(reals, arguments.limit), networks, arguments.seed))
 
 
-def draw_pairs(reals: Sequence[StoredClip], networks: Sequence[Autoencoder], seed: int) -> Iterator[StoredClip]:
+def draw_pairs(
+    reals: Sequence[StoredClip], networks: Sequence[Autoencoder | TinyAutoencoder], seed: int
+) -> Iterator[StoredClip]:
     """Yield a frame of each real clip, and its reconstruction by one of the networks."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(reals))

@@ -11,7 +11,7 @@ from tests.training.faces import face, portrait
 from training.data.shards import read_clips, write_clips
 from training.fit import train_autoencoder
 from training.fit.torch_dataset import decode
-from training.synthesis import autoencoder
+from training.synthesis import autoencoder, tiny_autoencoder
 from training.synthesis.autoencoder import Autoencoder, AutoencoderConfig, as_input
 from training.tools import reconstruct_faces
 
@@ -70,6 +70,22 @@ def test_a_folder_keeps_autoencoders_and_a_folder_without_any_is_refused(trained
     assert np.array_equal(*both)
     with pytest.raises(FileNotFoundError, match=r"train_autoencoder"):
         autoencoder.load(tmp_path)
+
+
+@pytest.mark.parametrize(("channels", "has_pooling"), [(4, False), (32, True)])
+def test_a_published_tiny_autoencoder_is_read_by_the_names_of_its_tensors(portrait, tmp_path, channels, has_pooling):
+    with pytest.raises(FileNotFoundError, match=r"_encoder\.pth"):
+        tiny_autoencoder.load(tmp_path)
+    network = tiny_autoencoder.TinyAutoencoder(channels, has_pooling).eval()
+    encoder, decoder = network.layers.state_dict(), network.decoder.state_dict()
+    assert {"0.bias", "1.conv.4.bias", "2.weight", "13.conv.0.weight", "14.weight"} <= encoder.keys()
+    assert {"1.bias", "3.conv.0.weight", "7.weight", "18.conv.4.bias", "19.bias"} <= decoder.keys()
+    assert "2.bias" not in encoder and ("11.pool.1.weight" in encoder) == has_pooling
+    torch.save(encoder, tmp_path / "x_encoder.pth")
+    torch.save(decoder, tmp_path / "x_decoder.pth")
+    (read,) = tiny_autoencoder.load(tmp_path)
+    both = [autoencoder.reconstruct(one, portrait[None], rng()) for one in (read, network)]
+    assert np.array_equal(*both) and both[0].shape == (1, *portrait.shape)
 
 
 def test_the_commands_train_on_real_training_faces_alone_and_make_pairs_of_them(tmp_path, monkeypatch, capsys):
