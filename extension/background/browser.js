@@ -76,10 +76,10 @@ export async function injectContentScript(tabId) {
 /**
  * Capture the visible part of a tab, as often as the browser allows. The pace is kept here, where the browser
  * counts: on a slow computer, what was requested in time may arrive together.
- * @param {number} windowId
+ * @param {number} [windowId] otherwise the window in front
  * @returns {Promise<string>} a JPEG data URL
  */
-export async function captureTab(windowId) {
+export async function captureTab(windowId = chrome.windows.WINDOW_ID_CURRENT) {
   const now = Date.now();
   nextCaptureAt = Math.max(now, nextCaptureAt + CAPTURE_INTERVAL_MS);
   await new Promise((resolve) => setTimeout(resolve, nextCaptureAt - now));

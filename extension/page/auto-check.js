@@ -2,7 +2,7 @@
 
 import { isAlive } from "../shared/browser.js";
 import { isSameSource, sourceOf } from "./player-state.js";
-import { allVideos } from "./video-finder.js";
+import { allVideos, isSeen } from "./video-finder.js";
 
 const INTERVAL_MS = 1000;
 const MIN_LOOKS = 3; // so many looks in a row it must be playing: what is scrolled past is not watched
@@ -28,8 +28,9 @@ export function checkWhilePlaying(check, leave, signal) {
       const before = seen.get(video);
       const source = sourceOf(video);
       const looks = before && isSameSource(before.source, source) ? before.looks + 1 : 1;
-      seen.set(video, { source, looks });
-      if (looks === MIN_LOOKS && checks++ < MAX_CHECKS) check(video);
+      const isDue = looks === MIN_LOOKS && isSeen(video);
+      seen.set(video, { source, looks: looks === MIN_LOOKS && !isDue ? looks - 1 : looks });
+      if (isDue && checks++ < MAX_CHECKS) check(video);
     }
   };
   const timer = setInterval(look, INTERVAL_MS);

@@ -24,13 +24,14 @@ import { toBlob } from "../shared/dom.js";
 import { CheckError } from "../shared/errors.js";
 import { isReadable, lumaOf } from "./fingerprint.js";
 import { canSeek, HeldPlayer, isSameSource, nextPaint, sourceOf, wait } from "./player-state.js";
-import { parentOf } from "./video-finder.js";
+import { boxInTab, parentOf } from "./video-finder.js";
 
 const { WINDOWS, FRAMES_PER_WINDOW: framesPerWindow, FRAME_STRIDE_SECONDS: strideSeconds } = constants.sampling;
 const MAX_SIDE_PX = 1280;
 const JPEG_QUALITY = 0.95;
 const SLOW_SEEK_MS = 250; // a slower seek means that key frames are rare: a window is played through instead
 const PLAY_TIMEOUT_MS = 8000; // for a window that is played through
+const UNDONE_SECONDS = 2; // a page that puts its player back so far lets no one skip
 const TOLERANCE = 0.2; // of a stride: so much earlier a frame will do
 const BLACK_LEVEL = 10; // of 255; protected video is black to programs
 const MIN_FRAMES = 4;
@@ -84,6 +85,7 @@ export async function* captureWindows(video, captureTab, onProgress, signal, may
       if (signal.aborted || !isSameSource(playing, sourceOf(video))) throw new CheckError("capture_stopped");
       count += captured.length;
       isBlack &&= captured.every(({ luma }) => luma.every((value) => value <= BLACK_LEVEL));
+      if (isBlack && video.mediaKeys) throw new CheckError("capture_black");
       yield captured;
     }
     if (count < Math.min(MIN_FRAMES, planned)) throw new CheckError("capture_stopped");
@@ -104,7 +106,10 @@ async function* captureBySeeking(player, source, onProgress, signal) {
   const times = planSeconds(player.video.duration, source.plan);
   for (let place = 0; place < times.length; place += source.plan.framesPerWindow) {
     const window = times.slice(place, place + source.plan.framesPerWindow);
-    yield await captureWindow(player, window, source, (count) => onProgress((place + count) / times.length), signal);
+    const onCount = (/** @type {number} */ count) => onProgress((place + count) / times.length);
+    const captured = await captureWindow(player, window, source, onCount, signal);
+    if (captured === null) return yield* captureWhilePlaying(player.video, player, source, onProgress, signal);
+    yield captured;
   }
 }
 
@@ -114,7 +119,7 @@ async function* captureBySeeking(player, source, onProgress, signal) {
  * @param {FrameSource} source
  * @param {(count: number) => void} onCount
  * @param {AbortSignal} signal
- * @returns {Promise<CapturedFrame[]>}
+ * @returns {Promise<CapturedFrame[] | null>} null: the page does not let its video be sought
  */
 async function captureWindow(player, times, { plan, capture, isInstant }, onCount, signal) {
   /** @type {Promise<CapturedFrame>[]} encoded while the player seeks the next */
@@ -123,6 +128,7 @@ async function captureWindow(player, times, { plan, capture, isInstant }, onCoun
     if (signal.aborted) throw new CheckError("capture_stopped");
     const started = performance.now();
     const shown = await player.seek(seconds);
+    if (Math.abs(player.video.currentTime - seconds) > UNDONE_SECONDS) return null;
     frames.push(capture(shown));
     if (!isInstant) await frames.at(-1);
     const isSlow = isInstant && frames.length === 1 && performance.now() - started > SLOW_SEEK_MS;
@@ -211,8 +217,9 @@ function tabSource(video, captureTab) {
 
 /** @param {HTMLVideoElement} video @param {ImageBitmap} tab */
 function cropTo(video, tab) {
-  const { left, top, right, bottom, tabWidth } = boxInTab(video);
-  const [width, height] = [right - left, bottom - top];
+  const box = boxInTab(video);
+  if (!box) throw new CheckError("capture_blocked"); // in a frame of another site
+  const { left, top, width, height, tabWidth } = box;
   if (width < MIN_BOX_PX || height < MIN_BOX_PX) throw new CheckError("capture_stopped");
   const scale = tab.width / tabWidth;
   const canvas = new OffscreenCanvas(Math.round(width * scale), Math.round(height * scale));
@@ -220,26 +227,6 @@ function cropTo(video, tab) {
   canvas.getContext("2d")?.drawImage(tab, ...from, 0, 0, canvas.width, canvas.height);
   tab.close();
   return canvas;
-}
-
-/**
- * Find what is seen of the video, in px of the tab; the frames around it must be of the same site.
- * @param {HTMLVideoElement} video
- */
-function boxInTab(video) {
-  /** @type {Window} */
-  let view = window;
-  let { left, top, right, bottom } = video.getBoundingClientRect();
-  for (;;) {
-    [left, top] = [Math.max(0, left), Math.max(0, top)];
-    [right, bottom] = [Math.min(view.innerWidth, right), Math.min(view.innerHeight, bottom)];
-    if (view === window.top) return { left, top, right, bottom, tabWidth: view.innerWidth };
-    const frame = view.frameElement;
-    if (!frame) throw new CheckError("capture_blocked"); // of another site: its place in the tab is not known
-    const around = frame.getBoundingClientRect();
-    const [x, y] = [around.left + frame.clientLeft, around.top + frame.clientTop];
-    [left, top, right, bottom, view] = [left + x, top + y, right + x, bottom + y, view.parent];
-  }
 }
 
 /**

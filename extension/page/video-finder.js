@@ -104,9 +104,9 @@ function isLarge({ clientWidth, clientHeight }) {
  * @returns {Element}
  */
 export function placeOf(video) {
-  const holder = parentOf(video);
-  const isShrunk = !isLarge(video) && (video.currentSrc || video.src) && holder && isLarge(holder);
-  return isShrunk && holder !== document.body ? holder : video;
+  const holder = isLarge(video) ? null : parentOf(video);
+  const isUnplayed = video.paused && video.currentTime === 0 && !video.loop && video.checkVisibility();
+  return isUnplayed && video.currentSrc && holder && holder !== document.body && isLarge(holder) ? holder : video;
 }
 
 /** @param {HTMLVideoElement} video @returns {VideoState} */
@@ -120,10 +120,28 @@ function stateOf(video) {
     playing: !video.paused && !video.ended,
     muted: muted || video.volume === 0,
     hasControls: controls,
-    visibleShare: share * (1 - coveredShare(video)),
-    opacity: opacityOf(video),
+    visibleShare: share && share * (1 - coveredShare(video)),
+    opacity: isBehindModal(video) ? 0 : opacityOf(video),
     isDecoration: isBackground && muted && !controls && !(duration > DECORATION_SECONDS),
   };
+}
+
+/**
+ * Tell whether something modal or fullscreen hides a video.
+ * @param {HTMLVideoElement} video
+ */
+function isBehindModal(video) {
+  const modal = [...document.querySelectorAll(":modal")].at(-1);
+  for (let at = modal && /** @type {Element | null} */ (video); at; at = parentOf(at)) if (at === modal) return false;
+  return modal !== undefined;
+}
+
+/**
+ * Tell whether most of a video can be seen, and not only through something.
+ * @param {HTMLVideoElement} video
+ */
+export function isSeen(video) {
+  return opacityOf(video) >= FAINT && !isBehindModal(video) && coveredShare(video) < 0.5;
 }
 
 /**
@@ -199,6 +217,7 @@ export function listVideos() {
     width: placeOf(video).clientWidth,
     height: placeOf(video).clientHeight,
     picture: place < MAX_LISTED ? pictureOf(video) : null,
+    box: boxInTab(video),
   }));
 }
 
@@ -219,6 +238,27 @@ function pictureOf(video) {
     return canvas.toDataURL("image/jpeg", 0.7);
   } catch {
     return null; // of another site
+  }
+}
+
+/**
+ * Find what is seen of a video.
+ * @param {HTMLVideoElement} video
+ * @returns {import("../shared/messages.js").TabBox | null} null in a frame of another site: its place is not known
+ */
+export function boxInTab(video) {
+  /** @type {Window} */
+  let view = window;
+  let { left, top, right, bottom } = video.getBoundingClientRect();
+  for (;;) {
+    [left, top] = [Math.max(0, left), Math.max(0, top)];
+    [right, bottom] = [Math.min(view.innerWidth, right), Math.min(view.innerHeight, bottom)];
+    if (view === window.top) return { left, top, width: right - left, height: bottom - top, tabWidth: view.innerWidth };
+    const frame = view.frameElement;
+    if (!frame) return null;
+    const around = frame.getBoundingClientRect();
+    const [x, y] = [around.left + frame.clientLeft, around.top + frame.clientTop];
+    [left, top, right, bottom, view] = [left + x, top + y, right + x, bottom + y, view.parent];
   }
 }
 

@@ -30,7 +30,10 @@
  * @property {number} duration seconds; 0: unknown
  * @property {number} width px in the page
  * @property {number} height px in the page
- * @property {string | null} picture data URL
+ * @property {string | null} picture data URL; null where the page may not read it
+ * @property {TabBox | null} box
+ *
+ * @typedef {{left: number, top: number, width: number, height: number, tabWidth: number}} TabBox px of the tab
  *
  * @typedef {{id?: number, src?: string, link?: string}} VideoRef empty: the one that is probably meant
  *

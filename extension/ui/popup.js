@@ -6,7 +6,7 @@
  */
 
 import * as browser from "../shared/browser.js";
-import { h } from "../shared/dom.js";
+import { h, toBlob } from "../shared/dom.js";
 import { logo } from "../shared/icons.js";
 import { formatClock, progressLabel, toLabel } from "../shared/labels.js";
 import { mayReach, requestAccess } from "../shared/permissions.js";
@@ -20,6 +20,8 @@ for (const page of ["history", "options"]) {
   byId(page).addEventListener("click", () => void browser.openTab(`ui/${page}.html`).then(() => close()));
 }
 const CHECKS_MS = 1000;
+const PICTURE_PX = 96;
+const MIN_BOX_PX = 24; // less of a video in view tells nothing
 const { id: tabId = -1, url } = (await browser.activeTab()) ?? {};
 const site = siteOf(url);
 const [found, keys, isAuto] = await Promise.all([
@@ -35,7 +37,9 @@ byId(byId("foreign").hidden ? "check" : "allow").focus();
 void showChecks();
 
 /** @param {FoundVideo[]} videos the one that is probably meant first */
-async function showVideos([first, ...others]) {
+async function showVideos(videos) {
+  if (videos.length > 1) await addPictures(videos).catch(() => {}); // without, they are told apart by their titles
+  const [first, ...others] = videos;
   if (!first) await showForeignFrames();
   showStatus(first ? titleOf(first) : t("no_video"));
   if (first?.picture && others.length) byId("status").prepend(h("img", { src: first.picture, alt: "" }));
@@ -46,6 +50,24 @@ async function showVideos([first, ...others]) {
   check.addEventListener("click", () => void start(first));
   byId("others").hidden = others.length === 0;
   byId("videos").replaceChildren(...others.slice(0, 8).map((video) => h("li", {}, choice(video))));
+}
+
+/**
+ * Cut the pictures that pages may not read from the visible tab.
+ * @param {FoundVideo[]} videos
+ */
+async function addPictures(videos) {
+  const missing = videos.filter(({ picture, box }) => !picture && box && Math.min(box.width, box.height) >= MIN_BOX_PX);
+  if (missing.length === 0) return;
+  const tab = await createImageBitmap(toBlob(await browser.sendToBackground({ type: "screenshot" })));
+  for (const video of missing) {
+    const { left = 0, top = 0, width = 0, height = 0, tabWidth = 1 } = video.box ?? {};
+    const scale = tab.width / tabWidth;
+    const canvas = h("canvas", { width: PICTURE_PX, height: Math.round((PICTURE_PX * height) / width) });
+    const from = /** @type {const} */ ([left * scale, top * scale, width * scale, height * scale]);
+    canvas.getContext("2d")?.drawImage(tab, ...from, 0, 0, canvas.width, canvas.height);
+    video.picture = canvas.toDataURL("image/jpeg");
+  }
 }
 
 /** Offer the permission for the site of a frame in which the player may lie. */

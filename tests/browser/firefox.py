@@ -18,7 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, NoSuchShadowRootException, StaleElementReferenceException
+from selenium.common.exceptions import (
+    DetachedShadowRootException,
+    NoSuchElementException,
+    NoSuchShadowRootException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -26,6 +31,12 @@ from selenium.webdriver.remote.webelement import WebElement
 ADD_ON = "{13abef5f-eb32-4343-922e-178d383e33d7}"
 INSTALLED = ("/usr/bin/firefox-esr", "/usr/bin/firefox")
 PATIENCE_SECONDS = 120.0
+GONE = (
+    DetachedShadowRootException,
+    NoSuchElementException,
+    NoSuchShadowRootException,
+    StaleElementReferenceException,
+)
 LISTED_PX = 150  # the toolbar's window is lower until it has listed the videos
 DRIVERS = {"Linux": "geckodriver_linux64", "Darwin": "geckodriver_macos", "Windows": "geckodriver_win64.exe"}
 
@@ -187,7 +198,7 @@ class Firefox:
                 parts = host.shadow_root.find_elements(By.CSS_SELECTOR, f".{css_class}")
                 shown = [(one, one.text) for one in parts if one.is_displayed()]
                 found += [one for one, said in shown if any(text in said for text in texts or ("",))]
-            except (NoSuchShadowRootException, NoSuchElementException, StaleElementReferenceException):
+            except GONE:
                 continue  # it is just being replaced
         return found
 

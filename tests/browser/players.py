@@ -103,8 +103,10 @@ fetch("/long.mp4").then((given) => given.blob()).then((blob) => {
   document.querySelector("video").src = URL.createObjectURL(blob);
 });
 </script>"""
-# the picture of one side goes through a real connection to the other
-CALL = f"""<img src=/face.jpg>{SIGHT} muted autoplay></video><script>
+# the picture of one side goes through a real connection to the other, and is shown there beside one's own
+CALL = f"""<img src=/face.jpg hidden>
+<video muted autoplay style="width: 120px; height: 90px; transform: scaleX(-1)"></video>
+{SIGHT} autoplay></video><script>
 const picture = document.querySelector("img");
 picture.onload = async () => {{
   const canvas = document.createElement("canvas"), pen = canvas.getContext("2d");
@@ -113,8 +115,9 @@ picture.onload = async () => {{
   const [here, there] = [new RTCPeerConnection(), new RTCPeerConnection()];
   here.onicecandidate = ({{ candidate }}) => there.addIceCandidate(candidate);
   there.onicecandidate = ({{ candidate }}) => here.addIceCandidate(candidate);
-  there.ontrack = ({{ streams }}) => (document.querySelector("video").srcObject = streams[0]);
-  const stream = canvas.captureStream(25);
+  const [own, other] = document.querySelectorAll("video");
+  there.ontrack = ({{ streams }}) => (other.srcObject = streams[0]);
+  const stream = (own.srcObject = canvas.captureStream(25));
   here.addTrack(stream.getVideoTracks()[0], stream);
   await here.setLocalDescription();
   await there.setRemoteDescription(here.localDescription);
@@ -124,7 +127,8 @@ picture.onload = async () => {{
 </script>"""
 OPEN = "<script>document.querySelector('dialog').showModal()</script>"
 BACKGROUND = f"""<div style="position: fixed; inset: 0; z-index: -1; opacity: 0.6">
-<video autoplay loop muted src=/long.mp4 style="width: 100%; height: 100%; object-fit: cover"></video></div>
+<video autoplay loop muted style="width: 100%; height: 100%; object-fit: cover"></video></div>
+<script>document.querySelector("video").src = `http://localhost:${{location.port}}/long.mp4`</script>
 <h1>A headline over a film that only decorates the page</h1>{SIGHT} src=/short.mp4></video>"""
 CANVAS = """<canvas width=480 height=360></canvas><script>
 const pen = document.querySelector("canvas").getContext("2d");

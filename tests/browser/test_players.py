@@ -215,7 +215,8 @@ def test_the_other_side_of_a_call_is_checked_while_it_speaks(person, players, sp
     person.open(players.url("/call"))
     person.check()
     person.wait(lambda: person.badges() == [FAKE])
-    assert space.asked == ["frames"] and not person.run("VIDEO.paused")
+    assert space.asked == ["frames"] and not person.run("document.querySelectorAll('video')[1].paused")
+    assert person.box("corner")[0] > person.run("VIDEO.getBoundingClientRect().right")  # not on one's own picture
 
 
 def test_an_update_of_the_extension_in_mid_check_leaves_no_trace_and_no_error(playwright_session, tmp_path, players):

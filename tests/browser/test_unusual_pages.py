@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.browser.person import FAKE, NO_FACE
 from tests.browser.unusual_pages import CASES, unusual_routes
 from tests.servers import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
-LOADED = "[...document.querySelectorAll('video')].every((one) => one.currentSrc || one.srcObject)"
+LOADED = "[...document.querySelectorAll('video')].every((one) => one.src || one.srcObject || one.currentSrc)"
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +27,59 @@ def test_the_video_that_is_meant_is_checked_and_its_badge_can_be_pressed(name, p
         pytest.skip("this browser has no such thing")
     person.wait(lambda: person.run(LOADED))
     person.check(within=case.shadows)
-    if case.is_framed:
+    if case.is_listed:
         person.wait(lambda: "fake" in [label for _, label in person.listed()])
     else:
-        person.wait(lambda: person.badges() == [case.badge])
+        person.wait(lambda: [one.partition(" (")[0] for one in person.badges()] == [case.badge])
         person.wait(lambda: person.run(case.after))
         person.press("badge")
         person.wait(lambda: person.find("detail", case.detail) and person.find("actions"))
     refused = case.badge == "Could not check"
     assert space.asked == [] if refused else [unusual.url(case.asked) if case.asked else "frames"]
-    assert not space.asked or case.asked or len(set(space.seconds)) == len(space.seconds)
+    assert space.asked != ["frames"] or len(set(space.seconds)) > 0.8 * len(space.seconds)
+
+
+@pytest.mark.parametrize(("name", "selector"), [("media-chrome", "media-controller"), ("vidstack", "media-player")])
+def test_in_fullscreen_of_an_element_with_a_shadow_root_the_badge_is_pressed(name, selector, person, unusual, space):
+    person.open(unusual.url(f"/case/{name}"), is_ready=False)
+    person.wait(lambda: person.run(LOADED))
+    person.check()
+    person.wait(lambda: person.badges() == [FAKE])
+    person.run(f"document.querySelector('{selector}').requestFullscreen()")
+    person.wait(lambda: person.run("Boolean(document.fullscreenElement?.querySelector('[popover]'))"))
+    person.press("badge")
+    person.wait(lambda: person.find("actions"))
+    person.run("document.exitFullscreen()")
+
+
+CHANGES = [
+    "VIDEO.src = '/no-face.mp4'",
+    "VIDEO.replaceWith(Object.assign(document.createElement('video'), { src: '/no-face.mp4', controls: true }))",
+    "(VIDEO.remove(), document.body.append(Object.assign(window.kept, { src: '/no-face.mp4' })), 0)",
+]
+
+
+def test_a_video_that_is_replaced_during_its_check_takes_the_answer_along(person, unusual, space):
+    """Also where a list puts the same element back with the next clip."""
+    space.of_address = "no-face"
+    for change in CHANGES:
+        space.is_free.clear()
+        space.asking = 0
+        person.open(unusual.url("/case/mirrored"))
+        person.run("(window.kept = VIDEO, 0)")
+        person.check()
+        person.wait(lambda: person.badges() and space.asking)
+        person.run(f"({change}, 0)")
+        person.wait(lambda: person.badges() == [])
+        space.is_free.set()
+        person.check()
+        person.wait(lambda: person.badges() == [NO_FACE])
+
+
+def test_what_was_captured_is_sent_again_where_the_connection_was_lost(person, unusual, space):
+    """As by a computer that slept."""
+    space.drops = 1
+    person.open(unusual.url("/case/mirrored"))
+    person.check()
+    person.wait(lambda: person.badges() == [FAKE])
+    assert space.asking == 2
