@@ -27,7 +27,8 @@ import { copyText, saveReport } from "./report-export.js";
 import { drawTimeline, seek } from "./timeline.js";
 
 const NEEDS_CAPTURE = new Set(["unsupported_site", "login_required", "blocked_address", "bad_url"]);
-const LOST = new Set(["job_lost", "space_unreachable"]); // also where the computer slept meanwhile
+const LOST = new Set(["job_lost", "space_unreachable"]);
+const SLEEP_MS = 10_000; // a timer that is so late means that the computer slept
 const RESENDS_MS = [0, 3000, 10_000]; // a connection takes a while to come back
 const NEEDS_PLAYER = new Set(["unsupported_site", "bad_url", "not_a_video"]); // only captured frames would help
 
@@ -40,6 +41,7 @@ export class VideoCheck {
   /** @type {string | undefined} of the report that is shown, which the next one of the video replaces */
   #shown;
   #onSpace = false; // whatever the settings say
+  #hasSlept = false;
   #round = 0; // a newer request makes the answers to older ones void
   #timeline = new AbortController();
 
@@ -148,7 +150,7 @@ export class VideoCheck {
       const show = this.#showProgress(() => this.#cancel());
       let report = await this.#follow(round, answer, show);
       for (const waitMs of RESENDS_MS) {
-        if (report?.status !== "failed" || !LOST.has(report.error.code)) break;
+        if (report?.status !== "failed" || !this.#isLost(report.error.code)) break;
         await wait(waitMs);
         report = await this.#follow(round, await session.resend(), show);
       }
@@ -173,10 +175,17 @@ export class VideoCheck {
       const { key, waitMs } = answer;
       this.#key = key;
       show(answer);
-      await new Promise((resolve) => setTimeout(resolve, waitMs));
+      const before = Date.now();
+      await wait(waitMs);
+      this.#hasSlept ||= Date.now() > before + waitMs + SLEEP_MS;
       answer = await requestCheck({ type: "poll", key });
     }
     return null;
+  }
+
+  /** @param {string} code why a check of frames failed; connections do not outlast a sleep */
+  #isLost(code) {
+    return LOST.has(code) || (code === "timeout" && this.#hasSlept);
   }
 
   /** @param {Snapshot} snapshot */
