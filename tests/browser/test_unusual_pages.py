@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.browser.person import FAKE, NO_FACE
+from tests.browser.person import FAKE, NO_FACE, InChromium
+from tests.browser.sites import EXAMPLES
 from tests.browser.unusual_pages import CASES, unusual_routes
 from tests.servers import Site
 
@@ -82,3 +83,14 @@ def test_what_was_captured_is_sent_again_where_the_connection_was_lost(person, u
     person.check()
     person.wait(lambda: person.badges() == [FAKE])
     assert space.asking == 2
+
+
+def test_a_file_of_this_computer_is_captured_from_the_visible_tab(person, space):
+    person.open(f"file://{EXAMPLES / 'blended-face.mp4'}")
+    if isinstance(person, InChromium):
+        person.browser.press_toolbar(person.page).press("check")
+    else:
+        person.browser.press_toolbar()
+        person.browser.type("Enter")
+    person.wait(lambda: person.badges() == [FAKE])
+    assert space.asked == ["frames"]
