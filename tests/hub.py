@@ -50,6 +50,8 @@ class Repository:
     sdk: str | None = None
     commits: list[Commit] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)  # of a Space
+    hardware: str | None = None
 
     @property
     def head(self) -> Commit:
@@ -193,6 +195,16 @@ def _app(hub: Hub) -> FastAPI:
     def tag(given: dict[str, Any], found: Found, at: At) -> Any:
         found.tags[given["tag"]] = at.id
         return {}
+
+    @app.post("/api/{kind}s/{owner}/{name}/variables", dependencies=writing)
+    def variables(given: dict[str, Any], found: Found) -> Any:
+        found.variables[given["key"]] = given["value"]
+        return {key: {"value": value} for key, value in found.variables.items()}
+
+    @app.post("/api/{kind}s/{owner}/{name}/hardware", dependencies=writing)
+    def hardware(given: dict[str, Any], found: Found) -> Any:
+        found.hardware = given["flavor"]
+        return {"stage": "BUILDING", "hardware": {"current": None, "requested": found.hardware}}
 
     @app.get("/api/{kind}s/{owner}/{name}")
     @app.get("/api/{kind}s/{owner}/{name}/revision/{revision}")

@@ -1,20 +1,21 @@
 """Publish a model folder on the Hugging Face Hub and read it back, or deploy the Space.
 
     python -m training.publish --model-folder space/unmask/models/weights/NAME --repo owner/name [--private] [--tag v1]
-    python -m training.publish --space owner/name [--private]
+    python -m training.publish --space owner/name [--model owner/name[@revision]] [--hardware l4x1] [--private]
     python -m training.publish --onnx --model-folder space/unmask/models/weights/NAME --out extension/models
     python -m training.publish --graphs
 
 The card, its pictures, `config.json` and `model.safetensors` go up in one commit; then the model is loaded
 from that commit as any user would, and must give the same logits, bit for bit, as the folder. `--space` makes
-a Space the very copy of the folder `space/`, in one commit. HF_TOKEN, or `hf auth login`, says who you are;
-HF_ENDPOINT which Hub. `--onnx` writes what the browser runs, and `--graphs` what runs a new architecture on CPUs,
+a Space the very copy of the folder `space/`, in one commit. With --model, which answers there then, it gets what large
+models need as well; --hardware asks for a GPU, which may cost money. HF_TOKEN, or `hf auth login`, says who you
+are; HF_ENDPOINT which Hub. `--onnx` writes what the browser runs, and `--graphs` what runs a new architecture on CPUs,
 see training/release/export_onnx.py; they publish nothing.
 """
 
 import argparse
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--repo", metavar="owner/name", help="model repository; made if it is not there")
     parser.add_argument("--tag", help="a name for the commit, such as v1")
     parser.add_argument("--space", metavar="owner/name", help="Space; made if it is not there")
+    parser.add_argument("--model", metavar="owner/name", help="answers on the Space, in place of the bundled one")
+    parser.add_argument("--hardware", metavar="FLAVOR", help="of the Space, as the Hub names it: zero-a10g, l4x1 …")
     parser.add_argument("--private", action="store_true", help="only you can see what is made")
     parser.add_argument("--onnx", action="store_true", help="write the networks for the browser into --out")
     parser.add_argument("--out", type=Path, help="folder for --onnx")
@@ -59,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         verify(arguments.model_folder, f"{arguments.repo}@{commit}")
         print(f"published: {api.endpoint}/{arguments.repo}, commit {commit}; read back, the logits are equal")
     if arguments.space:
-        commit = deploy_space(api, SPACE, arguments.space, arguments.private)
+        commit = deploy_space(api, SPACE, arguments.space, arguments.private, arguments.model, arguments.hardware)
         print(f"deployed: {api.endpoint}/spaces/{arguments.space}, commit {commit}")
 
 
@@ -73,17 +76,27 @@ def publish_model(api: HfApi, folder: Path, repo: str, private: bool, tag: str |
     revision = read_folder(folder).revision
     files = [*(folder / name for name in MODEL_FILES), *sorted(folder.glob("figures/*.png"))]
     api.create_repo(repo, private=private, exist_ok=True)
-    commit = _commit(api, "model", repo, folder, files, f"{folder.name} {revision}")
+    commit = _commit(api, "model", repo, _named(folder, files), f"{folder.name} {revision}")
     if tag:
         api.create_tag(repo, tag=tag, revision=commit)
     return commit
 
 
-def deploy_space(api: HfApi, folder: Path, space: str, private: bool) -> str:
+def deploy_space(
+    api: HfApi, folder: Path, space: str, private: bool, model: str | None = None, hardware: str | None = None
+) -> str:
     """Make a Space equal to the folder in one commit -> its id. What the folder lacks is deleted there."""
-    files = tracked(folder)
+    files = _named(folder, tracked(folder))
     api.create_repo(space, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
-    return _commit(api, "space", space, folder, files, "The Space, as it is in the repository")
+    if model:
+        files["requirements.txt"] = b"".join(
+            (folder / f"requirements{part}.txt").read_bytes() for part in ("", "-large")
+        )
+        api.add_space_variable(space, "UNMASK_MODEL", model)
+    commit = _commit(api, "space", space, files, "The Space, as it is in the repository")
+    if hardware:
+        api.request_space_hardware(space, hardware)
+    return commit
 
 
 def tracked(folder: Path) -> list[Path]:
@@ -93,12 +106,15 @@ def tracked(folder: Path) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def _commit(api: HfApi, kind: str, repo: str, folder: Path, files: Sequence[Path], title: str) -> str:
-    """Make one commit after which the repository holds `files`, named as in `folder`, and nothing else."""
-    names = {path.relative_to(folder).as_posix(): path for path in files}
+def _named(folder: Path, files: Iterable[Path]) -> dict[str, Path | bytes]:
+    return {path.relative_to(folder).as_posix(): path for path in files}
+
+
+def _commit(api: HfApi, kind: str, repo: str, files: Mapping[str, Path | bytes], title: str) -> str:
+    """Make one commit after which the repository holds these files, and nothing else."""
     there = api.list_repo_files(repo, repo_type=kind)
-    operations = [CommitOperationAdd(name, path) for name, path in names.items()]
-    stale = [CommitOperationDelete(name) for name in there if name not in names and name != KEPT]
+    operations = [CommitOperationAdd(name, content) for name, content in files.items()]
+    stale = [CommitOperationDelete(name) for name in there if name not in files and name != KEPT]
     made = api.create_commit(repo, [*operations, *stale], commit_message=title, repo_type=kind)
     return made.oid
 

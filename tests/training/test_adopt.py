@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.hub import TOKEN, Hub, Repository
 from tests.training import rows as made_up
@@ -15,10 +15,13 @@ from tests.training.gend import PERCEPTION, Reference
 from training import adopt, calibrate, publish
 from training.data.shards import write_clips
 from training.evaluation.results import ModelRecord, write
+from training.fit.imagenet import from_imagenet
 from training.release.card import EVALUATION, read_folder, write_card
 from unmask.download.sources import Options
 from unmask.faces.clips import FaceClip
 from unmask.models import torch_model
+from unmask.models.architectures import ARCHITECTURES, make_tower
+from unmask.models.configs import VitLinearConfig
 from unmask.models.torch_model import to_input
 from unmask.pipeline import Checker
 
@@ -163,3 +166,16 @@ def test_from_the_authors_repository_to_a_label_and_to_one_of_ones_own(hub, medi
     assert "read back, the logits are equal" in capsys.readouterr().out
     report = checker.check(media("h264.mp4"), Options(models=("me/small",)))
     assert report["models"][0]["revision"] == hub.repositories["model/me/small"].head.id
+
+
+def test_a_tower_is_trained_from_the_weights_that_timm_names(hub, tmp_path):
+    config = VitLinearConfig("test_vit")
+    torch.manual_seed(1)
+    theirs, ours = make_tower(config), ARCHITECTURES["vit-linear"](config)
+    save_file({**theirs.state_dict(), "head.weight": torch.zeros(1), "head.bias": torch.zeros(1)}, tmp_path / "file")
+    found = hub.repositories["model/timm/test_vit.r160_in1k"] = Repository("timm/test_vit.r160_in1k")
+    found.add("first", {"model.safetensors": (tmp_path / "file").read_bytes()})
+    picture = torch.randn(2, 3, 160, 160)
+    assert from_imagenet(ours)
+    vectors = ours.eval().frame_vectors(ours.frame_features(picture))
+    torch.testing.assert_close(vectors, theirs.eval()(picture))

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from huggingface_hub import HfApi
 
-from tests.hub import Hub
+from tests.hub import TOKEN, Hub
 from tests.training import rows as made_up
 from tests.untrained import untrained_model
 from training.evaluation.results import ModelRecord, write
-from training.publish import MODEL_FILES, SPACE, main, tracked
+from training.publish import MODEL_FILES, SPACE, deploy_space, main, tracked
 from training.release.card import EVALUATION, read_folder, write_card
 
 pytestmark = pytest.mark.timeout(400)  # several processes that import torch, one after another
@@ -123,6 +124,17 @@ def test_the_space_is_the_folder_as_git_knows_it(hub, tmp_path):
         "unmask/models/weights/mobilenet-gru/model.safetensors",
     } <= set(expected)
     assert not any("__pycache__" in name for name in expected)
+    assert (space.variables, space.hardware) == ({}, None)
+
+
+def test_a_space_with_a_large_model_has_what_that_needs(hub, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    api = HfApi(hub.url, TOKEN)
+    deploy_space(api, SPACE, "me/large", True, "me/gend@v1", "zero-a10g")
+    space = hub.repositories["space/me/large"]
+    assert (space.variables, space.hardware, space.private) == ({"UNMASK_MODEL": "me/gend@v1"}, "zero-a10g", True)
+    asked = space.head.files["requirements.txt"].decode()
+    assert asked.startswith((SPACE / "requirements.txt").read_text()) and "\ntimm==" in asked
 
 
 @pytest.mark.parametrize("arguments", [[], ["--repo", "me/x"], ["--model-folder", "x"]])

@@ -1,7 +1,10 @@
 """Weights: what is written is read back exactly, and nothing that does not fit is loaded."""
 
+import contextlib
 import json
 import pickle
+import sys
+from dataclasses import replace
 
 import huggingface_hub.constants
 import numpy as np
@@ -9,11 +12,12 @@ import pytest
 import torch
 
 from tests.hub import Hub, Repository
+from tests.untrained import SMALL_VIT
 from unmask.errors import ModelUnavailable
 from unmask.faces.clips import ClipSpec, FaceClip
 from unmask.models import bundled as bundle
 from unmask.models import checkpoint, inference, torch_model
-from unmask.models.architectures import MobileNetGru
+from unmask.models.architectures import ARCHITECTURES, MobileNetGru
 from unmask.models.configs import MobileNetGruConfig
 from unmask.models.torch_model import to_input
 from unmask.verdict import Calibration, Policy
@@ -88,6 +92,35 @@ def test_a_name_that_is_no_model_is_refused(name, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ModelUnavailable):
         inference.load(name)
+
+
+@pytest.mark.parametrize(("free_gib", "fits"), [(0.001, False), (8, True), (None, True)])
+def test_a_model_that_memory_cannot_hold_is_refused_before_it_is_read(free_gib, fits, folder, monkeypatch):
+    free = None if free_gib is None else int(free_gib * 2**30)
+    monkeypatch.setattr(checkpoint, "free_memory_bytes", lambda: free)
+    said = r"GiB of memory .* 0\.0 GiB are free"
+    context = contextlib.nullcontext() if fits else pytest.raises(ModelUnavailable, match=said)
+    with context:
+        checkpoint.read(str(folder))
+
+
+@pytest.mark.parametrize("missing", ["timm", "torch"])
+def test_a_large_model_says_what_must_be_installed(missing, tmp_path, monkeypatch):
+    config = checkpoint.ModelConfigFile("big", "vit-linear", SMALL_VIT, SPEC, Calibration(), Policy(), "")
+    checkpoint.save(tmp_path, ARCHITECTURES["vit-linear"](SMALL_VIT), config)
+    assert inference.load(str(tmp_path)).logits([clip(0)]).shape == (1,)
+    if missing == "timm":
+        monkeypatch.setitem(sys.modules, "timm", None)
+    else:
+        monkeypatch.setattr(inference, "has_torch", lambda: False)
+    with pytest.raises(ModelUnavailable, match=r"pip install 'unmask\[large\]'"):
+        inference.load(str(tmp_path))
+
+
+def test_a_tower_comes_from_timm_by_a_plain_name():
+    for tower in ("hf-hub:owner/name", "local-dir:/tmp", "no_such_tower"):
+        with pytest.raises(ValueError, match="timm has no architecture"):
+            ARCHITECTURES["vit-linear"](replace(SMALL_VIT, tower=tower))
 
 
 def edit_config(path, **changes):
