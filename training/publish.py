@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, SpaceHardware
 
 from training.release import export_onnx
 from training.release.card import EVALUATION, problem, read_folder
@@ -40,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--tag", help="a name for the commit, such as v1")
     parser.add_argument("--space", metavar="owner/name", help="Space; made if it is not there")
     parser.add_argument("--model", metavar="owner/name", help="answers on the Space, in place of the bundled one")
-    parser.add_argument("--hardware", metavar="FLAVOR", help="of the Space, as the Hub names it: zero-a10g, l4x1 …")
+    parser.add_argument(
+        "--hardware", type=SpaceHardware, metavar="FLAVOR", help="of the Space, as the Hub names it: zero-a10g, l4x1 …"
+    )
     parser.add_argument("--private", action="store_true", help="only you can see what is made")
     parser.add_argument("--onnx", action="store_true", help="write the networks for the browser into --out")
     parser.add_argument("--out", type=Path, help="folder for --onnx")
@@ -83,7 +85,7 @@ def publish_model(api: HfApi, folder: Path, repo: str, private: bool, tag: str |
 
 
 def deploy_space(
-    api: HfApi, folder: Path, space: str, private: bool, model: str | None = None, hardware: str | None = None
+    api: HfApi, folder: Path, space: str, private: bool, model: str | None = None, hardware: SpaceHardware | None = None
 ) -> str:
     """Make a Space equal to the folder in one commit -> its id. What the folder lacks is deleted there."""
     files = _named(folder, tracked(folder))

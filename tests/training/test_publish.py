@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, SpaceHardware
 
 from tests.hub import TOKEN, Hub
 from tests.training import rows as made_up
@@ -130,7 +130,7 @@ def test_the_space_is_the_folder_as_git_knows_it(hub, tmp_path):
 def test_a_space_with_a_large_model_has_what_that_needs(hub, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     api = HfApi(hub.url, TOKEN)
-    deploy_space(api, SPACE, "me/large", True, "me/gend@v1", "zero-a10g")
+    deploy_space(api, SPACE, "me/large", True, "me/gend@v1", SpaceHardware("zero-a10g"))
     space = hub.repositories["space/me/large"]
     assert (space.variables, space.hardware, space.private) == ({"UNMASK_MODEL": "me/gend@v1"}, "zero-a10g", True)
     asked = space.head.files["requirements.txt"].decode()
