@@ -31,6 +31,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 TRACKING = tuple(json.loads(Path(__file__).with_name("tracking_parameters.json").read_text(encoding="utf-8")))
 BLOCK_BYTES = 2**18  # hashed at a time: stays in the processor's cache
 HDR_NOTICE = "The video is HDR; its colours were converted to those of an ordinary screen, as players do."
+OTHERS_NOTICE = "The file holds more than one video track; only the one that players show first was looked at."
 MAX_NAME = 200  # characters of a name in a message
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e"))
@@ -233,7 +234,10 @@ def _open_file(source: UrlSource | FileSource, file: VideoFile, sha256: Callable
         windows=file.opened.windows,
         offset_seconds=file.offset_seconds,
         fetched=file.path if isinstance(source, UrlSource) else None,
-        notices=(HDR_NOTICE,) if file.opened.stream.hdr else (),
+        notices=(
+            *((HDR_NOTICE,) if file.opened.stream.hdr else ()),
+            *((OTHERS_NOTICE,) if file.opened.stream.other_streams else ()),
+        ),
         gaps=lambda: file.opened.gaps,
         statements=Statements(
             path=None if file.in_part else file.path,

@@ -18,11 +18,13 @@ from typing import Any, NoReturn, TypeVar
 import av
 import av.error
 import numpy as np
+import numpy.typing as npt
 from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.packet import Packet
+from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Discard, Disposition
-from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from av.video.stream import VideoStream as AvStream
 
 from unmask.errors import BadInput, NoFrames, NotAVideo, TooLarge
@@ -33,10 +35,16 @@ MAX_SIDE_PX = 8192
 MAX_PIXELS = 8192 * 4608  # 8K in either orientation
 MAX_PIXEL_RATIO = 4.0  # more oblong pixels than this are a mistake in the header
 HD_HEIGHT_PX = 720  # from which browsers take the matrix of an untagged picture for BT.709, below for BT.601
-UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED
+UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED, AVCOL_PRI_UNSPECIFIED
+BT2020_MATRICES = frozenset({9, 10})
+DOLBY_MATRICES = frozenset({14, 15})  # ICtCp and IPT, of Dolby Vision, which swscale does not convert
+DOLBY_TAGS = frozenset({"dvh1", "dvhe", "dav1", "dva1", "dvav"})  # of MP4s that no other decoder shows rightly
+WIDE_PRIMARIES = frozenset({ColorPrimaries.BT2020, ColorPrimaries.SMPTE431, ColorPrimaries.SMPTE432})
+FULL_RANGE = np.clip((np.arange(256) - 16) * (255 / 219) + 0.5, 0, 255).astype(np.uint8)  # of each value of limited
 HDR_TRANSFERS = frozenset({ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67})  # PQ and HLG, which phones record
 
 DECODER_THREADS = min(4, os.cpu_count() or 1)  # more only adds frames in flight
+HOLE_SECONDS = 0.5  # without a picture are a hole
 ROUNDING_SECONDS = 2e-6  # times are rounded to a millionth
 FAR_SECONDS = 1e6  # a time after the end of every video
 
@@ -50,7 +58,7 @@ MAX_BOXES = 256  # looked through for the index of an MP4
 BISECTIONS = 12  # of the claimed duration, where the end of the file is missing
 
 # Containers that cameras, sites and browsers write; none of them is a list of other files or addresses.
-CONTAINERS = "mov,matroska,avi,flv,mpegts,mpeg,ogg,asf,mxf,dv,ivf,gif,apng"
+CONTAINERS = "mov,matroska,avi,flv,mpegts,mpeg,ogg,asf,mxf,dv,ivf,gif,apng,yuv4mpegpipe"
 BROADCAST_FORMATS = frozenset({"mpegts", "mpeg"})  # can be joined at any byte, each part with a clock of its own
 SOUND_CONTAINERS = "mp3,wav,flac,aac,aiff,caf,amr,ac3,eac3,w64"  # opened to say that there is no picture
 VIDEO_SUFFIXES = (".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".ivf", ".m2ts", ".m2v",
@@ -60,6 +68,7 @@ VIDEO_DECODERS = (
     "h264,hevc,vp8,vp9,libdav1d,av1,mpeg4,msmpeg4v2,msmpeg4,mpeg1video,mpeg2video,h263,flv,theora,"
     "wmv1,wmv2,wmv3,vc1,mjpeg,png,gif,apng,prores,dnxhd,dvvideo,ffv1,rawvideo,qtrle"
 )
+STILL_DECODERS = frozenset({"mjpeg", "png", "gif"})  # of pictures, which may also be those of a video
 SOUND_DECODERS = "aac,mp3float,mp3,opus,vorbis,flac,ac3,eac3,alac,wmav2,pcm_s16le,pcm_s16be,pcm_f32le"
 OPTIONS = {
     "format_whitelist": f"{CONTAINERS},{SOUND_CONTAINERS}",
@@ -71,10 +80,14 @@ OPTIONS = {
 
 IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"II*\0", b"MM\0*", b"8BPS", b"<svg")
 IMAGE_BRANDS = (b"heic", b"heix", b"heim", b"mif1", b"avif")  # of ISO files that hold a photograph
-BARE_STREAMS = tuple(  # a parameter set, a delimiter or a message of H.264 (1 byte) or H.265 (2) behind a start code
-    code + kind
-    for code in (b"\0\0\0\1", b"\0\0\1")
-    for kind in (b"\x67", b"\x27", b"\x47", b"\x09", b"\x06", b"\x40\1", b"\x42\1", b"\x46\1")
+BARE_STREAMS = (  # a parameter set, a delimiter or a message of H.264 (1 byte) or H.265 (2) behind a start code
+    *(
+        code + kind
+        for code in (b"\0\0\0\1", b"\0\0\1")
+        for kind in (b"\x67", b"\x27", b"\x47", b"\x09", b"\x06", b"\x40\1", b"\x42\1", b"\x46\1")
+    ),
+    *(b"\0\0\1" + kind for kind in (b"\xb0", b"\xb3", b"\xb5", b"\0")),  # MPEG-4 and MPEG-2
+    b"\x12\0\x0a",  # AV1
 )
 PLAYLIST_SIGNATURES = (b"#extm3u", b"ffconcat", b"[playlist]", b"<smil", b"<mpd")
 HTML_SIGNATURES = (b"<!doctype html", b"<html")
@@ -160,6 +173,7 @@ class VideoReader:
         self.codec = self._context.codec.canonical_name
         rate = stream.average_rate or stream.guessed_rate
         self.frame_rate = float(rate) if rate else None
+        self.other_streams = len(moving_streams(container)) - 1
         self.announces = container.format.name not in BROADCAST_FORMATS  # the header says how long the pictures last
         self._context.thread_type = ThreadType.AUTO
         self._context.thread_count = DECODER_THREADS
@@ -174,6 +188,9 @@ class VideoReader:
         self.place(start_seconds)
         self._decoded = self._decode_from(-math.inf)
         self._held: Timed[av.VideoFrame] | None = None  # the frame at which `frames_until` ended
+        self._says_lengths = "mp4" in container.format.name  # of each picture, also of one that stays
+        self._shown_until = math.inf  # the end of the last frame given out
+        self._damage = False  # frames were left out before the one that was decoded last
         self._landings: dict[float, float] = {}  # key frame -> the time to seek to that leads there
         self.position_seconds: float | None = None  # of the last frame given out; None: not started
         self.full_detail_from_seconds = -math.inf  # earlier frames that no other frame needs are skipped
@@ -230,6 +247,28 @@ class VideoReader:
         seconds = self._container.duration / av.time_base  # counted from zero, or from the first picture
         return max(seconds - self._zero_seconds, 0.0) or self.begin_seconds + seconds
 
+    @property
+    def lacks_pictures(self) -> bool:
+        """Whether pictures are missing before the frame at which `frames_until` ended; not where the last one stays."""
+        hole = self._held is not None and self._says_lengths and self._held[0] - self._shown_until > HOLE_SECONDS
+        return not self.announces or self._held is None or self._damage or hole
+
+    def has_sound_after(self, seconds: float) -> bool:
+        """Tell whether other streams go on after the pictures have ended."""
+        for stream in self._container.streams:
+            stream.discard = Discard.default
+        self._seek(seconds)
+        found = False
+        with suppress(*MEDIA_ERRORS):
+            found = any(
+                packet.pts is not None
+                and packet.stream_index != self._stream.index
+                and float(packet.pts * packet.time_base) - self._zero_seconds > seconds
+                for packet in islice(self._container.demux(), KEY_PACKETS)
+            )
+        keep_only(self._stream, self._container)
+        return found
+
     def _last_end_seconds(self, packets: int) -> tuple[float | None, bool]:
         """Read at most so many packets from here on -> (end of the last picture, was it the last?)."""
         end, left = None, packets
@@ -266,6 +305,7 @@ class VideoReader:
             if now[0] >= end_seconds or self.packets_decoded > packets:
                 return
             self._held, self.position_seconds = None, now[0]
+            self._shown_until = now[0] + (now[1].duration or 0) * self._tick_seconds
             yield now
 
     def shown_size(self, frame: av.VideoFrame) -> tuple[int, int]:
@@ -283,19 +323,26 @@ class VideoReader:
         """
         shown = self._coded_size(frame)
         size = fit(shown, max_side_px)
-        yuv = len(frame.format.components) >= 3 and not frame.format.is_rgb
-        hd = yuv and frame.colorspace == UNTAGGED and frame.height >= HD_HEIGHT_PX
-        wide = is_hdr(frame) or frame.color_primaries == ColorPrimaries.BT2020
+        hdr = is_hdr(frame)
+        if frame.color_primaries == UNTAGGED and (hdr or frame.colorspace in BT2020_MATRICES):
+            frame.color_primaries = ColorPrimaries.BT2020
+        wide = hdr or frame.color_primaries in WIDE_PRIMARIES
+        parts = frame.format.components
+        alpha = any(part.is_alpha for part in parts)
         rgb: Any = self._reformatter.reformat(
             frame,
             *size,
-            format="rgb24",
+            format="rgba" if alpha else "rgb24",
             interpolation="AREA" if size[0] < frame.width else "BICUBIC",
-            src_colorspace=Colorspace.ITU709 if hd else None,
+            src_colorspace=_untagged_matrix(frame) if frame.colorspace == UNTAGGED and len(parts) >= 3 else None,
             dst_color_trc=ColorTrc.BT709 if wide else None,
             dst_color_primaries=ColorPrimaries.BT709 if wide else None,
             threads=1,
         ).to_ndarray()
+        if alpha:
+            rgb = _on_white(rgb)
+        elif len(parts) == 1 and frame.color_range == ColorRange.MPEG:  # swscale takes all grey for full range
+            rgb = FULL_RANGE[rgb]
         return np.ascontiguousarray(self._orientation.apply(rgb)), max(shown) / max(size)
 
     def _coded_size(self, frame: av.VideoFrame) -> tuple[int, int]:
@@ -310,17 +357,18 @@ class VideoReader:
         Left out: what the decoder marks as damaged, and after a damaged packet everything up to the next key
         frame, for the decoder would only guess it.
         """
-        last_seconds, guessed_since_seconds = -math.inf, -math.inf
+        last_seconds, guessed_since_seconds, damage = -math.inf, -math.inf, False
         for seconds, frame in self._raw_frames(start_seconds):
             if frame is None:
-                guessed_since_seconds = math.inf
+                guessed_since_seconds, damage = math.inf, True
                 continue
             guessed_since_seconds = min(guessed_since_seconds, seconds)
             if frame.key_frame or seconds >= guessed_since_seconds + REPAIR_SECONDS:
                 guessed_since_seconds = -math.inf
             guessed = guessed_since_seconds > -math.inf or frame.is_corrupt
+            damage |= guessed
             if seconds > last_seconds and seconds >= start_seconds and not guessed:
-                last_seconds = seconds
+                last_seconds, self._damage, damage = seconds, damage, False
                 self._learn_orientation(frame)
                 yield seconds, frame
 
@@ -329,6 +377,7 @@ class VideoReader:
         if frame.rotation != self._rotation:
             if self._rotation is None:
                 self._first_ratio = self._context.sample_aspect_ratio
+                _reject_dolby_colours(frame, self._context.codec_tag)
             self._orientation, self._rotation = Orientation.of(frame), frame.rotation
 
     def _raw_frames(self, start_seconds: float) -> Iterator[Timed[av.VideoFrame | None]]:
@@ -389,7 +438,7 @@ def boxes(file: RawIOBase, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
 
 def video_stream(container: InputContainer) -> AvStream:
     """Choose the stream to look at; a cover picture in a sound file is not one."""
-    streams = [stream for stream in container.streams.video if not stream.disposition & STILL_DISPOSITIONS]
+    streams = moving_streams(container)
     if not streams:
         if container.streams.audio:
             raise NoFrames("The file holds sound but no pictures.")
@@ -399,6 +448,13 @@ def video_stream(container: InputContainer) -> AvStream:
     if stream.codec_context is None or stream.codec_context.name not in VIDEO_DECODERS.split(","):
         raise NotAVideo("The video in this file is coded in a way that cannot be read here.")
     return stream
+
+
+def moving_streams(container: InputContainer) -> list[AvStream]:
+    """List the streams with moving pictures: no covers, and beside others no thumbnails that are not called so."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & STILL_DISPOSITIONS]
+    coded = [stream for stream in streams if stream.codec_context and stream.codec_context.name not in STILL_DECODERS]
+    return coded or streams
 
 
 def keep_only(stream: AvStream, container: InputContainer) -> None:
@@ -438,6 +494,42 @@ def fit(size: tuple[int, int], max_side_px: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
+def _untagged_matrix(frame: av.VideoFrame) -> Colorspace | None:
+    """Guess the matrix of a picture that names none, as browsers do; None: BT.601."""
+    if frame.format.is_rgb:
+        return None
+    if is_hdr(frame) or frame.color_primaries == ColorPrimaries.BT2020:
+        return Colorspace.BT2020
+    return Colorspace.ITU709 if frame.height >= HD_HEIGHT_PX else None
+
+
+def _on_white(rgba: npt.NDArray[np.uint8]) -> Image:
+    """Show a picture with transparent places on a white page."""
+    rgb, alpha = rgba[..., :3], rgba[..., 3:]
+    if alpha.min() == 255:
+        return rgb
+    return (255 - (255 - rgb.astype(np.uint16)) * alpha // 255).astype(np.uint8)
+
+
+def _reject_dolby_colours(frame: av.VideoFrame, tag: str) -> None:
+    """Raise NotAVideo for Dolby Vision without another base, profile 5 above all: it would be judged by wrong colours.
+
+    Its data say so where the decoder passes them on; else the name of the format in an MP4.
+    """
+    side_data: Any = frame.side_data
+    found = side_data.get(SideDataType.DOVI_METADATA) if is_hdr(frame) or frame.colorspace == UNTAGGED else None
+    only = tag in DOLBY_TAGS
+    if found is not None:  # AVDOVIRpuDataHeader: vdr_rpu_profile at byte 4, bl_video_full_range_flag at 10
+        data = bytes(found)
+        head = int.from_bytes(data[:8], "little")
+        only = data[head + 4 : head + 5] == b"\0" and data[head + 10 : head + 11] == b"\1"
+    if only or frame.colorspace in DOLBY_MATRICES:
+        raise NotAVideo(
+            "This is Dolby Vision without an ordinary base (profile 5 or alike); its colours cannot be converted here. "
+            "Give it in another form: HDR10, HLG or SDR."
+        )
+
+
 def is_hdr(frame: av.VideoFrame) -> bool:
     """Tell whether a frame must be tone-mapped for an ordinary screen."""
     return frame.color_trc in HDR_TRANSFERS
@@ -459,7 +551,7 @@ def _reject_other_files(start: bytes) -> None:
         raise NotAVideo("The file is empty.")
     if start.startswith(BARE_STREAMS):
         raise NotAVideo(
-            "That is a bare H.264 or H.265 stream: it does not say when its pictures are shown. Give it as MP4 or MKV, "
+            "That is a bare stream of coded pictures: it does not say when they are shown. Give it as MP4 or MKV, "
             "as `ffmpeg -i FILE -c copy FILE.mp4` writes it."
         )
     picture = start.startswith(IMAGE_SIGNATURES) and b"acTL" not in start  # an animated PNG says so early

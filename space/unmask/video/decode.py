@@ -8,7 +8,7 @@ decoded in a worker process: `decode_client` has the same three functions.
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from io import RawIOBase
 from itertools import chain
@@ -20,12 +20,12 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
-from unmask.errors import BadInput, NoFrames
+from unmask.errors import BadInput, NoFrames, NotAVideo
 from unmask.video import container
+from unmask.video.animations import SIGNATURE_BYTES, is_animated_webp, to_matroska, with_times_of_browsers
 from unmask.video.container import Timed, VideoReader
 from unmask.video.embedded import Tags, read_tags
-from unmask.video.partial_file import FilePart
-from unmask.video.pieces import find_pieces
+from unmask.video.pieces import find_pieces, open_piece
 from unmask.video.sampling import (
     MAX_SIDE_PX,
     DecodePlan,
@@ -38,7 +38,6 @@ from unmask.video.sampling import (
     spread_windows,
     window_starts,
 )
-from unmask.video.webp import SIGNATURE_BYTES, is_animated_webp, to_matroska
 
 # Frames decoded only to reach a window, and once more inside it: 1e9 pixels = 480 frames of 1080p (16 s at
 # 30 a second, twice the usual distance of key frames), about a second of work.
@@ -47,6 +46,7 @@ FORWARD_FRAMES = (64, 4000)  # fewest and most, whatever the size of a picture
 FULL_DETAIL_SECONDS = 0.25  # before a window (and two frames), no frame is skipped any more
 FIRST_FRAME_PACKETS = 300  # a file that shows no picture within these shows none
 
+UNREADABLE = (NotAVideo, NoFrames)  # one of several pieces may be
 DRIFT_SECONDS = 2.0  # by which a playlist may lie beside the clock of its segments
 GAP_SECONDS, GAP_SHARE = 1.0, 0.1  # less than both of a piece may be missing at its end: headers round
 
@@ -67,6 +67,7 @@ class VideoStream:
     hdr: bool = False  # its pictures are tone-mapped
     tags: Tags = ()  # names in lower case, values on one line
     has_store: bool = False  # of Content Credentials
+    other_streams: int = 0  # of moving pictures, which are not looked at
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -100,15 +101,31 @@ def probe(media: Path | RawIOBase, pieces: Sequence[Piece] = ()) -> VideoStream:
         NoFrames: It holds only sound, or nothing in it decodes.
         TooLarge: Its pictures are larger than is read.
     """
-    with _opened(media, pieces) as (file, pieces), _open_piece(file, pieces[0], len(pieces)) as reader:
+    with _opened(media, pieces) as (file, pieces):
+        for piece in pieces[:-1]:
+            with suppress(*UNREADABLE):
+                return _describe(file, piece, pieces)
+        return _describe(file, pieces[-1], pieces)
+
+
+def _describe(file: RawIOBase, piece: Piece, pieces: Sequence[Piece]) -> VideoStream:
+    """Describe a file by one of its pieces. Raises what `probe` raises."""
+    with _open_piece(file, piece, len(pieces)) as reader:
         first = next(reader.frames_until(math.inf, FIRST_FRAME_PACKETS), None)
         if first is None:
             raise NoFrames("The file says that it holds video, but no picture in it can be decoded.")
         width, height = reader.shown_size(first[1])
-        hdr = container.is_hdr(first[1])
         end_seconds = reader.end_seconds() if pieces[-1].end_seconds is None else pieces[-1].end_seconds
-        tags = read_tags(reader.metadata())
-        return VideoStream(width, height, end_seconds, reader.frame_rate, reader.codec, hdr, tags)
+        return VideoStream(
+            width,
+            height,
+            end_seconds,
+            reader.frame_rate,
+            reader.codec,
+            container.is_hdr(first[1]),
+            read_tags(reader.metadata()),
+            other_streams=reader.other_streams,
+        )
 
 
 def decode(
@@ -139,7 +156,7 @@ def decode(
             for window in windows:
                 runs = _split_by_size(reader, _pick_frames(reader, window, plan), plan.max_side_px)
                 empty = empty and not runs
-                if not runs:
+                if not runs and reader.lacks_pictures:
                     on_gap(window.start_seconds, min(window.until_seconds, window.start_seconds + plan.window_seconds))
                 while runs:
                     scale, seconds, images = runs.pop(0)
@@ -154,8 +171,10 @@ def decode(
 def readable(file: RawIOBase) -> RawIOBase:
     """Return the file, or one that libav can read in its place. Raises NotAVideo, TooLarge."""
     file.seek(0)
-    animation = is_animated_webp(file.read(SIGNATURE_BYTES))
-    return cast(RawIOBase, to_matroska(file, container.MAX_PIXELS)) if animation else file
+    start = file.read(SIGNATURE_BYTES)
+    if is_animated_webp(start):
+        return cast(RawIOBase, to_matroska(file, container.MAX_PIXELS))
+    return cast(RawIOBase, with_times_of_browsers(file)) if start.startswith(b"GIF8") else file
 
 
 @contextmanager
@@ -172,7 +191,7 @@ def _open_piece(
     """Open one of so many pieces; a single one that nothing was cut from is the whole file."""
     if pieces == 1 and piece.end_seconds is None:
         return container.open_video(file)
-    return container.open_video(FilePart(file, piece.begin_byte, piece.end_byte), piece.start_seconds, reformatter)
+    return container.open_video(open_piece(file, piece), piece.start_seconds, reformatter)
 
 
 def _split_by_size(
@@ -234,7 +253,14 @@ def _lay_out(
         inside = [start for start in starts if (start >= piece.start_seconds or piece is pieces[0]) and start < until]
         if starts and not inside:
             continue
-        with _open_piece(file, piece, len(pieces), reformatter) as reader:
+        with ExitStack() as opened:
+            try:
+                reader = opened.enter_context(_open_piece(file, piece, len(pieces), reformatter))
+            except UNREADABLE:
+                if len(pieces) == 1:
+                    raise
+                on_gap(piece.start_seconds, min(until, piece.end_seconds or until))
+                continue
             if piece.period is not None:
                 ahead = clocks.setdefault(piece.period, piece.start_seconds - reader.clock_seconds)
                 if abs(reader.clock_seconds + ahead - piece.start_seconds) <= DRIFT_SECONDS:
@@ -263,7 +289,8 @@ def _lay_out_windows(
         announced = reader.claimed_end_seconds()
     if end is not None and announced is not None:
         asked_end = announced if plan.end_seconds is None else min(announced, plan.end_seconds)
-        if asked_end - end > max(GAP_SECONDS, GAP_SHARE * (announced - reader.begin_seconds)):
+        lacking = asked_end - end > max(GAP_SECONDS, GAP_SHARE * (announced - reader.begin_seconds))
+        if lacking and not reader.has_sound_after(end + GAP_SECONDS):
             on_gap(end, asked_end)
     asked = math.inf if plan.end_seconds is None else plan.end_seconds
     if not starts:

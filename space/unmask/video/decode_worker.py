@@ -17,13 +17,13 @@ from unmask.sandbox.address_policy import seal_process
 from unmask.sandbox.protocol import Connection, Done, Message, RangeData, ReadRange
 from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits, forbid_new_descriptors
 from unmask.video import decode as video
+from unmask.video.animations import SIGNATURE_BYTES, is_animated_webp
 from unmask.video.decode import Frames
 from unmask.video.embedded import MAX_TAGS, MAX_XMP_BYTES, find_embedded, read_range, read_xmp
 from unmask.video.messages import TASKS, CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, WindowFrames
 from unmask.video.partial_file import ByteRanges, PartialFile
 from unmask.video.pieces import find_pieces
 from unmask.video.sampling import Piece
-from unmask.video.webp import SIGNATURE_BYTES, is_animated_webp
 
 MEMORY_BYTES = 2 * 2**30  # 8K with four threads needs 1 GiB
 WALL_SECONDS = 3600.0  # a worker waits while its last window is looked at; the parent is less patient

@@ -77,12 +77,12 @@ class PartialFile(RawIOBase):
 
 
 class FilePart(RawIOBase):
-    """The bytes [begin, end) of an open file, as a read-only file; closing it leaves that one open."""
+    """The bytes [begin, end) of an open file behind a `head`, as a read-only file; closing it leaves that one open."""
 
-    def __init__(self, file: RawIOBase, begin: int, end: int) -> None:
+    def __init__(self, file: RawIOBase, begin: int, end: int, head: bytes = b"") -> None:
         super().__init__()
-        self._file, self._begin, self._end = file, begin, end
-        self._position = begin
+        self._file, self._begin, self._end, self._head = file, begin - len(head), end, head
+        self._position = self._begin
 
     def readable(self) -> bool:
         """Whether it can be read."""
@@ -102,6 +102,10 @@ class FilePart(RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill the buffer as far as the part goes; returns the number of bytes."""
+        if head := self._head[self._position - self._begin :][: len(buffer)]:
+            buffer[: len(head)] = head
+            self._position += len(head)
+            return len(head)
         self._file.seek(self._position)
         count = self._file.readinto(memoryview(buffer)[: max(0, self._end - self._position)]) or 0
         self._position += count

@@ -172,6 +172,7 @@ class Piece:
     start_seconds: float = 0.0
     end_seconds: float | None = None  # as announced; None: where it ends
     period: int | None = None  # pieces of one period have the same clock
+    head: tuple[int, int] = (0, 0)  # bytes of the file that are read before it
 
 
 def spread_windows(

@@ -13,7 +13,7 @@ import pytest
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
 from tests.conftest import SHARED_DATA
-from tests.media import glide, read_number, write_video
+from tests.media import faceless, glide, read_number, write_video
 from unmask.errors import NotAVideo
 from unmask.video.decode import decode, play, probe
 from unmask.video.decode_client import OpenVideo
@@ -27,6 +27,7 @@ BT709, BT2020 = ColorPrimaries.BT709, ColorPrimaries.BT2020
 HLG, PQ, SDR = ColorTrc.ARIB_STD_B67, ColorTrc.SMPTE2084, ColorTrc.BT709
 LIMITED, FULL = ColorRange.MPEG, ColorRange.JPEG
 
+P3 = ColorPrimaries.SMPTE432
 # name -> height px, tag of the matrix (2: none), the matrix of the pixels, range, transfer, primaries
 Kind = tuple[int, int, Colorspace, ColorRange, ColorTrc, ColorPrimaries]
 COLOURS: dict[str, Kind] = {
@@ -40,6 +41,10 @@ COLOURS: dict[str, Kind] = {
     "hlg": (240, 9, Colorspace.BT2020, LIMITED, HLG, BT2020),
     "hlg, full range": (240, 9, Colorspace.BT2020, FULL, HLG, BT2020),
     "pq": (240, 9, Colorspace.BT2020, LIMITED, PQ, BT2020),
+    "hlg, nothing else tagged": (240, 2, Colorspace.BT2020, LIMITED, HLG, BT2020),
+    "pq, nothing else tagged": (240, 2, Colorspace.BT2020, LIMITED, PQ, BT2020),
+    "bt2020, only the matrix tagged": (240, 9, Colorspace.BT2020, LIMITED, SDR, BT2020),
+    "p3": (240, 1, Colorspace.ITU709, LIMITED, SDR, P3),
     "pq, large": (720, 9, Colorspace.BT2020, LIMITED, PQ, BT2020),
 }
 NEAR = 4.0  # mean difference, of 255
@@ -61,8 +66,10 @@ def write_tagged(path: Path, image: Image, kind: Kind) -> None:
         stream.options = {"preset": "ultrafast", "crf": "4", "x265-params": "log-level=none:pools=2"}
         context = stream.codec_context
         context.colorspace, context.color_range = tag, range_
-        if tag != 2:
-            context.color_trc, context.color_primaries = transfer, primaries
+        if tag != 2 or transfer is not SDR:
+            context.color_trc = transfer
+        if tag not in (2, 9) or (transfer is not SDR and tag != 2):
+            context.color_primaries = primaries
         frame = av.VideoFrame.from_ndarray(image, "rgb24")
         frame.color_trc, frame.color_primaries = SDR, BT709
         coded = VideoReformatter().reformat(
@@ -150,12 +157,21 @@ def test_a_turned_phone_keeps_its_shape(name: str) -> None:
     assert sizes.count((270, 480)) == 4
 
 
+BARE = {
+    "h264": b"\0\0\0\1\x67",
+    "hevc": b"\0\0\1\x40\1",
+    "mpeg2": b"\0\0\1\xb3",
+    "mpeg4": b"\0\0\1\xb0",
+    "av1": b"\x12\0\x0a",
+}
+
+
 def bare(path: Path, name: str) -> Path:
-    path.write_bytes({"h264": b"\0\0\0\1\x67", "hevc": b"\0\0\1\x40\1"}[name] + bytes(1000))
+    path.write_bytes(BARE[name] + bytes(1000))
     return path
 
 
-@pytest.mark.parametrize("name", ["h264", "hevc"])
+@pytest.mark.parametrize("name", BARE)
 def test_of_a_stream_without_times_the_form_to_give_is_told(tmp_path: Path, name: str) -> None:
     with pytest.raises(NotAVideo, match="MP4 or MKV"):
         probe(bare(tmp_path / name, name))
@@ -194,3 +210,88 @@ def test_the_shared_animation_is_read() -> None:
     with closing(OpenVideo(CASES / "animated.webp", DecodePlan())) as opened:
         assert sum(map(len, opened.windows())) == 15
     assert opened.stream.duration_seconds == pytest.approx(3.0, abs=0.05)
+
+
+# Tracks, transparency, and what is not judged.
+
+
+def with_tracks(path: Path, *tracks: tuple[str, str, Any, int]) -> Path:
+    """Tracks of (codec, pixel format, images, frames a second)."""
+    with av.open(str(path), "w") as output:
+        streams: list[Any] = [output.add_stream(codec, rate=rate) for codec, _, _, rate in tracks]
+        for stream, (_, pix_fmt, images, _) in zip(streams, tracks, strict=True):
+            (stream.height, stream.width), stream.pix_fmt = images[0].shape[:2], pix_fmt
+            for i, image in enumerate(images):
+                frame = av.VideoFrame.from_ndarray(image, "rgba" if image.shape[2] == 4 else "rgb24")
+                frame.pts, frame.time_base = i, 1 / stream.codec_context.framerate
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+    return path
+
+
+MAIN = ("libx264", "yuv420p", list(glide(50)), 25)
+OTHER = ("libx264", "yuv420p", list(faceless(50, 160, 120)), 25)
+THUMBNAILS = ("mjpeg", "yuvj420p", list(faceless(2, 640, 480)), 1)
+
+
+@pytest.mark.parametrize(
+    ("tracks", "others"), [((MAIN, OTHER), 1), ((THUMBNAILS, MAIN), 0), ((MAIN, THUMBNAILS), 0), ((MAIN,), 0)]
+)
+def test_the_track_that_players_show_is_looked_at(tmp_path: Path, tracks: Any, others: int) -> None:
+    path = with_tracks(tmp_path / "tracks.mp4", *tracks)
+    stream = probe(path)
+    assert (stream.width, stream.height, stream.other_streams) == (320, 240, others)
+    (window, *_) = decode(path, DecodePlan())
+    assert [read_number(image) for image in window.data] == np.round(window.seconds * 25).tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt"),
+    [
+        ("a.mov", "prores_ks", "yuva444p10le"),
+        ("a.mov", "png", "rgba"),
+        ("a.mkv", "ffv1", "yuva420p"),
+        ("a.apng", "apng", "rgba"),
+    ],
+)
+def test_what_is_transparent_is_not_shown(tmp_path: Path, name: str, codec: str, pix_fmt: str) -> None:
+    alpha = np.repeat([0, 128, 255], 80).astype(np.uint8)[:, None, None].repeat(320, 1)
+    images = [np.dstack([image, alpha]) for image in glide(3)]
+    _, shown = next(play(with_tracks(tmp_path / name, (codec, pix_fmt, images, 25)), Span()))
+    assert shown[5:75].min() >= 253
+    half = (images[0][85:155, ..., :3].astype(int) + 255) // 2
+    assert np.abs(shown[85:155] - half).mean() < NEAR
+    assert np.abs(shown[165:].astype(int) - images[0][165:, ..., :3]).mean() < NEAR
+
+
+def test_colours_of_dolby_vision_alone_are_not_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "dolby.mp4"
+    write_tagged(path, patches(240), COLOURS["pq"])
+    data = path.read_bytes()
+    assert data.count(b"hev1") == 1
+    path.write_bytes(data.replace(b"hev1", b"dvh1"))
+    with pytest.raises(NotAVideo, match="profile 5"):
+        probe(path)
+
+
+def test_gray_of_limited_range_is_expanded(tmp_path: Path) -> None:
+    path, gray = tmp_path / "gray.mp4", np.linspace(16, 235, 320).astype(np.uint8)[None].repeat(240, 0)
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream("libx265", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 240, 320, "gray"
+        stream.options = {"x265-params": "log-level=none:pools=2", "crf": "4"}
+        stream.codec_context.color_range = LIMITED
+        output.mux(stream.encode(av.VideoFrame.from_ndarray(gray, "gray")))
+        output.mux(stream.encode(None))
+    _, shown = next(play(path, Span()))
+    assert np.abs(shown[120, :, 1] - np.linspace(0, 255, 320)).max() < NEAR
+
+
+@pytest.mark.parametrize(("shown_ms", "seconds"), [(10, 1.0), (20, 0.2), (70, 0.7)])
+def test_times_of_a_gif_are_those_of_browsers(tmp_path: Path, shown_ms: int, seconds: float) -> None:
+    images = [PIL.Image.fromarray(image) for image in glide(10)]
+    path = tmp_path / "a.gif"
+    images[0].save(path, save_all=True, append_images=images[1:], duration=shown_ms)
+    with closing(OpenVideo(path, DecodePlan())) as opened:
+        assert list(opened.windows())
+    assert opened.stream.duration_seconds == pytest.approx(seconds, abs=0.02)

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from contextlib import closing
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,27 @@ def other_packets(stream: Any) -> None:
     stream.id = 777
 
 
+def between(folder: Path) -> bytes:
+    """Three recordings, the middle one in other packets."""
+    return (
+        pieces(folder, 0)
+        + part(folder / "b.ts", 3, first=100, prepare=other_packets)
+        + part(folder / "c.ts", 0, first=200)
+    )
+
+
+def one_head(folder: Path) -> bytes:
+    """Fragments of two recordings behind the head of the first."""
+    (head, first), (_, second) = fragments(folder, 0), fragments(folder, 100)
+    return head + b"".join(first + second)
+
+
+def flv(folder: Path, start: float, heads: bool) -> bytes:
+    """Two recordings, the second with a head of its own or only its tags."""
+    first, second = (part(folder / f"{i}.flv", start * i, first=100 * i) for i in range(2))
+    return first + second[0 if heads else 13 :]
+
+
 # name -> the file, in a folder; each shows frame 0 at 0 s, and then one more every 0.04 s
 MADE: dict[str, tuple[Callable[[Path], bytes], str, int]] = {
     "starts anew twice": (lambda folder: pieces(folder, 0, 0, 0), "ts", 300),
@@ -87,6 +109,14 @@ MADE: dict[str, tuple[Callable[[Path], bytes], str, int]] = {
         "ts",
         200,
     ),
+    "a small step back": (lambda folder: pieces(folder, 10, 13.5), "ts", 200),
+    "another stream of packets between": (between, "ts", 300),
+    "fragments of two recordings": (one_head, "mp4", 200),
+    "joined mkvs": (lambda folder: pieces(folder, 0, 0, suffix="mkv"), "mkv", 200),
+    "joined webms": (lambda folder: pieces(folder, 0, 7, suffix="webm", codec="libvpx"), "webm", 200),
+    "flv that starts anew": (functools.partial(flv, start=0, heads=False), "flv", 200),
+    "flv that jumps by an hour": (functools.partial(flv, start=3600, heads=False), "flv", 200),
+    "joined flvs": (functools.partial(flv, start=0, heads=True), "flv", 200),
     "33 bits are over": (across_the_wrap, "ts", 200),
     "begins at 23 h": (lambda folder: pieces(folder, 82_800), "ts", 100),
     "mkv that begins at 23 h": (lambda folder: pieces(folder, 82_800, suffix="mkv"), "mkv", 100),
@@ -266,3 +296,48 @@ def test_what_a_header_announces_and_the_file_lacks_is_told(media, name, gaps):
     with closing(OpenVideo(media(name), DecodePlan())) as opened:
         assert list(opened.windows())
     assert opened.gaps == tuple(pytest.approx(gap, abs=0.1) for gap in gaps)
+
+
+def frozen(path: Path) -> None:
+    """A picture that stays for nineteen seconds."""
+    times = lambda i: 40 * i + 19_000 * (i >= 10)
+    write_video(path, glide(20), pts=times, time_base=Fraction(1, 1000), options={"bf": "0"})
+
+
+def long_sound(path: Path) -> None:
+    write_video(path, glide(10), options={"bf": "0"}, sound=True)
+
+
+def without_a_fragment(path: Path) -> None:
+    head, segments = fragments(path.parent, 0, 400)
+    path.write_bytes(head + segments[0] + b"".join(segments[5:]))
+
+
+LENGTHS: dict[
+    str, tuple[Callable[[Path], None], float, bool]
+] = {  # name -> made by, seconds shown, pictures are missing
+    "frozen.mp4": (frozen, 19.8, False),
+    "frozen.mkv": (frozen, 19.8, False),
+    "long-sound.mkv": (long_sound, 0.4, False),
+    "without-a-fragment.mp4": (without_a_fragment, 16.0, True),
+}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_a_picture_that_stays_is_not_missing(tmp_path: Path, name: str) -> None:
+    write, seconds, missing = LENGTHS[name]
+    write(tmp_path / name)
+    gaps: list[tuple[float, float]] = []
+    assert list(decode(tmp_path / name, DecodePlan(), on_gap=lambda *gap: gaps.append(gap)))
+    assert probe(tmp_path / name).duration_seconds == pytest.approx(seconds, abs=0.05)
+    assert bool(gaps) == missing
+    assert all(start >= 2.0 and end < 10.0 for start, end in gaps)
+
+
+def test_a_piece_that_cannot_be_read_is_a_gap(tmp_path: Path) -> None:
+    path = tmp_path / "video.ts"
+    frozen(path)  # of which a player makes a jump, at no key frame
+    gaps: list[tuple[float, float]] = []
+    assert list(decode(path, DecodePlan(), on_gap=lambda *gap: gaps.append(gap)))
+    (gap,) = gaps
+    assert gap == pytest.approx((0.36, 0.72), abs=0.1)
