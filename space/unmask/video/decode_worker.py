@@ -22,7 +22,7 @@ from unmask.video.decode import Frames
 from unmask.video.embedded import MAX_TAGS, MAX_XMP_BYTES, find_embedded, read_range, read_xmp
 from unmask.video.messages import TASKS, CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, WindowFrames
 from unmask.video.partial_file import ByteRanges, PartialFile
-from unmask.video.pieces import find_pieces
+from unmask.video.pieces import find_pieces, find_remote_pieces
 from unmask.video.sampling import Piece
 
 MEMORY_BYTES = 2 * 2**30  # 8K with four threads needs 1 GiB
@@ -80,8 +80,8 @@ def decode(request: Message, parent: Connection) -> None:
     embedded = find_embedded(file)
     media = video.readable(file)
     pieces = task.pieces or (Piece(0, media.seek(0, os.SEEK_END)),)
-    if not task.pieces and task.media.descriptor is not None:  # of a file elsewhere, only what is looked at is fetched
-        pieces = find_pieces(media, pieces[0])
+    if not task.pieces:  # of a file elsewhere, only what is looked at is fetched
+        pieces = (find_remote_pieces if task.media.descriptor is None else find_pieces)(media, pieces[0])
     stream = video.probe(media, pieces)
     xmp = read_xmp(read_range(file, embedded.xmp, MAX_XMP_BYTES).decode("utf-8", "replace"))
     stream = replace(stream, has_store=embedded.store is not None, tags=(*xmp, *stream.tags)[:MAX_TAGS])

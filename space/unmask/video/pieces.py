@@ -24,6 +24,9 @@ HEAD_BYTES = 2**17  # before a broadcast stream's picture: its tables lie there
 MAX_BOX_BYTES = 2**20  # of a box of an MP4 that are looked through for its clocks
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # with which a Matroska file, and what is in it, begin
 SCAN_BYTES = 2**20  # read at a time where a segment does not say how long it is
+CLOCK_SAMPLES = 16  # of the clock of a transport stream elsewhere
+SAMPLE_BYTES = 2**17  # that are looked through for a clock; there is one every tenth of a second
+WRAP_SECONDS = 2**33 / 90_000  # after which the clock of a broadcast stream begins anew
 FLV_HEAD_BYTES = 13
 FLV_VIDEO = 9
 FLV_DESCRIPTION = (b"\x17\0", b"\x1c\0", b"\x90h", b"\x90a", b"\x90v")  # begins what a decoder must know
@@ -55,7 +58,11 @@ def find_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
         starts = _flv_clocks(*place)
     elif start.startswith((b"\x47", b"\0\0\1\xba")) or start[4:5] == b"\x47":
         starts = _clocks(*place)
-    found = list(islice(starts, MAX_PIECES))
+    return _laid_out(file, whole, list(islice(starts, MAX_PIECES)))
+
+
+def _laid_out(file: RawIOBase, whole: Piece, found: list[_Start]) -> tuple[Piece, ...]:
+    """Put pieces on one clock, one behind the other."""
     if len(found) < 2:
         return (whole,)
     pieces: list[Piece] = []
@@ -254,3 +261,66 @@ def _tables_before(file: RawIOBase, begin: int, place: int) -> int:
         if table is not None:
             return lowest + table
     return place if pack < 0 else lowest + pack
+
+
+# A transport stream elsewhere: its clock is read at a few places only.
+
+
+def find_remote_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
+    """Split a transport stream where its clock starts anew or jumps, by a few ranges; other formats are left whole.
+
+    A clock that starts anew and has run on to where it was before between two of these places is not noticed.
+    """
+    if FilePart(file, whole.begin_byte, whole.end_byte).read(1) != b"\x47":
+        return (whole,)
+    step = (whole.end_byte - whole.begin_byte) // CLOCK_SAMPLES
+    places = range(whole.begin_byte, whole.end_byte - step // 2, max(step, SAMPLE_BYTES))
+    times = [clock for place in places if (clock := _clock_after(file, place, whole.end_byte)) is not None]
+    usual = sorted(b.seconds - a.seconds for a, b in pairwise(times))[len(times) // 2 - 1 :][:1]
+    starts = [_Start(whole.begin_byte)]
+    for before, after in pairwise(times):
+        if not CLOCK_STEP_SECONDS[0] <= after.seconds - before.seconds <= CLOCK_STEP_SECONDS[1] + 4 * max(0.0, *usual):
+            starts += map(_Start, _jumps(file, before, after))
+    return _laid_out(file, whole, starts)
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """What the clock of a transport stream says at a byte."""
+
+    byte: int
+    seconds: float
+
+
+def _clock_after(file: RawIOBase, begin: int, end: int) -> _Clock | None:
+    """Find the first clock from a place on."""
+    return next(_clocks_in(FilePart(file, begin, min(end, begin + SAMPLE_BYTES)).read(SAMPLE_BYTES), begin), None)
+
+
+def _clocks_in(data: bytes, begin: int) -> Iterator[_Clock]:
+    """Yield the programme clocks in a part of a transport stream that lies at `begin`."""
+    first = next((at for at in range(PACKET_BYTES[0]) if data[at::188][:5] == b"\x47" * 5), len(data))
+    for at in range(first, len(data) - 12, 188):
+        if data[at] == 0x47 and data[at + 3] & 0x20 and data[at + 4] > 6 and data[at + 5] & 0x10:
+            yield _Clock(begin + at, (int.from_bytes(data[at + 6 : at + 11]) >> 7) / 90_000)
+
+
+def _jumps(file: RawIOBase, before: _Clock, after: _Clock) -> list[int]:
+    """Bisect for the byte from which a clock has jumped; none where it only ran fast, or its 33 bits were over."""
+    if before.seconds - after.seconds > WRAP_SECONDS / 2:
+        return []
+    while after.byte - before.byte > SAMPLE_BYTES:
+        middle = _clock_after(file, (before.byte + after.byte) // 2, after.byte)
+        if middle is None or middle.byte >= after.byte:
+            break
+        back = after.seconds < before.seconds
+        first_half = middle.seconds - before.seconds, after.seconds - middle.seconds
+        jumped_before = first_half[0] < first_half[1] if back else first_half[0] > first_half[1]
+        before, after = (before, middle) if jumped_before else (middle, after)
+    low, high = CLOCK_STEP_SECONDS
+    inside = _clocks_in(FilePart(file, before.byte, after.byte + 188).read(2 * SAMPLE_BYTES), before.byte)
+    return [
+        _tables_before(file, before.byte, b.byte)
+        for a, b in pairwise(inside)
+        if not low <= b.seconds - a.seconds <= high
+    ]

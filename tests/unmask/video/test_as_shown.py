@@ -221,9 +221,10 @@ def with_tracks(path: Path, *tracks: tuple[str, str, Any, int]) -> Path:
         streams: list[Any] = [output.add_stream(codec, rate=rate) for codec, _, _, rate in tracks]
         for stream, (_, pix_fmt, images, _) in zip(streams, tracks, strict=True):
             (stream.height, stream.width), stream.pix_fmt = images[0].shape[:2], pix_fmt
+        for stream, (_, _, images, rate) in zip(streams, tracks, strict=True):
             for i, image in enumerate(images):
                 frame = av.VideoFrame.from_ndarray(image, "rgba" if image.shape[2] == 4 else "rgb24")
-                frame.pts, frame.time_base = i, 1 / stream.codec_context.framerate
+                frame.pts, frame.time_base = i, Fraction(1, rate)
                 output.mux(stream.encode(frame))
             output.mux(stream.encode(None))
     return path

@@ -18,7 +18,9 @@ from unmask.download import client
 from unmask.limits import Limits
 from unmask.video.decode import decode, play, probe
 from unmask.video.decode_client import OpenVideo
-from unmask.video.sampling import DecodePlan, Span
+from unmask.video.partial_file import ByteRanges, PartialFile
+from unmask.video.pieces import find_remote_pieces
+from unmask.video.sampling import DecodePlan, Piece, Span
 
 CASES = SHARED_DATA.parent / "cases"
 TICKS = 90_000
@@ -154,6 +156,39 @@ def test_every_piece_is_looked_at_on_one_clock(tmp_path: Path, name: str) -> Non
     late = [(seconds, read_number(image)) for seconds, image in play(path, Span(frames / RATE - 1))]
     assert len(late) == 25
     assert all(number == round(seconds * RATE) for seconds, number in late)
+
+
+def spread_out(data: bytes, size_bytes: int = 2**22) -> bytes:
+    """A transport stream with empty packets between its own, as a large one."""
+    packets = [data[at : at + 188] for at in range(0, len(data), 188)]
+    empty = (b"\x47\x1f\xff\x10" + bytes(184)) * (size_bytes // len(data) - 1)
+    return b"".join(packet + empty for packet in packets)
+
+
+REMOTE: dict[
+    str, tuple[tuple[float, ...], int]
+] = {  # name -> when the clocks of its parts begin, how many pieces these are
+    "runs on": ((0, 4, 8), 1),
+    "starts anew": ((0, 0, 0), 3),
+    "jumps by an hour and back": ((0, 3600, 50), 3),
+}
+
+
+@pytest.mark.parametrize("name", REMOTE)
+def test_clocks_of_a_large_stream_elsewhere_are_found_by_a_few_ranges(tmp_path: Path, name: str) -> None:
+    starts, count = REMOTE[name]
+    data, blocks = spread_out(pieces(tmp_path, *starts)), []
+
+    def read(begin: int, end: int) -> bytes:
+        blocks.append(end - begin)
+        return data[begin:end]
+
+    file = PartialFile(ByteRanges(len(data), read))
+    found = find_remote_pieces(file, Piece(0, len(data)))
+    assert len(found) == count
+    if count > 1:
+        assert [piece.end_seconds for piece in found] == pytest.approx([4.0, 8.0, 12.0], abs=0.1)
+        check_clock(decode(file, DecodePlan(), found), 12.0)
 
 
 @pytest.mark.shared
