@@ -36,9 +36,10 @@ MAX_NAME = 200  # characters of a name in a message
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e"))
 IN_WORDS = re.compile(
-    r"""https?://[^\s<>"“”«»„]+|(?<![\w@./-])(?:www\.|(?:[\w-]+\.)+[a-z]{2,}/)[^\s<>"“”«»„]*""", re.IGNORECASE
+    r"""https?://[^\s<>"“”«»„`，。「」【】]+|(?<![\w@./-])(?:www\.|(?:[\w-]+\.)+[a-z]{2,}/)[^\s<>"“”«»„`，。「」【】]*""",
+    re.IGNORECASE,
 )
-CLOSING = ".,;:!?'’)]}"  # after an address in a sentence
+CLOSING = ".,;:!?'’]}" + "。，、！？；：」』】）"  # after an address in a sentence
 BARE_ADDRESS = re.compile(r"www\.\S+|[\w-]+(\.[\w-]+)*(\.[a-z]{2,}|:\d+)/\S*", re.IGNORECASE)
 
 
@@ -94,15 +95,20 @@ def find_address(text: str) -> str:
             "An address that starts with blob: means something only in the tab that it was copied from. "
             "Copy the address of the page instead, or save the video and upload it."
         )
-    if SCHEME.match(text) and not re.search(r"\s", text):
-        return text
-    found = dict.fromkeys(
-        each.rstrip(CLOSING if "(" not in each else CLOSING.replace(")", "")) for each in IN_WORDS.findall(text)
-    )
+    if SCHEME.match(text) and not re.search(r"[\s`，。」）]", text):
+        return text.removeprefix("view-source:")
+    found = dict.fromkeys(map(_without_closing, IN_WORDS.findall(text)))
     if len(found) > 1:
         raise BadUrl("This text holds several addresses. Paste only that of the video.")
     address = next(iter(found), text)
     return address if SCHEME.match(address) or not found else f"https://{address}"
+
+
+def _without_closing(address: str) -> str:
+    """Cut off what closes a sentence, or a bracket around the address."""
+    while address.endswith(tuple(CLOSING)) or (address.endswith(")") and address.count(")") > address.count("(")):
+        address = address[:-1]
+    return address
 
 
 def to_source(text: str) -> UrlSource | FileSource:

@@ -117,6 +117,11 @@ PASTED = [
     ("www.videos.example/v", "https://www.videos.example/v"),
     ("videos.example/v", "https://videos.example/v"),
     ("watch videos.example/v!", "https://videos.example/v"),
+    (f"[A video]({ADDRESS})", ADDRESS),
+    (f"`{ADDRESS}`", ADDRESS),
+    (f"view-source:{ADDRESS}", ADDRESS),
+    (f"看：{ADDRESS}，复制。", ADDRESS),
+    (f"{ADDRESS}。", ADDRESS),
     ("no address at all", "no address at all"),  # refused later
     ("ftp://videos.example/v", "ftp://videos.example/v"),
 ]
