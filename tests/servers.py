@@ -10,6 +10,7 @@
 import gzip
 import io
 import re
+import ssl
 import tempfile
 import threading
 from collections import Counter
@@ -34,13 +35,13 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         self.server.site.requests.append((self.command, path))
-        answer = self.server.site.routes.get(path, status(404))
+        answer = self.server.site.routes.get(path, self.server.site.otherwise)
         try:
             answer(self)
         except (ConnectionError, TimeoutError):  # the client went away
             self.close_connection = True
 
-    do_HEAD = do_GET
+    do_HEAD = do_POST = do_GET
 
     def start(self, code: int, headers: Headers) -> None:
         self.send_response(code)
@@ -57,6 +58,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 Answer = Callable[[Handler], None]
+NO_ROUTES: Mapping[str, Answer] = {}
 
 
 class Server(ThreadingHTTPServer):
@@ -68,14 +70,25 @@ class Server(ThreadingHTTPServer):
 
 
 class Site:
-    """A server with routes path -> answer; a context manager. Port 0 takes a free one."""
+    """A server with routes path -> answer, and one for all other paths; a context manager. Port 0 takes a free one."""
 
-    def __init__(self, routes: Mapping[str, Answer] | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
-        self.routes: dict[str, Answer] = dict(routes or {})
+    def __init__(
+        self,
+        routes: Mapping[str, Answer] = NO_ROUTES,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        otherwise: Answer | None = None,
+        server: type[Server] = Server,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.routes, self.otherwise = dict(routes), otherwise or status(404)
         self.requests: list[tuple[str, str]] = []
         self.leaving = threading.Event()  # slow answers end when it is set
-        self._server = Server((host, port), Handler)
+        self._server = server((host, port), Handler)
         self._server.site = self
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.host, self.port = host, self._server.server_port
 
     def __enter__(self) -> "Site":

@@ -8,7 +8,6 @@ import base64
 import io
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from tests.browser.sites import EXAMPLES
+from tests.servers import Handler, Site
 
 LABELS = {"blended-face": "fake", "photograph": "real", "no-face": "no_face"}
 REPORT = json.loads((Path(__file__).resolve().parents[1] / "assets" / "report.json").read_text(encoding="utf-8"))
@@ -51,16 +51,31 @@ class StubSpace:
         self.is_free.set()
         self.answers: dict[str, Any] = {}
         self._looks = looks()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Here", (_Handler,), {"space": self}))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._site = Site(otherwise=self._respond)
+        self.url = self._site.url("")
 
     def __enter__(self) -> "StubSpace":
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self._site.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._site.__exit__()
+
+    def _respond(self, handler: Handler) -> None:
+        name = handler.path.rpartition("/")[2]
+        if handler.command == "GET":
+            event = f"event: complete\ndata: {json.dumps([self.answers[name]])}\n\n"
+            return handler.give(event.encode(), "text/event-stream")
+        body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+        self.asking += "check" in handler.path or "submit" in handler.path
+        self.is_free.wait(60)
+        if "check" in handler.path and self.drops > 0:
+            self.drops -= 1
+            handler.close_connection = True
+            return None
+        event_id = str(len(self.answers))
+        self.answers[event_id] = self.answer(name, body["data"])
+        return handler.give(json.dumps({"event_id": event_id}).encode(), "application/json")
 
     def answer(self, endpoint: str, data: list[Any]) -> Any:
         if endpoint == "models":
@@ -91,33 +106,3 @@ class StubSpace:
         verdict = REPORT["verdict"] | {"label": label, "probability_fake": chance}
         models = [{"name": "stub", "revision": "1", "probability_fake": chance}]
         return REPORT | {"source": source, "verdict": verdict, "models": models}
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    space: StubSpace
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.space.asking += "check" in self.path or "submit" in self.path
-        self.space.is_free.wait(60)
-        if "check" in self.path and self.space.drops > 0:
-            self.space.drops -= 1
-            self.close_connection = True
-            return
-        name = str(len(self.space.answers))
-        self.space.answers[name] = self.space.answer(self.path.rpartition("/")[2], body["data"])
-        self.give(json.dumps({"event_id": name}).encode(), "application/json")
-
-    def do_GET(self) -> None:
-        answer = self.space.answers[self.path.rpartition("/")[2]]
-        self.give(f"event: complete\ndata: {json.dumps([answer])}\n\n".encode(), "text/event-stream")
-
-    def give(self, body: bytes, kind: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None: ...

@@ -1,17 +1,14 @@
 """The extension and its Space: a service worker that ends, a Space that is away, tokens, restarts."""
 
-import json
 import ssl
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from tests.browser.chromium import Chromium
 from tests.browser.gateway import Gateway
-from tests.browser.overlay import Overlay
 from tests.served import served
+from tests.servers import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
@@ -143,49 +140,26 @@ def test_a_report_is_remembered_after_the_browser_was_restarted(playwright_sessi
         browser.close()
 
 
-class Hosted(BaseHTTPRequestHandler):
-    """Answer `/models` to requests with the token, and record the tokens of all."""
-
-    brought: list[tuple[str, str | None]]
-
-    def do_POST(self) -> None:
-        token = self.headers.get("Authorization")
-        self.brought.append((self.headers.get("Host", ""), token))
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if token != "Bearer hf_secret":
-            self.answer(401, b"")
-        else:
-            self.answer(200, json.dumps({"event_id": "1"}).encode())
-
-    def do_GET(self) -> None:
-        self.brought.append((self.headers.get("Host", ""), self.headers.get("Authorization")))
-        models = json.dumps([[{"name": "hosted-model", "revision": "1"}]])
-        self.answer(200, f"event: complete\ndata: {models}\n\n".encode())
-
-    def answer(self, code: int, body: bytes) -> None:
-        self.send_response(code)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None: ...
-
-
 @pytest.fixture
 def hosted(tmp_path):
-    """Serve https for any name -> (port, recorded tokens)."""
+    """Serve `/models` of a private Space, over https for any name -> (port, host and token of each request)."""
     subject = ["-subj", "/CN=hf.space", "-days", "2", "-keyout", tmp_path / "key", "-out", tmp_path / "cert"]
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject]
     subprocess.run(make, check=True, capture_output=True)
-    brought: list[tuple[str, str | None]] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Here", (Hosted,), {"brought": brought}))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_port, brought
-    server.shutdown()
-    server.server_close()
+    brought: list[tuple[str, str | None]] = []
+
+    def respond(handler):
+        token = handler.headers.get("Authorization")
+        brought.append((handler.headers.get("Host", ""), token))
+        handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        models = b'event: complete\ndata: [[{"name": "hosted-model", "revision": "1"}]]\n\n'
+        body = models if handler.command == "GET" else b'{"event_id": "1"}'
+        handler.give(body, "text/plain", 200 if handler.command == "GET" or token == "Bearer hf_secret" else 401)
+
+    with Site(otherwise=respond, tls=context) as running:
+        yield running.port, brought
 
 
 def test_a_token_is_sent_only_to_the_hosted_space_that_it_was_given_for(
@@ -237,32 +211,9 @@ def test_nothing_is_sent_before_a_person_asks(chromium, web, gateway):
     """Opening pages, the popup and the history sends nothing to the Space."""
     chromium.set(space=gateway.url)
     gateway.cut()
-    heard = count_connections(gateway)
-    page = chromium.open(web.url("/plain"))
-    page.evaluate("document.querySelector('video').play()")
-    chromium.press_toolbar(page).wait("#status", "A speech")
-    page.wait_for_timeout(3000)
-    Overlay(page)
-    assert heard() == 0
-
-
-def count_connections(gateway):
-    """Listen in the gateway's place -> the number of connections."""
-    port = int(gateway.url.rpartition(":")[2])
-    server = Counting(("127.0.0.1", port), BaseHTTPRequestHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-
-    def stop() -> int:
-        server.shutdown()
-        server.server_close()
-        return server.came
-
-    return stop
-
-
-class Counting(ThreadingHTTPServer):
-    came = 0
-
-    def verify_request(self, request, client_address):
-        self.came += 1
-        return True
+    with Site(port=int(gateway.url.rpartition(":")[2])) as heard:
+        page = chromium.open(web.url("/plain"))
+        page.evaluate("document.querySelector('video').play()")
+        chromium.press_toolbar(page).wait("#status", "A speech")
+        page.wait_for_timeout(3000)
+        assert heard.requests == []

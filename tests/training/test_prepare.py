@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.media import astronaut, faceless, glide, write_video
+from tests.media import astronaut, faceless, glide, window_of, write_video
 from training.data import workers
 from training.data.catalog import read_manifest
 from training.data.dataset_layouts import photographs, read
@@ -116,7 +116,7 @@ def test_a_photograph_is_a_clip_of_one_frame_with_the_same_geometry(tmp_path):
     assert (loose.seconds, loose.fake, len(loose.jpegs)) == ((0.0,), False, 1)
     assert loose.jpegs == packed.jpegs
     assert decoded(loose.jpegs[0]).shape == (CACHE_SIDE_PX, CACHE_SIDE_PX, 3)
-    assert len(FaceFinder().detect(_one_frame(decoded(loose.jpegs[0])))[0]) == 1
+    assert len(FaceFinder().detect(window_of(decoded(loose.jpegs[0])))[0]) == 1
     for name in ("faceless.png", "broken.jpg"):
         with pytest.raises(Exception, match=r"no face was found|not a picture"):
             extract_clips(found[name], SPEC)
@@ -145,12 +145,6 @@ def test_a_panel_is_cut_as_if_it_were_the_whole_video(tmp_path):
         assert np.abs(decoded(one.jpegs[0]).astype(int) - decoded(other.jpegs[0])).mean() < 8
     with pytest.raises(NoFaceError):
         extract_clips(nothing, SPEC)
-
-
-def _one_frame(image):
-    from unmask.video.decode import Frames
-
-    return Frames(image[None], np.zeros(1))
 
 
 CROPS = [  # (height, width), kind, stays untouched

@@ -5,7 +5,6 @@ services: the canary. Names are looked up in a table. Everything else is the rea
 """
 
 import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,6 @@ from tests.servers import (
     DASH,
     HLS,
     Answer,
-    Handler,
     Server,
     Site,
     content,
@@ -162,25 +160,6 @@ class SixServer(CountingServer):
     address_family = socket.AF_INET6
 
 
-class Canary(Site):
-    """Answers everything with the secret."""
-
-    def __init__(self, host: str, port: int, kind: type[Server]) -> None:
-        self.routes = Everything(content(f"<title>{SECRET}</title>".encode(), "text/html"))
-        self.requests, self.leaving = [], threading.Event()
-        self._server = kind((host, port), Handler)
-        self._server.site = self
-        self.host, self.port = host, port
-
-
-class Everything(dict[str, Answer]):
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
-
-    def get(self, path: str, default: Any = None) -> Answer:
-        return self.answer
-
-
 def traps(clip: bytes, canary: str) -> dict[str, dict[str, Answer]]:
     """Public pages that lead inside: name -> answers by path under the page, which itself is ""."""
     port = canary.rpartition(":")[2]
@@ -298,7 +277,11 @@ def results(clip, tmp_path_factory):
         patch.setattr(address_policy, "WEB_PORTS", range(1, 65536))
         patch.setattr(client, "WORKER", STAND_IN)
         port = public.port
-        with Canary("127.0.0.1", port, CountingServer) as four, Canary("::1", port, SixServer) as six:
+        secret = content(f"<title>{SECRET}</title>".encode(), "text/html")
+        with (
+            Site(host="127.0.0.1", port=port, otherwise=secret, server=CountingServer) as four,
+            Site(host="::1", port=port, otherwise=secret, server=SixServer) as six,
+        ):
             canary = f"127.0.0.1:{port}"
             for name in ("http_proxy", "https_proxy", "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"):
                 patch.setenv(name, f"http://{canary}")
