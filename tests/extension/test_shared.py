@@ -48,7 +48,7 @@ def test_the_extension_reads_only_fields_that_a_report_has():
 
 def test_the_extension_writes_every_field_of_a_report():
     made = run(MAKE)
-    parts = [
+    parts: list[tuple[Any, Any]] = [
         (made, report.CheckReport),
         (made["source"], report.SourceReport),
         (made["verdict"], report.VerdictReport),
