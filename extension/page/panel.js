@@ -25,6 +25,7 @@ import {
   labelText,
   modelNames,
   nextActions,
+  originTexts,
   progressLabel,
   reasonText,
   toLabel,
@@ -47,15 +48,18 @@ export function renderReport(report, savedAt, { t, language, actions, title, not
   const label = toLabel(report, t);
   const chance = verdict.probability_fake;
   const hasHeatmap = faces.some((face) => face.heatmap);
+  const origin = originTexts(report, t);
   const parts = [
     heading(label.tone, label.text, title || source.title),
     h("p", { class: "detail" }, label.detail),
+    origin.head !== "" && h("p", { class: "detail origin", dir: "auto" }, origin.head),
     note !== "" && h("p", { class: "detail" }, note),
     verdict.evidence ? renderEvidence(verdict.evidence, chance, t) : chance !== null && gauge(chance, verdict.band, t),
     h("ul", { class: "reasons" }, ...verdict.reasons.map((code) => h("li", {}, reasonText(code, t)))),
     ...helpTexts(verdict, t).map((text) => h("p", {}, text)),
     faces.length > 0 && h("div", { class: "faces" }, ...faces.map((face, i) => faceCard(face, i + 1, t, actions.seek))),
     ...warnings.map((warning) => h("p", { class: "hint", lang: "en", dir: "auto" }, warning)),
+    ...origin.rest.map((line) => h("p", { class: "hint origin", dir: "auto" }, line)),
     hint(`${originText(report, t)} ${t("summary_models", modelNames(report, 8))}`),
     savedAt !== null && hint(t("remembered", formatAge(savedAt, Date.now(), language))),
     hasHeatmap && hint(t("heatmap_hint")),

@@ -13,6 +13,7 @@ import {
   helpTexts,
   labelText,
   modelNames,
+  originTexts,
   reasonText,
   toLabel,
 } from "../shared/labels.js";
@@ -42,7 +43,8 @@ export function toHtml(report, t, { lang, dir }) {
   const url = source.url && escapeHtml(source.url);
   const evidence = verdict.evidence && evidenceTexts(verdict.evidence, t);
   const graded = evidence ? [evidence.grade, evidence.frequency, `${t("base_rate")} ${evidence.ifRare}`] : [];
-  const said = [...graded, ...helpTexts(verdict, t)].filter(Boolean);
+  const origin = originTexts(report, t);
+  const said = [origin.head, ...origin.rest, ...graded, ...helpTexts(verdict, t)].filter(Boolean);
   const reasons = verdict.reasons.map((code) => `<li>${escapeHtml(reasonText(code, t))}</li>`);
   const parts = [
     `<h1>${escapeHtml(text)}</h1><p>${escapeHtml(detail)}</p>`,

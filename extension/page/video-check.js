@@ -24,6 +24,7 @@ import { Overlay } from "./overlay.js";
 import * as panel from "./panel.js";
 import { canSeek, wait } from "./player-state.js";
 import { copyText, saveReport } from "./report-export.js";
+import { withSiteLabel } from "./site-labels.js";
 import { drawTimeline, seek } from "./timeline.js";
 
 const NEEDS_CAPTURE = new Set(["unsupported_site", "login_required", "blocked_address", "bad_url"]);
@@ -245,6 +246,7 @@ export class VideoCheck {
    */
   #showReport(report, savedAt, part) {
     const { t, video, overlay } = this;
+    report = withSiteLabel(report, document, this.target.url);
     const label = toLabel(report, t);
     const [from, to, length] = [part?.from ?? 0, part?.to ?? 0, part?.length ?? 0].map(formatClock);
     const note = part ? t("looked_at_part", from ?? "", to ?? "", length ?? "") : "";

@@ -136,6 +136,35 @@ export function evidenceTexts({ direction, strength, likelihood_ratio: ratio, pe
 }
 
 /**
+ * Say what is known of the video's origin, beside the faces and without mixing the two.
+ * @param {OkReport} report
+ * @param {Translate} t
+ * @returns {{head: string, rest: string[]}} head: with what the faces say; empty where nothing was found
+ */
+export function originTexts({ provenance, verdict, source }, t) {
+  const { credentials, metadata, site } = provenance ?? { credentials: null, metadata: null, site: null };
+  const signed = credentials ? credentialsText(credentials, t) : "";
+  const tagsMade = metadata?.made ? t(`made_${metadata.made}`) : "";
+  const tags = [tagsMade, metadata?.camera, metadata?.software].filter(Boolean);
+  const tagged = tags.length > 0 ? t("tags_say", tags.join("; ")) : "";
+  const labelled = site ? t("site_says", site.name, site.label) : "";
+  const isNone = credentials?.state === "none";
+  const unread = !credentials && source.kind === "frames" ? t("credentials_unread") : "";
+  const said = [isNone ? "" : signed, labelled, tagsMade && tagged].filter(Boolean);
+  const rest = [...said.slice(1), tagsMade ? "" : tagged, isNone ? signed : unread].filter(Boolean);
+  const faces = t("faces_say", t(`label_${verdict.label}`));
+  return { head: said[0] ? `${said[0]} ${faces}` : "", rest };
+}
+
+/** @param {import("./report.js").Credentials} credentials @param {Translate} t */
+function credentialsText({ state, signer, made, problem }, t) {
+  const says = t(`made_${made ?? "unsaid"}`);
+  if (state === "trusted" || state === "valid") return t(`credentials_${state}`, signer, says);
+  if (state === "invalid") return t("credentials_invalid", t(`problem_${problem ?? "damaged"}`));
+  return state === "unverified" ? t("credentials_unchecked", says) : t("credentials_none");
+}
+
+/**
  * Say what would help to get an answer, where there is none.
  * @param {import("./report.js").Verdict} verdict
  * @param {Translate} t
@@ -260,6 +289,8 @@ export function summarize(report, t) {
   const address = report.source.url ?? report.source.name;
   const models = t("summary_models", modelNames(report));
   const { evidence } = report.verdict;
-  const said = [detail, evidence && evidenceTexts(evidence, t).frequency, ...helpTexts(report.verdict, t)];
+  const origin = originTexts(report, t);
+  const frequency = evidence && evidenceTexts(evidence, t).frequency;
+  const said = [detail, origin.head, ...origin.rest, frequency, ...helpTexts(report.verdict, t)];
   return [`Unmask: ${text}`, ...said, address, models, t("no_proof")].filter(Boolean).join("\n");
 }

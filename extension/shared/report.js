@@ -68,6 +68,20 @@
  * @property {number} frames_with_face
  * @property {number} analysed_seconds
  *
+ * @typedef {object} Credentials what Content Credentials are worth, and what they say
+ * @property {"trusted" | "valid" | "invalid" | "unverified" | "none"} state
+ * @property {string} signer
+ * @property {Made | null} made
+ * @property {"changed" | "expired" | "damaged" | null} problem
+ *
+ * @typedef {"ai" | "part_ai" | "software" | "edited" | "camera"} Made
+ * @typedef {{name: string, label: string}} SiteLabel how the site labels the video
+ *
+ * @typedef {object} Provenance what is said of the video's origin, beside the faces
+ * @property {Credentials | null} credentials null: not looked for
+ * @property {{software: string, camera: string, made: Made | null, notes: string[]}} metadata
+ * @property {SiteLabel | null} site
+ *
  * @typedef {object} OkReport
  * @property {"unmask.report/1"} schema
  * @property {"ok"} status
@@ -76,6 +90,7 @@
  * @property {Model[]} models
  * @property {Face[]} faces
  * @property {Span[]} timeline in order of time
+ * @property {Provenance | null} provenance null: of pictures of a player, and in reports of older versions
  * @property {Compute} compute
  * @property {Coverage} coverage
  * @property {string[]} warnings in words
@@ -97,6 +112,9 @@ export const ON_DEVICE = "browser"; // in place of a device of torch
 const LABELS = /** @type {const} */ (["fake", "real", "uncertain", "no_face"]);
 const DIRECTIONS = /** @type {const} */ (["fake", "real", "none"]);
 const STRENGTHS = /** @type {const} */ (["strong", "moderate", "weak", "none"]);
+const STATES = /** @type {const} */ (["trusted", "valid", "invalid", "unverified", "none"]);
+const MADE = /** @type {const} */ (["ai", "part_ai", "software", "edited", "camera"]);
+const PROBLEMS = /** @type {const} */ (["changed", "expired", "damaged"]);
 const KINDS = /** @type {const} */ (["url", "file", "frames"]);
 const MAX_FACES = 64;
 const MAX_SPANS = 4096;
@@ -129,6 +147,7 @@ export function parseReport(json, isOwn = true) {
     timeline: list(from.timeline, MAX_SPANS)
       .flatMap(toSpan)
       .sort((a, b) => a.start_seconds - b.start_seconds),
+    provenance: toProvenance(from.provenance),
     compute: toCompute(from.compute, isOwn),
     coverage: toCoverage(from.coverage),
     warnings: list(from.warnings, MAX_FACES).map(text).filter(Boolean),
@@ -297,6 +316,31 @@ function toSpan(json) {
   return [
     { start_seconds: start, end_seconds: end, face_id: number(from.face_id) ?? -1, probability_fake: chance, label },
   ];
+}
+
+/** @param {unknown} json @returns {Provenance | null} null when it cannot be read */
+function toProvenance(json) {
+  const from = fields(json);
+  const { signer, ...credentials } = fields(from.credentials);
+  const { software, camera, made, notes } = fields(from.metadata);
+  const site = fields(from.site);
+  const state = oneOf(STATES, credentials.state);
+  if (!state && !from.site) return null;
+  return {
+    credentials: state && {
+      state,
+      signer: text(signer),
+      made: oneOf(MADE, credentials.made),
+      problem: oneOf(PROBLEMS, credentials.problem),
+    },
+    metadata: {
+      software: text(software),
+      camera: text(camera),
+      made: oneOf(MADE, made),
+      notes: list(notes, MAX_FACES).map(text).filter(Boolean),
+    },
+    site: site.name && site.label ? { name: text(site.name), label: text(site.label) } : null,
+  };
 }
 
 /** @param {unknown} json @param {boolean} isOwn @returns {Compute} */

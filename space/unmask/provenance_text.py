@@ -65,7 +65,7 @@ def credentials_text(state: State, signer: str | None, made: Made | None, proble
     """
     name = signer or "somebody unnamed"
     says = MADE_WORDS[made] if made else UNSAID
-    unverified = f"It comes with Content Credentials that were not verified: {where}."
+    unverified = f"It comes with Content Credentials that were not checked: {where}."
     return {
         "trusted": f"Its Content Credentials say {says}. They hold, and the signer, {name}, is on the trust list.",
         "valid": f"Its Content Credentials say {says}. The signature holds, but the signer, {name}, is not on a trust "
@@ -96,9 +96,9 @@ def headline(
     if site is not None:
         return f"{site[0]} labels it “{site[1]}”{faces}"
     if state == "unverified" and made is not None:
-        return f"Its Content Credentials, which were not verified, say {says}{faces}"
+        return f"Its Content Credentials, which were not checked, say {says}{faces}"
     if tags_made is not None:
         return f"Its tags, {FORGEABLE}, say {MADE_WORDS[tags_made]}{faces}"
     if state == "unverified":
-        return f"It comes with Content Credentials, which were not verified{faces}"
+        return f"It comes with Content Credentials, which were not checked{faces}"
     return f"Nothing was found in which it says how it was made, and that means nothing{faces}"

@@ -15,6 +15,7 @@ import {
   reasonText,
   summarize,
   toLabel,
+  originTexts,
 } from "../../extension/shared/labels.js";
 import { failedReport, parseReport } from "../../extension/shared/report.js";
 import { toTranslate } from "../../extension/shared/i18n.js";
@@ -163,4 +164,47 @@ test("an age is given in the largest whole unit", () => {
     [0, hour, 49 * hour].map((then) => formatAge(0, then, "en")),
     ["this minute", "1 hour ago", "2 days ago"],
   );
+});
+
+test("the origin is said beside the faces, each with what it is worth", () => {
+  const signed = { signer: "Example News", made: "ai", problem: null };
+  const site = { name: "YouTube", label: "Altered or synthetic content" };
+  const tags = { software: "Lavf", camera: "", made: null, notes: [] };
+  const none = "No Content Credentials were found. That means nothing: most videos have none.";
+  const faces = "The faces: Likely deepfake.";
+  /** @type {[object | null, string, string[]][]} provenance, head, rest */
+  const cases = [
+    [null, "", []],
+    [{ credentials: { state: "none" }, metadata: {}, site: null }, "", [none]],
+    [
+      { credentials: { ...signed, state: "trusted" }, metadata: tags, site },
+      `Content Credentials, signed by Example News (on the trust list): made with AI. ${faces}`,
+      ["YouTube labels it “Altered or synthetic content”.", "Tags of the file, which anybody can change: Lavf."],
+    ],
+    [
+      { credentials: { ...signed, state: "valid", made: null } },
+      `Content Credentials, signed by Example News (confirmed by nobody here): they do not say how it was made. ${faces}`,
+      [],
+    ],
+    [
+      { credentials: { ...signed, state: "invalid", problem: "changed" } },
+      `Its Content Credentials do not hold: the content was changed after it was signed. ${faces}`,
+      [],
+    ],
+    [
+      { credentials: { ...signed, state: "unverified" } },
+      `Content Credentials that were not checked: made with AI. ${faces}`,
+      [],
+    ],
+    [
+      { credentials: { state: "none" }, metadata: { ...tags, made: "ai" } },
+      `Tags of the file, which anybody can change: made with AI; Lavf. ${faces}`,
+      [none],
+    ],
+  ];
+  for (const [provenance, head, rest] of cases) {
+    const report = parseReport({ ...example(), provenance });
+    if (report.status !== "ok") throw new Error("unreachable");
+    assert.deepEqual(originTexts(report, words), { head, rest });
+  }
 });

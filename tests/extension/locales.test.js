@@ -24,6 +24,9 @@ const families = {
   side: ["fake", "real"],
   strength: ["strong", "moderate", "weak", "none"],
   help: ["longer", "original"],
+  credentials: ["trusted", "valid", "invalid", "unchecked", "none", "unread"],
+  made: ["ai", "part_ai", "software", "edited", "camera", "unsaid"],
+  problem: ["changed", "expired", "damaged"],
 };
 
 test("every code has its message; the other keys are checked as types of `Translate`", () => {

@@ -84,6 +84,7 @@ test("the video that is meant: hovered before clicked before playing before larg
 test("a saved page holds no markup from a server", () => {
   const json = read("../assets/report.json");
   json.source.title = json.models[0].name = '<script>alert("1")</script>';
+  json.provenance.credentials.signer = json.provenance.site.label = json.source.title;
   const report = parseReport(json);
   if (report.status !== "ok") throw new Error("unreachable");
   const html = toHtml(report, toTranslate(read("../../extension/_locales/en/messages.json")), {

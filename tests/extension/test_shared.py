@@ -39,6 +39,10 @@ def test_the_extension_reads_only_fields_that_a_report_has():
         (read["models"][0], report.ModelReport),
         (read["faces"][0], report.FaceReport),
         (read["timeline"][0], report.SpanReport),
+        (read["provenance"], report.ProvenanceReport),
+        (read["provenance"]["credentials"], report.CredentialsReport),
+        (read["provenance"]["metadata"], report.MetadataReport),
+        (read["provenance"]["site"], report.SiteReport),
         (read["compute"], report.ComputeReport),
         (read["coverage"], report.CoverageReport),
     ]

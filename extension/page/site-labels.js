@@ -1,0 +1,98 @@
+/**
+ * How a site labels its video, in the data of the page that is open: made with AI, altered, or recorded. The rules are
+ * those of Python's `site_labels.py`; each makes sure that the label is that of the video.
+ *
+ * @typedef {import("../shared/report.js").OkReport} OkReport
+ * @typedef {import("../shared/report.js").SiteLabel} SiteLabel
+ * @typedef {Pick<Document, "querySelector" | "querySelectorAll" | "location">} Page
+ */
+
+import { fields } from "../shared/report.js";
+import { parseWebUrl } from "../shared/urls.js";
+
+const AI_HELP = "answer/15447836"; // the help page that YouTube's label links to, in every language
+const SECTION = "how-this-was-made-section-view-model";
+/** @type {Record<string, string>} */
+const TIKTOK_LABELS = { 1: "Creator labeled as AI-generated", 2: "AI-generated" };
+/** @type {Record<string, string>} schema.org/IPTCDigitalSourceEnumeration */
+const SOURCE_TYPES = {
+  TrainedAlgorithmicMediaDigitalSource: "made with AI",
+  CompositeWithTrainedAlgorithmicMediaDigitalSource: "partly made with AI",
+  AlgorithmicMediaDigitalSource: "made with software",
+  DigitalCaptureDigitalSource: "recorded with a camera",
+};
+
+/** @type {{name: string, host: RegExp, read: (page: Page, url: URL) => string | null | undefined}[]} */
+const SITES = [
+  {
+    name: "YouTube",
+    host: /(^|\.)youtube\.com$/,
+    read: (page, url) => {
+      const isOpen = new URL(page.location.href).searchParams.get("v") === url.searchParams.get("v");
+      const section = isOpen && page.querySelector(SECTION);
+      if (!section || !section.querySelector(`a[href*="${AI_HELP}"]`)) return null;
+      return section.querySelector("[class*='BodyHeader']")?.textContent.trim() || "Altered or synthetic content";
+    },
+  },
+  {
+    name: "TikTok",
+    host: /(^|\.)tiktok\.com$/,
+    read: (page, url) => {
+      const [data] = parsed(page, "script#__UNIVERSAL_DATA_FOR_REHYDRATION__");
+      const path = ["__DEFAULT_SCOPE__", "webapp.video-detail", "itemInfo", "itemStruct"];
+      const item = path.reduce((from, name) => fields(from[name]), fields(data));
+      return url.pathname.endsWith(`/${String(item.id)}`) ? TIKTOK_LABELS[String(item.aigcLabelType)] : null;
+    },
+  },
+];
+
+/**
+ * Add the label of the open page to a report that has none.
+ * @param {OkReport} report
+ * @param {Page} page
+ * @param {string | null} address of the video
+ * @returns {OkReport}
+ */
+export function withSiteLabel(report, page, address) {
+  const site = report.provenance?.site ?? findSiteLabel(page, address);
+  if (!site) return report;
+  const unknown = { credentials: null, metadata: { software: "", camera: "", made: null, notes: [] } };
+  return { ...report, provenance: { ...(report.provenance ?? unknown), site } };
+}
+
+/**
+ * Find how the site labels a video.
+ * @param {Page} page
+ * @param {string | null} address of the video
+ * @returns {SiteLabel | null}
+ */
+export function findSiteLabel(page, address) {
+  const url = parseWebUrl(address);
+  if (!url) return null;
+  const site = SITES.find(({ host }) => host.test(url.hostname));
+  if (site) {
+    const label = site.read(page, url);
+    return label ? { name: site.name, label } : null;
+  }
+  const videos = parsed(page, "script[type='application/ld+json']").flatMap(videoObjects);
+  const type = String(videos[0]?.digitalSourceType).split("/").pop() ?? "";
+  const label = videos.length === 1 && SOURCE_TYPES[type];
+  return label ? { name: new URL(page.location.href).hostname, label } : null;
+}
+
+/** @param {Page} page @param {string} selector of scripts @returns {unknown[]} those that are JSON */
+function parsed(page, selector) {
+  return [...page.querySelectorAll(selector)].flatMap(({ textContent }) => {
+    try {
+      return [JSON.parse(textContent ?? "")];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** @param {unknown} data @returns {Record<string, unknown>[]} */
+function videoObjects(data) {
+  const nodes = Array.isArray(data) ? data : [data, ...[fields(data)["@graph"]].flat()];
+  return nodes.map(fields).filter((node) => node["@type"] === "VideoObject");
+}
