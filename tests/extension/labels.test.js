@@ -183,7 +183,8 @@ test("the origin is said beside the faces, each with what it is worth", () => {
     ],
     [
       { credentials: { ...signed, state: "valid", made: null } },
-      `Content Credentials, signed by Example News (confirmed by nobody here): they do not say how it was made. ${faces}`,
+      "Content Credentials, signed by Example News (confirmed by nobody here): " +
+        `they do not say how it was made. ${faces}`,
       [],
     ],
     [
