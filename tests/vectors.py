@@ -145,17 +145,17 @@ def _tracks(rng: np.random.Generator) -> Vectors:
 
 
 def _foretold(rng: np.random.Generator) -> Vectors:
-    """Extrapolate the proposals of two people between two frames."""
+    """Extrapolate the boxes of two people between two frames."""
     places = np.array([[20, 20, 60, 70], [120, 40, 180, 110]], np.float32)
     ends = []
     for _ in range(2):
         places = (places + rng.normal(0, 6, (2, 4))).round(2).astype(np.float32)
         around = np.concatenate([places, places, places[:1] + 70])
-        proposals = (around + rng.normal(0, 3, around.shape)).round(2).astype(np.float32)
+        refined = (around + rng.normal(0, 3, around.shape)).round(2).astype(np.float32)
         none = np.zeros((2, 5, 2), np.float32)
-        ends.append(detector.SearchedFrame(proposals, places, FaceBoxes(places, none, np.ones(2, np.float32))))
-    given = [{"proposals": _rounded(end.proposals), "places": _rounded(end.places)} for end in ends]
-    return {"ends": given, "boxes": [_rounded(boxes) for boxes in detector.extrapolate_proposals(ends[0], ends[1], 6)]}
+        ends.append(detector.SearchedFrame(refined, FaceBoxes(places, none, np.ones(2, np.float32))))
+    given = [{"refined": _rounded(end.refined), "places": _rounded(end.faces.xyxy)} for end in ends]
+    return {"ends": given, "boxes": [_rounded(boxes) for boxes in detector.extrapolate_boxes(ends[0], ends[1], 6)]}
 
 
 def _rounded(values: np.ndarray) -> Any:

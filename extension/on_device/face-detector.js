@@ -16,8 +16,7 @@
  * @property {number} factor from the small one to the full one
  *
  * @typedef {object} SearchResult
- * @property {Face[]} proposals px of the small frame, by P-Net
- * @property {Box[]} places of the faces, in the same px
+ * @property {Box[]} refined by R-Net, best first
  * @property {Face[]} faces
  */
 
@@ -25,7 +24,8 @@ import constants from "../shared/constants.js";
 import { applyOffset, matchByIou, overlap, suppress, toSquare, warpBox } from "./boxes.js";
 import { fullRegion, resize, roundHalfEven, toPlanes } from "./image-ops.js";
 
-const { SEARCH_SIDE_PX, MIN_FACE_PX, PNET_CELL_PX, PNET_STRIDE_PX, PYRAMID_SCALE, MIN_SCORE } = constants.face_detector;
+const { SEARCH_SIDE_PX, MIN_FACE_PX, MIN_FULL_FACE_PX, PNET_CELL_PX, PNET_STRIDE_PX } = constants.face_detector;
+const { PYRAMID_SCALE, MIN_SCORE, BOXES_PER_FACE } = constants.face_detector;
 const { LEVEL_NMS_IOU, PNET_NMS_IOU, RNET_NMS_IOU, ONET_NMS_OVERLAP, MAX_PROPOSALS, ON_FACE_MIN_IOU } =
   constants.face_detector;
 const { FRAMES_PER_GROUP, PATCHES_PER_BATCH } = constants.face_detector;
@@ -49,64 +49,67 @@ export async function detectFaces(frames, networks) {
 }
 
 /**
- * Search the first and last frame; in between, only confirm the faces that both show.
+ * Search the first and last frame; between frames that show the same faces, only confirm these, and between others search
+ * the one in the middle, and so on.
  * @param {readonly ScaledFrame[]} frames
  * @param {Networks} networks
  */
 async function detectBatch(frames, networks) {
+  /** @type {SearchResult[]} by the frame's place */
+  const searched = [];
+  const look = async (/** @type {number} */ row) =>
+    (searched[row] ??= await search(/** @type {ScaledFrame} */ (frames[row]), networks));
   /** @type {Face[][]} */
-  const faces = [];
-  const first = await search(/** @type {ScaledFrame} */ (frames[0]), networks);
-  const last = frames.length > 1 ? await search(/** @type {ScaledFrame} */ (frames.at(-1)), networks) : first;
-  const guesses = extrapolateProposals(first, last, frames.length - 2);
-  for (const [row, frame] of frames.slice(1, -1).entries()) {
-    const confirmed = guesses[row] && (await confirm(frame, guesses[row], networks));
-    faces.push(confirmed?.length === first.faces.length ? confirmed : (await search(frame, networks)).faces);
+  const found = [];
+  const gaps = [/** @type {[number, number]} */ ([0, frames.length - 1])];
+  for (const [start, end] of gaps) {
+    const [first, last] = [await look(start), await look(end)];
+    const guesses = extrapolateBoxes(first, last, end - start - 1);
+    for (const [step, guess] of guesses.entries()) {
+      const frame = /** @type {ScaledFrame} */ (frames[start + 1 + step]);
+      const faces = await localize(frame.full, guess, networks.onet);
+      if (faces.length === first.faces.length) found[start + 1 + step] = faces;
+    }
+    if (!guesses.length && end - start > 1 && first.faces.length + last.faces.length) {
+      const middle = Math.floor((start + end) / 2);
+      gaps.push([start, middle], [middle, end]);
+    }
   }
-  return [first.faces, ...faces, last.faces].slice(0, frames.length);
+  for (const row of frames.keys()) found[row] ??= (await look(row)).faces;
+  return found;
 }
 
 /**
- * Guess candidates for the frames between two searched ones: the nearer one's proposals, warped with their face.
+ * Guess boxes for the frames between two searched ones: the best of the nearer one, warped with their face.
  * @param {SearchResult} first
  * @param {SearchResult} last
  * @param {number} count of the frames between
  * @returns {Box[][]} empty where the two do not show the same faces, or show none
  */
-export function extrapolateProposals(first, last, count) {
-  const pairs = matchByIou(first.places, last.places);
-  if (!pairs.length || pairs.length !== first.places.length || pairs.length !== last.places.length) return [];
-  const paths = pairs.map(([row, column]) => /** @type {[Box, Box]} */ ([first.places[row], last.places[column]]));
+export function extrapolateBoxes(first, last, count) {
+  const [starts, ends] = [first.faces.map(boxOf), last.faces.map(boxOf)];
+  const pairs = matchByIou(starts, ends);
+  if (!pairs.length || pairs.length !== starts.length || pairs.length !== ends.length) return [];
+  const paths = pairs.map(([row, column]) => /** @type {[Box, Box]} */ ([starts[row], ends[column]]));
   return Array.from({ length: Math.max(0, count) }, (_, step) => {
     const share = (step + 1) / (count + 1);
-    const { proposals } = share <= 0.5 ? first : last;
+    const { refined } = share <= 0.5 ? first : last;
     return paths.flatMap(([start, end]) => {
       const before = share <= 0.5 ? start : end;
       const now = /** @type {Box} */ (start.map((from, part) => from + share * ((end[part] ?? 0) - from)));
-      return proposals
-        .filter(({ box }) => overlap(box, before) > ON_FACE_MIN_IOU)
-        .map(({ box }) => warpBox(box, before, now));
+      return refined
+        .filter((box) => overlap(box, before) > ON_FACE_MIN_IOU)
+        .slice(0, BOXES_PER_FACE)
+        .map((box) => warpBox(box, before, now));
     });
   });
 }
 
 /** @param {ScaledFrame} frame @param {Networks} networks @returns {Promise<SearchResult>} */
-async function search(frame, networks) {
-  const proposals = await propose(frame.small, networks.pnet);
-  const faces = await confirm(frame, proposals.map(boxOf), networks);
-  return { proposals, faces, places: faces.map(({ box }) => scaleBox(box, 1 / frame.factor)) };
-}
-
-/**
- * Run R- and O-Net on candidates.
- * @param {ScaledFrame} frame
- * @param {readonly Box[]} proposed
- * @param {Networks} networks
- */
-async function confirm({ full, small, factor }, proposed, networks) {
-  const refined = await refine(small, proposed, networks.rnet);
-  const candidates = refined.map(({ box }) => scaleBox(box, factor));
-  return localize(full, candidates, networks.onet);
+async function search({ full, small, factor }, networks) {
+  const proposals = await propose(small, networks.pnet, Math.max(MIN_FACE_PX, MIN_FULL_FACE_PX / factor));
+  const refined = (await refine(small, proposals.map(boxOf), networks.rnet)).map(({ box }) => scaleBox(box, factor));
+  return { refined, faces: await localize(full, refined, networks.onet) };
 }
 
 /** @param {RgbImage} full @returns {ScaledFrame} */
@@ -124,13 +127,14 @@ function scaleBox(box, factor) {
  * Compute [height, width] of each level of the pyramid.
  * @param {number} height
  * @param {number} width
+ * @param {number} minFacePx smallest face that is searched for
  * @returns {[number, number][]}
  */
-export function pyramidSides(height, width) {
+export function pyramidSides(height, width, minFacePx) {
   /** @type {[number, number][]} */
   const sides = [];
   for (
-    let factor = PNET_CELL_PX / MIN_FACE_PX;
+    let factor = PNET_CELL_PX / minFacePx;
     Math.min(height, width) * factor >= PNET_CELL_PX;
     factor *= PYRAMID_SCALE
   ) {
@@ -148,12 +152,12 @@ function shrink(image, sidePx) {
   return resize(image, fullRegion(image), Math.max(1, width), Math.max(1, height), "area");
 }
 
-/** @param {RgbImage} image @param {Network} pnet */
-async function propose(image, pnet) {
+/** @param {RgbImage} image @param {Network} pnet @param {number} minFacePx */
+async function propose(image, pnet, minFacePx) {
   /** @type {Face[]} */
   const found = [];
   let level = image;
-  for (const [height, width] of pyramidSides(image.height, image.width)) {
+  for (const [height, width] of pyramidSides(image.height, image.width, minFacePx)) {
     level = resize(level, fullRegion(level), width, height, "area");
     const { score, offset } = await pnet(toPlanes([level], MTCNN_MEAN, MTCNN_STD), [1, 3, height, width]);
     if (score && offset) found.push(...decodeMap(score, offset, level, image));

@@ -4,6 +4,7 @@ export default /** @type {const} */ ({
   "face_detector": {
     "SEARCH_SIDE_PX": 640,
     "MIN_FACE_PX": 24,
+    "MIN_FULL_FACE_PX": 36,
     "PNET_CELL_PX": 12,
     "PNET_STRIDE_PX": 2,
     "PYRAMID_SCALE": 0.709,
@@ -18,6 +19,7 @@ export default /** @type {const} */ ({
     "ONET_NMS_OVERLAP": 0.7,
     "MAX_PROPOSALS": 300,
     "ON_FACE_MIN_IOU": 0.5,
+    "BOXES_PER_FACE": 3,
     "FRAMES_PER_GROUP": 8,
     "MATCH_MIN_IOU": 0.3,
     "PATCHES_PER_BATCH": 64

@@ -6,7 +6,7 @@ import { cropSquare, squareAround, toInput } from "../../extension/on_device/cli
 import { groupIntoWindows } from "../../extension/on_device/frame-windows.js";
 import { SubjectTracker } from "../../extension/on_device/subjects.js";
 import { computeHeatmap, overlayHeatmap } from "../../extension/on_device/saliency.js";
-import { extrapolateProposals, extractPatch } from "../../extension/on_device/face-detector.js";
+import { extrapolateBoxes, extractPatch } from "../../extension/on_device/face-detector.js";
 import { connectPorts, WorkerHost } from "../../extension/on_device/worker-host.js";
 import { gaussianBlur, resize, fullRegion, rgbToRgba, rgbaToRgb } from "../../extension/on_device/image-ops.js";
 import { cropSharpness, sharpness, linkTracks } from "../../extension/on_device/tracking.js";
@@ -76,20 +76,19 @@ test("frames are grouped into the same windows", () => {
   for (const { seconds, windows } of SAID.windows) assert.deepEqual(groupIntoWindows(seconds, SAID.spec), windows);
 });
 
-test("proposals are extrapolated alike between two frames with the same faces", () => {
+test("boxes are extrapolated alike between two frames with the same faces", () => {
   for (const { ends, boxes } of SAID.foretold) {
-    const [first, last] = ends.map((/** @type {{proposals: Box[], places: Box[]}} */ { proposals, places }) => ({
-      places,
-      faces: [],
-      proposals: proposals.map((box) => ({ box, score: 1 })),
+    const [first, last] = ends.map((/** @type {{refined: Box[], places: Box[]}} */ { refined, places }) => ({
+      faces: places.map((box) => ({ box, score: 1 })),
+      refined,
     }));
-    const found = extrapolateProposals(first, last, boxes.length);
+    const found = extrapolateBoxes(first, last, boxes.length);
     assert.deepEqual(
       found.map((some) => some.length),
       boxes.map((/** @type {Box[]} */ some) => some.length),
     );
     for (const [place, value] of found.flat(2).entries()) assert.ok(Math.abs(value - boxes.flat(2)[place]) < 0.02);
-    assert.deepEqual(extrapolateProposals(first, { ...last, places: [] }, 3), []);
+    assert.deepEqual(extrapolateBoxes(first, { ...last, faces: [] }, 3), []);
   }
 });
 

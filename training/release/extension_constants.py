@@ -23,6 +23,7 @@ def constants() -> dict[str, Any]:
     face_detector = [
         "SEARCH_SIDE_PX",
         "MIN_FACE_PX",
+        "MIN_FULL_FACE_PX",
         "PNET_CELL_PX",
         "PNET_STRIDE_PX",
         "PYRAMID_SCALE",
@@ -33,6 +34,7 @@ def constants() -> dict[str, Any]:
         "ONET_NMS_OVERLAP",
         "MAX_PROPOSALS",
         "ON_FACE_MIN_IOU",
+        "BOXES_PER_FACE",
         "FRAMES_PER_GROUP",
     ]
     track = ["MAX_GAP_FRAMES", "MAX_STEP_SIDES", "MAX_SIZE_RATIO"]

@@ -22,6 +22,9 @@ LANDMARKS_PX = np.array([[22, 26], [42, 26], [32, 36], [24, 45], [40, 45]], np.f
 CELLS = 8  # a side
 DIRECTIONS = 8  # of gradients
 COLOUR_WEIGHT = 3.0
+RGB_TO_XYZ = np.array(  # of linear sRGB, divided by the white point
+    [[0.433953, 0.376219, 0.189828], [0.212671, 0.715160, 0.072169], [0.017758, 0.109477, 0.872766]], np.float32
+)
 
 
 def describe(image: UInt8Array, landmarks: Float32Array) -> Float32Array:
@@ -65,6 +68,17 @@ def features(face: UInt8Array) -> Float32Array:
     cell = SIDE_PX // CELLS
     cells = spread.reshape(CELLS, cell, CELLS, cell, DIRECTIONS).sum((1, 3))
     energy = cv2.blur((cells**2).sum(2), (3, 3))
-    lab = cv2.resize(cv2.cvtColor(face, cv2.COLOR_RGB2LAB), (CELLS, CELLS), interpolation=cv2.INTER_AREA)
-    colours = lab.astype(np.float32).ravel() * (COLOUR_WEIGHT / 255)
+    lab = cv2.resize(to_lab(face), (CELLS, CELLS), interpolation=cv2.INTER_AREA)
+    colours = lab.ravel() * (COLOUR_WEIGHT / 255)
     return np.concatenate([(cells / (np.sqrt(energy)[..., None] + 1e-3)).ravel(), colours])
+
+
+def to_lab(image: UInt8Array) -> Float32Array:
+    """Convert sRGB to CIELAB (D65), scaled to 0..255 like OpenCV, whose tables take 0.09 s to make."""
+    share = image.astype(np.float32) / 255
+    linear = np.where(share > 0.04045, ((share + 0.055) / 1.055) ** 2.4, share / 12.92)
+    xyz = linear @ RGB_TO_XYZ.T
+    bent = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    x, y, z = np.moveaxis(bent, 2, 0)
+    lab = np.stack([(116 * y - 16) * 2.55, 500 * (x - y) + 128, 200 * (y - z) + 128], 2)
+    return lab.astype(np.float32)

@@ -1,7 +1,7 @@
 """Detect faces in frames with MTCNN (Zhang et al., IEEE SPL 2016): boxes in numpy.
 
 P-Net proposes boxes on an image pyramid, R-Net rejects most of them, and O-Net refines the rest and locates five
-landmarks. P-Net, which costs most, is skipped in frames whose proposals can be extrapolated from the frames around.
+landmarks. In frames between two that show the same faces O-Net alone looks, where R-Net's boxes have moved to.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,8 @@ ScoredBoxes = tuple[Float32Array, Float32Array]  # boxes (n, 4), scores (n,)
 
 # `training.release.extension_constants` exports these to the extension's own detector.
 SEARCH_SIDE_PX = 640  # frames are scaled down to this longest side before the search
-MIN_FACE_PX = 24  # smallest face searched for, in the scaled frame: 48 px of 720p, 72 px of 1080p
+MIN_FACE_PX = 24  # smallest face searched for, in the scaled frame: 48 px of 720p, 72 px of 1080p,
+MIN_FULL_FACE_PX = 36  # and in the full frame, where it is not scaled: below 48 px no face is judged
 PNET_CELL_PX = 12  # side of P-Net's receptive field
 PNET_STRIDE_PX = 2  # from one cell of its output to the next
 RNET_SIDE_PX = 24  # of its input
@@ -34,8 +35,9 @@ LEVEL_NMS_IOU = 0.5  # of P-Net's cells on one level
 PNET_NMS_IOU = 0.7  # of its proposals on all levels
 RNET_NMS_IOU = 0.9  # high: the mean of near-duplicates in O-Net is steadier than the best of them
 ONET_NMS_OVERLAP = 0.7  # over the smaller box; suppressed boxes vote on the position of the kept one
-ON_FACE_MIN_IOU = 0.5  # with a face: a proposal above it moves with the face from frame to frame
-FRAMES_PER_GROUP = 8  # the first and the last are searched, which also bounds memory: 5 MB a frame of 640x360
+ON_FACE_MIN_IOU = 0.5  # with a face: a box of R-Net above it moves with the face from frame to frame
+BOXES_PER_FACE = 3  # of R-Net's, that move so: enough for a steady mean
+FRAMES_PER_GROUP = 8  # the first and the last are searched
 PATCHES_PER_BATCH = {"cpu": 64, "cuda": 1024}  # 0.3 MB each; changes no result
 
 
@@ -70,48 +72,52 @@ class FaceFinder:
     def detect(self, frames: Frames) -> list[FaceBoxes]:
         """Find the faces of every frame (N, H, W, 3) -> N results.
 
-        Of each FRAMES_PER_GROUP frames the first and the last are searched. Where both show the same faces, R- and
-        O-Net confirm extrapolated proposals in between; a frame in which a face is not confirmed is searched, too.
+        Of each FRAMES_PER_GROUP frames the first and the last are searched. Between frames that show the same faces,
+        O-Net confirms these; between others the one in the middle is searched, and so on. Where neither shows a face,
+        and where one is not confirmed, every frame is searched.
         """
-        found: list[FaceBoxes] = []
-        for start in range(0, len(frames.data), FRAMES_PER_GROUP):
-            full = frames.data[start : start + FRAMES_PER_GROUP]
-            found.extend(self._detect_group(_Images(list(full), shrink(full, SEARCH_SIDE_PX))))
-        return found
+        groups = range(0, len(frames.data), FRAMES_PER_GROUP)
+        return [
+            faces for start in groups for faces in self._detect_group(frames.data[start : start + FRAMES_PER_GROUP])
+        ]
 
-    def _detect_group(self, images: "_Images") -> list[FaceBoxes]:
-        last = len(images.full) - 1
-        ends = self._search(images, sorted({0, last}))
-        between = range(1, last)
-        proposed = extrapolate_proposals(ends[0], ends[last], len(between))
-        confirmed = zip(between, self._confirm(images.at(between), proposed), strict=True) if proposed else ()
-        faces = {row: one for row, one in confirmed if len(one) == len(ends[0].faces)}
-        rest = self._search(images, [row for row in between if row not in faces])
-        faces |= {row: one.faces for row, one in (ends | rest).items()}
-        return [faces[row] for row in range(last + 1)]
+    def _detect_group(self, images: UInt8Array) -> list[FaceBoxes]:
+        last = len(images) - 1
+        searched = self._search(images, sorted({0, last}))
+        found = {row: one.faces for row, one in searched.items()}
+        gaps = [(0, last)]
+        while gaps:
+            first, last = gaps.pop()
+            between = range(first + 1, last)
+            boxes = extrapolate_boxes(searched[first], searched[last], len(between))
+            if boxes:
+                confirmed = zip(between, self._localize(images[first + 1 : last], boxes), strict=True)
+                found |= {row: one for row, one in confirmed if len(one) == len(found[first])}
+            elif between and len(found[first]) + len(found[last]):
+                middle = (first + last) // 2
+                searched |= self._search(images, [middle])
+                found[middle] = searched[middle].faces
+                gaps += [(first, middle), (middle, last)]
+        rest = self._search(images, [row for row in range(len(images)) if row not in found])
+        found |= {row: one.faces for row, one in rest.items()}
+        return [found[row] for row in range(len(images))]
 
-    def _search(self, images: "_Images", rows: Sequence[int]) -> dict[int, "SearchedFrame"]:
+    def _search(self, images: UInt8Array, rows: Sequence[int]) -> dict[int, "SearchedFrame"]:
         """Run all three networks on some of the images."""
         if not rows:
             return {}
-        chosen = images.at(rows)
-        proposed = self._propose(chosen.small)
-        faces = self._confirm(chosen, [xyxy for xyxy, _ in proposed])
-        return {
-            row: SearchedFrame(xyxy, one.xyxy / np.float32(chosen.scale), one)
-            for row, (xyxy, _), one in zip(rows, proposed, faces, strict=True)
-        }
+        full = [images[row] for row in rows]  # not copied: that takes as long as the networks
+        small = shrink(full, SEARCH_SIDE_PX)
+        scale = np.float32(images.shape[2] / small.shape[2])
+        proposed = self._propose(small, max(MIN_FACE_PX, MIN_FULL_FACE_PX / float(scale)))
+        refined = [xyxy * scale for xyxy in self._refine(small, [xyxy for xyxy, _ in proposed])]
+        return dict(zip(rows, map(SearchedFrame, refined, self._localize(full, refined)), strict=True))
 
-    def _confirm(self, images: "_Images", proposed: Sequence[Float32Array]) -> list[FaceBoxes]:
-        """Run R- and O-Net on the proposals of each image."""
-        refined = self._refine(images.small, proposed)
-        return self._localize(images.full, [xyxy * images.scale for xyxy in refined])
-
-    def _propose(self, images: UInt8Array) -> list[ScoredBoxes]:
+    def _propose(self, images: UInt8Array, min_face_px: float) -> list[ScoredBoxes]:
         """Run P-Net on every level of the pyramid -> proposals of every frame."""
         found: list[list[ScoredBoxes]] = [[] for _ in images]
         level = images
-        for side in pyramid_sides(images.shape[1], images.shape[2]):
+        for side in pyramid_sides(images.shape[1], images.shape[2], min_face_px):
             level = resize(level, side)  # each from the one before: a third of the time, boxes alike
             score, offset = self._pnet(level)
             for index, scored in enumerate(_decode_map(score, offset, level, images)):
@@ -126,7 +132,7 @@ class FaceFinder:
         scored = zip(moved, _split(score, boxes), strict=True)
         return [_suppress(_above(item, MIN_SCORE[1]), RNET_NMS_IOU)[0] for item in scored]
 
-    def _localize(self, images: Sequence[UInt8Array], refined: Sequence[Float32Array]) -> list[FaceBoxes]:
+    def _localize(self, images: Sequence[UInt8Array] | UInt8Array, refined: Sequence[Float32Array]) -> list[FaceBoxes]:
         """Run O-Net on every refined box, cut from the full frame -> faces."""
         boxes = [to_squares(xyxy) for xyxy in refined]
         score, offset, points = self._run(self._onet, images, boxes, ONET_SIDE_PX)
@@ -144,98 +150,94 @@ class FaceFinder:
         places = [(image, box) for image, some in zip(images, boxes, strict=True) for box in some]
         patches = np.zeros((len(places), side_px, side_px, 3), np.uint8)
         for row, (image, box) in enumerate(places):
-            patches[row] = cut_patch(image, box, side_px)
+            patches[row] = cut_patch(image, box, side_px, halve=True)
         size = PATCHES_PER_BATCH["cpu" if self._device == "cpu" else "cuda"]
         batches = [net(patches[start : start + size]) for start in range(0, len(places) or 1, size)]
         return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
 
-@dataclass(frozen=True)
-class _Images:
-    """Frames in two sizes."""
-
-    full: Sequence[UInt8Array]  # (H, W, 3) each; never copied: that takes as long as the networks
-    small: UInt8Array  # (n, h, w, 3), at most SEARCH_SIDE_PX
-
-    @property
-    def scale(self) -> float:
-        """Return full size / small size."""
-        return self.full[0].shape[1] / self.small.shape[2]
-
-    def at(self, rows: Sequence[int]) -> "_Images":
-        return _Images([self.full[row] for row in rows], self.small[list(rows)])
-
-
-# Proposals for frames between two searched ones.
+# Boxes for frames between two searched ones.
 
 
 @dataclass(frozen=True)
 class SearchedFrame:
     """The result of a search of one frame."""
 
-    proposals: Float32Array  # (m, 4) px of the small image, by P-Net
-    places: Float32Array  # (n, 4) of the faces, in the same px
+    refined: Float32Array  # (m, 4) px, by R-Net, best first
     faces: FaceBoxes
 
 
-def extrapolate_proposals(first: SearchedFrame, last: SearchedFrame, count: int) -> list[Float32Array]:
-    """Extrapolate proposals (m, 4) to each of `count` frames between two searched ones, in px of the small image.
+def extrapolate_boxes(first: SearchedFrame, last: SearchedFrame, count: int) -> list[Float32Array]:
+    """Extrapolate R-Net's boxes (m, 4) to each of `count` frames between two searched ones, in px.
 
-    The nearer frame's proposals move with the face on which they lie, which is assumed to move in a straight line.
+    The nearer frame's boxes move with the face on which they lie, which is assumed to move in a straight line.
     Returns an empty list where the two frames do not show the same faces, or show none: a face appears, leaves or was
     missed, or the scene changes.
     """
-    pairs = match_by_iou(first.places, last.places)
-    if not pairs or not len(pairs) == len(first.places) == len(last.places):
+    pairs = match_by_iou(first.faces.xyxy, last.faces.xyxy)
+    if not pairs or not len(pairs) == len(first.faces) == len(last.faces):
         return []
-    starts, ends = first.places[[row for row, _ in pairs]], last.places[[row for _, row in pairs]]
-    proposed = []
+    starts, ends = first.faces.xyxy[[row for row, _ in pairs]], last.faces.xyxy[[row for _, row in pairs]]
+    moved = []
     for share in np.linspace(0, 1, count + 2, dtype=np.float32)[1:-1]:
-        near, before = (first.proposals, starts) if share <= 0.5 else (last.proposals, ends)
+        near, before = (first.refined, starts) if share <= 0.5 else (last.refined, ends)
         on_face = (overlaps(near, before) > ON_FACE_MIN_IOU).T
         now = starts + share * (ends - starts)
-        warped = [warp_boxes(near[own], *ends) for own, *ends in zip(on_face, before, now, strict=True)]
-        proposed.append(np.concatenate(warped))
-    return proposed
+        warped = [
+            warp_boxes(near[own][:BOXES_PER_FACE], *ends) for own, *ends in zip(on_face, before, now, strict=True)
+        ]
+        moved.append(np.concatenate(warped))
+    return moved
 
 
 # Images and boxes.
 
 
-def pyramid_sides(height: int, width: int) -> Iterator[tuple[int, int]]:
+def pyramid_sides(height: int, width: int, min_face_px: float) -> Iterator[tuple[int, int]]:
     """Yield (height, width) of each level: a cell holds the smallest face in the first, the frame in the last."""
-    scale = PNET_CELL_PX / MIN_FACE_PX
+    scale = PNET_CELL_PX / min_face_px
     while min(height, width) * scale >= PNET_CELL_PX:
         yield max(PNET_CELL_PX, round(height * scale)), max(PNET_CELL_PX, round(width * scale))
         scale *= PYRAMID_SCALE
 
 
-def shrink(images: UInt8Array, side_px: int) -> UInt8Array:
+def shrink(images: Sequence[UInt8Array], side_px: int) -> UInt8Array:
     """Scale images (n, h, w, 3) down so that the longest side is at most side_px."""
-    height, width = images.shape[1:3]
+    height, width = images[0].shape[:2]
     scale = side_px / max(height, width)
     if scale >= 1:
-        return images
+        return np.stack(images)
     return resize(images, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
-def resize(images: UInt8Array, size: tuple[int, int]) -> UInt8Array:
-    """Resize images (n, h, w, 3) -> (n, *size, 3) by area averaging."""
+def resize(images: Sequence[UInt8Array] | UInt8Array, size: tuple[int, int]) -> UInt8Array:
+    """Resize images (h, w, 3) -> (n, *size, 3) by area averaging."""
     height, width = size
     return np.stack([cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images])
 
 
-def cut_patch(image: UInt8Array, xyxy: Float32Array, side_px: int) -> UInt8Array:
-    """Cut a box out of (h, w, 3) and scale it to (side_px, side_px, 3); black beyond the image, as in training."""
+def cut_patch(image: UInt8Array, xyxy: Float32Array, side_px: int, halve: bool = False) -> UInt8Array:
+    """Cut a box out of (h, w, 3) and scale it to (side_px, side_px, 3); black beyond the image, as in training.
+
+    Args:
+        image: RGB.
+        xyxy: The box, in px.
+        side_px: Of the patch.
+        halve: First halve it as often as it goes, which is three times as fast, and moves an edge by 1 % at most.
+    """
     height, width = image.shape[:2]
     x1, y1, x2, y2 = (int(value) for value in np.rint(xyxy))
     x2, y2 = max(x2, x1 + 1), max(y2, y1 + 1)
+    halvings = max(0, (min(x2 - x1, y2 - y1) // side_px).bit_length() - 1) if halve else 0
+    x2, y2 = (low + (round((high - low) / 2**halvings) << halvings) for low, high in ((x1, x2), (y1, y2)))
     left, top, right, bottom = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
     if left >= right or top >= bottom:
         return np.zeros((side_px, side_px, 3), np.uint8)
     cut = image[top:bottom, left:right]
     if (left, top, right, bottom) != (x1, y1, x2, y2):
         cut = cv2.copyMakeBorder(cut, top - y1, y2 - bottom, left - x1, x2 - right, cv2.BORDER_CONSTANT)
+    for _ in range(halvings):
+        cut = cv2.resize(cut, (cut.shape[1] // 2, cut.shape[0] // 2), interpolation=cv2.INTER_AREA)
     method = cv2.INTER_AREA if x2 - x1 >= side_px else cv2.INTER_LINEAR
     return cv2.resize(cut, (side_px, side_px), interpolation=method)
 

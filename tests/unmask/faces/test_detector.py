@@ -18,7 +18,7 @@ from tests.media import astronaut, scaled, window_of
 from unmask.compute import Backend
 from unmask.faces import mtcnn
 from unmask.faces.boxes import overlaps, sides
-from unmask.faces.detector import FaceBoxes, FaceFinder, SearchedFrame, extrapolate_proposals
+from unmask.faces.detector import FaceBoxes, FaceFinder, SearchedFrame, extrapolate_boxes
 from unmask.video.decode import decode
 from unmask.video.sampling import DecodePlan
 
@@ -141,9 +141,9 @@ def searched(finder, monkeypatch):
     counts = []
     propose = finder._propose
 
-    def counted(images):
+    def counted(images, min_face_px):
         counts.append(len(images))
-        return propose(images)
+        return propose(images, min_face_px)
 
     monkeypatch.setattr(finder, "_propose", counted)
     return counts
@@ -159,18 +159,22 @@ def test_a_face_that_stays_is_searched_at_both_ends_and_confirmed_between(finder
         assert np.abs(one.landmarks - alone.landmarks).max() < 6
 
 
+EMPTY = np.zeros_like(astronaut())
+
+
 @pytest.mark.parametrize(
-    "window",
+    ("window", "calls"),
     [
-        [*drifting(4), *[np.zeros_like(astronaut())] * 4],  # goes
-        [*[np.zeros_like(astronaut())] * 4, *drifting(4)],  # comes
-        [*drifting(4), *drifting(4, -60)],  # a cut
-        [*[np.zeros_like(astronaut())] * 3, *drifting(2), *[np.zeros_like(astronaut())] * 3],  # a moment
+        ([*drifting(4), *[EMPTY] * 4], [2, 1, 1, 1, 1]),  # goes
+        ([*[EMPTY] * 4, *drifting(4)], [2, 1, 1, 1, 2]),  # comes
+        ([*drifting(4), *drifting(4, -60)], [2, 1, 1, 1, 1]),  # a cut
+        ([*[EMPTY] * 3, *drifting(2), *[EMPTY] * 3], [2, 6]),  # a moment
     ],
+    ids=["goes", "comes", "a cut", "a moment"],
 )
-def test_where_the_ends_differ_or_show_no_face_every_frame_is_searched(finder, searched, window):
+def test_between_ends_that_differ_the_change_is_looked_for(finder, searched, window, calls):
     found = finder.detect(window_of(*window))
-    assert searched == [2, 6]
+    assert searched == calls
     assert [len(one) for one in found] == [int(image.any()) for image in window]
 
 
@@ -198,20 +202,20 @@ def boxes(*rows):
     return np.array(rows, np.float32).reshape(-1, 4)
 
 
-def sighting(faces, proposals):
+def sighting(faces, refined):
     count = len(faces)
-    found = FaceBoxes(2 * faces, np.zeros((count, 5, 2), np.float32), np.ones(count, np.float32))
-    return SearchedFrame(proposals, faces, found)
+    found = FaceBoxes(faces, np.zeros((count, 5, 2), np.float32), np.ones(count, np.float32))
+    return SearchedFrame(refined, found)
 
 
 A, B, FAR = [10, 10, 50, 50], [22, 10, 62, 50], [200, 10, 240, 50]
 
 
-def test_proposals_are_carried_from_the_nearer_end_along_with_their_face():
-    first = sighting(boxes(A), boxes([8, 10, 48, 50], FAR))
+def test_boxes_are_carried_from_the_nearer_end_along_with_their_face():
+    first = sighting(boxes(A), boxes([8, 10, 48, 50], FAR, A, A, A))
     last = sighting(boxes(B), boxes([22, 13, 62, 53]))
-    early, late = extrapolate_proposals(first, last, 2)
-    np.testing.assert_allclose(early, boxes([12, 10, 52, 50]), atol=1e-4)
+    early, late = extrapolate_boxes(first, last, 2)
+    np.testing.assert_allclose(early, boxes([12, 10, 52, 50], *[[14, 10, 54, 50]] * 2), atol=1e-4)
     np.testing.assert_allclose(late, boxes([18, 13, 58, 53]), atol=1e-4)
 
 
@@ -219,4 +223,4 @@ def test_proposals_are_carried_from_the_nearer_end_along_with_their_face():
     ("first", "last"), [(boxes(), boxes()), (boxes(A), boxes()), (boxes(A), boxes(A, FAR)), (boxes(A), boxes(FAR))]
 )
 def test_nothing_is_foretold_unless_both_ends_show_the_same_faces(first, last):
-    assert extrapolate_proposals(sighting(first, first), sighting(last, last), 3) == []
+    assert extrapolate_boxes(sighting(first, first), sighting(last, last), 3) == []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.media import astronaut
+from unmask.faces.appearance import to_lab
 from unmask.faces.clips import ClipSpec
 from unmask.faces.detector import FaceBoxes
 from unmask.faces.exclusion import FaceRules
@@ -196,3 +197,10 @@ def test_at_stride(seconds, stride, kept):
     thinned = thin_to_stride(track(seconds), stride)
     assert thinned.seconds.tolist() == kept
     assert thinned.xyxy[:, 0].tolist() == [4.0 * seconds.index(second) for second in kept]
+
+
+def test_colours_are_those_of_opencv():
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    apart = np.abs(to_lab(image) - cv2.cvtColor(image, cv2.COLOR_RGB2LAB))
+    assert apart.mean() < 0.3
+    assert apart.max() < 2
