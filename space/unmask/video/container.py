@@ -8,10 +8,11 @@ presentation times in seconds, as a player's `currentTime` shows them.
 import math
 import os
 import struct
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from io import FileIO, RawIOBase
-from itertools import chain, dropwhile, islice
+from itertools import chain, dropwhile, islice, repeat
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -48,6 +49,7 @@ HOLE_SECONDS = 0.5  # without a picture are a hole
 ROUNDING_SECONDS = 2e-6  # times are rounded to a millionth
 FAR_SECONDS = 1e6  # a time after the end of every video
 
+REORDERED_PACKETS = 16  # the most by which H.264 and H.265 send a picture before others that are shown earlier
 REPAIR_SECONDS = 10.0  # wait at most this long for a key frame after damage
 READ_ERRORS = 8  # in a row, then the file counts as ended
 END_PACKETS = 5_000  # read at most so many to find the end of a video that claims an end,
@@ -193,7 +195,10 @@ class VideoReader:
         self._damage = False  # frames were left out before the one that was decoded last
         self._landings: dict[float, float] = {}  # key frame -> the time to seek to that leads there
         self.position_seconds: float | None = None  # of the last frame given out; None: not started
-        self.full_detail_from_seconds = -math.inf  # earlier frames that no other frame needs are skipped
+        # What no other frame needs is skipped before `full_detail_from_seconds`, and up to the last target unless it is
+        # the nearest to one of them.
+        self.full_detail_from_seconds = -math.inf
+        self.targets: tuple[float, ...] = ()  # seconds, rising
         self.packets_decoded = 0
 
     def metadata(self) -> dict[str, str]:
@@ -383,21 +388,45 @@ class VideoReader:
     def _raw_frames(self, start_seconds: float) -> Iterator[Timed[av.VideoFrame | None]]:
         """Yield what the decoder makes of the packets from the key frame on: frames, and None at each error."""
         packets = dropwhile(lambda p: not p.is_keyframe or self._seconds(p.pts) < start_seconds, self._packets())
-        for packet in chain(packets, [None]):
+        for packet, before, after in chain(self._with_neighbours(packets), [(None, -math.inf, math.inf)]):
             try:
-                frames = self._decode(packet)
+                frames = self._decode(packet, before, after)
             except MEDIA_ERRORS:
                 yield -math.inf, None
                 continue
             yield from ((self._seconds(frame.pts), frame) for frame in frames if frame.pts is not None)
 
-    def _decode(self, packet: "Packet[AvStream] | None") -> list[av.VideoFrame]:
-        """Decode a packet; None: what is still inside the decoder."""
+    def _with_neighbours(
+        self, packets: "Iterable[Packet[AvStream]]"
+    ) -> "Iterator[tuple[Packet[AvStream], float, float]]":
+        """Yield packets with the times of what is shown before and after each."""
+        earlier: deque[float] = deque(maxlen=REORDERED_PACKETS)
+        ahead: deque[tuple[float, Packet[AvStream]]] = deque()
+        for packet in chain(packets, repeat(None, REORDERED_PACKETS)):
+            if packet is not None:
+                ahead.append((self._seconds(packet.pts), packet))
+            if len(ahead) > REORDERED_PACKETS or (packet is None and ahead):
+                seconds, first = ahead.popleft()
+                times = [*earlier, *(one for one, _ in ahead)]
+                before = max((one for one in times if one < seconds), default=-math.inf)
+                yield first, before, min((one for one in times if one > seconds), default=math.inf)
+                earlier.append(seconds)
+
+    def _decode(self, packet: "Packet[AvStream] | None", before: float, after: float) -> list[av.VideoFrame]:
+        """Decode a packet between those shown before and after it; None: what is still inside the decoder."""
         if packet is not None:
             self.packets_decoded += 1
-            near = packet.pts is None or self._seconds(packet.pts) >= self.full_detail_from_seconds
-            self._context.skip_frame = "DEFAULT" if near else "NONREF"
+            needed = packet.pts is None or self._is_needed(before, self._seconds(packet.pts), after)
+            self._context.skip_frame = "DEFAULT" if needed else "NONREF"
         return self._stream.decode(packet)
+
+    def _is_needed(self, before: float, seconds: float, after: float) -> bool:
+        """Tell whether a frame may be picked: where frames are few, any of them."""
+        if seconds < self.full_detail_from_seconds:
+            return False
+        few = len(self.targets) < 2 or after - before >= self.targets[1] - self.targets[0]
+        low, high = (before + seconds) / 2 - ROUNDING_SECONDS, (seconds + after) / 2 + ROUNDING_SECONDS
+        return few or high > self.targets[-1] or any(low <= target <= high for target in self.targets)
 
     def _packets(self) -> Iterator["Packet[AvStream]"]:
         """Yield packets of the video from here on; a place that cannot be read is left out."""

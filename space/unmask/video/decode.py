@@ -319,8 +319,12 @@ def _pick_frames(reader: VideoReader, window: Window, plan: DecodePlan) -> Itera
         reader.seek_to_key_frame(key)
     lead_seconds = max(FULL_DETAIL_SECONDS, 2 / (reader.frame_rate or 1))
     reader.full_detail_from_seconds = window.start_seconds - lead_seconds
+    steps = [i * plan.frame_stride_seconds for i in range(plan.frames_per_window)]
+    reader.targets = tuple(window.start_seconds + step for step in steps)
     start, timed = _decode_up_to(reader, window)
-    return pick_nearest(timed, (start + i * plan.frame_stride_seconds for i in range(plan.frames_per_window)))
+    if start != window.start_seconds:
+        reader.targets = ()
+    return pick_nearest(timed, (start + step for step in steps))
 
 
 def _decode_up_to(reader: VideoReader, window: Window) -> tuple[float, Iterator[Timed[av.VideoFrame]]]:

@@ -326,3 +326,24 @@ def test_dense_key_frames_begin_windows_and_sparse_ones_do_not() -> None:
 )
 def test_pick(items: list[float], targets: list[float], picked: list[float]) -> None:
     assert [seconds for seconds, _ in pick_nearest(((float(i), i) for i in items), targets)] == picked
+
+
+@pytest.mark.parametrize("windows", [2, 8])
+@pytest.mark.parametrize(
+    "name", ["h264.mp4", "one-key.mp4", "open-gop.mp4", "hevc.mp4", "vp9.webm", "h264.ts", "variable-rate.mp4"]
+)
+def test_skipping_what_is_not_picked_changes_no_frame(media: Media, monkeypatch: pytest.MonkeyPatch, name, windows):
+    plan = DecodePlan(windows=windows)
+    quick = list(decode(media(name), plan))
+    monkeypatch.setattr(VideoReader, "_is_needed", lambda *_: True)
+    for ours, whole in itertools.zip_longest(quick, decode(media(name), plan)):
+        np.testing.assert_array_equal(ours.seconds, whole.seconds)
+        np.testing.assert_array_equal(ours.data, whole.data)
+
+
+def test_what_is_neither_picked_nor_needed_by_others_is_not_decoded(media: Media):
+    with container.open_video(media("h264.mp4")) as reader:
+        reader.targets = (1.0, 1.4, 1.8)
+        times = [seconds for seconds, _ in reader.frames_until(1.7)]
+    assert len(times) < 0.8 * 1.7 * RATE
+    assert {1.0, 1.4} <= {round(seconds, 3) for seconds in times}
