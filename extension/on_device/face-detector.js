@@ -49,8 +49,8 @@ export async function detectFaces(frames, networks) {
 }
 
 /**
- * Search the first and last frame; between frames that show the same faces, only confirm these, and between others search
- * the one in the middle, and so on.
+ * Search the first and last frame; between frames that show the same faces, only confirm these, and between others
+ * search the one in the middle, and so on.
  * @param {readonly ScaledFrame[]} frames
  * @param {Networks} networks
  */

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from io import FileIO, RawIOBase
-from itertools import chain, dropwhile, islice, repeat
+from itertools import chain, dropwhile, islice
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -402,10 +402,10 @@ class VideoReader:
         """Yield packets with the times of what is shown before and after each."""
         earlier: deque[float] = deque(maxlen=REORDERED_PACKETS)
         ahead: deque[tuple[float, Packet[AvStream]]] = deque()
-        for packet in chain(packets, repeat(None, REORDERED_PACKETS)):
+        for packet in chain(packets, [None]):
             if packet is not None:
                 ahead.append((self._seconds(packet.pts), packet))
-            if len(ahead) > REORDERED_PACKETS or (packet is None and ahead):
+            while len(ahead) > (REORDERED_PACKETS if self.targets and packet is not None else 0):
                 seconds, first = ahead.popleft()
                 times = [*earlier, *(one for one, _ in ahead)]
                 before = max((one for one in times if one < seconds), default=-math.inf)

@@ -3,10 +3,13 @@
 import training.fit.imagenet  # noqa: F401  first: it makes the reference importable beside a CPU build of torch
 
 # isort: split
+import io
+import pickle
 from pathlib import Path
 from typing import Any
 
 import cv2
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -16,9 +19,10 @@ from facenet_pytorch.models.utils import detect_face
 
 from tests.media import astronaut, scaled, window_of
 from unmask.compute import Backend
-from unmask.faces import mtcnn
+from unmask.faces import mtcnn, networks
 from unmask.faces.boxes import overlaps, sides
 from unmask.faces.detector import FaceBoxes, FaceFinder, SearchedFrame, extrapolate_boxes
+from unmask.faces.networks import NAMES, read_arrays
 from unmask.video.decode import decode
 from unmask.video.sampling import DecodePlan
 
@@ -224,3 +228,12 @@ def test_boxes_are_carried_from_the_nearer_end_along_with_their_face():
 )
 def test_nothing_is_foretold_unless_both_ends_show_the_same_faces(first, last):
     assert extrapolate_boxes(sighting(first, first), sighting(last, last), 3) == []
+
+
+def test_of_the_weight_files_nothing_but_arrays_is_read():
+    for name in NAMES:
+        expected = joblib.load(networks._weights_folder() / f"{name}.lz4")
+        for ours, theirs in zip(read_arrays(name), map(networks._to_torch_layout, expected), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(pickle.UnpicklingError, match="no part of an array"):
+        networks._JoblibReader(io.BytesIO(pickle.dumps(Path("x")))).load()

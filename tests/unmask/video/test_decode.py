@@ -224,9 +224,9 @@ def packets_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     packets: list[int] = []
     original = VideoReader._decode
 
-    def counted(self: VideoReader, packet: Any) -> Any:
+    def counted(self: VideoReader, packet: Any, before: float, after: float) -> Any:
         packets.append(self.packets_decoded)
-        return original(self, packet)
+        return original(self, packet, before, after)
 
     monkeypatch.setattr(VideoReader, "_decode", counted)
     return packets
