@@ -67,10 +67,11 @@ class _JoblibArray:
         return np.frombuffer(data, self.dtype).reshape(self.shape, order=self.order)
 
 
-class _JoblibReader(pickle._Unpickler):  # type: ignore[misc, name-defined]
+class _JoblibReader(pickle._Unpickler):
     """Read arrays that joblib wrote, and nothing else: to import joblib takes 0.1 s and 14 MB."""
 
-    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+    stack: list[Any]
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)
@@ -85,7 +86,7 @@ class _JoblibReader(pickle._Unpickler):  # type: ignore[misc, name-defined]
 
     def load_build(self) -> None:
         """Fill an object; where it stands before an array, put the array in its place."""
-        super().load_build()
+        super().load_build()  # type: ignore[misc]  # of Python's own reader, which typeshed leaves out
         if isinstance(self.stack[-1], _JoblibArray):
             self.stack.append(self.stack.pop().read(self._bytes))
 
