@@ -49,7 +49,8 @@ def to_matroska(file: Any, max_pixels: int) -> BytesIO:
             clock_ms = 0
             for index in range(min(pictures.n_frames, MAX_FRAMES)):
                 pictures.seek(index)
-                rgb = pictures.convert("RGB")
+                page = Image.new("RGBA", pictures.size, (255, 255, 255, 255))  # white, as a web page
+                rgb = Image.alpha_composite(page, pictures.convert("RGBA")).convert("RGB")
                 frame = av.VideoFrame.from_ndarray(np.asarray(rgb), "rgb24")
                 shown_ms = int(pictures.info.get("duration") or 0)
                 shown_ms = shown_ms if shown_ms >= MIN_FRAME_MS else SHORT_FRAME_MS

@@ -205,6 +205,13 @@ def test_an_animated_webp_is_read_like_a_video(tmp_path: Path, shown_ms: list[in
     assert window.seconds == pytest.approx(starts[numbers], abs=0.002)
 
 
+def test_what_is_transparent_in_a_webp_is_white(tmp_path: Path) -> None:
+    images = [PIL.Image.fromarray(np.dstack([image, np.zeros((240, 320), np.uint8)])) for image in glide(3)]
+    images[0].save(tmp_path / "a.webp", save_all=True, append_images=images[1:], duration=100, exact=True)
+    with closing(OpenVideo(tmp_path / "a.webp", DecodePlan())) as opened:
+        assert min(window.data.min() for window in opened.windows()) == 255
+
+
 @pytest.mark.shared
 def test_the_shared_animation_is_read() -> None:
     with closing(OpenVideo(CASES / "animated.webp", DecodePlan())) as opened:
