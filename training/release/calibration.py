@@ -31,7 +31,6 @@ MAX_MODERATE_ALARMS = 0.03  # of the videos of a domain without any of the other
 WEAK_RATIO = 2.0  # likelihood ratio from which an answer leans at all
 EVIDENCE_BINS = 12
 COMPOSITE_FACES = (2, 4, 8)  # of the composites on which the correction for several faces is fitted
-COMPOSITES = 2000  # of each label, domain and number of faces
 CROWD_WEIGHTS = tuple(step / 20 for step in range(21))
 MAX_WITHHELD = 0.02  # of right labels, because a second pass after re-compression says otherwise
 CONFIDENCE = 0.9  # of the bound on MAX_WRONG
@@ -97,30 +96,31 @@ def fit(table: Table) -> tuple[Calibration, Policy]:
     """Fit calibration, thresholds, and the grades of what lies between the thresholds."""
     calibration = fit_temperature([select(table, "pairs"), *by_column(select(table, "videos"), "domain")])
     videos = select(table, "videos")
-    policy = replace(select_thresholds(table, calibration), crowd_weight=fit_crowd_weight(videos, calibration))
-    return calibration, replace(policy, evidence=fit_evidence(videos, calibration, policy))
+    policy = select_thresholds(table, calibration)
+    policy = replace(policy, evidence=fit_evidence(videos, calibration, policy))
+    crowd_weight = fit_crowd_weight(videos, calibration, policy.evidence.moderate[1])
+    return calibration, replace(policy, crowd_weight=crowd_weight)
 
 
-def fit_crowd_weight(videos: Table, calibration: Calibration) -> float:
+def fit_crowd_weight(videos: Table, calibration: Calibration, edge: float) -> float:
     """Fit how much each of several faces loses, as `verdict.multi_face_correction` says, on composites of videos.
 
-    A composite shows the faces of several videos of one domain; in half of them one is fake. The weight whose highest
-    log-odds cost the least (mean log loss) over COMPOSITE_FACES and the domains that have both labels; 1, which assumes
-    that one face in a group is fake as often as a single face, where there is none.
+    A composite shows the faces of several real videos of one domain. The smallest weight with which the highest of
+    COMPOSITE_FACES exceeds `edge`, in log-odds, no more often than a single face does, domains weighing the same; 1,
+    as if one face in a group were fake as often as a single face, where none does.
     """
-    rng, costs = np.random.default_rng(0), []
-    for domain in by_column(videos, "domain"):
-        log_odds = domain["logit"] / calibration.temperature + calibration.bias
-        reals, fakes = log_odds[~domain["fake"]], log_odds[domain["fake"]]
-        if not (len(reals) and len(fakes)):
-            continue
-        for faces in COMPOSITE_FACES:
-            lost = np.outer(CROWD_WEIGHTS, np.log([faces]))
-            others = rng.choice(reals, (COMPOSITES, faces - 1)).max(1)
-            real = np.maximum(rng.choice(reals, COMPOSITES), others) - lost
-            fake = np.maximum(rng.choice(fakes, COMPOSITES), others) - lost
-            costs.append(np.logaddexp(0, real).mean(1) + np.logaddexp(0, -fake).mean(1))
-    return CROWD_WEIGHTS[int(np.mean(costs, axis=0).argmin())] if costs else 1.0
+    domains = [rows["logit"] / calibration.temperature + calibration.bias for rows in by_column(videos, "domain")]
+    reals = [some[~rows["fake"]] for some, rows in zip(domains, by_column(videos, "domain"), strict=True)]
+    reals = [some for some in reals if len(some)]
+
+    def alarms(faces: int, weight: float) -> float:
+        below = [(some <= edge + weight * math.log(faces)).mean() for some in reals]
+        return float(np.mean([1 - share**faces for share in below]))
+
+    if not any((some > edge).any() for some in reals):
+        return 1.0
+    kept = (weight for weight in CROWD_WEIGHTS if all(alarms(n, weight) <= alarms(1, 0) for n in COMPOSITE_FACES))
+    return next(kept, 1.0)
 
 
 def fit_evidence(videos: Table, calibration: Calibration, policy: Policy) -> EvidenceScale:

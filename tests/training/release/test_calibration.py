@@ -257,13 +257,14 @@ def test_few_moderate_answers_are_wrong_on_new_videos_and_strong_ones_need_no_gr
     assert fit_evidence(videos([1.0], [True]), Calibration(), policy) == EvidenceScale()
 
 
-@pytest.mark.parametrize(("spread", "weights"), [(2.0, (0.5, 0.9)), (6.0, (0.95, 1.0))])
-def test_the_more_scores_scatter_the_more_a_face_among_several_loses(spread, weights):
-    rng = np.random.default_rng(0)
-    logits = np.r_[rng.normal(-2, spread, 3000), rng.normal(2, spread, 3000)]
-    table = videos(logits, np.arange(6000) >= 3000)
-    assert weights[0] <= fit_crowd_weight(table, Calibration()) <= weights[1]
+@pytest.mark.parametrize("scale", [0.4, 1.0])
+def test_a_group_of_reals_is_suspected_no_more_often_than_one_face(scale):
+    reals = scale * np.random.default_rng(0).logistic(-1, 1, 4000)
+    weight = fit_crowd_weight(videos(reals, np.zeros(4000, bool)), Calibration(), edge=scale * 2)
+    groups = np.random.default_rng(1).choice(reals, (4000, 4)).max(1) - weight * np.log(4)
+    assert (groups > scale * 2).mean() <= 1.3 * (reals > scale * 2).mean()
+    assert abs(weight - scale) <= 0.15  # the tail of logistic scores shrinks by their scale for each natural logarithm
 
 
-def test_without_composites_a_group_holds_a_fake_as_often_as_one_face():
-    assert fit_crowd_weight(videos(np.zeros(9), np.zeros(9, bool)), Calibration()) == 1.0
+def test_without_a_suspected_real_a_group_holds_a_fake_as_often_as_one_face():
+    assert fit_crowd_weight(videos(np.zeros(9), np.zeros(9, bool)), Calibration(), edge=2.0) == 1.0
