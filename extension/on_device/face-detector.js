@@ -233,7 +233,7 @@ async function regress(network, image, boxes, sidePx) {
   const moved = [];
   for (let start = 0; start < boxes.length; start += PATCHES_PER_BATCH) {
     const squares = boxes.slice(start, start + PATCHES_PER_BATCH).map(toSquare);
-    const patches = squares.map((square) => extractPatch(image, square, sidePx));
+    const patches = squares.map((square) => extractPatch(image, square, sidePx, true));
     const shape = [patches.length, 3, sidePx, sidePx];
     const { score, offset } = await network(toPlanes(patches, MTCNN_MEAN, MTCNN_STD), shape);
     for (const [row, square] of squares.entries()) {
@@ -249,12 +249,21 @@ async function regress(network, image, boxes, sidePx) {
  * @param {RgbImage} image
  * @param {Box} box
  * @param {number} sidePx
+ * @param {boolean} halve first halve it as often as it goes, as Python does
  */
-export function extractPatch(image, box, sidePx) {
+export function extractPatch(image, box, sidePx, halve = false) {
   const [left, top, right, bottom] = /** @type {Box} */ (box.map(roundHalfEven));
-  const [width, height] = [Math.max(right - left, 1), Math.max(bottom - top, 1)];
-  const region = { left, top, width, height };
-  return resize(image, region, sidePx, sidePx, width >= sidePx ? "area" : "linear", "black");
+  const shorter = Math.max(Math.min(right - left, bottom - top), 1);
+  const halvings = halve ? Math.floor(Math.log2(Math.max(Math.floor(shorter / sidePx), 1))) : 0;
+  const snap = (/** @type {number} */ side) => roundHalfEven(Math.max(side, 1) / 2 ** halvings) * 2 ** halvings;
+  const [width, height] = [snap(right - left), snap(bottom - top)];
+  const method = width >= sidePx ? "area" : "linear";
+  let [cut, region] = [image, { left, top, width, height }];
+  for (let step = 1; step <= halvings; step += 1) {
+    cut = resize(cut, region, width / 2 ** step, height / 2 ** step, "area", "black");
+    region = fullRegion(cut);
+  }
+  return resize(cut, region, sidePx, sidePx, method, "black");
 }
 
 /** @param {Face} face */

@@ -19,7 +19,7 @@ export default /** @type {const} */ ({
     "ONET_NMS_OVERLAP": 0.7,
     "MAX_PROPOSALS": 300,
     "ON_FACE_MIN_IOU": 0.5,
-    "BOXES_PER_FACE": 3,
+    "BOXES_PER_FACE": 6,
     "FRAMES_PER_GROUP": 8,
     "MATCH_MIN_IOU": 0.3,
     "PATCHES_PER_BATCH": 64

@@ -36,7 +36,7 @@ PNET_NMS_IOU = 0.7  # of its proposals on all levels
 RNET_NMS_IOU = 0.9  # high: the mean of near-duplicates in O-Net is steadier than the best of them
 ONET_NMS_OVERLAP = 0.7  # over the smaller box; suppressed boxes vote on the position of the kept one
 ON_FACE_MIN_IOU = 0.5  # with a face: a box of R-Net above it moves with the face from frame to frame
-BOXES_PER_FACE = 3  # of R-Net's, that move so: enough for a steady mean
+BOXES_PER_FACE = 6  # of R-Net's, that move so; with fewer, their mean hangs on rounding
 FRAMES_PER_GROUP = 8  # the first and the last are searched
 PATCHES_PER_BATCH = {"cpu": 64, "cuda": 1024}  # 0.3 MB each; changes no result
 

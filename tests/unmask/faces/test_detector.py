@@ -21,7 +21,7 @@ from tests.media import astronaut, scaled, window_of
 from unmask.compute import Backend
 from unmask.faces import mtcnn, networks
 from unmask.faces.boxes import overlaps, sides
-from unmask.faces.detector import FaceBoxes, FaceFinder, SearchedFrame, extrapolate_boxes
+from unmask.faces.detector import BOXES_PER_FACE, FaceBoxes, FaceFinder, SearchedFrame, extrapolate_boxes
 from unmask.faces.networks import NAMES, read_arrays
 from unmask.video.decode import decode
 from unmask.video.sampling import DecodePlan
@@ -216,10 +216,10 @@ A, B, FAR = [10, 10, 50, 50], [22, 10, 62, 50], [200, 10, 240, 50]
 
 
 def test_boxes_are_carried_from_the_nearer_end_along_with_their_face():
-    first = sighting(boxes(A), boxes([8, 10, 48, 50], FAR, A, A, A))
+    first = sighting(boxes(A), boxes([8, 10, 48, 50], FAR, *[A] * BOXES_PER_FACE))
     last = sighting(boxes(B), boxes([22, 13, 62, 53]))
     early, late = extrapolate_boxes(first, last, 2)
-    np.testing.assert_allclose(early, boxes([12, 10, 52, 50], *[[14, 10, 54, 50]] * 2), atol=1e-4)
+    np.testing.assert_allclose(early, boxes([12, 10, 52, 50], *[[14, 10, 54, 50]] * (BOXES_PER_FACE - 1)), atol=1e-4)
     np.testing.assert_allclose(late, boxes([18, 13, 58, 53]), atol=1e-4)
 
 
