@@ -21,12 +21,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from cryptography.x509.oid import NameOID
 
 from unmask.errors import BadInput
+from unmask.text import printable_line
 
 FIELD = "signature"
 KIND = "unmask-report+jws"
 ALGORITHMS = ("ES256", "ES384", "ES512", "EdDSA", "PS256")
 CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 MIN_RSA_BITS = 2048
+MAX_NAME = 100  # characters
 
 AnyReport = TypeVar("AnyReport", bound=Mapping[str, Any])
 Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
@@ -159,5 +161,5 @@ def _name(certificate: x509.Certificate) -> str:
     """Name the owner of a certificate, on one printable line."""
     for kind in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME):
         for attribute in certificate.subject.get_attributes_for_oid(kind):
-            return "".join(letter for letter in str(attribute.value) if letter.isprintable())[:100]
+            return printable_line(attribute.value, MAX_NAME)
     return "somebody unnamed"

@@ -27,6 +27,7 @@ from unmask.limits import Limits, check_bytes, check_seconds
 from unmask.sandbox.address_policy import blocked, guard_process
 from unmask.sandbox.protocol import Connection, RangeData, ReadRange
 from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits
+from unmask.text import printable_line
 from unmask.video.sampling import Piece
 
 Report = Callable[[Progress], None]
@@ -73,14 +74,14 @@ def main() -> None:
                 session.save(info, Path(request.file))
             parent.send(
                 Found(
-                    title=ytdlp_errors.printable_line(info.get("title"), MAX_TITLE_CHARACTERS),
-                    extractor=ytdlp_errors.printable_line(info.get("extractor"), MAX_TITLE_CHARACTERS),
+                    title=printable_line(info.get("title"), MAX_TITLE_CHARACTERS) or None,
+                    extractor=printable_line(info.get("extractor"), MAX_TITLE_CHARACTERS) or None,
                     duration_seconds=ytdlp_errors.finite(info.get("duration")),
                     size_bytes=remote.size_bytes if remote is not None else None,
                     pieces=pieces,
                     starts=starts,
                     site=session.label and session.label[0],
-                    label=session.label and ytdlp_errors.printable_line(session.label[1], MAX_TITLE_CHARACTERS),
+                    label=session.label and printable_line(session.label[1], MAX_TITLE_CHARACTERS),
                     sidecar_url=session.sidecar_url,
                 )
             )
@@ -124,7 +125,7 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
             response = super().urlopen(req)
         check_bytes(int_or_none(response.headers.get("Content-Length")) or 0, self.limits)
         if sidecar := SIDECAR.search(response.headers.get("Link") or ""):
-            self.sidecar_url = ytdlp_errors.printable_line(urljoin(response.url, sidecar[1]), MAX_TITLE_CHARACTERS)
+            self.sidecar_url = printable_line(urljoin(response.url, sidecar[1]), MAX_TITLE_CHARACTERS)
         read_some, head = response.read, b""
 
         def read(amount: int | None = None) -> bytes:

@@ -40,6 +40,7 @@ from unmask.errors import (
     VideoChoice,
 )
 from unmask.sandbox.address_policy import blocked
+from unmask.text import printable_line
 
 Causes = tuple[BaseException, ...]  # an error and everything behind it
 Test = Callable[[Causes], bool]
@@ -102,7 +103,7 @@ def no_video() -> UnsupportedSite:
 def several_videos(entries: Iterable[Mapping[str, Any]]) -> UnsupportedSite:
     """Make the error for a page with several videos or none; it lists them, so that one can be chosen."""
     choices = tuple(
-        VideoChoice(link, printable_line(entry.get("title"), MAX_TITLE), finite(entry.get("duration")))
+        VideoChoice(link, printable_line(entry.get("title"), MAX_TITLE) or None, finite(entry.get("duration")))
         for entry in islice(entries, MAX_CHOICES)
         if (link := entry_link(entry)).isprintable() and len(link) <= MAX_LINK
     )
@@ -122,12 +123,6 @@ def finite(number: object) -> float | None:
     """Read a number of a site that may be anything."""
     found = float_or_none(number)
     return found if found is not None and math.isfinite(found) else None
-
-
-def printable_line(text: object, max_characters: int) -> str | None:
-    """Turn what a site calls something into one printable line."""
-    words = " ".join("".join(c if c.isprintable() else " " for c in str(text or "")).split())
-    return words[:max_characters] or None
 
 
 def unfetchable() -> UnsupportedSite:

@@ -12,6 +12,7 @@ from c2pa import C2paError, Context, Reader
 
 from unmask.provenance.messages import Credentials, CredentialsTask, Manifest
 from unmask.sandbox.protocol import Connection, Done, Message
+from unmask.text import printable_line
 from unmask.video.decode_worker import enter_sandbox, open_media
 
 OFFLINE = {
@@ -138,6 +139,4 @@ def _source_types(value: Any, depth: int = 0) -> list[str]:
 
 
 def _clean(text: object) -> str:
-    """Turn untrusted text into one short printable line."""
-    words = " ".join(str(text or "").split())
-    return "".join(letter for letter in words if letter.isprintable())[:MAX_TEXT]
+    return printable_line(text, MAX_TEXT)

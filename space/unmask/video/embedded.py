@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from io import RawIOBase
 from itertools import islice
 
+from unmask.text import printable_line
 from unmask.video.container import MAX_BOXES, boxes
 from unmask.video.partial_file import FilePart
 
@@ -101,15 +102,11 @@ def _chunks(file: RawIOBase, form: str, begin: int, end: int) -> Iterator[tuple[
 def read_tags(metadata: Mapping[str, str]) -> Tags:
     """Clean and bound the tags that speak of the origin, of a container and its XMP packet."""
     lower = {name.lower()[:MAX_NAME]: value for name, value in metadata.items() if name != "xmp"}
-    tags = [(name, _on_one_line(value)) for name, value in lower.items() if KEPT_TAGS.search(name)]
+    tags = [(name, printable_line(value, MAX_VALUE)) for name, value in lower.items() if KEPT_TAGS.search(name)]
     return (*read_xmp(metadata.get("xmp", "")), *tags)[:MAX_TAGS]
 
 
 def read_xmp(packet: str) -> Tags:
     """Read what an XMP packet says of the origin."""
     found = ((name, pattern.search(packet, 0, MAX_XMP_BYTES)) for name, pattern in XMP_TAGS.items())
-    return tuple((name, _on_one_line(match[1])) for name, match in found if match)
-
-
-def _on_one_line(text: str) -> str:
-    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())[:MAX_VALUE]
+    return tuple((name, printable_line(match[1], MAX_VALUE)) for name, match in found if match)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from unmask.download import dash, worker, ytdlp_errors
+from unmask.download import dash, worker
 from unmask.download.messages import FetchRequest
 from unmask.download.segments import period_ranges, select_runs
 from unmask.download.worker import choose_format
@@ -82,22 +82,6 @@ def test_what_is_needed_of_a_video_is_its_moments_or_all_of_the_asked_part():
     assert some.window_starts([(0.0, 101.0)]) == (10.0, 55.0, 100.0)
     assert some.needed_intervals((10.0, 55.0)) == [(9.5, 11.5), (54.5, 56.5)]
     assert some.window_starts([(0.0, 90.0), (90.0, 101.0)]) == (10.0, 89.0, 90.0)  # every period is looked at
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("A film", "A film"),
-        ("A\nfilm\tin \x1b[31mred", "A film in [31mred"),
-        ("turned \u202eround", "turned round"),
-        ("x" * 1000, "x" * worker.MAX_TITLE_CHARACTERS),
-        ("", None),
-        (None, None),
-        (7, "7"),
-    ],
-)
-def test_what_a_site_calls_something_becomes_one_printable_line(text, line):
-    assert ytdlp_errors.printable_line(text, worker.MAX_TITLE_CHARACTERS) == line
 
 
 def test_yt_dlp_is_told_to_leave_this_machine_alone():
