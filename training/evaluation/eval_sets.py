@@ -26,7 +26,7 @@ from unmask.faces.clips import ClipSpec, FaceClip, crop_square
 from unmask.faces.detector import FaceFinder
 from unmask.faces.subjects import find_subjects
 from unmask.files import atomic_write
-from unmask.video import container, orientation
+from unmask.video import colour, container, orientation
 from unmask.video import decode as video
 from unmask.video.decode import Frames
 from unmask.video.sampling import DecodePlan
@@ -253,7 +253,8 @@ def _load(path: Path) -> tuple[tuple[FaceClip, ...], tuple[str, ...]]:
 
 def _code(is_corrupted: bool) -> str:
     """Digest the code that decides what is found, so that the cache is not used after a change of it."""
-    modules = [boxes, clips, detector, exclusion, mtcnn, networks, subjects, tracking, container, orientation, video]
+    modules = [boxes, clips, detector, exclusion, mtcnn, networks, subjects, tracking]
+    modules += [colour, container, orientation, video]
     modules += [augment, corruptions] if is_corrupted else []
     return _digest(b"".join(Path(str(module.__file__)).read_bytes() for module in modules))
 

@@ -3,7 +3,7 @@
 A recipe is data. The command line may change the fields that depend on the machine and on the time there is.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from training.data.augment import AugmentSpec
@@ -71,19 +71,16 @@ class TrainConfig:
         return self.frames if name == "frames" else self.clips
 
 
+HEAD_ALONE = StageConfig(
+    epochs=1, pairs_per_batch=8, learning_rate=2e-4, warmup_steps=50, average_decay=0.995, frozen_epochs=-1
+)
+
 # At 224 px the border of a blend is visible, at 160 px it is smoothed away; the first epochs may be at 160 px.
 MOBILENET_GRU = TrainConfig(
     "mobilenet-gru",
     MobileNetGruConfig(),
     frames=StageConfig(epochs=12, pairs_per_batch=32, learning_rate=4e-4),
-    clips=StageConfig(
-        epochs=1,
-        pairs_per_batch=8,
-        learning_rate=2e-4,
-        warmup_steps=50,
-        average_decay=0.995,
-        frozen_epochs=-1,
-    ),
+    clips=HEAD_ALONE,
     clip=ClipSpec(side_px=224),
 )
 
@@ -92,14 +89,7 @@ MESO_TRANSFORMER = TrainConfig(
     "meso-transformer",
     MesoTransformerConfig(width=4),
     frames=StageConfig(epochs=12, pairs_per_batch=32, learning_rate=1.5e-3, warmup_steps=300),
-    clips=StageConfig(
-        epochs=1,
-        pairs_per_batch=8,
-        learning_rate=2e-4,
-        warmup_steps=50,
-        average_decay=0.995,
-        frozen_epochs=-1,
-    ),
+    clips=HEAD_ALONE,
 )
 
 # A teacher helps where ImageNet weights are not at hand.
@@ -113,14 +103,7 @@ RESNEXT_LSTM = TrainConfig(
         warmup_steps=500,
         weight_decay=0.05,
     ),
-    clips=StageConfig(
-        epochs=2,
-        pairs_per_batch=4,
-        learning_rate=1e-4,
-        warmup_steps=50,
-        average_decay=0.995,
-        frozen_epochs=-1,
-    ),
+    clips=replace(HEAD_ALONE, epochs=2, pairs_per_batch=4, learning_rate=1e-4),
     clip=ClipSpec(side_px=224),
 )
 

@@ -7,7 +7,6 @@ presentation times in seconds, as a player's `currentTime` shows them.
 
 import math
 import os
-import struct
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -19,30 +18,20 @@ from typing import Any, NoReturn, TypeVar
 import av
 import av.error
 import numpy as np
-import numpy.typing as npt
 from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.packet import Packet
-from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Discard, Disposition
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream as AvStream
 
 from unmask.errors import BadInput, NoFrames, NotAVideo, TooLarge
+from unmask.video import colour, file_format
 from unmask.video.orientation import Image, Orientation
-from unmask.video.partial_file import FilePart
 
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 8192 * 4608  # 8K in either orientation
 MAX_PIXEL_RATIO = 4.0  # more oblong pixels than this are a mistake in the header
-HD_HEIGHT_PX = 720  # from which browsers take the matrix of an untagged picture for BT.709, below for BT.601
-UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED, AVCOL_PRI_UNSPECIFIED
-BT2020_MATRICES = frozenset({9, 10})
-DOLBY_MATRICES = frozenset({14, 15})  # ICtCp and IPT, of Dolby Vision, which swscale does not convert
-DOLBY_TAGS = frozenset({"dvh1", "dvhe", "dav1", "dva1", "dvav"})  # of MP4s that no other decoder shows rightly
-WIDE_PRIMARIES = frozenset({ColorPrimaries.BT2020, ColorPrimaries.SMPTE431, ColorPrimaries.SMPTE432})
-FULL_RANGE = np.clip((np.arange(256) - 16) * (255 / 219) + 0.5, 0, 255).astype(np.uint8)  # of each value of limited
-HDR_TRANSFERS = frozenset({ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67})  # PQ and HLG, which phones record
 
 DECODER_THREADS = min(4, os.cpu_count() or 1)  # more only adds frames in flight
 HOLE_SECONDS = 0.5  # without a picture are a hole
@@ -56,7 +45,6 @@ END_PACKETS = 5_000  # read at most so many to find the end of a video that clai
 SCAN_PACKETS = 500_000  # and so many of one that claims none
 KEY_PACKETS = 2_000  # read at most so many to find a key frame after a seek
 STEPS_BACK_SECONDS = (0.0, 2.0, 10.0)  # where MPEG-TS lands after a key frame, seek earlier
-MAX_BOXES = 256  # looked through for the index of an MP4
 BISECTIONS = 12  # of the claimed duration, where the end of the file is missing
 
 # Containers that cameras, sites and browsers write; none of them is a list of other files or addresses.
@@ -80,24 +68,6 @@ OPTIONS = {
     "export_xmp": "1",
 }
 
-IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"II*\0", b"MM\0*", b"8BPS", b"<svg")
-IMAGE_BRANDS = (b"heic", b"heix", b"heim", b"mif1", b"avif")  # of ISO files that hold a photograph
-BARE_STREAMS = (  # a parameter set, a delimiter or a message of H.264 (1 byte) or H.265 (2) behind a start code
-    *(
-        code + kind
-        for code in (b"\0\0\0\1", b"\0\0\1")
-        for kind in (b"\x67", b"\x27", b"\x47", b"\x09", b"\x06", b"\x40\1", b"\x42\1", b"\x46\1")
-    ),
-    *(b"\0\0\1" + kind for kind in (b"\xb0", b"\xb3", b"\xb5", b"\0")),  # MPEG-4 and MPEG-2
-    b"\x12\0\x0a",  # AV1
-)
-PLAYLIST_SIGNATURES = (b"#extm3u", b"ffconcat", b"[playlist]", b"<smil", b"<mpd")
-HTML_SIGNATURES = (b"<!doctype html", b"<html")
-STILL_IMAGE_MESSAGE = "That is a picture, not a video; a still picture is not enough for this check."
-INCOMPLETE = (
-    "The file is incomplete: it was broken off before its index was written, as when a download or a recording is "
-    "stopped. Fetch or record it again."
-)
 STILL_DISPOSITIONS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 # What damaged files make libav, PyAV (a stream that appears late) and the file (a seek before 0) raise.
@@ -132,7 +102,7 @@ def open_video(
     """
     with open_file(media) if isinstance(media, Path) else nullcontext(media) as file:
         file.seek(0)
-        _reject_other_files(file.read(512))
+        file_format.reject_other_files(file.read(512))
         with open_container(file) as container:
             stream = video_stream(container)
             if stream.codec_context.width < 1:  # libav hides a size beyond its limits unless it cannot decode
@@ -152,7 +122,7 @@ def open_container(file: RawIOBase, **options: str) -> InputContainer:
     try:
         return av.open(file, "r", options=OPTIONS | options, metadata_errors="replace", io_open=_refuse_nested)
     except MEDIA_ERRORS as error:
-        raise NotAVideo(INCOMPLETE if _lacks_index(file) else "The file is not a video that can be read.") from error
+        raise NotAVideo(file_format.why_unreadable(file)) from error
 
 
 class VideoReader:
@@ -328,26 +298,7 @@ class VideoReader:
         """
         shown = self._coded_size(frame)
         size = fit(shown, max_side_px)
-        hdr = is_hdr(frame)
-        if frame.color_primaries == UNTAGGED and (hdr or frame.colorspace in BT2020_MATRICES):
-            frame.color_primaries = ColorPrimaries.BT2020
-        wide = hdr or frame.color_primaries in WIDE_PRIMARIES
-        parts = frame.format.components
-        alpha = any(part.is_alpha for part in parts)
-        rgb: Any = self._reformatter.reformat(
-            frame,
-            *size,
-            format="rgba" if alpha else "rgb24",
-            interpolation="AREA" if size[0] < frame.width else "BICUBIC",
-            src_colorspace=_untagged_matrix(frame) if frame.colorspace == UNTAGGED and len(parts) >= 3 else None,
-            dst_color_trc=ColorTrc.BT709 if wide else None,
-            dst_color_primaries=ColorPrimaries.BT709 if wide else None,
-            threads=1,
-        ).to_ndarray()
-        if alpha:
-            rgb = _on_white(rgb)
-        elif len(parts) == 1 and frame.color_range == ColorRange.MPEG:  # swscale takes all grey for full range
-            rgb = FULL_RANGE[rgb]
+        rgb = colour.to_rgb(frame, size, self._reformatter)
         return np.ascontiguousarray(self._orientation.apply(rgb)), max(shown) / max(size)
 
     def _coded_size(self, frame: av.VideoFrame) -> tuple[int, int]:
@@ -382,7 +333,7 @@ class VideoReader:
         if frame.rotation != self._rotation:
             if self._rotation is None:
                 self._first_ratio = self._context.sample_aspect_ratio
-                _reject_dolby_colours(frame, self._context.codec_tag)
+                colour.reject_dolby_vision(frame, self._context.codec_tag)
             self._orientation, self._rotation = Orientation.of(frame), frame.rotation
 
     def _raw_frames(self, start_seconds: float) -> Iterator[Timed[av.VideoFrame | None]]:
@@ -454,24 +405,13 @@ class VideoReader:
         return max(0.0, round(pts * self._tick_seconds - self._zero_seconds, 6))
 
 
-def boxes(file: RawIOBase, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Yield (first byte, kind) of the boxes of an MP4."""
-    while begin + 16 <= end:
-        size, kind, long_size = struct.unpack(">I4sQ", FilePart(file, begin, end).read(16))
-        yield begin, kind
-        size = long_size if size == 1 else size
-        if size < 8:  # until the end, or no box
-            return
-        begin += size
-
-
 def video_stream(container: InputContainer) -> AvStream:
     """Choose the stream to look at; a cover picture in a sound file is not one."""
     streams = moving_streams(container)
     if not streams:
         if container.streams.audio:
             raise NoFrames("The file holds sound but no pictures.")
-        raise NotAVideo(STILL_IMAGE_MESSAGE if container.streams.video else "The file holds no video.")
+        raise NotAVideo(file_format.STILL_IMAGE_MESSAGE if container.streams.video else "The file holds no video.")
     best = container.streams.best("video")
     stream = next((stream for stream in streams if stream is best), streams[0])
     if stream.codec_context is None or stream.codec_context.name not in VIDEO_DECODERS.split(","):
@@ -523,72 +463,5 @@ def fit(size: tuple[int, int], max_side_px: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _untagged_matrix(frame: av.VideoFrame) -> Colorspace | None:
-    """Guess the matrix of a picture that names none, as browsers do; None: BT.601."""
-    if frame.format.is_rgb:
-        return None
-    if is_hdr(frame) or frame.color_primaries == ColorPrimaries.BT2020:
-        return Colorspace.BT2020
-    return Colorspace.ITU709 if frame.height >= HD_HEIGHT_PX else None
-
-
-def _on_white(rgba: npt.NDArray[np.uint8]) -> Image:
-    """Show a picture with transparent places on a white page."""
-    rgb, alpha = rgba[..., :3], rgba[..., 3:]
-    if alpha.min() == 255:
-        return rgb
-    return (255 - (255 - rgb.astype(np.uint16)) * alpha // 255).astype(np.uint8)
-
-
-def _reject_dolby_colours(frame: av.VideoFrame, tag: str) -> None:
-    """Raise NotAVideo for Dolby Vision without another base, profile 5 above all: it would be judged by wrong colours.
-
-    Its data say so where the decoder passes them on; else the name of the format in an MP4.
-    """
-    side_data: Any = frame.side_data
-    found = side_data.get(SideDataType.DOVI_METADATA) if is_hdr(frame) or frame.colorspace == UNTAGGED else None
-    only = tag in DOLBY_TAGS
-    if found is not None:  # AVDOVIRpuDataHeader: vdr_rpu_profile at byte 4, bl_video_full_range_flag at 10
-        data = bytes(found)
-        head = int.from_bytes(data[:8], "little")
-        only = data[head + 4 : head + 5] == b"\0" and data[head + 10 : head + 11] == b"\1"
-    if only or frame.colorspace in DOLBY_MATRICES:
-        raise NotAVideo(
-            "This is Dolby Vision without an ordinary base (profile 5 or alike); its colours cannot be converted here. "
-            "Give it in another form: HDR10, HLG or SDR."
-        )
-
-
-def is_hdr(frame: av.VideoFrame) -> bool:
-    """Tell whether a frame must be tone-mapped for an ordinary screen."""
-    return frame.color_trc in HDR_TRANSFERS
-
-
 def _refuse_nested(url: str, flags: int, options: dict[str, str]) -> NoReturn:
     raise NotAVideo("The file only points to other files; give the video itself.")
-
-
-def _lacks_index(file: RawIOBase) -> bool:
-    """Tell whether an MP4 has pictures, but was broken off before its index."""
-    kinds = {kind for _, kind in islice(boxes(file, 0, file.seek(0, os.SEEK_END)), MAX_BOXES)}
-    return b"ftyp" in kinds and not kinds & {b"moov", b"meta", b"moof"}
-
-
-def _reject_other_files(start: bytes) -> None:
-    """Raise NotAVideo for common kinds of files that are no video, and say what they are."""
-    if not start:
-        raise NotAVideo("The file is empty.")
-    if start.startswith(BARE_STREAMS):
-        raise NotAVideo(
-            "That is a bare stream of coded pictures: it does not say when they are shown. Give it as MP4 or MKV, "
-            "as `ffmpeg -i FILE -c copy FILE.mp4` writes it."
-        )
-    picture = start.startswith(IMAGE_SIGNATURES) and b"acTL" not in start  # an animated PNG says so early
-    photograph = start[4:8] == b"ftyp" and start[8:12] in IMAGE_BRANDS
-    if picture or photograph or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
-        raise NotAVideo(STILL_IMAGE_MESSAGE)
-    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith(PLAYLIST_SIGNATURES):
-        raise NotAVideo("That is a list that points to videos (a playlist), not a video.")
-    if text.startswith(HTML_SIGNATURES):
-        raise NotAVideo("That is a web page, not a video.")

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from unmask.errors import BadInput, NoFrames, NotAVideo
-from unmask.video import container
+from unmask.video import colour, container
 from unmask.video.animations import SIGNATURE_BYTES, is_animated_webp, to_matroska, with_times_of_browsers
 from unmask.video.container import Timed, VideoReader
 from unmask.video.embedded import Tags, read_tags
@@ -122,7 +122,7 @@ def _describe(file: RawIOBase, piece: Piece, pieces: Sequence[Piece]) -> VideoSt
             end_seconds,
             reader.frame_rate,
             reader.codec,
-            container.is_hdr(first[1]),
+            colour.is_hdr(first[1]),
             read_tags(reader.metadata()),
             other_streams=reader.other_streams,
         )

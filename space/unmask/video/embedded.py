@@ -9,7 +9,7 @@ from io import RawIOBase
 from itertools import islice
 
 from unmask.text import printable_line
-from unmask.video.container import MAX_BOXES, boxes
+from unmask.video.file_format import MAX_BOXES, boxes
 from unmask.video.partial_file import FilePart
 
 Range = tuple[int, int]  # first byte, and the byte after the last

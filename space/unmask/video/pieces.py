@@ -9,7 +9,8 @@ from itertools import groupby, islice, pairwise
 from operator import attrgetter
 
 from unmask.errors import UnmaskError
-from unmask.video.container import MEDIA_ERRORS, boxes, moving_streams, open_container, open_video, video_stream
+from unmask.video.container import MEDIA_ERRORS, moving_streams, open_container, open_video, video_stream
+from unmask.video.file_format import boxes
 from unmask.video.partial_file import FilePart
 from unmask.video.sampling import Piece
 

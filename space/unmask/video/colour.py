@@ -1,0 +1,90 @@
+"""Convert decoded frames to RGB as a player does: matrix, range, primaries, tone mapping and transparency."""
+
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+
+from unmask.errors import NotAVideo
+from unmask.video.orientation import Image
+
+HD_HEIGHT_PX = 720  # from which browsers take the matrix of an untagged picture for BT.709, below for BT.601
+UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED, AVCOL_PRI_UNSPECIFIED
+BT2020_MATRICES = frozenset({9, 10})
+DOLBY_MATRICES = frozenset({14, 15})  # ICtCp and IPT, of Dolby Vision, which swscale does not convert
+DOLBY_TAGS = frozenset({"dvh1", "dvhe", "dav1", "dva1", "dvav"})  # of MP4s that no other decoder shows rightly
+WIDE_PRIMARIES = frozenset({ColorPrimaries.BT2020, ColorPrimaries.SMPTE431, ColorPrimaries.SMPTE432})
+FULL_RANGE = np.clip((np.arange(256) - 16) * (255 / 219) + 0.5, 0, 255).astype(np.uint8)  # of each value of limited
+HDR_TRANSFERS = frozenset({ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67})  # PQ and HLG, which phones record
+
+
+def to_rgb(frame: av.VideoFrame, size: tuple[int, int], reformatter: VideoReformatter) -> Image:
+    """Convert a frame to (H, W, 3) RGB of `size`, (width, height) px, not yet upright.
+
+    Of a picture in BT.2020 that does not name its primaries, the frame's own tag is set.
+    """
+    hdr = is_hdr(frame)
+    if frame.color_primaries == UNTAGGED and (hdr or frame.colorspace in BT2020_MATRICES):
+        frame.color_primaries = ColorPrimaries.BT2020
+    wide = hdr or frame.color_primaries in WIDE_PRIMARIES
+    parts = frame.format.components
+    alpha = any(part.is_alpha for part in parts)
+    rgb: Any = reformatter.reformat(
+        frame,
+        *size,
+        format="rgba" if alpha else "rgb24",
+        interpolation="AREA" if size[0] < frame.width else "BICUBIC",
+        src_colorspace=_untagged_matrix(frame) if frame.colorspace == UNTAGGED and len(parts) >= 3 else None,
+        dst_color_trc=ColorTrc.BT709 if wide else None,
+        dst_color_primaries=ColorPrimaries.BT709 if wide else None,
+        threads=1,
+    ).to_ndarray()
+    if alpha:
+        rgb = _on_white(rgb)
+    elif len(parts) == 1 and frame.color_range == ColorRange.MPEG:  # swscale takes all grey for full range
+        rgb = FULL_RANGE[rgb]
+    return np.asarray(rgb, np.uint8)
+
+
+def is_hdr(frame: av.VideoFrame) -> bool:
+    """Tell whether a frame must be tone-mapped for an ordinary screen."""
+    return frame.color_trc in HDR_TRANSFERS
+
+
+def _untagged_matrix(frame: av.VideoFrame) -> Colorspace | None:
+    """Guess the matrix of a picture that names none, as browsers do; None: BT.601."""
+    if frame.format.is_rgb:
+        return None
+    if is_hdr(frame) or frame.color_primaries == ColorPrimaries.BT2020:
+        return Colorspace.BT2020
+    return Colorspace.ITU709 if frame.height >= HD_HEIGHT_PX else None
+
+
+def _on_white(rgba: npt.NDArray[np.uint8]) -> Image:
+    """Show a picture with transparent places on a white page."""
+    rgb, alpha = rgba[..., :3], rgba[..., 3:]
+    if alpha.min() == 255:
+        return rgb
+    return (255 - (255 - rgb.astype(np.uint16)) * alpha // 255).astype(np.uint8)
+
+
+def reject_dolby_vision(frame: av.VideoFrame, tag: str) -> None:
+    """Raise NotAVideo for Dolby Vision without another base, profile 5 above all: it would be judged by wrong colours.
+
+    Its data say so where the decoder passes them on; else the name of the format in an MP4.
+    """
+    side_data: Any = frame.side_data
+    found = side_data.get(SideDataType.DOVI_METADATA) if is_hdr(frame) or frame.colorspace == UNTAGGED else None
+    only = tag in DOLBY_TAGS
+    if found is not None:  # AVDOVIRpuDataHeader: vdr_rpu_profile at byte 4, bl_video_full_range_flag at 10
+        data = bytes(found)
+        head = int.from_bytes(data[:8], "little")
+        only = data[head + 4 : head + 5] == b"\0" and data[head + 10 : head + 11] == b"\1"
+    if only or frame.colorspace in DOLBY_MATRICES:
+        raise NotAVideo(
+            "This is Dolby Vision without an ordinary base (profile 5 or alike); its colours cannot be converted here. "
+            "Give it in another form: HDR10, HLG or SDR."
+        )

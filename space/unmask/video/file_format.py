@@ -1,0 +1,68 @@
+"""Tell what an untrusted file is by its first bytes and boxes, before libav opens it."""
+
+import os
+import struct
+from collections.abc import Iterator
+from io import RawIOBase
+from itertools import islice
+
+from unmask.errors import NotAVideo
+from unmask.video.partial_file import FilePart
+
+IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"II*\0", b"MM\0*", b"8BPS", b"<svg")
+IMAGE_BRANDS = (b"heic", b"heix", b"heim", b"mif1", b"avif")  # of ISO files that hold a photograph
+BARE_STREAMS = (  # a parameter set, a delimiter or a message of H.264 (1 byte) or H.265 (2) behind a start code
+    *(
+        code + kind
+        for code in (b"\0\0\0\1", b"\0\0\1")
+        for kind in (b"\x67", b"\x27", b"\x47", b"\x09", b"\x06", b"\x40\1", b"\x42\1", b"\x46\1")
+    ),
+    *(b"\0\0\1" + kind for kind in (b"\xb0", b"\xb3", b"\xb5", b"\0")),  # MPEG-4 and MPEG-2
+    b"\x12\0\x0a",  # AV1
+)
+PLAYLIST_SIGNATURES = (b"#extm3u", b"ffconcat", b"[playlist]", b"<smil", b"<mpd")
+HTML_SIGNATURES = (b"<!doctype html", b"<html")
+STILL_IMAGE_MESSAGE = "That is a picture, not a video; a still picture is not enough for this check."
+INCOMPLETE = (
+    "The file is incomplete: it was broken off before its index was written, as when a download or a recording is "
+    "stopped. Fetch or record it again."
+)
+MAX_BOXES = 256  # looked through for the index of an MP4
+
+
+def reject_other_files(start: bytes) -> None:
+    """Raise NotAVideo for common kinds of files that are no video, and say what they are."""
+    if not start:
+        raise NotAVideo("The file is empty.")
+    if start.startswith(BARE_STREAMS):
+        raise NotAVideo(
+            "That is a bare stream of coded pictures: it does not say when they are shown. Give it as MP4 or MKV, "
+            "as `ffmpeg -i FILE -c copy FILE.mp4` writes it."
+        )
+    picture = start.startswith(IMAGE_SIGNATURES) and b"acTL" not in start  # an animated PNG says so early
+    photograph = start[4:8] == b"ftyp" and start[8:12] in IMAGE_BRANDS
+    if picture or photograph or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
+        raise NotAVideo(STILL_IMAGE_MESSAGE)
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith(PLAYLIST_SIGNATURES):
+        raise NotAVideo("That is a list that points to videos (a playlist), not a video.")
+    if text.startswith(HTML_SIGNATURES):
+        raise NotAVideo("That is a web page, not a video.")
+
+
+def why_unreadable(file: RawIOBase) -> str:
+    """Say why libav cannot open a file: of an MP4 that was broken off before its index, say so."""
+    kinds = {kind for _, kind in islice(boxes(file, 0, file.seek(0, os.SEEK_END)), MAX_BOXES)}
+    lacks_index = b"ftyp" in kinds and not kinds & {b"moov", b"meta", b"moof"}
+    return INCOMPLETE if lacks_index else "The file is not a video that can be read."
+
+
+def boxes(file: RawIOBase, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (first byte, kind) of the boxes of an MP4."""
+    while begin + 16 <= end:
+        size, kind, long_size = struct.unpack(">I4sQ", FilePart(file, begin, end).read(16))
+        yield begin, kind
+        size = long_size if size == 1 else size
+        if size < 8:  # until the end, or no box
+            return
+        begin += size
