@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.media import RATE, read_number
 from unmask.errors import BadInput, NoFrames, NotAVideo, TooLarge, UnmaskError
-from unmask.video import container
+from unmask.video import container, file_format
 from unmask.video.container import VideoReader
 from unmask.video.decode import Frames, decode, play, probe
 from unmask.video.sampling import DecodePlan, Span, gap_seconds, pick_nearest, snap_to_key_frames, window_starts
@@ -249,7 +249,7 @@ def test_damage_in_the_middle_costs_only_what_follows_until_the_next_key_frame(m
 
 
 def test_a_playlist_that_slips_through_is_stopped_by_the_list_of_containers(media, monkeypatch):
-    monkeypatch.setattr(container, "PLAYLIST_SIGNATURES", ())
+    monkeypatch.setattr(file_format, "PLAYLIST_SIGNATURES", ())
     monkeypatch.setattr(container, "_refuse_nested", pytest.fail)
     for name in ("playlist.mp4", "concat.mp4"):
         with pytest.raises(NotAVideo):
@@ -264,7 +264,7 @@ def test_even_an_allowed_playlist_cannot_open_a_file_or_an_address(media, tmp_pa
         asked.append(url)
         raise NotAVideo("only points")
 
-    monkeypatch.setattr(container, "PLAYLIST_SIGNATURES", ())
+    monkeypatch.setattr(file_format, "PLAYLIST_SIGNATURES", ())
     monkeypatch.setattr(container, "_refuse_nested", refuse)
     monkeypatch.setitem(container.OPTIONS, "format_whitelist", "hls,mpegts,mov")
     monkeypatch.setitem(container.OPTIONS, "allowed_extensions", "ALL")
