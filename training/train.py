@@ -131,15 +131,15 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
 
 
 def initial_model(request: Request) -> VideoModel:
-    """Load another run's result, else make a model, with an ImageNet backbone where there is one."""
+    """Load another run's result, else make a model, with a pretrained backbone where there is one."""
     if request.start is not None:
         return checkpoint.restore(RunFolder(request.start).model)
     module = ARCHITECTURES[request.config.architecture]
     model = module(request.config.model)
     if not request.scratch:
-        from training.fit.imagenet import from_imagenet  # torchvision takes as long to import as all the rest
+        from training.fit.pretrained import load_pretrained  # torchvision takes as long to import as all the rest
 
-        from_imagenet(model)
+        load_pretrained(model)
     channels_last(model)
     return model
 

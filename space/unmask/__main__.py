@@ -1,6 +1,6 @@
 """The command line: `python -m unmask check|scan|verify|models`. It exits with 0 if there is a verdict, else with 2.
 
-`verify` exits with 1 for a report that is not as it was signed.
+`verify` exits with 1 for a report that is not as it was signed, or whose signer is not on the trust list.
 """
 
 import argparse
@@ -105,7 +105,7 @@ def scan(args: argparse.Namespace, settings: Settings) -> None:
 
 
 def verify(args: argparse.Namespace, settings: Settings) -> int:
-    """Check a signed report, and print who signed it. The exit code is 1 if it is not as it was signed."""
+    """Check a signed report, and print who signed it. Exits with 1 if it is changed, or not by a trusted signer."""
     from unmask.signing import NotValid, read_certificates
     from unmask.signing import verify as verify_report
 

@@ -15,7 +15,7 @@ from tests.training.gend import PERCEPTION, Reference
 from training import adopt, calibrate, publish
 from training.data.shards import write_clips
 from training.evaluation.results import ModelRecord, write
-from training.fit.imagenet import from_imagenet
+from training.fit.pretrained import load_pretrained
 from training.release.card import EVALUATION, read_folder, write_card
 from unmask.download.sources import Options
 from unmask.faces.clips import FaceClip
@@ -176,6 +176,6 @@ def test_a_tower_is_trained_from_the_weights_that_timm_names(hub, tmp_path):
     found = hub.repositories["model/timm/test_vit.r160_in1k"] = Repository("timm/test_vit.r160_in1k")
     found.add("first", {"model.safetensors": (tmp_path / "file").read_bytes()})
     picture = torch.randn(2, 3, 160, 160)
-    assert from_imagenet(ours)
+    assert load_pretrained(ours)
     vectors = ours.eval().frame_vectors(ours.frame_features(picture))
     torch.testing.assert_close(vectors, theirs.eval()(picture))

