@@ -80,7 +80,7 @@ def decode(request: Message, parent: Connection) -> None:
     embedded = find_embedded(file)
     media = video.readable(file)
     pieces = task.pieces or (Piece(0, media.seek(0, os.SEEK_END)),)
-    if not task.pieces:  # of a file elsewhere, only what is looked at is fetched
+    if not task.pieces:  # of a file on its server, only what is looked at is fetched
         pieces = (find_remote_pieces if task.media.descriptor is None else find_pieces)(media, pieces[0])
     stream = video.probe(media, pieces)
     xmp = read_xmp(read_range(file, embedded.xmp, MAX_XMP_BYTES).decode("utf-8", "replace"))

@@ -14,7 +14,7 @@ ReadBytes = Callable[[int, int], Any]  # begin, end -> the bytes [begin, end), a
 
 @dataclass(frozen=True)
 class ByteRanges:
-    """A file elsewhere, of which ranges can be read."""
+    """A file on its server, of which ranges can be read."""
 
     size_bytes: int
     read: ReadBytes

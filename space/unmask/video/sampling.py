@@ -11,6 +11,7 @@ from unmask.errors import BadInput
 WINDOWS = 8  # of a video that are looked at
 CLOSE_STRIDES = 0.75  # a frame closer to the one before, in strides of a clip, is left out
 MAX_SIDE_PX = 1920  # larger pictures are scaled down
+CLOCK_STEP_SECONDS = (-1.0, 10.0)  # a larger one is no pause but another clock, as for FFmpeg and mpv
 MARGIN_SECONDS = 0.5  # playlists and the segments themselves differ a little in what time it is
 
 Item = TypeVar("Item")
@@ -173,6 +174,15 @@ class Piece:
     end_seconds: float | None = None  # as announced; None: where it ends
     period: int | None = None  # pieces of one period have the same clock
     head: tuple[int, int] = (0, 0)  # bytes of the file that are read before it
+
+
+@dataclass(frozen=True)
+class PieceStart:
+    """Where a piece begins."""
+
+    byte: int
+    seconds: float | None = None  # that it lasts; None: it is measured
+    head: tuple[int, int] = (0, 0)  # see `Piece`
 
 
 def spread_windows(

@@ -1,0 +1,114 @@
+"""Find where media files were joined into one, by boxes, elements and tags alone: MP4, Matroska and FLV."""
+
+import struct
+from collections.abc import Iterator
+from io import RawIOBase
+
+from unmask.video.file_format import boxes
+from unmask.video.partial_file import FilePart
+from unmask.video.sampling import CLOCK_STEP_SECONDS, PieceStart
+
+MAX_BOX_BYTES = 2**20  # of a box of an MP4 that are looked through for its clocks
+EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # with which a Matroska file, and what is in it, begin
+SCAN_BYTES = 2**20  # read at a time where a segment does not say how long it is
+FLV_HEAD_BYTES = 13
+FLV_VIDEO = 9
+FLV_DESCRIPTION = (b"\x17\0", b"\x1c\0", b"\x90h", b"\x90a", b"\x90v")  # begins what a decoder must know
+
+
+def find_mp4_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStart]:
+    """Yield each head in MP4s that were joined, and each fragment whose clock starts anew."""
+    ticks: dict[bytes, int] = {}  # track -> a second
+    last: dict[bytes, int] = {}  # track -> when its last fragment began
+    head = (begin, begin)
+    for place, kind in boxes(file, begin, end):
+        if kind == b"ftyp":
+            last.clear()
+            head = (place, place)
+            yield PieceStart(place)
+        elif kind == b"moov":
+            tracks = FilePart(file, place, end).read(MAX_BOX_BYTES).split(b"trak")[1:]
+            ticks = dict(filter(None, map(_track_ticks, tracks)))
+        elif kind == b"moof":
+            head = head if head[1] > head[0] else (head[0], place)
+            size_bytes = int.from_bytes(FilePart(file, place, end).read(4))
+            data = FilePart(file, place, end).read(min(size_bytes, MAX_BOX_BYTES))
+            track, ticks_now, movable = _fragment_start(data)
+            back = (last.get(track, 0) - ticks_now) / ticks.get(track, 1)
+            if back > -CLOCK_STEP_SECONDS[0] and movable:
+                last.clear()
+                yield PieceStart(place, head=head)
+            last[track] = ticks_now
+
+
+def _track_ticks(track: bytes) -> tuple[bytes, int] | None:
+    """Read (identity, ticks a second) of a track of an MP4."""
+    head, media = track.find(b"tkhd") + 4, track.find(b"mdhd") + 4
+    if min(head, media) < 4 or len(track) < max(head, media) + 24:
+        return None
+    identity = track[head + (20 if track[head] else 12) :][:4]
+    return identity, int.from_bytes(track[media + (20 if track[media] else 12) :][:4]) or 1
+
+
+def _fragment_start(fragment: bytes) -> tuple[bytes, int, bool]:
+    """Read (identity of its first track, its clock in ticks, may it be moved?) of a fragment of an MP4."""
+    head, clock = fragment.find(b"tfhd") + 4, fragment.find(b"tfdt") + 4
+    if min(head, clock) < 4:
+        return b"", 0, False
+    absolute = fragment[head + 3] & 1
+    return (
+        fragment[head + 4 : head + 8],
+        int.from_bytes(fragment[clock + 4 :][: 8 if fragment[clock] else 4]),
+        not absolute,
+    )
+
+
+def find_matroska_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStart]:
+    """Yield each head in Matroska or WebM files that were joined."""
+    place = begin
+    while place < end and FilePart(file, place, end).read(4) == EBML:
+        yield PieceStart(place)
+        place = _element_end(file, place, end)
+        after = _element_end(file, place, end) if FilePart(file, place, end).read(4) == SEGMENT else end
+        place = after if after > place else _find(file, EBML, place + 4, end)
+
+
+def _element_end(file: RawIOBase, place: int, end: int) -> int:
+    """Find where an element with an identity of four bytes ends; `place` where it does not say."""
+    data = FilePart(file, place + 4, end).read(8)
+    length = 9 - data[0].bit_length() if data and data[0] else 9
+    if len(data) < length:
+        return end
+    value = int.from_bytes(data[:length]) & (1 << 7 * length) - 1
+    return place if value == (1 << 7 * length) - 1 else place + 4 + length + value
+
+
+def _find(file: RawIOBase, mark: bytes, begin: int, end: int) -> int:
+    """Find a mark; the end where there is none."""
+    part, before = FilePart(file, begin, end), b""
+    while block := part.read(SCAN_BYTES):
+        at = (before + block).find(mark)
+        if at >= 0:
+            return begin + at
+        begin += len(before) + len(block) - len(mark) + 1
+        before = (before + block)[1 - len(mark) :]
+    return end
+
+
+def find_flv_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStart]:
+    """Yield each part of an FLV that has one clock: tags of several recordings may follow each other."""
+    place, last, head, described = begin, None, (begin, begin), False
+    while place + FLV_HEAD_BYTES <= end:
+        kind, size, low, high, first = struct.unpack(">B3s3sB3x2s", FilePart(file, place, end).read(FLV_HEAD_BYTES))
+        if kind == b"F"[0]:  # the head of another file
+            yield PieceStart(place)
+            head = (place, place + FLV_HEAD_BYTES)
+            place, last, described = head[1], None, False
+            continue
+        seconds = int.from_bytes(bytes([high]) + low) / 1000
+        if last is not None and not CLOCK_STEP_SECONDS[0] <= seconds - last <= CLOCK_STEP_SECONDS[1]:
+            yield PieceStart(place, head=head)
+        last = seconds
+        place += 11 + int.from_bytes(size) + 4
+        if kind == FLV_VIDEO and not described:
+            head, described = (head[0], place if first in FLV_DESCRIPTION else head[1]), True
