@@ -23,6 +23,7 @@ byId("historySize").addEventListener(
   () => void save({ historySize: inputById("historySize").valueAsNumber }),
 );
 await show();
+byId("settings").inert = false; // before, a change would be lost
 void listModels();
 
 async function show() {

@@ -129,6 +129,7 @@ class Firefox:
 
     def open_own(self, name: str) -> None:
         self.driver.get(f"moz-extension://{self.id}/{name}")
+        self.until(lambda: not self.driver.find_elements(By.CSS_SELECTOR, "[inert]"))  # it is filled in
 
     def in_own(self, script: str, *arguments: Any) -> Any:
         """Evaluate a function on a page of the extension, in a tab of its own."""
@@ -158,7 +159,6 @@ class Firefox:
         """Connect to a Space on the settings page."""
         self.open_own("ui/options.html")
         box = self.driver.find_element(By.ID, "space")
-        self.until(lambda: self.driver.find_elements(By.CSS_SELECTOR, "#language option"))  # it is filled in
         box.clear()
         box.send_keys(address)
         self.driver.find_element(By.ID, "connect").click()

@@ -224,6 +224,9 @@ def test_a_killed_run_goes_on_with_the_same_result(material, tmp_path):
     assert running.poll() is None, "it ended before it could be killed"
     running.send_signal(signal.SIGKILL)
     running.wait()
+    old = tmp_path / "killed" / f"{trainer.STATE}.old"
+    old.mkdir(exist_ok=True)
+    (old / "left").touch()  # as by a kill while the state before was being removed
     run_here(command(material, tmp_path / "killed"))
     assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
     whole, killed = (load_file(tmp_path / name / "model/model.safetensors") for name in ("whole", "killed"))

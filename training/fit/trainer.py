@@ -199,6 +199,7 @@ class Trainer:
             (fresh / "progress.json").write_text(json.dumps(asdict(self.progress)))
             old = self.folder.with_name(f"{STATE}.old")
             if self.folder.exists():
+                shutil.rmtree(old, ignore_errors=True)  # what a kill left of it
                 self.folder.rename(old)
             fresh.rename(self.folder)
             shutil.rmtree(old, ignore_errors=True)
