@@ -2,7 +2,8 @@
 
 import { isAlive } from "../shared/browser.js";
 import { isSameSource, sourceOf } from "./player-state.js";
-import { allVideos, isSeen } from "./video-finder.js";
+import { allVideos } from "./video-elements.js";
+import { isSeen } from "./visibility.js";
 
 const INTERVAL_MS = 1000;
 const MIN_LOOKS = 3; // so many looks in a row it must be playing: what is scrolled past is not watched

@@ -24,7 +24,8 @@ import { toBlob } from "../shared/dom.js";
 import { CheckError } from "../shared/errors.js";
 import { isReadable, lumaOf } from "./fingerprint.js";
 import { canSeek, HeldPlayer, isSameSource, nextPaint, sourceOf, wait } from "./player-state.js";
-import { boxInTab, parentOf } from "./video-finder.js";
+import { parentOf } from "./video-elements.js";
+import { boxInTab } from "./visibility.js";
 
 const { WINDOWS, FRAMES_PER_WINDOW: framesPerWindow, FRAME_STRIDE_SECONDS: strideSeconds } = constants.sampling;
 const MAX_SIDE_PX = 1280;

@@ -5,7 +5,7 @@ import { h } from "../shared/dom.js";
 import { languageAttributes, toTranslate } from "../shared/i18n.js";
 import { logo } from "../shared/icons.js";
 import { mountOverlay } from "./overlay-root.js";
-import { videoAt } from "./video-finder.js";
+import { videoAt } from "./video-elements.js";
 
 const INTERVAL_MS = 250; // between two looks at where the pointer is
 const MIN_PX = 160;

@@ -11,15 +11,8 @@ import { checkWhilePlaying } from "./auto-check.js";
 import { showHoverButton } from "./hover-button.js";
 import { isSameSource, sourceOf } from "./player-state.js";
 import { resolveLink, resolveTarget } from "./site-urls.js";
-import {
-  collectHints,
-  findVideo,
-  listForeignFrames,
-  listVideos,
-  titleOf,
-  watchClicks,
-  watchSources,
-} from "./video-finder.js";
+import { findVideo, listForeignFrames, listVideos, watchClicks } from "./video-choice.js";
+import { collectHints, titleOf, watchSources } from "./video-hints.js";
 
 const WATCH_MS = 500; // how often navigation is looked for while an overlay is shown
 

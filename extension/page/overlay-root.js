@@ -2,7 +2,7 @@
 
 import { fileUrl, shadowRootOf } from "../shared/browser.js";
 import { h } from "../shared/dom.js";
-import { parentOf } from "./video-finder.js";
+import { parentOf } from "./video-elements.js";
 
 const HOST_STYLE = {
   all: "initial",

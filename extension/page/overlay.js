@@ -10,7 +10,7 @@ import { h } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
 import { overBareFullscreen } from "./bare-fullscreen.js";
 import { isHeld, mountOverlay, raise } from "./overlay-root.js";
-import { placeOf } from "./video-finder.js";
+import { placeOf } from "./video-elements.js";
 
 const MARGIN_PX = 12;
 const FOLLOW_MS = 250; // between two looks at whether the video moved without any event

@@ -7,7 +7,7 @@ import { escapeHtml, toHtml } from "../../extension/page/report-export.js";
 import { isSamePicture, toFingerprint } from "../../extension/page/fingerprint.js";
 import { isSameSource } from "../../extension/page/player-state.js";
 import { nextIndex } from "../../extension/page/timeline.js";
-import { score } from "../../extension/page/video-finder.js";
+import { score } from "../../extension/page/video-choice.js";
 import { parseReport } from "../../extension/shared/report.js";
 import { usesOnDevice, originPattern, spaceAddress, toSettings, DEFAULTS } from "../../extension/shared/settings.js";
 import { toTranslate } from "../../extension/shared/i18n.js";

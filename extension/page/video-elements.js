@@ -1,0 +1,109 @@
+/** The videos of a document and what lies around them, shadow roots included. */
+
+import { shadowRootOf } from "../shared/browser.js";
+
+const MIN_SIDE_PX = 48; // smaller ones are trackers and decoration
+const SHADOW_HOSTS = new Set(
+  "article aside blockquote body div footer h1 h2 h3 h4 h5 h6 header main nav p section span".split(" "),
+);
+
+/**
+ * Find every video of the document, shadow roots included.
+ * @returns {HTMLVideoElement[]}
+ */
+export function allVideos() {
+  return roots(document).flatMap((root) => [...root.querySelectorAll("video")]);
+}
+
+/** @param {Document | ShadowRoot} root @returns {(Document | ShadowRoot)[]} */
+function roots(root) {
+  const inside = [...root.querySelectorAll("*")].flatMap((element) => {
+    const shadow = mayHost(element) ? shadowRootOf(element) : null;
+    return shadow ? roots(shadow) : [];
+  });
+  return [root, ...inside];
+}
+
+/**
+ * Tell whether an element can have a shadow root.
+ * @param {Element} element
+ */
+function mayHost({ localName }) {
+  return localName.includes("-") || SHADOW_HOSTS.has(localName);
+}
+
+/**
+ * Find the parent of an element, out of shadow roots, too.
+ * @param {Element} element
+ * @returns {Element | null}
+ */
+export function parentOf(element) {
+  const root = element.getRootNode();
+  return element.parentElement ?? (root instanceof ShadowRoot ? root.host : null);
+}
+
+/**
+ * Tell whether an element is large enough to be watched.
+ * @param {Element} element
+ */
+export function isLarge({ clientWidth, clientHeight }) {
+  return Math.min(clientWidth, clientHeight) >= MIN_SIDE_PX;
+}
+
+/**
+ * Find where a video is, or will be: some players shrink theirs to nothing until it is played.
+ * @param {HTMLVideoElement} video
+ * @returns {Element}
+ */
+export function placeOf(video) {
+  const holder = isLarge(video) ? null : parentOf(video);
+  const isUnplayed = video.paused && video.currentTime === 0 && !video.loop && video.checkVisibility();
+  return isUnplayed && video.currentSrc && holder && holder !== document.body && isLarge(holder) ? holder : video;
+}
+
+/**
+ * Find what lies at a point, inside shadow roots, too.
+ * @param {Document | ShadowRoot} root
+ * @param {number} x
+ * @param {number} y
+ * @returns {Element[]} the uppermost first
+ */
+export function elementsAt(root, x, y) {
+  return root.elementsFromPoint(x, y).flatMap((element) => {
+    const own = element.getRootNode() === root; // a root tells of its host, too
+    const shadow = own && mayHost(element) ? shadowRootOf(element) : null;
+    return shadow ? [...elementsAt(shadow, x, y), element] : own ? [element] : [];
+  });
+}
+
+/**
+ * Find the video under a point, also below the controls of a site. Fast, as it is called while the pointer moves.
+ * @param {number} x
+ * @param {number} y
+ */
+export function videoAt(x, y) {
+  return videoFrom(document, x, y) ?? [...document.getElementsByTagName("video")].find((video) => covers(video, x, y));
+}
+
+/** @param {Document | ShadowRoot} root @param {number} x @param {number} y @returns {HTMLVideoElement | undefined} */
+function videoFrom(root, x, y) {
+  for (const element of root.elementsFromPoint(x, y)) {
+    if (element instanceof HTMLVideoElement) return element;
+    const own = element.getRootNode() === root; // a root tells of its host, too
+    const shadow = own && mayHost(element) ? shadowRootOf(element) : null;
+    const found = shadow ? videoFrom(shadow, x, y) : undefined;
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/**
+ * Tell whether a video lies at a point: some players let the pointer pass through theirs.
+ * @param {HTMLVideoElement} video
+ * @param {number} x
+ * @param {number} y
+ */
+function covers(video, x, y) {
+  const { left, top, right, bottom } = video.getBoundingClientRect();
+  return left <= x && x < right && top <= y && y < bottom;
+}

@@ -1,0 +1,96 @@
+/** How much of a video can be seen, and where it lies. */
+
+import { elementsAt, parentOf } from "./video-elements.js";
+
+export const FAINT = 0.5; // opacity
+const OPAQUE = 0.9;
+const GRID = [0.1, 0.5, 0.9]; // of a video's width and height, where it is looked for what lies over it
+const OUTSIDE_PX = 24; // so far a poster or controls may reach beyond their video; what reaches further covers it
+
+/**
+ * Tell whether most of a video can be seen, and not only through something.
+ * @param {HTMLVideoElement} video
+ */
+export function isSeen(video) {
+  return opacityOf(video) >= FAINT && !isBehindModal(video) && coveredShare(video) < 0.5;
+}
+
+/**
+ * Tell whether something modal or fullscreen hides a video.
+ * @param {HTMLVideoElement} video
+ */
+export function isBehindModal(video) {
+  const modal = [...document.querySelectorAll(":modal")].at(-1);
+  for (let at = modal && /** @type {Element | null} */ (video); at; at = parentOf(at)) if (at === modal) return false;
+  return modal !== undefined;
+}
+
+/**
+ * Look how much of a video in view lies behind something else. Its poster and its controls are no cover, nor is what
+ * can be seen through.
+ * @param {HTMLVideoElement} video
+ */
+export function coveredShare(video) {
+  const box = video.getBoundingClientRect();
+  const points = GRID.flatMap((y) => GRID.map((x) => [box.left + x * box.width, box.top + y * box.height]));
+  const covers = points.map(([x = 0, y = 0]) => {
+    const stack = elementsAt(document, x, y);
+    return stack.slice(0, Math.max(0, stack.indexOf(video))).some((element) => isCover(element, box));
+  });
+  return covers.filter(Boolean).length / points.length;
+}
+
+/** @param {Element} element over a video @param {DOMRect} box of the video */
+function isCover(element, { left, top, right, bottom }) {
+  const { backgroundColor, opacity } = getComputedStyle(element);
+  if (Number(opacity) < OPAQUE) return false;
+  if (element instanceof HTMLVideoElement) return true;
+  const alpha = /^rgba\(.*, ?([\d.]+)\)$/.exec(backgroundColor)?.[1] ?? 1;
+  if (Number(alpha) < OPAQUE && !/^(img|iframe|canvas)$/.test(element.localName)) return false;
+  const over = element.getBoundingClientRect();
+  const outside = Math.max(left - over.left, top - over.top, over.right - right, over.bottom - bottom);
+  return outside > OUTSIDE_PX;
+}
+
+/**
+ * Compute how opaque a video is, with everything around it.
+ * @param {HTMLVideoElement} video
+ */
+export function opacityOf(video) {
+  let opacity = video.checkVisibility({ visibilityProperty: true }) ? 1 : 0;
+  for (let at = /** @type {Element | null} */ (video); at && opacity; at = parentOf(at)) {
+    opacity *= Number(getComputedStyle(at).opacity);
+  }
+  return opacity;
+}
+
+/**
+ * Compute the share of the window's area that a box takes.
+ * @param {DOMRect} rect
+ */
+export function visibleShare({ left, top, right, bottom }) {
+  const width = Math.min(right, innerWidth) - Math.max(left, 0);
+  const height = Math.min(bottom, innerHeight) - Math.max(top, 0);
+  return width > 0 && height > 0 ? (width * height) / Math.max(1, innerWidth * innerHeight) : 0;
+}
+
+/**
+ * Find what is seen of a video.
+ * @param {HTMLVideoElement} video
+ * @returns {import("../shared/messages.js").TabBox | null} null in a frame of another site: its place is not known
+ */
+export function boxInTab(video) {
+  /** @type {Window} */
+  let view = window;
+  let { left, top, right, bottom } = video.getBoundingClientRect();
+  for (;;) {
+    [left, top] = [Math.max(0, left), Math.max(0, top)];
+    [right, bottom] = [Math.min(view.innerWidth, right), Math.min(view.innerHeight, bottom)];
+    if (view === window.top) return { left, top, width: right - left, height: bottom - top, tabWidth: view.innerWidth };
+    const frame = view.frameElement;
+    if (!frame) return null;
+    const around = frame.getBoundingClientRect();
+    const [x, y] = [around.left + frame.clientLeft, around.top + frame.clientTop];
+    [left, top, right, bottom, view] = [left + x, top + y, right + x, bottom + y, view.parent];
+  }
+}
