@@ -28,8 +28,8 @@ from unmask.download import client
 from unmask.download.client import VideoFile
 from unmask.limits import Limits
 from unmask.progress import OnProgress, ignore_progress
-from unmask.video.decode import Frames
 from unmask.video.decode_client import OpenVideo, do_nothing
+from unmask.video.frames import Frames
 from unmask.video.sampling import DecodePlan, Span
 
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB

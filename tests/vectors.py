@@ -22,7 +22,7 @@ from unmask.models import saliency
 from unmask.report import to_evidence_report
 from unmask.verdict import Calibration, ClipScore, Policy, deciding_faces, judge, judge_one_pass
 from unmask.video import captured_frames
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 from unmask.video.sampling import DecodePlan, window_starts
 
 FILE = Path(__file__).parent / "assets" / "detector.json"

@@ -53,7 +53,7 @@ from unmask.report import (
     with_source,
 )
 from unmask.verdict import ClipScore, Policy, clock, ensemble_policy, judge, judge_one_pass, percent
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 from unmask.video.sampling import WINDOWS, plan_windows
 
 __all__ = ["Checker", "FileSource", "FramesSource", "Options", "UrlSource", "shared_checker"]

@@ -29,7 +29,7 @@ from unmask.models import bundled, checkpoint, inference
 from unmask.models.inference import LoadedModel
 from unmask.models.saliency import BLUR_SHARE, heatmap
 from unmask.video import decode
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 from unmask.video.sampling import plan_windows
 
 SCRIPT = Path(__file__).with_name("networks.js")

@@ -23,7 +23,7 @@ from training.data.catalog import (
 )
 from training.data.shards import MANIFEST, Row, index_tar
 from training.data.splits import SPLITS, UNASSIGNED
-from unmask.video.container import VIDEO_SUFFIXES
+from unmask.video.file_format import VIDEO_SUFFIXES
 
 FF_METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter", "DeepFakeDetection")
 FF_SPLITS_AT = "https://github.com/ondyari/FaceForensics/tree/master/dataset/splits"

@@ -15,7 +15,8 @@ from unmask.errors import NotAVideo, UnmaskError
 from unmask.faces.clips import ClipSpec, FaceClip, UInt8Array, crop_square
 from unmask.faces.detector import FaceFinder
 from unmask.faces.subjects import SubjectTracker, find_subjects
-from unmask.video.decode import Frames, decode
+from unmask.video.decode import decode
+from unmask.video.frames import Frames
 from unmask.video.sampling import DecodePlan
 
 CACHE_SIDE_PX = 224  # larger than any input side, so that augmentation still has something to cut

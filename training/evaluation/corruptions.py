@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.data.augment import h264
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 Images = npt.NDArray[np.uint8]  # (N, H, W, 3) RGB

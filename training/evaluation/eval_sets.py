@@ -28,7 +28,7 @@ from unmask.faces.subjects import find_subjects
 from unmask.files import atomic_write
 from unmask.video import colour, container, orientation
 from unmask.video import decode as video
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 from unmask.video.sampling import DecodePlan
 
 WINDOW_GAP_SECONDS = 10.0  # from one window of loose crops to the next: enough to be two moments

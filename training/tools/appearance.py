@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 
 from unmask.faces.appearance import align, features
 from unmask.faces.detector import FaceFinder
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 
 PICTURES = 11  # of one person
 SIDE_PX = 320  # longer side at which faces are found

@@ -13,7 +13,7 @@ from unmask.download.sources import FileSource, Options, UrlSource, describe, to
 from unmask.errors import BadInput, Cancelled, as_user_error
 from unmask.pipeline import Checker, shared_checker
 from unmask.report import Report, to_failed_report
-from unmask.video.container import VIDEO_SUFFIXES
+from unmask.video.file_format import VIDEO_SUFFIXES
 
 TASKS_A_GPU = 4  # the face finder and a small model leave room for others
 

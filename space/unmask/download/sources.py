@@ -22,8 +22,8 @@ from unmask.limits import Limits
 from unmask.progress import OnProgress
 from unmask.report import SiteReport, Source
 from unmask.video import captured_frames, decode_client
-from unmask.video.decode import Frames
 from unmask.video.decode_client import OnWait
+from unmask.video.frames import Frames
 from unmask.video.sampling import DecodePlan, Span
 
 DEFAULT_PORTS = {"http": 80, "https": 443}

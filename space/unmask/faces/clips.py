@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unmask.faces.tracking import FaceTrack
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from unmask.compute import Backend
 from unmask.faces.boxes import apply_offsets, match_by_iou, non_max_suppression, overlaps, to_squares, warp_boxes
 from unmask.faces.networks import FaceNetwork, load_networks
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from unmask.faces.detector import cut_patch
 from unmask.faces.tracking import FaceTrack, mean_side
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 
 Float32Array = npt.NDArray[np.float32]
 

@@ -13,7 +13,7 @@ from unmask.faces.exclusion import FaceRules, exclusion_reason
 from unmask.faces.shots import ShotFinder
 from unmask.faces.tracking import FaceTrack, link
 from unmask.faces.upright import turn_back
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 from unmask.video.sampling import CLOSE_STRIDES
 
 MAX_SUBJECTS = 12  # that are scored: those seen first, and among them the largest

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unmask.faces.detector import FaceBoxes
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 
 Detect = Callable[[Frames], list[FaceBoxes]]
 

@@ -6,13 +6,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
-
 from unmask.progress import OnProgress
 from unmask.render.drawing import Scene, UInt8Array
 from unmask.report import CheckReport
-from unmask.video.decode import VideoStream
 from unmask.video.decode_client import play, probe
+from unmask.video.frames import VideoStream
 from unmask.video.sampling import Span
 
 WHOLE_SECONDS = 60.0  # a longer video moves around its analysed moments only
@@ -31,13 +29,15 @@ def overlay(video: Path, report: CheckReport, out: Path, on_progress: OnProgress
     the analysed moments move; a dimmed still picture stands for the rest, so the cost is bounded.
     Raises what `decode_client.play` and `on_progress` raise; then there is no file `out`.
     """
+    import av  # loaded here alone in this process, to write: a worker process reads what others made
+
     stream = probe(video)
     size = drawn_size(stream)
     scene = Scene(report, (stream.width, stream.height), size, _end_seconds(report, stream))
     report_seconds = _throttled(on_progress, scene.end_seconds)
     try:
         with av.open(str(out), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-            writer = _Writer(container, scene.canvas_px)
+            writer = _Writer(container, scene.canvas_px, av.VideoFrame.from_ndarray)
             _draw(video, scene, writer, report_seconds)
             writer.close()
     except BaseException:
@@ -105,8 +105,8 @@ def _draw_still(
 class _Writer:
     """An encoder of H.264 that every browser plays, with the given presentation times."""
 
-    def __init__(self, container: Any, size: tuple[int, int]) -> None:
-        self._container = container
+    def __init__(self, container: Any, size: tuple[int, int], to_frame: Callable[..., Any]) -> None:
+        self._container, self._to_frame = container, to_frame
         self._stream = container.add_stream("libx264", rate=30)
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
@@ -116,7 +116,7 @@ class _Writer:
 
     def add(self, image: UInt8Array, seconds: float) -> None:
         """Encode a frame."""
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame = self._to_frame(image, format="rgb24")
         frame.pts, frame.time_base = round(seconds * TICKS), Fraction(1, TICKS)
         self._container.mux(self._stream.encode(frame))
         self.last_seconds = seconds

@@ -14,7 +14,7 @@ import numpy as np
 
 from unmask.errors import BadInput, TooLarge
 from unmask.limits import Limits, check_bytes
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 from unmask.video.jpeg import jpeg_size
 from unmask.video.sampling import CLOSE_STRIDES, DecodePlan
 

@@ -9,7 +9,7 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
 from unmask.errors import NotAVideo
-from unmask.video.orientation import Image
+from unmask.video.frames import Image
 
 HD_HEIGHT_PX = 720  # from which browsers take the matrix of an untagged picture for BT.709, below for BT.601
 UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED, AVCOL_PRI_UNSPECIFIED

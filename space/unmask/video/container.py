@@ -10,10 +10,10 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from io import FileIO, RawIOBase
+from io import RawIOBase
 from itertools import chain, dropwhile, islice
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import av
 import av.error
@@ -25,9 +25,12 @@ from av.stream import Discard, Disposition
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream as AvStream
 
-from unmask.errors import BadInput, NoFrames, NotAVideo, TooLarge
+from unmask.errors import NoFrames, NotAVideo, TooLarge
 from unmask.video import colour, file_format
-from unmask.video.orientation import Image, Orientation
+from unmask.video.frames import Image
+from unmask.video.orientation import Orientation
+from unmask.video.partial_file import open_file
+from unmask.video.sampling import Timed
 
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 8192 * 4608  # 8K in either orientation
@@ -51,9 +54,6 @@ BISECTIONS = 12  # of the claimed duration, where the end of the file is missing
 CONTAINERS = "mov,matroska,avi,flv,mpegts,mpeg,ogg,asf,mxf,dv,ivf,gif,apng,yuv4mpegpipe"
 BROADCAST_FORMATS = frozenset({"mpegts", "mpeg"})  # can be joined at any byte, each part with a clock of its own
 SOUND_CONTAINERS = "mp3,wav,flac,aac,aiff,caf,amr,ac3,eac3,w64"  # opened to say that there is no picture
-VIDEO_SUFFIXES = (".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".ivf", ".m2ts", ".m2v",
-                  ".m4v", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogm", ".ogv",
-                  ".qt", ".ts", ".vob", ".webm", ".wmv")  # fmt: skip
 VIDEO_DECODERS = (
     "h264,hevc,vp8,vp9,libdav1d,av1,mpeg4,msmpeg4v2,msmpeg4,mpeg1video,mpeg2video,h263,flv,theora,"
     "wmv1,wmv2,wmv3,vc1,mjpeg,png,gif,apng,prores,dnxhd,dvvideo,ffv1,rawvideo,qtrle"
@@ -72,17 +72,6 @@ STILL_DISPOSITIONS = Disposition.attached_pic | Disposition.timed_thumbnails | D
 
 # What damaged files make libav, PyAV (a stream that appears late) and the file (a seek before 0) raise.
 MEDIA_ERRORS = (av.error.FFmpegError, OSError, IndexError, ValueError)
-
-Item = TypeVar("Item")
-Timed = tuple[float, Item]  # seconds, and what is shown from then on
-
-
-def open_file(path: Path) -> FileIO:
-    """Open a file for reading. Raises BadInput if there is no such file."""
-    try:
-        return path.open("rb", buffering=0)
-    except OSError as error:
-        raise BadInput(f"{path.name} cannot be opened: {error.strerror}.") from error
 
 
 @contextmanager

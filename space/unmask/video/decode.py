@@ -9,7 +9,6 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from io import RawIOBase
 from itertools import chain
 from pathlib import Path
@@ -17,20 +16,22 @@ from typing import TypeVar, cast
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from unmask.errors import BadInput, NoFrames, NotAVideo
 from unmask.video import colour, container
 from unmask.video.animations import SIGNATURE_BYTES, is_animated_webp, to_matroska, with_times_of_browsers
-from unmask.video.container import Timed, VideoReader
-from unmask.video.embedded import Tags, read_tags
+from unmask.video.container import VideoReader
+from unmask.video.embedded import read_tags
+from unmask.video.frames import Frames, Image, VideoStream
+from unmask.video.partial_file import open_file
 from unmask.video.pieces import find_pieces, open_piece
 from unmask.video.sampling import (
     MAX_SIDE_PX,
     DecodePlan,
     Piece,
     Span,
+    Timed,
     Window,
     gap_seconds,
     pick_nearest,
@@ -50,46 +51,7 @@ UNREADABLE = (NotAVideo, NoFrames)  # one of several pieces may be
 DRIFT_SECONDS = 2.0  # by which a playlist may lie beside the clock of its segments
 GAP_SECONDS, GAP_SHARE = 1.0, 0.1  # less than both of a piece may be missing at its end: headers round
 
-FloatArray = npt.NDArray[np.float64]
-Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class VideoStream:
-    """What a file holds, by its header, first frame and end."""
-
-    width: int  # px as shown: after rotation, pixels made square
-    height: int
-    duration_seconds: float | None  # until the end of the last picture
-    frame_rate: float | None  # mean a second
-    codec: str
-    hdr: bool = False  # its pictures are tone-mapped
-    tags: Tags = ()  # names in lower case, values on one line
-    has_store: bool = False  # of Content Credentials
-    other_streams: int = 0  # of moving pictures, which are not looked at
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Frames:
-    """The frames of one window, in order of time."""
-
-    data: Image  # (N, H, W, 3) RGB
-    seconds: FloatArray  # (N,) presentation times, rising
-    scale: float = 1.0  # px of the shown video per px of `data`, both ways alike; >= 1
-    turns: int = 0  # quarter turns counter-clockwise by which `data` was turned against what a player shows
-
-    def __post_init__(self) -> None:
-        if self.data.ndim != 4 or self.data.shape[3] != 3 or self.data.dtype != np.uint8:
-            raise ValueError(f"data must be uint8 (N, H, W, 3), not {self.data.dtype} {self.data.shape}")
-        if self.seconds.shape != (len(self.data),) or self.seconds.dtype != np.float64:
-            raise ValueError(f"seconds must be float64 ({len(self.data)},), not {self.seconds.shape}")
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __repr__(self) -> str:
-        return f"Frames(data={self.data.shape}, seconds={np.round(self.seconds, 3)}, scale={self.scale:.3f})"
 
 
 def probe(media: Path | RawIOBase, pieces: Sequence[Piece] = ()) -> VideoStream:
@@ -180,7 +142,7 @@ def readable(file: RawIOBase) -> RawIOBase:
 @contextmanager
 def _opened(media: Path | RawIOBase, pieces: Sequence[Piece]) -> Iterator[tuple[RawIOBase, Sequence[Piece]]]:
     """Open a file, and look for its pieces where they are not known."""
-    with container.open_file(media) if isinstance(media, Path) else nullcontext(media) as opened:
+    with open_file(media) if isinstance(media, Path) else nullcontext(media) as opened:
         file = readable(opened)
         yield file, pieces or find_pieces(file, Piece(0, file.seek(0, os.SEEK_END)))
 

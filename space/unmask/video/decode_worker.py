@@ -18,8 +18,8 @@ from unmask.sandbox.protocol import Connection, Done, Message, RangeData, ReadRa
 from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits, forbid_new_descriptors
 from unmask.video import decode as video
 from unmask.video.animations import SIGNATURE_BYTES, is_animated_webp
-from unmask.video.decode import Frames
 from unmask.video.embedded import MAX_TAGS, MAX_XMP_BYTES, find_embedded, read_range, read_xmp
+from unmask.video.frames import Frames
 from unmask.video.messages import TASKS, CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, WindowFrames
 from unmask.video.partial_file import ByteRanges, PartialFile
 from unmask.video.pieces import find_pieces, find_remote_pieces

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unmask.video.decode import VideoStream
+from unmask.video.frames import VideoStream
 from unmask.video.sampling import DecodePlan, Piece, Span
 
 
@@ -50,7 +50,7 @@ class CaptureTask:
 
 @dataclass(frozen=True)
 class WindowFrames:
-    """The frames of one window; the pixels are its payload, see `video.decode.Frames`."""
+    """The frames of one window; the pixels are its payload, see `video.frames.Frames`."""
 
     shape: tuple[int, ...]  # (N, H, W, 3)
     seconds: tuple[float, ...]

@@ -5,10 +5,9 @@ from typing import Any
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.sidedata.sidedata import Type as SideDataType
 
-Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
+from unmask.video.frames import Image
 
 
 @dataclass(frozen=True)

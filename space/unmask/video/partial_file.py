@@ -2,14 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import RawIOBase
+from io import FileIO, RawIOBase
+from pathlib import Path
 from typing import Any
+
+from unmask.errors import BadInput
 
 BLOCK_BYTES = 2**18  # ranges begin at multiples of this
 MAX_RANGE_BYTES = 2**22  # of one request
 MAX_CACHE_BYTES = 2**28  # of blocks that are kept: all of a file within the usual limits
 
 ReadBytes = Callable[[int, int], Any]  # begin, end -> the bytes [begin, end), a buffer
+
+
+def open_file(path: Path) -> FileIO:
+    """Open a file for reading. Raises BadInput if there is no such file."""
+    try:
+        return path.open("rb", buffering=0)
+    except OSError as error:
+        raise BadInput(f"{path.name} cannot be opened: {error.strerror}.") from error
 
 
 @dataclass(frozen=True)

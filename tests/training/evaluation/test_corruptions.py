@@ -5,7 +5,7 @@ import pytest
 from skimage.data import astronaut
 
 from training.evaluation.corruptions import CLEAN, CORRUPTIONS, GRID, Condition, corrupt
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 
 FRAMES = Frames(np.stack([astronaut()[:201, 100:301]] * 3), np.arange(3.0))  # odd sides
 

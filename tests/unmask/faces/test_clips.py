@@ -11,7 +11,7 @@ from tests.media import astronaut, times, window_of
 from unmask.faces.clips import ClipSpec, FaceClip, crop, crop_square, recompressed, square_boxes
 from unmask.faces.tracking import FaceTrack
 from unmask.models.torch_model import to_input
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 
 SPEC = ClipSpec(frames_per_clip=4, side_px=64)
 

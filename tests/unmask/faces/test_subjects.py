@@ -13,7 +13,7 @@ from unmask.faces.detector import FaceBoxes
 from unmask.faces.exclusion import FaceRules
 from unmask.faces.subjects import MAX_BOXES, MAX_SUBJECTS, Subject, SubjectTracker, thin_to_stride
 from unmask.faces.tracking import FaceTrack
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 
 SPEC = ClipSpec(side_px=32)
 ANY = FaceRules(min_side_px=0.0, min_sharpness=0.0, min_frames=1)

@@ -10,7 +10,7 @@ from tests.media import astronaut, scaled, times, window_of
 from unmask.faces.detector import FaceBoxes
 from unmask.faces.exclusion import FaceRules, crop_sharpness, exclusion_reason
 from unmask.faces.tracking import FaceTrack, link
-from unmask.video.decode import Frames
+from unmask.video.frames import Frames
 
 
 def seen(*faces):

@@ -9,7 +9,8 @@ from tests.conftest import SHARED_DATA
 from tests.media import astronaut, faceless, window_of
 from unmask.faces.detector import FaceBoxes, FaceFinder
 from unmask.faces.upright import MAX_TRIES, Upright, turn_back
-from unmask.video.decode import Frames, decode
+from unmask.video.decode import decode
+from unmask.video.frames import Frames
 from unmask.video.sampling import DecodePlan
 
 CASES = SHARED_DATA.parent / "cases"

@@ -13,7 +13,8 @@ from tests.media import RATE, read_number
 from unmask.errors import BadInput, NoFrames, NotAVideo, TooLarge, UnmaskError
 from unmask.video import container, file_format
 from unmask.video.container import VideoReader
-from unmask.video.decode import Frames, decode, play, probe
+from unmask.video.decode import decode, play, probe
+from unmask.video.frames import Frames
 from unmask.video.sampling import DecodePlan, Span, gap_seconds, pick_nearest, snap_to_key_frames, window_starts
 
 Media = Callable[[str], Path]
