@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: it reads it then
-import gradio as gr
+from ui.gradio_import import gr  # before others import gradio, too
+
+# isort: split
 import spaces  # before torch is; does nothing but on ZeroGPU
 from starlette.middleware import Middleware
 

@@ -3,11 +3,12 @@
 import asyncio
 import inspect
 from pathlib import Path
+from unittest.mock import Mock
 
 import gradio as gr
 import gradio.mcp
 import pytest
-from gradio import networking
+from gradio import component_meta, networking
 from gradio.utils import get_upload_folder
 from gradio_client import Client  # type: ignore[import-untyped]
 
@@ -20,6 +21,7 @@ from ui.gradio_compat import (
     uploads_only,
     use_upload_folder,
 )
+from ui.gradio_import import without_detours
 
 
 def echo(text: str, video: str = "", *, client: str = "unknown") -> str:
@@ -46,6 +48,18 @@ def page():
         declare_endpoint(count, [("Text", STRING, None)], ("Answer", STRING), identify)
     yield built
     built.close()
+
+
+def test_no_source_of_gradio_is_parsed_while_it_is_imported(monkeypatch):
+    parse = Mock(return_value=(None, None))
+    monkeypatch.setattr(component_meta, "extract_class_source_code", parse)
+    with without_detours():
+        component_meta.create_or_modify_pyi(gr.Button, "Button", [])
+        assert inspect.getfile(Path)
+    assert not parse.called
+    with pytest.raises(ValueError, match="class source"):
+        component_meta.create_or_modify_pyi(gr.Button, "Button", [])
+    assert parse.called
 
 
 @pytest.mark.timeout(120)
