@@ -1,9 +1,12 @@
 """Segments of a video on the player's clock, and which of them are fetched. Pure."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
+
+from unmask.video.sampling import Span
 
 
 @dataclass(frozen=True)
@@ -18,10 +21,24 @@ class Segment:
     period: int  # segments of one period have one clock
 
 
-def period_ranges(segments: Sequence[Segment]) -> list[tuple[float, float]]:
-    """Give (start, end) in seconds of each period."""
-    periods = [list(group) for _, group in groupby(segments, lambda segment: segment.period)]
-    return [(period[0].start_seconds, period[-1].end_seconds) for period in periods]
+def segment_ranges(segments: Sequence[Segment]) -> list[tuple[float, float]]:
+    """Give (start, end) in seconds of each period, and of each part of one between holes."""
+    ranges: list[tuple[float, float]] = []
+    last: Segment | None = None
+    for each in segments:
+        if last and last.period == each.period and last.end_seconds == each.start_seconds:
+            ranges[-1] = (ranges[-1][0], each.end_seconds)
+        else:
+            ranges.append((each.start_seconds, each.end_seconds))
+        last = each
+    return ranges
+
+
+def holes_in(ranges: Sequence[tuple[float, float]], span: Span) -> list[tuple[float, float]]:
+    """Give (start, end) in seconds of what is missing between ranges, in the asked part."""
+    end = math.inf if span.end_seconds is None else span.end_seconds
+    holes = [(max(a[1], span.start_seconds), min(b[0], end)) for a, b in pairwise(ranges)]
+    return [(start, until) for start, until in holes if until > start]
 
 
 def select_runs(segments: Sequence[Segment], intervals: Sequence[tuple[float, float]]) -> list[list[Segment]]:

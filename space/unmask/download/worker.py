@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -20,7 +21,7 @@ from yt_dlp.utils import DownloadError, int_or_none
 
 from unmask.download import dash, hls, http_range, ytdlp_errors
 from unmask.download.messages import FetchRequest, Found, Progress
-from unmask.download.segments import period_ranges, select_runs
+from unmask.download.segments import holes_in, segment_ranges, select_runs
 from unmask.download.site_labels import find_label
 from unmask.errors import LiveStream, NoFrames, TooLarge
 from unmask.limits import Limits, check_bytes, check_seconds
@@ -95,7 +96,7 @@ def main() -> None:
 class Part:
     """Segments that follow each other, as a download of their own."""
 
-    info: Info
+    info: Info | None  # None: the playlist says that they are missing
     start_seconds: float  # on the player's clock
     end_seconds: float
     period: int
@@ -193,7 +194,7 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
             fragments = list(info.get("fragments") or ())
             lengths = [fragment.get("duration") for fragment in fragments if not fragment.get("period")]
             segments = [] if None in lengths[1:] else dash.read_segments(fragments)  # the first may be the head
-        if ranges := period_ranges(segments):
+        if ranges := segment_ranges(segments):
             info["duration"] = ranges[-1][1] or info.get("duration")  # the site may say another
         _check_duration(info, request)
         if not segments or hls.must_stay_whole(playlist) or not ranges[-1][1]:
@@ -211,7 +212,11 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
             )
             for run in runs
         ]
-        return parts, starts
+        holes = holes_in(ranges, request.span)
+        if holes and not runs:
+            raise NoFrames("The site says that this part of the video is missing.")
+        parts += (Part(None, start, end, 0) for start, end in holes)
+        return sorted(parts, key=attrgetter("start_seconds")), starts
 
     def _media_playlist(self, info: Info) -> str:
         if info.get("hls_media_playlist_data"):
@@ -234,9 +239,12 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
         """Download parts, one behind the other in one file -> where they lie in it."""
         pieces: list[Piece] = []
         for index, part in enumerate(parts):
+            begin = pieces[-1].end_byte if pieces else 0
+            if part.info is None:
+                pieces.append(Piece(begin, begin, part.start_seconds, part.end_seconds))
+                continue
             path = file if len(parts) == 1 else file.with_suffix(f".{index}")
             self.save({**part.info, PROGRESS: (index, len(parts))}, path)
-            begin = pieces[-1].end_byte if pieces else 0
             end = begin + path.stat().st_size
             pieces.append(Piece(begin, end, part.start_seconds, part.end_seconds, part.period))
             if path != file:

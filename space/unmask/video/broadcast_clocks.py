@@ -68,23 +68,32 @@ def _video_packets(file: RawIOBase, begin: int, end: int) -> list[_Packet]:
         shown = video_stream(container).index
         moving = {stream.index for stream in moving_streams(container)}
         since: list[float] = []  # when packets were decoded, from the last picture on
+        places: dict[int, int] = {}  # of the last picture of each stream; of the next ones in its packet none is known
         for packet in container.demux():
             if packet.dts is None or packet.pts is None:
                 continue
             tick = float(packet.time_base)
-            decoded, seconds = packet.dts * tick, packet.pts * tick
+            decoded = _unwrapped(packet.dts * tick, since[-1] if since else None)
             since.append(decoded)
             if packet.stream_index in moving:
+                seconds = _unwrapped(packet.pts * tick, decoded)
                 until = seconds + (packet.duration or 0) * tick
-                byte = begin + (packet.pos or 0)
+                byte = places[packet.stream_index] = packet.pos or places.get(packet.stream_index, 0)
                 pause = max((b - a for a, b in pairwise(sorted(since))), default=0.0) if decoded >= since[0] else 0.0
-                packets.append(_Packet(packet.stream_index, byte, decoded, seconds, until, packet.is_keyframe, pause))
+                packets.append(
+                    _Packet(packet.stream_index, begin + byte, decoded, seconds, until, packet.is_keyframe, pause)
+                )
                 since = [decoded]
     packets.sort(key=attrgetter("byte"))  # the last of a stream comes late
     runs = sum(1 for _ in groupby(packets, attrgetter("stream")))
     if runs > MAX_RUNS * len(moving):
         return [packet for packet in packets if packet.stream == shown]
     return packets
+
+
+def _unwrapped(seconds: float, near: float | None) -> float:
+    """Lay a time where its 33 bits come nearest to another time."""
+    return seconds if near is None else seconds + WRAP_SECONDS * round((near - seconds) / WRAP_SECONDS)
 
 
 def _tables_before(file: RawIOBase, begin: int, place: int) -> int:

@@ -204,7 +204,7 @@ class VideoReader:
 
     def claimed_end_seconds(self) -> float | None:
         """Return when the last picture ends by the header; None: it does not say."""
-        if self._stream.duration:
+        if self._stream.duration and self._container.format.name != "asf":  # which counts from zero
             return self._seconds((self._stream.start_time or 0) + self._stream.duration)
         if not self._container.duration:
             return None

@@ -202,7 +202,8 @@ def _lay_out(
 ) -> Iterator[tuple[VideoReader, list[Window]]]:
     """Open one piece after another, where there is something to look at, and lay out its windows."""
     if len(pieces) > 1 and not starts:
-        ranges = [(piece.start_seconds, piece.end_seconds or piece.start_seconds) for piece in pieces]
+        present = [piece for piece in pieces if piece.end_byte > piece.begin_byte]
+        ranges = [(piece.start_seconds, piece.end_seconds or piece.start_seconds) for piece in present]
         starts = spread_windows(ranges, plan.span, plan.window_seconds, plan.windows)
         if not starts:
             raise _beyond(plan.start_seconds, ranges[-1][1])
@@ -211,6 +212,9 @@ def _lay_out(
     reformatter = VideoReformatter()
     while waiting:
         piece = waiting.pop(0)
+        if piece.end_byte == piece.begin_byte and piece.end_seconds:  # the playlist says that it is missing
+            on_gap(piece.start_seconds, piece.end_seconds)
+            continue
         until = waiting[0].start_seconds if waiting else math.inf
         inside = [start for start in starts if (start >= piece.start_seconds or piece is pieces[0]) and start < until]
         if starts and not inside:

@@ -1,4 +1,4 @@
-"""Find where media files were joined into one, by boxes, elements and tags alone: MP4, Matroska and FLV."""
+"""Find where media files were joined into one, by boxes, elements, tags and pages alone."""
 
 import struct
 from collections.abc import Iterator
@@ -11,6 +11,9 @@ from unmask.video.sampling import CLOCK_STEP_SECONDS, PieceStart
 MAX_BOX_BYTES = 2**20  # of a box of an MP4 that are looked through for its clocks
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # with which a Matroska file, and what is in it, begin
 SCAN_BYTES = 2**20  # read at a time where a segment does not say how long it is
+OGG, OGG_HEAD_BYTES, OGG_BEGINS = b"OggS", 27, 2  # a page, and the flag of the first of a stream
+ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"  # with which the identity of the head of an ASF (WMV) begins
+IVF, IVF_FRAME_HEAD_BYTES = b"DKIF", 12
 FLV_HEAD_BYTES = 13
 FLV_VIDEO = 9
 FLV_DESCRIPTION = (b"\x17\0", b"\x1c\0", b"\x90h", b"\x90a", b"\x90v")  # begins what a decoder must know
@@ -112,3 +115,40 @@ def find_flv_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStar
         place += 11 + int.from_bytes(size) + 4
         if kind == FLV_VIDEO and not described:
             head, described = (head[0], place if first in FLV_DESCRIPTION else head[1]), True
+
+
+def find_ogg_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStart]:
+    """Yield each link of a chain of Ogg files: the first pages of its streams come together."""
+    place, begins = begin, False
+    while (head := FilePart(file, place, end).read(OGG_HEAD_BYTES + 255)).startswith(OGG) and len(
+        head
+    ) > OGG_HEAD_BYTES:
+        if head[5] & OGG_BEGINS and not begins:
+            yield PieceStart(place)
+        begins = bool(head[5] & OGG_BEGINS)
+        segments = head[26]
+        place += OGG_HEAD_BYTES + segments + sum(head[OGG_HEAD_BYTES : OGG_HEAD_BYTES + segments])
+
+
+def find_asf_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStart]:
+    """Yield each head in ASF (WMV) files that were joined."""
+    place = begin
+    while len(head := FilePart(file, place, end).read(24)) == 24:
+        if head.startswith(ASF):
+            yield PieceStart(place)
+        size_bytes = int.from_bytes(head[16:], "little")
+        if size_bytes < 24:  # the end is not known
+            return
+        place += size_bytes
+
+
+def find_ivf_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStart]:
+    """Yield each head in IVF files that were joined."""
+    place, size_bytes = begin, 1
+    while size_bytes and len(head := FilePart(file, place, end).read(IVF_FRAME_HEAD_BYTES)) == IVF_FRAME_HEAD_BYTES:
+        if head.startswith(IVF):
+            yield PieceStart(place)
+            size_bytes = int.from_bytes(head[6:8], "little")
+        else:
+            size_bytes = IVF_FRAME_HEAD_BYTES + int.from_bytes(head[:4], "little")
+        place += size_bytes

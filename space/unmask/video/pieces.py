@@ -1,17 +1,38 @@
 """Split a media file into pieces that have one clock each, so that a player's clock runs on over all of them."""
 
-from collections.abc import Iterator
 from io import RawIOBase
 from itertools import islice, pairwise
 
 from unmask.errors import UnmaskError
 from unmask.video.broadcast_clocks import find_broadcast_starts, find_sampled_starts
 from unmask.video.container import open_video
-from unmask.video.joined_files import EBML, find_flv_starts, find_matroska_starts, find_mp4_starts
+from unmask.video.joined_files import (
+    ASF,
+    EBML,
+    IVF,
+    OGG,
+    find_asf_starts,
+    find_flv_starts,
+    find_ivf_starts,
+    find_matroska_starts,
+    find_mp4_starts,
+    find_ogg_starts,
+)
 from unmask.video.partial_file import FilePart
 from unmask.video.sampling import Piece, PieceStart
 
 MAX_PIECES = 256  # of a file
+FORMATS = (  # (place of a mark in the first bytes, mark, what finds the pieces)
+    (4, b"ftyp", find_mp4_starts),
+    (0, EBML, find_matroska_starts),
+    (0, b"FLV", find_flv_starts),
+    (0, OGG, find_ogg_starts),
+    (0, ASF, find_asf_starts),
+    (0, IVF, find_ivf_starts),
+    (0, b"\0\0\1\xba", find_broadcast_starts),
+    (0, b"\x47", find_broadcast_starts),
+    (4, b"\x47", find_broadcast_starts),  # as disks hold it
+)
 
 
 def find_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
@@ -22,16 +43,8 @@ def find_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
     """
     place = (file, whole.begin_byte, whole.end_byte)
     start = FilePart(*place).read(12)
-    starts: Iterator[PieceStart] = iter(())
-    if start[4:8] == b"ftyp":
-        starts = find_mp4_starts(*place)
-    elif start.startswith(EBML):
-        starts = find_matroska_starts(*place)
-    elif start.startswith(b"FLV"):
-        starts = find_flv_starts(*place)
-    elif start.startswith((b"\x47", b"\0\0\1\xba")) or start[4:5] == b"\x47":
-        starts = find_broadcast_starts(*place)
-    return _laid_out(file, whole, list(islice(starts, MAX_PIECES)))
+    found = next((find(*place) for at, mark, find in FORMATS if start.startswith(mark, at)), ())
+    return _laid_out(file, whole, list(islice(found, MAX_PIECES)))
 
 
 def find_remote_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:

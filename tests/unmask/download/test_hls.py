@@ -3,7 +3,7 @@
 import pytest
 
 from unmask.download import hls
-from unmask.download.segments import period_ranges, select_runs
+from unmask.download.segments import segment_ranges, select_runs
 
 HEAD = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:7\n"
 FIVE = HEAD + "".join(f"#EXTINF:4.0,\n{name}.ts\n" for name in "abcde") + "#EXT-X-ENDLIST\n"
@@ -27,12 +27,12 @@ def names(playlist: str) -> str:
         (FIVE, [(0.0, 20.0)]),
         (FIVE.replace("4.0,", "4.25,a title"), [(0.0, 21.25)]),
         (FIVE.replace("#EXTINF:4.0,\nc", f"{BREAK}\n#EXTINF:4.0,\nc"), [(0.0, 8.0), (8.0, 20.0)]),
-        (FIVE.replace("#EXTINF:4.0,\nc", "#EXT-X-GAP\n#EXTINF:4.0,\nc"), [(0.0, 20.0)]),
+        (FIVE.replace("#EXTINF:4.0,\nc", "#EXT-X-GAP\n#EXTINF:4.0,\nc"), [(0.0, 8.0), (12.0, 20.0)]),
         ("#EXTM3U\n", []),
     ],
 )
 def test_periods_lie_on_the_clock_of_the_player(text, ranges):
-    assert period_ranges(hls.read_segments(text)) == ranges
+    assert segment_ranges(hls.read_segments(text)) == ranges
 
 
 def test_a_playlist_without_an_end_is_live_and_a_master_playlist_is_told_from_a_media_playlist():

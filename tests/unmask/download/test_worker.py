@@ -7,7 +7,7 @@ import pytest
 
 from unmask.download import dash, worker
 from unmask.download.messages import FetchRequest
-from unmask.download.segments import period_ranges, select_runs
+from unmask.download.segments import segment_ranges, select_runs
 from unmask.download.worker import choose_format
 from unmask.errors import NoFrames, UnsupportedSite
 from unmask.limits import Limits
@@ -71,7 +71,7 @@ def test_dash_fragments_are_cut_to_what_is_needed_and_keep_their_head(intervals,
 )
 def test_a_dash_period_begins_where_the_manifest_says(seconds, ranges):
     fragments = [{**each, "period": period, "period_seconds": seconds} for period in (0, 1) for each in HEADED]
-    assert period_ranges(dash.read_segments(fragments)) == ranges
+    assert segment_ranges(dash.read_segments(fragments)) == ranges
 
 
 def test_what_is_needed_of_a_video_is_its_moments_or_all_of_the_asked_part():

@@ -51,9 +51,9 @@ def pieces(folder: Path, *starts: float, suffix: str = "ts", **options: Any) -> 
     return b"".join(part(folder / f"{i}.{suffix}", start, first=100 * i, **options) for i, start in enumerate(starts))
 
 
-def across_the_wrap(folder: Path) -> bytes:
+def across_the_wrap(folder: Path, first: int = 0) -> bytes:
     """Eight seconds of a broadcast whose clock of 33 bits begins anew after four."""
-    data = bytearray(part(folder / "plain.ts", 0.0, 200))
+    data = bytearray(part(folder / "plain.ts", 0.0, 200, first))
     shift = WRAP - 4 * TICKS
     for at in range(0, len(data), 188):
         packet = memoryview(data)[at : at + 188]
@@ -79,6 +79,10 @@ def across_the_wrap(folder: Path) -> bytes:
 
 def other_packets(stream: Any) -> None:
     stream.id = 777
+
+
+def quick(stream: Any) -> None:
+    stream.options |= {"deadline": "realtime", "cpu-used": "8"}
 
 
 def between(folder: Path) -> bytes:
@@ -115,11 +119,17 @@ MADE: dict[str, tuple[Callable[[Path], bytes], str, int]] = {
     "another stream of packets between": (between, "ts", 300),
     "fragments of two recordings": (one_head, "mp4", 200),
     "joined mkvs": (lambda folder: pieces(folder, 0, 0, suffix="mkv"), "mkv", 200),
-    "joined webms": (lambda folder: pieces(folder, 0, 7, suffix="webm", codec="libvpx"), "webm", 200),
+    "joined webms": (lambda folder: pieces(folder, 0, 7, suffix="webm", codec="libvpx", prepare=quick), "webm", 200),
     "flv that starts anew": (functools.partial(flv, start=0, heads=False), "flv", 200),
     "flv that jumps by an hour": (functools.partial(flv, start=3600, heads=False), "flv", 200),
     "joined flvs": (functools.partial(flv, start=0, heads=True), "flv", 200),
     "33 bits are over": (across_the_wrap, "ts", 200),
+    "starts anew, then 33 bits are over": (lambda folder: pieces(folder, 0) + across_the_wrap(folder, 100), "ts", 300),
+    "joined vobs": (lambda folder: pieces(folder, 0, 0, 50, suffix="vob", codec="mpeg2video"), "vob", 300),
+    "joined oggs": (lambda folder: pieces(folder, 0, 0, suffix="ogv", codec="libvpx", prepare=quick), "ogv", 200),
+    "joined wmvs": (lambda folder: pieces(folder, 0, 5, suffix="asf", codec="wmv2"), "asf", 200),
+    "joined ivfs": (lambda folder: pieces(folder, 0, 0, suffix="ivf", codec="libvpx", prepare=quick), "ivf", 200),
+    "wmv that begins at 7 s": (lambda folder: pieces(folder, 7, suffix="asf", codec="wmv2"), "asf", 100),
     "begins at 23 h": (lambda folder: pieces(folder, 82_800), "ts", 100),
     "mkv that begins at 23 h": (lambda folder: pieces(folder, 82_800, suffix="mkv"), "mkv", 100),
     "webm that begins at 7 s": (lambda folder: pieces(folder, 7, suffix="webm", codec="libvpx-vp9"), "webm", 100),
@@ -313,11 +323,18 @@ def test_playlists_of_pieces_are_looked_at_on_one_clock(tmp_path: Path, name: st
         check_clock(decode(tmp_path / "video", plan), 12.0)
 
 
-@pytest.mark.parametrize(("announced", "gaps"), [(4.0, []), (9.0, [(4.0, 9.0), (13.0, 18.0)])])
-def test_what_a_playlist_announces_and_its_segments_lack_is_told(tmp_path, announced, gaps):
+@pytest.mark.parametrize(
+    ("seconds", "before", "gaps"),
+    [
+        (4.0, "#EXT-X-DISCONTINUITY\n", []),
+        (9.0, "#EXT-X-DISCONTINUITY\n", [(4.0, 9.0), (13.0, 18.0)]),
+        (4.0, "#EXT-X-GAP\n#EXTINF:4.0,\nmissing.ts\n#EXT-X-DISCONTINUITY\n", [(4.0, 8.0)]),
+    ],
+)
+def test_what_a_playlist_announces_and_its_segments_lack_is_told(tmp_path, seconds, before, gaps):
     files = {f"/{i}.ts": part(tmp_path / f"{i}.ts", 0.0) for i in range(2)}
-    lines = [f"#EXTINF:{announced},\n{name[1:]}\n" for name in files]
-    files["/index.m3u8"] = f"{HLS_HEAD}{lines[0]}#EXT-X-DISCONTINUITY\n{lines[1]}#EXT-X-ENDLIST\n".encode()
+    lines = [f"#EXTINF:{seconds},\n{name[1:]}\n" for name in files]
+    files["/index.m3u8"] = f"{HLS_HEAD}{lines[0]}{before}{lines[1]}#EXT-X-ENDLIST\n".encode()
     kinds = {".m3u8": "application/vnd.apple.mpegurl"}
     with Site(
         {path: content(data, kinds.get(Path(path).suffix, "video/mp2t")) for path, data in files.items()}
