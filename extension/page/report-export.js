@@ -77,6 +77,14 @@ function spanHtml({ start_seconds, end_seconds, probability_fake, label }, t) {
 }
 
 /**
+ * Write a report as JSON: where a Space signed it as that did, so that the signature can be checked.
+ * @param {OkReport} report
+ */
+export function toJson({ signed, ...report }) {
+  return JSON.stringify(signed ?? report, null, 1);
+}
+
+/**
  * Save a report as a file.
  * @param {OkReport} report
  * @param {"json" | "html"} kind
@@ -84,7 +92,7 @@ function spanHtml({ start_seconds, end_seconds, probability_fake, label }, t) {
  * @param {{lang: string, dir: string}} attributes
  */
 export function saveReport(report, kind, t, attributes) {
-  if (kind === "json") return saveFile(JSON.stringify(report, null, 1), "application/json", "unmask-report.json");
+  if (kind === "json") return saveFile(toJson(report), "application/json", "unmask-report.json");
   return saveFile(toHtml(report, t, attributes), "text/html", "unmask-report.html");
 }
 

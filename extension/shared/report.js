@@ -94,6 +94,7 @@
  * @property {Compute} compute
  * @property {Coverage} coverage
  * @property {string[]} warnings in words
+ * @property {Record<string, unknown> | null} signed all of it as a Space signed it; null: it did not
  *
  * @typedef {object} FailedReport
  * @property {"unmask.report/1"} schema
@@ -151,6 +152,7 @@ export function parseReport(json, isOwn = true) {
     compute: toCompute(from.compute, isOwn),
     coverage: toCoverage(from.coverage),
     warnings: list(from.warnings, MAX_FACES).map(text).filter(Boolean),
+    signed: [from, fields(isOwn && from.signed)].find(({ signature }) => typeof signature === "string") ?? null,
   };
 }
 

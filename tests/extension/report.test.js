@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
+import { toJson } from "../../extension/page/report-export.js";
 import { failedReport, mergeSpans, parseReport } from "../../extension/shared/report.js";
 
 const example = () => JSON.parse(readFileSync(new URL("../assets/report.json", import.meta.url), "utf8"));
@@ -30,6 +31,15 @@ test("the example that Python writes is read whole", () => {
 test("reading what was read changes nothing, so that a remembered report can be read again", () => {
   const once = ok(example());
   assert.deepEqual(ok({ ...once }), once);
+});
+
+test("a signed report leaves as it was signed, also after it was remembered; only a Space signs", () => {
+  const signed = { ...example(), signature: "a..b", fromAnotherVersion: { 'quoted "name"': [1e21, 0.1, "\u2028é"] } };
+  for (const report of [ok(signed), ok(structuredClone(ok(signed)))])
+    assert.deepEqual(JSON.parse(toJson(report)), signed);
+  const claim = parseReport({ ...example(), signed }, false);
+  assert.ok(claim.status === "ok" && claim.signed === null);
+  assert.ok(!("signed" in JSON.parse(toJson(ok(example())))));
 });
 
 test("a failed report keeps its code and words, and other JSON reads as one", () => {
