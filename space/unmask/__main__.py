@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # The networks and the decoder take a while to import: each command imports what it needs when it runs.
 
+MAX_REPORT_CHARACTERS = 2**26  # of one to verify
+
 logger = logging.getLogger("unmask")
 
 
@@ -106,18 +108,19 @@ def scan(args: argparse.Namespace, settings: Settings) -> None:
 
 def verify(args: argparse.Namespace, settings: Settings) -> int:
     """Check a signed report, and print who signed it. Exits with 1 if it is changed, or not by a trusted signer."""
-    from unmask.signing import NotValid, read_certificates
+    from unmask.signing import NotValid, parse_report, read_certificates
     from unmask.signing import verify as verify_report
 
     try:
-        report = json.loads(args.signed.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{args.signed} is no report in JSON.") from error
+        with args.signed.open(encoding="utf-8") as file:
+            text = file.read(MAX_REPORT_CHARACTERS + 1)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{args.signed} cannot be read.") from error
+    if len(text) > MAX_REPORT_CHARACTERS:
+        raise BadInput(f"{args.signed} is too large for a report.")
     trust_list = args.trust or settings.trust_list
     try:
-        found = verify_report(
-            report if isinstance(report, dict) else {}, read_certificates(trust_list) if trust_list else ()
-        )
+        found = verify_report(parse_report(text), read_certificates(trust_list) if trust_list else ())
     except NotValid as error:
         print(f"Not valid: {error}")
         return 1

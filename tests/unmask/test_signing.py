@@ -1,9 +1,16 @@
 """A report -> a signed one -> who signed it, or why it does not hold."""
 
+import base64
+import functools
 import json
+import time
+import traceback
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.credentials import Signer
 from tests.reports import example
@@ -11,7 +18,7 @@ from unmask.__main__ import main
 from unmask.download.sources import FileSource, Options
 from unmask.errors import BadInput
 from unmask.service.jobs import Jobs
-from unmask.signing import FIELD, NotValid, read_certificates, to_signer, verify
+from unmask.signing import FIELD, NotValid, parse_report, read_certificates, read_pem, to_signer, verify
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +38,38 @@ def test_a_signed_report_holds_also_when_it_is_written_otherwise(algorithm):
     assert verify(copy, read_certificates(Signer().root)).trusted is False
 
 
+def with_header(report: Any, **changes: object) -> None:
+    """Say something else in the header, under the signature that is there."""
+    head, value = report[FIELD].split("..")
+    header = {**json.loads(base64.urlsafe_b64decode(head + "==")), **changes}
+    report[FIELD] = f"{base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b'=').decode()}..{value}"
+
+
+def nested(depth: int) -> list[Any]:
+    return functools.reduce(lambda inner, _: [inner], range(depth), [])
+
+
+def of_unknown_kind(chain: str) -> str:
+    """The first certificate, its key of an algorithm that nobody knows."""
+    der = x509.load_pem_x509_certificate(chain.encode()).public_bytes(Encoding.DER)
+    return base64.b64encode(der.replace(bytes.fromhex("2a8648ce3d0201"), bytes.fromhex("2a8648ce3d0209"))).decode()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda report: with_header(report, alg="none"), "was changed"),
+        (lambda report: with_header(report, alg="HS256"), "was changed"),
+        (lambda report: with_header(report, iat=10**9), "was changed"),
+        (lambda report: with_header(report, iat=float("nan")), "cannot be read"),
+        (lambda report: with_header(report, crit=["b64"], b64=False), "was changed"),
+        (lambda report: with_header(report, x5c=["AAAA"]), "cannot be read"),
+        (lambda report: with_header(report, x5c=["AAAA"] * 9), "cannot be read"),
+        (lambda report: with_header(report, x5c=[of_unknown_kind(Signer().chain)]), "cannot be read"),
+        (lambda report: report.update({FIELD: "A" * 10**6 + "..A"}), "cannot be read"),
+        (lambda report: report.update(more=nested(2000)), "was changed"),
+        (lambda report: report.update(more="\ud800"), "was changed"),
+        (lambda report: report.update(more=10**30), "was changed"),
         (lambda report: report["verdict"].update(label="real"), "was changed after Example News signed it"),
         (lambda report: report.update(more=1), "was changed"),
         (lambda report: report.pop("warnings"), "was changed"),
@@ -51,11 +87,27 @@ def test_tampering_is_found(newsroom, change, message):
         verify(signed)
 
 
-def test_a_certificate_out_of_its_time_does_not_sign(monkeypatch, newsroom):
-    monkeypatch.setattr("time.time", lambda: 10**8)
-    signed = to_signer(newsroom.pem, newsroom.chain).sign(example("real"))
-    with pytest.raises(NotValid, match="was not valid when"):
+@pytest.mark.parametrize(("days", "message"), [(-3000, "was not valid when"), (90, "at a time to come")])
+def test_a_certificate_out_of_its_time_does_not_sign(monkeypatch, newsroom, days, message):
+    then = time.time() + 86_400 * days
+    with monkeypatch.context() as patched:
+        patched.setattr("time.time", lambda: then)
+        signed = to_signer(newsroom.pem, newsroom.chain).sign(example("real"))
+    with pytest.raises(NotValid, match=message):
         verify(signed)
+
+
+@pytest.mark.parametrize("text", ['{"verdict": 1, "verdict": 2}', '{"a": {"b": 1, "b": 1}}', "[" * 10**5, "{"])
+def test_json_that_programs_read_otherwise_is_no_report(text):
+    with pytest.raises(NotValid):
+        parse_report(text)
+
+
+def test_what_is_no_pem_is_not_shown():
+    damaged = "MC4CAQAwBQYDK2VwBCIEISecret"
+    with pytest.raises(BadInput) as caught:
+        read_pem(damaged)
+    assert damaged not in "".join(traceback.format_exception(caught.value))
 
 
 def test_somebody_elses_chain_vouches_for_nobody(newsroom):
