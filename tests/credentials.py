@@ -71,7 +71,14 @@ class Signer:
         return str(self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
 
     def sign(
-        self, video: bytes, source_type: str = "", *, edits: bytes = b"", remote_url: str = "", embed: bool = True
+        self,
+        video: bytes,
+        source_type: str = "",
+        *,
+        edits: bytes = b"",
+        relation: str = "parentOf",
+        remote_url: str = "",
+        embed: bool = True,
     ) -> bytes:
         """Sign a video: made as a source type says, or by editing another one."""
         first = {"action": "c2pa.created", "digitalSourceType": SOURCE_TYPES + source_type}
@@ -79,14 +86,14 @@ class Signer:
         manifest = {
             "claim_generator_info": [{"name": "Editor" if edits else "Generator", "version": "1.0"}],
             "title": "a clip",
-            "assertions": [] if edits else actions,
+            "assertions": actions if source_type else [],
         }
         settings = {"verify": {"verify_after_sign": False}, "builder": {"thumbnail": {"enabled": False}}}
         builder = c2pa.Builder(manifest, context=c2pa.Context.from_dict(settings))
         if edits:
-            builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
-            parent = {"title": "the original", "relationship": "parentOf"}
-            builder.add_ingredient(parent, "video/mp4", io.BytesIO(edits))
+            if relation == "parentOf":
+                builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
+            builder.add_ingredient({"title": "the original", "relationship": relation}, "video/mp4", io.BytesIO(edits))
         if remote_url:
             builder.set_remote_url(remote_url)
         if not embed:

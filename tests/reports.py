@@ -98,7 +98,7 @@ def credentials(
 ) -> CredentialsReport:
     """Content Credentials with one manifest, or none."""
     types = (source_type,) if source_type else ()
-    manifest = Manifest("clip", "active", "Test Generator 1.0", signer, None, types)
+    manifest = Manifest("clip", "active", "whole", state, "Test Generator 1.0", signer, None, types)
     return to_credentials(Credentials(state, problem, (), () if state == "none" else (manifest,)), where)
 
 

@@ -108,6 +108,7 @@ class ManifestReport(TypedDict):
 
     title: str | None
     relation: str  # `active`: of the file; else as C2PA names it: `parentOf`, `componentOf`, `inputTo`
+    state: State  # what it is worth, no more than that of what was made from it
     generator: str | None  # the program or device that wrote it
     signer: str | None
     signed_at: str | None  # by a time-stamping service
@@ -121,8 +122,8 @@ class CredentialsReport(TypedDict):
     signer: str | None
     generator: str | None
     signed_at: str | None
-    source_types: list[str]  # of the whole chain: names of IPTC's digital source types
-    made: Made | None  # what these mean
+    source_types: list[str]  # of the file, and of earlier versions with a state as good: IPTC's digital source types
+    made: Made | None  # what these mean, with those of parts
     problem: Problem | None  # why they are `invalid`
     codes: list[str]  # what failed, as C2PA names it
     chain: list[ManifestReport]  # the file's own first

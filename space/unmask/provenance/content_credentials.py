@@ -17,6 +17,8 @@ from unmask.video.decode_client import run_worker
 WORKER = start_code("unmask.provenance.credentials_worker")
 MAX_VERIFIED_BYTES = 2**30  # of a file: the library reads whole boxes into memory
 
+PART_AI = "compositeWithTrainedAlgorithmicMedia"
+
 IN_PART = "only parts of the file were fetched"
 TOO_LARGE = "the file is too large"
 UNREADABLE = "they could not be read"
@@ -81,6 +83,7 @@ def to_report(found: Credentials, where: str = "", remote_url: str | None = None
         ManifestReport(
             title=each.title,
             relation=each.relation,
+            state=_known_state(each.state),
             generator=each.generator,
             signer=each.signer,
             signed_at=each.signed_at,
@@ -88,17 +91,20 @@ def to_report(found: Credentials, where: str = "", remote_url: str | None = None
         )
         for each in found.manifests
     ]
-    types = list(dict.fromkeys(name for each in chain for name in each["source_types"]))
+    state = _known_state(found.state)
+    types, parts = (
+        [name for each in found.manifests if each.role == role and each.state == state for name in each.source_types]
+        for role in ("whole", "part")
+    )
     signer = chain[0]["signer"] if chain else None
-    made = made_of(types)
-    state: State = next((known for known in get_args(State) if known == found.state), "invalid")
+    made = made_of(types) if made_of(parts) not in ("ai", "part_ai") else made_of([*types, PART_AI])
     problem: Problem | None = next((known for known in get_args(Problem) if known == found.problem), None)
     return {
         "state": state,
         "signer": signer,
         "generator": chain[0]["generator"] if chain else None,
         "signed_at": chain[0]["signed_at"] if chain else None,
-        "source_types": types,
+        "source_types": list(dict.fromkeys(types)),
         "made": made,
         "problem": problem,
         "codes": list(found.codes),
@@ -106,3 +112,7 @@ def to_report(found: Credentials, where: str = "", remote_url: str | None = None
         "remote_url": remote_url,
         "text": credentials_text(state, signer, made, problem, where),
     }
+
+
+def _known_state(name: str) -> State:
+    return next((known for known in get_args(State) if known == name), "invalid")

@@ -27,7 +27,8 @@ FORMATS = (  # start of a file, its place, media type
     (b"GIF8", 0, "image/gif"),
 )
 STORE_FORMAT = "application/c2pa"
-UNTRUSTED = "signingCredential.untrusted"
+TRUSTED, UNTRUSTED = "signingCredential.trusted", "signingCredential.untrusted"
+DOUBT = ("trusted", "valid", "unverified", "invalid")  # states, what is worth most first
 BINDINGS = ("Hash.", "hardBinding")  # in codes of failures that concern the content
 EXPIRED = ("signingCredential.expired", "claimSignature.outsideValidity")
 MAX_MANIFESTS, MAX_CODES, MAX_TYPES, MAX_TEXT = 8, 12, 8, 100  # all together fit into one message
@@ -77,12 +78,13 @@ def to_credentials(found: Json, in_part: bool) -> Credentials:
     if in_part:
         failures = [code for code in failures if not any(part in code for part in BINDINGS)]
     state = "unverified" if in_part and not failures else str(found["validation_state"]).lower()
+    state = state if state in DOUBT else "invalid"
     codes = tuple(dict.fromkeys(map(_clean, failures)))[:MAX_CODES] if state == "invalid" else ()
     return Credentials(
-        state=state if state in ("trusted", "valid", "unverified") else "invalid",
+        state=state,
         problem=_problem(codes) if state == "invalid" else None,
         codes=codes,
-        manifests=_chain(found),
+        manifests=_chain(found, state),
     )
 
 
@@ -92,13 +94,17 @@ def _problem(codes: tuple[str, ...]) -> str:
     return "expired" if codes and set(codes) <= set(EXPIRED) else "damaged"
 
 
-def _chain(found: Json) -> tuple[Manifest, ...]:
+def _chain(found: Json, state: str) -> tuple[Manifest, ...]:
     """List the manifest of the file and those of what it was made from, nearest first."""
     manifests: Json = found.get("manifests", {})
+    deltas = {
+        each["ingredientAssertionURI"]: each["validationDeltas"]
+        for each in (found.get("validation_results") or {}).get("ingredientDeltas") or []
+    }
     chain: dict[str, Manifest] = {}
-    waiting = [(found.get("active_manifest"), "active")]
+    waiting = [(found.get("active_manifest"), "active", "whole", state)]
     while waiting and len(chain) < MAX_MANIFESTS:
-        label, relation = waiting.pop(0)
+        label, relation, role, state = waiting.pop(0)
         if label not in manifests or label in chain:
             continue
         manifest: Json = manifests[label]
@@ -106,13 +112,42 @@ def _chain(found: Json) -> tuple[Manifest, ...]:
         chain[label] = Manifest(
             title=_clean(manifest.get("title")) or None,
             relation=_clean(relation),
+            role=role,
+            state=state,
             generator=_generator(manifest),
             signer=_clean(signature.get("issuer") or signature.get("common_name")) or None,
             signed_at=_clean(signature.get("time")) or None,
             source_types=tuple(dict.fromkeys(_source_types(manifest.get("assertions"))))[:MAX_TYPES],
         )
-        waiting += [(each.get("active_manifest"), each.get("relationship")) for each in manifest.get("ingredients", [])]
+        for each in manifest.get("ingredients", []):
+            delta = deltas.get(f"self#jumbf=/c2pa/{label}/c2pa.assertions/{each.get('label')}", {})
+            states = state, _ingredient_state(each, delta)
+            relation = each.get("relationship")
+            waiting.append((each.get("active_manifest"), relation, _role(role, relation), max(states, key=DOUBT.index)))
     return tuple(chain.values())
+
+
+def _ingredient_state(ingredient: Json, delta: Json) -> str:
+    """Tell what the credentials of an ingredient are worth: as its user found them, and what is otherwise here."""
+    recorded: Json = (ingredient.get("validation_results") or {}).get("activeManifest") or {}
+    then, now = ({name: _codes(each.get(name)) for name in ("success", "failure")} for each in (recorded, delta))
+    failed = then["failure"] | now["failure"] | _codes(ingredient.get("validation_status"))
+    if failed - {UNTRUSTED}:
+        return "invalid"
+    if TRUSTED in then["success"] | now["success"] and UNTRUSTED not in now["failure"]:
+        return "trusted"
+    return "valid" if then["success"] else "unverified"
+
+
+def _codes(statuses: list[Json] | None) -> set[str]:
+    return {status["code"] for status in statuses or []}
+
+
+def _role(role: str, relation: str) -> str:
+    """Tell what an ingredient of something in a role is to the file."""
+    if relation == "parentOf":
+        return role
+    return "part" if relation == "componentOf" and role != "input" else "input"
 
 
 def _generator(manifest: Json) -> str | None:

@@ -22,6 +22,8 @@ class Manifest:
 
     title: str | None
     relation: str
+    role: str  # what it is to the file: `whole` (itself, or an earlier version), `part` or `input`
+    state: str  # no better than that of what was made from it
     generator: str | None
     signer: str | None
     signed_at: str | None

@@ -1,8 +1,15 @@
 """Put what is said of a video's origin into lines. Pure; reports of older versions say nothing."""
 
+from unmask.provenance_text import State
 from unmask.report import CheckReport, ManifestReport
 
 RELATIONS = {"parentOf": "made from", "componentOf": "with a part of", "inputTo": "with, as an input,"}
+
+DOUBTS: dict[State, str] = {
+    "valid": "whose signer is not on the trust list",
+    "unverified": "which was not checked",
+    "invalid": "which does not hold",
+}
 
 
 def origin_text(report: CheckReport) -> str:
@@ -19,7 +26,8 @@ def origin_lines(report: CheckReport) -> list[str]:
     if not said:
         return []
     credentials, tags, site = said["credentials"], said["metadata"], said["site"]
-    lines = [credentials["text"], *map(_describe_manifest, credentials["chain"])]
+    chain = [_describe_manifest(each, credentials["state"]) for each in credentials["chain"]]
+    lines = [credentials["text"], *chain]
     if credentials["codes"]:
         lines.append(f"What failed: {', '.join(credentials['codes'])}.")
     if site:
@@ -35,14 +43,15 @@ def origin_lines(report: CheckReport) -> list[str]:
     return [*lines, *tags["notes"]]
 
 
-def _describe_manifest(manifest: ManifestReport) -> str:
+def _describe_manifest(manifest: ManifestReport, state: State) -> str:
     relation = "signed" if manifest["relation"] == "active" else RELATIONS.get(manifest["relation"], "from")
     by = f" by {manifest['signer']}" if manifest["signer"] else ""
     what = f" “{manifest['title']}”" if manifest["title"] and manifest["relation"] != "active" else ""
-    facts = [
+    facts: list[str | bool | None] = [
         manifest["generator"] and f"written by {manifest['generator']}",
         manifest["signed_at"] and f"at {manifest['signed_at']}",
         ", ".join(manifest["source_types"]),
+        manifest.get("state", state) != state and DOUBTS.get(manifest["state"]),
     ]
     signed = f", signed{by}" if by and manifest["relation"] != "active" else by
-    return "; ".join([f"Chain: {relation}{what}{signed}", *filter(None, facts)])
+    return "; ".join([f"Chain: {relation}{what}{signed}", *(fact for fact in facts if isinstance(fact, str) and fact)])

@@ -99,6 +99,30 @@ def test_the_chain_leads_back_to_what_was_edited(video, signer, tmp_path):
     assert steps == [("active", "Editor 1.0", []), ("parentOf", "Generator 1.0", ["digitalCapture"])]
 
 
+@pytest.mark.parametrize(
+    ("change", "is_listed", "relation", "source_type", "state", "made"),
+    [
+        (bytes, True, "parentOf", "digitalCapture", "trusted", "camera"),
+        (bytes, False, "parentOf", "digitalCapture", "valid", None),
+        (altered, True, "parentOf", "digitalCapture", "invalid", None),
+        (altered, False, "parentOf", AI, "invalid", None),
+        (bytes, True, "componentOf", AI, "trusted", "part_ai"),
+        (bytes, True, "componentOf", "digitalCapture", "trusted", "edited"),
+        (bytes, True, "inputTo", AI, "trusted", "edited"),
+    ],
+)
+def test_what_a_file_was_made_from_speaks_for_it_where_it_is_worth_as_much(
+    video, signer, tmp_path, change, is_listed, relation, source_type, state, made
+):
+    other = Signer()
+    original = change(other.sign(video, source_type))
+    own = "" if relation == "parentOf" else "composite"
+    signed = signer.sign(video, own, edits=original, relation=relation)
+    found = read(signed, tmp_path, signer.root + other.root * is_listed)
+    assert (found["state"], found["made"]) == ("trusted", made)
+    assert [each["state"] for each in found["chain"]] == ["trusted", state]
+
+
 def test_of_a_large_file_elsewhere_the_store_is_read_where_it_lies(video, signer, tmp_path):
     padding = 190 * 2**20
     start, store = with_store_last(signer.sign(video, AI), padding)
