@@ -1,6 +1,7 @@
 """Join the Periods of DASH manifests for yt-dlp, which joins only what is described alike, and read their fragments."""
 
 import functools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urljoin
@@ -12,6 +13,10 @@ from unmask.download.segments import Segment
 
 Info = dict[str, Any]
 
+SEGMENT_KINDS = ("}SegmentTemplate", "}SegmentList", "}SegmentBase")
+MAX_REPEATS = 100_000
+MIN_HOLE = 0.5  # of a segment
+
 _parse_periods = InfoExtractor._parse_mpd_periods
 _merge_periods = InfoExtractor._merge_mpd_periods
 
@@ -22,17 +27,74 @@ def install() -> None:
     InfoExtractor._merge_mpd_periods = _joined
 
 
-def _with_lengths(extractor: InfoExtractor, document: Any, *args: Any, **kwargs: Any) -> Iterator[Info]:
-    """Yield what yt-dlp reads of each Period, and how long it lasts, where the manifest says so."""
+def _with_lengths(
+    extractor: InfoExtractor, document: Any, mpd_id: str | None = None, *args: Any, **kwargs: Any
+) -> Iterator[Info]:
+    """Yield what yt-dlp reads of each Period, and what it does not: how long it lasts, and what its clock is."""
     elements = document.findall("{*}Period")
     ends = [parse_duration(element.get("start")) for element in elements[1:]]
     ends.append(parse_duration(document.get("mediaPresentationDuration")))
-    start = 0.0
-    for period, element, end in zip(_parse_periods(extractor, document, *args, **kwargs), elements, ends, strict=True):
+    start, lengths, clocks = 0.0, [], []
+    for element, end in zip(elements, ends, strict=True):
         start = parse_duration(element.get("start")) or start
         seconds = parse_duration(element.get("duration")) or (end - start if end else None)
         start += seconds or 0.0
+        lengths.append(seconds)
+        clocks.append(dict(_clocks(element, seconds)))
+    periods = _parse_periods(extractor, document, mpd_id, *args, **kwargs)
+    for period, seconds, known in zip(periods, lengths, clocks, strict=True):
+        for each in period["formats"]:
+            clock = known.get(str(each.get("format_id")).removeprefix(f"{mpd_id}-"), {})
+            each["fragments"] = [fragment | clock for fragment in each.get("fragments") or ()]
+            each |= clock
+            if not each["fragments"]:
+                del each["fragments"]
         yield {**period, "seconds": seconds}
+
+
+def _clocks(period: Any, seconds: float | None) -> Iterator[tuple[str, Info]]:
+    """Yield (identity, clock) of each Representation; rewrite what yt-dlp does not read."""
+    for group in period.findall("{*}AdaptationSet"):
+        for each in group.findall("{*}Representation"):
+            parts = [part for element in (each, group, period) for part in element if part.tag.endswith(SEGMENT_KINDS)]
+            said: Info = {}
+            for part in reversed(parts):
+                said |= part.attrib
+            ticks = float(said.get("timescale") or 1)
+            zero = float(said.get("presentationTimeOffset") or 0)
+            lines = next((line for part in parts if (line := part.find("{*}SegmentTimeline")) is not None), None)
+            first = zero
+            if lines is not None and len(lines):
+                first = float(lines[0].get("t") or 0)
+                _spell_out(lines, None if seconds is None else zero + seconds * ticks)
+            elif "media" not in said:
+                first = 0.0  # a file
+            yield str(each.get("id")), {"zero_seconds": zero / ticks, "first_seconds": first / ticks}
+        for element in (period, group, *group.findall("{*}Representation")):
+            for ranges in element.findall("{*}SegmentList"):
+                if any(part.get("mediaRange") and not part.get("media") for part in ranges):
+                    element.remove(ranges)  # of one file, which is read as one
+
+
+def _spell_out(lines: Any, end: float | None) -> None:
+    """Count repetitions that are to go on, and lengthen what stays until a later segment, in ticks."""
+    after = [line.get("t") for line in lines[1:]] + [end]
+    clock = 0.0
+    for line, until in zip(list(lines), after, strict=True):
+        clock = float(line.get("t") or clock)
+        length, repeats = float(line.get("d") or 0), int(line.get("r") or 0)
+        if repeats < 0 < length:
+            repeats = math.ceil(round((float(until or clock) - clock) / length, 3)) - 1
+            line.set("r", str(min(max(repeats, 0), MAX_REPEATS)))
+        clock += length * (repeats + 1)
+        hole = float(until) - clock if until is not None and until is not end else 0.0
+        if hole > length * MIN_HOLE:
+            longer = str(round(length + hole))
+            if repeats:
+                line.set("r", str(repeats - 1))
+                lines.insert(list(lines).index(line) + 1, line.makeelement(line.tag, {"d": longer}))
+            else:
+                line.set("d", longer)
 
 
 def _joined(extractor: InfoExtractor, periods: Any) -> tuple[list[Info], Any]:
@@ -64,24 +126,32 @@ def _distance(wanted: Info, other: Info) -> tuple[Any, ...]:
 def _absolute(each: Info, period: int, seconds: float | None) -> Iterator[Info]:
     """Yield the fragments of a Period with their own addresses."""
     base = each.get("fragment_base_url") or each["url"]
-    for fragment in each.get("fragments") or [{"url": each["url"], "duration": seconds}]:
+    clock: Info = {name: each[name] for name in ("zero_seconds", "first_seconds") if name in each}
+    whole: Info = {"url": each["url"], "duration": (seconds or 0.0) + clock.get("zero_seconds", 0.0), **clock}
+    for fragment in each.get("fragments") or [whole]:
         url = fragment.get("url") or urljoin(base, fragment["path"])
-        yield {"url": url, "duration": fragment.get("duration"), "period": period, "period_seconds": seconds}
+        yield {**fragment, "url": url, "period": period, "period_seconds": seconds}
 
 
 def read_segments(fragments: Sequence[Info]) -> list[Segment]:
     """Read yt-dlp's fragments of a video; one without a duration is the head of those behind it."""
     segments: list[Segment] = []
     head: Info | None = None
-    start, clock, period, seconds = 0.0, 0.0, 0, None
+    start, clock, period, seconds = 0.0, None, 0, None
     for number, fragment in enumerate(fragments):
         if fragment.get("period", 0) != period:  # a Period begins where the manifest says, whatever its segments say
-            start = clock = clock if seconds is None else start + seconds
-            period, head = fragment["period"], None
+            start = (clock or 0.0) if seconds is None else start + seconds
+            period, head, clock = fragment["period"], None, None
         seconds = fragment.get("period_seconds")
-        if fragment.get("duration"):
-            begins, clock = clock, clock + fragment["duration"]
-            segments.append(Segment(fragment, head, begins, clock, number, period))
-        else:
+        if not fragment.get("duration"):
             head = fragment
+            continue
+        ahead = start - fragment["zero_seconds"] if "zero_seconds" in fragment else None
+        if clock is None:
+            clock = start if ahead is None else ahead + fragment["first_seconds"]
+            clock = clock if clock - start < (seconds or math.inf) else start
+        begins, clock = clock, clock + fragment["duration"]
+        if clock > start:
+            lead = max(0.0, start - begins)
+            segments.append(Segment(fragment, head, begins + lead, clock, number, period, lead, ahead))
     return segments

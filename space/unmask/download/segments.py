@@ -19,6 +19,8 @@ class Segment:
     end_seconds: float
     number: int  # of neighbours, neighbouring ones
     period: int  # segments of one period have one clock
+    lead_seconds: float = 0.0  # of its pictures before `start_seconds`, which are not shown
+    ahead_seconds: float | None = None  # of the player's clock before the segment's, where it is said
 
 
 def segment_ranges(segments: Sequence[Segment]) -> list[tuple[float, float]]:

@@ -100,6 +100,8 @@ class Part:
     start_seconds: float  # on the player's clock
     end_seconds: float
     period: int
+    lead_seconds: float = 0.0
+    ahead_seconds: float | None = None
 
 
 class YtdlpSession(YoutubeDL):  # type: ignore[misc]
@@ -209,6 +211,8 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
                 run[0].start_seconds,
                 run[-1].end_seconds,
                 run[0].period,
+                run[0].lead_seconds,
+                run[0].ahead_seconds,
             )
             for run in runs
         ]
@@ -246,7 +250,8 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
             path = file if len(parts) == 1 else file.with_suffix(f".{index}")
             self.save({**part.info, PROGRESS: (index, len(parts))}, path)
             end = begin + path.stat().st_size
-            pieces.append(Piece(begin, end, part.start_seconds, part.end_seconds, part.period))
+            times = part.start_seconds, part.end_seconds, part.period
+            pieces.append(Piece(begin, end, *times, lead_seconds=part.lead_seconds, ahead_seconds=part.ahead_seconds))
             if path != file:
                 with path.open("rb") as source, file.open("ab") as target:
                     shutil.copyfileobj(source, target)

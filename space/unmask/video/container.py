@@ -145,7 +145,6 @@ class VideoReader:
         self._reformatter = reformatter or VideoReformatter()
         self._tick_seconds = float(stream.time_base or 1)
         self.clock_seconds = (stream.start_time or 0) * self._tick_seconds  # of the first picture, on the file's clock
-        self._zero_seconds = 0.0  # what the file calls the player's zero
         self.place(start_seconds)
         self._decoded = self._decode_from(-math.inf)
         self._held: Timed[av.VideoFrame] | None = None  # the frame at which `frames_until` ended
@@ -168,10 +167,16 @@ class VideoReader:
         """Drop the generator, which holds this object, and with it the decoder's pictures."""
         self._decoded, self._held = iter(()), None
 
+    @property
+    def ahead_seconds(self) -> float:
+        """What the player's clock is ahead of the file's."""
+        return -self._zero_seconds
+
     def place(self, start_seconds: float | None) -> None:
         """Show the first picture at `start_seconds`; None: the first picture or sound at zero, as players do."""
         zero = _zero_seconds(self._container) if start_seconds is None else self.clock_seconds - start_seconds
         self._zero_seconds = zero
+        self._earliest_seconds = min(0.0, start_seconds or 0.0)
         self.begin_seconds = self._seconds(self._stream.start_time or 0)  # of the first picture
 
     # Seeking and reading packets, without decoding.
@@ -391,7 +396,7 @@ class VideoReader:
         """Convert to time on the player's clock; what has none sorts before everything else."""
         if pts is None:
             return -math.inf
-        return max(0.0, round(pts * self._tick_seconds - self._zero_seconds, 6))
+        return max(self._earliest_seconds, round(pts * self._tick_seconds - self._zero_seconds, 6))
 
 
 def video_stream(container: InputContainer) -> AvStream:

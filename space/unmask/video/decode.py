@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from io import RawIOBase
 from itertools import chain
 from pathlib import Path
@@ -153,7 +154,7 @@ def _open_piece(
     """Open one of so many pieces; a single one that nothing was cut from is the whole file."""
     if pieces == 1 and piece.end_seconds is None:
         return container.open_video(file)
-    return container.open_video(open_piece(file, piece), piece.start_seconds, reformatter)
+    return container.open_video(open_piece(file, piece), piece.start_seconds - piece.lead_seconds, reformatter)
 
 
 def _split_by_size(
@@ -228,9 +229,14 @@ def _lay_out(
                 on_gap(piece.start_seconds, min(until, piece.end_seconds or until))
                 continue
             if piece.period is not None:
-                ahead = clocks.setdefault(piece.period, piece.start_seconds - reader.clock_seconds)
-                if abs(reader.clock_seconds + ahead - piece.start_seconds) <= DRIFT_SECONDS:
-                    reader.place(reader.clock_seconds + ahead)
+                expected = piece.start_seconds - piece.lead_seconds
+                if expected == 0.0 and piece.ahead_seconds is None:
+                    reader.place(None)
+                for ahead in (piece.ahead_seconds, clocks.get(piece.period)):
+                    if ahead is not None and abs(reader.clock_seconds + ahead - expected) <= DRIFT_SECONDS:
+                        reader.place(reader.clock_seconds + ahead)
+                        break
+                clocks.setdefault(piece.period, reader.ahead_seconds)
                 if abs((reader.end_seconds() or 0.0) - (piece.end_seconds or 0.0)) > DRIFT_SECONDS:
                     parts = find_pieces(file, piece)
                     if len(parts) > 1:  # its clock starts anew, and the playlist does not say so
@@ -271,7 +277,10 @@ def _lay_out_windows(
         starts = [start for i, start in enumerate(fitting) if not i or start >= fitting[i - 1] + plan.window_seconds]
     keys = [reader.key_frame_before(start) for start in starts]
     gap = gap_seconds(starts, plan.window_seconds) if gap is None else gap
-    return snap_to_key_frames(starts, keys, gap, asked, keep_first=piece.start_seconds <= plan.start_seconds)
+    windows = snap_to_key_frames(starts, keys, gap, asked, keep_first=piece.start_seconds <= plan.start_seconds)
+    if piece.lead_seconds:
+        windows = [replace(each, start_seconds=max(each.start_seconds, piece.start_seconds)) for each in windows]
+    return windows
 
 
 def _beyond(start_seconds: float, end_seconds: float) -> BadInput:

@@ -174,6 +174,8 @@ class Piece:
     end_seconds: float | None = None  # as announced; None: where it ends
     period: int | None = None  # pieces of one period have the same clock
     head: tuple[int, int] = (0, 0)  # bytes of the file that are read before it
+    lead_seconds: float = 0.0  # of its pictures before `start_seconds`, which are not shown
+    ahead_seconds: float | None = None  # of the player's clock before the piece's, where a manifest says it
 
 
 @dataclass(frozen=True)
