@@ -103,16 +103,19 @@ export function renderProgress(t, cancel) {
  * @param {Translate} t
  * @param {Record<Action, () => void>} actions
  * @param {boolean} mayCapture
+ * @param {(url: string) => void} choose one of the videos that were meant
  */
-export function renderFailure(report, t, actions, mayCapture) {
+export function renderFailure(report, t, actions, mayCapture, choose) {
   const label = toLabel(report, t);
-  const { code, message } = report.error;
+  const { code, message, choices } = report.error;
   const offered = nextActions(code).filter((action) => action !== "capture" || mayCapture);
   const offers = offered.map((action, place) => button(t(`action_${action}`), actions[action], place === 0));
   const text = h("p", { lang: "en", dir: "auto" }, message);
   const details = message ? [h("details", {}, h("summary", {}, t("space_said")), text)] : [];
   const head = [heading("failed", label.text, null), h("p", { class: "detail" }, label.detail)];
-  return [...head, ...details, buttons(...offers), hint(t("failure_says_nothing"))];
+  const videos = choices.map((choice) => button(choiceText(choice), () => choose(choice.url)));
+  const question = videos.length ? [h("p", { class: "detail" }, t("choices_title")), buttons(...videos)] : [];
+  return [...head, ...question, ...details, buttons(...offers), hint(t("failure_says_nothing"))];
 }
 
 /**
@@ -147,6 +150,13 @@ export function renderModelChoice(models, t, choose) {
 }
 
 // --- parts
+
+/** @param {import("../shared/report.js").Choice} choice */
+function choiceText({ url, title, duration_seconds: seconds }) {
+  const { host, pathname } = new URL(url);
+  const length = seconds === null ? [] : [formatClock(seconds)];
+  return [title ?? `${host}${pathname}`, ...length].join(" · ");
+}
 
 /** @param {import("../shared/labels.js").Tone} tone @param {string} text @param {string | null} title */
 function heading(tone, text, title) {

@@ -264,9 +264,10 @@ export class VideoCheck {
    * @param {FailedReport} report
    */
   #fail(report) {
-    const { code } = report.error;
+    const { code, choices } = report.error;
     if (this.isAutomatic && this.overlay.panel.hidden) return this.controller.abort();
-    if (this.#mayCapture && NEEDS_CAPTURE.has(code)) this.#askConsent(report);
+    const asks = choices.length > 0 && this.handshake.consent !== "always";
+    if (this.#mayCapture && NEEDS_CAPTURE.has(code) && !asks) this.#askConsent(report);
     else this.#showFailure(report);
   }
 
@@ -277,12 +278,16 @@ export class VideoCheck {
       capture: () => this.#askConsent(report),
       settings: () => void sendToBackground({ type: "open", path: "ui/options.html" }),
     };
-    const { code, message } = report.error;
-    const isMissing = this.video === null && NEEDS_PLAYER.has(code);
+    const { code, message, choices } = report.error;
+    const isMissing = this.video === null && NEEDS_PLAYER.has(code) && !choices.length;
+    const choose = (/** @type {string} */ url) => {
+      this.target = { url, site: "page", isOwn: true, isFile: false };
+      void this.check({ model: this.model });
+    };
     const isDrawn = (isMissing || code === "needs_pictures") && hasLargeCanvas();
     const shown = isDrawn ? failedReport("canvas_player", "") : isMissing ? failedReport("no_player", message) : report;
     this.overlay.show(toLabel(shown, this.t));
-    this.overlay.fill(...panel.renderFailure(shown, this.t, actions, this.#mayCapture));
+    this.overlay.fill(...panel.renderFailure(shown, this.t, actions, this.#mayCapture, choose));
   }
 
   /**

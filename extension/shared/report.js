@@ -100,7 +100,12 @@
  * @property {"unmask.report/1"} schema
  * @property {"failed"} status
  * @property {Source} source
- * @property {{code: string, message: string}} error
+ * @property {{code: string, message: string, choices: Choice[]}} error
+ *
+ * @typedef {object} Choice one of the videos that a link may mean
+ * @property {string} url http or https
+ * @property {string | null} title
+ * @property {number | null} duration_seconds
  *
  * @typedef {OkReport | FailedReport} Report
  */
@@ -118,6 +123,7 @@ const MADE = /** @type {const} */ (["ai", "part_ai", "software", "edited", "came
 const PROBLEMS = /** @type {const} */ (["changed", "expired", "damaged"]);
 const KINDS = /** @type {const} */ (["url", "file", "frames"]);
 const MAX_FACES = 64;
+const MAX_CHOICES = 20;
 const MAX_SPANS = 4096;
 const MAX_TEXT = 2000; // characters
 const MAX_PICTURE = 400_000; // characters of a data URL
@@ -165,7 +171,7 @@ export function parseReport(json, isOwn = true) {
  */
 export function failedReport(code, message, url = "") {
   const source = toSource({ kind: "url", name: url, url });
-  return { schema: SCHEMA, status: "failed", source, error: { code, message } };
+  return { schema: SCHEMA, status: "failed", source, error: { code, message, choices: [] } };
 }
 
 /**
@@ -218,8 +224,15 @@ function toFailed(from) {
     schema: SCHEMA,
     status: "failed",
     source: toSource(from.source),
-    error: { code, message: text(error.message) },
+    error: { code, message: text(error.message), choices: list(error.choices, MAX_CHOICES).flatMap(toChoice) },
   };
+}
+
+/** @param {unknown} json @returns {Choice[]} */
+function toChoice(json) {
+  const { url, title, duration_seconds: length } = fields(json);
+  const address = typeof url === "string" ? parseWebUrl(url)?.href : null;
+  return address ? [{ url: address, title: text(title) || null, duration_seconds: seconds(length) }] : [];
 }
 
 /** @param {unknown} json @returns {Source} */

@@ -107,6 +107,7 @@ def running_space() -> Iterator[StubSpace]:
 @pytest.fixture
 def space(running_space: StubSpace) -> StubSpace:
     running_space.asked.clear()
+    running_space.choices.clear()
     running_space.asking = running_space.drops = 0
     running_space.of_address = "blended-face"
     running_space.is_free.set()

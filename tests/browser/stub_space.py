@@ -44,6 +44,7 @@ class StubSpace:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.of_address = "blended-face"  # what lies behind any address that is submitted
+        self.choices: list[dict[str, Any]] = []  # of videos, at any address but theirs
         self.seconds: list[float] = []  # of the pictures that came last
         self.drops = 0  # so many requests for a check lose their connection
         self.asking = 0  # requests for a check so far
@@ -86,6 +87,9 @@ class StubSpace:
             self.seconds = [one["seconds"] for one in frames]
             return self.report(self.recognise(frames[len(frames) // 2]), "frames", page_url)
         self.asked.append(data[0])
+        if self.choices and data[0] not in [choice["url"] for choice in self.choices]:
+            error = {"code": "unsupported_site", "message": "Several.", "choices": self.choices}
+            return {"job": None, "report": {"schema": REPORT["schema"], "status": "failed", "error": error}}
         return {"job": None, "report": self.report(self.of_address, "url", data[0])}
 
     def recognise(self, frame: dict[str, Any]) -> str:

@@ -53,6 +53,18 @@ def test_in_fullscreen_of_an_element_with_a_shadow_root_the_badge_is_pressed(nam
     person.run("document.exitFullscreen()")
 
 
+def test_of_several_videos_behind_a_page_one_is_chosen(person, unusual, space):
+    addresses = [unusual.url(f"/{name}.mp4") for name in ("one", "other")]
+    space.choices += ({"url": url, "title": url[-9:-4], "duration_seconds": 4.0} for url in addresses)
+    person.open(unusual.url("/no-such-page"), is_ready=False)
+    person.check()
+    person.wait(lambda: person.badges() == ["Could not check"])
+    person.press("badge")
+    person.press("plain", "other · 0:04")
+    person.wait(lambda: person.badges() == [FAKE])
+    assert space.asked == [unusual.url("/no-such-page"), addresses[1]]
+
+
 CHANGES = [
     "VIDEO.src = '/no-face.mp4'",
     "VIDEO.replaceWith(Object.assign(document.createElement('video'), { src: '/no-face.mp4', controls: true }))",

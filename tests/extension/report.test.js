@@ -43,10 +43,13 @@ test("a signed report leaves as it was signed, also after it was remembered; onl
 });
 
 test("a failed report keeps its code and words, and other JSON reads as one", () => {
-  const error = { code: "too_long", message: "No." };
-  const failed = parseReport({ schema: "unmask.report/1", status: "failed", error });
+  const choice = { url: "https://example.com/a", title: "A", duration_seconds: 4 };
+  const error = { code: "unsupported_site", message: "No.", choices: [choice] };
+  const others = [{ ...choice, url: "javascript:alert(1)" }, { url: "/relative" }, null];
+  const asGiven = { ...error, choices: [choice, ...others] };
+  const failed = parseReport({ schema: "unmask.report/1", status: "failed", error: asGiven });
   assert.deepEqual(failed.status === "failed" && failed.error, error);
-  const others = [
+  const unreadable = [
     undefined,
     null,
     1,
@@ -56,7 +59,7 @@ test("a failed report keeps its code and words, and other JSON reads as one", ()
     { schema: "unmask.report/2", status: "ok" },
     { schema: "unmask.report/1" },
   ];
-  for (const json of others) {
+  for (const json of unreadable) {
     const report = parseReport(json);
     assert.equal(report.status === "failed" && report.error.code, "bad_report", JSON.stringify(json));
   }
