@@ -2,7 +2,7 @@
 
 import { isAlive } from "../shared/browser.js";
 import { isSameSource, sourceOf } from "./player-state.js";
-import { allVideos } from "./video-elements.js";
+import { allVideos, isFloating } from "./video-elements.js";
 import { isSeen } from "./visibility.js";
 
 const INTERVAL_MS = 1000;
@@ -51,5 +51,5 @@ function isWatched(video) {
 function isInView(video) {
   const { left, top, right, bottom } = video.getBoundingClientRect();
   const [x, y] = [(left + right) / 2, (top + bottom) / 2];
-  return x > 0 && y > 0 && x < innerWidth && y < innerHeight;
+  return isFloating(video) || (x > 0 && y > 0 && x < innerWidth && y < innerHeight);
 }

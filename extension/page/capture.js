@@ -24,7 +24,7 @@ import { toBlob } from "../shared/dom.js";
 import { CheckError } from "../shared/errors.js";
 import { isReadable, lumaOf } from "./fingerprint.js";
 import { canSeek, HeldPlayer, isSameSource, nextPaint, sourceOf, wait } from "./player-state.js";
-import { parentOf } from "./video-elements.js";
+import { isFloating, parentOf } from "./video-elements.js";
 import { boxInTab } from "./visibility.js";
 
 const { WINDOWS, FRAMES_PER_WINDOW: framesPerWindow, FRAME_STRIDE_SECONDS: strideSeconds } = constants.sampling;
@@ -218,6 +218,7 @@ function tabSource(video, captureTab) {
 
 /** @param {HTMLVideoElement} video @param {ImageBitmap} tab */
 function cropTo(video, tab) {
+  if (isFloating(video)) throw new CheckError("capture_stopped"); // the tab shows something else in its place
   const box = boxInTab(video);
   if (!box) throw new CheckError("capture_blocked"); // in a frame of another site
   const { left, top, width, height, tabWidth } = box;

@@ -2,6 +2,7 @@
 
 import { fileUrl, shadowRootOf } from "../shared/browser.js";
 import { h } from "../shared/dom.js";
+import { clickDespitePage } from "./stopped-clicks.js";
 import { parentOf } from "./video-elements.js";
 
 const HOST_STYLE = {
@@ -37,6 +38,7 @@ export function mountOverlay(root, video, onShown = () => {}) {
   for (const type of CONTAINED_EVENTS) {
     root.addEventListener(type, (event) => event.stopPropagation(), { passive: true }); // no shortcuts of the page
   }
+  clickDespitePage(root);
   shadow.append(h("link", { rel: "stylesheet", href: fileUrl("page/overlay.css"), onload }), root);
   inner.style.setProperty("all", "initial", "important");
   for (const [name, value] of Object.entries(HOST_STYLE)) host.style.setProperty(name, value, "important");
@@ -81,7 +83,8 @@ export function isHeld(host, video) {
  */
 function holderOf(video) {
   for (let at = video && parentOf(video); at; at = parentOf(at)) if (at.matches(HOLDERS)) return at;
-  return fullscreenHolder() ?? document.documentElement;
+  const { documentElement: all } = document;
+  return fullscreenHolder() ?? ((video && !(all instanceof HTMLElement) && parentOf(video)) || all); // in an SVG's root
 }
 
 /**

@@ -10,7 +10,7 @@ import { h } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
 import { overBareFullscreen } from "./bare-fullscreen.js";
 import { isHeld, mountOverlay, raise } from "./overlay-root.js";
-import { placeOf } from "./video-elements.js";
+import { isFloating, placeOf } from "./video-elements.js";
 
 const MARGIN_PX = 12;
 const FOLLOW_MS = 250; // between two looks at whether the video moved without any event
@@ -23,6 +23,7 @@ export class Overlay {
   #panelOpen = false;
   #hidden = false;
   #removals = 0;
+  #covers = 0;
 
   /**
    * @param {object} parts
@@ -118,8 +119,7 @@ export class Overlay {
   /** Move everything to where the video is now. */
   place() {
     const box = this.#box();
-    const visible = box.right > 0 && box.bottom > 0 && box.left < innerWidth && box.top < innerHeight;
-    this.root.classList.toggle("away", !visible && !this.#panelOpen);
+    this.root.classList.toggle("away", !isInWindow(box) && !this.#panelOpen);
     this.root.classList.toggle("small", box.right - box.left < SMALL_PX);
     this.#placeCorner(box);
     if (this.#panelOpen) this.#placePanel(box);
@@ -128,10 +128,12 @@ export class Overlay {
     this.root.classList.toggle("over", this.#hidden && overlap(this.panel.getBoundingClientRect(), box));
   }
 
-  /** @returns {Box} */
+  /** @returns {Box} of the window for a video that floats over it, unless its place in the page is in view */
   #box() {
-    const place = this.video && placeOf(this.video);
-    return place?.getBoundingClientRect() ?? { left: 0, top: 0, right: innerWidth, bottom: innerHeight };
+    const { video } = this;
+    const box = video?.ownerDocument === document && placeOf(video).getBoundingClientRect();
+    if (box && (isInWindow(box) || !isFloating(video))) return box;
+    return { left: 0, top: 0, right: innerWidth, bottom: innerHeight };
   }
 
   /** @param {Box} box */
@@ -182,7 +184,11 @@ export class Overlay {
     document.addEventListener("fullscreenchange", () => this.raise(), { signal });
     const sizes = new ResizeObserver(place);
     if (this.video) sizes.observe(this.video);
-    const look = () => (!this.host.isConnected ? this.#putBack() : this.#isShown() ? this.place() : this.raise());
+    const look = () => {
+      if (!this.host.isConnected) this.#putBack();
+      else if (!this.#isShown() || this.#isUnderPopover()) this.raise();
+      else this.place();
+    };
     const timer = setInterval(look, FOLLOW_MS);
     signal.addEventListener("abort", () => (sizes.disconnect(), clearInterval(timer)));
   }
@@ -201,6 +207,14 @@ export class Overlay {
     return host.matches(":modal") || (host.matches(":popover-open") && isHeld(host, video));
   }
 
+  /** Whether a page has opened a popover over it that a press elsewhere does not close, a few times. */
+  #isUnderPopover() {
+    const { left, top, right, bottom } = this.corner.getBoundingClientRect();
+    const root = /** @type {Document | ShadowRoot} */ (this.host.getRootNode());
+    const over = root.elementFromPoint((left + right) / 2, (top + bottom) / 2)?.closest("[popover=manual]");
+    return Boolean(over) && !over?.contains(this.host) && this.#covers++ < MAX_REMOVALS;
+  }
+
   /** Put it back where the page has removed it, a few times. */
   #putBack() {
     if (++this.#removals <= MAX_REMOVALS) raise(this.host, this.root, this.video);
@@ -217,6 +231,11 @@ export class Overlay {
 }
 
 /** @typedef {{left: number, top: number, right: number, bottom: number}} Box */
+
+/** @param {Box} box */
+function isInWindow({ left, top, right, bottom }) {
+  return right > 0 && bottom > 0 && left < innerWidth && top < innerHeight;
+}
 
 /** @param {Box} a @param {Box} b */
 function overlap(a, b) {

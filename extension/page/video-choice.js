@@ -16,7 +16,7 @@
  */
 
 import { parseWebUrl } from "../shared/urls.js";
-import { allVideos, isLarge, placeOf, videoAt } from "./video-elements.js";
+import { allVideos, isFloating, isLarge, placeOf, videoAt } from "./video-elements.js";
 import { titleOf } from "./video-hints.js";
 import { boxInTab, coveredShare, FAINT, isBehindModal, opacityOf, visibleShare } from "./visibility.js";
 
@@ -56,7 +56,8 @@ function rankedVideos() {
 
 /** @param {HTMLVideoElement} video @returns {VideoState} */
 function stateOf(video) {
-  const share = visibleShare(placeOf(video).getBoundingClientRect());
+  const floats = isFloating(video);
+  const share = floats ? 1 : visibleShare(placeOf(video).getBoundingClientRect());
   const { muted, controls, loop, autoplay, duration } = video;
   const isBackground = loop || (autoplay && share > LARGE);
   return {
@@ -65,8 +66,8 @@ function stateOf(video) {
     playing: !video.paused && !video.ended,
     muted: muted || video.volume === 0,
     hasControls: controls,
-    visibleShare: share && share * (1 - coveredShare(video)),
-    opacity: isBehindModal(video) ? 0 : opacityOf(video),
+    visibleShare: floats ? share : share && share * (1 - coveredShare(video)),
+    opacity: floats ? 1 : isBehindModal(video) ? 0 : opacityOf(video),
     isDecoration: isBackground && muted && !controls && !(duration > DECORATION_SECONDS),
   };
 }

@@ -8,11 +8,22 @@ const SHADOW_HOSTS = new Set(
 );
 
 /**
- * Find every video of the document, shadow roots included.
+ * Find every video of the document, shadow roots and a window that floats over it included.
  * @returns {HTMLVideoElement[]}
  */
 export function allVideos() {
-  return roots(document).flatMap((root) => [...root.querySelectorAll("video")]);
+  const { documentPictureInPicture: floating } = /** @type {any} */ (window); // Chromium's
+  const documents = [document, floating?.window?.document].filter(Boolean);
+  return documents.flatMap(roots).flatMap((root) => [...root.querySelectorAll("video")]);
+}
+
+/**
+ * Tell whether a video is shown outside of the page: picture in picture, or in a window that floats over it.
+ * @param {HTMLVideoElement} video
+ */
+export function isFloating(video) {
+  const root = /** @type {Document | ShadowRoot} */ (video.getRootNode());
+  return video.ownerDocument !== document || root.pictureInPictureElement === video;
 }
 
 /** @param {Document | ShadowRoot} root @returns {(Document | ShadowRoot)[]} */

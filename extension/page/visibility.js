@@ -1,6 +1,6 @@
 /** How much of a video can be seen, and where it lies. */
 
-import { elementsAt, parentOf } from "./video-elements.js";
+import { elementsAt, isFloating, parentOf } from "./video-elements.js";
 
 export const FAINT = 0.5; // opacity
 const OPAQUE = 0.9;
@@ -12,7 +12,7 @@ const OUTSIDE_PX = 24; // so far a poster or controls may reach beyond their vid
  * @param {HTMLVideoElement} video
  */
 export function isSeen(video) {
-  return opacityOf(video) >= FAINT && !isBehindModal(video) && coveredShare(video) < 0.5;
+  return isFloating(video) || (opacityOf(video) >= FAINT && !isBehindModal(video) && coveredShare(video) < 0.5);
 }
 
 /**
@@ -77,9 +77,10 @@ export function visibleShare({ left, top, right, bottom }) {
 /**
  * Find what is seen of a video.
  * @param {HTMLVideoElement} video
- * @returns {import("../shared/messages.js").TabBox | null} null in a frame of another site: its place is not known
+ * @returns {import("../shared/messages.js").TabBox | null} null: it floats, or lies in a frame of another site, whose place is not known
  */
 export function boxInTab(video) {
+  if (isFloating(video)) return null;
   /** @type {Window} */
   let view = window;
   let { left, top, right, bottom } = video.getBoundingClientRect();

@@ -31,6 +31,7 @@ from selenium.webdriver.remote.webelement import WebElement
 ADD_ON = "{13abef5f-eb32-4343-922e-178d383e33d7}"
 INSTALLED = ("/usr/bin/firefox-esr", "/usr/bin/firefox")
 PATIENCE_SECONDS = 120.0
+PRESS_SECONDS = 0.06  # as a person does
 GONE = (
     DetachedShadowRootException,
     NoSuchElementException,
@@ -214,7 +215,8 @@ class Firefox:
         return element
 
     def press(self, css_class: str, text: str = "") -> None:
-        self.wait(css_class, text).click()
+        pressing = ActionChains(self.driver, duration=0).click_and_hold(self.wait(css_class, text))
+        pressing.pause(PRESS_SECONDS).release().perform()
 
     # --- the browser's own parts
 
