@@ -2,7 +2,7 @@
 
 import { isAlive } from "../shared/browser.js";
 import { isSameSource, sourceOf } from "./player-state.js";
-import { allVideos, isFloating } from "./video-elements.js";
+import { isFloating, searchVideos } from "./video-elements.js";
 import { isSeen } from "./visibility.js";
 
 const INTERVAL_MS = 1000;
@@ -19,11 +19,12 @@ const MAX_CHECKS = 30; // a page: an endless feed is no reason to ask the Space 
 export function checkWhilePlaying(check, leave, signal) {
   /** @type {WeakMap<HTMLVideoElement, {source: import("./player-state.js").VideoSource, looks: number}>} */
   const seen = new WeakMap();
+  const search = searchVideos();
   let checks = 0;
   const look = () => {
     if (!isAlive()) return clearInterval(timer);
     if (document.hidden) return;
-    const videos = allVideos();
+    const videos = search();
     videos.filter((video) => !isInView(video)).forEach(leave);
     for (const video of videos.filter(isWatched)) {
       const before = seen.get(video);

@@ -3,6 +3,7 @@
 import { shadowRootOf } from "../shared/browser.js";
 
 const MIN_SIDE_PX = 48; // smaller ones are trackers and decoration
+const MAX_SEARCHED = 1000; // elements at once, about 2 ms
 const SHADOW_HOSTS = new Set(
   "article aside blockquote body div footer h1 h2 h3 h4 h5 h6 header main nav p section span".split(" "),
 );
@@ -12,9 +13,49 @@ const SHADOW_HOSTS = new Set(
  * @returns {HTMLVideoElement[]}
  */
 export function allVideos() {
+  return videosIn([...documents(), ...shadowRoots()].filter((root) => root !== null));
+}
+
+/**
+ * Search for videos again and again without a long task: a large page is searched for shadow roots part by part.
+ * @returns {() => HTMLVideoElement[]} finds those of all parts so far
+ */
+export function searchVideos() {
+  /** @type {Set<ShadowRoot>} */
+  const known = new Set();
+  let search = shadowRoots();
+  return () => {
+    for (let left = MAX_SEARCHED; left > 0; left--) {
+      const { value, done } = search.next();
+      if (value) known.add(value);
+      if (done) search = shadowRoots();
+      if (done) break;
+    }
+    for (const root of known) if (!root.isConnected) known.delete(root);
+    return videosIn([...documents(), ...known]);
+  };
+}
+
+/** @param {(Document | ShadowRoot)[]} roots @returns {HTMLVideoElement[]} */
+function videosIn(roots) {
+  return roots.flatMap((root) => [...root.querySelectorAll("video")]);
+}
+
+/** @returns {Document[]} */
+function documents() {
   const { documentPictureInPicture: floating } = /** @type {any} */ (window); // Chromium's
-  const documents = [document, floating?.window?.document].filter(Boolean);
-  return documents.flatMap(roots).flatMap((root) => [...root.querySelectorAll("video")]);
+  return [document, floating?.window?.document].filter(Boolean);
+}
+
+/** @param {(Document | ShadowRoot)[]} roots @returns {Generator<ShadowRoot | null, void>} of each element, or null */
+function* shadowRoots(roots = documents()) {
+  for (const root of roots) {
+    for (const element of root.querySelectorAll("*")) {
+      const shadow = mayHost(element) ? shadowRootOf(element) : null;
+      yield shadow;
+      if (shadow) yield* shadowRoots([shadow]);
+    }
+  }
 }
 
 /**
@@ -24,15 +65,6 @@ export function allVideos() {
 export function isFloating(video) {
   const root = /** @type {Document | ShadowRoot} */ (video.getRootNode());
   return video.ownerDocument !== document || root.pictureInPictureElement === video;
-}
-
-/** @param {Document | ShadowRoot} root @returns {(Document | ShadowRoot)[]} */
-function roots(root) {
-  const inside = [...root.querySelectorAll("*")].flatMap((element) => {
-    const shadow = mayHost(element) ? shadowRootOf(element) : null;
-    return shadow ? roots(shadow) : [];
-  });
-  return [root, ...inside];
 }
 
 /**

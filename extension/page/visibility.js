@@ -77,7 +77,7 @@ export function visibleShare({ left, top, right, bottom }) {
 /**
  * Find what is seen of a video.
  * @param {HTMLVideoElement} video
- * @returns {import("../shared/messages.js").TabBox | null} null: it floats, or lies in a frame of another site, whose place is not known
+ * @returns {import("../shared/messages.js").TabBox | null} null: its place is not known, as in a frame of another site
  */
 export function boxInTab(video) {
   if (isFloating(video)) return null;

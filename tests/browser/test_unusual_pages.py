@@ -29,7 +29,7 @@ def test_the_video_that_is_meant_is_checked_and_its_badge_can_be_pressed(name, p
     person.wait(lambda: person.run(LOADED))
     person.check(within=case.shadows)
     if case.is_listed:
-        person.wait(lambda: "fake" in [label for _, label in person.listed()])
+        person.wait(lambda: space.asked and "fake" in [label for _, label in person.listed()])
     else:
         person.wait(lambda: [one.partition(" (")[0] for one in person.badges()] == [case.badge])
         person.wait(lambda: person.run(case.after))

@@ -130,6 +130,26 @@ new MutationObserver(() => setTimeout(() => {
   for (const one of document.querySelectorAll("[popover]:popover-open")) (one.hidePopover(), window.closed_ones++);
 }, 600)).observe(document.documentElement, { childList: true });
 </script>"""
+STOPPING = """<script>
+for (const type of ["pointerdown", "pointerup", "mousedown", "mouseup", "click", "keydown", "keyup", "focusin"]) {
+  window.addEventListener(type, (event) => event.stopImmediatePropagation(), true);
+}
+</script>"""
+GLASS = """<div popover=manual style="inset: 0; width: 100vw; height: 100vh; background: none; border: 0">A pane</div>
+<script>
+new MutationObserver((_, observer) => {
+  observer.disconnect();
+  setTimeout(() => document.querySelector("div").showPopover(), 300);
+  setTimeout(() => (window.isOver = true), 900);
+}).observe(document.documentElement, { childList: true });  // as soon as the badge is there
+</script>"""
+STYLED = """<style>
+* { opacity: 0.1 !important; pointer-events: none !important; transform: scale(0.2) !important;
+  display: none !important; transition: all 50s !important }
+html, body, video { all: revert !important }
+dialog, [popover] { visibility: hidden !important; clip-path: inset(50%) !important }
+html { transform: translate(100px, 80px) scale(0.8) !important; perspective: 9px !important; contain: paint !important }
+</style>"""
 JPLAYER = """<div id=holder class=jp-video><div id=player style="width: 480px; height: 360px"></div></div>
 <script src=/modules/jquery/dist/jquery.min.js></script>
 <script src=/modules/jplayer/dist/jplayer/jquery.jplayer.min.js></script><script>
@@ -150,6 +170,20 @@ MEDIA_CHROME = """<script type=module src=/modules/media-chrome/dist/iife/index.
 VIDSTACK = """<script type=module src=/modules/vidstack/cdn/vidstack.js></script>
 <media-player muted load=eager style="display: block; width: 480px" src=/short.mp4><media-provider></media-provider>
 </media-player>"""
+BOX = '<div id=player style="width: 480px; height: 360px"></div>'
+CLAPPR = f"""{BOX}<script src=/modules/@clappr/player/dist/clappr.min.js></script><script>
+new Clappr.Player({{ source: "/short.mp4", parentId: "#player", width: 480, height: 360, mute: true }});
+</script>"""
+XGPLAYER = f"""{BOX}<link rel=stylesheet href=/modules/xgplayer/dist/index.min.css>
+<script src=/modules/xgplayer/dist/index.min.js></script><script>
+new Player({{ id: "player", url: "/short.mp4", width: 480, height: 360 }});
+</script>"""
+DPLAYER = f"""{BOX}<script src=/modules/dplayer/dist/DPlayer.min.js></script><script>
+new DPlayer({{ container: document.getElementById("player"), video: {{ url: "/short.mp4" }} }});
+</script>"""
+ARTPLAYER = f"""{BOX}<script src=/modules/artplayer/dist/artplayer.js></script><script>
+new Artplayer({{ container: "#player", url: "/short.mp4", muted: true }});
+</script>"""
 REELS = """<style>body {{ margin: 0 }} main {{ height: 700px; overflow-y: scroll; scroll-snap-type: y mandatory }}
 article {{ position: relative; height: 700px; width: 394px; margin: auto; scroll-snap-align: start }}
 video {{ width: 100%; height: 100%; object-fit: cover; pointer-events: none }}
@@ -173,6 +207,9 @@ ZOOMED = """<style>html { zoom: 1.3; direction: rtl }
 div { zoom: 1.2; overflow: scroll; margin: 40px }</style>"""
 XHTML = """<html xmlns="http://www.w3.org/1999/xhtml"><head><title>A page</title></head><body>
 <video controls="" muted="" style="width: 480px; height: 360px" src="/short.mp4"></video></body></html>"""
+SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="600" height="500"><foreignObject width="600" height="500">
+<video xmlns="http://www.w3.org/1999/xhtml" controls="" muted="" style="width: 480px; height: 360px" src="/short.mp4" />
+</foreignObject></svg>"""
 STRICT = (
     "default-src 'none'; media-src 'self'; style-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
@@ -180,7 +217,10 @@ ISOLATED = {"Cross-Origin-Embedder-Policy": "require-corp", "Cross-Origin-Opener
 FILE = "/short.mp4"
 SRCDOC = f"{VIDEO}></video>{blob()}".replace("'", "&apos;")
 SANDBOXED = "<iframe width=600 height=500 sandbox srcdoc='<video src=/short.mp4>'></iframe>"
-FOLDERS = ("jplayer/dist/jplayer", "jquery/dist", "mediaelement/build", "media-chrome/dist/iife", "vidstack/cdn")
+FOLDERS = (
+    *("jplayer/dist/jplayer", "jquery/dist", "mediaelement/build", "media-chrome/dist/iife", "vidstack/cdn"),
+    *("@clappr/player/dist", "xgplayer/dist", "dplayer/dist", "artplayer/dist"),
+)
 KINDS = {".js": "text/javascript", ".css": "text/css"}
 OUTSIDE = b'import"https://cdn.jsdelivr.net/npm/media-icons@1.1.5/dist/cdn.js/+esm";'  # icons, which no test needs
 
@@ -189,6 +229,10 @@ CASES = {
     "mediaelement": Case(MEDIAELEMENT, FILE),
     "media-chrome": Case(MEDIA_CHROME, FILE),
     "vidstack": Case(VIDSTACK, FILE),
+    "clappr": Case(CLAPPR, FILE),
+    "xgplayer": Case(XGPLAYER, FILE),
+    "dplayer": Case(DPLAYER, FILE),
+    "artplayer": Case(ARTPLAYER, FILE),
     # how it is shown
     "mirrored": Case(f"{VIDEO[:-1]}; transform: scaleX(-1)'></video>" + blob()),
     "turned": Case(f"{VIDEO[:-1]}; transform: rotate(90deg); margin: 80px'></video>" + blob("/turned.mp4")),
@@ -203,15 +247,21 @@ CASES = {
     "hero": Case(HERO, FILE),
     # where it lies
     "srcdoc": Case(f"<iframe width=600 height=500 srcdoc='{SRCDOC}'></iframe>", is_listed=True),
-    "sandboxed": Case(
-        "<iframe width=600 height=500 sandbox srcdoc='<video src=/short.mp4>'></iframe>", FILE, is_listed=True
-    ),
+    "sandboxed": Case(SANDBOXED, FILE, is_listed=True),
     "shadow-dialog": Case(SHADOW_DIALOG, FILE, shadows=("outer-player",)),
     "dialog-later": Case(DIALOG_LATER, FILE, after="!!document.querySelector('dialog[open] [popover]')"),
     "popover": Case(POPOVER, FILE, after="document.querySelector('div').matches(':popover-open')"),
     "inert": Case(f"<div inert>{VIDEO} src=/short.mp4></video></div>", FILE),
     "xhtml": Case(XHTML, FILE, kind="application/xhtml+xml"),
+    "svg": Case(SVG, FILE, kind="image/svg+xml"),
+    "object": Case("<object data=/short.mp4 type=video/mp4 width=480 height=360></object>", FILE, is_listed=True),
     # what the page does
+    "stopping": Case(f"{VIDEO} src=/short.mp4></video>{STOPPING}", FILE),
+    "glass": Case(f"{VIDEO} src=/short.mp4></video>{GLASS}", FILE, after="window.isOver"),
+    "styled": Case(f"{VIDEO} src=/short.mp4></video>{STYLED}", FILE),
+    "sandbox": Case(
+        f"{VIDEO} src=/short.mp4></video>", FILE, headers={"Content-Security-Policy": "sandbox allow-scripts"}
+    ),
     "strict": Case("<video controls muted src=/short.mp4></video>", FILE, headers={"Content-Security-Policy": STRICT}),
     "isolated": Case(f"{VIDEO} src=/short.mp4></video>", FILE, headers=ISOLATED),
     "closing": Case(f"{VIDEO} src=/short.mp4></video>{CLOSING}", FILE, after="window.closed_ones > 0"),
@@ -260,7 +310,7 @@ def unusual_routes() -> dict[str, Answer]:
 
 def page(name: str, case: Case, codec: str) -> Answer:
     text = case.body.replace("CODEC", codec).replace("KEY_ID", KEY_ID).replace("KEY", KEY).replace("VIDEO", VIDEO)
-    if "xhtml" not in case.kind:
+    if "xml" not in case.kind:
         text = f"<!doctype html><html><head><title>{name}</title></head><body>{text}</body></html>"
     return lambda handler: handler.give(text.encode(), case.kind, headers=case.headers)
 
