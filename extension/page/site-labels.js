@@ -7,20 +7,23 @@
  * @typedef {Pick<Document, "querySelector" | "querySelectorAll" | "location">} Page
  */
 
-import { fields } from "../shared/report.js";
+import { fields, text } from "../shared/report.js";
 import { parseWebUrl } from "../shared/urls.js";
 
 const AI_HELP = "answer/15447836"; // the help page that YouTube's label links to, in every language
 const SECTION = "how-this-was-made-section-view-model";
-/** @type {Record<string, string>} */
-const TIKTOK_LABELS = { 1: "Creator labeled as AI-generated", 2: "AI-generated" };
-/** @type {Record<string, string>} schema.org/IPTCDigitalSourceEnumeration */
-const SOURCE_TYPES = {
-  TrainedAlgorithmicMediaDigitalSource: "made with AI",
-  CompositeWithTrainedAlgorithmicMediaDigitalSource: "partly made with AI",
-  AlgorithmicMediaDigitalSource: "made with software",
-  DigitalCaptureDigitalSource: "recorded with a camera",
-};
+const TIKTOK_LABELS = new Map([
+  ["1", "Creator labeled as AI-generated"],
+  ["2", "AI-generated"],
+]);
+// of IPTC; with another spelling of schema.org/IPTCDigitalSourceEnumeration
+const SOURCE_TYPES = new Map([
+  ["trainedAlgorithmicMedia", "made with AI"],
+  ["compositeWithTrainedAlgorithmicMedia", "partly made with AI"],
+  ["algorithmicMedia", "made with software"],
+  ["digitalCapture", "recorded with a camera"],
+]);
+const MAX_LABEL = 80; // characters
 
 /** @type {{name: string, host: RegExp, read: (page: Page, url: URL) => string | null | undefined}[]} */
 const SITES = [
@@ -28,7 +31,8 @@ const SITES = [
     name: "YouTube",
     host: /(^|\.)youtube\.com$/,
     read: (page, url) => {
-      const isOpen = new URL(page.location.href).searchParams.get("v") === url.searchParams.get("v");
+      const id = url.searchParams.get("v");
+      const isOpen = id && new URL(page.location.href).searchParams.get("v") === id;
       const section = isOpen && page.querySelector(SECTION);
       if (!section || !section.querySelector(`a[href*="${AI_HELP}"]`)) return null;
       return section.querySelector("[class*='BodyHeader']")?.textContent.trim() || "Altered or synthetic content";
@@ -41,7 +45,7 @@ const SITES = [
       const [data] = parsed(page, "script#__UNIVERSAL_DATA_FOR_REHYDRATION__");
       const path = ["__DEFAULT_SCOPE__", "webapp.video-detail", "itemInfo", "itemStruct"];
       const item = path.reduce((from, name) => fields(from[name]), fields(data));
-      return url.pathname.endsWith(`/${String(item.id)}`) ? TIKTOK_LABELS[String(item.aigcLabelType)] : null;
+      return url.pathname.endsWith(`/${plain(item.id)}`) ? TIKTOK_LABELS.get(plain(item.aigcLabelType)) : null;
     },
   },
 ];
@@ -72,11 +76,11 @@ export function findSiteLabel(page, address) {
   const site = SITES.find(({ host }) => host.test(url.hostname));
   if (site) {
     const label = site.read(page, url);
-    return label ? { name: site.name, label } : null;
+    return label ? { name: site.name, label: text(label).slice(0, MAX_LABEL) } : null;
   }
   const videos = parsed(page, "script[type='application/ld+json']").flatMap(videoObjects);
-  const type = String(videos[0]?.digitalSourceType).split("/").pop() ?? "";
-  const label = videos.length === 1 && SOURCE_TYPES[type];
+  const type = (plain(videos[0]?.digitalSourceType).split("/").pop() ?? "").replace(/DigitalSource$/, "");
+  const label = videos.length === 1 && SOURCE_TYPES.get(type.charAt(0).toLowerCase() + type.slice(1));
   return label ? { name: new URL(page.location.href).hostname, label } : null;
 }
 
@@ -94,5 +98,10 @@ function parsed(page, selector) {
 /** @param {unknown} data @returns {Record<string, unknown>[]} */
 function videoObjects(data) {
   const nodes = Array.isArray(data) ? data : [data, ...[fields(data)["@graph"]].flat()];
-  return nodes.map(fields).filter((node) => node["@type"] === "VideoObject");
+  return nodes.map(fields).filter((node) => plain([node["@type"]].flat()[0]) === "VideoObject");
+}
+
+/** @param {unknown} value of a page, whose objects may not be made to text @returns {string} */
+function plain(value) {
+  return typeof value === "string" || typeof value === "number" ? String(value) : "";
 }

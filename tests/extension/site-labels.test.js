@@ -28,6 +28,8 @@ const labelled = (/** @type {string} */ help) => ({
 const watch = "https://www.youtube.com/watch?v=abcdefghijk";
 const clip = "https://www.tiktok.com/@a/video/7";
 const news = "https://news.example/clip";
+const short = "https://www.youtube.com/shorts/b";
+const labelOfNews = { name: "news.example", label: "made with AI" };
 const altered = { name: "YouTube", label: "Altered or synthetic content" };
 /** @type {[string, any, string | null, unknown][]} */
 const cases = [
@@ -37,7 +39,13 @@ const cases = [
   ["TikTok's label", page(clip, [tiktok("7", "2")]), clip, { name: "TikTok", label: "AI-generated" }],
   ["no label at TikTok", page(clip, [tiktok("7", 0)]), clip, null],
   ["data of another video at TikTok", page(clip, [tiktok("8", "1")]), clip, null],
-  ["schema.org", page(news, [{ "@graph": [video] }]), news, { name: "news.example", label: "made with AI" }],
+  ["schema.org", page(news, [{ "@graph": [video] }]), news, labelOfNews],
+  ["IPTC", page(news, [{ ...video, digitalSourceType: "x/trainedAlgorithmicMedia" }]), news, labelOfNews],
+  ["a list of kinds", page(news, [{ ...video, "@type": ["VideoObject"] }]), news, labelOfNews],
+  ["a name of every object", page(news, [{ ...video, digitalSourceType: "constructor" }]), news, null],
+  ["what is no text", page(news, [{ ...video, digitalSourceType: { toString: null } }]), news, null],
+  ["what is no number", page(clip, [tiktok("7", { toString: null })]), clip, null],
+  ["a Short beside another", page("https://www.youtube.com/shorts/a", [], labelled("15447836")), short, null],
   ["several videos", page(news, [video, video]), news, null],
   ["no address", page(news, [video]), null, null],
 ];

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 AI_HELP = "support.google.com/youtube/answer/15447836"  # linked by the label in every language
 MADE_SECTION = re.compile(r'"howThisWasMadeSectionViewModel":\{(.{0,4000})', re.DOTALL)
 SECTION_HEADER = re.compile(r'"bodyHeader":\{"content":"([^"\\]{1,80})"')
-TIKTOK_DATA = re.compile(r'<script[^>]+id="__UNIVERSAL_DATA_FOR_REHYDRATION__"[^>]*>(.*?)</script>', re.DOTALL)
+TIKTOK_DATA = 'id="__UNIVERSAL_DATA_FOR_REHYDRATION__"'
 TIKTOK_LABELS = {"1": "Creator labeled as AI-generated", "2": "AI-generated"}
-LINKED_DATA = re.compile(r"<script[^>]+application/ld\+json[^>]*>(.*?)</script>", re.DOTALL)
-SOURCE_TYPES = {  # schema.org/IPTCDigitalSourceEnumeration -> label
-    "TrainedAlgorithmicMediaDigitalSource": "made with AI",
-    "CompositeWithTrainedAlgorithmicMediaDigitalSource": "partly made with AI",
-    "AlgorithmicMediaDigitalSource": "made with software",
-    "DigitalCaptureDigitalSource": "recorded with a camera",
+LINKED_DATA = "application/ld+json"
+SOURCE_TYPES = {  # of IPTC; with another spelling of schema.org/IPTCDigitalSourceEnumeration
+    "trainedAlgorithmicMedia": "made with AI",
+    "compositeWithTrainedAlgorithmicMedia": "partly made with AI",
+    "algorithmicMedia": "made with software",
+    "digitalCapture": "recorded with a camera",
 }
 MAX_VALUES = 20_000  # of a page's data that are looked through
 
@@ -46,7 +46,7 @@ def _youtube(page: str) -> str | None:
 
 def _tiktok(page: str) -> str | None:
     for data in _parsed(TIKTOK_DATA, page):
-        with suppress(KeyError, TypeError):
+        with suppress(KeyError, TypeError, AttributeError):
             item = data["__DEFAULT_SCOPE__"]["webapp.video-detail"]["itemInfo"]["itemStruct"]
             return TIKTOK_LABELS.get(str(item.get("aigcLabelType")))
     return None
@@ -54,17 +54,27 @@ def _tiktok(page: str) -> str | None:
 
 def _linked_data(page: str) -> str | None:
     videos = [
-        node for data in _parsed(LINKED_DATA, page) for node in _nodes(data) if node.get("@type") == "VideoObject"
+        node
+        for data in _parsed(LINKED_DATA, page)
+        for node in _nodes(data)
+        if node.get("@type") in ("VideoObject", ["VideoObject"])
     ]
     if len(videos) != 1:  # else it is not known of which it speaks
         return None
-    return SOURCE_TYPES.get(str(videos[0].get("digitalSourceType")).rpartition("/")[2])
+    name = str(videos[0].get("digitalSourceType")).rpartition("/")[2].removesuffix("DigitalSource")
+    return SOURCE_TYPES.get(f"{name[:1].lower()}{name[1:]}")
 
 
-def _parsed(pattern: re.Pattern[str], page: str) -> Iterator[Any]:
-    for found in pattern.finditer(page):
-        with suppress(ValueError, RecursionError):
-            yield json.loads(found[1])
+def _parsed(attribute: str, page: str) -> Iterator[Any]:
+    """Yield what scripts with an attribute hold, if that is JSON; a page is read once, whatever it holds."""
+    begin = end = 0
+    while (begin := page.find("<script", end)) >= 0 and (start := page.find(">", begin)) >= 0:
+        end = page.find("</script", start)
+        if end < 0:
+            return
+        if attribute in page[begin:start]:
+            with suppress(ValueError, RecursionError):
+                yield json.loads(page[start + 1 : end])
 
 
 def _nodes(data: Any) -> Iterator[dict[str, Any]]:

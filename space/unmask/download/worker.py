@@ -44,8 +44,9 @@ MAX_TITLE_CHARACTERS = 300
 MAX_PAGE_BYTES = 16 * 2**20  # of a page or playlist, which is read into memory whole
 MAX_MEMORY_BYTES = 2 * 2**30
 MAX_OPEN_FILES = 256
-SIDECAR = re.compile(r"""<([^<>]{1,2000})>\s*;[^,]*\brel=["']?c2pa-manifest\b""")  # C2PA 2.2, 11.4
-PASSWORD_FIELD = re.compile(rb"""<input[^>]+type=["']?password""", re.IGNORECASE)
+LINK = re.compile(r"<([^<>]{1,2000})>([^<>]*)")  # in a header: address, attributes
+TO_SIDECAR = re.compile(r"""\brel=["']?c2pa-manifest\b""")  # C2PA 2.2, 11.4
+PASSWORD_FIELD = re.compile(rb"""<input[^<>]+type=["']?password""", re.IGNORECASE)
 SERVING_SECONDS = 3600.0  # a file is read in ranges as long as its check takes; the parent is less patient
 SILENCE_SECONDS = 20.0  # how long a server may say nothing
 PROGRESS = "unmask_progress"  # field of an info: (which part it is, of how many)
@@ -127,8 +128,9 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
             _check_scheme(req if isinstance(req, str) else req.url)
             response = super().urlopen(req)
         check_bytes(int_or_none(response.headers.get("Content-Length")) or 0, self.limits)
-        if sidecar := SIDECAR.search(response.headers.get("Link") or ""):
-            self.sidecar_url = printable_line(urljoin(response.url, sidecar[1]), MAX_TITLE_CHARACTERS)
+        for address, attributes in LINK.findall(response.headers.get("Link") or ""):
+            if TO_SIDECAR.search(attributes):
+                self.sidecar_url = printable_line(urljoin(response.url, address), MAX_TITLE_CHARACTERS)
         read_some, head = response.read, b""
 
         def read(amount: int | None = None) -> bytes:

@@ -1,6 +1,7 @@
 """A page of one video -> how its site labels it."""
 
 import json
+import time
 
 import pytest
 
@@ -8,6 +9,7 @@ from tests import servers
 from tests.servers import Site, content
 from unmask.download.site_labels import find_label
 from unmask.download.sources import UrlSource, open_media
+from unmask.download.worker import PASSWORD_FIELD
 from unmask.limits import Limits
 from unmask.progress import ignore_progress
 from unmask.video.sampling import DecodePlan
@@ -34,8 +36,8 @@ def tiktok(label: object) -> str:
     return f'<script id="__UNIVERSAL_DATA_FOR_REHYDRATION__" type="application/json">{json.dumps(data)}</script>'
 
 
-def linked(*types: str) -> str:
-    videos = [{"@type": "VideoObject", "digitalSourceType": f"https://schema.org/{name}"} for name in types]
+def linked(*types: str, kind: object = "VideoObject") -> str:
+    videos = [{"@type": kind, "digitalSourceType": f"https://schema.org/{name}"} for name in types]
     return f'<script type="application/ld+json">{json.dumps({"@graph": videos})}</script>'
 
 
@@ -54,12 +56,27 @@ AI = "TrainedAlgorithmicMediaDigitalSource"
         ("https://www.tiktok.com/@a/video/7", tiktok("0"), None),
         ("https://nottiktok.com/@a/video/7", tiktok("1"), None),
         ("https://news.example/clip", linked(AI), ("news.example", "made with AI")),
+        ("https://news.example/clip", linked("trainedAlgorithmicMedia"), ("news.example", "made with AI")),
+        ("https://news.example/clip", linked(AI, kind=["VideoObject"]), ("news.example", "made with AI")),
         ("https://news.example/clip", linked(AI, AI), None),
+        ("https://news.example/clip", linked("constructor"), None),
+        ("https://www.tiktok.com/@a/video/7", tiktok("1").replace('{"id": "7", "aigcLabelType": "1"}', '"x"'), None),
         ("https://news.example/clip", '<script type="application/ld+json">{"@type": [</script>', None),
     ],
 )
 def test_labels(url, page, found):
     assert find_label(url, page) == found
+
+
+@pytest.mark.parametrize("host", ["news.example", "www.youtube.com", "www.tiktok.com"])
+def test_a_page_of_markup_that_never_ends_takes_a_moment(host):
+    data = '<script id="__UNIVERSAL_DATA_FOR_REHYDRATION__" application/ld+json "howThisWasMadeSectionViewModel":{'
+    started = time.process_time()
+    for unit in (data, f"{data}>", f"{data}></script>", '<input type="', "<script "):
+        page = unit * (2**20 // len(unit))
+        assert find_label(f"https://{host}/", page) is None
+        assert PASSWORD_FIELD.search(page.encode()) is None
+    assert time.process_time() - started < 5
 
 
 def test_the_label_of_a_page_comes_with_its_video(media, tmp_path):
