@@ -13,7 +13,8 @@ from unmask.video.frames import Image
 
 HD_HEIGHT_PX = 720  # from which browsers take the matrix of an untagged picture for BT.709, below for BT.601
 UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED, AVCOL_PRI_UNSPECIFIED
-BT2020_MATRICES = frozenset({9, 10})
+CONSTANT_LUMINANCE = 10  # AVCOL_SPC_BT2020_CL
+BT2020_MATRICES = frozenset({9, CONSTANT_LUMINANCE})
 DOLBY_MATRICES = frozenset({14, 15})  # ICtCp and IPT, of Dolby Vision, which swscale does not convert
 DOLBY_TAGS = frozenset({"dvh1", "dvhe", "dav1", "dva1", "dvav"})  # of MP4s that no other decoder shows rightly
 WIDE_PRIMARIES = frozenset({ColorPrimaries.BT2020, ColorPrimaries.SMPTE431, ColorPrimaries.SMPTE432})
@@ -25,6 +26,9 @@ def to_rgb(frame: av.VideoFrame, size: tuple[int, int], reformatter: VideoReform
     """Convert a frame to (H, W, 3) RGB of `size`, (width, height) px, not yet upright.
 
     Of a picture in BT.2020 that does not name its primaries, the frame's own tag is set.
+
+    Raises:
+        NotAVideo: Its colours cannot be converted.
     """
     hdr = is_hdr(frame)
     if frame.color_primaries == UNTAGGED and (hdr or frame.colorspace in BT2020_MATRICES):
@@ -32,16 +36,21 @@ def to_rgb(frame: av.VideoFrame, size: tuple[int, int], reformatter: VideoReform
     wide = hdr or frame.color_primaries in WIDE_PRIMARIES
     parts = frame.format.components
     alpha = any(part.is_alpha for part in parts)
-    rgb: Any = reformatter.reformat(
-        frame,
-        *size,
-        format="rgba" if alpha else "rgb24",
-        interpolation="AREA" if size[0] < frame.width else "BICUBIC",
-        src_colorspace=_untagged_matrix(frame) if frame.colorspace == UNTAGGED and len(parts) >= 3 else None,
-        dst_color_trc=ColorTrc.BT709 if wide else None,
-        dst_color_primaries=ColorPrimaries.BT709 if wide else None,
-        threads=1,
-    ).to_ndarray()
+    try:
+        rgb: Any = reformatter.reformat(
+            frame,
+            *size,
+            format="rgba" if alpha else "rgb24",
+            interpolation="AREA" if size[0] < frame.width else "BICUBIC",
+            src_colorspace=_matrix(frame) if len(parts) >= 3 else None,
+            dst_color_trc=ColorTrc.BT709 if wide else None,
+            dst_color_primaries=ColorPrimaries.BT709 if wide else None,
+            threads=1,
+        ).to_ndarray()
+    except OSError as error:
+        raise NotAVideo(
+            "The colours of this video are coded in a way that cannot be converted here. Give it in another form."
+        ) from error
     if alpha:
         rgb = _on_white(rgb)
     elif len(parts) == 1 and frame.color_range == ColorRange.MPEG:  # swscale takes all grey for full range
@@ -54,9 +63,11 @@ def is_hdr(frame: av.VideoFrame) -> bool:
     return frame.color_trc in HDR_TRANSFERS
 
 
-def _untagged_matrix(frame: av.VideoFrame) -> Colorspace | None:
-    """Guess the matrix of a picture that names none, as browsers do; None: BT.601."""
-    if frame.format.is_rgb:
+def _matrix(frame: av.VideoFrame) -> Colorspace | None:
+    """Choose a matrix, as browsers do, where none is named or swscale lacks it; None: its own, or BT.601."""
+    if frame.colorspace == CONSTANT_LUMINANCE:
+        return Colorspace.BT2020
+    if frame.format.is_rgb or frame.colorspace != UNTAGGED:
         return None
     if is_hdr(frame) or frame.color_primaries == ColorPrimaries.BT2020:
         return Colorspace.BT2020

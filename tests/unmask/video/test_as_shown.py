@@ -44,6 +44,7 @@ COLOURS: dict[str, Kind] = {
     "hlg, nothing else tagged": (240, 2, Colorspace.BT2020, LIMITED, HLG, BT2020),
     "pq, nothing else tagged": (240, 2, Colorspace.BT2020, LIMITED, PQ, BT2020),
     "bt2020, only the matrix tagged": (240, 9, Colorspace.BT2020, LIMITED, SDR, BT2020),
+    "bt2020, constant luminance": (240, 10, Colorspace.BT2020, LIMITED, SDR, BT2020),
     "p3": (240, 1, Colorspace.ITU709, LIMITED, SDR, P3),
     "pq, large": (720, 9, Colorspace.BT2020, LIMITED, PQ, BT2020),
 }
@@ -280,6 +281,12 @@ def test_colours_of_dolby_vision_alone_are_not_guessed(tmp_path: Path) -> None:
     path.write_bytes(data.replace(b"hev1", b"dvh1"))
     with pytest.raises(NotAVideo, match="profile 5"):
         probe(path)
+
+
+def test_colours_that_cannot_be_converted_are_said(tmp_path: Path) -> None:
+    write_tagged(tmp_path / "ycgco.mp4", patches(240), (240, 8, Colorspace.ITU601, LIMITED, SDR, BT709))
+    with pytest.raises(NotAVideo, match="another form"):
+        next(play(tmp_path / "ycgco.mp4", Span()))
 
 
 def test_gray_of_limited_range_is_expanded(tmp_path: Path) -> None:
