@@ -137,7 +137,8 @@ class Checker:
             if cached is None:
                 report = _Check(self, models, standby, media, credentials, options, on_progress, clock).run()
             else:
-                report = with_source(with_provenance(cached, _provenance(media, credentials)), _describe(media))
+                said = _provenance(media, credentials, on_progress)
+                report = with_source(with_provenance(cached, said), _describe(media))
             if keep is not None and keep.parent.is_dir() and media.fetched is not None:
                 shutil.move(media.fetched, keep)
         on_progress("done", 0.0, "Done")
@@ -228,7 +229,7 @@ class _Check:
             verdict,
             revisions={model.name: model.revision for model in self._models},
             faces=faces,
-            provenance=_provenance(self._media, self._credentials),
+            provenance=_provenance(self._media, self._credentials, self._on_progress),
             compute=ComputeReport(
                 backend=self._models[0].backend.name,
                 device=self._models[0].backend.device,
@@ -311,8 +312,9 @@ def _describe(media: Media) -> Source:
     return replace(media.source, sha256=media.sha256())
 
 
-def _provenance(media: Media, credentials: BackgroundCredentials) -> Provenance:
-    return Provenance(credentials.result(), read_metadata(media.statements.tags), media.statements.site)
+def _provenance(media: Media, credentials: BackgroundCredentials, on_progress: OnProgress) -> Provenance:
+    on_wait = lambda: on_progress("explain", 1.0, "Reading what it says of its origin")
+    return Provenance(credentials.result(on_wait), read_metadata(media.statements.tags), media.statements.site)
 
 
 def _provisional_text(scores: Sequence[ClipScore], policy: Policy) -> str:

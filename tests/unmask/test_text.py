@@ -12,6 +12,7 @@ from unmask.text import printable_line
         ("A\nfilm\tin \x1b[31mred", "A film in [31mred"),
         ("turned \u202eround", "turned round"),
         ("x" * 1000, "x" * 300),
+        (f"x{' ' * 10**7}y", "x"),
         ("", ""),
         (None, ""),
         (7, "7"),

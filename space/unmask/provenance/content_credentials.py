@@ -1,7 +1,7 @@
 """Read the Content Credentials (C2PA) of a file in a worker process, beside its check."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 from typing import get_args
@@ -11,8 +11,8 @@ from unmask.errors import InternalError, NotAVideo, TimedOut
 from unmask.provenance.messages import Credentials, CredentialsTask
 from unmask.provenance_text import Problem, State, credentials_text, made_of
 from unmask.report import CredentialsReport, ManifestReport
-from unmask.sandbox.process import start_code
-from unmask.video.decode_client import run_worker
+from unmask.sandbox.process import POLL_SECONDS, start_code
+from unmask.video.decode_client import OnWait, do_nothing, run_worker
 
 WORKER = start_code("unmask.provenance.credentials_worker")
 MAX_VERIFIED_BYTES = 2**30  # of a file: the library reads whole boxes into memory
@@ -42,9 +42,11 @@ class BackgroundCredentials:
             self._future = pool.submit(self._read, said.path, said.store, trust_list)
             pool.shutdown(wait=False)
 
-    def result(self) -> CredentialsReport:
-        """Wait for it."""
+    def result(self, on_wait: OnWait = do_nothing) -> CredentialsReport:
+        """Wait for it; `on_wait` is called several times a second, and what it raises ends the wait."""
         if self._future is not None:
+            while not wait([self._future], POLL_SECONDS).done:
+                on_wait()
             return to_report(self._future.result(), self._where, self._remote_url)
         if self._remote_url is None:
             return to_report(Credentials("none"))

@@ -5,6 +5,7 @@ library is told to fetch nothing.
 """
 
 import json
+import re
 from io import BytesIO, RawIOBase
 from typing import Any
 
@@ -27,11 +28,12 @@ FORMATS = (  # start of a file, its place, media type
     (b"GIF8", 0, "image/gif"),
 )
 STORE_FORMAT = "application/c2pa"
-TRUSTED, UNTRUSTED = "signingCredential.trusted", "signingCredential.untrusted"
+TRUSTED, UNTRUSTED, TIME_TRUSTED = "signingCredential.trusted", "signingCredential.untrusted", "timeStamp.trusted"
 DOUBT = ("trusted", "valid", "unverified", "invalid")  # states, what is worth most first
 BINDINGS = ("Hash.", "hardBinding")  # in codes of failures that concern the content
 EXPIRED = ("signingCredential.expired", "claimSignature.outsideValidity")
-MAX_MANIFESTS, MAX_CODES, MAX_TYPES, MAX_TEXT = 8, 12, 8, 100  # all together fit into one message
+MAX_MANIFESTS, MAX_CODES, MAX_TYPES, MAX_TEXT, MAX_NAME = 8, 12, 8, 100, 60  # all together fit into one message
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.:+_-]")
 MAX_DEPTH = 12  # in an assertion
 
 Json = dict[str, Any]
@@ -68,7 +70,7 @@ def read_credentials(file: RawIOBase | BytesIO, media_type: str, trust_list: str
             found: Json = json.loads(reader.json())
     except C2paError as error:
         kind = str(error).partition(":")[0]
-        return Credentials("none") if kind == "ManifestNotFound" else Credentials("invalid", "damaged", (_clean(kind),))
+        return Credentials("none") if kind == "ManifestNotFound" else Credentials("invalid", "damaged", (_ascii(kind),))
     return to_credentials(found, in_part=media_type == STORE_FORMAT)
 
 
@@ -79,12 +81,16 @@ def to_credentials(found: Json, in_part: bool) -> Credentials:
         failures = [code for code in failures if not any(part in code for part in BINDINGS)]
     state = "unverified" if in_part and not failures else str(found["validation_state"]).lower()
     state = state if state in DOUBT else "invalid"
-    codes = tuple(dict.fromkeys(map(_clean, failures)))[:MAX_CODES] if state == "invalid" else ()
+    results: Json = found.get("validation_results") or {}
+    passed = _codes((results.get("activeManifest") or {}).get("success"))
+    if state == "valid" and TRUSTED in passed:  # only something that it was made from has an unknown signer
+        state = "trusted"
+    codes = tuple(dict.fromkeys(map(_ascii, failures)))[:MAX_CODES] if state == "invalid" else ()
     return Credentials(
         state=state,
         problem=_problem(codes) if state == "invalid" else None,
         codes=codes,
-        manifests=_chain(found, state),
+        manifests=_chain(found, state, passed),
     )
 
 
@@ -94,49 +100,53 @@ def _problem(codes: tuple[str, ...]) -> str:
     return "expired" if codes and set(codes) <= set(EXPIRED) else "damaged"
 
 
-def _chain(found: Json, state: str) -> tuple[Manifest, ...]:
+def _chain(found: Json, state: str, passed: set[str]) -> tuple[Manifest, ...]:
     """List the manifest of the file and those of what it was made from, nearest first."""
     manifests: Json = found.get("manifests", {})
+    results: Json = found.get("validation_results") or {}
     deltas = {
-        each["ingredientAssertionURI"]: each["validationDeltas"]
-        for each in (found.get("validation_results") or {}).get("ingredientDeltas") or []
+        each["ingredientAssertionURI"]: each["validationDeltas"] for each in results.get("ingredientDeltas") or []
     }
     chain: dict[str, Manifest] = {}
-    waiting = [(found.get("active_manifest"), "active", "whole", state)]
+    waiting = [(found.get("active_manifest"), "active", "whole", state, passed)]
     while waiting and len(chain) < MAX_MANIFESTS:
-        label, relation, role, state = waiting.pop(0)
+        label, relation, role, state, passed = waiting.pop(0)
         if label not in manifests or label in chain:
             continue
         manifest: Json = manifests[label]
         signature: Json = manifest.get("signature_info") or {}
         chain[label] = Manifest(
             title=_clean(manifest.get("title")) or None,
-            relation=_clean(relation),
+            relation=_ascii(relation),
             role=role,
             state=state,
             generator=_generator(manifest),
             signer=_clean(signature.get("issuer") or signature.get("common_name")) or None,
-            signed_at=_clean(signature.get("time")) or None,
+            signed_at=_ascii(signature.get("time")) or None if state != "trusted" or TIME_TRUSTED in passed else None,
             source_types=tuple(dict.fromkeys(_source_types(manifest.get("assertions"))))[:MAX_TYPES],
         )
         for each in manifest.get("ingredients", []):
             delta = deltas.get(f"self#jumbf=/c2pa/{label}/c2pa.assertions/{each.get('label')}", {})
-            states = state, _ingredient_state(each, delta)
-            relation = each.get("relationship")
-            waiting.append((each.get("active_manifest"), relation, _role(role, relation), max(states, key=DOUBT.index)))
+            own, passed = _ingredient_state(each, delta)
+            relation, worst = each.get("relationship"), max(state, own, key=DOUBT.index)
+            waiting.append((each.get("active_manifest"), relation, _role(role, relation), worst, passed))
     return tuple(chain.values())
 
 
-def _ingredient_state(ingredient: Json, delta: Json) -> str:
-    """Tell what the credentials of an ingredient are worth: as its user found them, and what is otherwise here."""
+def _ingredient_state(ingredient: Json, delta: Json) -> tuple[str, set[str]]:
+    """Tell what the credentials of an ingredient are worth: as its user found them, and what is otherwise here.
+
+    With the codes of what succeeded.
+    """
     recorded: Json = (ingredient.get("validation_results") or {}).get("activeManifest") or {}
     then, now = ({name: _codes(each.get(name)) for name in ("success", "failure")} for each in (recorded, delta))
     failed = then["failure"] | now["failure"] | _codes(ingredient.get("validation_status"))
+    passed = then["success"] | now["success"]
     if failed - {UNTRUSTED}:
-        return "invalid"
-    if TRUSTED in then["success"] | now["success"] and UNTRUSTED not in now["failure"]:
-        return "trusted"
-    return "valid" if then["success"] else "unverified"
+        return "invalid", passed
+    if TRUSTED in passed and UNTRUSTED not in now["failure"]:
+        return "trusted", passed
+    return "valid" if then["success"] else "unverified", passed
 
 
 def _codes(statuses: list[Json] | None) -> set[str]:
@@ -167,10 +177,15 @@ def _source_types(value: Any, depth: int = 0) -> list[str]:
     found = []
     for name, item in value.items():
         if name.lower().endswith("digitalsourcetype") and isinstance(item, str):
-            found.append(_clean(item.rpartition("/")[2]))
+            found.append(_ascii(item.rpartition("/")[2]))
         else:
             found += _source_types(item, depth + 1)
     return found
+
+
+def _ascii(text: object) -> str:
+    """Keep what names and times of the standard are made of: on the wire other letters are longer."""
+    return NOT_IN_NAMES.sub("", str(text or "")[:MAX_NAME])
 
 
 def _clean(text: object) -> str:

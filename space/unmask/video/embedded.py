@@ -76,6 +76,7 @@ def _find_boxes(file: RawIOBase, end: int) -> Embedded:
             continue
         head = FilePart(file, begin, end).read(37).ljust(37, b"\0")
         size, _, uuid, _, purpose = struct.unpack(">I4s16s4s9s", head)
+        size = size or end - begin  # 0: up to the end
         if uuid == STORE_UUID and purpose == STORE_PURPOSE:
             found = replace(found, store=(begin + 45, min(begin + size, end)))  # behind the place of the next box
         elif uuid == XMP_UUID:

@@ -14,12 +14,15 @@ import pytest
 from tests.credentials import Signer, store_box, with_store_last
 from tests.media import make
 from tests.servers import Handler, Site, media, status
-from unmask.download.sources import FileSource, UrlSource, VideoSource, open_media
+from unmask.download.sources import FileSource, Statements, UrlSource, VideoSource, open_media
+from unmask.errors import Cancelled
 from unmask.limits import Limits
 from unmask.progress import ignore_progress
 from unmask.provenance.content_credentials import BackgroundCredentials
-from unmask.provenance.credentials_worker import STORE_FORMAT, read_credentials
+from unmask.provenance.credentials_worker import STORE_FORMAT, read_credentials, to_credentials
+from unmask.provenance.messages import Credentials
 from unmask.report import CredentialsReport
+from unmask.sandbox.protocol import read_header, write_message
 from unmask.video.sampling import DecodePlan
 
 AI = "trainedAlgorithmicMedia"
@@ -179,7 +182,8 @@ def test_a_sidecar_that_the_server_offers_is_named(video, tmp_path):
 
 FUZZ = """
 import io, random, sys
-from unmask.provenance.credentials_worker import STORE_FORMAT, read_credentials
+from unmask.provenance.credentials_worker import STORE_FORMAT, read_credentials, to_credentials
+from unmask.provenance.messages import Credentials
 video = open(sys.argv[1], "rb").read()
 begin, end = int(sys.argv[2]), int(sys.argv[3])
 for seed in range(1000):
@@ -214,6 +218,68 @@ def test_a_library_that_crashes_leaves_them_unverified(video, signer, tmp_path, 
     found = read(signer.sign(video, AI), tmp_path)
     assert (found["state"], found["made"]) == ("unverified", None)
     assert "could not be read" in found["text"]
+
+
+def test_a_library_that_never_ends_is_not_waited_for(video, signer, tmp_path, monkeypatch):
+    monkeypatch.setattr("unmask.provenance.content_credentials.WORKER", "import time; time.sleep(60)")
+    path = tmp_path / "video.mp4"
+    path.write_bytes(signer.sign(video, AI))
+
+    def cancel() -> None:
+        raise Cancelled("Stopped.")
+
+    reading = BackgroundCredentials(Statements(path, has_store=True), "")
+    with pytest.raises(Cancelled), closing(reading):
+        reading.result(cancel)
+    started = time.monotonic()
+    assert reading.result()["state"] == "unverified"  # its worker was ended
+    assert time.monotonic() - started < 10
+
+
+def test_the_longest_texts_fit_one_message_and_cycles_end():
+    text, sink = "\U0001f600" * 999, io.BytesIO()
+    manifests = {
+        str(number): {
+            "title": text,
+            "claim_generator": text,
+            "signature_info": {"issuer": text, "time": text},
+            "assertions": [{"digitalSourceType": f"{number}{text}"} for number in range(20)],
+            "ingredients": [{"active_manifest": str(to), "relationship": text} for to in (0, number, number + 1)],
+        }
+        for number in range(20)
+    }
+    failures = [{"code": f"{number}{text}"} for number in range(40)]
+    found = {
+        "manifests": manifests,
+        "active_manifest": "0",
+        "validation_state": "Invalid",
+        "validation_status": failures,
+    }
+    write_message(sink, to_credentials(found, in_part=False))
+    sink.seek(0)
+    body, _ = read_header(sink, (Credentials,)) or (None, 0)
+    assert body is not None
+    assert len(body.manifests) == 8
+
+
+@pytest.mark.parametrize(
+    ("passed", "said", "state", "signed_at"),
+    [
+        (["signingCredential.trusted", "timeStamp.validated"], "Trusted", "trusted", None),
+        (["signingCredential.trusted", "timeStamp.validated", "timeStamp.trusted"], "Trusted", "trusted", "2020-01-01"),
+        (["signingCredential.trusted"], "Valid", "trusted", None),  # the signer of something inside is not trusted
+        (["timeStamp.validated"], "Valid", "valid", "2020-01-01"),
+    ],
+)
+def test_under_a_trusted_signature_only_a_trusted_time_is_said(passed, said, state, signed_at):
+    found = {
+        "manifests": {"a": {"signature_info": {"time": "2020-01-01"}}},
+        "active_manifest": "a",
+        "validation_state": said,
+        "validation_results": {"activeManifest": {"success": [{"code": code} for code in passed]}},
+    }
+    read = to_credentials(found, in_part=False)
+    assert (read.state, read.manifests[0].signed_at) == (state, signed_at)
 
 
 def test_a_store_alone_proves_nothing_of_a_content(video, signer):
