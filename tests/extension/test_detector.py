@@ -84,8 +84,10 @@ def run(network: Path, data: np.ndarray) -> list[np.ndarray]:
 
 
 def test_an_architecture_that_onnx_cannot_express_is_refused(tmp_path):
-    folder = untrained_model(tmp_path / "meso")
-    with pytest.raises(SystemExit, match=r"only mobilenet-gru .* this is a meso-transformer"):
+    folder = untrained_model(tmp_path / "tower")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"architecture": "vit-linear", "model": {}}))
+    with pytest.raises(SystemExit, match=r"only mobilenet-gru.* this is a vit-linear"):
         main(["--onnx", "--model-folder", str(folder), "--out", str(tmp_path / "out")])
 
 

@@ -33,7 +33,7 @@ class PatchMean(VideoModel):
     def frame_features(self, images: Tensor) -> Tensor:
         return self.patches(images)
 
-    def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
+    def sequence_logits(self, vectors: Tensor, mask: Tensor | None) -> Tensor:
         weights = mask.to(vectors.dtype)[..., None]
         return self.head((vectors * weights).sum(1) / weights.sum(1)).squeeze(-1)
 

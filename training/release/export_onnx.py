@@ -10,12 +10,15 @@ graph. The extension's files hold them as the float16 numbers that they are in t
 ONNX Runtime loads either. Each network is run on noise and must say what torch says, or nothing is left.
 """
 
+import copy
 import dataclasses
 import json
+import math
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,19 +27,21 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._decomp import get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from training.fit.recipes import RECIPES
 from unmask.faces import mtcnn
 from unmask.faces.clips import ClipSpec
 from unmask.faces.networks import NAMES as FACE_NETWORKS
 from unmask.graphs import session
 from unmask.models import checkpoint, onnx_model
-from unmask.models.architectures import ARCHITECTURES, VideoModel
-from unmask.models.configs import CONFIGS
+from unmask.models.architectures import ARCHITECTURES, LogMagnitude, VideoModel
 from unmask.models.torch_model import GRADIENT_STEPS, Heat
 
-ARCHITECTURES_WRITTEN = ("mobilenet-gru",)
+ARCHITECTURES_WRITTEN = ("mobilenet-gru", "meso-transformer", "resnext-lstm")
 OPSET = 17
 MAX_ERROR = 1e-3  # of a logit, or of the hottest place; maps, scores and box offsets stay far below
 LARGE_BYTES = 4096  # of a weight
@@ -53,46 +58,126 @@ class OneClip(nn.Module):
         """Return the logit of the clip, those of its frames, and the feature maps."""
         maps = self.model.frame_features(data)
         vectors = self.model.frame_vectors(maps)
-        mask = torch.ones(1, vectors.shape[0], dtype=torch.bool)
-        together = self.model.sequence_logits(vectors[None], mask)
-        return together, self.model.sequence_logits(vectors[:, None], mask.T), maps
+        together = self.model.sequence_logits(vectors[None], None)
+        return together, self.model.sequence_logits(vectors[:, None], None), maps
 
 
-class PooledHeat(nn.Module):
-    """What `Heat` says for a model whose frame vectors are means over maps, in operations that the exporter knows."""
+class LinearHeat(nn.Module):
+    """What `Heat` says where frame vectors are linear in the maps, in operations that the exporter knows."""
 
     def __init__(self, model: VideoModel) -> None:
         super().__init__()
-        if type(model).frame_vectors is not VideoModel.frame_vectors:
-            raise SystemExit("only a model whose frame vectors are means of its maps can be written as ONNX")
+        self.is_mean = type(model).frame_vectors is VideoModel.frame_vectors
+        self.model = None if self.is_mean else model
         vectors = model.frame_vectors(model.frame_features(torch.zeros(GRADIENT_STEPS, 3, 64, 64)))
         plain: Any = torch.export.default_decompositions()  # typed more narrowly than what takes it
-        mask = torch.ones(GRADIENT_STEPS, 1)  # not of bools: the exporter does not turn them into numbers
+        plain.update(get_decompositions([torch.ops.aten._softmax]))
 
         def logit(points: Tensor) -> Tensor:
-            return model.sequence_logits(points[:, None], mask).sum(0)
+            return model.sequence_logits(points[:, None], None).sum(0)
 
-        self.gradient = make_fx(torch.func.grad(logit), decomposition_table=plain)(vectors)
+        with _plain_operations():
+            self.gradient = make_fx(torch.func.grad(logit), decomposition_table=plain)(vectors)
 
     def forward(self, data: Tensor) -> Tensor:
         """Return the heat of each place (h, w) of maps (2, C, h, w)."""
-        vectors, change = data.mean((-2, -1)), data[1] - data[0]
+        vectors, change = self._vectors(data), data[1] - data[0]
         shares = (torch.arange(GRADIENT_STEPS) + 0.5) / GRADIENT_STEPS
         gradient = self.gradient(vectors[:1] + shares[:, None] * (vectors[1:] - vectors[:1])).mean(0)
-        return (change * gradient[:, None, None]).sum(0).abs() / (data.shape[2] * data.shape[3])
+        if self.is_mean:
+            return (change * gradient[:, None, None]).sum(0).abs() / (data.shape[2] * data.shape[3])
+        places = torch.eye(data.shape[2] * data.shape[3]).view(-1, 1, data.shape[2], data.shape[3])
+        moved = self._vectors(places * change) - self._vectors(torch.zeros_like(data[:1]))
+        return (moved @ gradient).abs().view(data.shape[2], data.shape[3])
+
+    def _vectors(self, maps: Tensor) -> Tensor:
+        return maps.mean((-2, -1)) if self.model is None else self.model.frame_vectors(maps)
 
 
 class PReLU(nn.Module):
     """What nn.PReLU does, in operations that take ONNX Runtime a fraction of the time that its own PRelu takes."""
 
-    def __init__(self, weight: nn.Parameter) -> None:
+    def __init__(self, layer: nn.PReLU) -> None:
         super().__init__()
-        self.weight = weight
+        self.weight = layer.weight
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply a slope a channel below zero."""
         slope = self.weight.view(-1, *[1] * (x.dim() - 2))
         return x + (1 - slope) * (-x).relu()
+
+
+class CellMeans(nn.Module):
+    """What nn.AdaptiveAvgPool2d does, for maps of any size."""
+
+    def __init__(self, layer: nn.AdaptiveAvgPool2d) -> None:
+        super().__init__()
+        side: Any = layer.output_size
+        self.side = int(side)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Average (N, C, h, w) to (N, C, side, side)."""
+        rows, columns = self._shares(maps.shape[2]), self._shares(maps.shape[3])
+        return rows @ maps @ columns.T
+
+    def _shares(self, length: int) -> Tensor:
+        """Return what each place adds to each cell (side, length)."""
+        place, cell = torch.arange(length), torch.arange(self.side)[:, None]
+        first, end = cell * length // self.side, ((cell + 1) * length + self.side - 1) // self.side
+        inside = ((place >= first) & (place < end)).float()
+        return inside / inside.sum(1, keepdim=True)
+
+
+class LogMagnitudeByMatrices(nn.Module):
+    """What `LogMagnitude` does, with the Fourier transform as matrices: there is none for tensors in ONNX Runtime."""
+
+    def __init__(self, layer: LogMagnitude) -> None:
+        super().__init__()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute the log magnitude (N, 1, S, S) of images (N, 3, S, S)."""
+        grey, side = images.mean(1, keepdim=True), images.shape[3]
+        place = torch.arange(side)
+        turns = (place - side // 2)[:, None] * place % side
+        angles = turns.float() * (2 * math.pi) / side
+        cosines, sines = angles.cos(), angles.sin()
+        across, along = grey @ cosines.T, grey @ sines.T
+        real, imaginary = cosines @ across - sines @ along, sines @ across + cosines @ along
+        return torch.log1p((real.square() + imaginary.square()).sqrt() / side)
+
+
+class SelfAttention(nn.Module):
+    """What nn.MultiheadAttention does with a sequence and itself, for sequences of any length and number."""
+
+    def __init__(self, layer: nn.MultiheadAttention) -> None:
+        super().__init__()
+        self.layer, self.batch_first = layer, True
+
+    def forward(self, x: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
+        """Attend within sequences (B, T, D)."""
+        layer = self.layer
+        joined = F.linear(x, layer.in_proj_weight, layer.in_proj_bias)
+        parts = joined.unflatten(-1, (3, layer.num_heads, layer.head_dim)).permute(2, 0, 3, 1, 4)
+        queries, keys, values = parts.unbind()
+        shares = (queries @ keys.transpose(2, 3) / math.sqrt(layer.head_dim)).softmax(-1)
+        return layer.out_proj((shares @ values).transpose(1, 2).flatten(2)), None
+
+
+SUBSTITUTES: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
+    nn.PReLU: PReLU,
+    nn.AdaptiveAvgPool2d: CellMeans,
+    LogMagnitude: LogMagnitudeByMatrices,
+    nn.MultiheadAttention: SelfAttention,
+}
+
+
+def substitute(module: nn.Module) -> None:
+    """Replace layers that ONNX Runtime lacks, or is slow at."""
+    for name, layer in list(module.named_children()):
+        if type(layer) in SUBSTITUTES:
+            setattr(module, name, SUBSTITUTES[type(layer)](layer))
+        else:
+            substitute(layer)
 
 
 @dataclass(frozen=True)
@@ -115,13 +200,13 @@ def write_graphs(folder: Path = session.FOLDER) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         networks: list[tuple[Network, dict[str, float]]] = [(network, {}) for network in face_networks()]
         for name in ARCHITECTURES_WRITTEN:
-            size = CONFIGS[name]()
-            module = ARCHITECTURES[name](size).eval().requires_grad_(False)
+            config = RECIPES[name].model
+            module = ARCHITECTURES[name](config).eval().requires_grad_(False)
             for tensor in module.state_dict().values():  # the exporter merges equal weights
                 if tensor.is_floating_point():
                     tensor.uniform_(0.01, 0.02)
             networks += [
-                (one, onnx_model.sizes(size)) for one in model_networks(name, f"{name}.heat", module, ClipSpec())
+                (one, onnx_model.sizes(config)) for one in model_networks(name, f"{name}.heat", module, ClipSpec())
             ]
         for network, size in networks:
             path = _write(network, Path(scratch))
@@ -161,13 +246,13 @@ def export(folder: Path, out: Path) -> list[Path]:
 
 def model_networks(name: str, heat_name: str, model: VideoModel, spec: ClipSpec) -> Iterator[Network]:
     """Yield the networks of a model."""
-    weights, side_px = model.state_dict(), spec.side_px
-    clip = OneClip(model)
+    reference, weights, side_px = copy.deepcopy(model), model.state_dict(), spec.side_px
+    substitute(model)
     clips = tuple((frames, 3, side, side) for frames, side in ((spec.frames_per_clip, side_px), (1, 2 * side_px)))
-    yield Network(name, clip, clip, weights, clips, (0, 2, 3), ("logit", "alone", "maps"))
+    yield Network(name, OneClip(model), OneClip(reference), weights, clips, (0, 2, 3), ("logit", "alone", "maps"))
     channels = model.frame_features(torch.zeros(1, 3, side_px, side_px)).shape[1]
     maps = ((2, channels, 7, 7), (2, channels, 5, 5))
-    yield Network(heat_name, PooledHeat(model), Heat(model), weights, maps, (2, 3), ("heat",), is_relative=True)
+    yield Network(heat_name, LinearHeat(model), Heat(reference), weights, maps, (2, 3), ("heat",), is_relative=True)
 
 
 def face_networks() -> Iterator[Network]:
@@ -176,18 +261,16 @@ def face_networks() -> Iterator[Network]:
     sizes |= {name: ((2, 3, px, px), (5, 3, px, px)) for name, px in (("rnet", 24), ("onet", 48))}
     for name in FACE_NETWORKS:
         module, reference = mtcnn.load(name), mtcnn.load(name)
-        for part, layer in list(module.named_children()):
-            if isinstance(layer, nn.PReLU):
-                setattr(module, part, PReLU(layer.weight))
+        weights = module.state_dict()
+        substitute(module)
         free = (0, 2, 3) if name == "pnet" else (0,)
         outputs = ("score", "offset", "points")[: 3 if name == "onet" else 2]
-        yield Network(name, module, reference, module.state_dict(), sizes[name], free, outputs)
+        yield Network(name, module, reference, weights, sizes[name], free, outputs)
 
 
 def _write(network: Network, folder: Path) -> Path:
     path = folder / f"{network.name}.onnx"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's age and of batches, which are tried out below
+    with _plain_operations():
         torch.onnx.export(
             network.module.eval(),
             (torch.zeros(network.sizes[0]),),
@@ -207,6 +290,21 @@ def _write(network: Network, folder: Path) -> Path:
     for size in network.sizes:
         _compare(network, path, size)
     return path
+
+
+@contextmanager
+def _plain_operations() -> Iterator[None]:
+    """Let torch compute recurrent networks and Transformers in steps that the exporter knows.
+
+    Its warnings, of its age and of batches, are left out: what it writes is tried out.
+    """
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with warnings.catch_warnings(action="ignore"), torch.backends.mkldnn.flags(enabled=False):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _rename(graph: onnx.GraphProto, network: Network) -> None:

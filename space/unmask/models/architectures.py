@@ -41,8 +41,8 @@ class VideoModel(nn.Module):
         """Pool feature maps (N, C, h, w) to a vector a frame (N, D)."""
         return maps.mean((-2, -1))
 
-    def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
-        """Compute logits (B,) from frame vectors (B, T, D) with a mask (B, T)."""
+    def sequence_logits(self, vectors: Tensor, mask: Tensor | None) -> Tensor:
+        """Compute logits (B,) from frame vectors (B, T, D) with a mask (B, T), or none where all frames are real."""
         raise NotImplementedError
 
     def temporal(self, maps: Tensor, mask: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class MobileNetGru(VideoModel):
         """Compute feature maps, see VideoModel."""
         return self.backbone(images)
 
-    def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
+    def sequence_logits(self, vectors: Tensor, mask: Tensor | None) -> Tensor:
         """Compute logits, see VideoModel."""
         projected = self.project(vectors)
         refined = projected + self.gru(projected)[0]  # padding comes last: the GRU has not seen it yet
@@ -118,10 +118,15 @@ class ResNextLstm(VideoModel):
         """Compute feature maps, see VideoModel."""
         return self.backbone(images)
 
-    def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
+    def sequence_logits(self, vectors: Tensor, mask: Tensor | None) -> Tensor:
         """Compute logits, see VideoModel."""
+        if mask is None:
+            return self._logits(self.lstm(vectors)[0], mask)
         packed = nn.utils.rnn.pack_padded_sequence(vectors, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
         states, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=mask.shape[1])
+        return self._logits(states, mask)
+
+    def _logits(self, states: Tensor, mask: Tensor | None) -> Tensor:
         return self.head(self.dropout(_masked_mean(states, mask))).squeeze(-1)
 
 
@@ -138,7 +143,7 @@ class MesoTransformer(VideoModel):
         super().__init__()
         self.meso = _MesoInception4(config.width)
         self.spectrum = _SpectrumBranch(config.frequency_channels)
-        self.pool_side = config.pool_side
+        self.pool = nn.AdaptiveAvgPool2d(config.pool_side)
         pooled = self.meso.out_channels * config.pool_side**2 + config.frequency_channels
         self.merge = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(pooled, config.merged))
         self.class_token = nn.Parameter(torch.zeros(1, 1, config.merged))
@@ -165,14 +170,14 @@ class MesoTransformer(VideoModel):
     def frame_vectors(self, maps: Tensor) -> Tensor:
         """Pool feature maps, see VideoModel."""
         spatial, spectrum = maps.split([self.meso.out_channels, maps.shape[1] - self.meso.out_channels], 1)
-        pooled = F.adaptive_avg_pool2d(spatial, self.pool_side).flatten(1)
+        pooled = self.pool(spatial).flatten(1)
         return self.merge(torch.cat([pooled, spectrum.mean((-2, -1))], 1))
 
-    def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
+    def sequence_logits(self, vectors: Tensor, mask: Tensor | None) -> Tensor:
         """Compute logits, see VideoModel."""
         vectors = vectors + _sinusoids(vectors.shape[1], vectors.shape[2]).to(vectors)
-        tokens = torch.cat([self.class_token.expand(len(vectors), -1, -1).to(vectors.dtype), vectors], 1)
-        padding = F.pad(~mask, (1, 0), value=False)
+        tokens = torch.cat([self.class_token.expand(vectors.shape[0], -1, -1).to(vectors.dtype), vectors], 1)
+        padding = None if mask is None else F.pad(~mask, (1, 0), value=False)
         encoded = self.encoder(tokens, src_key_padding_mask=padding)
         return self.head(self.norm(encoded[:, 0])).squeeze(-1)
 
@@ -203,7 +208,7 @@ class VitLinear(VideoModel):
         """Compute what the tower makes of embedded patches, see VideoModel."""
         return self.tower(maps.permute(0, 2, 3, 1).contiguous())
 
-    def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
+    def sequence_logits(self, vectors: Tensor, mask: Tensor | None) -> Tensor:
         """Compute logits, see VideoModel."""
         with torch.autocast(vectors.device.type, enabled=False):
             vectors = vectors.float()
@@ -297,6 +302,7 @@ class _SpectrumBranch(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.magnitude = LogMagnitude()
         self.layers = nn.Sequential(
             nn.BatchNorm2d(1),
             nn.Conv2d(1, channels // 2, 3, stride=2, padding=1),
@@ -310,11 +316,18 @@ class _SpectrumBranch(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        with torch.autocast(images.device.type, enabled=False):  # there is no FFT in bfloat16
+        return self.layers(self.magnitude(images))
+
+
+class LogMagnitude(nn.Module):
+    """The log magnitude of the grey image's spectrum, low frequencies in the middle: (N, 3, S, S) -> (N, 1, S, S)."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute it in float32: there is no FFT in bfloat16."""
+        with torch.autocast(images.device.type, enabled=False):
             grey = images.float().mean(1, keepdim=True)
             spectrum = torch.fft.fftshift(torch.fft.fft2(grey, norm="ortho"), dim=(-2, -1))
-            magnitude = torch.log1p(spectrum.abs())
-        return self.layers(magnitude)
+            return torch.log1p(spectrum.abs())
 
 
 def channels_last(module: nn.Module) -> None:
@@ -323,8 +336,10 @@ def channels_last(module: nn.Module) -> None:
     to(memory_format=torch.channels_last)
 
 
-def _masked_mean(vectors: Tensor, mask: Tensor) -> Tensor:
+def _masked_mean(vectors: Tensor, mask: Tensor | None) -> Tensor:
     """Average vectors (B, T, D) over the real frames -> (B, D)."""
+    if mask is None:
+        return vectors.mean(1)
     weights = mask.to(vectors.dtype)[..., None]
     return (vectors * weights).sum(1) / weights.sum(1).clamp(min=1)
 

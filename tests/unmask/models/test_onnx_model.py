@@ -1,10 +1,13 @@
 """Models in ONNX Runtime say what they say in torch, and need no torch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from tests.media import astronaut
+from training.fit.recipes import RECIPES
 from unmask import compute
 from unmask.compute import Backend
 from unmask.errors import ModelUnavailable
@@ -12,8 +15,10 @@ from unmask.faces.clips import ClipSpec, FaceClip, crop_square
 from unmask.graphs.session import manifest
 from unmask.models import bundled, checkpoint, inference, torch_model
 from unmask.models.architectures import ARCHITECTURES
-from unmask.models.configs import CONFIGS, MobileNetGruConfig
+from unmask.models.configs import MobileNetGruConfig
+from unmask.models.onnx_model import OnnxModel
 from unmask.models.saliency import heatmap
+from unmask.models.torch_model import Heat
 from unmask.verdict import Calibration, Policy
 
 
@@ -37,20 +42,31 @@ def clip_of(frames, side_px):
     return FaceClip(data, np.arange(frames) * 0.12, 0, np.array(cuts, np.float32))
 
 
-@pytest.mark.parametrize("side_px", [96, 224])
-@pytest.mark.parametrize("architecture", [name for name in manifest() if name in CONFIGS])
-def test_logits_are_those_of_torch(architecture, side_px, tmp_path):
-    folder = save(tmp_path, architecture, CONFIGS[architecture](), side_px)
+@pytest.mark.parametrize("architecture", [name for name in manifest() if name in RECIPES])
+def test_logits_are_those_of_torch(architecture, tmp_path):
+    folder = save(tmp_path, architecture, RECIPES[architecture].model, 96)
     ours, theirs = inference.load(folder, Backend()), torch_model.load(folder, "cpu", "float32")
-    assert (ours.backend.name, theirs.backend.name) == ("onnxruntime", "torch")
-    clips = [clip_of(frames, side_px) for frames in (1, 3, 8)]
-    assert np.ptp(theirs.logits(clips)) > 1e-3
-    np.testing.assert_allclose(ours.logits(clips), theirs.logits(clips), atol=1e-4)
+    assert isinstance(ours, OnnxModel)
+    for side_px in (96, 160):
+        one, other = (replace(model, spec=replace(model.spec, side_px=side_px)) for model in (ours, theirs))
+        clips = [clip_of(frames, side_px) for frames in (1, 8)]
+        expected = other.logits(clips)
+        assert np.ptp(expected) > 1e-3
+        np.testing.assert_allclose(one.logits(clips), expected, atol=1e-4)
+    maps = np.random.default_rng(0).normal(size=(2, channels_of(ours), 5, 4)).astype(np.float32)
+    expected = Heat(theirs.module)(torch.from_numpy(maps)).numpy()
+    np.testing.assert_allclose(ours.heat_graph(maps)[0], expected, atol=1e-3 * expected.max())
+
+
+def channels_of(model):
+    """Of its last feature maps."""
+    return model.clip_graph(np.zeros((1, 3, 64, 64), np.float32))[2].shape[1]
 
 
 @pytest.mark.parametrize("name", [name for name in bundled.names() if name in manifest()])
 def test_bundled_models_say_and_show_what_they_do_in_torch(name):
     ours, theirs = inference.load(name, Backend()), torch_model.load(name, "cpu", "float32")
+    assert (ours.backend.name, theirs.backend.name) == ("onnxruntime", "torch")
     clip = clip_of(3, ours.spec.side_px)
     np.testing.assert_allclose(ours.logits([clip]), theirs.logits([clip]), atol=1e-4)
     np.testing.assert_allclose(heatmap(ours, clip), heatmap(theirs, clip), atol=1e-4)
@@ -65,7 +81,9 @@ def test_a_model_without_a_graph_is_for_torch_and_says_so_where_it_is_not_instal
     assert compute.has_torch()
 
 
-@pytest.mark.parametrize(("is_there", "expected"), [(True, bundled.names()), (False, ["mobilenet-gru"])])
+@pytest.mark.parametrize(
+    ("is_there", "expected"), [(True, bundled.names()), (False, ["meso-transformer", "mobilenet-gru"])]
+)
 def test_without_torch_only_models_with_a_graph_are_offered(monkeypatch, is_there, expected):
     monkeypatch.setattr(bundled, "has_torch", lambda: is_there)
     assert bundled.usable_names() == expected

@@ -39,7 +39,7 @@ class TopLeft(VideoModel):
         half = maps.shape[-1] // 2
         return maps[:, :, :half, :half].mean((-2, -1))
 
-    def sequence_logits(self, vectors: Tensor, mask: Tensor) -> Tensor:
+    def sequence_logits(self, vectors: Tensor, mask: Tensor | None) -> Tensor:
         return self.sign * self.gru(vectors)[0][:, -1, 0]
 
 
