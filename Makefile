@@ -76,6 +76,7 @@ bench: .venv/.testing
 	$(python) -m tests.bench.clients
 	$(python) -m tests.bench.fuzz
 	$(python) -m tests.bench.soak
+	$(python) -m tests.bench.start
 
 # the stores' own checker reads what was packed, ONNX Runtime's own scripts aside
 extension: detector tests/node_modules/.installed
