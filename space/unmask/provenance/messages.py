@@ -13,7 +13,7 @@ class CredentialsTask:
     media: MediaFile
     store_bytes: int
     in_part: bool  # of the file there is only the store
-    cpu_seconds: ClassVar[float] = 60.0
+    cpu_seconds: ClassVar[float] = 30.0  # a GB of content takes a few
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from unmask.provenance.content_credentials import BackgroundCredentials
 from unmask.provenance.credentials_worker import STORE_FORMAT, read_credentials, to_credentials
 from unmask.provenance.messages import Credentials
 from unmask.report import CredentialsReport
+from unmask.sandbox.process import start_code
 from unmask.sandbox.protocol import read_header, write_message
 from unmask.video.sampling import DecodePlan
 
@@ -167,6 +168,20 @@ def test_nothing_is_fetched_that_a_file_names(video, tmp_path):
         with pytest.raises(c2pa.C2paError):  # what would happen otherwise
             c2pa.Reader("video/mp4", io.BytesIO(signed))
         assert canary.hits("/manifest.c2pa")
+
+
+def test_a_library_that_would_fetch_reaches_nothing_from_the_worker(video, tmp_path, monkeypatch):
+    online = "import unmask.provenance.credentials_worker as worker; worker.OFFLINE = {}; worker.main()"
+    code = start_code("unmask.provenance.credentials_worker").partition("from")[0] + online
+    monkeypatch.setattr("unmask.provenance.content_credentials.WORKER", code)
+    with Site({"/manifest.c2pa": status(200), "/ocsp": status(200)}) as canary:
+        signer = Signer(ocsp_url=canary.url("/ocsp"))
+        path = tmp_path / "video.mp4"
+        for embed, state in ((True, "valid"), (False, "unverified")):
+            path.write_bytes(signer.sign(video, AI, remote_url=canary.url("/manifest.c2pa"), embed=embed))
+            with closing(BackgroundCredentials(Statements(path, has_store=True), "")) as reading:
+                assert reading.result()["state"] == state
+        assert canary.requests == []
 
 
 def test_a_sidecar_that_the_server_offers_is_named(video, tmp_path):
