@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests import reports
 from unmask.errors import UnmaskError, UnsupportedSite, VideoChoice
 from unmask.render import evidence
 from unmask.render import html as document
-from unmask.render.terminal import describe_choices
+from unmask.render.terminal import describe_choices, describe_report
 from unmask.report import to_failed_report
 from unmask.verdict import SHOWN_LABEL, percent, sentence
 
@@ -89,6 +90,25 @@ def test_untrusted_text_is_shown_as_text():
     assert "<script>alert(1)</script>" in page.text
     assert "javascript:alert(1)" in page.text
     assert all(attrs.get("src") != "x" for _, attrs in page.elements)
+
+
+def with_every_text(value: Any, text: str) -> Any:
+    """The same with another text in place of each that is not from a list of ours."""
+    if isinstance(value, dict):
+        kept = ("label", "state", "kind", "direction", "strength", "status", "thumbnail", "heatmap")
+        return {name: item if name in kept else with_every_text(item, text) for name, item in value.items()}
+    if isinstance(value, list):
+        return [with_every_text(item, text) for item in value]
+    return text if isinstance(value, str) else value
+
+
+def test_no_text_steers_a_page_or_a_terminal():
+    text = "\x1b[31m\x9b\u202e<script>**[x](javascript:1)**" + "A" * 3000
+    report = with_every_text(reports.example("fake"), text)
+    for shown in (document.to_html(report), describe_report(report)):
+        assert not set(shown) & set("\x1b\x9b\u202e")
+        assert "**[x](javascript:1)**" in shown
+    assert "<script" not in document.to_html(report)
 
 
 @pytest.mark.parametrize(
