@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from unmask.provenance_text import Made, made_of
 from unmask.report import MetadataReport
+from unmask.video.embedded import EDIT_LIST
 
 
 class Signature(NamedTuple):
@@ -49,6 +50,8 @@ def read_metadata(tags: Mapping[str, str]) -> MetadataReport:
     source_types = [tags["xmp:digitalsourcetype"]] if "xmp:digitalsourcetype" in tags else []
     found = [each for each in SIGNATURES if each.value.search(tags.get(each.tag, ""))]
     notes = [each.note for each in found]
+    if hidden := tags.get(EDIT_LIST):
+        notes.append(f"It holds {hidden} seconds that a player leaves out, by its edit list.")
     says_something = camera or software or created_at or source_types or notes
     return {
         "software": software,

@@ -84,7 +84,7 @@ def decode(request: Message, parent: Connection) -> None:
         pieces = (find_remote_pieces if task.media.descriptor is None else find_pieces)(media, pieces[0])
     stream = video.probe(media, pieces)
     xmp = read_xmp(read_range(file, embedded.xmp, MAX_XMP_BYTES).decode("utf-8", "replace"))
-    stream = replace(stream, has_store=embedded.store is not None, tags=(*xmp, *stream.tags)[:MAX_TAGS])
+    stream = replace(stream, has_store=embedded.store is not None, tags=(*embedded.tags, *xmp, *stream.tags)[:MAX_TAGS])
     parent.send(stream, read_range(file, embedded.store if task.sends_store else None))
     gaps: list[tuple[float, float]] = []
     _send_windows(video.decode(media, task.plan, pieces, task.starts, lambda *gap: gaps.append(gap)), parent)

@@ -21,6 +21,11 @@ STORE_PURPOSE = b"manifest\0"  # in that box; others hold hashes of fragments
 MAX_STORE_BYTES = 2**24
 GIF_BYTES = 2**16  # a GIF's store comes before its pictures
 
+EDIT_LIST = "edit_list"  # name of a tag of ours: seconds of a track that the file holds and a player leaves out
+MIN_HIDDEN_SECONDS = 1.0  # encoders leave out less, so that the first picture is at zero
+MAX_EDITS_BYTES = 2**16
+NO_DURATION = 2**32 - 1  # as a header says it, at least
+
 KEPT_TAGS = re.compile(r"make|model|manufacturer|software|encod|creation|aigc|prompt|workflow|comment|version")
 MAX_TAGS, MAX_NAME, MAX_VALUE = 20, 40, 200  # characters: all together fit into one message
 MAX_XMP_BYTES = 2**20
@@ -37,6 +42,7 @@ class Embedded:
 
     store: Range | None = None  # of Content Credentials; in a GIF only that there is one
     xmp: Range | None = None
+    tags: Tags = ()  # that follow from how the file is built
 
 
 def find_embedded(file: RawIOBase) -> Embedded:
@@ -47,7 +53,9 @@ def find_embedded(file: RawIOBase) -> Embedded:
     end = file.seek(0, os.SEEK_END)
     start = FilePart(file, 0, end).read(12)
     if start[4:8] == b"ftyp":
-        return _find_boxes(file, end)
+        hidden_seconds = _find_hidden(file, end)
+        tags = ((EDIT_LIST, f"{hidden_seconds:.1f}"),) if hidden_seconds >= MIN_HIDDEN_SECONDS else ()
+        return replace(_find_boxes(file, end), tags=tags)
     if start[:4] == b"RIFF":
         return Embedded(_find_chunk(file, b"C2PA", "<4sI", 12, end))
     if start[:4] == b"\x89PNG":
@@ -82,6 +90,47 @@ def _find_boxes(file: RawIOBase, end: int) -> Embedded:
         elif uuid == XMP_UUID:
             found = replace(found, xmp=(begin + 24, min(begin + size, end)))
     return found
+
+
+def _find_hidden(file: RawIOBase, end: int) -> float:
+    """Find how many seconds of a track its edit list (ISO 14496-12, 8.6.6) leaves out, at the most."""
+    hidden = [0.0]
+    for movie in _contents(file, (0, end), b"moov"):
+        ticks, _ = _times(file, movie, b"mvhd")
+        for track in _contents(file, movie, b"trak"):
+            for media in _contents(file, track, b"mdia"):
+                media_ticks, duration = _times(file, media, b"mdhd")
+                edits = [_edits(file, place) for edts in _contents(file, track, b"edts")
+                         for place in _contents(file, edts, b"elst")]  # fmt: skip
+                shown = sum(length for each in edits for length, start in each if start >= 0)
+                if ticks and media_ticks and shown and duration < NO_DURATION:
+                    hidden.append(duration / media_ticks - shown / ticks)
+    return max(hidden)
+
+
+def _times(file: RawIOBase, place: Range, kind: bytes) -> tuple[int, int]:
+    """Read ticks a second and ticks in all of a header box."""
+    for header in _contents(file, place, kind):
+        data = read_range(file, header, MAX_EDITS_BYTES).ljust(32, b"\0")
+        ticks, duration = struct.unpack_from(">IQ", data, 20) if data[0] else struct.unpack_from(">II", data, 12)
+        return ticks, duration
+    return 0, 0
+
+
+def _edits(file: RawIOBase, place: Range) -> list[tuple[int, int]]:
+    """Read the length and start of each entry of an edit list."""
+    data = read_range(file, place, MAX_EDITS_BYTES)
+    entry = struct.Struct(">Qq4x" if data[:1] == b"\1" else ">Ii4x")
+    entries = data[8 : 8 + (len(data) - 8) // entry.size * entry.size]
+    return list(entry.iter_unpack(entries))
+
+
+def _contents(file: RawIOBase, place: Range, wanted: bytes) -> Iterator[Range]:
+    """Yield where the contents of the boxes of a kind lie."""
+    for begin, kind in islice(boxes(file, *place), MAX_BOXES):
+        if kind == wanted:
+            size = int.from_bytes(FilePart(file, begin, place[1]).read(4), "big")
+            yield begin + 8, min(begin + size, place[1])
 
 
 def _find_chunk(file: RawIOBase, wanted: bytes, form: str, begin: int, end: int) -> Range | None:

@@ -1,12 +1,14 @@
 """Tags of a file -> what they say of its origin."""
 
+import io
+
 import av
 import pytest
 
 from tests.media import make
 from unmask.provenance.metadata import ANYBODY, read_metadata
 from unmask.video.decode_client import probe
-from unmask.video.embedded import read_tags
+from unmask.video.embedded import find_embedded, read_tags
 
 XMP = """<x:xmpmeta><rdf:Description xmp:CreatorTool="Adobe Premiere Pro 2026"
  Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -55,3 +57,13 @@ def test_tags_of_a_file_come_through_short_and_on_one_line(media, tmp_path):
     assert tags["make"] == "Ex[31mample Ltd"
     assert len(tags["model"]) == 200
     assert "artist" not in tags
+
+
+@pytest.mark.parametrize(("ticks", "notes"), [(1000, ["It holds 5.1 seconds"]), (5700, []), (0, [])])
+def test_what_an_edit_list_leaves_out_is_said_where_it_is_more_than_an_encoder_needs(tmp_path, ticks, notes):
+    data = bytearray(make("trimmed.mp4", tmp_path).read_bytes())
+    place = data.index(b"elst") + 12
+    data[place : place + 4] = ticks.to_bytes(4, "big")
+    found = find_embedded(io.BytesIO(data))
+    said = read_metadata(dict(found.tags))["notes"]
+    assert [note[:20] for note in said if note != ANYBODY] == notes
