@@ -54,6 +54,7 @@ const WAITING_MS = 15_000; // a tab that polled within this time still waits for
 const KEPT_MS = 10 * 60_000; // so long tabs that poll late get a finished check
 const MAX_LISTED = 4;
 const CAPTURE_POLL_MS = 700;
+const LOST_MS = 3000; // a connection that breaks so late had been made
 
 /** Start, follow and cancel checks. */
 export class CheckManager {
@@ -229,11 +230,13 @@ export class CheckManager {
   /** @param {CheckRecord} record @param {Backend} backend */
   async #submit(record, { client }) {
     const { key } = record.snapshot;
+    const askedAt = this.now();
     try {
       return await this.#submitJob(record, client);
     } catch (error) {
-      if (codeOf(error) !== "timeout") return failed(key, codeOf(error));
-      await this.#store(record); // it is only slow, or just waking up: `poll` submits again
+      const isLost = codeOf(error) === "space_unreachable" && this.now() - askedAt > LOST_MS;
+      if (codeOf(error) !== "timeout" && !isLost) return failed(key, codeOf(error));
+      await this.#store(record); // it is only slow, or just waking up, or we slept: `poll` submits again
       return record.snapshot;
     }
   }

@@ -102,7 +102,7 @@ export class SpaceClient {
     const body = JSON.stringify({ data: args });
     const limit = AbortSignal.any([signal, AbortSignal.timeout(this.silenceMs)]);
     const posted = await this.#fetch(name, { method: "POST", body, signal: limit });
-    const { event_id: id } = fields(await posted.json().catch(() => null));
+    const { event_id: id } = fields(await jsonOf(posted, limit));
     if (typeof id !== "string") throw new CheckError("bad_report");
     const stream = await this.#fetch(`${name}/${encodeURIComponent(id)}`, { signal });
     for await (const { event, data } of readEvents(stream, signal, this.silenceMs)) {
@@ -147,6 +147,16 @@ export function backOffMs(failures, elapsedMs, random = Math.random) {
 function breakCode(signal) {
   if (!signal?.aborted) return "space_unreachable";
   return signal.reason?.name === "TimeoutError" ? "timeout" : "cancelled";
+}
+
+/** @param {Response} response @param {AbortSignal} signal @returns {Promise<unknown>} null: it is no JSON */
+async function jsonOf(response, signal) {
+  try {
+    return await response.json();
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw new CheckError(breakCode(signal), String(error));
+  }
 }
 
 /** @param {number} status of an HTTP answer */

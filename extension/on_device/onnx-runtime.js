@@ -7,7 +7,7 @@
  *
  * @typedef {object} Runtime the part of onnxruntime-web that is used
  * @property {{
- *   wasm: {numThreads: number, wasmPaths: {mjs: string, wasm: string}},
+ *   wasm: {numThreads: number, wasmPaths: {mjs: string}, wasmBinary: ArrayBuffer},
  *   webgpu: {device: Promise<GPUDevice>},
  *   logLevel: string,
  * }} env
@@ -28,7 +28,7 @@ export async function loadWasmRuntime() {
   /** @type {Runtime} */
   const runtime = await import(/** @type {string} */ ("../vendor/ort.wasm.min.mjs"));
   const threads = self.crossOriginIsolated ? Math.min(MAX_THREADS, navigator.hardwareConcurrency) : 1; // Firefox: 1
-  configure(runtime, "ort-wasm-simd-threaded", threads);
+  await configure(runtime, "ort-wasm-simd-threaded", threads);
   return (name) => openNetwork(runtime, name, "wasm");
 }
 
@@ -48,7 +48,7 @@ export async function requestAdapter() {
 export async function openGpuNetwork(name) {
   /** @type {Runtime} */
   const runtime = await import(/** @type {string} */ ("../vendor/ort.webgpu.min.mjs"));
-  configure(runtime, "ort-wasm-simd-threaded.asyncify", 1);
+  await configure(runtime, "ort-wasm-simd-threaded.asyncify", 1);
   const run = await openNetwork(runtime, name, "webgpu");
   const device = await runtime.env.webgpu.device;
   const lost = device.lost.then(({ message }) => message);
@@ -59,23 +59,32 @@ export async function openGpuNetwork(name) {
 }
 
 /**
- * Read a file of models/.
- * @param {string} name
+ * Read a file of the extension, also offline, where Firefox lets a worker fetch nothing.
+ * @param {string} path
+ * @returns {Promise<ArrayBuffer>}
  */
-export function readModelFile(name) {
-  return fetch(urlOf(`models/${name}`));
+export function readFile(path) {
+  const request = new XMLHttpRequest();
+  return new Promise((resolve, reject) => {
+    request.onload = () => resolve(request.response);
+    request.onerror = () => reject(new Error(`${path} cannot be read`));
+    request.open("GET", urlOf(path));
+    request.responseType = "arraybuffer";
+    request.send();
+  });
 }
 
 /** @param {Runtime} runtime @param {string} build @param {number} threads */
-function configure({ env }, build, threads) {
+async function configure({ env }, build, threads) {
   env.wasm.numThreads = threads;
-  env.wasm.wasmPaths = { mjs: urlOf(`vendor/${build}.mjs`), wasm: urlOf(`vendor/${build}.wasm`) };
+  env.wasm.wasmPaths = { mjs: urlOf(`vendor/${build}.mjs`) };
+  env.wasm.wasmBinary = await readFile(`vendor/${build}.wasm`);
   env.logLevel = "error";
 }
 
 /** @param {Runtime} runtime @param {string} name @param {"wasm" | "webgpu"} provider @returns {Promise<Network>} */
 async function openNetwork(runtime, name, provider) {
-  const bytes = new Uint8Array(await (await readModelFile(`${name}.onnx`)).arrayBuffer());
+  const bytes = new Uint8Array(await readFile(`models/${name}.onnx`));
   const options = { executionProviders: [provider], logSeverityLevel: ERROR_SEVERITY };
   const session = await runtime.InferenceSession.create(bytes, options);
   return (data, shape) => session.run({ data: new runtime.Tensor("float32", data, shape) });

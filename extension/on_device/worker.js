@@ -3,7 +3,7 @@
 import { AsyncQueue, FRAMES_TIMEOUT_MS } from "../shared/async-queue.js";
 import { chooseBackend } from "./backend-choice.js";
 import { rgbaToRgb, rgbToRgba } from "./image-ops.js";
-import { loadWasmRuntime, openGpuNetwork, readModelFile, requestAdapter } from "./onnx-runtime.js";
+import { loadWasmRuntime, openGpuNetwork, readFile, requestAdapter } from "./onnx-runtime.js";
 import { checkFrames } from "./pipeline.js";
 
 /**
@@ -47,7 +47,7 @@ async function run(pageUrl, title) {
 async function loadDetector() {
   const open = await loadWasmRuntime();
   const networks = Promise.all(["model", "heat", "pnet", "rnet", "onet"].map(open));
-  const config = await (await readModelFile("config.json")).json();
+  const config = JSON.parse(new TextDecoder().decode(await readFile("models/config.json")));
   const [wasm, heat, pnet, rnet, onet] = /** @type {import("./face-detector.js").Network[]} */ (await networks);
   if (!wasm || !heat || !pnet || !rnet || !onet) throw new Error("unreachable");
   const { frames_per_clip, side_px } = config.clip;

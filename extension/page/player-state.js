@@ -3,6 +3,7 @@
  * so that it does not look paused to the page; a pause, a volume or a place that a person chooses meanwhile stands.
  */
 
+import { afterAwake } from "../shared/awake-timer.js";
 import { CheckError } from "../shared/errors.js";
 
 const SEEK_TIMEOUT_MS = 15_000; // a player that needs longer to seek is stuck
@@ -40,7 +41,7 @@ export class HeldPlayer {
    */
   async load() {
     const { video } = this;
-    const deadline = performance.now() + LOAD_TIMEOUT_MS;
+    let looks = LOAD_TIMEOUT_MS / LOOK_MS;
     if (video.readyState < HTMLMediaElement.HAVE_METADATA && !video.error) {
       if (video.preload === "none") video.preload = "metadata";
       await this.play();
@@ -49,7 +50,7 @@ export class HeldPlayer {
       const isEmpty = video.networkState === HTMLMediaElement.NETWORK_EMPTY;
       const hasFailed = video.error || video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE;
       if (isEmpty) throw new CheckError("no_source");
-      if (hasFailed || performance.now() > deadline) throw new CheckError("source_failed");
+      if (hasFailed || looks-- < 0) throw new CheckError("source_failed");
       await wait(LOOK_MS);
     }
     if (video.videoWidth === 0) throw new CheckError("no_picture");
@@ -83,11 +84,12 @@ export class HeldPlayer {
    */
   async seek(seconds) {
     const { video } = this;
-    const sought = new Promise((resolve) => video.addEventListener("seeked", resolve, { once: true }));
     const painted = nextFrameTime(video);
-    this.#target = video.currentTime = seconds;
-    const isInTime = await Promise.race([sought.then(() => true), wait(SEEK_TIMEOUT_MS).then(() => false)]);
-    if (!isInTime) throw new CheckError("capture_stopped");
+    await new Promise((resolve, reject) => {
+      const stop = afterAwake(SEEK_TIMEOUT_MS, () => reject(new CheckError("capture_stopped")));
+      video.addEventListener("seeked", () => resolve(stop()), { once: true });
+      this.#target = video.currentTime = seconds;
+    });
     return orCurrentTime(painted, video);
   }
 

@@ -1,5 +1,7 @@
 /** A queue between what makes items, such as windows of captured frames, and what waits for the next. Pure. */
 
+import { afterAwake } from "./awake-timer.js";
+
 export const FRAMES_TIMEOUT_MS = 60_000; // between two windows; a page that was closed sends no more
 
 /**
@@ -48,8 +50,10 @@ export class AsyncQueue {
   /** @returns {Promise<void>} */
   #change() {
     return new Promise((resolve, reject) => {
-      const timer = this.timeoutMs && setTimeout(() => reject(new Error("no more items came")), this.timeoutMs);
-      this.#wake = () => (clearTimeout(timer), resolve());
+      const stop = this.timeoutMs
+        ? afterAwake(this.timeoutMs, () => reject(new Error("no more items came")))
+        : () => {};
+      this.#wake = () => (stop(), resolve());
     });
   }
 }
