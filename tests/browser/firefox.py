@@ -263,6 +263,16 @@ class Firefox:
         with self.driver.context(self.driver.CONTEXT_CHROME):
             asked += [(url, who) for url, who in self.driver.execute_script(RECORDED) if who != "browser"]
 
+    @contextmanager
+    def offline(self) -> Iterator[None]:
+        """Take the network away; servers on this computer are still reached."""
+        switch = "Services.io.manageOfflineStatus = !arguments[0]; Services.io.offline = arguments[0]"
+        with self.driver.context(self.driver.CONTEXT_CHROME):
+            self.driver.execute_script(switch, True)
+        yield
+        with self.driver.context(self.driver.CONTEXT_CHROME):
+            self.driver.execute_script(switch, False)
+
     def permissions(self) -> list[str]:
         """List the pages that the extension may enter now."""
         with self.driver.context(self.driver.CONTEXT_CHROME):

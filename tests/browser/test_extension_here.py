@@ -197,8 +197,8 @@ def firefox() -> Iterator[Firefox]:
 
 @pytest.mark.skipif(not is_installed(), reason="Firefox is not installed")
 @pytest.mark.parametrize("name", ["blended-face", "no-face"])
-def test_firefox_gives_the_same_label_and_sends_nothing(name, firefox, site):
-    with firefox.recording() as asked:
+def test_firefox_gives_the_same_label_offline_too_and_sends_nothing(name, firefox, site):
+    with firefox.recording() as asked, firefox.offline():
         firefox.open(site.url(f"/{name}"))
         firefox.press_toolbar()
         firefox.type("Enter")

@@ -65,6 +65,44 @@ def test_of_several_videos_behind_a_page_one_is_chosen(person, unusual, space):
     assert space.asked == [unusual.url("/no-such-page"), addresses[1]]
 
 
+def test_a_video_in_picture_in_picture_is_checked_and_its_badge_lies_in_the_window(person, unusual, space):
+    if not isinstance(person, InChromium):
+        pytest.skip("pages cannot ask for it in this browser")
+    person.open(unusual.url("/case/mirrored"))
+    person.run("VIDEO.requestPictureInPicture().then(() => VIDEO.play())")
+    person.run("(document.body.style.height = '4000px', scrollTo(0, 2000))")
+    person.check()
+    person.wait(lambda: person.badges() == [FAKE])
+    assert space.asked == ["frames"] and person.run("Boolean(document.pictureInPictureElement)")
+    left, top, right, bottom = person.box("corner")
+    assert person.run(f"{left} > 0 && {top} > 0 && {right} < innerWidth && {bottom} < innerHeight")
+    person.press("badge")
+    person.wait(lambda: person.find("actions"))
+    person.run("document.exitPictureInPicture()")
+    person.wait(lambda: not person.run("Boolean(document.pictureInPictureElement)"))
+    person.run("scrollTo(0, 0)")
+    person.wait(lambda: person.box("corner")[2] < person.run("VIDEO.getBoundingClientRect().right"))
+
+
+def test_many_videos_that_are_watched_cost_no_request_and_little_time(person, unusual, space):
+    if not isinstance(person, InChromium):
+        pytest.skip("the time is measured by Chromium's protocol")
+    person.set(autoSites=["http://127.0.0.1"])
+    person.open(unusual.url("/many"), is_ready=False)
+    person.run("new Promise((done) => setTimeout(done, 1500))")
+    devtools = person.page.context.new_cdp_session(person.page)
+    devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def script_seconds() -> float:
+        found = devtools.send("Performance.getMetrics")["metrics"]
+        return next(one["value"] for one in found if one["name"] == "ScriptDuration")
+
+    before, requests = script_seconds(), len(unusual.requests)
+    person.run("new Promise((done) => setTimeout(done, 4000))")
+    assert 0 < script_seconds() - before < 4 * 0.015  # 4 ms a second; a search of all elements takes 40
+    assert space.asking == 0 and len(unusual.requests) == requests
+
+
 CHANGES = [
     "VIDEO.src = '/no-face.mp4'",
     "VIDEO.replaceWith(Object.assign(document.createElement('video'), { src: '/no-face.mp4', controls: true }))",

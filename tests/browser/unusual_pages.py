@@ -15,7 +15,7 @@ import numpy as np
 from tests.browser.person import FAKE
 from tests.browser.sites import EXAMPLES, fragment
 from tests.media import repeat, write_video
-from tests.servers import Answer, content, media
+from tests.servers import Answer, content, html, media
 
 MODULES = Path(__file__).resolve().parents[1] / "node_modules"
 KEY, KEY_ID = "00112233445566778899aabbccddeeff", "0123456789abcdef0123456789abcdef"
@@ -294,7 +294,9 @@ def unusual_routes() -> dict[str, Answer]:
             routes[path] = media(made.read_bytes())
         repeat(EXAMPLES / "blended-face.mp4", made, 5)
         routes["/twenty-seconds.mp4"] = media(made.read_bytes())
+    many = "<video muted width=160 height=120 src=/short.mp4></video>" * 50 + "<p><span>a</span></p>" * 10_000
     routes |= {
+        "/many": html(many),
         "/short.mp4": media(fake),
         "/no-face.mp4": media(none),
         "/fragmented.mp4": media(fragmented),

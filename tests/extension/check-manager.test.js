@@ -72,7 +72,7 @@ function setUp(space, historySize = 10) {
       getBackend: async () => ({ client: space, model: "", historySize }),
       now,
     });
-  return { worker, checks: worker(), session, local };
+  return { worker, checks: worker(), session, local, clock };
 }
 
 test("a check is submitted, polled, and its report remembered", async () => {
@@ -124,18 +124,20 @@ test("a Space that is away for a while is polled again, with growing waits", asy
   assert.equal(third.report?.status, "ok");
 });
 
-test("a job is submitted again to a Space that is slow to accept it", async () => {
-  const space = new FakeSpace(done);
-  const slow = new CheckError("timeout");
-  let asked = 0;
-  space.submit = async () => {
-    if (++asked <= 2) throw slow;
-    return { job: "job-1" };
-  };
-  const { worker } = setUp(space);
-  let snapshot = await worker().start({ url: URL_A });
-  for (let round = 0; round < 4 && !snapshot.finished; round++) snapshot = await worker().poll(snapshot.key);
-  assert.deepEqual([snapshot.report?.status, asked], ["ok", 3]);
+test("a job is submitted again to a Space that is slow to accept it, or lost the connection to it", async () => {
+  for (const code of /** @type {const} */ (["timeout", "space_unreachable"])) {
+    const space = new FakeSpace(done);
+    const { worker, clock } = setUp(space);
+    let asked = 0;
+    space.submit = async () => {
+      clock.ms += 10_000; // perhaps asleep
+      if (++asked <= 2) throw new CheckError(code);
+      return { job: "job-1" };
+    };
+    let snapshot = await worker().start({ url: URL_A });
+    for (let round = 0; round < 4 && !snapshot.finished; round++) snapshot = await worker().poll(snapshot.key);
+    assert.deepEqual([snapshot.report?.status, asked], ["ok", 3]);
+  }
 });
 
 test("a Space that refuses the connection is a failure at once, one that stays away in the end", async () => {

@@ -79,6 +79,8 @@ test("every failure has a code", async () => {
   await failsWith(space([], 401).api.models(), "space_forbidden");
   await failsWith(space([], 404).api.models(), "bad_report");
   await failsWith(space([], 503).api.models(), "space_unreachable");
+  const broken = new ReadableStream({ start: (body) => body.error(new TypeError("gone")) });
+  await failsWith(new SpaceClient("http://s", "", async () => new Response(broken)).models(), "space_unreachable");
   await failsWith(
     new SpaceClient("http://s", "", async () => Promise.reject(new TypeError("gone"))).models(),
     "space_unreachable",
