@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -39,7 +40,8 @@ IN_WORDS = re.compile(
     r"""https?://[^\s<>"“”«»„`，。「」【】]+|(?<![\w@./-])(?:www\.|(?:[\w-]+\.)+[a-z]{2,}/)[^\s<>"“”«»„`，。「」【】]*""",
     re.IGNORECASE,
 )
-CLOSING = ".,;:!?'’]}" + "。，、！？；：」』】）"  # after an address in a sentence
+ESCAPED = re.compile(r"&(?:amp|lt|gt|quot|#39);")  # of an address that was copied out of HTML
+CLOSING = ".,;:!?'’]}*" + "。，、！？；：」』】）"  # after an address in a sentence
 BARE_ADDRESS = re.compile(r"www\.\S+|[\w-]+(\.[\w-]+)*(\.[a-z]{2,}|:\d+)/\S*", re.IGNORECASE)
 
 
@@ -89,13 +91,14 @@ def find_address(text: str) -> str:
     Raises:
         BadUrl: There are several, or one that means something only in the tab that it was copied from.
     """
-    text = text.translate(INVISIBLE).strip()
+    text = ESCAPED.sub(lambda found: unescape(found[0]), text.translate(INVISIBLE)).strip()
+    text = re.sub(r"(?i)https?://(?=https?://)", "", text)
     if text.strip("<\"'(").lower().startswith("blob:"):
         raise BadUrl(
             "An address that starts with blob: means something only in the tab that it was copied from. "
             "Copy the address of the page instead, or save the video and upload it."
         )
-    if SCHEME.match(text) and not re.search(r"[\s`，。」）]", text):
+    if SCHEME.match(text) and not re.search(r"[\s`*<>，。」）]", text):
         return text.removeprefix("view-source:")
     found = dict.fromkeys(map(_without_closing, IN_WORDS.findall(text)))
     if len(found) > 1:
