@@ -104,7 +104,8 @@ export async function* captureWindows(video, captureTab, onProgress, signal, may
  * @returns {AsyncGenerator<CapturedFrame[]>}
  */
 async function* captureBySeeking(player, source, onProgress, signal) {
-  const times = planSeconds(player.video.duration, source.plan);
+  const first = await firstSeconds(player);
+  const times = planSeconds(player.video.duration - first, source.plan).map((seconds) => first + seconds);
   for (let place = 0; place < times.length; place += source.plan.framesPerWindow) {
     const window = times.slice(place, place + source.plan.framesPerWindow);
     const onCount = (/** @type {number} */ count) => onProgress((place + count) / times.length);
@@ -112,6 +113,16 @@ async function* captureBySeeking(player, source, onProgress, signal) {
     if (captured === null) return yield* captureWhilePlaying(player.video, player, source, onProgress, signal);
     yield captured;
   }
+}
+
+/**
+ * Find when the first frame is shown: of a recording whose pictures begin after its sound, the player shows it before.
+ * @param {HeldPlayer} player
+ */
+async function firstSeconds(player) {
+  const first = await player.seek(0);
+  const isLate = first > strideSeconds && player.video.currentTime < strideSeconds;
+  return isLate && (await player.seek(first / 2)) === first ? first : 0;
 }
 
 /**

@@ -14,7 +14,7 @@ import numpy as np
 
 from tests.browser.person import FAKE
 from tests.browser.sites import EXAMPLES, fragment
-from tests.media import repeat, write_video
+from tests.media import RATE, repeat, write_video
 from tests.servers import Answer, content, html, media
 
 MODULES = Path(__file__).resolve().parents[1] / "node_modules"
@@ -41,6 +41,7 @@ class Case:
     after: str = "true"  # what comes to hold in the page
     is_listed: bool = False  # the answer is looked for in the list of the popup: drivers see no badge there
     needs: str = "true"  # of the browser
+    first_seconds: float = 0.0  # of its pictures
     shadows: tuple[str, ...] = ()  # hosts of shadow roots around the badge
 
 
@@ -239,6 +240,7 @@ CASES = {
     "upside-down": Case(f"<div style='rotate: 180deg; width: 480px'>{VIDEO}></video></div>" + blob("/upside-down.mp4")),
     "zoomed-rtl": Case(f"{ZOOMED}<div>{VIDEO} src=/short.mp4></video></div>", FILE),
     "tiny": Case(f"{VIDEO}></video>" + blob("/tiny.mp4")),
+    "late": Case(f"{VIDEO}></video>" + blob("/late.mp4"), first_seconds=1.0),
     # which one is meant
     "reels": Case(REELS.format("".join(map(POST.format, ("fake", "no-face", "fake")))), "/vertical-fake.mp4"),
     "stacked": Case(STACKED, "/no-face.mp4"),
@@ -292,6 +294,9 @@ def unusual_routes() -> dict[str, Answer]:
         for path, frames in files.items():
             write_video(made, map(np.ascontiguousarray, frames))
             routes[path] = media(made.read_bytes())
+        ticks = {"video_track_timescale": "1000"}  # Firefox takes those of the file for those of the track
+        write_video(made, shown[RATE:], pts=RATE.__add__, options={"bf": "0"}, container_options=ticks, sound=True)
+        routes["/late.mp4"] = media(made.read_bytes())
         repeat(EXAMPLES / "blended-face.mp4", made, 5)
         routes["/twenty-seconds.mp4"] = media(made.read_bytes())
     many = "<video muted width=160 height=120 src=/short.mp4></video>" * 50 + "<p><span>a</span></p>" * 10_000
