@@ -27,6 +27,15 @@ def manifest() -> dict[str, Any]:
     return entries
 
 
+@functools.cache
+def share_memory() -> None:
+    """Let all networks of this process take the memory of a run from one store; each would keep one of its own."""
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(memory, None)
+
+
 class Graph:
     """One network, ready to run. Safe to share between threads, which share the threads of ONNX Runtime."""
 
@@ -39,7 +48,9 @@ class Graph:
         # ONNX Runtime does not copy what it is given: it must live as long as the session
         self._weights = {key: np.ascontiguousarray(value, np.float32) for key, value in weights.items()}
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in self._weights.values()]
+        share_memory()
         options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.use_env_allocators", "1")
         options.intra_op_num_threads = threads
         options.enable_mem_pattern = False  # one is kept for every shape, and shapes differ from call to call
         # threads that spin while they wait take the core from those of another check
