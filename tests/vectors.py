@@ -21,6 +21,7 @@ from unmask.faces.tracking import FaceTrack, link
 from unmask.models import saliency
 from unmask.report import to_evidence_report
 from unmask.verdict import Calibration, ClipScore, Policy, deciding_faces, judge, judge_one_pass
+from unmask.verdict_text import describe_verdict
 from unmask.video import captured_frames
 from unmask.video.frames import Frames
 from unmask.video.sampling import DecodePlan, window_starts
@@ -201,7 +202,7 @@ def _verdict(rng: np.random.Generator) -> Vectors:
         "probability": verdict.probability_fake,
         "face": verdict.face_id,
         "reasons": verdict.reasons,
-        "text": verdict.text,
+        "text": describe_verdict(verdict),
         "evidence": [to_evidence_report(face.evidence) for face in sorted(verdict.faces, key=lambda face: face.id)],
         "faces": sorted([face.id, face.probability_fake, face.label, face.reasons] for face in verdict.faces),
         "alone": verdict.models[0][1] if verdict.models else None,

@@ -42,7 +42,8 @@
 
 import { AsyncQueue, FRAMES_TIMEOUT_MS } from "../shared/async-queue.js";
 import { CheckError } from "../shared/errors.js";
-import { failedReport, fields, isOfVideo, parseReport } from "../shared/report.js";
+import { fields } from "../shared/json-values.js";
+import { failedReport, isOfVideo, parseReport } from "../shared/report.js";
 import { cacheKey } from "../shared/report-cache.js";
 import { THIS_COMPUTER } from "./on-device-client.js";
 import { backOffMs } from "./space-client.js";

@@ -7,7 +7,7 @@
  * @typedef {Pick<Document, "querySelector" | "querySelectorAll" | "location">} Page
  */
 
-import { fields, text } from "../shared/report.js";
+import { fields, text } from "../shared/json-values.js";
 import { parseWebUrl } from "../shared/urls.js";
 
 const AI_HELP = "answer/15447836"; // the help page that YouTube's label links to, in every language

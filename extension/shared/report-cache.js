@@ -29,7 +29,8 @@
  */
 
 import { modelNames } from "./labels.js";
-import { fields, parseReport } from "./report.js";
+import { fields } from "./json-values.js";
+import { parseReport } from "./report.js";
 
 const INDEX = "history";
 const PREFIX = "report:";

@@ -111,6 +111,7 @@
  */
 
 import constants from "./constants.js";
+import { code, codes, fields, list, number, oneOf, picture, probability, seconds, text } from "./json-values.js";
 import { parseWebUrl } from "./urls.js";
 
 const { SCHEMA, BAND } = constants.report;
@@ -125,12 +126,8 @@ const KINDS = /** @type {const} */ (["url", "file", "frames"]);
 const MAX_FACES = 64;
 const MAX_CHOICES = 20;
 const MAX_SPANS = 4096;
-const MAX_TEXT = 2000; // characters
-const MAX_PICTURE = 400_000; // characters of a data URL
-const JPEG_URL = /^data:image\/jpeg;base64,[A-Za-z0-9+/]+={0,2}$/;
 const LENGTH_TOLERANCE = 0.02;
 const ASPECT_TOLERANCE = 0.03; // sides are rounded to even numbers
-const CODE = /^[a-z0-9_]{1,64}$/;
 
 /**
  * Read a report.
@@ -219,12 +216,15 @@ function overlap(a, b) {
 /** @param {Record<string, unknown>} from @returns {FailedReport} */
 function toFailed(from) {
   const error = fields(from.error);
-  const code = typeof error.code === "string" && CODE.test(error.code) ? error.code : "internal";
   return {
     schema: SCHEMA,
     status: "failed",
     source: toSource(from.source),
-    error: { code, message: text(error.message), choices: list(error.choices, MAX_CHOICES).flatMap(toChoice) },
+    error: {
+      code: code(error.code) ?? "internal",
+      message: text(error.message),
+      choices: list(error.choices, MAX_CHOICES).flatMap(toChoice),
+    },
   };
 }
 
@@ -373,72 +373,4 @@ function toCoverage(json) {
     frames_with_face: Math.round(seconds(from.frames_with_face) ?? 0),
     analysed_seconds: seconds(from.analysed_seconds) ?? 0,
   };
-}
-
-// --- values
-
-/**
- * Copy the own enumerable fields of an object.
- * @param {unknown} value
- * @returns {Record<string, unknown>} none when it is no object
- */
-export function fields(value) {
-  const record = typeof value === "object" && value !== null && !Array.isArray(value) ? value : {};
-  return Object.assign(Object.create(null), record);
-}
-
-/** @param {unknown} value @param {number} most @returns {unknown[]} */
-function list(value, most) {
-  return Array.isArray(value) ? value.slice(0, most) : [];
-}
-
-/**
- * Strip a text of control and direction characters.
- * @param {unknown} value
- * @returns {string}
- */
-export function text(value) {
-  if (typeof value !== "string") return "";
-  return value
-    .slice(0, MAX_TEXT)
-    .replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]+/gu, " ")
-    .trim();
-}
-
-/** @param {unknown} value @returns {number | null} finite */
-function number(value) {
-  return typeof value === "number" && Number.isFinite(value) ? value : null;
-}
-
-/** @param {unknown} value @returns {number | null} zero or more */
-function seconds(value) {
-  const found = number(value);
-  return found === null || found < 0 ? null : found;
-}
-
-/** @param {unknown} value @returns {number | null} 0..1 */
-function probability(value) {
-  const found = number(value);
-  return found === null || found < 0 || found > 1 ? null : found;
-}
-
-/** @param {unknown} value @returns {string[]} */
-function codes(value) {
-  const found = list(value, MAX_FACES).flatMap((code) => (typeof code === "string" && CODE.test(code) ? [code] : []));
-  return [...new Set(found)];
-}
-
-/** @param {unknown} value @returns {string | null} */
-function picture(value) {
-  return typeof value === "string" && value.length <= MAX_PICTURE && JPEG_URL.test(value) ? value : null;
-}
-
-/**
- * @template {string} T
- * @param {readonly T[]} known
- * @param {unknown} value
- * @returns {T | null}
- */
-function oneOf(known, value) {
-  return known.find((one) => one === value) ?? null;
 }

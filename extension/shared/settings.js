@@ -18,7 +18,7 @@
  * @typedef {{value: string, origin: string}} Token of Hugging Face, for the one origin that it was given for
  */
 
-import { fields } from "./report.js";
+import { fields } from "./json-values.js";
 import { parseWebUrl } from "./urls.js";
 
 /** @type {Readonly<Settings>} */

@@ -13,7 +13,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # gradio reads it when it is i
 
 
 @contextmanager
-def without_detours() -> Iterator[None]:
+def without_stub_files() -> Iterator[None]:
     """Let gradio write no stub files for editors, and Python look for no garbage, while modules are imported.
 
     For each of its components gradio parses the source and writes a stub, if it finds the source.
@@ -36,5 +36,5 @@ def without_detours() -> Iterator[None]:
         gc.enable()
 
 
-with without_detours():
+with without_stub_files():
     import gradio as gr

@@ -52,7 +52,8 @@ from unmask.report import (
     with_provenance,
     with_source,
 )
-from unmask.verdict import ClipScore, Policy, clock, ensemble_policy, judge, judge_one_pass, percent
+from unmask.verdict import ClipScore, Policy, ensemble_policy, judge, judge_one_pass
+from unmask.verdict_text import clock, percent
 from unmask.video.frames import Frames
 from unmask.video.sampling import WINDOWS, plan_windows
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Literal, get_args
 
-from unmask.verdict import SHOWN_LABEL, Label
+from unmask.verdict import Label
+from unmask.verdict_text import SHOWN_LABEL
 
 State = Literal["trusted", "valid", "invalid", "unverified", "none"]
 Made = Literal["ai", "part_ai", "software", "edited", "camera"]  # what matters most comes first

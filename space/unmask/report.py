@@ -10,6 +10,7 @@ from unmask.errors import UnmaskError
 from unmask.evidence import Direction, Evidence, Strength
 from unmask.provenance_text import Made, Problem, State, headline
 from unmask.verdict import FaceVerdict, Label, SpanVerdict, Verdict
+from unmask.verdict_text import describe_verdict
 
 SCHEMA = "unmask.report/1"
 # begins the warning of a report whose answer is not that of the model that was asked for
@@ -56,7 +57,7 @@ class VerdictReport(TypedDict):
     label: Label
     probability_fake: float | None  # null for `no_face`
     face_id: int | None  # the face that decided
-    reasons: list[str]  # codes, see verdict.REASONS
+    reasons: list[str]  # codes, see verdict_text.REASONS
     text: str  # one sentence
     band: list[float]  # [low, high]: probabilities within are `uncertain`
     evidence: EvidenceReport | None  # null for `no_face`
@@ -288,7 +289,7 @@ def to_report(
             "probability_fake": None if verdict.probability_fake is None else _probability(verdict.probability_fake),
             "face_id": verdict.face_id,
             "reasons": list(verdict.reasons),
-            "text": verdict.text,
+            "text": describe_verdict(verdict),
             "band": [_probability(edge) for edge in verdict.band],
             "evidence": None if verdict.evidence is None else to_evidence_report(verdict.evidence),
         },

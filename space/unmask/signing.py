@@ -30,8 +30,14 @@ MIN_RSA_BITS = 2048
 MAX_NAME, MAX_SIGNATURE = 100, 100_000  # characters
 MAX_CHAIN = 8  # certificates
 MAX_AHEAD_SECONDS = 86_400  # of a signer's clock
-UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
-              x509.UnsupportedGeneralNameType)  # fmt: skip # of certificates
+UNREADABLE = (  # certificates
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 AnyReport = TypeVar("AnyReport", bound=Mapping[str, Any])
 Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey

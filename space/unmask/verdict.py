@@ -1,4 +1,4 @@
-"""Calibrate logits, judge the faces of a video by them, and put the verdict into words. Pure: numbers and text only.
+"""Calibrate logits, and judge the faces of a video by them. Pure; `verdict_text` has the words.
 
 A person is fake if their clips, taken together, say so; a video is fake if any person in it is. A label always follows
 from the probability that is shown: where the evidence does not suffice, the probability is moved into the abstain band.
@@ -20,32 +20,6 @@ MAX_LOG_ODDS = 6.9  # 0.1 % .. 99.9 %: no evaluation here is large enough to cla
 
 Label = Literal["fake", "real", "uncertain", "no_face"]
 Float64Array = npt.NDArray[np.float64]
-
-SHOWN_LABEL: dict[str, str] = {
-    "fake": "Likely deepfake",
-    "real": "No sign of a deepfake",
-    "uncertain": "Not sure",
-    "no_face": "No face found",
-}
-
-# stable code -> sentence; each holds for one face and for several
-REASONS: dict[str, str] = {
-    "score_high": "What the detector sees in this face is more common in deepfakes than in filmed faces.",
-    "score_low": (
-        "The detector found none of the traces it has learned to look for. It often misses heads drawn by a generator."
-    ),
-    "score_between": "The score lies where neither answer would be right often enough to be given.",
-    "too_few_frames": "The face could be looked at in too few frames for an answer.",
-    "too_blurred": "The face is too blurred to be judged: the detector takes such blur for manipulation.",
-    "models_disagree": "The models that looked at it contradict each other.",
-    "mixed_over_time": "Some moments look manipulated and others do not: look at the marked ones yourself.",
-    "unstable": "After a mild re-compression the detector says something else, so no answer is given.",
-    "several_people": ("Several faces were compared. Among many, one looks odd by chance, so each score was lowered."),
-    "no_face": "No face was found in the moments that were looked at.",
-    "face_too_small": "A face was left out because it is too small in the picture.",
-    "face_too_blurred": "A face was left out because it is too blurred.",
-    "face_too_brief": "A face was left out because it is seen too briefly.",
-}
 
 
 @dataclass(frozen=True)
@@ -140,7 +114,10 @@ class FaceVerdict:
     id: int
     probability_fake: float
     label: Label
-    reasons: tuple[str, ...]  # codes, see REASONS
+    frames: int  # that were looked at
+    start_seconds: float  # of the first of them
+    end_seconds: float
+    reasons: tuple[str, ...]  # codes, see `verdict_text.REASONS`
     evidence: Evidence  # from the probability before reasons to abstain keep it between the thresholds
 
 
@@ -162,8 +139,7 @@ class Verdict:
     label: Label
     probability_fake: float | None  # None when, and only when, no face was judged
     face_id: int | None  # the face that decided
-    reasons: tuple[str, ...]  # codes, see REASONS
-    text: str  # one sentence
+    reasons: tuple[str, ...]  # codes, see `verdict_text.REASONS`
     band: tuple[float, float]  # probabilities within, ends included, are `uncertain`
     evidence: Evidence | None = None  # of the face that decided
     faces: tuple[FaceVerdict, ...] = ()  # most suspicious first
@@ -206,7 +182,7 @@ def judge_one_pass(
     band = (policy.real_below, policy.fake_above)
     by_face = _group(scores, "track_id")
     if not by_face:
-        return Verdict("no_face", None, None, left_out or ("no_face",), _no_face_text(left_out), band)
+        return Verdict("no_face", None, None, left_out or ("no_face",), band)
     correction = multi_face_correction(len(by_face), policy)
     second = _group(recompressed, "track_id")
     faces = [_judge_face(id, by_face[id], second.get(id, []), correction, policy) for id in sorted(by_face)]
@@ -218,7 +194,6 @@ def judge_one_pass(
         probability_fake=highest.probability_fake,
         face_id=highest.id,
         reasons=highest.reasons + several + left_out,
-        text=_text(highest, faces, by_face[highest.id]),
         band=band,
         evidence=highest.evidence,
         faces=tuple(faces),
@@ -259,7 +234,8 @@ def _judge_face(
     log_odds = _mean(by_model)
     probability = to_probability(log_odds)
     label = policy.label(probability)
-    abstain_reasons = _abstain_reasons(scores, by_model, correction, label, policy)
+    moments = _average_models(scores)
+    abstain_reasons = _abstain_reasons(moments, by_model, correction, label, policy)
     if recompressed:
         shift = _mean(_pool_by_model(recompressed, correction, policy)) - log_odds
         if {"fake": -shift, "real": shift}.get(label, 0.0) > policy.max_drift:
@@ -270,14 +246,22 @@ def _judge_face(
     score_reasons = {"fake": ("score_high",), "real": ("score_low",), "uncertain": ("score_between",)}[label]
     reasons = (score_reasons if final_label == label else ()) + abstain_reasons
     evidence = grade(log_odds, final_label, bool(abstain_reasons), policy.evidence)
-    return FaceVerdict(face_id, probability, final_label, reasons, evidence)
+    return FaceVerdict(
+        id=face_id,
+        probability_fake=probability,
+        label=final_label,
+        frames=sum(moment.frames for moment in moments),
+        start_seconds=min(moment.start_seconds for moment in moments),
+        end_seconds=max(moment.end_seconds for moment in moments),
+        reasons=reasons,
+        evidence=evidence,
+    )
 
 
 def _abstain_reasons(
-    scores: Sequence[ClipScore], by_model: Sequence[float], correction: float, label: Label, policy: Policy
+    moments: Sequence[ClipScore], by_model: Sequence[float], correction: float, label: Label, policy: Policy
 ) -> tuple[str, ...]:
     """Return why a face may not get a label although its probability would allow it."""
-    moments = _average_models(scores)
     frames = sum(moment.frames for moment in moments)
     probabilities = [to_probability(value) for value in by_model]
     found = []
@@ -346,83 +330,3 @@ def _group(scores: Iterable[ClipScore], field: str) -> dict[Any, list[ClipScore]
     for item in scores:
         groups[getattr(item, field)].append(item)
     return groups
-
-
-# Verdict -> words.
-
-
-def _text(highest: FaceVerdict, faces: Sequence[FaceVerdict], scores: Sequence[ClipScore]) -> str:
-    seen = _describe_moments(_average_models(scores))
-    if highest.label == "fake":
-        chance = percent(highest.probability_fake)
-        return f"{_who_is_fake(faces)} signs of a deepfake: the detector says {chance}, from {seen}."
-    if highest.label == "real":
-        others = "" if len(faces) == 1 else f" and in the other {_faces(len(faces) - 1)}"
-        found = f"No sign of a deepfake was found in {seen}{others}"
-        return f"{found}; this is no proof that there is none, and heads drawn by a generator are often missed."
-    doubt = f"From {seen} the detector cannot tell whether this is a deepfake ({_why(highest)})"
-    return f"{doubt}{_lean(highest.evidence)}."
-
-
-def _lean(evidence: Evidence) -> str:
-    """Say which way the evidence leans; nothing where it does not lean."""
-    if evidence.direction == "none":
-        return ""
-    lean = "a deepfake" if evidence.direction == "fake" else "a real video"
-    return f"; it leans towards {lean} ({evidence.strength} evidence)"
-
-
-def _who_is_fake(faces: Sequence[FaceVerdict]) -> str:
-    count = sum(face.label == "fake" for face in faces)
-    if len(faces) == 1:
-        return "The face shows"
-    return f"{count} of {len(faces)} faces {'shows' if count == 1 else 'show'}"
-
-
-def _faces(count: int) -> str:
-    return "face" if count == 1 else f"{count} faces"
-
-
-def _describe_moments(shown: Sequence[ClipScore]) -> str:
-    frames = sum(moment.frames for moment in shown)
-    start = clock(min(moment.start_seconds for moment in shown))
-    end = clock(max(moment.end_seconds for moment in shown))
-    when = f"at {start}" if start == end else f"between {start} and {end}"
-    return f"{frames} {'frame' if frames == 1 else 'frames'} of one face {when}"
-
-
-def _why(face: FaceVerdict) -> str:
-    words = {
-        "too_few_frames": "too few frames",
-        "too_blurred": "the face is too blurred",
-        "models_disagree": "the models disagree",
-        "mixed_over_time": "some moments look manipulated, others do not",
-        "unstable": "a mild re-compression changes the answer",
-    }
-    found = [words[code] for code in face.reasons if code in words]
-    return ", ".join(found) or f"{percent(face.probability_fake)}, between its thresholds"
-
-
-def _no_face_text(left_out: Sequence[str]) -> str:
-    if left_out:
-        return "No face was large, sharp and long enough in view to be judged, so nothing can be said."
-    return "No face was found in the moments that were looked at, so nothing can be said."
-
-
-def sentence(code: str) -> str:
-    """Put a reason into words; an unknown code stands for itself, as when an old version shows a new report."""
-    return REASONS.get(code, code)
-
-
-def percent(probability: float) -> str:
-    """Format a probability, never as "0%" or "100%": no detector is that sure."""
-    if probability < 0.01:
-        return "under 1%"
-    return "over 99%" if probability > 0.99 else f"{probability:.0%}"
-
-
-def clock(seconds: float) -> str:
-    """Format seconds as a player shows them: 0:07, 12:34, 1:02:03."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

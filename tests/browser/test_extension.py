@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.browser.overlay import attributes, shoot, text_of
-from unmask.verdict import percent
+from unmask.verdict_text import percent
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 

@@ -23,7 +23,7 @@ from tests.media import write_video
 from tests.servers import Site, html, media
 from unmask.pipeline import FileSource, Options, shared_checker
 from unmask.report import VerdictReport
-from unmask.verdict import SHOWN_LABEL
+from unmask.verdict_text import SHOWN_LABEL
 
 STORED = "chrome.storage.local.get(null)"
 BROWSER_ITSELF = "not an origin"  # looks for its own updates

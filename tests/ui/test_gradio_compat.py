@@ -21,7 +21,7 @@ from ui.gradio_compat import (
     uploads_only,
     use_upload_folder,
 )
-from ui.gradio_import import without_detours
+from ui.gradio_import import without_stub_files
 
 
 def echo(text: str, video: str = "", *, client: str = "unknown") -> str:
@@ -53,7 +53,7 @@ def page():
 def test_no_source_of_gradio_is_parsed_while_it_is_imported(monkeypatch):
     parse = Mock(return_value=(None, None))
     monkeypatch.setattr(component_meta, "extract_class_source_code", parse)
-    with without_detours():
+    with without_stub_files():
         component_meta.create_or_modify_pyi(gr.Button, "Button", [])
         assert inspect.getfile(Path)
     assert not parse.called

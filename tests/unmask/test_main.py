@@ -18,7 +18,7 @@ from unmask.download.sources import FileSource, Options
 from unmask.errors import BadInput, Busy, Cancelled
 from unmask.pipeline import Checker
 from unmask.render.terminal import describe_report, progress_bar
-from unmask.verdict import SHOWN_LABEL
+from unmask.verdict_text import SHOWN_LABEL
 from unmask.video.decode import probe
 
 SPACE = Path(__file__).parents[2] / "space"
@@ -148,7 +148,7 @@ def test_lines_for_a_person_fit_every_label():
         "real  strong · moderate · weak · none · weak · [MODERATE] · strong  deepfake",
         "In our tests, where half of all videos were deepfakes, 86 of 100 that scored like this were deepfakes"
         " (95% interval 80 to 91; from 120 videos).",
-        "If one in a hundred such videos were a deepfake … Then 6% of those that score like this would be deepfakes.",
+        "If one in a hundred such videos were a deepfake: 6% of those that score like this would be deepfakes.",
     ]
 
 

@@ -10,18 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reports import clips
-from unmask.verdict import (
-    REASONS,
-    Calibration,
-    ClipScore,
-    Policy,
-    clock,
-    ensemble_policy,
-    judge,
-    judge_one_pass,
-    percent,
-    sentence,
-)
+from unmask.verdict import Calibration, ClipScore, Policy, ensemble_policy, judge, judge_one_pass
+from unmask.verdict_text import REASONS, clock, describe_verdict, percent, sentence
 
 POLICY = Policy()
 STEPS = ("real", "uncertain", "fake")  # labels in order of suspicion
@@ -96,7 +86,7 @@ def test_an_answer_must_survive_a_mild_recompression(first, second, label):
     assert verdict.label == label
     assert ("unstable" in verdict.reasons) == (label == "uncertain" and abs(first) > 1)
     if "unstable" in verdict.reasons:
-        assert "re-compression" in verdict.text
+        assert "re-compression" in describe_verdict(verdict)
 
 
 def test_a_face_is_unstable_by_its_own_scores():
@@ -123,7 +113,7 @@ def test_a_face_that_is_mostly_too_blurred_gets_no_answer(sharpness, logit, answ
     verdict = judge_one_pass(scores, replace(POLICY, min_sharpness=0.02))
     assert (verdict.label in ("fake", "real")) == answered
     assert ("too_blurred" in verdict.reasons) == (not answered)
-    assert answered or "the face is too blurred" in verdict.text
+    assert answered or "the face is too blurred" in describe_verdict(verdict)
     assert judge_one_pass(scores, POLICY).label in ("fake", "real")  # a policy that asks for no sharpness
 
 
@@ -213,7 +203,7 @@ def test_probability_lies_in_0_to_1_is_missing_only_without_a_face_and_gives_the
     shuffled = list(scores)
     shuffler.shuffle(shuffled)
     assert judge_one_pass(shuffled, POLICY) == verdict
-    text = verdict.text  # is one sentence, and promises nothing
+    text = describe_verdict(verdict)  # is one sentence, and promises nothing
     assert text.endswith(".")
     assert text.count(". ") == 0
     assert not any(word in text.lower() for word in ("verified", "authentic", "genuine", "certain"))
@@ -283,7 +273,7 @@ SENTENCES: dict[str, Any] = {
 
 @pytest.mark.parametrize(("scores", "excluded", "text"), SENTENCES.values(), ids=SENTENCES)
 def test_the_sentence_of_each_case(scores, excluded, text):
-    assert judge_one_pass(scores, POLICY, excluded).text == text
+    assert describe_verdict(judge_one_pass(scores, POLICY, excluded)) == text
 
 
 def test_every_reason_has_a_sentence():

@@ -25,7 +25,8 @@ from unmask.faces.detector import FaceFinder
 from unmask.faces.subjects import find_subjects
 from unmask.models import checkpoint, inference, saliency
 from unmask.models.inference import LoadedModel
-from unmask.verdict import SHOWN_LABEL, percent, to_probability
+from unmask.verdict import to_probability
+from unmask.verdict_text import SHOWN_LABEL, percent
 from unmask.video.decode import decode
 from unmask.video.sampling import DecodePlan
 

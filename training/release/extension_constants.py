@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from unmask import pipeline, report, verdict
+from unmask import pipeline, report, verdict, verdict_text
 from unmask.download import sources
 from unmask.faces import boxes, clips, detector, exclusion, subjects, tracking
 from unmask.models import saliency
@@ -74,7 +74,7 @@ def constants() -> dict[str, Any]:
         "report": {
             "SCHEMA": report.SCHEMA,
             "BAND": [policy.real_below, policy.fake_above],
-            "REASONS": list(verdict.REASONS),
+            "REASONS": list(verdict_text.REASONS),
         },
         "TRACKING_PARAMETERS": sources.TRACKING,
     }

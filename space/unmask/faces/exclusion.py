@@ -27,7 +27,7 @@ class FaceRules:
 
 
 def exclusion_reason(track: FaceTrack, frames: Frames, rules: FaceRules) -> str | None:
-    """Return why a track is not worth scoring, a code of `verdict.REASONS`, or None."""
+    """Return why a track is not worth scoring, a code of `verdict_text.REASONS`, or None."""
     if len(track) < min(rules.min_frames, len(frames)):
         return "face_too_brief"
     if mean_side(track) < rules.min_side_px:

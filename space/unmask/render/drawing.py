@@ -14,7 +14,7 @@ import numpy.typing as npt
 from unmask.render.evidence import headline
 from unmask.render.provenance import origin_text
 from unmask.report import BoxReport, CheckReport, FaceReport, SpanReport, VerdictReport
-from unmask.verdict import clock, percent
+from unmask.verdict_text import clock, percent
 
 UInt8Array = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]  # RGB

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from unmask.evidence import MAX_SHARE, Direction, Strength
 from unmask.report import EvidenceReport
-from unmask.verdict import SHOWN_LABEL, Label, percent
+from unmask.verdict import Label
+from unmask.verdict_text import SHOWN_LABEL, percent
 
 BASE_RATE = 0.01  # of the sentence for rare deepfakes
 EDGE = 0.1  # of a zone, that the marker stays away from
@@ -70,7 +71,7 @@ def frequency_text(evidence: EvidenceReport) -> str:
 def base_rate_text(evidence: EvidenceReport) -> str:
     """Say how many such videos would be fake if one in a hundred were."""
     odds = evidence["likelihood_ratio"] * BASE_RATE / (1 - BASE_RATE)
-    return f"Then {percent(odds / (1 + odds))} of those that score like this would be deepfakes."
+    return f"{percent(odds / (1 + odds))} of those that score like this would be deepfakes."
 
 
 def help_texts(label: Label, reasons: Sequence[str]) -> list[str]:

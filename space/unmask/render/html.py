@@ -17,7 +17,7 @@ from unmask.render import evidence
 from unmask.render.provenance import origin_lines, origin_text
 from unmask.report import CheckReport, CoverageReport, FailedReport, ModelReport, Report, SourceReport
 from unmask.text import STEERING
-from unmask.verdict import SHOWN_LABEL, clock, percent, sentence
+from unmask.verdict_text import SHOWN_LABEL, clock, percent, sentence
 
 TEMPLATES = Path(__file__).parent / "templates"
 CSS = (TEMPLATES / "document.css").read_text(encoding="utf-8")

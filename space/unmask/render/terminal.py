@@ -11,7 +11,7 @@ from unmask.render.evidence import ZONES, base_rate_text, frequency_text, grade_
 from unmask.render.provenance import origin_lines, origin_text
 from unmask.report import CheckReport, EvidenceReport, FaceReport, SpanReport
 from unmask.text import STEERING
-from unmask.verdict import SHOWN_LABEL, clock, percent
+from unmask.verdict_text import SHOWN_LABEL, clock, percent
 
 MOMENTS_SHOWN = 3  # of the timeline, the most suspicious first
 FACES_SHOWN = 6
@@ -85,7 +85,7 @@ def _describe_evidence(evidence: EvidenceReport) -> list[str]:
     here = evidence["direction"], evidence["strength"]
     zones = [f"[{zone.strength.upper()}]" if zone[:2] == here else zone.strength for zone in ZONES]
     lines = [grade_text(evidence), f"real  {' · '.join(zones)}  deepfake", frequency_text(evidence)]
-    rare = f"If one in a hundred such videos were a deepfake … {base_rate_text(evidence)}"
+    rare = f"If one in a hundred such videos were a deepfake: {base_rate_text(evidence)}"
     return [line for line in (*lines, rare) if line]
 
 

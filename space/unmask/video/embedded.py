@@ -98,11 +98,10 @@ def _find_hidden(file: RawIOBase, end: int) -> float:
     for movie in _contents(file, (0, end), b"moov"):
         ticks, _ = _times(file, movie, b"mvhd")
         for track in _contents(file, movie, b"trak"):
+            lists = (place for edits in _contents(file, track, b"edts") for place in _contents(file, edits, b"elst"))
+            shown = sum(length for place in lists for length, start in _edits(file, place) if start >= 0)
             for media in _contents(file, track, b"mdia"):
                 media_ticks, duration = _times(file, media, b"mdhd")
-                edits = [_edits(file, place) for edts in _contents(file, track, b"edts")
-                         for place in _contents(file, edts, b"elst")]  # fmt: skip
-                shown = sum(length for each in edits for length, start in each if start >= 0)
                 if ticks and media_ticks and shown and duration < NO_DURATION:
                     hidden.append(duration / media_ticks - shown / ticks)
     return max(hidden)

@@ -120,9 +120,9 @@ def find_flv_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStar
 def find_ogg_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStart]:
     """Yield each link of a chain of Ogg files: the first pages of its streams come together."""
     place, begins = begin, False
-    while (head := FilePart(file, place, end).read(OGG_HEAD_BYTES + 255)).startswith(OGG) and len(
-        head
-    ) > OGG_HEAD_BYTES:
+    while (head := FilePart(file, place, end).read(OGG_HEAD_BYTES + 255)).startswith(OGG):
+        if len(head) <= OGG_HEAD_BYTES:
+            return
         if head[5] & OGG_BEGINS and not begins:
             yield PieceStart(place)
         begins = bool(head[5] & OGG_BEGINS)

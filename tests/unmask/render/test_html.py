@@ -12,7 +12,7 @@ from unmask.render import evidence
 from unmask.render import html as document
 from unmask.render.terminal import describe_choices, describe_report
 from unmask.report import to_failed_report
-from unmask.verdict import SHOWN_LABEL, percent, sentence
+from unmask.verdict_text import SHOWN_LABEL, percent, sentence
 
 NAMES = ["fake", "real", "uncertain", "no_face", "many", "ensemble", "hostile", "failed"]
 VOID = {"meta", "img", "br", "hr", "input", "link"}
