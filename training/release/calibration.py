@@ -1,35 +1,30 @@
 """Fit the calibration and the thresholds of a model on scored validation data. Pure functions.
 
-The scores are one structured table (ROW): pairs of a real clip and a fake, re-compressed; real clips under each of
+The scores are one `score_table.Table`: pairs of a real clip and a fake, re-compressed; real clips under each of
 CORRUPTED and BLURRED; clips as they are stored; whole videos of each data folder, which are domains.
 """
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.stats import beta
-from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
 
 from training.evaluation.corruptions import Condition
 from training.evaluation.metrics import auc
-from unmask.evidence import EvidenceScale
-from unmask.verdict import MAX_LOG_ODDS, Calibration, Policy
+from training.release.evidence_scale import fit_evidence
+from training.release.score_table import Bools, Floats, Table, balanced_weights, by_column, select
+from unmask.verdict import Calibration, Policy
 
 MAX_FALSE_ALARMS = 0.005  # of real clips, labelled fake: half of the target of 1 %, as people of other data differ
 MAX_WRONG = 0.05  # of the clips that get a label, fakes as frequent as reals
 MAX_MISSED = 0.03  # of the fakes of a domain, labelled real
-MAX_MODERATE_WRONG = 0.1  # of the moderate answers on validation, fakes as frequent as reals
-MAX_MODERATE_WRONG_DOMAIN = 0.25  # of those of one domain, as far as it has MIN_ITEMS of them
-MAX_MODERATE_ALARMS = 0.03  # of the videos of a domain without any of the other kind
-WEAK_RATIO = 2.0  # likelihood ratio from which an answer leans at all
-EVIDENCE_BINS = 12
 COMPOSITE_FACES = (2, 4, 8)  # of the composites on which the correction for several faces is fitted
 CROWD_WEIGHTS = tuple(step / 20 for step in range(21))
 MAX_WITHHELD = 0.02  # of right labels, because a second pass after re-compression says otherwise
@@ -49,47 +44,7 @@ CORRUPTED = tuple(  # as ordinary uploads are; no more false alarms under any of
 BLURRED = (Condition("blur", 3), Condition("blur", 4))  # `FaceRules` exclude what is blurred more
 MIN_SLOPE = 0.01  # of a model that ranks no better than chance, so that it abstains
 DRAWS = 20  # halvings of the data that check the thresholds
-RESAMPLES = 400  # of the intervals of frequencies
 MIN_ITEMS = 20  # pairs and corrupted reals, that halves are not empty
-
-ROW = np.dtype(
-    [
-        ("part", "U9"),  # "pairs", "corrupted", "blurred", "stored" or "videos"
-        ("domain", "U64"),  # data folder of "videos"
-        ("condition", "i4"),  # index into CORRUPTED or BLURRED
-        ("item", "i4"),  # rows of one item are split together: a pair, a real under each condition
-        ("fake", "?"),
-        ("blended", "?"),  # of "pairs": its fake is a blended one
-        ("logit", "f8"),  # of "videos": pooled over their clips
-        ("recompressed_logit", "f8"),  # of "pairs"
-        ("sharpness", "f8"),  # of "blurred": of the crop
-    ]
-)
-Table = NDArray[np.void]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-
-
-def make_rows(part: str, logit: ArrayLike, **columns: ArrayLike) -> Table:
-    """Make the rows of one part; `item` counts along the last axis of `logit` unless it is given."""
-    logits = np.asarray(logit, np.float64)
-    rows = np.zeros(logits.size, ROW)
-    rows["part"], rows["logit"] = part, logits.ravel()
-    columns = {"item": np.arange(logits.shape[-1]), **columns}
-    for name, values in columns.items():
-        rows[name] = np.broadcast_to(values, logits.shape).ravel()
-    return rows
-
-
-def select(table: Table, part: str) -> Table:
-    """Return the rows of a part."""
-    return table[table["part"] == part]
-
-
-def by_column(rows: Table, name: str) -> Iterator[Table]:
-    """Yield the rows with each value of a column."""
-    for value in np.unique(rows[name]):
-        yield rows[rows[name] == value]
 
 
 def fit(table: Table) -> tuple[Calibration, Policy]:
@@ -123,124 +78,11 @@ def fit_crowd_weight(videos: Table, calibration: Calibration, edge: float) -> fl
     return next(kept, 1.0)
 
 
-def fit_evidence(videos: Table, calibration: Calibration, policy: Policy) -> EvidenceScale:
-    """Fit what scores mean on whole validation videos, domains and labels weighing the same.
-
-    Frequencies are those of bins, pooled until they rise with the score (isotonic regression); their intervals are
-    bootstrapped over the videos of each domain and label. None without fakes or without reals.
-    """
-    if len(set(videos["fake"].tolist())) < 2:
-        return EvidenceScale()
-    domains = [*by_column(videos, "domain")]
-    rows, weights = np.concatenate(domains), np.concatenate([_weights(domain, domains) for domain in domains])
-    log_odds, fake = rows["logit"] / calibration.temperature + calibration.bias, rows["fake"]
-    order = np.argsort(log_odds, kind="stable")
-    cuts = np.searchsorted(np.cumsum(weights[order]), np.linspace(0, 1, EVIDENCE_BINS + 1)[1:-1])
-    share = rising_shares(np.digitize(log_odds, log_odds[order][cuts]), fake, weights)
-    first = np.flatnonzero(np.r_[True, np.diff(share) > 0])  # of each pool of bins
-    edges = log_odds[order][cuts][first[1:] - 1]
-    weak = _weak_edges(edges, share[first])
-    moderate = [
-        side * moderate_edge(side * log_odds, fake == (side < 0), weights, rows["domain"], side * strong, side * lean)
-        for side, strong, lean in (
-            (-1, to_log_odds(policy.real_below), weak[0]),
-            (1, to_log_odds(policy.fake_above), weak[1]),
-        )
-    ]
-    for edge in moderate:  # no bin lies in two grades, or weak evidence would be quoted with moderate's frequency
-        movable = [old for old in edges if old not in weak]
-        moved = min(movable, key=lambda old: abs(old - edge)) if movable else None
-        edges = np.unique([edge, *(old for old in edges if old != moved)])
-    bins = np.digitize(log_odds, edges)
-    share = rising_shares(bins, fake, weights, len(edges) + 1)
-    rng, drawn = np.random.default_rng(0), []
-    strata = [
-        np.flatnonzero((rows["domain"] == name) & (fake == label))
-        for name in sorted(set(rows["domain"]))
-        for label in (0, 1)
-    ]
-    for _ in range(RESAMPLES):
-        chosen = np.concatenate([rng.choice(stratum, len(stratum)) for stratum in strata if len(stratum)])
-        drawn.append(rising_shares(bins[chosen], fake[chosen], weights[chosen], len(edges) + 1))
-    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
-    return EvidenceScale(
-        edges=_rounded(edges, 3),
-        per_100=_rounded(100 * share, 1),
-        low=_rounded(100 * np.minimum(low, share), 1),
-        high=_rounded(100 * np.maximum(high, share), 1),
-        videos=tuple(np.bincount(bins, minlength=len(edges) + 1).tolist()),
-        moderate=(round(moderate[0], 3), round(moderate[1], 3)),
-        weak=(round(weak[0], 3), round(weak[1], 3)),
-    )
-
-
-def _weak_edges(edges: Floats, share: Floats) -> tuple[float, float]:
-    """Return the log-odds below and above which the bins' frequencies lean by WEAK_RATIO at least."""
-    low, high = share <= 1 / (1 + WEAK_RATIO), share >= WEAK_RATIO / (1 + WEAK_RATIO)
-    below = edges[low.sum() - 1] if 0 < low.sum() < len(share) else -math.log(WEAK_RATIO)
-    above = edges[len(share) - high.sum() - 1] if 0 < high.sum() < len(share) else math.log(WEAK_RATIO)
-    return float(below), float(above)
-
-
-def rising_shares(bins: NDArray[np.int_], fake: Bools, weights: Floats, count: int = EVIDENCE_BINS) -> Floats:
-    """Compute the weighted share of fakes in each bin, where needed pooled with the neighbours so that it rises."""
-    total = np.bincount(bins, weights, count)
-    fakes = np.bincount(bins, weights * fake, count)
-    share = np.divide(fakes, total, out=np.full(count, 0.5), where=total > 0)
-    return np.asarray(isotonic_regression(share, sample_weight=np.maximum(total, 1e-9), y_min=0, y_max=1), np.float64)
-
-
-def moderate_edge(
-    score: Floats, wrong: Bools, weights: Floats, domain: NDArray[np.str_], strong: float, weak: float
-) -> float:
-    """Return the lowest score from which on, up to `strong`, few enough answers are wrong; `strong` where none is.
-
-    Args:
-        score: larger where the answer is surer.
-        wrong: where that answer would be.
-        weights: of the videos.
-        domain: of the videos, each of which has limits of its own.
-        strong: the score beyond which an answer is strong.
-        weak: the score below which it is none.
-    """
-    inside = np.flatnonzero((score > weak) & (score <= strong))
-    inside = inside[np.argsort(-score[inside], kind="stable")]
-    bad, all_ = weights[inside] * wrong[inside], weights[inside]
-    is_good = np.cumsum(bad) <= MAX_MODERATE_WRONG * np.cumsum(all_)
-    for name in set(domain.tolist()):
-        own = domain[inside] == name
-        count, missed = np.cumsum(own), np.cumsum(own & wrong[inside])
-        if wrong[domain == name].all():
-            is_good &= missed <= MAX_MODERATE_ALARMS * (domain == name).sum()
-        else:
-            is_good &= (count < MIN_ITEMS) | (missed <= MAX_MODERATE_WRONG_DOMAIN * count)
-    kept = np.flatnonzero(is_good)
-    return float(score[inside[kept[-1]]]) if len(kept) else max(strong, weak)
-
-
-def to_log_odds(probability: float) -> float:
-    """Invert `verdict.to_probability`, within the log-odds that are shown."""
-    edge = MAX_LOG_ODDS
-    return edge if probability >= 1 else -edge if probability <= 0 else math.log(probability / (1 - probability))
-
-
-def _rounded(values: Floats, digits: int) -> tuple[float, ...]:
-    return tuple(round(value, digits) for value in values.tolist())
-
-
 def fit_temperature(domains: Sequence[Table]) -> Calibration:
     """Fit a line (Platt, 1999) to the log-odds; labels weigh the same, and so do the domains of each label."""
-    rows, weights = np.concatenate(domains), np.concatenate([_weights(domain, domains) for domain in domains])
+    rows, weights = np.concatenate(domains), np.concatenate([balanced_weights(domain, domains) for domain in domains])
     line = LogisticRegression(C=1e6).fit(rows["logit"][:, None], rows["fake"], sample_weight=weights * len(rows))
     return Calibration(temperature=1 / max(float(line.coef_[0, 0]), MIN_SLOPE), bias=float(line.intercept_[0]))
-
-
-def _weights(domain: Table, domains: Sequence[Table]) -> Floats:
-    weights = np.zeros(len(domain))
-    for label in (False, True):
-        rows = domain["fake"] == label
-        weights[rows] = 0.5 / max(1, rows.sum()) / sum((one["fake"] == label).any() for one in domains)
-    return weights
 
 
 def select_thresholds(table: Table, calibration: Calibration) -> Policy:

@@ -16,7 +16,8 @@ from training.fit.predict import predict
 from training.fit.recipes import Mixture
 from training.fit.torch_dataset import ClipPairs, Pair, PlainClips, as_face_clip, cached_meshes
 from training.fit.training_clips import spread_evenly
-from training.release.calibration import BLURRED, CORRUPTED, Floats, Table, make_rows
+from training.release.calibration import BLURRED, CORRUPTED
+from training.release.score_table import Floats, Table, make_rows
 from unmask.faces.clips import ClipSpec, recompressed
 from unmask.faces.exclusion import crop_sharpness
 from unmask.models.architectures import VideoModel

@@ -18,13 +18,12 @@ from training.release.calibration import (
     conformal_threshold_or_max,
     fit,
     fit_crowd_weight,
-    fit_evidence,
     fit_temperature,
     label_rates,
-    make_rows,
     probabilities,
-    select,
 )
+from training.release.evidence_scale import fit_evidence, to_log_odds
+from training.release.score_table import make_rows, select
 from training.release.score_validation import pool_clips, validation_clips
 from unmask.evidence import EvidenceScale
 from unmask.verdict import Calibration, Policy
@@ -246,7 +245,9 @@ def test_few_moderate_answers_are_wrong_on_new_videos_and_strong_ones_need_no_gr
     for seed in range(6):
         scale = fit_evidence(evidence_domains(seed), Calibration(), policy)
         low, high = scale.moderate
-        assert {*scale.moderate, *scale.weak} <= {*scale.edges}  # no bin lies in two grades
+        answers = {round(side * to_log_odds(policy.fake_above), 3) for side in (-1, 1)}
+        assert {*scale.moderate, *scale.weak} | answers <= {*scale.edges}  # no bin lies in two grades
+        assert scale.low[-1] < 100 and scale.high[0] > 0  # of some videos, however alike, nothing is certain
         assert -4.6 <= low < 0 < high <= 4.6
         fresh = evidence_domains(seed + 50, 20_000)
         fresh = fresh[fresh["domain"] == "other"]

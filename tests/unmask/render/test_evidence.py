@@ -40,7 +40,7 @@ def test_evidence_is_said_in_frequencies():
 
 @pytest.mark.parametrize(("ratio", "share"), [(24.0, "20%"), (6.14, "6%"), (1.0, "1%"), (0.2, "under 1%")])
 def test_a_base_rate_of_one_in_a_hundred(ratio, share):
-    assert f" {share} of those" in words.base_rate_text(made(ratio=ratio))
+    assert words.base_rate_text(made(ratio=ratio)).startswith(f"{share} of those")
 
 
 @pytest.mark.parametrize(
