@@ -154,6 +154,9 @@ def bare_routes() -> dict[str, Answer]:
         "/foreign-file": html(f"{SIGHT} crossorigin src=http://localhost:9/clip.mp4></video>"),
         "/call": html(CALL),
         "/background": html(BACKGROUND),
+        "/favicon.ico": content(
+            b"", "image/x-icon"
+        ),  # asked for at any time; its lack would be an error in the console
         "/zoomed": html(
             f"<style>html {{ zoom: 1.5 }} body {{ margin: 60px }}</style>{SIGHT} muted src=/short.mp4></video>"
         ),
