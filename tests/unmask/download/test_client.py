@@ -18,7 +18,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.media import RATE, fetched, make, read_number, repeat
+from tests.media import QUICK_WORKER, RATE, fetched, make, read_number, repeat
 from tests.servers import Site, dash_routes, hls_routes, media_playlist, slow, split_hls, video_site
 from unmask import errors
 from unmask.download import client, worker
@@ -146,14 +146,6 @@ BAD: list[tuple[str, dict[str, Any], type[errors.UnmaskError], str]] = [
 ]
 
 
-# Most of a short fetch is spent on asking 1700 sites whether the link is theirs: here only the last two are.
-ONLY_GENERIC = """
-from unmask.download import worker; options = worker._options
-worker._options = lambda *args: options(*args) | {"allowed_extractors": ["generic", "html5"]}
-"""
-QUICK = client.WORKER.replace("; from", "\nfrom", 1).replace("from", f"{ONLY_GENERIC}\nfrom", 1)
-
-
 def _try_all(wanted: list[tuple[str, Limits]], factory: pytest.TempPathFactory) -> list[Outcome]:
     folders = [factory.mktemp("into") for _ in wanted]  # not in the threads, which would make the same one
     with ThreadPoolExecutor(4) as pool:
@@ -163,7 +155,7 @@ def _try_all(wanted: list[tuple[str, Limits]], factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def good(site, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client, "WORKER", QUICK)
+        patch.setattr(client, "WORKER", QUICK_WORKER)
         done = _try_all([(site.url(path), AT_HOME) for path, *_ in GOOD], tmp_path_factory)
     return {path: outcome for (path, *_), outcome in zip(GOOD, done, strict=True)}
 
@@ -171,7 +163,7 @@ def good(site, tmp_path_factory):
 @pytest.fixture(scope="module")
 def bad(site, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client, "WORKER", QUICK)
+        patch.setattr(client, "WORKER", QUICK_WORKER)
         wanted = [(site.url(path), replace(AT_HOME, **changes)) for path, changes, *_ in BAD]
         done = _try_all(wanted, tmp_path_factory)
     return {(path, *changes): outcome for (path, changes, *_), outcome in zip(BAD, done, strict=True)}

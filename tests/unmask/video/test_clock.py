@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from tests.conftest import SHARED_DATA
-from tests.media import RATE, glide, read_number, write_video
+from tests.media import QUICK_WORKER, RATE, glide, read_number, write_video
 from tests.servers import Site, content
 from unmask.download import client
 from unmask.limits import Limits
@@ -36,6 +37,11 @@ SHOWN = {
     "piece-of-live-50min.mkv": 12.0,
 }
 PLAYLISTS = {"hls/fake4-then-real8.m3u8": 12.0, "hls/real-then-fake.m3u8": 20.0, "dash/real-then-fake.mpd": 20.0}
+
+
+@pytest.fixture(autouse=True)
+def quick_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "WORKER", QUICK_WORKER)
 
 
 def part(path: Path, start: float, frames: int = 100, first: int = 0, **options: Any) -> bytes:
@@ -272,6 +278,20 @@ def hls_without_a_word(folder: Path) -> dict[str, bytes]:
     return files | {"index.m3u8": "".join(lines).encode()}
 
 
+def hls_encrypted(folder: Path) -> dict[str, bytes]:
+    """Segments in AES-128: the first two by a key of their own, the last in the clear."""
+    files, lines = {}, [HLS_HEAD]
+    for i, key in enumerate((b"k" * 16, b"K" * 16, None)):
+        segment, place = part(folder / f"{i}.ts", 4.0 * i, first=100 * i), f'AES-128,URI="{i}.key"'
+        if key is not None:
+            segment += bytes([16 - len(segment) % 16]) * (16 - len(segment) % 16)
+            coder = Cipher(algorithms.AES(key), modes.CBC(i.to_bytes(16))).encryptor()
+            files[f"{i}.key"], segment = key, coder.update(segment)
+        files[f"{i}.ts"] = segment
+        lines.append(f"#EXT-X-KEY:METHOD={place if key else 'NONE'}\n#EXTINF:4.0,\n{i}.ts\n")
+    return files | {"index.m3u8": "".join([*lines, "#EXT-X-ENDLIST\n"]).encode()}
+
+
 def dash(folder: Path, whole_files: bool) -> dict[str, bytes]:
     """Three Periods of four seconds; nothing in the later ones is described as in the first."""
     files, periods = {}, ""
@@ -328,6 +348,7 @@ RANGES = '<BaseURL>all.mp4</BaseURL><SegmentList duration="2"><SegmentURL mediaR
 JOINED: dict[str, Callable[[Path], dict[str, bytes]]] = {
     "HLS, another size and head": hls_of_other_sizes,
     "HLS, the clock starts anew without a word": hls_without_a_word,
+    "HLS, encrypted": hls_encrypted,
     "DASH, Periods in folders": functools.partial(dash, whole_files=False),
     "DASH, a file for each Period": functools.partial(dash, whole_files=True),
     "DASH, a segment is repeated": lambda folder: dash_of_one(folder, (12, timeline(GOES_ON))),
