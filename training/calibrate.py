@@ -37,10 +37,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, action="append", required=True, help="folder of stored clips")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
     parser.add_argument("--limit", type=int, help="only so many real videos of each folder: quicker, and looser")
+    parser.add_argument("--int8", action="store_true", help="write the layers at 8 bits: a fourth of float32")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     folder = arguments.model_folder or RunFolder(arguments.run).model
+    if arguments.int8:  # what is shipped is what is scored
+        checkpoint.save(arguments.out, checkpoint.restore(folder), checkpoint.read_config(folder), int8=True)
+        folder = arguments.out
     model = torch_model.load(str(folder), "cuda" if torch.cuda.is_available() else "cpu")
     clips = validation_clips(arguments.data, arguments.limit)
     beside = arguments.run or arguments.out.parent
@@ -52,7 +56,7 @@ def main() -> None:
     np.savez(beside / "validation.npz", scores=table)
     calibration, policy = fit(table)
     file = replace(checkpoint.read_config(folder), calibration=calibration, policy=policy, headline=headline(table))
-    checkpoint.save(arguments.out, checkpoint.restore(folder), file)
+    checkpoint.save(arguments.out, checkpoint.restore(folder), file, int8=arguments.int8)
     if file.origin is not None:
         write_card(arguments.out)
     print(file.headline, calibration, policy, sep="\n")

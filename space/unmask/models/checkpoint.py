@@ -24,6 +24,7 @@ from unmask.evidence import EvidenceScale
 from unmask.faces.clips import ClipSpec
 from unmask.models import bundled
 from unmask.models.configs import CONFIGS, ModelConfig
+from unmask.models.quantization import SCALE, quantize
 from unmask.verdict import Calibration, Policy
 
 if TYPE_CHECKING:
@@ -100,15 +101,15 @@ def restore(folder: Path) -> "VideoModel":
     return build(read_config(folder), _read_bytes(folder / "model.safetensors"))
 
 
-def save(folder: Path, module: "VideoModel", config: ModelConfigFile) -> None:
-    """Write config.json and model.safetensors, in the number format of the architecture."""
+def save(folder: Path, module: "VideoModel", config: ModelConfigFile, *, int8: bool = False) -> None:
+    """Write config.json and model.safetensors, in the number format of the architecture, or the layers at 8 bits."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {key: value.detach().cpu().contiguous().numpy() for key, value in module.state_dict().items()}
     tensors = {
         key: value.astype(module.stored_as) if np.issubdtype(value.dtype, np.floating) else value
         for key, value in arrays.items()
     }
-    (folder / "model.safetensors").write_bytes(save_tensors(tensors))
+    (folder / "model.safetensors").write_bytes(save_tensors(quantize(arrays) if int8 else tensors))
     text = json.dumps({"schema": SCHEMA, **dataclasses.asdict(config)}, indent=2)
     (folder / "config.json").write_text(text + "\n", encoding="utf-8")
 
@@ -229,7 +230,7 @@ def _info(config: ModelConfigFile, payload: bytes, commit: str | None) -> ModelI
     return ModelInfo(
         name=config.name,
         revision=commit or hashlib.sha256(payload).hexdigest()[:12],
-        parameters=sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(BUFFERS)),
+        parameters=sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith((*BUFFERS, SCALE))),
         size_bytes=len(payload),
         headline=config.headline,
     )

@@ -15,6 +15,7 @@ from unmask.graphs.session import Graph, manifest
 from unmask.models.checkpoint import ModelConfigFile, ModelInfo
 from unmask.models.configs import ModelConfig
 from unmask.models.inference import Float32Array, LoadedModel
+from unmask.models.quantization import dequantize
 
 MEAN, COUNTERS = "running_mean", "num_batches_tracked"  # of a batch norm; the second is for training alone
 
@@ -54,7 +55,7 @@ def from_files(backend: Backend, config: ModelConfigFile, info: ModelInfo, paylo
     """Load what `checkpoint.read` returned. Raises ModelUnavailable."""
     whole, heat = config.architecture, f"{config.architecture}.heat"
     try:
-        tensors = load_tensors(payload)
+        tensors = dequantize(load_tensors(payload))
         weights = {key: value for key, value in tensors.items() if not key.endswith(COUNTERS)}
         if set(tensors) - set(weights) != {
             f"{norm.removesuffix(MEAN)}{COUNTERS}" for norm in weights if norm.endswith(MEAN)

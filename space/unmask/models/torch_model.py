@@ -21,6 +21,7 @@ from unmask.models.backbones import fuse_conv_bn
 from unmask.models.checkpoint import ModelConfigFile
 from unmask.models.configs import EXTRAS
 from unmask.models.inference import Float32Array, LoadedModel
+from unmask.models.quantization import dequantize
 
 FRAMES_PER_BATCH = {"cpu": 8, "cuda": 64}  # bounds memory
 # Of a batch, computed by one thread. Where a CPU's tensors exceed 32 MB, the allocator returns them to the system after
@@ -140,8 +141,8 @@ def from_files(backend: Backend, config: ModelConfigFile, info: checkpoint.Model
 def build(config: ModelConfigFile, payload: bytes) -> VideoModel:
     """Build the module with the weights of a file. Raises ModelUnavailable where they do not fit."""
     try:
-        tensors = load_tensors(payload)
-    except SafetensorError as error:
+        tensors = dequantize(load_tensors(payload))
+    except (SafetensorError, ValueError) as error:
         raise ModelUnavailable(f"The weights of {config.name} cannot be read: {error}.") from error
     return assemble(config, tensors)
 
