@@ -175,6 +175,7 @@ def parse() -> Request:
     add("--learning-rate", type=float)
     add("--patience", type=int, help="epochs without a better validation before it stops")
     add("--blended-share", type=float, help="of the fakes; 1: no true fakes are needed")
+    add("--part", type=int, dest="part_px", help="pixels of the random square of each face that is seen, of --side")
     add("--side", type=int, help="pixels of the square input")
     add("--seed", type=int, default=0)
     add("--workers", type=int, default=2, help="processes that make batches")
@@ -208,7 +209,7 @@ def parse() -> Request:
 def apply_arguments(recipe: TrainConfig, arguments: argparse.Namespace) -> TrainConfig:
     """Return the recipe with the values that the command line gives."""
     stage = recipe.stage(arguments.stage)
-    for name in ("epochs", "pairs_per_batch", "accumulate", "learning_rate", "patience"):
+    for name in ("epochs", "pairs_per_batch", "accumulate", "learning_rate", "patience", "part_px"):
         value = getattr(arguments, name)
         if value is not None:
             stage = replace(stage, **{name: value})

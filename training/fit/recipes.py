@@ -47,6 +47,7 @@ class StageConfig:
     average_decay: float = 0.999  # of the exponential moving average of the weights
     clip_norm: float = 5.0  # longest gradient
     patience: int = 4  # epochs without a better validation, then it stops
+    part_px: int = 0  # above 0: a random square of so many pixels of each face is seen, which costs less
     teacher_share: float = 0.5  # of the target probability, where there is a teacher
     norms_only: bool = False  # of the backbone, only the layer norms are trained
     alignment: float = 0.0  # weight of the loss that draws features of one label together
@@ -102,6 +103,7 @@ RESNEXT_LSTM = TrainConfig(
         learning_rate=5e-4,
         warmup_steps=500,
         weight_decay=0.05,
+        vector_share=0.0,  # `training.tools.transfer_backbone` has matched all maps before
     ),
     clips=replace(HEAD_ALONE, epochs=2, pairs_per_batch=4, learning_rate=1e-4),
     clip=ClipSpec(side_px=224),

@@ -80,9 +80,9 @@ class StudentModel(nn.Module):
     not kept.
     """
 
-    def __init__(self, model: VideoModel, teacher: TorchModel | None, spec: ClipSpec) -> None:
+    def __init__(self, model: VideoModel, teacher: TorchModel | None, spec: ClipSpec, part_px: int = 0) -> None:
         super().__init__()
-        self.model, self.side_px = model, spec.side_px
+        self.model, self.side_px, self.part_px = model, spec.side_px, part_px
         self.projection = (
             None
             if teacher is None
@@ -95,7 +95,8 @@ class StudentModel(nn.Module):
 
         These are projected ones, beside a teacher, and the model's own, each (N, D).
         """
-        vectors = self.model.clip_vectors(resize_batch(data, self.side_px), mask)
+        seen = random_part(resize_batch(data, self.side_px), self.part_px)
+        vectors = self.model.clip_vectors(seen, mask)
         projected = None if self.projection is None else self.projection(vectors[mask])
         with torch.autocast(data.device.type, enabled=False):  # recurrent networks in bfloat16 were slow on a GPU
             return self.model.sequence_logits(vectors.float(), mask), projected, vectors[mask]
@@ -139,7 +140,7 @@ class Trainer:
         self.batches = ShuffledBatches(len(data), config.pairs_per_batch, accelerator, seed)
         self.loader = loader(data, teacher_clip_spec(spec, teacher), self.batches, workers)
         self.average = copy.deepcopy(model).eval().requires_grad_(False).to(accelerator.device)
-        student = StudentModel(model, teacher, spec)
+        student = StudentModel(model, teacher, spec, config.part_px)
         set_trainable(model, config, max(config.frozen_epochs, 0))  # what is never trained is not exchanged either
         optimizer = torch.optim.AdamW(parameter_groups(student, config), lr=0.0, weight_decay=config.weight_decay)
         self.student, self.optimizer = accelerator.prepare(student, optimizer)
@@ -225,22 +226,27 @@ class Trainer:
         for group, rate in zip(self.optimizer.param_groups, self._learning_rates(), strict=True):
             group["lr"] = rate
         with self.accelerator.accumulate(self.student):
-            with self.accelerator.autocast():
-                logits, projected, vectors = self.student(data, mask)
-                target = None if self.teacher is None else distillation_target(self.teacher, data, mask)
-            loss = classification_loss(logits.float(), fake, target, config)
-            if target is not None:
-                weight = vector_loss_weight(config, self.progress.step / self.steps)
-                loss = loss + weight * vector_loss(projected.float(), target.vectors)
-            if config.alignment or config.uniformity:
-                alignment, uniformity = sphere_losses(vectors.float(), fake[:, None].expand_as(mask)[mask])
-                loss = loss + config.alignment * alignment + config.uniformity * uniformity
+            loss = self.loss(data, mask, fake)
             self.accelerator.backward(loss)
             if self.accelerator.sync_gradients:
                 self.accelerator.clip_grad_norm_(self.student.parameters(), config.clip_norm)
             self.optimizer.step()
             self.optimizer.zero_grad()
         return self.accelerator.reduce(loss.detach(), "mean")
+
+    def loss(self, data: Tensor, mask: Tensor, fake: Tensor) -> Tensor:
+        """Compute the loss of clips (B, T, 3, S, S) with masks (B, T) and labels (B,)."""
+        with self.accelerator.autocast():
+            logits, projected, vectors = self.student(data, mask)
+            target = None if self.teacher is None else distillation_target(self.teacher, data, mask)
+        loss = classification_loss(logits.float(), fake, target, self.config)
+        if target is not None:
+            weight = vector_loss_weight(self.config, self.progress.step / self.steps)
+            loss = loss + weight * vector_loss(projected.float(), target.vectors)
+        if self.config.alignment or self.config.uniformity:
+            alignment, uniformity = sphere_losses(vectors.float(), fake[:, None].expand_as(mask)[mask])
+            loss = loss + self.config.alignment * alignment + self.config.uniformity * uniformity
+        return loss
 
     def _record_batch(self, loss: Tensor) -> None:
         value = float(loss)
@@ -362,6 +368,18 @@ def resize_batch(data: Tensor, side_px: int) -> Tensor:
         return data
     images = nn.functional.interpolate(data.flatten(0, 1), (side_px, side_px), mode="bilinear", antialias=True)
     return images.unflatten(0, data.shape[:2])
+
+
+def random_part(data: Tensor, part_px: int) -> Tensor:
+    """Cut the same random square of part_px out of all faces of a batch (B, T, 3, S, S); all of them, if it is 0.
+
+    A part at the size of the face keeps the scale of what the layers see; a smaller face would not.
+    """
+    room = (data.shape[-1] - part_px) // 8 + 1
+    if not part_px or room < 1:
+        return data
+    top, left = (8 * torch.randint(room, (2,))).tolist()
+    return data[..., top : top + part_px, left : left + part_px]
 
 
 def loader(data: ConcatDataset[Pair], spec: ClipSpec, batches: ShuffledBatches, workers: int) -> "DataLoader[Pair]":

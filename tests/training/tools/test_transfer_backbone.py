@@ -1,0 +1,49 @@
+"""ResNeXt50 starts from a MobileNetV2: its blocks say what theirs say, and training brings the rest close."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.faces import face, portrait
+from training.data.shards import write_clips
+from training.fit.run_folder import RunFolder
+from training.fit.weight_transfer import FIRST_STAGE, MAP_PAIRS, layer_maps, transfer
+from training.tools import transfer_backbone
+from unmask.models import checkpoint
+from unmask.models.backbones import resnext50
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """The bundled MobileNetV2, a ResNeXt50 that took its blocks, the constants between them, and faces."""
+    image = torch.from_numpy(portrait()).permute(2, 0, 1) / 127.5 - 1
+    faces = torch.stack([image, image.flip(2), 0.5 * image, image.roll(9, 1)])
+    torch.manual_seed(0)
+    source, target = transfer_backbone.restored("mobilenet-gru", torch.device("cpu")), resnext50().eval()
+    return source, target, transfer(source, target, faces), faces
+
+
+@pytest.mark.parametrize(("stage", "most"), [(1, 0.1), (2, 0.35)])
+def test_a_stage_that_is_given_their_maps_gives_nearly_their_next_ones(networks, stage, most):
+    source, target, offsets, faces = networks
+    with torch.inference_mode():
+        theirs = layer_maps(source, faces)
+        maps = torch.zeros(len(faces), 128 * 2**stage, *theirs[MAP_PAIRS[stage - 1].layer].shape[2:])
+        maps[:, MAP_PAIRS[stage - 1].channels] = theirs[MAP_PAIRS[stage - 1].layer] + offsets[stage - 1][:, None, None]
+        ours = target[FIRST_STAGE + stage](maps.relu())
+    wanted = theirs[MAP_PAIRS[stage].layer] + offsets[stage][:, None, None]
+    error = (ours[:, MAP_PAIRS[stage].channels] - wanted).square().mean((0, 2, 3))
+    assert (error / wanted.var((0, 2, 3)).clamp(min=1e-4)).log1p().mean() < most
+
+
+def test_the_command_writes_a_run_to_train_further_and_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    write_clips(tmp_path / "faces", [face(f"r{index}", shift=index) for index in range(4)])
+    words = ["--data", tmp_path / "faces", "--out", tmp_path / "run", "--pairs-per-batch", "2", "--workers", "0"]
+    monkeypatch.setattr("sys.argv", ["transfer_backbone", *map(str, words)])
+    transfer_backbone.main()
+    first, second = (float(line.split()[-1]) for line in capsys.readouterr().out.splitlines() if "map losses" in line)
+    assert 0 < first < second  # one stage, then the sum of four
+    weights = checkpoint.restore(RunFolder(tmp_path / "run").model).state_dict()
+    transfer_backbone.main()  # nothing is left to do
+    again = checkpoint.restore(RunFolder(tmp_path / "run").model).state_dict()
+    assert all(np.array_equal(value, again[name]) for name, value in weights.items())

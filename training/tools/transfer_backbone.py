@@ -1,0 +1,91 @@
+"""Start resnext-lstm from a trained mobilenet-gru, where its ImageNet weights are not at hand.
+
+    python -m training.tools.transfer_backbone --data FACES --out RUN
+    python -m training.train resnext-lstm frames --start RUN --teacher mobilenet-gru --data FACES --out RUN2
+
+Writes the blocks of the teacher into ResNeXt50, see `training.fit.weight_transfer`, then trains its first stage and at
+last all four to give the teacher's maps, without labels. Stopped, it resumes. Uses one process.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from training.fit.predict import precision
+from training.fit.recipes import RESNEXT_LSTM, StageConfig
+from training.fit.run_folder import RunFolder
+from training.fit.torch_dataset import ClipPairs, cached_meshes, collate
+from training.fit.training_clips import read_training_clips
+from training.fit.weight_transfer import MapTrainer, transfer
+from training.train import folder_and_repeats
+from unmask.faces.clips import ClipSpec
+from unmask.models import checkpoint, torch_model
+from unmask.models.architectures import ARCHITECTURES, MobileNetGru, channels_last
+from unmask.verdict import Calibration, Policy
+
+FIRST_STAGE = StageConfig(epochs=1, pairs_per_batch=16, learning_rate=2e-3, warmup_steps=100, part_px=112)
+ALL_STAGES = StageConfig(epochs=1, pairs_per_batch=16, learning_rate=4e-4, warmup_steps=100, part_px=128)
+
+
+def main() -> None:
+    """Write the run folder that the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--teacher", default="mobilenet-gru", help="model of that architecture (%(default)s)")
+    parser.add_argument("--data", action="append", required=True, metavar="DIR[=N]", help="folder of stored clips")
+    parser.add_argument("--out", type=Path, required=True, help="run folder to write")
+    parser.add_argument("--limit", type=int, help="only so many real videos of each folder, for a short try")
+    parser.add_argument("--pairs-per-batch", type=int, default=FIRST_STAGE.pairs_per_batch)
+    parser.add_argument("--workers", type=int, default=2, help="processes that make batches")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    torch.manual_seed(RESNEXT_LSTM.seed)
+    accelerator = Accelerator(mixed_precision=precision())
+    teacher = torch_model.load(arguments.teacher, accelerator.device)
+    spec, mixture = replace(RESNEXT_LSTM.clip, frames_per_clip=1), RESNEXT_LSTM.frames.mixture
+    clips = read_training_clips([folder_and_repeats(text) for text in arguments.data], arguments.limit, 0)
+    parts = []
+    for part in clips.training:
+        reals, fakes = ([clip for clip in part if clip.fake == fake] for fake in (False, True))
+        parts.append(ClipPairs(reals, cached_meshes(reals, arguments.out.parent / "meshes"), fakes, spec, mixture, 0))
+    model: Any = ARCHITECTURES[RESNEXT_LSTM.architecture](RESNEXT_LSTM.model).to(accelerator.device)
+    channels_last(model)
+    images = first_faces(parts, spec).to(accelerator.device)
+    offsets = transfer(restored(arguments.teacher, accelerator.device), model.backbone, images)
+    for stage, stages in ((FIRST_STAGE, 1), (ALL_STAGES, 4)):
+        config = replace(stage, pairs_per_batch=arguments.pairs_per_batch)
+        folder = arguments.out / f"stages-{stages}"
+        trainer = MapTrainer(
+            accelerator, model, parts, spec, config, folder, workers=arguments.workers, teacher=teacher
+        )
+        trainer.offsets, trainer.stages = offsets, stages
+        while not trainer.done:
+            print(f"{stages} of 4 stages: map losses add up to {trainer.train_epoch():.3f}")
+            trainer.save()
+        model = trainer.average.requires_grad_(True)
+    name, headline = RESNEXT_LSTM.architecture, f"maps of {arguments.teacher}; the temporal head is not trained"
+    file = checkpoint.ModelConfigFile(
+        name, name, RESNEXT_LSTM.model, RESNEXT_LSTM.clip, Calibration(), Policy(), headline
+    )
+    checkpoint.save(RunFolder(arguments.out).model, model, file)
+
+
+def restored(teacher: str, device: torch.device) -> nn.Sequential:
+    """Load the backbone of a MobileNetGru as it was saved: for inference its norms are merged with its layers."""
+    module = checkpoint.restore(checkpoint.locate(teacher)[0]).to(device).eval()
+    assert isinstance(module, MobileNetGru)
+    return module.backbone
+
+
+def first_faces(parts: list[ClipPairs], spec: ClipSpec) -> Tensor:
+    """Make normalised faces (N, 3, S, S) of every folder, on which the values of the teacher's maps are measured."""
+    return torch.cat([collate([part[0], part[len(part) // 2]], spec).clips.data[:, 0] for part in parts])
+
+
+if __name__ == "__main__":
+    main()
