@@ -20,16 +20,17 @@ CONFIG = checkpoint.ModelConfigFile(
 
 def test_weights_move_by_half_a_step_of_their_channel_at_most():
     rng = np.random.default_rng(0)
-    wide = rng.normal(size=(5, 3, 3, 3)).astype(np.float32) * np.geomspace(1e-4, 1e3, 5)[:, None, None, None]
-    tensors = {"conv": wide.astype(np.float32), "dead": np.zeros((2, 4), np.float32), "bias": rng.normal(size=5)}
+    spread = np.geomspace(1e-4, 1e3, 5)[:, None, None, None]
+    conv = (rng.normal(size=(5, 3, 3, 3)) * spread).astype(np.float32)
+    tensors = {"conv": conv, "dead": np.zeros((2, 4), np.float32), "bias": rng.normal(size=5)}
     stored = quantize(tensors)
     assert {key: value.dtype.name for key, value in stored.items() if "conv" in key} == {
         "conv": "int8",
         "conv" + SCALE: "float32",
     }
     back = dequantize(stored)
-    steps = np.abs(tensors["conv"]).max((1, 2, 3)) / 127
-    assert np.all(np.abs(back["conv"] - tensors["conv"]).max((1, 2, 3)) <= 0.501 * steps)
+    steps = np.abs(conv).max((1, 2, 3)) / 127
+    assert np.all(np.abs(back["conv"] - conv).max((1, 2, 3)) <= 0.501 * steps)
     assert not back["dead"].any() and np.array_equal(back["bias"], tensors["bias"])
 
 
