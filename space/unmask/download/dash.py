@@ -15,6 +15,10 @@ Info = dict[str, Any]
 
 SEGMENT_KINDS = ("}SegmentTemplate", "}SegmentList", "}SegmentBase")
 MAX_REPEATS = 100_000
+NOT_PLAYED = (  # marks of sets of pictures beside the video: for winding fast, and of sign language
+    "{*}EssentialProperty[@schemeIdUri='http://dashif.org/guidelines/trickmode']",
+    "{*}Role[@value='sign']",
+)
 MIN_HOLE = 0.5  # of a segment
 
 _parse_periods = InfoExtractor._parse_mpd_periods
@@ -70,6 +74,8 @@ def _clocks(period: Any, seconds: float | None) -> Iterator[tuple[str, Info]]:
             elif "media" not in said:
                 first = 0.0  # a file
             yield str(each.get("id")), {"zero_seconds": zero / ticks, "first_seconds": first / ticks}
+        if any(group.find(property) is not None for property in NOT_PLAYED):
+            period.remove(group)
         for element in (period, group, *group.findall("{*}Representation")):
             for ranges in element.findall("{*}SegmentList"):
                 if any(part.get("mediaRange") and not part.get("media") for part in ranges):

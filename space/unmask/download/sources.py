@@ -31,8 +31,13 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 # query parameters that tell who shared a link, not what it is; `*` stands for any ending; the extension has the same
 TRACKING = tuple(json.loads(Path(__file__).with_name("tracking_parameters.json").read_text(encoding="utf-8")))
 BLOCK_BYTES = 2**18  # hashed at a time: stays in the processor's cache
-HDR_NOTICE = "The video is HDR; its colours were converted to those of an ordinary screen, as players do."
-OTHERS_NOTICE = "The file holds more than one video track; only the one that players show first was looked at."
+NOTICES = {  # trait of a video -> what a report says of it
+    "hdr": "The video is HDR; its colours were converted to those of an ordinary screen, as players do.",
+    "several_tracks": "The file holds more than one video track; only the one that players show first was looked at.",
+    "spherical": "This is a 360-degree video; it was looked at as it is stored, flat, which bends faces.",
+    "stereo": "This is a 3D video with two views in each picture: faces are there twice, and may be squeezed.",
+    "motion_photo": "This is a picture with a video in it (a motion photo); the video was looked at, not the picture.",
+}
 MAX_NAME = 200  # characters of a name in a message
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e"))
@@ -243,10 +248,7 @@ def _open_file(source: UrlSource | FileSource, file: VideoFile, sha256: Callable
         windows=file.opened.windows,
         offset_seconds=file.offset_seconds,
         fetched=file.path if isinstance(source, UrlSource) else None,
-        notices=(
-            *((HDR_NOTICE,) if file.opened.stream.hdr else ()),
-            *((OTHERS_NOTICE,) if file.opened.stream.other_streams else ()),
-        ),
+        notices=tuple(text for trait, text in NOTICES.items() if trait in file.opened.stream.traits),
         gaps=lambda: file.opened.gaps,
         statements=Statements(
             path=None if file.in_part else file.path,

@@ -26,6 +26,7 @@ FORMATS = (  # start of a file, its place, media type
     (b"WEBP", 8, "image/webp"),
     (b"\x89PNG", 0, "image/png"),
     (b"GIF8", 0, "image/gif"),
+    (b"\xff\xd8\xff", 0, "image/jpeg"),
 )
 STORE_FORMAT = "application/c2pa"
 TRUSTED, UNTRUSTED, TIME_TRUSTED = "signingCredential.trusted", "signingCredential.untrusted", "timeStamp.trusted"

@@ -18,9 +18,10 @@ from typing import Any, NoReturn
 import av
 import av.error
 import numpy as np
-from av.codec.context import ThreadType
+from av.codec.context import CodecContext, ThreadType
 from av.container import InputContainer
 from av.packet import Packet
+from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Discard, Disposition
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream as AvStream
@@ -58,6 +59,7 @@ VIDEO_DECODERS = (
     "h264,hevc,vp8,vp9,libdav1d,av1,mpeg4,msmpeg4v2,msmpeg4,mpeg1video,mpeg2video,h263,flv,theora,"
     "wmv1,wmv2,wmv3,vc1,mjpeg,png,gif,apng,prores,dnxhd,dvvideo,ffv1,rawvideo,qtrle"
 )
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # of WebMs with transparency, which libav's own leave out
 STILL_DECODERS = frozenset({"mjpeg", "png", "gif"})  # of pictures, which may also be those of a video
 SOUND_DECODERS = "aac,mp3float,mp3,opus,vorbis,flac,ac3,eac3,alac,wmav2,pcm_s16le,pcm_s16be,pcm_f32le"
 OPTIONS = {
@@ -66,8 +68,11 @@ OPTIONS = {
     "protocol_whitelist": "none",
     "max_pixels": str(MAX_PIXELS),
     "export_xmp": "1",
+    "max_fps": "99",  # of an animated PNG: browsers show a picture of 10 ms or less, or without a time, for 100
+    "default_fps": "10",
 }
 
+PACKED_VIEWS = frozenset({1, 2, 5})  # AV_STEREO3D_SIDEBYSIDE, _TOPBOTTOM, _SIDEBYSIDE_QUINCUNX
 STILL_DISPOSITIONS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 # What damaged files make libav, PyAV (a stream that appears late) and the file (a seek before 0) raise.
@@ -134,11 +139,14 @@ class VideoReader:
         self.codec = self._context.codec.canonical_name
         rate = stream.average_rate or stream.guessed_rate
         self.frame_rate = float(rate) if rate else None
-        self.other_streams = len(moving_streams(container)) - 1
+        self._has_other_streams = len(moving_streams(container)) > 1
         self.announces = container.format.name not in BROADCAST_FORMATS  # the header says how long the pictures last
-        self._context.thread_type = ThreadType.AUTO
-        self._context.thread_count = DECODER_THREADS
-        self._context.options = {"max_pixels": str(MAX_PIXELS)}
+        self._decoder: Any = self._context
+        if stream.metadata.get("alpha_mode") == "1" and self.codec in ALPHA_DECODERS:
+            self._decoder = CodecContext.create(ALPHA_DECODERS[self.codec], "r")
+        self._decoder.thread_type = ThreadType.AUTO
+        self._decoder.thread_count = DECODER_THREADS
+        self._decoder.options = {"max_pixels": str(MAX_PIXELS)}
         keep_only(stream, container)
         self._orientation = Orientation()
         self._rotation: int | None = None  # degrees that go with it; None: no frame is decoded
@@ -200,7 +208,7 @@ class VideoReader:
         claimed = self.claimed_end_seconds()
         self._seek(FAR_SECONDS)
         end, complete = self._last_end_seconds(SCAN_PACKETS if claimed is None else END_PACKETS)
-        if end is None and claimed is not None:  # the header counts pictures that the file has lost
+        if end is None and claimed is not None:  # the header counts what the file has lost, or an edit list cuts off
             self._seek(self._last_readable_seconds(claimed))
             end, complete = self._last_end_seconds(END_PACKETS)
         if end is None or complete:
@@ -209,12 +217,19 @@ class VideoReader:
 
     def claimed_end_seconds(self) -> float | None:
         """Return when the last picture ends by the header; None: it does not say."""
-        if self._stream.duration and self._container.format.name != "asf":  # which counts from zero
-            return self._seconds((self._stream.start_time or 0) + self._stream.duration)
+        if self._stream.duration and self._container.format.name != "asf":  # which counts from zero,
+            fragmented = self._says_lengths and not self._stream.frames  # as do fragments of MP4
+            start = 0 if fragmented else self._stream.start_time or 0
+            return self._seconds(start + self._stream.duration)
         if not self._container.duration:
             return None
         seconds = self._container.duration / av.time_base  # counted from zero, or from the first picture
         return max(seconds - self._zero_seconds, 0.0) or self.begin_seconds + seconds
+
+    def is_encrypted(self) -> bool:
+        """Tell whether the first picture needs a key."""
+        self._seek(self.begin_seconds)
+        return any(packet.has_sidedata("encryption_info") for packet in islice(self._packets(), 1))
 
     @property
     def lacks_pictures(self) -> bool:
@@ -240,20 +255,23 @@ class VideoReader:
 
     def _last_end_seconds(self, packets: int) -> tuple[float | None, bool]:
         """Read at most so many packets from here on -> (end of the last picture, was it the last?)."""
-        end, left = None, packets
+        end, left, is_cut = None, packets, False
         for packet in islice(self._packets(), packets):
             left -= 1
-            if packet.pts is not None and not packet.is_discard:
+            is_cut = packet.is_discard
+            if packet.pts is not None and not is_cut:
                 end = max(end or 0.0, self._seconds(packet.pts + (packet.duration or 0)))
+        self.announces &= not is_cut  # libav counts an edit that delays the pictures as if they were longer
         return end, left > 0
 
     def _last_readable_seconds(self, claimed_seconds: float) -> float:
-        """Bisect for the last time after which the file still holds a packet."""
+        """Bisect for the last time after which the file still holds a picture that is shown."""
         readable, missing = self.begin_seconds, claimed_seconds
         for _ in range(BISECTIONS):
             middle = (readable + missing) / 2
             self._seek(middle)
-            readable, missing = (middle, missing) if any(self._packets()) else (readable, middle)
+            found = any(not packet.is_discard for packet in self._packets())
+            readable, missing = (middle, missing) if found else (readable, middle)
         return readable
 
     # Decoding.
@@ -276,6 +294,17 @@ class VideoReader:
             self._held, self.position_seconds = None, now[0]
             self._shown_until = now[0] + (now[1].duration or 0) * self._tick_seconds
             yield now
+
+    def traits(self, frame: av.VideoFrame) -> tuple[str, ...]:
+        """Name what a report says of how a frame is shown, see `download.sources.NOTICES`."""
+        side_data: Any = frame.side_data
+        found = {
+            "hdr": colour.is_hdr(frame),
+            "several_tracks": self._has_other_streams,
+            "spherical": side_data.get(SideDataType.SPHERICAL) is not None,
+            "stereo": int.from_bytes(bytes(side_data.get(SideDataType.STEREO3D) or b"")[:4], "little") in PACKED_VIEWS,
+        }
+        return tuple(name for name, holds in found.items() if holds)
 
     def shown_size(self, frame: av.VideoFrame) -> tuple[int, int]:
         """Compute (width, height) px as a browser shows the frame: upright, its pixels made square. Raises TooLarge."""
@@ -362,8 +391,9 @@ class VideoReader:
         if packet is not None:
             self.packets_decoded += 1
             needed = packet.pts is None or self._is_needed(before, self._seconds(packet.pts), after)
-            self._context.skip_frame = "DEFAULT" if needed else "NONREF"
-        return self._stream.decode(packet)
+            self._decoder.skip_frame = "DEFAULT" if needed else "NONREF"
+        frames: list[av.VideoFrame] = self._decoder.decode(packet)
+        return frames
 
     def _is_needed(self, before: float, seconds: float, after: float) -> bool:
         """Tell whether a frame may be picked: where frames are few, any of them."""
@@ -391,6 +421,7 @@ class VideoReader:
         ticks = math.floor((seconds + self._zero_seconds + ROUNDING_SECONDS) / self._tick_seconds)
         with suppress(*MEDIA_ERRORS):
             self._container.seek(ticks, stream=self._stream)
+            self._decoder.flush_buffers()
 
     def _seconds(self, pts: int | None) -> float:
         """Convert to time on the player's clock; what has none sorts before everything else."""
@@ -414,10 +445,11 @@ def video_stream(container: InputContainer) -> AvStream:
 
 
 def moving_streams(container: InputContainer) -> list[AvStream]:
-    """List the streams with moving pictures: no covers, and beside others no thumbnails that are not called so."""
+    """List the streams with moving pictures: no covers, and beside others no stills that are not called so."""
     streams = [stream for stream in container.streams.video if not stream.disposition & STILL_DISPOSITIONS]
     coded = [stream for stream in streams if stream.codec_context and stream.codec_context.name not in STILL_DECODERS]
-    return coded or streams
+    moving = [stream for stream in coded if stream.frames != 1]  # the first picture of an AVIF is also a stream
+    return moving or coded or streams
 
 
 def keep_only(stream: AvStream, container: InputContainer) -> None:

@@ -20,12 +20,12 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from unmask.errors import BadInput, NoFrames, NotAVideo
-from unmask.video import colour, container
+from unmask.video import container
 from unmask.video.animations import SIGNATURE_BYTES, is_animated_webp, to_matroska, with_times_of_browsers
 from unmask.video.container import VideoReader
-from unmask.video.embedded import read_tags
+from unmask.video.embedded import find_motion_video, read_tags
 from unmask.video.frames import Frames, Image, VideoStream
-from unmask.video.partial_file import open_file
+from unmask.video.partial_file import FilePart, open_file
 from unmask.video.pieces import find_pieces, open_piece
 from unmask.video.sampling import (
     MAX_SIDE_PX,
@@ -75,6 +75,8 @@ def _describe(file: RawIOBase, piece: Piece, pieces: Sequence[Piece]) -> VideoSt
     """Describe a file by one of its pieces. Raises what `probe` raises."""
     with _open_piece(file, piece, len(pieces)) as reader:
         first = next(reader.frames_until(math.inf, FIRST_FRAME_PACKETS), None)
+        if first is None and reader.is_encrypted():
+            raise NoFrames("The pictures of this file are encrypted (copy protection, DRM) and cannot be decoded.")
         if first is None:
             raise NoFrames("The file says that it holds video, but no picture in it can be decoded.")
         width, height = reader.shown_size(first[1])
@@ -85,9 +87,8 @@ def _describe(file: RawIOBase, piece: Piece, pieces: Sequence[Piece]) -> VideoSt
             end_seconds,
             reader.frame_rate,
             reader.codec,
-            colour.is_hdr(first[1]),
             read_tags(reader.metadata()),
-            other_streams=reader.other_streams,
+            traits=reader.traits(first[1]),
         )
 
 
@@ -137,7 +138,10 @@ def readable(file: RawIOBase) -> RawIOBase:
     start = file.read(SIGNATURE_BYTES)
     if is_animated_webp(start):
         return cast(RawIOBase, to_matroska(file, container.MAX_PIXELS))
-    return cast(RawIOBase, with_times_of_browsers(file)) if start.startswith(b"GIF8") else file
+    if start.startswith(b"GIF8"):
+        return cast(RawIOBase, with_times_of_browsers(file))
+    motion = find_motion_video(file)
+    return FilePart(file, *motion) if motion else file
 
 
 @contextmanager

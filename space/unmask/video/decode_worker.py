@@ -21,7 +21,7 @@ from unmask.video.animations import SIGNATURE_BYTES, is_animated_webp
 from unmask.video.embedded import MAX_TAGS, MAX_XMP_BYTES, find_embedded, read_range, read_xmp
 from unmask.video.frames import Frames
 from unmask.video.messages import TASKS, CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, WindowFrames
-from unmask.video.partial_file import ByteRanges, PartialFile
+from unmask.video.partial_file import ByteRanges, FilePart, PartialFile
 from unmask.video.pieces import find_pieces, find_remote_pieces
 from unmask.video.sampling import Piece
 
@@ -84,7 +84,12 @@ def decode(request: Message, parent: Connection) -> None:
         pieces = (find_remote_pieces if task.media.descriptor is None else find_pieces)(media, pieces[0])
     stream = video.probe(media, pieces)
     xmp = read_xmp(read_range(file, embedded.xmp, MAX_XMP_BYTES).decode("utf-8", "replace"))
-    stream = replace(stream, has_store=embedded.store is not None, tags=(*embedded.tags, *xmp, *stream.tags)[:MAX_TAGS])
+    stream = replace(
+        stream,
+        has_store=embedded.store is not None,
+        tags=(*embedded.tags, *xmp, *stream.tags)[:MAX_TAGS],
+        traits=(*stream.traits, "motion_photo") if isinstance(media, FilePart) else stream.traits,
+    )
     parent.send(stream, read_range(file, embedded.store if task.sends_store else None))
     gaps: list[tuple[float, float]] = []
     _send_windows(video.decode(media, task.plan, pieces, task.starts, lambda *gap: gaps.append(gap)), parent)

@@ -9,7 +9,7 @@ from io import RawIOBase
 from itertools import islice
 
 from unmask.text import printable_line
-from unmask.video.file_format import MAX_BOXES, boxes
+from unmask.video.file_format import IMAGE_BRANDS, MAX_BOXES, boxes
 from unmask.video.partial_file import FilePart
 
 Range = tuple[int, int]  # first byte, and the byte after the last
@@ -19,12 +19,16 @@ STORE_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # of the box in 
 XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # ISO 16684-1; libav reads those inside of `moov` alone
 STORE_PURPOSE = b"manifest\0"  # in that box; others hold hashes of fragments
 MAX_STORE_BYTES = 2**24
-GIF_BYTES = 2**16  # a GIF's store comes before its pictures
+MARKS = {b"GIF8": b"C2PA_GIF", b"\xff\xd8\xff": b"jumdc2pa"}  # start of a picture -> what marks a store in its head
+HEAD_BYTES = 2**18  # before its pictures
 
 EDIT_LIST = "edit_list"  # name of a tag of ours: seconds of a track that the file holds and a player leaves out
 MIN_HIDDEN_SECONDS = 1.0  # encoders leave out less, so that the first picture is at zero
 MAX_EDITS_BYTES = 2**16
 NO_DURATION = 2**32 - 1  # as a header says it, at least
+
+MOTION_VIDEO = re.compile(rb"\0\0\0[\x10-\x40]ftyp(?:iso\w|mp4\w|qt  |avc1)")  # an MP4 behind a JPEG
+MAX_PICTURE_BYTES = 2**26
 
 KEPT_TAGS = re.compile(r"make|model|manufacturer|software|encod|creation|aigc|prompt|workflow|comment|version")
 MAX_TAGS, MAX_NAME, MAX_VALUE = 20, 40, 200  # characters: all together fit into one message
@@ -40,7 +44,7 @@ XMP_TAGS = {  # name for us -> the value, as an attribute or an element
 class Embedded:
     """Where something lies in a file."""
 
-    store: Range | None = None  # of Content Credentials; in a GIF only that there is one
+    store: Range | None = None  # of Content Credentials; in a GIF or JPEG only that there is one
     xmp: Range | None = None
     tags: Tags = ()  # that follow from how the file is built
 
@@ -60,8 +64,20 @@ def find_embedded(file: RawIOBase) -> Embedded:
         return Embedded(_find_chunk(file, b"C2PA", "<4sI", 12, end))
     if start[:4] == b"\x89PNG":
         return Embedded(_find_chunk(file, b"caBX", ">I4s", 8, end))
-    is_marked = start[:4] == b"GIF8" and b"C2PA_GIF" in FilePart(file, 0, end).read(GIF_BYTES)
-    return Embedded((0, 0) if is_marked else None)
+    mark = next((mark for kind, mark in MARKS.items() if start.startswith(kind)), None)
+    return Embedded((0, 0) if mark and mark in FilePart(file, 0, end).read(HEAD_BYTES) else None)
+
+
+def find_motion_video(file: RawIOBase) -> Range | None:
+    """Find the video in a motion photo: behind the picture, or in a box of it."""
+    end = file.seek(0, os.SEEK_END)
+    start = FilePart(file, 0, end).read(12)
+    if start.startswith(b"\xff\xd8\xff"):
+        found = MOTION_VIDEO.search(read_range(file, (0, end), MAX_PICTURE_BYTES))
+        return (found.start(), end) if found else None
+    if start[4:8] == b"ftyp" and start[8:12] in IMAGE_BRANDS:
+        return next(_contents(file, (0, end), b"mpvd"), None)
+    return None
 
 
 def read_range(file: RawIOBase, place: Range | None, max_bytes: int = MAX_STORE_BYTES) -> bytes:
@@ -77,18 +93,16 @@ def read_range(file: RawIOBase, place: Range | None, max_bytes: int = MAX_STORE_
 
 def _find_boxes(file: RawIOBase, end: int) -> Embedded:
     found = Embedded()
-    for begin, kind in islice(boxes(file, 0, end), MAX_BOXES):
-        if kind == b"moof":
+    for box in islice(boxes(file, 0, end), MAX_BOXES):
+        if box.kind == b"moof":
             break
-        if kind != b"uuid":
+        if box.kind != b"uuid":
             continue
-        head = FilePart(file, begin, end).read(37).ljust(37, b"\0")
-        size, _, uuid, _, purpose = struct.unpack(">I4s16s4s9s", head)
-        size = size or end - begin  # 0: up to the end
+        uuid, _, purpose = struct.unpack(">16s4s9s", FilePart(file, box.content, end).read(29).ljust(29, b"\0"))
         if uuid == STORE_UUID and purpose == STORE_PURPOSE:
-            found = replace(found, store=(begin + 45, min(begin + size, end)))  # behind the place of the next box
+            found = replace(found, store=(box.content + 37, box.end))  # behind the place of the next box
         elif uuid == XMP_UUID:
-            found = replace(found, xmp=(begin + 24, min(begin + size, end)))
+            found = replace(found, xmp=(box.content + 16, box.end))
     return found
 
 
@@ -126,10 +140,9 @@ def _edits(file: RawIOBase, place: Range) -> list[tuple[int, int]]:
 
 def _contents(file: RawIOBase, place: Range, wanted: bytes) -> Iterator[Range]:
     """Yield where the contents of the boxes of a kind lie."""
-    for begin, kind in islice(boxes(file, *place), MAX_BOXES):
-        if kind == wanted:
-            size = int.from_bytes(FilePart(file, begin, place[1]).read(4), "big")
-            yield begin + 8, min(begin + size, place[1])
+    for box in islice(boxes(file, *place), MAX_BOXES):
+        if box.kind == wanted:
+            yield box.content, box.end
 
 
 def _find_chunk(file: RawIOBase, wanted: bytes, form: str, begin: int, end: int) -> Range | None:

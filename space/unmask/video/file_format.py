@@ -5,6 +5,7 @@ import struct
 from collections.abc import Iterator
 from io import RawIOBase
 from itertools import islice
+from typing import NamedTuple
 
 from unmask.errors import NotAVideo
 from unmask.video.partial_file import FilePart
@@ -55,17 +56,27 @@ def reject_other_files(start: bytes) -> None:
 
 def why_unreadable(file: RawIOBase) -> str:
     """Say why libav cannot open a file: of an MP4 that was broken off before its index, say so."""
-    kinds = {kind for _, kind in islice(boxes(file, 0, file.seek(0, os.SEEK_END)), MAX_BOXES)}
+    kinds = {box.kind for box in islice(boxes(file, 0, file.seek(0, os.SEEK_END)), MAX_BOXES)}
     lacks_index = b"ftyp" in kinds and not kinds & {b"moov", b"meta", b"moof"}
     return INCOMPLETE if lacks_index else "The file is not a video that can be read."
 
 
-def boxes(file: RawIOBase, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Yield (first byte, kind) of the boxes of an MP4."""
+class Box(NamedTuple):
+    """Where a box of an MP4 lies."""
+
+    kind: bytes
+    begin: int
+    content: int  # behind its size and kind
+    end: int
+
+
+def boxes(file: RawIOBase, begin: int, end: int) -> Iterator[Box]:
+    """Yield the boxes of an MP4."""
     while begin + 16 <= end:
         size, kind, long_size = struct.unpack(">I4sQ", FilePart(file, begin, end).read(16))
-        yield begin, kind
-        size = long_size if size == 1 else size
-        if size < 8:  # until the end, or no box
+        content = begin + (16 if size == 1 else 8)
+        size = long_size if size == 1 else size or end - begin  # 0: up to the end
+        if size < content - begin:  # no box
             return
+        yield Box(kind, begin, content, min(begin + size, end))
         begin += size

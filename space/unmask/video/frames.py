@@ -20,10 +20,9 @@ class VideoStream:
     duration_seconds: float | None  # until the end of the last picture
     frame_rate: float | None  # mean a second
     codec: str
-    hdr: bool = False  # its pictures are tone-mapped
     tags: Tags = ()  # names in lower case, values on one line
     has_store: bool = False  # of Content Credentials
-    other_streams: int = 0  # of moving pictures, which are not looked at
+    traits: tuple[str, ...] = ()  # that a report speaks of, see `download.sources.NOTICES`
 
 
 @dataclass(frozen=True, repr=False, eq=False)

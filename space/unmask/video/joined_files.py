@@ -24,7 +24,7 @@ def find_mp4_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStar
     ticks: dict[bytes, int] = {}  # track -> a second
     last: dict[bytes, int] = {}  # track -> when its last fragment began
     head = (begin, begin)
-    for place, kind in boxes(file, begin, end):
+    for kind, place, _, until in boxes(file, begin, end):
         if kind == b"ftyp":
             last.clear()
             head = (place, place)
@@ -34,8 +34,7 @@ def find_mp4_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStar
             ticks = dict(filter(None, map(_track_ticks, tracks)))
         elif kind == b"moof":
             head = head if head[1] > head[0] else (head[0], place)
-            size_bytes = int.from_bytes(FilePart(file, place, end).read(4))
-            data = FilePart(file, place, end).read(min(size_bytes, MAX_BOX_BYTES))
+            data = FilePart(file, place, until).read(MAX_BOX_BYTES)
             track, ticks_now, movable = _fragment_start(data)
             back = (last.get(track, 0) - ticks_now) / ticks.get(track, 1)
             if back > -CLOCK_STEP_SECONDS[0] and movable:

@@ -1,11 +1,12 @@
 """Split a media file into pieces that have one clock each, so that a player's clock runs on over all of them."""
 
 from io import RawIOBase
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 
 from unmask.errors import UnmaskError
 from unmask.video.broadcast_clocks import find_broadcast_starts, find_sampled_starts
 from unmask.video.container import open_video
+from unmask.video.file_format import boxes
 from unmask.video.joined_files import (
     ASF,
     EBML,
@@ -48,11 +49,13 @@ def find_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
 
 
 def find_remote_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
-    """Split a transport stream as far as a few ranges of it tell; other formats are left whole."""
+    """Split a transport stream, or MP4s that were joined, as far as a few ranges tell; other formats are left whole."""
     place = (file, whole.begin_byte, whole.end_byte)
-    if FilePart(*place).read(1) != b"\x47":
-        return (whole,)
-    return _laid_out(file, whole, find_sampled_starts(*place))
+    start = FilePart(*place).read(8)
+    if start[:1] == b"\x47":
+        return _laid_out(file, whole, find_sampled_starts(*place))
+    top = takewhile(lambda box: box.kind != b"moof", islice(boxes(*place), MAX_PIECES)) if start[4:] == b"ftyp" else ()
+    return _laid_out(file, whole, [PieceStart(box.begin) for box in top if box.kind == b"ftyp"])
 
 
 def _laid_out(file: RawIOBase, whole: Piece, found: list[PieceStart]) -> tuple[Piece, ...]:

@@ -1,6 +1,7 @@
 """A file, a fetched part of one, or a store alone -> what its Content Credentials are worth and say."""
 
 import io
+import struct
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from unmask.provenance.messages import Credentials
 from unmask.report import CredentialsReport
 from unmask.sandbox.process import start_code
 from unmask.sandbox.protocol import read_header, write_message
+from unmask.video.embedded import find_embedded
 from unmask.video.sampling import DecodePlan
 
 AI = "trainedAlgorithmicMedia"
@@ -182,6 +184,14 @@ def test_a_library_that_would_fetch_reaches_nothing_from_the_worker(video, tmp_p
             with closing(BackgroundCredentials(Statements(path, has_store=True), "")) as reading:
                 assert reading.result()["state"] == state
         assert canary.requests == []
+
+
+def test_a_store_is_found_in_a_box_with_a_long_size(video, signer):
+    start, store = with_store_last(signer.sign(video, AI))
+    wide = struct.pack(">I4sQ", 1, b"uuid", len(store) + 8) + store[8:]
+    found = [find_embedded(io.BytesIO(start + box)).store or (0, 0) for box in (store, wide)]
+    assert found[0][0] > len(start)
+    assert found[1] == (found[0][0] + 8, found[0][1] + 8)
 
 
 def test_a_sidecar_that_the_server_offers_is_named(video, tmp_path):

@@ -1,11 +1,14 @@
 """Pictures as a player shows them: colour, size and shape, whatever a file does with them and wherever it changes."""
 
+import struct
+from collections.abc import Callable
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
@@ -14,7 +17,8 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from tests.conftest import SHARED_DATA
 from tests.media import faceless, glide, read_number, write_video
-from unmask.errors import NotAVideo
+from unmask.download.sources import NOTICES
+from unmask.errors import NoFrames, NotAVideo
 from unmask.video.decode import decode, play, probe
 from unmask.video.decode_client import OpenVideo
 from unmask.video.sampling import DecodePlan, Span
@@ -92,7 +96,7 @@ def test_colours_are_converted_by_their_tags_or_by_the_size(tmp_path: Path, name
     inner = np.arange(image.shape[1]) % 48
     kept = (inner > 8) & (inner < 40)
     assert np.abs(shown.astype(int) - image)[:, kept].mean() < NEAR
-    assert probe(path).hdr == (kind[4] is not SDR)
+    assert probe(path).traits == (("hdr",) if kind[4] is not SDR else ())
 
 
 @pytest.mark.shared
@@ -229,6 +233,7 @@ def with_tracks(path: Path, *tracks: tuple[str, str, Any, int]) -> Path:
         streams: list[Any] = [output.add_stream(codec, rate=rate) for codec, _, _, rate in tracks]
         for stream, (_, pix_fmt, images, _) in zip(streams, tracks, strict=True):
             (stream.height, stream.width), stream.pix_fmt = images[0].shape[:2], pix_fmt
+            stream.options = {"auto-alt-ref": "0", "crf": "4", "b": "4M"} if stream.name.startswith("libvpx") else {}
         for stream, (_, _, images, rate) in zip(streams, tracks, strict=True):
             for i, image in enumerate(images):
                 frame = av.VideoFrame.from_ndarray(image, "rgba" if image.shape[2] == 4 else "rgb24")
@@ -244,12 +249,13 @@ THUMBNAILS = ("mjpeg", "yuvj420p", list(faceless(2, 640, 480)), 1)
 
 
 @pytest.mark.parametrize(
-    ("tracks", "others"), [((MAIN, OTHER), 1), ((THUMBNAILS, MAIN), 0), ((MAIN, THUMBNAILS), 0), ((MAIN,), 0)]
+    ("tracks", "traits"),
+    [((MAIN, OTHER), ("several_tracks",)), ((THUMBNAILS, MAIN), ()), ((MAIN, THUMBNAILS), ()), ((MAIN,), ())],
 )
-def test_the_track_that_players_show_is_looked_at(tmp_path: Path, tracks: Any, others: int) -> None:
+def test_the_track_that_players_show_is_looked_at(tmp_path: Path, tracks: Any, traits: tuple[str, ...]) -> None:
     path = with_tracks(tmp_path / "tracks.mp4", *tracks)
     stream = probe(path)
-    assert (stream.width, stream.height, stream.other_streams) == (320, 240, others)
+    assert (stream.width, stream.height, stream.traits) == (320, 240, traits)
     (window, *_) = decode(path, DecodePlan())
     assert [read_number(image) for image in window.data] == np.round(window.seconds * 25).tolist()
 
@@ -260,6 +266,8 @@ def test_the_track_that_players_show_is_looked_at(tmp_path: Path, tracks: Any, o
         ("a.mov", "prores_ks", "yuva444p10le"),
         ("a.mov", "png", "rgba"),
         ("a.mkv", "ffv1", "yuva420p"),
+        ("a.webm", "libvpx", "yuva420p"),
+        ("a.webm", "libvpx-vp9", "yuva420p"),
         ("a.apng", "apng", "rgba"),
     ],
 )
@@ -302,11 +310,72 @@ def test_gray_of_limited_range_is_expanded(tmp_path: Path) -> None:
     assert np.abs(shown[120, :, 1] - np.linspace(0, 255, 320)).max() < NEAR
 
 
-@pytest.mark.parametrize(("shown_ms", "seconds"), [(10, 1.0), (20, 0.2), (70, 0.7)])
-def test_times_of_a_gif_are_those_of_browsers(tmp_path: Path, shown_ms: int, seconds: float) -> None:
+@pytest.mark.parametrize(
+    ("name", "shown_ms", "seconds"),
+    [
+        ("a.gif", 10, 1.0),
+        ("a.gif", 20, 0.2),
+        ("a.gif", 70, 0.7),
+        ("a.png", 0, 1.0),
+        ("a.png", 10, 1.0),
+        ("a.png", 20, 0.2),
+        ("a.avif", 20, 0.2),
+    ],
+)
+def test_times_of_an_animation_are_those_of_browsers(tmp_path: Path, name: str, shown_ms: int, seconds: float) -> None:
     images = [PIL.Image.fromarray(image) for image in glide(10)]
-    path = tmp_path / "a.gif"
-    images[0].save(path, save_all=True, append_images=images[1:], duration=shown_ms)
-    with closing(OpenVideo(path, DecodePlan())) as opened:
+    images[0].save(tmp_path / name, save_all=True, append_images=images[1:], duration=shown_ms)
+    with closing(OpenVideo(tmp_path / name, DecodePlan())) as opened:
         assert list(opened.windows())
     assert opened.stream.duration_seconds == pytest.approx(seconds, abs=0.02)
+    assert opened.stream.traits == ()
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", 8 + len(content)) + kind + content
+
+
+def described(video: bytes, description: bytes) -> bytes:
+    """The video with one more box in the description of its pictures."""
+    data, place = bytearray(video), 0
+    ways = [place := data.index(kind, place) for kind in b"moov trak mdia minf stbl stsd avc1".split()]
+    end = ways[-1] - 4 + int.from_bytes(data[ways[-1] - 4 : ways[-1]])
+    data[end:end] = description
+    for place in ways:
+        data[place - 4 : place] = struct.pack(">I", int.from_bytes(data[place - 4 : place]) + len(description))
+    return bytes(data)
+
+
+JPEG = cv2.imencode(".jpg", np.zeros((90, 160, 3), np.uint8))[1].tobytes()
+HEIC = box(b"ftyp", b"heic\0\0\0\0mif1heic") + box(b"meta", bytes(40))
+SPHERE = box(
+    b"sv3d",
+    box(b"svhd", b"\0\0\0\0by\0") + box(b"proj", box(b"prhd", bytes(16)) + box(b"equi", bytes(20))),
+)
+TRAITS: dict[str, tuple[Callable[[bytes], bytes], tuple[str, ...]]] = {
+    "a.mp4": (bytes, ()),
+    "sphere.mp4": (lambda video: described(video, SPHERE), ("spherical",)),
+    "one view.mp4": (lambda video: described(video, box(b"st3d", bytes(5))), ()),
+    "side by side.mp4": (lambda video: described(video, box(b"st3d", b"\0\0\0\0\2")), ("stereo",)),
+    "motion photo.jpg": (lambda video: JPEG + video, ("motion_photo",)),
+    "motion photo.heic": (lambda video: HEIC + box(b"mpvd", video), ("motion_photo",)),
+}
+
+
+@pytest.mark.parametrize("name", TRAITS)
+def test_what_a_report_says_of_the_pictures(media: Callable[[str], Path], tmp_path: Path, name: str) -> None:
+    change, traits = TRAITS[name]
+    (tmp_path / name).write_bytes(change(media("h264.mp4").read_bytes()))
+    with closing(OpenVideo(tmp_path / name, DecodePlan())) as opened:
+        windows = list(opened.windows())
+    assert opened.stream.traits == traits
+    assert all(read_number(window.data[0]) == round(window.seconds[0] * 25) for window in windows)
+    assert set(traits) <= set(NOTICES)
+
+
+def test_encrypted_pictures_are_called_so(tmp_path: Path) -> None:
+    key = {f"encryption_{name}": "00112233445566778899aabbccddeeff" for name in ("key", "kid")}
+    options = {"encryption_scheme": "cenc-aes-ctr", **key}
+    write_video(tmp_path / "a.mp4", glide(20), container_options=options)
+    with pytest.raises(NoFrames, match="encrypted"):
+        probe(tmp_path / "a.mp4")

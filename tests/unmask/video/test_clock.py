@@ -1,6 +1,7 @@
 """One continuous clock over all pieces of a file, as a player shows it, and what is missing."""
 
 import functools
+import re
 from collections.abc import Callable
 from contextlib import closing
 from fractions import Fraction
@@ -182,18 +183,20 @@ def spread_out(data: bytes, size_bytes: int = 2**22) -> bytes:
 
 
 REMOTE: dict[
-    str, tuple[tuple[float, ...], int]
-] = {  # name -> when the clocks of its parts begin, how many pieces these are
-    "runs on": ((0, 4, 8), 1),
-    "starts anew": ((0, 0, 0), 3),
-    "jumps by an hour and back": ((0, 3600, 50), 3),
+    str, tuple[tuple[float, ...], str, int]
+] = {  # name -> when the clocks of its parts begin, their format, how many pieces these are
+    "runs on": ((0, 4, 8), "ts", 1),
+    "starts anew": ((0, 0, 0), "ts", 3),
+    "jumps by an hour and back": ((0, 3600, 50), "ts", 3),
+    "joined mp4s": ((0, 0, 0), "mp4", 3),
 }
 
 
 @pytest.mark.parametrize("name", REMOTE)
 def test_clocks_of_a_large_stream_elsewhere_are_found_by_a_few_ranges(tmp_path: Path, name: str) -> None:
-    starts, count = REMOTE[name]
-    data, blocks = spread_out(pieces(tmp_path, *starts)), []
+    starts, suffix, count = REMOTE[name]
+    data, blocks = pieces(tmp_path, *starts, suffix=suffix), []
+    data = spread_out(data) if suffix == "ts" else data
 
     def read(begin: int, end: int) -> bytes:
         blocks.append(end - begin)
@@ -338,6 +341,21 @@ def timeline(lines: str, number: int = 0, zero: int = 0) -> str:
     )
 
 
+def dash_with_other_sets(folder: Path) -> dict[str, bytes]:
+    """Larger pictures beside the video, for winding fast and of sign language."""
+    marks = (
+        '<EssentialProperty schemeIdUri="http://dashif.org/guidelines/trickmode" value="1"/>',
+        '<Role schemeIdUri="urn:mpeg:dash:role:2011" value="sign"/>',
+    )
+    others = "".join(
+        f'<AdaptationSet contentType="video">{mark}<Representation id="{number}" mimeType="video/mp4" bandwidth="9" '
+        'codecs="avc1.64000d" width="640" height="480"><BaseURL>missing.mp4</BaseURL></Representation></AdaptationSet>'
+        for number, mark in enumerate(marks)
+    )
+    files = dash_of_one(folder, (12, timeline(GOES_ON)))
+    return files | {"index.mpd": files["index.mpd"].replace(b"</Period>", f"{others}</Period>".encode())}
+
+
 def file_from(zero: int) -> str:
     return f'<BaseURL>all.mp4</BaseURL><SegmentBase timescale="10" presentationTimeOffset="{zero}"/>'
 
@@ -351,6 +369,7 @@ JOINED: dict[str, Callable[[Path], dict[str, bytes]]] = {
     "HLS, encrypted": hls_encrypted,
     "DASH, Periods in folders": functools.partial(dash, whole_files=False),
     "DASH, a file for each Period": functools.partial(dash, whole_files=True),
+    "DASH, other sets of pictures": dash_with_other_sets,
     "DASH, a segment is repeated": lambda folder: dash_of_one(folder, (12, timeline(GOES_ON))),
     "DASH, cut within a segment": lambda folder: dash_of_one(folder, (5, timeline(CUT)), (7, timeline(LATER, 2, 50))),
     "DASH, Periods of one file": lambda folder: dash_of_one(folder, *((4, file_from(40 * i)) for i in range(3))),
@@ -413,6 +432,24 @@ def long_sound(path: Path) -> None:
     write_video(path, glide(10), options={"bf": "0"}, sound=True)
 
 
+def delayed_and_cut(path: Path) -> None:
+    """An edit list shows the pictures two seconds late, and only the first three seconds of them."""
+    data = bytearray(part(path, 2.0))
+    place = data.index(b"elst") + 24
+    data[place : place + 4] = (3000).to_bytes(4)
+    path.write_bytes(data)
+
+
+def fragments_of_a_live_stream(path: Path) -> None:
+    """Fragments whose clock began a quarter of an hour before."""
+    head, segments = fragments(path.parent, 0)
+    data = bytearray(head + b"".join(segments))
+    for found in re.finditer(rb"tfdt\x01\0\0\0", bytes(data)):
+        clock = slice(found.end(), found.end() + 8)
+        data[clock] = (int.from_bytes(data[clock]) + 900 * 12_800).to_bytes(8)
+    path.write_bytes(data)
+
+
 def without_a_fragment(path: Path) -> None:
     head, segments = fragments(path.parent, 0, 400)
     path.write_bytes(head + segments[0] + b"".join(segments[5:]))
@@ -425,6 +462,8 @@ LENGTHS: dict[
     "frozen.mkv": (frozen, 19.8, False),
     "long-sound.mkv": (long_sound, 0.4, False),
     "without-a-fragment.mp4": (without_a_fragment, 16.0, True),
+    "delayed-and-cut.mp4": (delayed_and_cut, 3.0, False),
+    "live.mp4": (fragments_of_a_live_stream, 4.0, False),
 }
 
 
