@@ -1,5 +1,6 @@
 """Models with random weights, for tests of everything around a model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -30,9 +31,14 @@ def untrained_model(folder: Path, name: str = "untrained", spec: ClipSpec = SPEC
 
 
 def untrained_recipe(folder: Path, recipe: TrainConfig) -> Path:
-    """The same of a recipe in its full size, which is shown what the trained one would be."""
+    """The same of a recipe, which is shown what the trained one would be."""
     torch.manual_seed(0)
-    module = ARCHITECTURES[recipe.architecture](recipe.model)
-    name = recipe.architecture
-    save(folder, module, ModelConfigFile(name, name, recipe.model, recipe.clip, Calibration(), Policy(), ""))
+    name, config = recipe.architecture, recipe.model
+    if isinstance(config, VitLinearConfig):  # a tower takes half a minute
+        config = replace(SMALL_VIT, side_px=recipe.clip.side_px)
+    save(
+        folder,
+        ARCHITECTURES[name](config),
+        ModelConfigFile(name, name, config, recipe.clip, Calibration(), Policy(), ""),
+    )
     return folder

@@ -242,11 +242,10 @@ def _step(progress):
 
 @pytest.mark.timeout(600)
 def test_two_processes_give_the_loss_of_one_with_the_doubled_batch(material, tmp_path):
-    # without MPI, `accelerate launch --cpu` starts one process; torchrun under it starts the others
-    pair = ["-m", "accelerate.commands.launch", "--cpu", "--mixed_precision", "no"]
-    pair += ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    # without MPI, `accelerate launch --cpu` starts one process
+    pair = ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
     two = command(material, tmp_path / "two", "--pairs-per-batch", "2", launch=pair)
-    subprocess.run(two, env=environment(), check=True)
+    subprocess.run(two, env=environment(ACCELERATE_USE_CPU="1"), check=True)
     run_here(command(material, tmp_path / "one", "--pairs-per-batch", "4"))
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
     run_here(command(material, tmp_path / "sum", "--pairs-per-batch", "2", "--accumulate", "2"))
