@@ -27,7 +27,7 @@ export default [
       "jsdoc/require-description": ["error", { contexts: EXPORTED }],
       "jsdoc/match-description": [
         "error",
-        { matchDescription: `^(?!(${NOT_IMPERATIVE})\\b)[A-Z]\\w+\\b[^]*[.]\\s*$`, contexts: EXPORTED },
+        { matchDescription: `^(?!(${NOT_IMPERATIVE})\\b)[A-Z]\\w+\\b[^]*?[.](\\s+@[^]*)?\\s*$`, contexts: EXPORTED },
       ],
       "jsdoc/check-param-names": "error",
     },

@@ -21,18 +21,12 @@ export class OnDeviceClient {
     this.connect = connect;
   }
 
-  /**
-   * Refuse an address: it cannot be fetched here.
-   * @returns {Promise<Record<string, unknown>>}
-   */
+  /** Refuse an address: it cannot be fetched here. @returns {Promise<Record<string, unknown>>} */
   async submit() {
     throw new CheckError("needs_pictures");
   }
 
-  /**
-   * Refuse a job: there are none.
-   * @returns {Promise<Record<string, unknown>>}
-   */
+  /** Refuse a job: there are none. @returns {Promise<Record<string, unknown>>} */
   async job() {
     throw new CheckError("job_lost");
   }

@@ -55,18 +55,12 @@ export class SpaceClient {
     return fields(await this.#answer("job", [id]));
   }
 
-  /**
-   * Cancel a job.
-   * @param {string} id
-   */
+  /** Cancel a job. @param {string} id */
   async cancel(id) {
     return fields(await this.#answer("cancel", [id])).cancelled === true;
   }
 
-  /**
-   * List the models.
-   * @returns {Promise<{name: string, revision: string}[]>}
-   */
+  /** List the models. @returns {Promise<{name: string, revision: string}[]>} */
   async models() {
     const found = await this.#answer("models", []);
     if (!Array.isArray(found)) throw new CheckError("bad_report");

@@ -41,10 +41,7 @@ export async function chooseBackend(wasm, { requestAdapter, open }, shape, now =
   return wasm;
 }
 
-/**
- * Tell a GPU from a program that emulates one.
- * @param {Adapter | null | undefined} adapter
- */
+/** Tell a GPU from a program that emulates one. @param {Adapter | null | undefined} adapter */
 function isHardware(adapter) {
   return Boolean(adapter && !adapter.isFallbackAdapter && !adapter.info?.isFallbackAdapter);
 }

@@ -8,19 +8,12 @@ import constants from "../shared/constants.js";
 
 const { MATCH_MIN_IOU } = constants.face_detector;
 
-/**
- * Compute the mean of width and height.
- * @param {Box} box
- */
+/** Compute the mean of width and height. @param {Box} box */
 export function sideLength([x1, y1, x2, y2]) {
   return (x2 - x1 + y2 - y1) / 2;
 }
 
-/**
- * Extend the shorter side, around the same centre.
- * @param {Box} box
- * @returns {Box}
- */
+/** Extend the shorter side, around the same centre. @param {Box} box @returns {Box} */
 export function toSquare([x1, y1, x2, y2]) {
   const half = Math.max(x2 - x1, y2 - y1) / 2;
   const [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
@@ -53,10 +46,7 @@ export function warpBox([x1, y1, x2, y2], before, after) {
   return [x(x1), y(y1), x(x2), y(y2)];
 }
 
-/**
- * Compute the area in px².
- * @param {Box} box
- */
+/** Compute the area in px². @param {Box} box */
 export function area([x1, y1, x2, y2]) {
   return Math.max(x2 - x1, 0) * Math.max(y2 - y1, 0);
 }

@@ -44,10 +44,7 @@ export function grade(logOdds, label, isDoubtful, scale) {
   };
 }
 
-/**
- * Say which way the evidence leans; "" where it does not lean.
- * @param {Evidence} evidence
- */
+/** Say which way the evidence leans; "" where it does not lean. @param {Evidence} evidence */
 export function evidenceText({ direction, strength }) {
   if (direction === "none") return "";
   const lean = direction === "fake" ? "a deepfake" : "a real video";

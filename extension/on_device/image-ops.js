@@ -25,10 +25,7 @@ const CUBIC = -0.75; // OpenCV's
 const BLUR_REACH = 3; // in sigmas to each side, OpenCV's for bytes
 const HALF_UP = 1 / 4096; // bytes round halves to the even number by themselves; OpenCV rounds them up
 
-/**
- * Round to a whole number as Python does: halves to the even one.
- * @param {number} value
- */
+/** Round to a whole number as Python does: halves to the even one. @param {number} value */
 export function roundHalfEven(value) {
   const rounded = Math.round(value);
   return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
@@ -63,11 +60,7 @@ export function rgbToRgba({ data }, rgba) {
   }
 }
 
-/**
- * Describe the whole image as a region.
- * @param {RgbImage} image
- * @returns {Region}
- */
+/** Describe the whole image as a region. @param {RgbImage} image @returns {Region} */
 export function fullRegion({ width, height }) {
   return { left: 0, top: 0, width, height };
 }

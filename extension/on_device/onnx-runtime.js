@@ -20,10 +20,7 @@ const ERROR_SEVERITY = 3; // below it, ONNX Runtime warns that shapes are not co
 
 const urlOf = (/** @type {string} */ path) => new URL(`../${path}`, import.meta.url).href;
 
-/**
- * Load the WebAssembly build.
- * @returns {Promise<(name: string) => Promise<Network>>} opens one of models/
- */
+/** Load the WebAssembly build. @returns {Promise<(name: string) => Promise<Network>>} opens one of models/ */
 export async function loadWasmRuntime() {
   /** @type {Runtime} */
   const runtime = await import(/** @type {string} */ ("../vendor/ort.wasm.min.mjs"));

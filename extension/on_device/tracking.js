@@ -86,18 +86,12 @@ function medianSide({ detections }) {
   return median(detections.map(({ box }) => sideLength(box)));
 }
 
-/**
- * Average the area over the frames, in px².
- * @param {Track} track
- */
+/** Average the area over the frames, in px². @param {Track} track */
 export function meanArea({ detections }) {
   return detections.reduce((sum, { box }) => sum + area(box), 0) / detections.length;
 }
 
-/**
- * Compute the median, of an even count the mean of the middle two.
- * @param {readonly number[]} values
- */
+/** Compute the median, of an even count the mean of the middle two. @param {readonly number[]} values */
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = (sorted.length - 1) / 2;

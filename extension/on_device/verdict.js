@@ -58,10 +58,7 @@ export function toLogOdds({ temperature, bias }, logit) {
   return Math.min(Math.max(logit / temperature + bias, -MAX_LOG_ODDS), MAX_LOG_ODDS);
 }
 
-/**
- * Convert log-odds to a probability.
- * @param {number} logOdds
- */
+/** Convert log-odds to a probability. @param {number} logOdds */
 export function toProbability(logOdds) {
   return 1 / (1 + Math.exp(-logOdds));
 }

@@ -115,10 +115,7 @@ class Link {
   }
 }
 
-/**
- * Connect two ports within one page.
- * @returns {[Port, Port]}
- */
+/** Connect two ports within one page. @returns {[Port, Port]} */
 export function connectPorts() {
   const [a, b] = [new LocalPort(), new LocalPort()];
   [a.other, b.other] = [b, a];

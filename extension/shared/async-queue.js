@@ -21,10 +21,7 @@ export class AsyncQueue {
     signal?.addEventListener("abort", () => this.#wake());
   }
 
-  /**
-   * Add an item.
-   * @param {T} item
-   */
+  /** Add an item. @param {T} item */
   push(item) {
     this.#items.push(item);
     this.#wake();

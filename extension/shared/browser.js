@@ -18,10 +18,7 @@ const TOKEN_KEY = "token";
 
 // --- storage
 
-/**
- * Wrap a storage area.
- * @param {chrome.storage.StorageArea} area
- */
+/** Wrap a storage area. @param {chrome.storage.StorageArea} area */
 export const toArea = (area) => ({
   /** @param {string[]} keys @returns {Promise<Record<string, unknown>>} */
   get: (keys) => area.get(keys),
@@ -36,18 +33,12 @@ export const toArea = (area) => ({
 /** Get the area that outlasts the browser's session. */
 export const localArea = () => toArea(chrome.storage.local);
 
-/**
- * Read the settings.
- * @returns {Promise<Settings>}
- */
+/** Read the settings. @returns {Promise<Settings>} */
 export async function readSettings() {
   return toSettings((await localArea().get([SETTINGS_KEY]))[SETTINGS_KEY]);
 }
 
-/**
- * Change some settings.
- * @param {Partial<Settings>} changed
- */
+/** Change some settings. @param {Partial<Settings>} changed */
 export async function writeSettings(changed) {
   await localArea().set({ [SETTINGS_KEY]: { ...(await readSettings()), ...changed } });
 }
@@ -61,11 +52,7 @@ export async function readToken(address) {
   return tokenFor((await localArea().get([TOKEN_KEY]))[TOKEN_KEY], address);
 }
 
-/**
- * Keep a token.
- * @param {string} value empty: none
- * @param {string} address the only one that it is sent to
- */
+/** Keep a token. @param {string} value empty: none @param {string} address the only one that it is sent to */
 export async function writeToken(value, address) {
   if (value) await localArea().set({ [TOKEN_KEY]: { value, origin: new URL(address).origin } });
   else await localArea().remove([TOKEN_KEY]);
@@ -73,10 +60,7 @@ export async function writeToken(value, address) {
 
 // --- texts
 
-/**
- * Read the texts of the language that is set.
- * @returns {Promise<Locale>}
- */
+/** Read the texts of the language that is set. @returns {Promise<Locale>} */
 export async function readLocale() {
   const { language: setting } = await readSettings();
   const language = chooseLanguage(setting, chrome.i18n.getUILanguage());
@@ -134,35 +118,22 @@ export function isAlive() {
 
 // --- pages and tabs
 
-/**
- * Get the address of a file of the extension.
- * @param {string} path
- */
+/** Get the address of a file of the extension. @param {string} path */
 export function fileUrl(path) {
   return chrome.runtime.getURL(path);
 }
 
-/**
- * Open a tab.
- * @param {string} path in the extension, or a web address
- */
+/** Open a tab. @param {string} path in the extension, or a web address */
 export function openTab(path) {
   return chrome.tabs.create({ url: /^https?:/.test(path) ? path : fileUrl(path) });
 }
 
-/**
- * Find the tab in front.
- * @returns {Promise<chrome.tabs.Tab | undefined>}
- */
+/** Find the tab in front. @returns {Promise<chrome.tabs.Tab | undefined>} */
 export async function activeTab() {
   return (await chrome.tabs.query({ active: true, lastFocusedWindow: true }))[0];
 }
 
-/**
- * Get an element's shadow root, also a closed one.
- * @param {Element} element
- * @returns {ShadowRoot | null}
- */
+/** Get an element's shadow root, also a closed one. @param {Element} element @returns {ShadowRoot | null} */
 export function shadowRootOf(element) {
   if (!(element instanceof HTMLElement)) return null;
   const inFirefox = /** @type {{openOrClosedShadowRoot?: ShadowRoot | null}} */ (element).openOrClosedShadowRoot;
@@ -170,10 +141,7 @@ export function shadowRootOf(element) {
   return inFirefox ?? dom?.openOrClosedShadowRoot(element) ?? element.shadowRoot;
 }
 
-/**
- * Read the keys that start a check.
- * @returns {Promise<string>} empty when a person removed them
- */
+/** Read the keys that start a check. @returns {Promise<string>} empty when a person removed them */
 export async function readShortcut() {
   const commands = await chrome.commands.getAll();
   return commands.find(({ name }) => name === "check")?.shortcut ?? "";

@@ -36,10 +36,7 @@ export function s(tag, props = {}, ...children) {
   return element;
 }
 
-/**
- * Decode a JPEG data URL.
- * @param {string} dataUrl
- */
+/** Decode a JPEG data URL. @param {string} dataUrl */
 export function toBlob(dataUrl) {
   const bytes = Uint8Array.from(atob(dataUrl.slice(dataUrl.indexOf(",") + 1)), (letter) => letter.charCodeAt(0));
   return new Blob([bytes], { type: "image/jpeg" });

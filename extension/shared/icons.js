@@ -17,11 +17,7 @@ const SHAPES = {
   busy: ["M12 2.5a9.5 9.5 0 0 1 9.5 9.5"],
 };
 
-/**
- * Draw the icon of a tone.
- * @param {Tone} tone
- * @returns {SVGElement}
- */
+/** Draw the icon of a tone. @param {Tone} tone @returns {SVGElement} */
 export function icon(tone) {
   const paths = SHAPES[tone].map((d, place) =>
     s("path", { d, class: tone === "fake" && place === 0 ? "filled" : "line" }),
@@ -29,10 +25,7 @@ export function icon(tone) {
   return s("svg", { viewBox: "0 0 24 24", class: `icon ${tone}`, "aria-hidden": "true", focusable: "false" }, ...paths);
 }
 
-/**
- * Draw the logo: half a face in lines, half of it dotted.
- * @returns {SVGElement}
- */
+/** Draw the logo: half a face in lines, half of it dotted. @returns {SVGElement} */
 export function logo() {
   const paths = [
     "M12 3c4.5 0 7.5 3 7.5 7.5 0 5.5-3.5 10.5-7.5 10.5",

@@ -26,11 +26,7 @@ export function list(value, most) {
   return Array.isArray(value) ? value.slice(0, most) : [];
 }
 
-/**
- * Strip a text of control and direction characters.
- * @param {unknown} value
- * @returns {string}
- */
+/** Strip a text of control and direction characters. @param {unknown} value @returns {string} */
 export function text(value) {
   if (typeof value !== "string") return "";
   return value
@@ -39,58 +35,34 @@ export function text(value) {
     .trim();
 }
 
-/**
- * Take a finite number.
- * @param {unknown} value
- * @returns {number | null}
- */
+/** Take a finite number. @param {unknown} value @returns {number | null} */
 export function number(value) {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
-/**
- * Take a number that is not negative.
- * @param {unknown} value
- * @returns {number | null}
- */
+/** Take a number that is not negative. @param {unknown} value @returns {number | null} */
 export function seconds(value) {
   const found = number(value);
   return found === null || found < 0 ? null : found;
 }
 
-/**
- * Take a number from 0 to 1.
- * @param {unknown} value
- * @returns {number | null}
- */
+/** Take a number from 0 to 1. @param {unknown} value @returns {number | null} */
 export function probability(value) {
   const found = number(value);
   return found === null || found < 0 || found > 1 ? null : found;
 }
 
-/**
- * Take a stable code, as of an error or a reason.
- * @param {unknown} value
- * @returns {string | null}
- */
+/** Take a stable code, as of an error or a reason. @param {unknown} value @returns {string | null} */
 export function code(value) {
   return typeof value === "string" && CODE.test(value) ? value : null;
 }
 
-/**
- * Take stable codes, each once.
- * @param {unknown} value
- * @returns {string[]}
- */
+/** Take stable codes, each once. @param {unknown} value @returns {string[]} */
 export function codes(value) {
   return [...new Set(list(value, MAX_CODES).flatMap((one) => code(one) ?? []))];
 }
 
-/**
- * Take a JPEG as a data URL.
- * @param {unknown} value
- * @returns {string | null}
- */
+/** Take a JPEG as a data URL. @param {unknown} value @returns {string | null} */
 export function picture(value) {
   return typeof value === "string" && value.length <= MAX_PICTURE && JPEG_URL.test(value) ? value : null;
 }

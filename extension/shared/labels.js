@@ -208,11 +208,7 @@ export function progressLabel({ stage, fraction, position }, t) {
   return { text: position > 0 ? t("label_queued") : t("label_checking", done), tone: "busy", detail };
 }
 
-/**
- * List what a person can do about a failure.
- * @param {string} code
- * @returns {Action[]}
- */
+/** List what a person can do about a failure. @param {string} code @returns {Action[]} */
 export function nextActions(code) {
   return NEXT[knownCode(code)] ?? [];
 }
@@ -222,11 +218,7 @@ function knownCode(code) {
   return Object.hasOwn(NEXT, code) ? code : "internal";
 }
 
-/**
- * Put a reason into words.
- * @param {string} code an unknown one is its own text
- * @param {Translate} t
- */
+/** Put a reason into words. @param {string} code an unknown one is its own text @param {Translate} t */
 export function reasonText(code, t) {
   const codes = /** @type {readonly string[]} */ (constants.report.REASONS);
   return codes.includes(code) ? t(`reason_${code}`) : code;
@@ -242,10 +234,7 @@ export function formatPercent(probability, t = inEnglish) {
   return probability > 0.99 ? t("over_99_percent") : t("percent", Math.round(100 * probability));
 }
 
-/**
- * Format seconds as a player does: 0:07, 12:34, 1:02:03.
- * @param {number} seconds
- */
+/** Format seconds as a player does: 0:07, 12:34, 1:02:03. @param {number} seconds */
 export function formatClock(seconds) {
   const whole = Math.floor(seconds);
   const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
@@ -270,20 +259,12 @@ export function formatAge(then, now, language) {
   return new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(-Math.floor(seconds / length), unit);
 }
 
-/**
- * Name the models of a report.
- * @param {OkReport} report
- * @param {number} [revisionLength]
- */
+/** Name the models of a report. @param {OkReport} report @param {number} [revisionLength] */
 export function modelNames({ models }, revisionLength) {
   return models.map(({ name, revision }) => `${name} ${revision.slice(0, revisionLength)}`.trim()).join(", ");
 }
 
-/**
- * Summarise a report in a few lines of plain text.
- * @param {OkReport} report
- * @param {Translate} t
- */
+/** Summarise a report in a few lines of plain text. @param {OkReport} report @param {Translate} t */
 export function summarize(report, t) {
   const { text, detail } = toLabel(report, t);
   const address = report.source.url ?? report.source.name;

@@ -5,10 +5,7 @@ import { originPattern } from "./settings.js";
 export const ALL_PAGES = "<all_urls>"; // what browsers require for captures of any tab: http and https are not enough
 const OWN_MACHINE = "http://127.0.0.1/*"; // in the manifest
 
-/**
- * Tell whether a Space may be reached.
- * @param {string} address
- */
+/** Tell whether a Space may be reached. @param {string} address */
 export function mayReach(address) {
   return chrome.permissions.contains({ origins: [originPattern(address)] });
 }

@@ -185,10 +185,7 @@ export function isOfVideo({ source }, { duration, aspect }, ifUnknown = false) {
   return Math.abs(checked - duration) <= Math.max(1, LENGTH_TOLERANCE * checked);
 }
 
-/**
- * Tell whether a report was made on this computer.
- * @param {OkReport} report
- */
+/** Tell whether a report was made on this computer. @param {OkReport} report */
 export function isOnDevice({ compute }) {
   return compute.device === ON_DEVICE;
 }

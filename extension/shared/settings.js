@@ -84,10 +84,7 @@ export function tokenFor(stored, address) {
   return typeof value === "string" && URL.canParse(address) && new URL(address).origin === origin ? value : "";
 }
 
-/**
- * Tell whether a token may be sent to an address: encrypted, or to this computer.
- * @param {string} address
- */
+/** Tell whether a token may be sent to an address: encrypted, or to this computer. @param {string} address */
 export function canSendToken(address) {
   const { protocol, hostname } = new URL(address);
   return protocol === "https:" || /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);

@@ -2,20 +2,13 @@
 
 import constants from "./constants.js";
 
-/**
- * Parse a web address.
- * @param {unknown} href
- * @returns {URL | null} null unless http or https
- */
+/** Parse a web address. @param {unknown} href @returns {URL | null} null unless http or https */
 export function parseWebUrl(href) {
   const url = typeof href === "string" && URL.canParse(href) ? new URL(href) : null;
   return url && (url.protocol === "https:" || url.protocol === "http:") ? url : null;
 }
 
-/**
- * Strip an address of its fragment and of the parameters that tell who shared it.
- * @param {string} href
- */
+/** Strip an address of its fragment and of the parameters that tell who shared it. @param {string} href */
 export function stripTracking(href) {
   const url = new URL(href);
   url.hash = "";

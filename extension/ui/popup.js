@@ -52,10 +52,7 @@ async function showVideos(videos) {
   byId("videos").replaceChildren(...others.slice(0, 8).map((video) => h("li", {}, choice(video))));
 }
 
-/**
- * Cut the pictures that pages may not read from the visible tab.
- * @param {FoundVideo[]} videos
- */
+/** Cut the pictures that pages may not read from the visible tab. @param {FoundVideo[]} videos */
 async function addPictures(videos) {
   const missing = videos.filter(({ picture, box }) => !picture && box && Math.min(box.width, box.height) >= MIN_BOX_PX);
   if (missing.length === 0) return;
