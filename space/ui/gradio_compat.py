@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import gradio as gr
 import gradio.mcp
@@ -55,7 +55,7 @@ def with_request(endpoint: Callable[..., Any], identify: Callable[[gr.Request | 
     def answer(*given: Any) -> Any:
         return endpoint(*given[:-1], client=identify(given[-1]))
 
-    function: Any = stream if inspect.isasyncgenfunction(endpoint) else answer
+    function: Any = stream if get_origin(signature.return_annotation) is AsyncGenerator else answer
     others = [parameter for name, parameter in signature.parameters.items() if name != "client"]
     kind, hint = inspect.Parameter.POSITIONAL_OR_KEYWORD, gr.Request | None
     request = inspect.Parameter("request", kind, default=None, annotation=hint)

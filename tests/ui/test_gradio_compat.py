@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -33,7 +34,7 @@ def echo(text: str, video: str = "", *, client: str = "unknown") -> str:
     return f"{text}, {client}"
 
 
-async def count(text: str, *, client: str = "unknown"):
+async def count(text: str, *, client: str = "unknown") -> AsyncGenerator[str, None]:
     """Count to two."""
     for number in (1, 2):
         yield f"{text} {number}, {client}"

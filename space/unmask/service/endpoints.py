@@ -41,7 +41,7 @@ class Endpoints:
         names = {"default", *settings.models, *bundled.names()}
         self._choices = {name for name in names if not Path(name).is_absolute()}
 
-    async def check_url(
+    def check_url(
         self,
         url: str,
         model: str = "",
@@ -66,11 +66,9 @@ class Endpoints:
             The report, schema unmask.report/1.
         """
         parse = lambda: (to_url(url), self.options(model, start_seconds, end_seconds))
-        async with aclosing(self._stream(guess_source("url", url), parse, client)) as items:
-            async for item in items:
-                yield item
+        return self._stream(guess_source("url", url), parse, client)
 
-    async def check_file(
+    def check_file(
         self,
         video: Any,
         model: str = "",
@@ -96,11 +94,9 @@ class Endpoints:
         """
         name = video.get("orig_name") if isinstance(video, Mapping) else None
         parse = lambda: (self.upload(video), self.options(model, start_seconds, end_seconds))
-        async with aclosing(self._stream(guess_source("file", name), parse, client)) as items:
-            async for item in items:
-                yield item
+        return self._stream(guess_source("file", name), parse, client)
 
-    async def check_frames(
+    def check_frames(
         self,
         frames: list[Any],
         page_url: str = "",
@@ -125,9 +121,7 @@ class Endpoints:
             The report, schema unmask.report/1.
         """
         parse = lambda: (to_frames(frames, page_url, title), self.options(model, None, None))
-        async with aclosing(self._stream(guess_source("frames", page_url), parse, client)) as items:
-            async for item in items:
-                yield item
+        return self._stream(guess_source("frames", page_url), parse, client)
 
     def submit(
         self,
