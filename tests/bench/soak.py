@@ -210,8 +210,8 @@ def soak(seconds: float, folder: Path, clients: int = CLIENTS) -> Tally:
 
 
 async def _let_loose(seconds: float, clients: int, space: Served, site: Site, clips: list[bytes], tally: Tally) -> None:
-    began = time.monotonic()
     crowd = [Customer(number, space, site, clips, tally) for number in range(clients)]
+    began = time.monotonic()
     await asyncio.gather(*(customer.live(began + seconds) for customer in crowd))
     await _until_idle(space)
 
