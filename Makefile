@@ -19,7 +19,7 @@ script_tests := tests/*/*.test.js tests/*/*/*.test.js
 help:
 	@echo 'make run [PORT=7860] [HOST=127.0.0.1]   the page, on http://127.0.0.1:7860'
 	@echo 'make check VIDEO=path-or-URL            check one video, print the verdict'
-	@echo 'make test                               set up everything, run every test'
+	@echo 'make test [COVERAGE=1]                  set up everything, run every test'
 	@echo 'make test-quick [TESTS=tests/unmask]    the quick ones, which need neither browser nor server'
 	@echo 'make setup                              only what run and check need'
 	@echo 'make lint                               style and types'
@@ -42,13 +42,13 @@ setup: .venv/.serving $(if $(TORCH:0=),.venv/.torch)
 
 test: lint need-browser detector
 	$(if $(wildcard $(script_tests)),node --test --experimental-test-coverage $(wildcard $(script_tests)))
-	$(python) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
+	$(pytest) --numprocesses=3 $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 TESTS := tests
+pytest = $(python) -m pytest --dist=loadfile --no-loadscope-reorder
 
 test-quick: .venv/.testing
-	$(python) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --ignore=tests/browser \
-		-m 'not browser and not server and not slow' $(TESTS)
+	$(pytest) --numprocesses=2 --ignore=tests/browser -m 'not browser and not server and not slow' $(TESTS)
 
 # copyleft must not come in; of one package the licence stands in its LICENSE.txt alone (MIT)
 licences: .venv/.testing
