@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,10 +37,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("server")
         if item.path.stem in SLOW or "tests/extension" in item.path.as_posix():
             item.add_marker("slow")
-    # files that wait for a browser are spread among those that compute: the workers share the cores
-    paths = list(dict.fromkeys(item.path for item in items))
-    waiting = [path for path in paths if path.parent.name == "browser"]
-    computing = [path for path in paths if path.parent.name != "browser"]
+    # files that wait for a browser, the longest first, are spread among those that compute: workers share the cores
+    counts = Counter(item.path for item in items)
+    waiting = sorted((path for path in counts if path.parent.name == "browser"), key=counts.__getitem__, reverse=True)
+    computing = [path for path in counts if path.parent.name != "browser"]
     place = {path: index / len(files) for files in (waiting, computing) for index, path in enumerate(files)}
     items.sort(key=lambda item: place[item.path])
 
