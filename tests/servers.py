@@ -188,6 +188,17 @@ def silent(seconds: float = 60.0) -> Answer:
     return answer
 
 
+def begun(text: str) -> Answer:
+    """Give the beginning of a page, and never its end."""
+
+    def answer(handler: Handler) -> None:
+        handler.start(200, {"Content-Type": "text/html", "Content-Length": len(text) + 1})
+        handler.wfile.write(text.encode())
+        silent()(handler)
+
+    return answer
+
+
 def broken(body: bytes, kind: str = "video/mp4", part: float = 0.5) -> Answer:
     """Announces the whole body, gives a part of it and hangs up, every time."""
 

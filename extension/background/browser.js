@@ -63,13 +63,14 @@ export function siteOfTab({ tab }) {
 // --- tabs
 
 /**
- * Run the page's part in every frame that may be reached.
+ * Run the page's part in every frame that may be reached, at once: one that never ends loading holds up none.
  * @param {number} tabId
  * @returns {Promise<number[]>} frame ids
  */
 export async function injectContentScript(tabId) {
   const target = { tabId, allFrames: true };
-  const results = await chrome.scripting.executeScript({ target, files: [CONTENT_SCRIPT] });
+  const script = { target, files: [CONTENT_SCRIPT], injectImmediately: true };
+  const results = await chrome.scripting.executeScript(script);
   return results.map((result) => result.frameId);
 }
 

@@ -326,13 +326,14 @@ export class CheckManager {
 
   /** @param {CheckRecord} record */
   async #store(record) {
-    await this.session.set({ [PREFIX + record.snapshot.key]: record });
+    const items = { [PREFIX + record.snapshot.key]: record };
+    await this.session.set(items).catch(async () => (await this.#purge(0), this.session.set(items))); // it is full
   }
 
   /** Delete the records of checks that finished long ago. */
-  async #purge() {
+  async #purge(keptMs = KEPT_MS) {
     const isOld = (/** @type {CheckRecord} */ { snapshot, polledAt }) =>
-      snapshot.finished && polledAt + KEPT_MS < this.now();
+      snapshot.finished && polledAt + keptMs < this.now();
     const old = (await this.#records()).filter(isOld);
     await this.session.remove(old.map(({ snapshot }) => PREFIX + snapshot.key));
   }

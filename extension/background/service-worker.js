@@ -75,14 +75,24 @@ async function checkInTab(tab, video, frameId) {
  * @param {number} tabId
  */
 async function videosIn(tabId) {
+  const found = await askFrames(tabId, "videos", (/** @type {Candidate} */ video, frameId) => ({ ...video, frameId }));
+  return found.sort((a, b) => b.score - a.score);
+}
+
+/**
+ * @template T, U
+ * @param {number} tabId
+ * @param {"videos" | "frames"} type of what every frame lists
+ * @param {(item: T, frameId: number) => U} toItem
+ * @returns {Promise<U[]>}
+ */
+async function askFrames(tabId, type, toItem) {
   const frames = await browser.injectContentScript(tabId);
-  const lists = await Promise.all(
-    frames.map(async (frameId) => {
-      const found = await browser.sendToFrame(tabId, frameId, { type: "videos" }).catch(() => []);
-      return /** @type {Candidate[]} */ (found ?? []).map((video) => ({ ...video, frameId }));
-    }),
-  );
-  return lists.flat().sort((a, b) => b.score - a.score);
+  const lists = frames.map(async (frameId) => {
+    const found = await browser.sendToFrame(tabId, frameId, { type }).catch(() => []);
+    return /** @type {T[]} */ (found ?? []).map((item) => toItem(item, frameId));
+  });
+  return (await Promise.all(lists)).flat();
 }
 
 // --- requests
@@ -135,7 +145,7 @@ const HANDLERS = {
 const OWN_HANDLERS = {
   videos: ({ tabId }) => videosIn(tabId),
   foreignFrames: async ({ tabId }) => {
-    const origins = /** @type {string[]} */ (await browser.sendToFrame(tabId, 0, { type: "frames" }));
+    const origins = [...new Set(await askFrames(tabId, "frames", String))];
     const reached = await Promise.all(origins.map(mayReach));
     return origins.filter((_, place) => !reached[place]);
   },

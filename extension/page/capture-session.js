@@ -12,9 +12,13 @@ import { partOf } from "../shared/labels.js";
 import { captureWindows } from "./capture.js";
 import { cancelCheck, requestCheck } from "./check-request.js";
 import { isReadable, shapeOf, toFingerprint } from "./fingerprint.js";
-import { wait } from "./player-state.js";
+import { lengthOf, wait } from "./player-state.js";
+import { isFloating } from "./video-elements.js";
+import { boxInTab, coveredShare } from "./visibility.js";
 
 const TAB_INTERVAL_MS = 600; // browsers allow two captures of a tab a second
+const TAB_TRIES = 5; // at a picture of a video that moves, or is covered
+const MAX_COVERED = 0.5;
 const DRAW_TIMEOUT_MS = 250; // a tab in the background draws nothing
 
 /** Capture frames while the first are checked already. */
@@ -104,8 +108,23 @@ export class CaptureSession {
     return isReadable(this.video) ? toFingerprint(shapeOf(this.video), isOwn ? url : null, captured) : null;
   }
 
-  /** @returns {Promise<string>} the visible tab without the overlay, which is seen between two pictures */
+  /**
+   * Capture the visible tab without the overlay, which is seen between two pictures; once more where the video moved
+   * meanwhile, or something was over it, such as an advertisement.
+   *
+   * @returns {ReturnType<import("./capture.js").CaptureTab>}
+   */
   async #captureTab() {
+    for (let tries = TAB_TRIES; tries > 0 && !isFloating(this.video); tries--) {
+      const box = boxInTab(this.video);
+      if (!box) throw new CheckError("capture_blocked"); // in a frame of another site
+      const { picture, isCovered } = await this.#captureBare();
+      if (!isCovered && JSON.stringify(box) === JSON.stringify(boxInTab(this.video))) return { picture, box };
+    }
+    throw new CheckError("capture_stopped");
+  }
+
+  async #captureBare() {
     await wait(this.#nextTabAt - performance.now());
     this.#nextTabAt = performance.now() + TAB_INTERVAL_MS;
     try {
@@ -115,7 +134,7 @@ export class CaptureSession {
       const picture = document.hidden ? null : await sendToBackground({ type: "screenshot" });
       if (document.hidden) throw new CheckError("capture_stopped"); // it may be a picture of another tab
       if (typeof picture !== "string") throw new CheckError("capture_blocked");
-      return picture;
+      return { picture, isCovered: coveredShare(this.video) > MAX_COVERED };
     } finally {
       this.overlay.hide(false);
     }
@@ -127,6 +146,6 @@ export class CaptureSession {
    */
   get part() {
     const seconds = this.#windows.flat().map(({ frame }) => frame.seconds);
-    return partOf(seconds, this.video.duration);
+    return partOf(seconds, lengthOf(this.video));
   }
 }

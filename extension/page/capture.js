@@ -4,7 +4,9 @@
  *
  * @typedef {import("../shared/messages.js").Frame} Frame
  * @typedef {(fraction: number) => void} OnProgress
- * @typedef {() => Promise<string>} CaptureTab -> a JPEG data URL of the visible tab, without the overlay
+ * @typedef {() => Promise<{picture: string, box: TabBox}>} CaptureTab -> a JPEG data URL of the visible tab without the
+ *   overlay, and where the video lies in it
+ * @typedef {import("../shared/messages.js").TabBox} TabBox
  *
  * @typedef {object} Plan how much is captured
  * @property {number} windows
@@ -24,8 +26,7 @@ import { toBlob } from "../shared/dom.js";
 import { CheckError } from "../shared/errors.js";
 import { isReadable, lumaOf } from "./fingerprint.js";
 import { canSeek, HeldPlayer, isSameSource, nextPaint, sourceOf, wait } from "./player-state.js";
-import { isFloating, parentOf } from "./video-elements.js";
-import { boxInTab } from "./visibility.js";
+import { parentOf } from "./video-elements.js";
 
 const { WINDOWS, FRAMES_PER_WINDOW: framesPerWindow, FRAME_STRIDE_SECONDS: strideSeconds } = constants.sampling;
 const MAX_SIDE_PX = 1280;
@@ -75,15 +76,17 @@ export async function* captureWindows(video, captureTab, onProgress, signal, may
   let [count, isBlack] = [0, true];
   try {
     await player?.load();
-    const source = isReadable(video) ? canvasSource(video) : tabSource(video, captureTab);
-    const playing = sourceOf(video);
+    const source = isReadable(video) ? canvasSource(video) : tabSource(captureTab);
+    let playing = sourceOf(video);
     const planned = canSeek(video) ? planSeconds(video.duration, source.plan).length : source.plan.framesPerWindow;
     const windows =
       player && canSeek(video)
         ? captureBySeeking(player, source, onProgress, signal)
         : captureWhilePlaying(video, player, source, onProgress, signal);
     for await (const captured of windows) {
-      if (signal.aborted || !isSameSource(playing, sourceOf(video))) throw new CheckError("capture_stopped");
+      const before = playing;
+      playing = sourceOf(video); // a length that grows while it is loaded grows from there
+      if (signal.aborted || !isSameSource(before, playing)) throw new CheckError("capture_stopped");
       count += captured.length;
       isBlack &&= captured.every(({ luma }) => luma.every((value) => value <= BLACK_LEVEL));
       if (isBlack && video.mediaKeys) throw new CheckError("capture_black");
@@ -104,13 +107,17 @@ export async function* captureWindows(video, captureTab, onProgress, signal, may
  * @returns {AsyncGenerator<CapturedFrame[]>}
  */
 async function* captureBySeeking(player, source, onProgress, signal) {
-  const first = await firstSeconds(player);
-  const times = planSeconds(player.video.duration - first, source.plan).map((seconds) => first + seconds);
+  const { video, before } = player;
+  const first = (await firstSeconds(player)) ?? NaN;
+  const times = first >= 0 ? planSeconds(video.duration - first, source.plan).map((seconds) => first + seconds) : [NaN];
   for (let place = 0; place < times.length; place += source.plan.framesPerWindow) {
     const window = times.slice(place, place + source.plan.framesPerWindow);
     const onCount = (/** @type {number} */ count) => onProgress((place + count) / times.length);
-    const captured = await captureWindow(player, window, source, onCount, signal);
-    if (captured === null) return yield* captureWhilePlaying(player.video, player, source, onProgress, signal);
+    const captured = first >= 0 ? await captureWindow(player, window, source, onCount, signal) : null;
+    const isStuck = captured === null && video.seeking;
+    if (isStuck && place > 0) return; // a part is named as one
+    if (isStuck) await player.seek(before.currentTime); // where a live stream has pictures
+    if (captured === null) return yield* captureWhilePlaying(video, player, source, onProgress, signal);
     yield captured;
   }
 }
@@ -118,9 +125,11 @@ async function* captureBySeeking(player, source, onProgress, signal) {
 /**
  * Find when the first frame is shown: of a recording whose pictures begin after its sound, the player shows it before.
  * @param {HeldPlayer} player
+ * @returns {Promise<number | null>} null: it is stuck
  */
 async function firstSeconds(player) {
   const first = await player.seek(0);
+  if (first === null) return null;
   const isLate = first > strideSeconds && player.video.currentTime < strideSeconds;
   return isLate && (await player.seek(first / 2)) === first ? first : 0;
 }
@@ -131,7 +140,7 @@ async function firstSeconds(player) {
  * @param {FrameSource} source
  * @param {(count: number) => void} onCount
  * @param {AbortSignal} signal
- * @returns {Promise<CapturedFrame[] | null>} null: the page does not let its video be sought
+ * @returns {Promise<CapturedFrame[] | null>} null: it is stuck, or the page does not let its video be sought
  */
 async function captureWindow(player, times, { plan, capture, isInstant }, onCount, signal) {
   /** @type {Promise<CapturedFrame>[]} encoded while the player seeks the next */
@@ -140,7 +149,7 @@ async function captureWindow(player, times, { plan, capture, isInstant }, onCoun
     if (signal.aborted) throw new CheckError("capture_stopped");
     const started = performance.now();
     const shown = await player.seek(seconds);
-    if (Math.abs(player.video.currentTime - seconds) > UNDONE_SECONDS) return null;
+    if (shown === null || Math.abs(player.video.currentTime - seconds) > UNDONE_SECONDS) return null;
     frames.push(capture(shown));
     if (!isInstant) await frames.at(-1);
     const isSlow = isInstant && frames.length === 1 && performance.now() - started > SLOW_SEEK_MS;
@@ -217,22 +226,18 @@ function canvasSource(video) {
   return { plan: CANVAS_PLAN, capture, isInstant: true };
 }
 
-/** @param {HTMLVideoElement} video @param {CaptureTab} captureTab @returns {FrameSource} */
-function tabSource(video, captureTab) {
+/** @param {CaptureTab} captureTab @returns {FrameSource} */
+function tabSource(captureTab) {
   const capture = async (/** @type {number} */ seconds) => {
-    const tab = await createImageBitmap(toBlob(await captureTab()));
-    const canvas = cropTo(video, tab);
+    const { picture, box } = await captureTab();
+    const canvas = cropTo(box, await createImageBitmap(toBlob(picture)));
     return toCapturedFrame(canvas, seconds, lumaOf(canvas));
   };
   return { plan: TAB_PLAN, capture, isInstant: false };
 }
 
-/** @param {HTMLVideoElement} video @param {ImageBitmap} tab */
-function cropTo(video, tab) {
-  if (isFloating(video)) throw new CheckError("capture_stopped"); // the tab shows something else in its place
-  const box = boxInTab(video);
-  if (!box) throw new CheckError("capture_blocked"); // in a frame of another site
-  const { left, top, width, height, tabWidth } = box;
+/** @param {TabBox} box @param {ImageBitmap} tab */
+function cropTo({ left, top, width, height, tabWidth }, tab) {
   if (width < MIN_BOX_PX || height < MIN_BOX_PX) throw new CheckError("capture_stopped");
   const scale = tab.width / tabWidth;
   const canvas = new OffscreenCanvas(Math.round(width * scale), Math.round(height * scale));

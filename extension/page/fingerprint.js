@@ -9,7 +9,7 @@
  * @typedef {import("../shared/messages.js").Shape} Shape
  */
 
-import { HeldPlayer } from "./player-state.js";
+import { HeldPlayer, lengthOf } from "./player-state.js";
 
 const CELLS = 48; // a side
 const PICTURES = 4;
@@ -23,7 +23,9 @@ const SAME_FRAME_SECONDS = 0.001;
  * @param {HTMLVideoElement} video
  * @returns {Shape | null} null where it is not known, or has no end
  */
-export function shapeOf({ duration, videoWidth, videoHeight }) {
+export function shapeOf(video) {
+  const { videoWidth, videoHeight } = video;
+  const duration = lengthOf(video);
   if (!(duration > 0 && duration < Infinity) || !videoWidth || !videoHeight) return null;
   return { duration, aspect: videoWidth / videoHeight };
 }
@@ -84,7 +86,8 @@ export async function isSameVideo(video, { url: known, pictures }, url) {
   const player = new HeldPlayer(video);
   try {
     for (const { seconds, luma } of telling) {
-      if (Math.abs(video.currentTime - seconds) > SAME_FRAME_SECONDS) await player.seek(seconds + SAME_FRAME_SECONDS);
+      const isThere = Math.abs(video.currentTime - seconds) <= SAME_FRAME_SECONDS;
+      if (!isThere && (await player.seek(seconds + SAME_FRAME_SECONDS)) === null) return false;
       if (!isSamePicture(lumaOf(video), luma)) return false;
     }
     return true;

@@ -7,6 +7,7 @@
  */
 
 import { isAlive, onMessage, sendToBackground } from "../shared/browser.js";
+import { parseWebUrl } from "../shared/urls.js";
 import { checkWhilePlaying } from "./auto-check.js";
 import { showHoverButton } from "./hover-button.js";
 import { isSameSource, sourceOf } from "./player-state.js";
@@ -102,14 +103,19 @@ async function begin(key, video, target, title, isAutomatic = false) {
  * @returns {() => void} looks at once
  */
 function abortOnNavigation(video, controller) {
-  const address = addressOf(location.href);
+  let address = addressOf(location.href);
   let source = video && sourceOf(video);
   const isReplaced = () => {
     const [before, now] = [source, video && sourceOf(video)];
     source = now; // a length that grows while it is loaded grows from there
     return before && now && (!video?.isConnected || !isSameSource(before, now));
   };
-  const look = () => void ((addressOf(location.href) !== address || isReplaced() || !isAlive()) && controller.abort());
+  const hasMoved = () => {
+    const before = address;
+    address = addressOf(location.href);
+    return address !== before && !parseWebUrl(video?.currentSrc); // a file that plays on is the same video
+  };
+  const look = () => void ((hasMoved() || isReplaced() || !isAlive()) && controller.abort());
   const timer = setInterval(look, WATCH_MS);
   for (const type of ["popstate", "pagehide"]) addEventListener(type, look, { signal: controller.signal });
   controller.signal.addEventListener("abort", () => clearInterval(timer));

@@ -3,7 +3,7 @@
 import { fileUrl, shadowRootOf } from "../shared/browser.js";
 import { h } from "../shared/dom.js";
 import { clickDespitePage } from "./stopped-clicks.js";
-import { parentOf } from "./video-elements.js";
+import { matches, parentOf } from "./video-elements.js";
 
 const HOST_STYLE = {
   all: "initial",
@@ -17,7 +17,7 @@ const HOST_STYLE = {
   overflow: "visible",
   background: "none",
 };
-const HOLDERS = ":popover-open, dialog[open], :fullscreen";
+const HOLDERS = ":popover-open, dialog[open], [role=dialog], [aria-modal=true], :fullscreen";
 const CONTAINED_EVENTS =
   "keydown keyup keypress click dblclick pointerdown pointerup mousedown mouseup touchstart wheel".split(" ");
 
@@ -76,13 +76,13 @@ export function isHeld(host, video) {
 }
 
 /**
- * Find what an overlay must lie in: all else is inert while something is modal or fullscreen, and a press outside of a
- * popover closes it.
+ * Find what an overlay must lie in: all else is inert while something is modal or fullscreen, a press outside of a
+ * popover or dialog closes it, and dialogs keep the focus in them.
  * @param {HTMLVideoElement | null} video
  * @returns {Element}
  */
 function holderOf(video) {
-  for (let at = video && parentOf(video); at; at = parentOf(at)) if (at.matches(HOLDERS)) return at;
+  for (let at = video && parentOf(video); at; at = parentOf(at)) if (matches(at, HOLDERS)) return at;
   const { documentElement: all } = document;
   return fullscreenHolder() ?? ((video && !(all instanceof HTMLElement) && parentOf(video)) || all); // in an SVG's root
 }

@@ -15,7 +15,7 @@ import { isFloating, placeOf } from "./video-elements.js";
 const MARGIN_PX = 12;
 const FOLLOW_MS = 250; // between two looks at whether the video moved without any event
 const MAX_REMOVALS = 3;
-const MIN_PANEL_PX = 200; // a panel below the badge scrolls rather than covers it, down to this height
+const MIN_PANEL_PX = 48; // a panel below the badge scrolls rather than covers it, down to this height
 const SMALL_PX = 260; // a narrower video gets a badge without text
 
 /** Draw badge, panel and timeline of one video. */

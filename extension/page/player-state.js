@@ -12,6 +12,7 @@ const LOAD_TIMEOUT_MS = 12_000;
 const LOOK_MS = 100;
 const PAINT_TIMEOUT_MS = 250; // a video out of view may never be painted
 const NUDGE_SECONDS = 0.5; // so far players jump over gaps by themselves
+const ENDLESS_SECONDS = 2 ** 31; // players of live streams give 2^32 as their length
 const END_SECONDS = 0.1; // so long before its end a video is put back: at the end, the site would go to its next clip
 
 /** Hold a player until it is released. */
@@ -80,17 +81,26 @@ export class HeldPlayer {
   /**
    * Seek.
    * @param {number} seconds
-   * @returns {Promise<number>} the true time of the frame that is painted
+   * @returns {Promise<number | null>} the true time of the frame that is painted; null: it is stuck, as where a live
+   *   stream, whose length grows meanwhile, has no pictures any more
    */
   async seek(seconds) {
     const { video } = this;
     const painted = nextFrameTime(video);
-    await new Promise((resolve, reject) => {
-      const stop = afterAwake(SEEK_TIMEOUT_MS, () => reject(new CheckError("capture_stopped")));
-      video.addEventListener("seeked", () => resolve(stop()), { once: true });
+    const done = new AbortController();
+    const { signal } = done;
+    const length = lengthOf(video);
+    const isThere = await new Promise((resolve) => {
+      signal.addEventListener(
+        "abort",
+        afterAwake(SEEK_TIMEOUT_MS, () => resolve(false)),
+      );
+      video.addEventListener("durationchange", () => lengthOf(video) > length + 1 && resolve(false), { signal });
+      video.addEventListener("seeked", () => resolve(true), { signal });
       this.#target = video.currentTime = seconds;
     });
-    return orCurrentTime(painted, video);
+    done.abort();
+    return isThere ? orCurrentTime(painted, video) : null;
   }
 
   /** Put everything back that a person has not changed. */
@@ -101,7 +111,8 @@ export class HeldPlayer {
     if (this.#isMutedHere && video.muted) video.muted = before.muted;
     if (video.preload !== before.preload) video.preload = before.preload;
     if (!isSameSource(this.source, sourceOf(video))) return;
-    if (canSeek(video) && video.currentTime !== before.currentTime) video.currentTime = before.currentTime;
+    const isMoved = video.currentTime !== before.currentTime && (canSeek(video) || before.paused);
+    if (isMoved && endOf(video) >= before.currentTime) video.currentTime = before.currentTime;
     if (before.paused)
       video.pause(); // also what has nothing to play yet
     else if (video.paused) void video.play().catch(() => {});
@@ -122,12 +133,26 @@ export class HeldPlayer {
 }
 
 /**
+ * Measure the length of a video.
+ * @param {HTMLVideoElement} video
+ * @returns {number} seconds; Infinity for a live stream, NaN while it is not known
+ */
+export function lengthOf({ duration }) {
+  return duration < ENDLESS_SECONDS ? duration : duration + Infinity;
+}
+
+/**
  * Tell whether a player can seek, unlike that of a live stream.
  * @param {HTMLVideoElement} video
  */
-export function canSeek({ duration, seekable }) {
-  const end = seekable.length > 0 ? seekable.end(seekable.length - 1) : 0;
-  return Number.isFinite(duration) && duration > 0 && end > 0;
+export function canSeek(video) {
+  const length = lengthOf(video);
+  return length > 0 && length < Infinity && endOf(video) > 0;
+}
+
+/** @param {HTMLVideoElement} video @returns {number} seconds up to which it can be sought */
+function endOf({ seekable }) {
+  return seekable.length > 0 ? seekable.end(seekable.length - 1) : 0;
 }
 
 /**
@@ -171,15 +196,24 @@ const LENGTH_TOLERANCE_SECONDS = 1;
  * @property {string} src
  * @property {unknown} object
  * @property {number} duration seconds
+ * @property {number} loads how often it was emptied: the next clip may come from the very same address
  */
+
+/** @type {WeakMap<HTMLVideoElement, {count: number}>} */
+const loads = new WeakMap();
 
 /**
  * Tell what a player plays now.
  * @param {HTMLVideoElement} video
  * @returns {VideoSource}
  */
-export function sourceOf({ currentSrc, srcObject, duration }) {
-  return { src: currentSrc, object: srcObject, duration };
+export function sourceOf(video) {
+  const { currentSrc, srcObject } = video;
+  const known = loads.get(video) ?? { count: 0 };
+  if (!loads.has(video)) video.addEventListener("emptied", () => known.count++);
+  loads.set(video, known);
+  const track = srcObject instanceof MediaStream ? (srcObject.getVideoTracks()[0]?.id ?? "") : ""; // of who speaks now
+  return { src: currentSrc || track, object: srcObject, duration: lengthOf(video), loads: known.count };
 }
 
 /**
@@ -189,6 +223,8 @@ export function sourceOf({ currentSrc, srcObject, duration }) {
  */
 export function isSameSource(before, now) {
   const isSwitched = (before.src !== now.src && before.src !== "") || (before.object !== now.object && before.object);
+  const isLoadedAnew = before.loads !== now.loads && before.duration > 0;
   const grown = now.duration - before.duration; // NaN where either is not known
-  return !isSwitched && !(grown < -LENGTH_TOLERANCE_SECONDS || grown > GROWTH_SECONDS);
+  const isOther = before.duration < Infinity && (grown < -LENGTH_TOLERANCE_SECONDS || grown > GROWTH_SECONDS);
+  return !isSwitched && !isLoadedAnew && !isOther; // the length of a recording may come to be known at its end
 }

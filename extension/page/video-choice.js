@@ -16,7 +16,8 @@
  */
 
 import { parseWebUrl } from "../shared/urls.js";
-import { allVideos, isFloating, isLarge, placeOf, videoAt } from "./video-elements.js";
+import { lengthOf } from "./player-state.js";
+import { allVideos, findAll, isFloating, isLarge, placeOf, videoAt } from "./video-elements.js";
 import { titleOf } from "./video-hints.js";
 import { boxInTab, coveredShare, FAINT, isBehindModal, opacityOf, visibleShare } from "./visibility.js";
 
@@ -89,7 +90,7 @@ export function listVideos() {
     score: rank,
     title: titleOf(video),
     playing: !video.paused && !video.ended,
-    duration: Number.isFinite(video.duration) ? video.duration : 0,
+    duration: lengthOf(video) < Infinity ? video.duration : 0,
     width: placeOf(video).clientWidth,
     height: placeOf(video).clientHeight,
     picture: place < MAX_LISTED ? pictureOf(video) : null,
@@ -143,9 +144,9 @@ export function watchClicks() {
  * @returns {string[]}
  */
 export function listForeignFrames() {
-  const large = [...document.querySelectorAll("iframe")].filter(
-    ({ clientWidth, clientHeight }) => Math.min(clientWidth, clientHeight) >= MIN_FRAME_PX,
-  );
-  const origins = large.flatMap(({ src }) => parseWebUrl(src)?.origin ?? []);
+  const frames = /** @type {HTMLIFrameElement[]} */ (findAll("iframe, frame, embed, object"));
+  const large = frames.filter(({ clientWidth, clientHeight }) => Math.min(clientWidth, clientHeight) >= MIN_FRAME_PX);
+  const addresses = large.map((frame) => frame.src || /** @type {any} */ (frame).data);
+  const origins = addresses.flatMap((address) => parseWebUrl(address)?.origin ?? []);
   return [...new Set(origins)].filter((origin) => origin !== location.origin);
 }

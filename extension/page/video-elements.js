@@ -13,7 +13,18 @@ const SHADOW_HOSTS = new Set(
  * @returns {HTMLVideoElement[]}
  */
 export function allVideos() {
-  return videosIn([...documents(), ...shadowRoots()].filter((root) => root !== null));
+  return /** @type {HTMLVideoElement[]} */ (findAll("video"));
+}
+
+/**
+ * Find elements of the document, in shadow roots and a window that floats over it, too.
+ * @param {string} selector
+ */
+export function findAll(selector) {
+  return findIn(
+    [...documents(), ...shadowRoots()].filter((root) => root !== null),
+    selector,
+  );
 }
 
 /**
@@ -32,13 +43,13 @@ export function searchVideos() {
       if (done) break;
     }
     for (const root of known) if (!root.isConnected) known.delete(root);
-    return videosIn([...documents(), ...known]);
+    return /** @type {HTMLVideoElement[]} */ (findIn([...documents(), ...known], "video"));
   };
 }
 
-/** @param {(Document | ShadowRoot)[]} roots @returns {HTMLVideoElement[]} */
-function videosIn(roots) {
-  return roots.flatMap((root) => [...root.querySelectorAll("video")]);
+/** @param {(Document | ShadowRoot)[]} roots @param {string} selector @returns {Element[]} */
+function findIn(roots, selector) {
+  return roots.flatMap((root) => [...root.querySelectorAll(selector)]);
 }
 
 /** @returns {Document[]} */
@@ -71,18 +82,34 @@ export function isFloating(video) {
  * Tell whether an element can have a shadow root.
  * @param {Element} element
  */
-function mayHost({ localName }) {
+function mayHost(element) {
+  const localName = String(element.localName); // of a form, perhaps a field that is called so
   return localName.includes("-") || SHADOW_HOSTS.has(localName);
 }
 
 /**
- * Find the parent of an element, out of shadow roots, too.
+ * Find the parent of an element, out of shadow roots, too. The fields of a form are properties of it, whatever they
+ * are called: what lies around a video is asked by way of the prototypes.
  * @param {Element} element
  * @returns {Element | null}
  */
 export function parentOf(element) {
-  const root = element.getRootNode();
-  return element.parentElement ?? (root instanceof ShadowRoot ? root.host : null);
+  const root = rootOf(element);
+  return Reflect.get(Node.prototype, "parentElement", element) ?? (root instanceof ShadowRoot ? root.host : null);
+}
+
+/** @param {Element} element */
+function rootOf(element) {
+  return Node.prototype.getRootNode.call(element);
+}
+
+/**
+ * Tell whether an element around a video matches.
+ * @param {Element} element
+ * @param {string} selector
+ */
+export function matches(element, selector) {
+  return Element.prototype.matches.call(element, selector);
 }
 
 /**
@@ -113,7 +140,7 @@ export function placeOf(video) {
  */
 export function elementsAt(root, x, y) {
   return root.elementsFromPoint(x, y).flatMap((element) => {
-    const own = element.getRootNode() === root; // a root tells of its host, too
+    const own = rootOf(element) === root; // a root tells of its host, too
     const shadow = own && mayHost(element) ? shadowRootOf(element) : null;
     return shadow ? [...elementsAt(shadow, x, y), element] : own ? [element] : [];
   });
@@ -132,7 +159,7 @@ export function videoAt(x, y) {
 function videoFrom(root, x, y) {
   for (const element of root.elementsFromPoint(x, y)) {
     if (element instanceof HTMLVideoElement) return element;
-    const own = element.getRootNode() === root; // a root tells of its host, too
+    const own = rootOf(element) === root; // a root tells of its host, too
     const shadow = own && mayHost(element) ? shadowRootOf(element) : null;
     const found = shadow ? videoFrom(shadow, x, y) : undefined;
     if (found) return found;

@@ -68,7 +68,8 @@ function linksNear(video) {
   let at = parentOf(video);
   for (let level = 0; at && level < MAX_LEVELS && found.size < MAX_LINKS; level++) {
     if (at instanceof HTMLAnchorElement && at.href) found.add(at.href);
-    for (const link of [...at.querySelectorAll("a")].slice(0, MAX_LINKS)) if (link.href) found.add(link.href);
+    for (const link of [...Element.prototype.querySelectorAll.call(at, "a")].slice(0, MAX_LINKS))
+      if (link instanceof HTMLAnchorElement && link.href) found.add(link.href);
     at = parentOf(at);
   }
   return [...found].slice(0, MAX_LINKS);

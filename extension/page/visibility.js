@@ -87,11 +87,19 @@ export function boxInTab(video) {
   for (;;) {
     [left, top] = [Math.max(0, left), Math.max(0, top)];
     [right, bottom] = [Math.min(view.innerWidth, right), Math.min(view.innerHeight, bottom)];
-    if (view === window.top) return { left, top, width: right - left, height: bottom - top, tabWidth: view.innerWidth };
-    const frame = view.frameElement;
+    if (view === window.top) break;
+    const frame = /** @type {HTMLElement | null} */ (view.frameElement);
     if (!frame) return null;
     const around = frame.getBoundingClientRect();
-    const [x, y] = [around.left + frame.clientLeft, around.top + frame.clientTop];
-    [left, top, right, bottom, view] = [left + x, top + y, right + x, bottom + y, view.parent];
+    const scale = around.width / frame.offsetWidth;
+    const inner = (scale * frame.clientWidth) / view.innerWidth;
+    const [x, y] = [around.left + scale * frame.clientLeft, around.top + scale * frame.clientTop];
+    [left, top, right, bottom] = [inner * left + x, inner * top + y, inner * right + x, inner * bottom + y];
+    view = view.parent;
   }
+  const { offsetLeft = 0, offsetTop = 0, scale = 1 } = view.visualViewport ?? {}; // of a page that is pinched larger
+  const [x, y] = [Math.max(0, left - offsetLeft), Math.max(0, top - offsetTop)];
+  const width = Math.min(view.innerWidth / scale, right - offsetLeft) - x;
+  const height = Math.min(view.innerHeight / scale, bottom - offsetTop) - y;
+  return { left: scale * x, top: scale * y, width: scale * width, height: scale * height, tabWidth: view.innerWidth };
 }

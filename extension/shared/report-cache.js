@@ -99,7 +99,7 @@ export class ReportCache {
   }
 
   /**
-   * Save a report, and delete the oldest ones above a number.
+   * Save a report, and delete the oldest ones above a number. Where the storage is full, the report is not kept.
    * @param {string} key
    * @param {string} url
    * @param {OkReport} report
@@ -112,8 +112,9 @@ export class ReportCache {
       const entry = toEntry(key, url, stored, this.now());
       const { kept, dropped } = trim([entry, ...(await this.entries()).filter((one) => one.key !== key)], maxEntries);
       await this.area.remove(dropped.map((one) => PREFIX + one.key));
-      if (kept.includes(entry)) await this.area.set({ [PREFIX + key]: stored });
-      await this.area.set({ [INDEX]: kept });
+      const isSaved = kept.includes(entry) && (await this.#write({ [PREFIX + key]: stored }));
+      if (!isSaved) await this.area.remove([PREFIX + key]);
+      await this.area.set({ [INDEX]: kept.filter((one) => one !== entry || isSaved) });
     });
   }
 
@@ -126,6 +127,15 @@ export class ReportCache {
       await this.area.remove(keys.map((key) => PREFIX + key));
       await this.area.set({ [INDEX]: (await this.entries()).filter((one) => !keys.includes(one.key)) });
     });
+  }
+
+  /** @param {Record<string, unknown>} items @returns {Promise<boolean>} false: the storage is full */
+  #write(items) {
+    const written = this.area.set(items);
+    return written.then(
+      () => true,
+      () => false,
+    );
   }
 
   /**

@@ -86,11 +86,14 @@ def test_a_video_is_found_and_checked_behind(path, chromium, web):
     shoot(page, f"extension-{path[1:]}")
 
 
-def test_a_page_that_navigates_in_place_loses_the_badge(chromium, web):
+def test_a_page_that_navigates_in_place_loses_the_badge_unless_the_file_plays_on(chromium, web):
     page = chromium.open(web.url("/in-place"))
     overlay = chromium.check(page)
     overlay.answer()
     page.get_by_role("button", name="Next").click()
+    page.wait_for_timeout(1200)
+    assert overlay.find("badge")
+    page.evaluate("document.querySelector('video').src = '/no-face.mp4'")
     overlay.wait_gone()
     assert page.locator("[popover]").count() == 0
 

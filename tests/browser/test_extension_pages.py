@@ -128,6 +128,7 @@ PAGES_OWN = {  # rules that the test page itself breaks, having nothing but a pl
 LOOKS = {  # name -> (what a script does to the page, zoom, language)
     "theatre": ("document.querySelector('video').style.width = '100%'; document.body.style.margin = 0", 1, "en"),
     "zoom": ("", 2, "en"),
+    "tiny": ("", 5, "en"),  # as in a small frame
     "arabic": ("document.dir = 'rtl'", 1, "ar"),
     "hindi": ("", 1, "hi"),
     "small": ("document.querySelector('video').style.width = '200px'", 1, "de"),

@@ -51,9 +51,18 @@ def test_a_page_without_a_video_is_offered_as_a_page(chromium, foreign):
     Overlay(page).wait("badge", "Could not check")
 
 
-def test_a_player_in_a_frame_of_another_site_is_said_to_be_there_and_can_be_allowed(chromium, foreign, another_site):
+FRAMES = {
+    "frame": "<iframe src='SITE' width=720 height=560></iframe>",
+    "nested": "<iframe srcdoc='<object data=SITE width=720 height=560></object>' width=800 height=600></iframe>",
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_a_player_in_a_frame_of_another_site_is_said_to_be_there_and_can_be_allowed(
+    kind, chromium, foreign, another_site
+):
     """Chromium's question cannot be answered from outside; test_firefox.py goes on."""
-    foreign.routes["/embedding"] = html(f"<iframe src='{another_site.url('/plain')}' width=720 height=560></iframe>")
+    foreign.routes["/embedding"] = html(FRAMES[kind].replace("SITE", another_site.url("/plain")))
     popup = chromium.press_toolbar(chromium.open(foreign.url("/embedding")))
     popup.wait("#foreign-text", "in a frame of another site, 127.0.0.2")
     popup.wait("#allow", "Allow 127.0.0.2")

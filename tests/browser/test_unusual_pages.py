@@ -7,7 +7,7 @@ import pytest
 from tests.browser.person import FAKE, NO_FACE, InChromium
 from tests.browser.sites import EXAMPLES
 from tests.browser.unusual_pages import CASES, unusual_routes
-from tests.servers import Site
+from tests.servers import Site, html
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -128,6 +128,18 @@ def test_a_video_that_is_replaced_during_its_check_takes_the_answer_along(person
         person.wait(lambda: person.badges() == [NO_FACE])
 
 
+def test_the_next_clip_at_the_same_address_and_the_next_speaker_of_a_call_take_the_answer_along(person, unusual, space):
+    clips = [unusual.routes[f"/{name}.mp4"] for name in ("short", "no-face")]
+    for path, change in (("/again", "VIDEO.load()"), ("/speakers", "next()")):
+        unusual.routes["/again.mp4"] = clips[0]
+        person.open(unusual.url(path))
+        person.check()
+        person.wait(lambda: person.badges() == [FAKE])
+        unusual.routes["/again.mp4"] = clips[1]
+        person.run(f"({change}, 0)")
+        person.wait(lambda: person.badges() == [])
+
+
 def test_what_was_captured_is_sent_again_where_the_connection_was_lost(person, unusual, space):
     """As by a computer that slept."""
     space.drops = 1
@@ -137,12 +149,54 @@ def test_what_was_captured_is_sent_again_where_the_connection_was_lost(person, u
     assert space.asking == 2
 
 
-def test_the_check_of_a_file_of_this_computer_begins(person, space):
-    """Its pictures come from the visible tab in Chromium, which takes a while."""
-    person.open(f"file://{EXAMPLES / 'blended-face.mp4'}")
+def press_toolbar(person):
+    """Check the video that is meant, with the right to capture the tab."""
     if isinstance(person, InChromium):
         person.browser.press_toolbar(person.page).press("check")
     else:
         person.browser.press_toolbar()
         person.browser.type("Enter")
+
+
+def test_the_check_of_a_file_of_this_computer_begins(person, space):
+    """Its pictures come from the visible tab in Chromium, which takes a while."""
+    person.open(f"file://{EXAMPLES / 'blended-face.mp4'}")
+    press_toolbar(person)
     person.wait(lambda: person.find("badge", "Checking", FAKE))
+
+
+@pytest.fixture
+def tainted(unusual, space) -> str:
+    """A video that the page may not read, at an address that is not that of one video."""
+    space.choices.append({"url": "http://a.example/", "title": "Another", "duration_seconds": 4.0})
+    return f"<video muted src=http://localhost:{unusual.port}/short.mp4 style='width: 480px; height: 360px'></video>"
+
+
+def test_pictures_of_the_tab_show_no_advertisement_over_the_video(person, unusual, space, tainted):
+    advertisement = (
+        "<video src=/no-face.mp4 style='position: absolute; inset: 8px; width: 480px; height: 360px'></video>"
+    )
+    unusual.routes["/tainted"] = html(tainted + f"<template>{advertisement}</template>")
+    person.open(unusual.url("/tainted"))
+    press_toolbar(person)
+    person.wait(lambda: person.find("badge", "Checking"))
+    person.run("(document.body.append(document.querySelector('template').content), 0)")
+    person.wait(lambda: person.badges() == ["Could not check"])
+    assert "frames" not in space.asked
+
+
+def test_in_a_page_that_is_pinched_larger_and_a_frame_that_is_scaled_the_place_of_a_video_is_known(person, unusual):
+    """There it is cut out of a picture of the tab."""
+    if not isinstance(person, InChromium):
+        pytest.skip("a pinch comes by Chromium's protocol")
+    unusual.routes["/plain"] = html("<video src=/short.mp4 style='width: 480px; height: 360px'></video>")
+    style = "border: 8px solid; scale: 0.5; transform-origin: 0 0"
+    unusual.routes["/scaled"] = html(f"<iframe src=/plain width=600 height=500 style='{style}'></iframe>")
+    person.open(unusual.url("/scaled"))
+    devtools = person.page.context.new_cdp_session(person.page)
+    devtools.send("Emulation.setPageScaleFactor", {"pageScaleFactor": 1.6})
+    (video,) = person.browser.videos(person.page)["videos"]
+    x, y = person.run("[visualViewport.offsetLeft, visualViewport.offsetTop]")
+    at = 8 + 0.5 * (8 + 8)  # margin, border, margin
+    wanted = [1.6 * size for size in (at - x, at - y, 240, 180)]
+    assert [video["box"][name] for name in ("left", "top", "width", "height")] == pytest.approx(wanted, abs=0.5)

@@ -15,7 +15,7 @@ import numpy as np
 from tests.browser.person import FAKE
 from tests.browser.sites import EXAMPLES, fragment
 from tests.media import RATE, repeat, write_video
-from tests.servers import Answer, content, html, media
+from tests.servers import Answer, begun, content, html, media
 
 MODULES = Path(__file__).resolve().parents[1] / "node_modules"
 KEY, KEY_ID = "00112233445566778899aabbccddeeff", "0123456789abcdef0123456789abcdef"
@@ -151,6 +151,44 @@ html, body, video { all: revert !important }
 dialog, [popover] { visibility: hidden !important; clip-path: inset(50%) !important }
 html { transform: translate(100px, 80px) scale(0.8) !important; perspective: 9px !important; contain: paint !important }
 </style>"""
+FIELDS = ("matches", "getRootNode", "localName", "querySelectorAll", "parentElement")
+FORM = f"<form>VIDEO src=/short.mp4></video>{''.join(f'<input name={name}>' for name in FIELDS)}</form>"
+KEEPING = """<section role=dialog aria-modal=true>VIDEO src=/short.mp4></video><button>Close</button></section><script>
+const dialog = document.querySelector("section");
+const isOutside = ({ target }) => !dialog.contains(target);
+addEventListener("focusin", (event) => isOutside(event) && dialog.lastChild.focus(), true);
+addEventListener("pointerdown", (event) => isOutside(event) && dialog.remove(), true);
+</script>"""
+LIVE = """VIDEO></video><script>
+const video = document.querySelector("video"), source = new MediaSource();
+video.src = URL.createObjectURL(source);
+source.onsourceopen = async () => {
+  const buffer = source.addSourceBuffer('video/mp4; codecs="CODEC"');
+  buffer.timestampOffset = FROM;
+  buffer.onupdateend = () => { LENGTH; video.currentTime = FROM + 0.1; };
+  buffer.appendBuffer(await (await fetch("/fragmented.mp4")).arrayBuffer());
+};
+</script>"""
+SPEAKERS = """VIDEO autoplay></video><script>
+function speak() {
+  const canvas = document.createElement("canvas"), picture = Object.assign(new Image(), { src: "/face.jpg" });
+  [canvas.width, canvas.height] = [480, 360];
+  const pen = canvas.getContext("2d");
+  setInterval(() => pen.drawImage(picture, 2 * Math.sin(Date.now() / 300), 0, 480, 360), 40);
+  return canvas.captureStream(25).getVideoTracks()[0];
+}
+const stream = (document.querySelector("video").srcObject = new MediaStream([speak()]));
+const next = () => { stream.removeTrack(stream.getVideoTracks()[0]); stream.addTrack(speak()); };
+</script>"""
+GROWING = "setInterval(() => source.duration++, 500)"
+AGAIN = "VIDEO src=/again.mp4></video>"
+PUT_BACK = "document.querySelector('video').currentTime < 0.2"
+NEVER = """VIDEO src=/short.mp4></video><script>
+onload = () => setTimeout(() => {
+  document.body.append(Object.assign(document.createElement("iframe"), { src: "/never" }));
+  window.isThere = true;
+});
+</script>"""
 JPLAYER = """<div id=holder class=jp-video><div id=player style="width: 480px; height: 360px"></div></div>
 <script src=/modules/jquery/dist/jquery.min.js></script>
 <script src=/modules/jplayer/dist/jplayer/jquery.jplayer.min.js></script><script>
@@ -253,6 +291,8 @@ CASES = {
     "shadow-dialog": Case(SHADOW_DIALOG, FILE, shadows=("outer-player",)),
     "dialog-later": Case(DIALOG_LATER, FILE, after="!!document.querySelector('dialog[open] [popover]')"),
     "popover": Case(POPOVER, FILE, after="document.querySelector('div').matches(':popover-open')"),
+    "keeping": Case(KEEPING, FILE, after="!!document.querySelector('section')"),
+    "form": Case(FORM, FILE),
     "inert": Case(f"<div inert>{VIDEO} src=/short.mp4></video></div>", FILE),
     "xhtml": Case(XHTML, FILE, kind="application/xhtml+xml"),
     "svg": Case(SVG, FILE, kind="image/svg+xml"),
@@ -268,6 +308,9 @@ CASES = {
     "isolated": Case(f"{VIDEO} src=/short.mp4></video>", FILE, headers=ISOLATED),
     "closing": Case(f"{VIDEO} src=/short.mp4></video>{CLOSING}", FILE, after="window.closed_ones > 0"),
     "overridden": Case(f"{VIDEO}></video>{blob()}{OVERRIDDEN}", is_listed=True),
+    "never": Case(NEVER, FILE, after="window.isThere"),
+    "growing": Case(LIVE.replace("LENGTH", GROWING).replace("FROM", "100"), first_seconds=100),
+    "endless": Case(LIVE.replace("LENGTH", "source.duration = 2 ** 32").replace("FROM", "0"), after=PUT_BACK),
     "worker": Case(f"{VIDEO}></video>{WORKER}", needs="MediaSource.canConstructInDedicatedWorker"),
     "undone-seeks": Case(f"{VIDEO}></video>{blob('/twenty-seconds.mp4')}{UNDONE_SEEKS}"),
     "ended": Case(f"{VIDEO}></video>{blob()}{ENDED}", after="document.querySelector('video').src.startsWith('blob:')"),
@@ -306,12 +349,14 @@ def unusual_routes() -> dict[str, Answer]:
         "/no-face.mp4": media(none),
         "/fragmented.mp4": media(fragmented),
         "/encrypted.mp4": media(encrypted),
+        "/never": begun("<!doctype html><p>An advertisement"),
         "/face.jpg": content((EXAMPLES / "blended-face.jpg").read_bytes(), "image/jpeg"),
     }
     for file in (file for name in FOLDERS for file in (MODULES / name).rglob("*")):
         if file.suffix in KINDS:
             text = file.read_bytes().replace(OUTSIDE, b"")
             routes[f"/modules/{file.relative_to(MODULES)}"] = content(text, KINDS[file.suffix])
+    routes["/again"], routes["/speakers"] = (html(body.replace("VIDEO", VIDEO)) for body in (AGAIN, SPEAKERS))
     return routes | {f"/case/{name}": page(name, case, codec) for name, case in CASES.items()}
 
 

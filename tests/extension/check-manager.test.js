@@ -244,6 +244,17 @@ test("records of checks that ended long ago are deleted at the next one, and a t
   assert.equal(Object.keys(session.items).length, 1);
 });
 
+test("where the session's storage is full, records of checks that ended make room", async () => {
+  const { checks, session } = setUp(new FakeSpace(done));
+  const { set } = session;
+  const isFull = () => Object.keys(session.items).length > 1;
+  session.set = async (items) => (isFull() ? Promise.reject(new Error("QUOTA_BYTES")) : set(items));
+  for (const url of [URL_A, "https://b.example/", "https://c.example/"]) {
+    const { key } = await checks.start({ url, isOwn: true });
+    assert.equal((await checks.poll(key)).report?.status, "ok");
+  }
+});
+
 test("captured frames are lost when the background ends, with an error of their own", async () => {
   const space = new FakeSpace();
   space.checkFrames = async function* () {

@@ -45,9 +45,9 @@ test("a fingerprint holds a few pictures over the whole; a stream without an end
   assert.deepEqual([toFingerprint(null, null, captured), toFingerprint(shape, null, [])], [null, null]);
 });
 
-test("a player has another source when its address, its stream or its length changes", () => {
+test("a player has another source when its address, its stream or its length changes, or it is loaded anew", () => {
   const object = {};
-  const before = { src: "blob:1", object: null, duration: 60 };
+  const before = { src: "blob:1", object: null, duration: 60, loads: 1 };
   const cases = /** @type {const} */ ([
     [{}, true],
     [{ duration: 66 }, true], // it is still being loaded
@@ -55,10 +55,13 @@ test("a player has another source when its address, its stream or its length cha
     [{ duration: 90 }, false],
     [{ duration: NaN }, true],
     [{ src: "blob:2" }, false],
+    [{ loads: 2 }, false],
   ]);
   for (const [now, isSame] of cases) assert.equal(isSameSource(before, { ...before, ...now }), isSame);
   assert.equal(isSameSource({ ...before, src: "" }, before), true); // it has only now been given one
   assert.equal(isSameSource({ ...before, object }, { ...before, object: {} }), false);
+  assert.equal(isSameSource({ ...before, duration: Infinity }, before), true); // a recording, at its end
+  assert.equal(isSameSource({ ...before, duration: NaN }, { ...before, loads: 2 }), true); // now it is played
 });
 
 test("the video that is meant: hovered before clicked before playing before large before a loop behind all", () => {

@@ -30,6 +30,20 @@ test("a report is found again by the shape of its video, with its age", async ()
   }
 });
 
+test("where the storage is full, a report is not kept, and neither is its line in the history", async () => {
+  const area = new Memory();
+  const cache = new ReportCache(area);
+  await cache.save("a", "https://a.example/", report, fingerprint, 10);
+  const { set } = area;
+  area.set = async (items) => ("report:b" in items ? Promise.reject(new Error("QUOTA_BYTES")) : set(items));
+  for (const key of ["b", "c"]) await cache.save(key, "https://a.example/", report, fingerprint, 10);
+  assert.deepEqual(
+    (await cache.entries()).map(({ key }) => key),
+    ["c", "a"],
+  );
+  assert.equal(await cache.find("b"), null);
+});
+
 test("a report without a fingerprint is kept for the history, and is never that of another video", async () => {
   const cache = new ReportCache(new Memory());
   await cache.save(cacheKey("s", "", "k"), "https://a.example/", report, null, 10);
