@@ -59,12 +59,8 @@ def main() -> None:
     arguments = _parse()
     try:
         cut = _cut_for(arguments.model)
-        clip = replace(
-            cut,
-            frames_per_clip=arguments.frames,
-            frame_stride_seconds=arguments.stride,
-            side_px=max(CACHE_SIDE_PX, cut.side_px),
-        )
+        stride, side_px = ClipSpec.frame_stride_seconds, max(CACHE_SIDE_PX, cut.side_px)
+        clip = replace(cut, frames_per_clip=arguments.frames, frame_stride_seconds=stride, side_px=side_px)
         spec = ExtractionSpec(clip, arguments.windows)
         catalog, tasks = list_tasks(arguments.data, arguments.split)
         map_tasks: TaskMapper = functools.partial(workers.map_in_processes, workers=arguments.workers)
@@ -161,12 +157,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder to fill")
     parser.add_argument("--windows", type=int, default=WINDOWS, help="looked at, a video (%(default)s)")
     parser.add_argument("--frames", type=int, default=ClipSpec.frames_per_clip, help="a clip (%(default)s)")
-    parser.add_argument(
-        "--stride",
-        type=float,
-        default=ClipSpec.frame_stride_seconds,
-        help="seconds from frame to frame (%(default)s)",
-    )
     parser.add_argument("--model", help="whose cut of faces is taken: a recipe, or as `unmask check` takes it")
     parser.add_argument(
         "--split",
