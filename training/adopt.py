@@ -52,18 +52,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("source", metavar="owner/name[@revision]", help="on the Hub, or a folder")
     parser.add_argument("--as", dest="layout", choices=sorted(LAYOUTS), required=True, help="layout of the checkpoint")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
-    parser.add_argument("--name", help="of the model (default: that of --out)")
     parser.add_argument("--backbone", metavar="owner/name", help="whose config.json tells the sizes; or a folder")
     arguments = parser.parse_args(argv)
     try:
-        left_out = adopt(arguments.source, arguments.layout, arguments.out, arguments.name, arguments.backbone)
+        left_out = adopt(arguments.source, arguments.layout, arguments.out, arguments.backbone)
     except (HfHubHTTPError, HFValidationError, OSError, ValueError, SafetensorError, ModelUnavailable) as error:
         sys.exit(f"adopt: {error}")
     print(f"{arguments.out}: every tensor is used" + "".join(f"\nwithout effect: {item}" for item in left_out))
     print(f"no label is given yet: python -m training.calibrate --model-folder {arguments.out} --data … --out …")
 
 
-def adopt(source: str, layout: str, out: Path, name: str | None = None, backbone: str | None = None) -> list[str]:
+def adopt(source: str, layout: str, out: Path, backbone: str | None = None) -> list[str]:
     """Write a model folder -> what was left out, and why that has no effect.
 
     Raises:
@@ -75,7 +74,7 @@ def adopt(source: str, layout: str, out: Path, name: str | None = None, backbone
     converted = LAYOUTS[layout](config, tensors, None if asked is None else tower_config(asked))
     origin = Origin(layout, published.name, published.revision, licence(published.card))
     file = ModelConfigFile(
-        name=name or out.name,
+        name=out.name,
         architecture="vit-linear",
         model=converted.model,
         clip=converted.clip,
