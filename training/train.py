@@ -12,7 +12,6 @@ many devices.
 """
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -166,7 +165,7 @@ def parse() -> Request:
     add("--data", action="append", required=True, metavar="DIR[=N]", help="folder of stored clips, N times")
     add("--out", type=Path, required=True, help="run folder")
     add("--start", type=Path, help="run folder whose result is trained further")
-    add("--estimate", action="store_true", help="only say how much memory and time it takes")
+    add("--estimate", dest="only_estimate", action="store_true", help="only say how much memory and time it takes")
     add("--scratch", action="store_true", help="start from random weights, not from pretrained ones")
     add("--teacher", help="model to distil, beside the labels: a folder, or a name")
     add("--epochs", type=int)
@@ -182,28 +181,11 @@ def parse() -> Request:
     add("--precision", choices=["bf16", "fp16", "no"], default=precision())
     add("--validation-limit", type=int, help="real and fake clips of each folder that an epoch is validated on")
     add("--limit", type=int, help="only so many real videos of each folder and split, for a short try")
-    add(
-        "--save-seconds",
-        type=float,
-        default=float(os.environ.get("UNMASK_TRAIN_SAVE_SECONDS", "300")),
-        help="between two checkpoints (%(default)s, from UNMASK_TRAIN_SAVE_SECONDS)",
-    )
+    add("--save-seconds", type=float, default=300.0, help="between two checkpoints (%(default)s)")
     arguments = parser.parse_args()
-    return Request(
-        config=apply_arguments(RECIPES[arguments.recipe], arguments),
-        stage=arguments.stage,
-        data=[folder_and_repeats(text) for text in arguments.data],
-        out=arguments.out,
-        start=arguments.start,
-        scratch=arguments.scratch,
-        teacher=arguments.teacher,
-        only_estimate=arguments.estimate,
-        workers=arguments.workers,
-        precision=arguments.precision,
-        limit=arguments.limit,
-        validation_limit=arguments.validation_limit,
-        save_seconds=arguments.save_seconds,
-    )
+    given = {name: value for name, value in vars(arguments).items() if name in Request.__annotations__}
+    given |= {"data": [folder_and_repeats(text) for text in arguments.data]}
+    return Request(config=apply_arguments(RECIPES[arguments.recipe], arguments), **given)
 
 
 def apply_arguments(recipe: TrainConfig, arguments: argparse.Namespace) -> TrainConfig:

@@ -217,8 +217,8 @@ def losses(out):
 def test_a_killed_run_goes_on_with_the_same_result(material, tmp_path):
     run_here(command(material, tmp_path / "whole"))
     progress = tmp_path / "killed" / trainer.STATE / "progress.json"
-    saving = environment(UNMASK_TRAIN_SAVE_SECONDS="0")  # after every batch
-    running = subprocess.Popen(command(material, tmp_path / "killed"), env=saving)
+    saving = command(material, tmp_path / "killed", "--save-seconds", "0")  # after every batch
+    running = subprocess.Popen(saving, env=environment())
     while running.poll() is None and not (progress.exists() and _step(progress) >= 6):
         time.sleep(0.01)
     assert running.poll() is None, "it ended before it could be killed"
