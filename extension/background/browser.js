@@ -34,10 +34,7 @@ export function sendToFrame(tabId, frameId, request) {
   return chrome.tabs.sendMessage(tabId, request, { frameId });
 }
 
-/**
- * Send a request to every page that the extension runs on.
- * @param {PageRequest} request
- */
+/** Send a request to every page that the extension runs on. @param {PageRequest} request */
 export async function broadcast(request) {
   for (const { id = -1 } of await chrome.tabs.query({})) {
     void chrome.tabs.sendMessage(id, request).catch(() => {}); // it runs on few of them
@@ -143,10 +140,7 @@ async function openOffscreen(offscreen) {
 /** @type {Promise<void> | undefined} two at the same time would fail */
 let opening;
 
-/**
- * Serve the detector, in the offscreen document.
- * @param {(port: Port) => void} serve
- */
+/** Serve the detector, in the offscreen document. @param {(port: Port) => void} serve */
 export function onDetectorConnect(serve) {
   chrome.runtime.onConnect.addListener((port) => {
     if (port.name === DETECTOR_PORT && port.sender?.id === chrome.runtime.id) serve(port);
@@ -155,34 +149,22 @@ export function onDetectorConnect(serve) {
 
 // --- events that wake the background; their listeners must be registered at top level
 
-/**
- * Listen for changed settings.
- * @param {() => void} listener
- */
+/** Listen for changed settings. @param {() => void} listener */
 export function onSettingsChanged(listener) {
   chrome.storage.local.onChanged.addListener((changes) => void (SETTINGS_KEY in changes && listener()));
 }
 
-/**
- * Listen for installation and updates.
- * @param {(reason: string) => void} listener
- */
+/** Listen for installation and updates. @param {(reason: string) => void} listener */
 export function onInstalled(listener) {
   chrome.runtime.onInstalled.addListener(({ reason }) => listener(reason));
 }
 
-/**
- * Listen for the browser's start.
- * @param {() => void} listener
- */
+/** Listen for the browser's start. @param {() => void} listener */
 export function onStartup(listener) {
   chrome.runtime.onStartup.addListener(listener);
 }
 
-/**
- * Listen for the keys that start a check.
- * @param {(tab: chrome.tabs.Tab) => void} listener
- */
+/** Listen for the keys that start a check. @param {(tab: chrome.tabs.Tab) => void} listener */
 export function onShortcut(listener) {
   chrome.commands.onCommand.addListener((name, tab) => {
     if (name !== "check") return;
@@ -199,21 +181,14 @@ export function onMenuClicked(listener) {
   chrome.contextMenus.onClicked.addListener((clicked, tab) => tab && listener(clicked, tab));
 }
 
-/**
- * Create the entries of the context menu.
- * @param {import("../shared/i18n.js").Translate} t
- */
+/** Create the entries of the context menu. @param {import("../shared/i18n.js").Translate} t */
 export async function createMenus(t) {
   await chrome.contextMenus.removeAll();
   chrome.contextMenus.create({ id: "video", title: t("menu_check"), contexts: ["video", "link"] });
   chrome.contextMenus.create({ id: "page", title: t("menu_check_page"), contexts: ["page", "frame"] });
 }
 
-/**
- * Mark the toolbar button for a few seconds.
- * @param {number} tabId
- * @param {string} title
- */
+/** Mark the toolbar button for a few seconds. @param {number} tabId @param {string} title */
 export async function flashBadge(tabId, title) {
   const before = await chrome.action.getTitle({ tabId });
   const mark = async (/** @type {string} */ text, /** @type {string} */ shown) => {

@@ -70,10 +70,7 @@ async function checkInTab(tab, video, frameId) {
   }
 }
 
-/**
- * List all videos of a tab, the one that is probably meant first.
- * @param {number} tabId
- */
+/** List all videos of a tab, the one that is probably meant first. @param {number} tabId */
 async function videosIn(tabId) {
   const found = await askFrames(tabId, "videos", (/** @type {Candidate} */ video, frameId) => ({ ...video, frameId }));
   return found.sort((a, b) => b.score - a.score);

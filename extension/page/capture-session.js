@@ -69,10 +69,7 @@ export class CaptureSession {
     }
   }
 
-  /**
-   * Send everything once more, to a background that was ended midway.
-   * @returns {Promise<Answer>}
-   */
+  /** Send everything once more, to a background that was ended midway. @returns {Promise<Answer>} */
   resend() {
     this.#sent = this.#start();
     for (const captured of this.#windows) this.#send(captured);

@@ -19,10 +19,7 @@ export async function requestCheck(request) {
   }
 }
 
-/**
- * Cancel a check.
- * @param {string} key
- */
+/** Cancel a check. @param {string} key */
 export function cancelCheck(key) {
   void sendToBackground({ type: "cancel", key }).catch(() => {});
 }

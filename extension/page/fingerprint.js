@@ -96,19 +96,12 @@ export async function isSameVideo(video, { url: known, pictures }, url) {
   }
 }
 
-/**
- * Tell whether two pictures are the same in every cell.
- * @param {Uint8Array} a
- * @param {Uint8Array} b
- */
+/** Tell whether two pictures are the same in every cell. @param {Uint8Array} a @param {Uint8Array} b */
 export function isSamePicture(a, b) {
   return a.length === b.length && a.every((value, cell) => Math.abs(value - (b[cell] ?? 0)) <= MAX_DIFFERENCE);
 }
 
-/**
- * Tell whether the page may read its own video.
- * @param {HTMLVideoElement} video
- */
+/** Tell whether the page may read its own video. @param {HTMLVideoElement} video */
 export function isReadable(video) {
   try {
     const context = new OffscreenCanvas(4, 4).getContext("2d");

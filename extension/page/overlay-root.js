@@ -87,10 +87,7 @@ function holderOf(video) {
   return fullscreenHolder() ?? ((video && !(all instanceof HTMLElement) && parentOf(video)) || all); // in an SVG's root
 }
 
-/**
- * Find what is fullscreen, inside shadow roots, too.
- * @returns {Element | null}
- */
+/** Find what is fullscreen, inside shadow roots, too. @returns {Element | null} */
 export function fullscreenElement() {
   let { fullscreenElement: found } = document;
   for (let inside = found; inside; inside = shadowRootOf(inside)?.fullscreenElement ?? null) found = inside;

@@ -62,10 +62,7 @@ export class Overlay {
     signal.addEventListener("abort", () => this.host.remove());
   }
 
-  /**
-   * Show a label in the badge.
-   * @param {Label} label
-   */
+  /** Show a label in the badge. @param {Label} label */
   show({ text, badge = text, tone, detail }) {
     this.badge.replaceChildren(icon(tone), h("span", { class: "words" }, badge));
     this.badge.title = detail;
@@ -73,10 +70,7 @@ export class Overlay {
     this.place();
   }
 
-  /**
-   * Fill the panel; the focus stays in it.
-   * @param {...Node} content
-   */
+  /** Fill the panel; the focus stays in it. @param {...Node} content */
   fill(...content) {
     const hadFocus = this.shadow.activeElement !== null && this.panel.contains(this.shadow.activeElement);
     const scrolled = this.panel.scrollTop;
@@ -86,10 +80,7 @@ export class Overlay {
     this.place();
   }
 
-  /**
-   * Announce a text to screen readers only.
-   * @param {string} text
-   */
+  /** Announce a text to screen readers only. @param {string} text */
   say(text) {
     if (this.live.textContent !== text) this.live.textContent = text;
   }

@@ -228,11 +228,7 @@ async function paint(canvas, dataUrl) {
   bitmap.close();
 }
 
-/**
- * Tell how the frames came to the detector.
- * @param {OkReport} report
- * @param {Translate} t
- */
+/** Tell how the frames came to the detector. @param {OkReport} report @param {Translate} t */
 function originText(report, t) {
   const { frames } = report.coverage;
   if (isOnDevice(report)) return t("way_here", frames);

@@ -141,10 +141,7 @@ export function lengthOf({ duration }) {
   return duration < ENDLESS_SECONDS ? duration : duration + Infinity;
 }
 
-/**
- * Tell whether a player can seek, unlike that of a live stream.
- * @param {HTMLVideoElement} video
- */
+/** Tell whether a player can seek, unlike that of a live stream. @param {HTMLVideoElement} video */
 export function canSeek(video) {
   const length = lengthOf(video);
   return length > 0 && length < Infinity && endOf(video) > 0;
@@ -178,10 +175,7 @@ function orCurrentTime(painted, video) {
   return Promise.race([painted, wait(PAINT_TIMEOUT_MS).then(() => video.currentTime)]);
 }
 
-/**
- * Wait.
- * @param {number} ms
- */
+/** Wait. @param {number} ms */
 export function wait(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
@@ -202,11 +196,7 @@ const LENGTH_TOLERANCE_SECONDS = 1;
 /** @type {WeakMap<HTMLVideoElement, {count: number}>} */
 const loads = new WeakMap();
 
-/**
- * Tell what a player plays now.
- * @param {HTMLVideoElement} video
- * @returns {VideoSource}
- */
+/** Tell what a player plays now. @param {HTMLVideoElement} video @returns {VideoSource} */
 export function sourceOf(video) {
   const { currentSrc, srcObject } = video;
   const known = loads.get(video) ?? { count: 0 };

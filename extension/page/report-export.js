@@ -22,10 +22,7 @@ const STYLE = `:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
 main{max-width:44rem;margin:2rem auto;padding:0 1rem;overflow-wrap:anywhere}
 img{width:128px;margin-inline-end:8px;border-radius:8px}`;
 
-/**
- * Escape a text for HTML.
- * @param {unknown} text
- */
+/** Escape a text for HTML. @param {unknown} text */
 export function escapeHtml(text) {
   return String(text).replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }

@@ -142,11 +142,7 @@ const ROWS = [
 
 const MEDIA_FILE = /\.(mp4|m4v|mov|webm|mkv|ogv|m3u8|mpd)$/i;
 
-/**
- * Resolve what is sent to the Space for a video.
- * @param {Hints} hints
- * @returns {Target}
- */
+/** Resolve what is sent to the Space for a video. @param {Hints} hints @returns {Target} */
 export function resolveTarget(hints) {
   const page = webUrl(hints.page);
   const src = webUrl(hints.src);
@@ -167,11 +163,7 @@ function toTarget(url, site, kind = "") {
   return { url, site, isOwn: kind !== "", isFile: kind === "file" };
 }
 
-/**
- * Resolve the canonical address behind a link.
- * @param {string} href
- * @returns {Target}
- */
+/** Resolve the canonical address behind a link. @param {string} href @returns {Target} */
 export function resolveLink(href) {
   return resolveTarget({ page: href, src: "", links: [], declared: [], isOnly: true });
 }

@@ -30,11 +30,7 @@ export function drawTimeline(strip, report, video, t, signal) {
   lay();
 }
 
-/**
- * Seek in a player.
- * @param {HTMLVideoElement} video
- * @param {number} seconds
- */
+/** Seek in a player. @param {HTMLVideoElement} video @param {number} seconds */
 export function seek(video, seconds) {
   video.currentTime = Number.isFinite(video.duration) ? Math.min(seconds, video.duration) : seconds;
 }

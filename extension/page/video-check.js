@@ -259,10 +259,7 @@ export class VideoCheck {
     overlay.place();
   }
 
-  /**
-   * Show a failure; offer to capture frames where that may help.
-   * @param {FailedReport} report
-   */
+  /** Show a failure; offer to capture frames where that may help. @param {FailedReport} report */
   #fail(report) {
     const { code, choices } = report.error;
     if (this.isAutomatic && this.overlay.panel.hidden) return this.controller.abort();

@@ -35,11 +35,7 @@ const ids = new WeakMap();
 const clicks = new WeakMap();
 let lastId = 0;
 
-/**
- * Score how likely a video is the one that is meant.
- * @param {VideoState} state
- * @returns {number}
- */
+/** Score how likely a video is the one that is meant. @param {VideoState} state @returns {number} */
 export function score(state) {
   const { hovered, clickedAgoMs, playing, muted, hasControls, visibleShare, opacity, isDecoration } = state;
   const clicked = clickedAgoMs < CLICK_MS ? 2 : 0;
@@ -80,10 +76,7 @@ function idOf(video) {
   return id;
 }
 
-/**
- * List the videos for the background.
- * @returns {Candidate[]} the most likely first
- */
+/** List the videos for the background. @returns {Candidate[]} the most likely first */
 export function listVideos() {
   return rankedVideos().map(({ video, rank }, place) => ({
     id: idOf(video),

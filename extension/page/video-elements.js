@@ -78,10 +78,7 @@ export function isFloating(video) {
   return video.ownerDocument !== document || root.pictureInPictureElement === video;
 }
 
-/**
- * Tell whether an element can have a shadow root.
- * @param {Element} element
- */
+/** Tell whether an element can have a shadow root. @param {Element} element */
 function mayHost(element) {
   const localName = String(element.localName); // of a form, perhaps a field that is called so
   return localName.includes("-") || SHADOW_HOSTS.has(localName);
@@ -103,19 +100,12 @@ function rootOf(element) {
   return Node.prototype.getRootNode.call(element);
 }
 
-/**
- * Tell whether an element around a video matches.
- * @param {Element} element
- * @param {string} selector
- */
+/** Tell whether an element around a video matches. @param {Element} element @param {string} selector */
 export function matches(element, selector) {
   return Element.prototype.matches.call(element, selector);
 }
 
-/**
- * Tell whether an element is large enough to be watched.
- * @param {Element} element
- */
+/** Tell whether an element is large enough to be watched. @param {Element} element */
 export function isLarge({ clientWidth, clientHeight }) {
   return Math.min(clientWidth, clientHeight) >= MIN_SIDE_PX;
 }

@@ -22,11 +22,7 @@ export function watchSources() {
   addEventListener("emptied", note, { capture: true, passive: true });
 }
 
-/**
- * Collect what the page tells of a video.
- * @param {HTMLVideoElement} video
- * @returns {Hints}
- */
+/** Collect what the page tells of a video. @param {HTMLVideoElement} video @returns {Hints} */
 export function collectHints(video) {
   const src = video.currentSrc || video.src || video.querySelector("source")?.src || "";
   return { page: location.href, src, links: linksNear(video), declared: declared(), isOnly: isOnly(video) };
@@ -57,11 +53,7 @@ function hasOneStream(requests) {
   return isWhole && folders.size === 1 && Math.max(...times) - Math.min(...times) < MANIFESTS_MS;
 }
 
-/**
- * Collect the links around a video, nearest first.
- * @param {Element} video
- * @returns {string[]}
- */
+/** Collect the links around a video, nearest first. @param {Element} video @returns {string[]} */
 function linksNear(video) {
   /** @type {Set<string>} */
   const found = new Set();
@@ -75,10 +67,7 @@ function linksNear(video) {
   return [...found].slice(0, MAX_LINKS);
 }
 
-/**
- * Collect the addresses that the page declares for itself, the most specific first.
- * @returns {string[]}
- */
+/** Collect the addresses that the page declares for itself, the most specific first. @returns {string[]} */
 function declared() {
   const names = ["og:video:secure_url", "og:video:url", "og:video", "twitter:player", "og:url"];
   const selectors = names.map((name) => `meta[property="${name}"], meta[name="${name}"]`);
@@ -88,10 +77,7 @@ function declared() {
   return [...metas, canonical].flatMap((url) => (url && URL.canParse(url, href) ? [new URL(url, href).href] : []));
 }
 
-/**
- * Find the title of a video.
- * @param {HTMLVideoElement} video
- */
+/** Find the title of a video. @param {HTMLVideoElement} video */
 export function titleOf(video) {
   const own = video.getAttribute("aria-label") || video.title;
   return (own || navigator.mediaSession?.metadata?.title || document.title).trim().slice(0, 300);

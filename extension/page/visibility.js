@@ -15,10 +15,7 @@ export function isSeen(video) {
   return isFloating(video) || (opacityOf(video) >= FAINT && !isBehindModal(video) && coveredShare(video) < 0.5);
 }
 
-/**
- * Tell whether something modal or fullscreen hides a video.
- * @param {HTMLVideoElement} video
- */
+/** Tell whether something modal or fullscreen hides a video. @param {HTMLVideoElement} video */
 export function isBehindModal(video) {
   const modal = [...document.querySelectorAll(":modal")].at(-1);
   for (let at = modal && /** @type {Element | null} */ (video); at; at = parentOf(at)) if (at === modal) return false;
@@ -52,10 +49,7 @@ function isCover(element, { left, top, right, bottom }) {
   return outside > OUTSIDE_PX;
 }
 
-/**
- * Compute how opaque a video is, with everything around it.
- * @param {HTMLVideoElement} video
- */
+/** Compute how opaque a video is, with everything around it. @param {HTMLVideoElement} video */
 export function opacityOf(video) {
   let opacity = video.checkVisibility({ visibilityProperty: true }) ? 1 : 0;
   for (let at = /** @type {Element | null} */ (video); at && opacity; at = parentOf(at)) {
@@ -64,10 +58,7 @@ export function opacityOf(video) {
   return opacity;
 }
 
-/**
- * Compute the share of the window's area that a box takes.
- * @param {DOMRect} rect
- */
+/** Compute the share of the window's area that a box takes. @param {DOMRect} rect */
 export function visibleShare({ left, top, right, bottom }) {
   const width = Math.min(right, innerWidth) - Math.max(left, 0);
   const height = Math.min(bottom, innerHeight) - Math.max(top, 0);

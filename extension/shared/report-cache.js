@@ -89,10 +89,7 @@ export class ReportCache {
     return (await Promise.all(found)).flat();
   }
 
-  /**
-   * List all entries.
-   * @returns {Promise<HistoryEntry[]>} newest first
-   */
+  /** List all entries. @returns {Promise<HistoryEntry[]>} newest first */
   async entries() {
     const found = (await this.area.get([INDEX]))[INDEX];
     return Array.isArray(found) ? found.filter(isEntry) : [];
@@ -118,10 +115,7 @@ export class ReportCache {
     });
   }
 
-  /**
-   * Delete reports.
-   * @param {string[]} keys
-   */
+  /** Delete reports. @param {string[]} keys */
   remove(keys) {
     return this.#enqueue(async () => {
       await this.area.remove(keys.map((key) => PREFIX + key));
