@@ -5,7 +5,7 @@ they are not (the jitter of the face finder). Labels never change.
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import cast
 
 import av
@@ -36,17 +36,8 @@ class AugmentSpec:
 
 
 NO_AUGMENTATION = AugmentSpec(
-    geometry=0.0,
-    colour=0.0,
-    smooth=0.0,
-    blur=0.0,
-    noise=0.0,
-    resize=0.0,
-    television=0.0,
-    compression=0.0,
+    **{field.name: 0.0 for field in fields(AugmentSpec) if field.name not in ("generations", "video_share")},
     generations=1,
-    drop_frames=0.0,
-    cutout=0.0,
 )
 
 

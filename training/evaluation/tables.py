@@ -24,6 +24,10 @@ from training.evaluation.results import (
 )
 
 ORDER = ("fake", "uncertain", "real", "no_face")  # of labels in tables
+HEADER = (
+    *("", "AUC", "AP", "EER", "TPR@1%", "TPR@5%", "acc", "ECE", "ECE uncapped", "ECE answered", "wrong answers"),
+    *("abstained", "reals: fake/?/real/none", "fakes: fake/?/real/none"),
+)
 DRAWS = 1000  # of a bootstrap: there are many intervals
 
 
@@ -184,7 +188,7 @@ def _set_text(one: SetResult, results: Results) -> str:
     fakes = sum(row.fake for row in one.rows)
     unread = f", {len(one.unreadable)} unreadable" if one.unreadable else ""
     title = f"{one.name}: {len(one.rows) - fakes} real, {fakes} fake{unread}, {one.role}"
-    lines = [aligned(_header(), [_row(item) for item in one.summaries]), _grades_text(one)]
+    lines = [aligned(HEADER, [_row(item) for item in one.summaries]), _grades_text(one)]
     if one.summaries[0].by_method:
         lines.append(_parts("AUC by method", {item.ensemble: item.by_method for item in one.summaries}))
     if one.summaries[0].by_group:
@@ -208,25 +212,6 @@ def _grades_text(one: SetResult) -> str:
         for item in one.summaries
     ]
     return aligned(header, rows)
-
-
-def _header() -> list[str]:
-    return [
-        "",
-        "AUC",
-        "AP",
-        "EER",
-        "TPR@1%",
-        "TPR@5%",
-        "acc",
-        "ECE",
-        "ECE uncapped",
-        "ECE answered",
-        "wrong answers",
-        "abstained",
-        "reals: fake/?/real/none",
-        "fakes: fake/?/real/none",
-    ]
 
 
 def _row(item: Summary) -> list[str]:

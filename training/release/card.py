@@ -48,12 +48,8 @@ FIGURES = {  # file: caption, in the order of the card
     "cross-dataset": "All models on all sets",
     "heatmaps": "Heatmaps on a public-domain photograph",
 }
-METRICS = {
-    "auc": "roc_auc",
-    "ap": "average_precision",
-    "eer": "equal_error_rate",
-    "brier": "brier_score",
-}  # Hub's names
+# by the Hub's names
+METRICS = {"auc": "roc_auc", "ap": "average_precision", "eer": "equal_error_rate", "brier": "brier_score"}
 
 
 @dataclass(frozen=True)

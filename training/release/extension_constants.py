@@ -20,23 +20,11 @@ HEADER = "// Written by `python -m training.release.extension_constants` from th
 def constants() -> dict[str, Any]:
     """Collect the constants by what they are for."""
     rules, plan, policy = exclusion.FaceRules(), sampling.DecodePlan(), verdict.Policy()
-    face_detector = [
-        "SEARCH_SIDE_PX",
-        "MIN_FACE_PX",
-        "MIN_FULL_FACE_PX",
-        "PNET_CELL_PX",
-        "PNET_STRIDE_PX",
-        "PYRAMID_SCALE",
-        "MIN_SCORE",
-        "LEVEL_NMS_IOU",
-        "PNET_NMS_IOU",
-        "RNET_NMS_IOU",
-        "ONET_NMS_OVERLAP",
-        "MAX_PROPOSALS",
-        "ON_FACE_MIN_IOU",
-        "BOXES_PER_FACE",
-        "FRAMES_PER_GROUP",
-    ]
+    face_detector = (
+        *("SEARCH_SIDE_PX", "MIN_FACE_PX", "MIN_FULL_FACE_PX", "PNET_CELL_PX", "PNET_STRIDE_PX", "PYRAMID_SCALE"),
+        *("MIN_SCORE", "LEVEL_NMS_IOU", "PNET_NMS_IOU", "RNET_NMS_IOU", "ONET_NMS_OVERLAP", "MAX_PROPOSALS"),
+        *("ON_FACE_MIN_IOU", "BOXES_PER_FACE", "FRAMES_PER_GROUP"),
+    )
     track = ["MAX_GAP_FRAMES", "MAX_STEP_SIDES", "MAX_SIZE_RATIO"]
     sharpness = ["SHARPNESS_SIDE_PX", "CROP_SHARPNESS_SIDE_PX"]
     return {
