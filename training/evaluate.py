@@ -235,11 +235,7 @@ def _need_known(option: str, asked: set[str], known: set[str]) -> None:
 
 
 def measure_set(
-    name: str,
-    folder: Path,
-    found: EvaluationSet,
-    ensembles: Sequence[Ensemble],
-    examples: tuple[Example, ...],
+    name: str, folder: Path, found: EvaluationSet, ensembles: Sequence[Ensemble], examples: tuple[Example, ...]
 ) -> SetResult:
     """Judge the videos of one set and summarise. Raises SystemExit when none can be read."""
     rows, unreadable = judge_examples(found, Task(examples), ensembles, name)

@@ -30,13 +30,7 @@ from tqdm import tqdm
 from training.data import workers
 from training.data.catalog import SPLIT_METHODS, Catalog
 from training.data.dataset_layouts import layout, read
-from training.data.extract_faces import (
-    CACHE_SIDE_PX,
-    ExtractionSpec,
-    ExtractionTask,
-    extract_clips,
-    reason,
-)
+from training.data.extract_faces import CACHE_SIDE_PX, ExtractionSpec, ExtractionTask, extract_clips, reason
 from training.data.resumable_writer import ResumableWriter
 from training.data.shards import FailedVideo, StoredClip, format_table, read_clips
 from training.fit.recipes import RECIPES

@@ -113,8 +113,7 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
         started, number = time.monotonic(), trainer.progress.epoch
         loss = trainer.train_epoch()
         found = run_on_main_process(
-            accelerator,
-            lambda: validate(trainer.average, clips.validation, spec, cache, request.workers),
+            accelerator, lambda: validate(trainer.average, clips.validation, spec, cache, request.workers)
         )
         seconds = round(time.monotonic() - started, 1)
         line = Epoch(epoch=number, step=trainer.progress.step, loss=loss, seconds=seconds, **vars(found))

@@ -96,12 +96,7 @@ def option_boxes(settings: Settings) -> list[Any]:
     with gr.Accordion("Options", open=False, elem_id="um-options"), gr.Row():
         return [
             gr.Dropdown(
-                model_choices(settings),
-                value="",
-                label="Model",
-                filterable=False,
-                scale=2,
-                elem_id="um-model",
+                model_choices(settings), value="", label="Model", filterable=False, scale=2, elem_id="um-model"
             ),
             gr.Textbox(label="Start", placeholder="0:00", min_width=100, elem_id="um-start"),
             gr.Textbox(label="End", placeholder="to the end", min_width=100, elem_id="um-end"),

@@ -25,13 +25,7 @@ def theme() -> gr.themes.Base:
         font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
     )
     wash, card, line, ink, soft = "#f4f6f8", "#ffffff", "#d9dfe6", "#1b2430", "#556070"
-    dark_wash, dark_card, dark_line, dark_ink, dark_soft = (
-        "#10151c",
-        "#1a212b",
-        "#36414e",
-        "#e8ecf1",
-        "#a5b0bd",
-    )
+    dark_wash, dark_card, dark_line, dark_ink, dark_soft = ("#10151c", "#1a212b", "#36414e", "#e8ecf1", "#a5b0bd")
     light_and_dark = {
         "body_background_fill": (wash, dark_wash),
         "background_fill_primary": (card, dark_card),

@@ -93,10 +93,7 @@ def scan(args: argparse.Namespace, settings: Settings) -> None:
     else:
         reports = (check_one(checker, item, options) for item in waiting)
     counts: dict[str, int] = {}
-    with (
-        args.out.open("a" if args.resume else "w", encoding="utf-8") as out,
-        counting_bar(len(waiting)) as bar,
-    ):
+    with args.out.open("a" if args.resume else "w", encoding="utf-8") as out, counting_bar(len(waiting)) as bar:
         for report in reports:
             out.write(json.dumps(report, ensure_ascii=False) + "\n")
             out.flush()

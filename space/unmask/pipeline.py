@@ -80,9 +80,7 @@ class Checker:
     """
 
     def __init__(
-        self,
-        options: ComputeOptions = AUTO,
-        on_gpu: Callable[[Any], Any] = lambda function: function,
+        self, options: ComputeOptions = AUTO, on_gpu: Callable[[Any], Any] = lambda function: function
     ) -> None:
         self.score_clips = on_gpu(self._score_clips)
         self.explain_faces = on_gpu(self._explain_faces)

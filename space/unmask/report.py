@@ -319,10 +319,7 @@ def to_failed_report(
         known = {name: source[name] for name in Source.__annotations__ if name in source}
         source = Source(**{"kind": "file", "name": "", **known})
     report = FailedReport(
-        schema=SCHEMA,
-        status="failed",
-        source=_source(source),
-        error={"code": error.code, "message": error.message},
+        schema=SCHEMA, status="failed", source=_source(source), error={"code": error.code, "message": error.message}
     )
     if error.choices:
         report["error"]["choices"] = [cast(ChoiceReport, asdict(choice)) for choice in error.choices]

@@ -169,10 +169,7 @@ def judge(scores: Sequence[ClipScore], policy: Policy, rescore: Rescore, exclude
 
 
 def judge_one_pass(
-    scores: Sequence[ClipScore],
-    policy: Policy,
-    excluded: Sequence[str] = (),
-    recompressed: Sequence[ClipScore] = (),
+    scores: Sequence[ClipScore], policy: Policy, excluded: Sequence[str] = (), recompressed: Sequence[ClipScore] = ()
 ) -> Verdict:
     """Decide in one pass, with the scores of re-compressed clips of some faces where they are known.
 

@@ -25,11 +25,7 @@ class ResumableWriter:
     """Writes the clips of a list of videos; `splits` holds the split of every video, in order."""
 
     def __init__(
-        self,
-        folder: Path,
-        splits: Sequence[str],
-        settings: Mapping[str, Any],
-        videos_per_shard: int = VIDEOS_PER_SHARD,
+        self, folder: Path, splits: Sequence[str], settings: Mapping[str, Any], videos_per_shard: int = VIDEOS_PER_SHARD
     ) -> None:
         """Begin a folder or resume one. Raises SettingsChangedError."""
         self._folder, self._parts = folder, folder / "parts"

@@ -165,12 +165,7 @@ def measures(scores: Scores, fake: Labels) -> dict[str, float]:
 
 
 def bootstrap(
-    metric: Metric,
-    scores: Scores,
-    fake: Labels,
-    groups: Sequence[str],
-    draws: int = DRAWS,
-    seed: int = 0,
+    metric: Metric, scores: Scores, fake: Labels, groups: Sequence[str], draws: int = DRAWS, seed: int = 0
 ) -> Interval:
     """Compute a metric with its 95 % interval; whole groups (people) are drawn, as their videos are alike."""
     return intervals(lambda *sample: {"": metric(*sample)}, scores, fake, groups, draws, seed)[""]

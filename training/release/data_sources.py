@@ -56,7 +56,7 @@ PUBLISHED = {  # by the layout of training/adopt.py
             "by five landmarks. Here a face is found by MTCNN and cut as an upright square: what that costs was not "
             "measured.",
         ),
-    ),
+    )
 }
 
 SOURCES = {

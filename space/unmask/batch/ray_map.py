@@ -37,11 +37,7 @@ def map_on_ray(
 
 
 def _map(
-    ray: Any,
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    retries: int,
-    tasks_a_gpu: int | None,
+    ray: Any, function: Callable[[Item], Result], items: Iterable[Item], retries: int, tasks_a_gpu: int | None
 ) -> Iterator[tuple[Item, Result | Exception]]:
     try:
         gpus = 1 / tasks_a_gpu if tasks_a_gpu and ray.cluster_resources().get("GPU") else 0

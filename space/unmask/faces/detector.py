@@ -140,11 +140,7 @@ class FaceFinder:
         return [_to_faces(*part) for part in zip(*parts, strict=True)]
 
     def _run(
-        self,
-        net: FaceNetwork,
-        images: Sequence[UInt8Array] | UInt8Array,
-        boxes: Sequence[Float32Array],
-        side_px: int,
+        self, net: FaceNetwork, images: Sequence[UInt8Array] | UInt8Array, boxes: Sequence[Float32Array], side_px: int
     ) -> list[Float32Array]:
         """Run a network on the boxes of all frames, one after another -> its outputs."""
         places = [(image, box) for image, some in zip(images, boxes, strict=True) for box in some]

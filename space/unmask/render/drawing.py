@@ -188,13 +188,7 @@ class Scene:
     # Letters.
 
     def _write(
-        self,
-        image: UInt8Array,
-        text: str,
-        at: tuple[int, int],
-        color: Color,
-        size: float = 1.0,
-        weight: int = 500,
+        self, image: UInt8Array, text: str, at: tuple[int, int], color: Color, size: float = 1.0, weight: int = 500
     ) -> None:
         """Write text, `at` the left end of its baseline."""
         cv2.putText(image, text, at, color, self._font, round(self.text_px * size), weight)

@@ -239,10 +239,7 @@ def _make_environment() -> jinja2.Environment:
         origin_text=origin_text,
         mark_percent=evidence.mark_percent,
     )
-    environment.filters.update(
-        clock=clock,
-        sentence=sentence,
-    )
+    environment.filters.update(clock=clock, sentence=sentence)
     environment.tests.update(jpeg=_is_jpeg, web_address=_is_web_address)
     return environment
 

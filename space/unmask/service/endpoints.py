@@ -97,13 +97,7 @@ class Endpoints:
         return self._stream(guess_source("file", name), parse, client)
 
     def check_frames(
-        self,
-        frames: list[Any],
-        page_url: str = "",
-        model: str = "",
-        title: str = "",
-        *,
-        client: str | None = None,
+        self, frames: list[Any], page_url: str = "", model: str = "", title: str = "", *, client: str | None = None
     ) -> AsyncGenerator[Item, None]:
         """Check pictures taken from a playing video, for videos that only the browser can fetch.
 
@@ -203,11 +197,7 @@ class Endpoints:
         return to_upload(video, self._uploads)
 
     async def follow(
-        self,
-        source: VideoSource,
-        options: Options,
-        keep: Path | None = None,
-        client: str | None = None,
+        self, source: VideoSource, options: Options, keep: Path | None = None, client: str | None = None
     ) -> AsyncGenerator[tuple[str, JobState], None]:
         """Submit a check; yield its job and every state until it has finished, repeated as a heartbeat.
 
