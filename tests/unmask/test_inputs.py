@@ -101,6 +101,8 @@ def test_frames_are_put_in_the_order_of_time_which_each_needs():
     for seconds in (-0.1, math.nan, math.inf, "1", None, True):
         with pytest.raises(BadInput, match="seconds"):
             to_frames([{"seconds": seconds, "jpeg": JPEG}], "", "")
+    with pytest.raises(BadInput, match="not a JPEG"):
+        to_frames([{"seconds": 0, "jpeg": "iVBORw0KGgo="}], "", "")  # a PNG
 
 
 def test_models_are_names_that_are_known_here():
