@@ -1,4 +1,4 @@
-"""Convert decoded frames to RGB as a player does: matrix, range, primaries, tone mapping and transparency."""
+"""Convert decoded frames to RGB as a player does: matrix, range, primaries, tone mapping, transparency and fields."""
 
 from typing import Any
 
@@ -19,6 +19,9 @@ DOLBY_MATRICES = frozenset({14, 15})  # ICtCp and IPT, of Dolby Vision, which sw
 DOLBY_TAGS = frozenset({"dvh1", "dvhe", "dav1", "dva1", "dvav"})  # of MP4s that no other decoder shows rightly
 WIDE_PRIMARIES = frozenset({ColorPrimaries.BT2020, ColorPrimaries.SMPTE431, ColorPrimaries.SMPTE432})
 FULL_RANGE = np.clip((np.arange(256) - 16) * (255 / 219) + 0.5, 0, 255).astype(np.uint8)  # of each value of limited
+# A line of one field is combed where the product of its differences to both neighbours, of the other field, is larger.
+COMBED = 400
+COMBED_SHARE = 0.0025  # of a picture; without motion between the fields it is less
 HDR_TRANSFERS = frozenset({ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67})  # PQ and HLG, which phones record
 
 
@@ -30,6 +33,25 @@ def to_rgb(frame: av.VideoFrame, size: tuple[int, int], reformatter: VideoReform
     Raises:
         NotAVideo: Its colours cannot be converted.
     """
+    if not frame.interlaced_frame:
+        return _convert(frame, size, reformatter)
+    coded_size = frame.width, frame.height
+    image = deinterlace(_convert(frame, coded_size, reformatter))
+    return image if size == coded_size else _convert(av.VideoFrame.from_ndarray(image, "rgb24"), size, reformatter)
+
+
+def deinterlace(image: Image) -> Image:
+    """Draw the lines of the second field anew, between those of the first, where the two show different moments."""
+    green = image[:, ::4, 1].astype(np.int32)
+    combed = (green[1:-1:2] - green[:-2:2]) * (green[1:-1:2] - green[2::2]) > COMBED
+    if len(image) < 3 or combed.mean() < COMBED_SHARE:
+        return image
+    image = image.copy()
+    image[1:-1:2] = (image[:-2:2].astype(np.uint16) + image[2::2]) // 2
+    return image
+
+
+def _convert(frame: av.VideoFrame, size: tuple[int, int], reformatter: VideoReformatter) -> Image:
     hdr = is_hdr(frame)
     if frame.color_primaries == UNTAGGED and (hdr or frame.colorspace in BT2020_MATRICES):
         frame.color_primaries = ColorPrimaries.BT2020

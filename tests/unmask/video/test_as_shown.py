@@ -373,6 +373,20 @@ def test_what_a_report_says_of_the_pictures(media: Callable[[str], Path], tmp_pa
     assert set(traits) <= set(NOTICES)
 
 
+@pytest.mark.parametrize(("apart", "wide"), [(0, False), (20, False), (20, True)])
+def test_of_fields_that_do_not_fit_one_is_shown(tmp_path: Path, apart: int, wide: bool) -> None:
+    images = list(glide(25))
+    woven = images[0].copy()
+    woven[1::2] = images[apart][1::2]
+    options = {"x264-params": "tff=1", "crf": "4"}
+    prepare = oblong if wide else lambda stream: None
+    write_video(tmp_path / "a.mp4", [woven] * 3, options=options, prepare=prepare)
+    (_, shown), *_ = play(tmp_path / "a.mp4", Span())
+    wanted = cv2.resize(images[0], shown.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    assert np.abs(shown.astype(int) - wanted).mean() < NEAR
+    assert apart == 0 or np.abs(woven.astype(int) - images[0]).mean() > 2 * NEAR
+
+
 def test_encrypted_pictures_are_called_so(tmp_path: Path) -> None:
     key = {f"encryption_{name}": "00112233445566778899aabbccddeeff" for name in ("key", "kid")}
     options = {"encryption_scheme": "cenc-aes-ctr", **key}
