@@ -13,7 +13,7 @@ const MIN_PX = 160;
 /**
  * Show the button wherever the pointer rests on a video.
  * @param {import("../shared/i18n.js").Locale} locale
- * @param {(video: HTMLVideoElement) => void} check
+ * @param {(video: HTMLVideoElement) => Promise<unknown>} check resolves once the video has a badge, or will have none
  * @param {(video: HTMLVideoElement) => boolean} isChecked it has a badge where the button would be
  * @param {AbortSignal} signal
  */
@@ -21,6 +21,8 @@ export function showHoverButton({ language, messages, fallback }, check, isCheck
   const text = toTranslate(messages, fallback)("menu_check");
   /** @type {{video: HTMLVideoElement, host: HTMLElement} | null} */
   let shown = null;
+  /** @type {HTMLVideoElement | null} a button that came back before its badge would lie over it */
+  let starting = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const pointer = { x: 0, y: 0 };
@@ -31,8 +33,9 @@ export function showHoverButton({ language, messages, fallback }, check, isCheck
     const video = videoAt(pointer.x, pointer.y);
     if (video && video === shown?.video) return;
     hide();
-    if (!video || isChecked(video) || Math.min(video.clientWidth, video.clientHeight) < MIN_PX) return;
-    const onclick = () => (hide(), check(video));
+    if (!video || video === starting || isChecked(video)) return;
+    if (Math.min(video.clientWidth, video.clientHeight) < MIN_PX) return;
+    const onclick = () => (hide(), (starting = video), check(video).finally(() => (starting = null)));
     shown = { video, host: mountButton(video, text, languageAttributes(language), onclick) };
   };
   const move = (/** @type {PointerEvent} */ event) => {

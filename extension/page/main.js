@@ -30,7 +30,7 @@ void applySettings();
 async function applySettings() {
   const handshake = await sendToBackground({ type: "handshake" }).catch(() => null);
   if (!handshake) return;
-  const check = (/** @type {HTMLVideoElement} */ video) => void checkVideo(video);
+  const check = (/** @type {HTMLVideoElement} */ video) => checkVideo(video);
   const autoCheck = (/** @type {HTMLVideoElement} */ video) => void checkVideo(video, true);
   const leave = (/** @type {HTMLVideoElement} */ video) => checks.get(video)?.check.leave();
   const isChecked = (/** @type {HTMLVideoElement} */ video) => checks.has(video);
