@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urljoin
@@ -14,6 +15,8 @@ from unmask.download.segments import Segment
 Info = dict[str, Any]
 
 SEGMENT_KINDS = ("}SegmentTemplate", "}SegmentList", "}SegmentBase")
+LINK = "{http://www.w3.org/1999/xlink}href"
+XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*>")
 MAX_REPEATS = 100_000
 NOT_PLAYED = (  # marks of sets of pictures beside the video: for winding fast, and of sign language
     "{*}EssentialProperty[@schemeIdUri='http://dashif.org/guidelines/trickmode']",
@@ -32,9 +35,14 @@ def install() -> None:
 
 
 def _with_lengths(
-    extractor: InfoExtractor, document: Any, mpd_id: str | None = None, *args: Any, **kwargs: Any
+    extractor: InfoExtractor,
+    document: Any,
+    mpd_id: str | None = None,
+    mpd_base_url: str = "",
+    mpd_url: str | None = None,
 ) -> Iterator[Info]:
     """Yield what yt-dlp reads of each Period, and what it does not: how long it lasts, and what its clock is."""
+    _fetch_linked(extractor, document, mpd_url or mpd_base_url)
     elements = document.findall("{*}Period")
     ends = [parse_duration(element.get("start")) for element in elements[1:]]
     ends.append(parse_duration(document.get("mediaPresentationDuration")))
@@ -45,7 +53,7 @@ def _with_lengths(
         start += seconds or 0.0
         lengths.append(seconds)
         clocks.append(dict(_clocks(element, seconds)))
-    periods = _parse_periods(extractor, document, mpd_id, *args, **kwargs)
+    periods = _parse_periods(extractor, document, mpd_id, mpd_base_url, mpd_url)
     for period, seconds, known in zip(periods, lengths, clocks, strict=True):
         for each in period["formats"]:
             clock = known.get(str(each.get("format_id")).removeprefix(f"{mpd_id}-"), {})
@@ -54,6 +62,19 @@ def _with_lengths(
             if not each["fragments"]:
                 del each["fragments"]
         yield {**period, "seconds": seconds}
+
+
+def _fetch_linked(extractor: InfoExtractor, document: Any, base: str) -> None:
+    """Put Periods that a manifest only links to in their place; one that cannot be had stays as it is."""
+    namespace = document.tag.partition("}")[0].removeprefix("{")
+    for period in document.findall(f"{{*}}Period[@{LINK}]"):
+        link = urljoin(base, period.get(LINK))
+        text = link.startswith("http") and extractor._download_webpage(link, None, fatal=False)
+        inside = XML_DECLARATION.sub("", text or "")
+        linked = extractor._parse_xml(f'<MPD xmlns="{namespace}">{inside}</MPD>', None, fatal=False)
+        if linked is not None and len(linked):
+            place = list(document).index(period)
+            document[place : place + 1] = linked.findall("{*}Period")
 
 
 def _clocks(period: Any, seconds: float | None) -> Iterator[tuple[str, Info]]:

@@ -341,6 +341,18 @@ def timeline(lines: str, number: int = 0, zero: int = 0) -> str:
     )
 
 
+def dash_linked(folder: Path) -> dict[str, bytes]:
+    """The last eight of twelve seconds are described elsewhere, and nothing at a name that stands for nothing."""
+    files = dash_of_one(folder, (4, timeline('<S t="0" d="20" r="1"/>')), (8, timeline(LATER, 2, 40)))
+    head, first, second = files["index.mpd"].partition(b"</Period>")
+    files["later.xml"] = b"<?xml version='1.0'?>" + second.removesuffix(b"</MPD>")
+    links = "".join(
+        f'<Period xmlns:x="http://www.w3.org/1999/xlink" x:actuate="onLoad" x:href="{link}"/>'
+        for link in ("later.xml", "urn:mpeg:dash:resolve-to-zero:2013")
+    )
+    return files | {"index.mpd": head + first + links.encode() + b"</MPD>"}
+
+
 def dash_with_other_sets(folder: Path) -> dict[str, bytes]:
     """Larger pictures beside the video, for winding fast and of sign language."""
     marks = (
@@ -370,6 +382,7 @@ JOINED: dict[str, Callable[[Path], dict[str, bytes]]] = {
     "DASH, Periods in folders": functools.partial(dash, whole_files=False),
     "DASH, a file for each Period": functools.partial(dash, whole_files=True),
     "DASH, other sets of pictures": dash_with_other_sets,
+    "DASH, a Period elsewhere": dash_linked,
     "DASH, a segment is repeated": lambda folder: dash_of_one(folder, (12, timeline(GOES_ON))),
     "DASH, cut within a segment": lambda folder: dash_of_one(folder, (5, timeline(CUT)), (7, timeline(LATER, 2, 50))),
     "DASH, Periods of one file": lambda folder: dash_of_one(folder, *((4, file_from(40 * i)) for i in range(3))),
