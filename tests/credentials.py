@@ -100,7 +100,7 @@ class Signer:
             builder.set_no_embed()
         signed = io.BytesIO()
         signer = c2pa.Signer.from_callback(self._signature, self.algorithm, self.chain, None)
-        builder.sign(signer, "video/mp4", io.BytesIO(video), signed)
+        self.store = bytes(builder.sign(signer, "video/mp4", io.BytesIO(video), signed))
         return signed.getvalue()
 
     def _signature(self, data: bytes) -> bytes:

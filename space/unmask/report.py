@@ -128,7 +128,7 @@ class CredentialsReport(TypedDict):
     problem: Problem | None  # why they are `invalid`
     codes: list[str]  # what failed, as C2PA names it
     chain: list[ManifestReport]  # the file's own first
-    remote_url: str | None  # where they are said to lie; not fetched
+    remote_url: str | None  # where they are said to lie; fetched from the video's own server only
     text: str
 
 

@@ -23,7 +23,7 @@ from unmask.progress import OnProgress
 from unmask.report import SiteReport
 from unmask.sandbox.address_policy import check_url
 from unmask.sandbox.process import WorkerProcess, start_code
-from unmask.sandbox.protocol import RangeData, ReadRange
+from unmask.sandbox.protocol import Message, RangeData, ReadRange
 from unmask.video.decode_client import OnWait, OpenVideo, do_nothing
 from unmask.video.partial_file import MAX_RANGE_BYTES, ByteRanges
 from unmask.video.sampling import DecodePlan, Piece
@@ -87,6 +87,7 @@ class VideoFile:
     in_part: bool = False  # it lies on its server, or was put together from segments
     site: SiteReport | None = None  # how the site labels it
     sidecar_url: str | None = None  # where the server says that its Content Credentials lie
+    sidecar: bytes = b""  # what lies there, on the same server
 
     def close(self) -> None:
         """End the workers that have it open."""
@@ -127,7 +128,7 @@ def fetch(
         request = FetchRequest(url, str(path), limits, plan.span)
         if not whole:
             request = replace(request, windows=plan.windows, window_seconds=plan.window_seconds)
-        found = _request(worker, request, on_progress)
+        found, sidecar = _request(worker, request, on_progress)
         remote = None if found.size_bytes is None else WorkerRangeReader(worker, found.size_bytes, limits)
         on_wait = functools.partial(on_progress, "fetch", 1.0, LOOKING)
         video = _open(remote or path, limits, plan, found.pieces, found.starts, on_wait)
@@ -147,6 +148,7 @@ def fetch(
         duration_seconds=found.duration_seconds or video.duration_seconds,
         site={"name": found.site, "label": found.label} if found.site and found.label else None,
         sidecar_url=found.sidecar_url,
+        sidecar=sidecar,
     )
 
 
@@ -210,17 +212,20 @@ def _has_gaps(pieces: Sequence[Piece]) -> bool:
     return any(after.start_seconds > (before.end_seconds or 0.0) for before, after in pairwise(pieces))
 
 
-def _request(worker: WorkerProcess, request: FetchRequest, on_progress: OnProgress) -> Found:
-    """Let the worker put the video into the file of the request, or find where it can be read in ranges."""
+def _request(worker: WorkerProcess, request: FetchRequest, on_progress: OnProgress) -> tuple[Found, bytes]:
+    """Let the worker put the video into the file of the request, or find where it can be read in ranges.
+
+    Returns what was found, and the Content Credentials beside it.
+    """
     deadline = time.monotonic() + request.limits.timeout_seconds
     fraction, text = 0.0, LOOKING
     worker.send(request)
     while True:
         answer = worker.next_message()
-        match answer and answer.body:
-            case Found() as found:
-                return found
-            case Progress() as progress:
+        match answer:
+            case Message(Found() as found, payload):
+                return found, bytes(payload)
+            case Message(Progress() as progress):
                 fraction, text = max(fraction, progress.fraction or 0.0), progress.text
         if time.monotonic() > deadline:
             raise TimedOut(f"The download took longer than {spoken(request.limits.timeout_seconds)}.")

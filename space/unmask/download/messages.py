@@ -42,7 +42,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Found:
-    """The video as its site describes it; it is fetched now, or can be read by `ReadRange`."""
+    """The video as its site describes it; it is fetched now, or can be read by `ReadRange`.
+
+    The payload are Content Credentials that its server has beside it.
+    """
 
     title: str | None
     extractor: str | None  # which of yt-dlp's sites

@@ -150,7 +150,7 @@ class Statements:
 
     path: Path | None = None  # of the whole, unchanged file
     has_store: bool = False  # of Content Credentials
-    store: bytes = b""  # what was read of it, where only parts of the file are here
+    store: bytes = b""  # what was read of it, where only parts of the file are here, or where it came beside the file
     tags: Mapping[str, str] = field(default_factory=dict)  # by name in lower case
     sidecar_url: str | None = None  # where the server says that Content Credentials lie
     site: SiteReport | None = None  # how the site labels it
@@ -252,8 +252,8 @@ def _open_file(source: UrlSource | FileSource, file: VideoFile, sha256: Callable
         gaps=lambda: file.opened.gaps,
         statements=Statements(
             path=None if file.in_part else file.path,
-            has_store=file.opened.stream.has_store,
-            store=file.opened.store,
+            has_store=file.opened.stream.has_store or bool(file.sidecar),
+            store=file.opened.store if file.opened.stream.has_store else file.sidecar,
             tags=dict(file.opened.stream.tags),
             sidecar_url=file.sidecar_url,
             site=file.site,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from yt_dlp import YoutubeDL
 from yt_dlp.networking import Request as WebRequest
@@ -29,6 +29,7 @@ from unmask.sandbox.address_policy import blocked, guard_process
 from unmask.sandbox.protocol import Connection, RangeData, ReadRange
 from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits
 from unmask.text import printable_line
+from unmask.video.partial_file import MAX_RANGE_BYTES
 from unmask.video.sampling import Piece
 
 Report = Callable[[Progress], None]
@@ -74,6 +75,7 @@ def main() -> None:
                 pieces = session.save_parts(parts, Path(request.file))
             else:
                 session.save(info, Path(request.file))
+            sidecar_url, sidecar = session.sidecar_url, session.fetch_sidecar()
             parent.send(
                 Found(
                     title=printable_line(info.get("title"), MAX_TITLE_CHARACTERS) or None,
@@ -84,8 +86,9 @@ def main() -> None:
                     starts=starts,
                     site=session.label and session.label[0],
                     label=session.label and printable_line(session.label[1], MAX_TITLE_CHARACTERS),
-                    sidecar_url=session.sidecar_url,
-                )
+                    sidecar_url=sidecar_url,
+                ),
+                sidecar,
             )
             while remote is not None and (asked := parent.receive(ReadRange)):
                 parent.send(RangeData(), remote.read(session.urlopen, asked.body.begin, asked.body.end))
@@ -114,6 +117,7 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
         self.last_failure: RequestError | None = None  # of the network
         self.label: tuple[str, str] | None = None  # name of the site, and how it labels the video
         self.sidecar_url: str | None = None  # where a server says that Content Credentials lie
+        self._sidecar_is_near = False  # on the same server
         super().__init__(options)
 
     def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
@@ -131,6 +135,7 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
         for address, attributes in LINK.findall(response.headers.get("Link") or ""):
             if TO_SIDECAR.search(attributes):
                 self.sidecar_url = printable_line(urljoin(response.url, address), MAX_TITLE_CHARACTERS)
+                self._sidecar_is_near = _same_server(self.sidecar_url, response.url)
         read_some, head = response.read, b""
 
         def read(amount: int | None = None) -> bytes:
@@ -147,6 +152,17 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
 
         response.read = read
         return response
+
+    def fetch_sidecar(self) -> bytes:
+        """Fetch the Content Credentials that the server of the video offers; nothing of what lies on another one."""
+        if self.sidecar_url is None or not self._sidecar_is_near:
+            return b""
+        try:
+            response = self.urlopen(WebRequest(self.sidecar_url))
+            content = bytes(response.read()) if _same_server(self.sidecar_url, response.url) else b""
+        except (RequestError, TooLarge):
+            return b""
+        return content if len(content) <= MAX_RANGE_BYTES else b""
 
     @contextmanager
     def _noted_failure(self) -> Iterator[None]:
@@ -268,6 +284,10 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
         if entries[0].get("_type", "video") == "video":
             return dict(entries[0])
         return dict(self.process_ie_result(entries[0], download=False) or {})
+
+
+def _same_server(url: str, other: str) -> bool:
+    return urlsplit(url)[:2] == urlsplit(other)[:2]
 
 
 def _check_scheme(url: str) -> None:

@@ -53,21 +53,26 @@ def main() -> None:
 
 def _read(request: Message, parent: Connection) -> Credentials:
     task: CredentialsTask = request.body
-    store, trust_list = request.payload[: task.store_bytes], bytes(request.payload[task.store_bytes :])
+    store, trust_list = bytes(request.payload[: task.store_bytes]), bytes(request.payload[task.store_bytes :]).decode()
     if task.in_part:
-        return read_credentials(BytesIO(store), STORE_FORMAT, trust_list.decode())
+        return read_credentials(BytesIO(store), STORE_FORMAT, trust_list)
     file = open_media(task.media, parent)
     start = file.read(12)
     file.seek(0)
     kind = next((kind for magic, place, kind in FORMATS if start[place:].startswith(magic)), None)
-    return Credentials("none") if kind is None else read_credentials(file, kind, trust_list.decode())
+    if kind is None:
+        return read_credentials(BytesIO(store), STORE_FORMAT, trust_list) if store else Credentials("none")
+    return read_credentials(file, kind, trust_list, store)
 
 
-def read_credentials(file: RawIOBase | BytesIO, media_type: str, trust_list: str) -> Credentials:
+def read_credentials(file: RawIOBase | BytesIO, media_type: str, trust_list: str, sidecar: bytes = b"") -> Credentials:
     """Read and validate the Content Credentials of a file, or those of a store alone, which then are unverified."""
     trust = {"trust": {"trust_anchors": trust_list}} if trust_list else {}
     try:
-        with Context.from_dict(OFFLINE | trust) as context, Reader(media_type, file, context=context) as reader:
+        with (
+            Context.from_dict(OFFLINE | trust) as context,
+            Reader(media_type, file, sidecar or None, context) as reader,
+        ):
             found: Json = json.loads(reader.json())
     except C2paError as error:
         kind = str(error).partition(":")[0]

@@ -11,7 +11,7 @@ class CredentialsTask:
     """What to read; the payload is a store and, behind it, a list of trusted certificates in PEM."""
 
     media: MediaFile
-    store_bytes: int
+    store_bytes: int  # of what came beside the file, or was read of it
     in_part: bool  # of the file there is only the store
     cpu_seconds: ClassVar[float] = 30.0  # a GB of content takes a few
 

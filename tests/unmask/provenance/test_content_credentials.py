@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import c2pa
 import pytest
 
 from tests.credentials import Signer, store_box, with_store_last
-from tests.media import make
-from tests.servers import Handler, Site, media, status
+from tests.media import QUICK_WORKER, make
+from tests.servers import Answer, Handler, Site, content, redirect, status
+from unmask.download import client
 from unmask.download.sources import FileSource, Statements, UrlSource, VideoSource, open_media
 from unmask.errors import Cancelled
 from unmask.limits import Limits
@@ -26,6 +28,7 @@ from unmask.report import CredentialsReport
 from unmask.sandbox.process import start_code
 from unmask.sandbox.protocol import read_header, write_message
 from unmask.video.embedded import find_embedded
+from unmask.video.partial_file import MAX_RANGE_BYTES
 from unmask.video.sampling import DecodePlan
 
 AI = "trainedAlgorithmicMedia"
@@ -194,15 +197,32 @@ def test_a_store_is_found_in_a_box_with_a_long_size(video, signer):
     assert found[1] == (found[0][0] + 8, found[0][1] + 8)
 
 
-def test_a_sidecar_that_the_server_offers_is_named(video, tmp_path):
-    def answer(handler: Handler) -> None:
-        link = '</clip.c2pa>; rel="c2pa-manifest"'
-        handler.give(video, "video/mp4", headers={"Link": link})
+SIDECARS: dict[str, tuple[Callable[[bytes], bytes], Callable[[bytes], Answer], str]] = {
+    "here": (bytes, content, "trusted"),
+    "of another video": (altered, content, "invalid"),
+    "missing": (bytes, lambda store: status(404), "unverified"),
+    "too large": (bytes, lambda store: content(store + bytes(MAX_RANGE_BYTES)), "unverified"),
+    "elsewhere": (bytes, content, "unverified"),
+    "redirected elsewhere": (bytes, content, "unverified"),
+}
 
-    with Site({"/clip.mp4": answer, "/clip.c2pa": media(b"x")}) as site:
-        found = opened(UrlSource(site.url("/clip.mp4")), tmp_path)
-        assert (found["state"], found["remote_url"]) == ("unverified", site.url("/clip.c2pa"))
-        assert site.hits("/clip.c2pa") == 0
+
+@pytest.mark.parametrize("name", SIDECARS)
+def test_a_sidecar_of_the_same_server_is_read_and_another_is_named(video, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(client, "WORKER", QUICK_WORKER)
+    change, answer, state = SIDECARS[name]
+    signer = Signer()
+    signer.sign(video, AI, embed=False)
+    with Site({"/clip.c2pa": answer(signer.store)}) as site, Site() as other:
+        far = site.url("/clip.c2pa")
+        other.routes["/clip.c2pa"] = redirect(far)
+        page, link = (other, far) if name == "elsewhere" else (site, "/clip.c2pa")
+        page = other if name == "redirected elsewhere" else page
+        headers = {"Link": f'<{link}>; rel="c2pa-manifest"'}
+        page.routes["/clip.mp4"] = lambda handler: handler.give(change(video), "video/mp4", headers=headers)
+        found = opened(UrlSource(page.url("/clip.mp4")), tmp_path, signer.root)
+        assert (found["state"], found["remote_url"]) == (state, far if name == "elsewhere" else page.url(link))
+        assert (site.hits("/clip.c2pa") > 0) == (name != "elsewhere")
 
 
 FUZZ = """
