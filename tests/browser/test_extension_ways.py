@@ -26,7 +26,7 @@ def test_the_toolbar_button_opens_a_popup_whose_button_checks_the_video(chromium
 
 def test_the_popup_lists_the_other_videos_each_with_a_button(chromium, foreign):
     page = chromium.open(foreign.url("/two"))
-    page.evaluate("document.querySelectorAll('video')[1].play()")
+    page.evaluate("Object.assign(document.querySelectorAll('video')[1], { loop: true }).play()")
     popup = chromium.press_toolbar(page)
     popup.wait("h2", "Other videos on this page")
     shoot(popup, "extension-popup-two")
