@@ -13,6 +13,7 @@ import { showHoverButton } from "./hover-button.js";
 import { isSameSource, sourceOf } from "./player-state.js";
 import { resolveLink, resolveTarget } from "./site-urls.js";
 import { findVideo, listForeignFrames, listVideos, watchClicks } from "./video-choice.js";
+import { allVideos } from "./video-elements.js";
 import { collectHints, titleOf, watchSources } from "./video-hints.js";
 
 const WATCH_MS = 500; // how often navigation is looked for while an overlay is shown
@@ -92,7 +93,8 @@ async function begin(key, video, target, title, isAutomatic = false) {
   const controller = new AbortController();
   const check = new VideoCheck({ video, target, title, handshake, isAutomatic, controller });
   controller.signal.addEventListener("abort", () => checks.delete(key));
-  checks.set(key, { check, look: abortOnNavigation(video, controller) });
+  const onHeir = (/** @type {HTMLVideoElement} */ heir) => void checkVideo(heir, check.isAutomatic);
+  checks.set(key, { check, look: abortOnNavigation(video, controller, onHeir) });
   void check.check();
 }
 
@@ -100,9 +102,10 @@ async function begin(key, video, target, title, isAutomatic = false) {
  * End a check with its video: removed, replaced by another in the same player, or the page navigated in place.
  * @param {HTMLVideoElement | null} video
  * @param {AbortController} controller
+ * @param {(heir: HTMLVideoElement) => void} onHeir where a page has made another element for the same file
  * @returns {() => void} looks at once
  */
-function abortOnNavigation(video, controller) {
+function abortOnNavigation(video, controller, onHeir) {
   let address = addressOf(location.href);
   let source = video && sourceOf(video);
   const isReplaced = () => {
@@ -115,11 +118,21 @@ function abortOnNavigation(video, controller) {
     address = addressOf(location.href);
     return address !== before && !parseWebUrl(video?.currentSrc); // a file that plays on is the same video
   };
-  const look = () => void ((hasMoved() || isReplaced() || !isAlive()) && controller.abort());
+  const look = () => {
+    if (!hasMoved() && !isReplaced() && isAlive()) return;
+    controller.abort();
+    const heir = video?.isConnected || !parseWebUrl(source?.src) ? undefined : findSameFile(source?.src);
+    if (heir && isAlive()) onHeir(heir);
+  };
   const timer = setInterval(look, WATCH_MS);
   for (const type of ["popstate", "pagehide"]) addEventListener(type, look, { signal: controller.signal });
   controller.signal.addEventListener("abort", () => clearInterval(timer));
   return look;
+}
+
+/** @param {string | undefined} src */
+function findSameFile(src) {
+  return allVideos().find((video) => video.currentSrc === src && !checks.has(video));
 }
 
 /**

@@ -42,20 +42,26 @@ export class HeldPlayer {
    */
   async load() {
     const { video } = this;
+    starting.add(video);
+    await this.#loadLength().finally(() => starting.delete(video));
+    if (video.videoWidth === 0) throw new CheckError("no_picture");
+    this.still();
+  }
+
+  async #loadLength() {
+    const { video } = this;
     let looks = LOAD_TIMEOUT_MS / LOOK_MS;
     if (video.readyState < HTMLMediaElement.HAVE_METADATA && !video.error) {
       if (video.preload === "none") video.preload = "metadata";
       await this.play();
     }
     while (video.readyState < HTMLMediaElement.HAVE_METADATA) {
+      await wait(LOOK_MS); // a page may choose the source only when it is played, or load it anew
       const isEmpty = video.networkState === HTMLMediaElement.NETWORK_EMPTY;
       const hasFailed = video.error || video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE;
       if (isEmpty) throw new CheckError("no_source");
       if (hasFailed || looks-- < 0) throw new CheckError("source_failed");
-      await wait(LOOK_MS);
     }
-    if (video.videoWidth === 0) throw new CheckError("no_picture");
-    this.still();
   }
 
   /** Stop where it is. */
@@ -195,12 +201,14 @@ const LENGTH_TOLERANCE_SECONDS = 1;
 
 /** @type {WeakMap<HTMLVideoElement, {count: number}>} */
 const loads = new WeakMap();
+/** @type {WeakSet<HTMLVideoElement>} players that a check plays for their length: a page may load those anew */
+const starting = new WeakSet();
 
 /** Tell what a player plays now. @param {HTMLVideoElement} video @returns {VideoSource} */
 export function sourceOf(video) {
   const { currentSrc, srcObject } = video;
   const known = loads.get(video) ?? { count: 0 };
-  if (!loads.has(video)) video.addEventListener("emptied", () => known.count++);
+  if (!loads.has(video)) video.addEventListener("emptied", () => starting.has(video) || known.count++);
   loads.set(video, known);
   const track = srcObject instanceof MediaStream ? (srcObject.getVideoTracks()[0]?.id ?? "") : ""; // of who speaks now
   return { src: currentSrc || track, object: srcObject, duration: lengthOf(video), loads: known.count };

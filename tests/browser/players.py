@@ -97,6 +97,10 @@ new MutationObserver((changes) => {
 }).observe(document.documentElement, { childList: true });
 </script>"""
 ZOOM = "<style>html { zoom: 1.5 } body { margin: 60px }</style>"
+LOADING_ANEW = """<script>
+const video = document.querySelector("video");
+video.addEventListener("play", () => { video.load(); video.play().catch(() => {}); }, { once: true });
+</script>"""
 ADVERTISEMENT = """<script>
 fetch("/stream/no-face/hls/master.m3u8"); // that of the page's own video
 fetch("/long.mp4").then((given) => given.blob()).then((blob) => {
@@ -162,5 +166,5 @@ def bare_routes() -> dict[str, Answer]:
         ),
         "/dialog": html(f"<dialog>{SIGHT} muted src=/short.mp4></video></dialog>{OPEN}"),
         "/scrolled": html(f"<body style='height: 4000px'>{SIGHT} muted loop src=/short.mp4></video>"),
-        "/unplayed": html(f"{SIGHT} preload=none src=/long.mp4></video>"),
+        "/unplayed": html(f"{SIGHT} preload=none src=/long.mp4></video>" + LOADING_ANEW),
     }

@@ -130,7 +130,7 @@ def test_a_video_that_is_replaced_during_its_check_takes_the_answer_along(person
 
 def test_the_next_clip_at_the_same_address_and_the_next_speaker_of_a_call_take_the_answer_along(person, unusual, space):
     clips = [unusual.routes[f"/{name}.mp4"] for name in ("short", "no-face")]
-    for path, change in (("/again", "VIDEO.load()"), ("/speakers", "next()")):
+    for path, change in (("/again", "VIDEO.load()"), ("/speakers", "window.next()")):
         unusual.routes["/again.mp4"] = clips[0]
         person.open(unusual.url(path))
         person.check()
@@ -138,6 +138,20 @@ def test_the_next_clip_at_the_same_address_and_the_next_speaker_of_a_call_take_t
         unusual.routes["/again.mp4"] = clips[1]
         person.run(f"({change}, 0)")
         person.wait(lambda: person.badges() == [])
+
+
+def test_another_element_for_the_same_file_gets_the_answer(person, unusual, space):
+    """As of a page that is drawn anew; nobody presses a second time."""
+    space.is_free.clear()
+    person.open(unusual.url("/case/stopping"))
+    person.check()
+    person.wait(lambda: person.badges())
+    person.run("(VIDEO.replaceWith(VIDEO.cloneNode()), 0)")
+    space.is_free.set()
+    person.wait(lambda: person.badges() == [FAKE])
+    person.run("(VIDEO.replaceWith(VIDEO.cloneNode()), new Promise((done) => setTimeout(done, 800)))")
+    person.wait(lambda: person.badges() == [FAKE])
+    assert set(space.asked) == {unusual.url("/short.mp4")}
 
 
 def test_what_was_captured_is_sent_again_where_the_connection_was_lost(person, unusual, space):

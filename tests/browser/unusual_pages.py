@@ -178,7 +178,7 @@ function speak() {
   return canvas.captureStream(25).getVideoTracks()[0];
 }
 const stream = (document.querySelector("video").srcObject = new MediaStream([speak()]));
-const next = () => { stream.removeTrack(stream.getVideoTracks()[0]); stream.addTrack(speak()); };
+window.next = () => { stream.removeTrack(stream.getVideoTracks()[0]); stream.addTrack(speak()); };
 </script>"""
 GROWING = "setInterval(() => source.duration++, 500)"
 AGAIN = "VIDEO src=/again.mp4></video>"
