@@ -30,7 +30,7 @@ from unmask.errors import NoFrames, NotAVideo, TooLarge
 from unmask.video import colour, file_format
 from unmask.video.frames import Image
 from unmask.video.orientation import Orientation
-from unmask.video.partial_file import open_file
+from unmask.video.partial_file import FilePart, open_file
 from unmask.video.sampling import Timed
 
 MAX_SIDE_PX = 8192
@@ -95,6 +95,8 @@ def open_video(
         NotAVideo, NoFrames, TooLarge: It cannot be read, holds only sound, or its pictures are too large.
     """
     with open_file(media) if isinstance(media, Path) else nullcontext(media) as file:
+        if disguise_bytes := file_format.find_disguise(file):
+            file = FilePart(file, disguise_bytes, file.seek(0, os.SEEK_END))
         file.seek(0)
         file_format.reject_other_files(file.read(512))
         with open_container(file) as container:

@@ -31,6 +31,8 @@ INCOMPLETE = (
     "The file is incomplete: it was broken off before its index was written, as when a download or a recording is "
     "stopped. Fetch or record it again."
 )
+DISGUISES, DISGUISE_BYTES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8"), 2**13
+TS_PACKET_BYTES = 188
 MAX_BOXES = 256  # looked through for the index of an MP4
 
 
@@ -52,6 +54,13 @@ def reject_other_files(start: bytes) -> None:
         raise NotAVideo("That is a list that points to videos (a playlist), not a video.")
     if text.startswith(HTML_SIGNATURES):
         raise NotAVideo("That is a web page, not a video.")
+
+
+def find_disguise(file: RawIOBase) -> int:
+    """Find how many bytes of a picture lie before a transport stream: some sites hide so what their segments are."""
+    start = FilePart(file, 0, DISGUISE_BYTES).read(DISGUISE_BYTES)
+    places = range(len(start) - 4 * TS_PACKET_BYTES) if start.startswith(DISGUISES) else ()
+    return next((at for at in places if start[at::TS_PACKET_BYTES][:5] == b"\x47" * 5), 0)
 
 
 def why_unreadable(file: RawIOBase) -> str:

@@ -6,7 +6,7 @@ from itertools import islice, pairwise, takewhile
 from unmask.errors import UnmaskError
 from unmask.video.broadcast_clocks import find_broadcast_starts, find_sampled_starts
 from unmask.video.container import open_video
-from unmask.video.file_format import boxes
+from unmask.video.file_format import boxes, find_disguise
 from unmask.video.joined_files import (
     ASF,
     EBML,
@@ -42,7 +42,8 @@ def find_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
     Broadcast streams may be joined at any byte, the others at any head, and fragments may come from several recordings:
     all that is read is the packets' times, or the boxes' sizes. Other formats are one piece.
     """
-    place = (file, whole.begin_byte, whole.end_byte)
+    disguise_bytes = find_disguise(FilePart(file, whole.begin_byte, whole.end_byte))
+    place = (file, whole.begin_byte + disguise_bytes, whole.end_byte)
     start = FilePart(*place).read(12)
     found = next((find(*place) for at, mark, find in FORMATS if start.startswith(mark, at)), ())
     return _laid_out(file, whole, list(islice(found, MAX_PIECES)))

@@ -281,6 +281,13 @@ def hls_without_a_word(folder: Path) -> dict[str, bytes]:
     return files | {"index.m3u8": "".join(lines).encode()}
 
 
+def hls_disguised(folder: Path) -> dict[str, bytes]:
+    """Segments that begin like a picture."""
+    files = hls_without_a_word(folder)
+    picture = b"\x89PNG\r\n\x1a\n" + bytes(200)
+    return {name: picture + data if name.endswith(".ts") else data for name, data in files.items()}
+
+
 def hls_encrypted(folder: Path) -> dict[str, bytes]:
     """Segments in AES-128: the first two by a key of their own, the last in the clear."""
     files, lines = {}, [HLS_HEAD]
@@ -379,6 +386,7 @@ JOINED: dict[str, Callable[[Path], dict[str, bytes]]] = {
     "HLS, another size and head": hls_of_other_sizes,
     "HLS, the clock starts anew without a word": hls_without_a_word,
     "HLS, encrypted": hls_encrypted,
+    "HLS, disguised as pictures": hls_disguised,
     "DASH, Periods in folders": functools.partial(dash, whole_files=False),
     "DASH, a file for each Period": functools.partial(dash, whole_files=True),
     "DASH, other sets of pictures": dash_with_other_sets,
