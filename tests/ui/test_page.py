@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import gradio as gr
+import pytest
+
 from ui.html import EXAMPLES, STAGES, example_cards, progress_html, state_html
+from ui.page import file_box
 from unmask.progress import STAGES as CHECK_STAGES
 from unmask.service.jobs import JobState
 
@@ -45,3 +49,10 @@ def test_each_example_has_a_small_clip_and_a_picture():
         assert f'data-example="{name}"' in cards
         assert 10_000 < (FOLDER / f"{name}.mp4").stat().st_size < 300_000
     assert cards.count("data:image/jpeg;base64,/9j/") == len(EXAMPLES)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".m2ts", ".flv", ".gif", ".webp", ".avif", ".png", ".jpg", ".heic"])
+def test_whatever_holds_moving_pictures_can_be_uploaded(tmp_path, suffix):
+    path = tmp_path / f"clip{suffix}"
+    path.write_bytes(b"x")
+    assert file_box().preprocess(gr.FileData(path=str(path), orig_name=path.name)) == str(path)
