@@ -1,6 +1,7 @@
 /**
- * Presses on pages that stop clicks before they arrive. What is pressed is `:active` whatever a page does, and an
- * animation that starts inside a shadow root is not heard outside, so that no page can stop that event.
+ * Presses on pages that stop clicks before they arrive. A button gives its command whether or not its click, or the key
+ * that was pressed, is heard. Where a page forbids even that, what is pressed is `:active` whatever the page does, and
+ * an animation that starts inside a shadow root is not heard outside, so that no page can stop that event.
  */
 
 import { wait } from "./player-state.js";
@@ -18,21 +19,45 @@ const REPLACED_MS = 1000; // a click that arrives so long after it was replaced 
 export function clickDespitePage(root) {
   let clickedAt = -Infinity;
   let replacedAt = -Infinity;
+  let commandedAt = -Infinity;
+  let isHeard = false; // the click whose command comes next
   const note = (/** @type {Event} */ event) => {
     if (!event.isTrusted) return;
     clickedAt = performance.now();
+    isHeard = true;
+    setTimeout(() => (isHeard = false));
     if (clickedAt - replacedAt < REPLACED_MS) event.stopImmediatePropagation(); // one press is one click
     replacedAt = -Infinity;
   };
   root.addEventListener("click", note, { capture: true, passive: true });
+  const click = (/** @type {Element} */ target) => {
+    isHeard = true;
+    target.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    isHeard = false;
+  };
+  root.addEventListener("command", (event) => {
+    const isDone = isHeard || performance.now() - replacedAt < REPLACED_MS;
+    replacedAt = -Infinity;
+    if (isDone) return;
+    commandedAt = performance.now();
+    click(/** @type {any} */ (event).source);
+  });
+  const giveCommands = () => {
+    for (const button of root.querySelectorAll("button:not([command])")) {
+      button.setAttribute("command", "--press");
+      Object.assign(button, { commandForElement: root });
+    }
+  };
+  new MutationObserver(giveCommands).observe(root, { childList: true, subtree: true });
+  giveCommands();
   root.addEventListener("animationstart", async ({ animationName, target }) => {
     if (animationName !== ANIMATION || !(target instanceof HTMLElement)) return;
     const startedAt = performance.now();
     while (target.matches(":active")) await wait(LOOK_MS);
     const isOver = target.matches(":hover, :focus");
     await wait(LATE_MS);
-    if (!isOver || clickedAt >= startedAt - CLICK_MS) return;
+    if (!isOver || Math.max(clickedAt, commandedAt) >= startedAt - CLICK_MS) return;
     replacedAt = performance.now();
-    target.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    click(target);
   });
 }

@@ -55,6 +55,20 @@ def test_in_fullscreen_of_an_element_with_a_shadow_root_the_badge_is_pressed(nam
     person.run("document.exitFullscreen()")
 
 
+def test_where_a_page_stops_keys_and_clicks_enter_opens_the_panel(person, unusual, space):
+    person.open(unusual.url("/case/stopping"))
+    if not person.run("'commandForElement' in HTMLButtonElement.prototype"):
+        pytest.skip("this browser is too old")
+    person.check()
+    person.wait(lambda: person.badges() == [FAKE])
+    for _ in range(20):
+        person.key("Tab")
+        if person.run("Boolean(document.querySelector('[popover]:focus-within'))"):
+            break
+    person.key("Enter")
+    person.wait(lambda: person.find("actions"))
+
+
 def test_of_several_videos_behind_a_page_one_is_chosen(person, unusual, space):
     addresses = [unusual.url(f"/{name}.mp4") for name in ("one", "other")]
     space.choices += ({"url": url, "title": url[-9:-4], "duration_seconds": 4.0} for url in addresses)

@@ -136,6 +136,7 @@ for (const type of ["pointerdown", "pointerup", "mousedown", "mouseup", "click",
   window.addEventListener(type, (event) => event.stopImmediatePropagation(), true);
 }
 </script>"""
+PREVENTING = "<script>window.addEventListener('mousedown', (event) => event.preventDefault(), true);</script>"
 GLASS = """<div popover=manual style="inset: 0; width: 100vw; height: 100vh; background: none; border: 0">A pane</div>
 <script>
 new MutationObserver((_, observer) => {
@@ -299,6 +300,7 @@ CASES = {
     "object": Case("<object data=/short.mp4 type=video/mp4 width=480 height=360></object>", FILE, is_listed=True),
     # what the page does
     "stopping": Case(f"{VIDEO} src=/short.mp4></video>{STOPPING}", FILE),
+    "stopping-all": Case(f"{VIDEO} src=/short.mp4></video>{PREVENTING}{STOPPING}", FILE),
     "glass": Case(f"{VIDEO} src=/short.mp4></video>{GLASS}", FILE, after="window.isOver"),
     "styled": Case(f"{VIDEO} src=/short.mp4></video>{STYLED}", FILE),
     "sandbox": Case(
