@@ -7,7 +7,15 @@ from unmask.download.segments import Segment
 
 SEGMENT_TAGS = ("#EXTINF", "#EXT-X-BYTERANGE")  # go away with their segment
 OTHER_TAGS = ("#EXT-X-MEDIA-SEQUENCE", "#EXT-X-DISCONTINUITY", "#EXT-X-GAP", "#EXT-X-KEY", "#EXT-X-MAP")  # read here
+VARIABLE = re.compile(r'(?m)^#EXT-X-DEFINE:(?=.*NAME="([\w-]+)")(?=.*VALUE="([^"\n]*)")')
 ADVERTISEMENT_TAGS = ("#ANVATO-SEGMENT-INFO", "#UPLYNK-SEGMENT")  # segments that a downloader leaves out by itself
+
+
+def substitute(text: str) -> str:
+    """Put the variables that a playlist defines in their places (RFC 8216bis, 4.3)."""
+    for name, value in VARIABLE.findall(text):
+        text = text.replace(f"{{${name}}}", value)
+    return text
 
 
 def is_master(text: str) -> bool:

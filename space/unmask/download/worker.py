@@ -245,7 +245,7 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
             return str(info["hls_media_playlist_data"])
         response = self.urlopen(WebRequest(info["url"], headers=info.get("http_headers") or {}))
         info["url"] = response.url  # to which the segments' addresses are relative
-        return str(response.read().decode("utf-8", "ignore"))
+        return hls.substitute(response.read().decode("utf-8", "ignore"))
 
     def save(self, info: Info, file: Path) -> None:
         """Download without any of yt-dlp's naming and post-processing."""

@@ -42,6 +42,12 @@ def test_a_playlist_without_an_end_is_live_and_a_master_playlist_is_told_from_a_
     assert not hls.is_master(FIVE)
 
 
+@pytest.mark.parametrize("fields", ['NAME="x",VALUE=".ts"', 'VALUE=".ts",NAME="x"'])
+def test_variables_are_put_in_their_places(fields):
+    text = f"{HEAD}#EXT-X-DEFINE:{fields}\n#EXTINF:4.0,\na{{$x}}\n#EXTINF:4.0,\nb{{$z}}\n"
+    assert [segment.content[-1] for segment in hls.read_segments(hls.substitute(text))] == ["a.ts", "b{$z}"]
+
+
 INTERVALS = [(-0.5, 1.5), (9.0, 11.0), (19.0, 21.0)]
 
 
