@@ -291,6 +291,17 @@ def hls_routes(segments: Sequence[Segment], folder: str = "/hls/") -> dict[str, 
     }
 
 
+def copy_video(source: Any, sink: Any) -> Any:
+    """Copy the packets of the first video stream, nothing re-encoded -> that stream."""
+    stream = source.streams.video[0]
+    copy = sink.add_stream_from_template(stream)
+    for packet in source.demux(stream):
+        if packet.dts is not None:
+            packet.stream = copy
+            sink.mux(packet)
+    return stream
+
+
 # --- DASH ----------------------------------------------------------------------------------------------
 
 
@@ -299,12 +310,7 @@ def dash_routes(clip: bytes, folder: str = "/dash/") -> dict[str, Answer]:
     options = {"seg_duration": "1", "use_timeline": "1"}
     with tempfile.TemporaryDirectory() as scratch:
         with av.open(io.BytesIO(clip), "r") as source, av.open(f"{scratch}/index.mpd", "w", options=options) as sink:
-            stream = source.streams.video[0]
-            copy = sink.add_stream_from_template(stream)
-            for packet in source.demux(stream):
-                if packet.dts is not None:
-                    packet.stream = copy
-                    sink.mux(packet)
+            copy_video(source, sink)
         return {
             folder + path.name: content(path.read_bytes(), DASH if path.suffix == ".mpd" else "video/iso.segment")
             for path in Path(scratch).iterdir()

@@ -49,15 +49,15 @@ def release() -> threading.Event:
 
 
 @pytest.fixture
-def web(other_origin: Site, release: threading.Event, tmp_path: Path) -> Iterator[Site]:
-    with Site(pages(other_origin.url("/clip.mp4"), release, tmp_path)) as running:
+def web(other_origin: Site, release: threading.Event) -> Iterator[Site]:
+    with Site(pages(other_origin.url("/clip.mp4"), release)) as running:
         yield running
 
 
 @pytest.fixture
-def foreign(other_origin: Site, release: threading.Event, tmp_path: Path) -> Iterator[Site]:
+def foreign(other_origin: Site, release: threading.Event) -> Iterator[Site]:
     """Serve the same pages on `localhost`, where the extension may do nothing without a press of its button."""
-    with Site(pages(other_origin.url("/clip.mp4"), release, tmp_path), host="localhost") as running:
+    with Site(pages(other_origin.url("/clip.mp4"), release), host="localhost") as running:
         yield running
 
 

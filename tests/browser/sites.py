@@ -7,16 +7,17 @@
 /black: protected, as far as a program can see
 """
 
+import functools
 import io
+import tempfile
 import threading
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 
 from tests.media import write_video
-from tests.servers import Answer, Handler, content, html, media, status
+from tests.servers import Answer, Handler, content, copy_video, html, media, status
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "space" / "examples"
 CLIP = (EXAMPLES / "blended-face.mp4").read_bytes()
@@ -58,9 +59,17 @@ def player(src: str) -> str:
     return f"{STYLE}<video controls muted src='{src}'></video>"
 
 
-def pages(foreign: str, release: threading.Event, folder: Path) -> dict[str, Answer]:
-    """Make the routes of the site. `foreign`: address of a clip on another origin; `folder`: for temporary files."""
-    write_video(folder / "black.mp4", (np.zeros((240, 320, 3), np.uint8) for _ in range(50)))
+@functools.cache
+def black() -> bytes:
+    """Make a video of two seconds in which there is nothing to see."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "black.mp4")
+        write_video(path, (np.zeros((240, 320, 3), np.uint8) for _ in range(50)))
+        return path.read_bytes()
+
+
+def pages(foreign: str, release: threading.Event) -> dict[str, Answer]:
+    """Make the routes of the site. `foreign`: address of a clip on another origin."""
     fragmented, codec = fragment(CLIP)
     strict = {"Content-Security-Policy": "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'"}
     plain = player("/clip.mp4")
@@ -68,7 +77,7 @@ def pages(foreign: str, release: threading.Event, folder: Path) -> dict[str, Ans
         "/clip.mp4": media(CLIP),
         "/no-face.mp4": media(NO_FACE),
         "/fragmented.mp4": media(fragmented),
-        "/black.mp4": members(media((folder / "black.mp4").read_bytes())),
+        "/black.mp4": members(media(black())),
         "/held.mp4": held(media(CLIP), release),
         "/face.jpg": content(FACE, "image/jpeg"),
         "/plain": html(plain, "A speech"),
@@ -108,16 +117,11 @@ def held(answer: Answer, release: threading.Event) -> Answer:
     return hold
 
 
+@functools.cache
 def fragment(clip: bytes, **options: str) -> tuple[bytes, str]:
     """Pack the same pictures for MediaSource -> (bytes, codec). `options`: of the muxer, as to encrypt them."""
     packed = io.BytesIO()
     flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof", **options}
     with av.open(io.BytesIO(clip), "r") as source, av.open(packed, "w", format="mp4", options=flags) as sink:
-        stream: Any = source.streams.video[0]
-        copy = sink.add_stream_from_template(stream)
-        for packet in source.demux(stream):
-            if packet.dts is not None:
-                packet.stream = copy
-                sink.mux(packet)
-        codec = f"avc1.{stream.codec_context.extradata[1:4].hex()}"
+        codec = f"avc1.{copy_video(source, sink).codec_context.extradata[1:4].hex()}"
     return packed.getvalue(), codec

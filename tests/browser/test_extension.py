@@ -43,7 +43,7 @@ def wait_for_time(page, moment):
     )
 
 
-def test_the_timeline_is_one_stop_of_the_tab_key_and_goes_on_by_arrows(chromium, web):
+def test_by_keys_the_timeline_is_one_stop_and_escape_closes_the_panel_and_gives_the_focus_back(chromium, web):
     page = chromium.open(web.url("/plain"))
     overlay = chromium.check(page)
     overlay.answer()
@@ -57,15 +57,6 @@ def test_the_timeline_is_one_stop_of_the_tab_key_and_goes_on_by_arrows(chromium,
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     wait_for_time(page, overlay.find("moment")[-2])
-    page.keyboard.press("Escape")
-
-
-def test_escape_closes_the_panel_and_gives_the_focus_back(chromium, web):
-    page = chromium.open(web.url("/plain"))
-    overlay = chromium.check(page)
-    overlay.answer()
-    overlay.press("badge")
-    overlay.wait("scale")
     page.keyboard.press("Escape")
     overlay.wait("badge")
     assert not overlay.find("scale")
@@ -98,7 +89,7 @@ def test_a_page_that_navigates_in_place_loses_the_badge_unless_the_file_plays_on
     assert page.locator("[popover]").count() == 0
 
 
-def test_dismissing_leaves_no_trace(chromium, web):
+def test_the_badge_follows_its_video_and_dismissing_leaves_no_trace(chromium, web):
     page = chromium.open(web.url("/plain"))
     before = page.content()
     overlay = chromium.check(page)
@@ -106,10 +97,6 @@ def test_dismissing_leaves_no_trace(chromium, web):
     overlay.press("close")
     overlay.wait_gone()
     assert page.content() == before
-
-
-def test_the_badge_follows_its_video(chromium, web):
-    page = chromium.open(web.url("/plain"))
     overlay = chromium.check(page)
     overlay.answer()
     for change in (

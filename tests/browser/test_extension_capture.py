@@ -78,19 +78,19 @@ def test_a_video_that_the_page_may_not_read_is_captured_from_the_visible_tab(pat
     shoot(page, f"extension-{path[1:]}")
 
 
-def test_without_the_press_that_allows_captures_of_the_tab_the_failure_says_what_to_press(chromium, web):
-    page = chromium.open(web.url("/tainted"))
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        ("/tainted", "Press the Unmask button in the toolbar"),  # which allows captures of the tab
+        ("/black", "protected against copying"),
+    ],
+)
+def test_where_no_picture_can_be_taken_the_failure_says_why_or_what_to_press(path, detail, chromium, web):
+    page = chromium.open(web.url(path))
     overlay = chromium.check(page)
     take_pictures(overlay)
-    overlay.wait("detail", "Press the Unmask button in the toolbar")
-
-
-def test_a_player_that_shows_only_black_is_reported_as_protected(chromium, web):
-    page = chromium.open(web.url("/black"))
-    overlay = chromium.check(page)
-    take_pictures(overlay)
-    overlay.wait("detail", "protected against copying")
-    shoot(page, "extension-black")
+    overlay.wait("detail", detail)
+    shoot(page, f"extension-{path[1:]}-failure")
 
 
 def test_declining_the_capture_shows_the_failure_and_sends_nothing(chromium, web, bundled_space):

@@ -26,18 +26,34 @@ def assert_accessible(page):
     assert page.evaluate(RUN_AXE) == []
 
 
-def test_the_welcome_page_opens_once_and_says_it_in_five_sentences(playwright_session, tmp_path_factory, bundled_space):
-    browser = Chromium(playwright_session, tmp_path_factory.mktemp("profile"), bundled_space.url)
-    try:
-        browser.own.wait_for_timeout(2000)
-        (welcome,) = [page for page in browser.context.pages if page.url.endswith("/welcome.html")]
-        sentences = welcome.locator("li")
-        assert sentences.count() == 5
-        assert all(text.count(".") == 1 and text.endswith(".") for text in sentences.all_inner_texts())
-        assert_accessible(welcome)
-        shoot(welcome, "extension-welcome")
-    finally:
-        browser.close()
+@pytest.fixture(scope="module")
+def packed(playwright_session, tmp_path_factory):
+    """Run a browser that has just been given the packed extension."""
+    folder = tmp_path_factory.mktemp("packed")
+    zipped = next(path for path in pack(folder / "dist") if "chromium" in path.name)
+    zipfile.ZipFile(zipped).extractall(folder / "unpacked")
+    browser = Chromium(playwright_session, folder / "profile", extension=folder / "unpacked")
+    yield browser
+    browser.close()
+
+
+def test_the_welcome_page_opens_once_and_says_it_in_five_sentences(packed):
+    packed.own.wait_for_timeout(2000)
+    (welcome,) = [page for page in packed.context.pages if page.url.endswith("/welcome.html")]
+    sentences = welcome.locator("li")
+    assert sentences.count() == 5
+    assert all(text.count(".") == 1 and text.endswith(".") for text in sentences.all_inner_texts())
+    assert_accessible(welcome)
+    shoot(welcome, "extension-welcome")
+
+
+def test_chromium_reports_no_problem_with_the_packed_extension(packed):
+    page = packed.context.new_page()
+    page.goto("chrome://extensions/")
+    found = page.evaluate("chrome.developerPrivate.getExtensionsInfo()")
+    (own,) = [one for one in found if one["id"] == packed.id]
+    problems = ("manifestErrors", "installWarnings", "runtimeErrors")
+    assert {name: own.get(name, []) for name in problems} == {name: [] for name in problems}
 
 
 def test_settings_test_the_connection_before_they_save_it(chromium, bundled_space):
@@ -170,19 +186,3 @@ def test_no_style_of_the_page_leaks_in_and_none_leaks_out(chromium, web):
     overlay.wait_gone()
     page.evaluate("document.querySelectorAll('style')[1].remove()")
     assert page.evaluate(measure) == before
-
-
-def test_chromium_reports_no_problem_with_the_packed_extension(playwright_session, tmp_path, bundled_space):
-    packed = next(path for path in pack(tmp_path / "dist") if "chromium" in path.name)
-    folder = tmp_path / "unpacked"
-    zipfile.ZipFile(packed).extractall(folder)
-    browser = Chromium(playwright_session, tmp_path / "profile", bundled_space.url, folder)
-    try:
-        page = browser.context.new_page()
-        page.goto("chrome://extensions/")
-        found = page.evaluate("chrome.developerPrivate.getExtensionsInfo()")
-        (own,) = [one for one in found if one["id"] == browser.id]
-        problems = ("manifestErrors", "installWarnings", "runtimeErrors")
-        assert {name: own.get(name, []) for name in problems} == {name: [] for name in problems}
-    finally:
-        browser.close()

@@ -107,13 +107,18 @@ def test_the_menu_and_the_shortcut_are_registered(chromium):
         worker.evaluate(UPDATED_ONCE_THERE, name)
 
 
-@pytest.fixture
-def allowed(playwright_session, tmp_path_factory, bundled_space, allowed_extension):
+@pytest.fixture(scope="module")
+def running_allowed(playwright_session, tmp_path_factory, allowed_extension):
     """Run a browser in which access to all pages was allowed."""
-    profile = tmp_path_factory.mktemp("profile")
-    browser = Chromium(playwright_session, profile, bundled_space.url, allowed_extension)
+    browser = Chromium(playwright_session, tmp_path_factory.mktemp("profile"), extension=allowed_extension)
     yield browser
     browser.close()
+
+
+@pytest.fixture
+def allowed(running_allowed, bundled_space):
+    running_allowed.begin_anew(bundled_space.url)
+    return running_allowed
 
 
 def test_the_hover_button_is_on_the_video_under_the_pointer_and_can_be_switched_off(allowed, foreign):

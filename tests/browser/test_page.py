@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
+from tests.browser.chromium import ARGUMENTS, INSTALLED
 from tests.served import served
 from tests.servers import Site, content, html, slow, status
 
@@ -21,14 +22,6 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "space" / "examples"
 CLIP = (EXAMPLES / "photograph.mp4").read_bytes()
 FRESH = CLIP + b"\0\0\0\x08free"  # the same video as another file, whose report is not remembered
 PATIENCE_MS = 120_000  # of every expectation; on an idle machine a check takes 3 seconds
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +44,7 @@ def site():
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
-        path = str(CHROMIUM) if CHROMIUM.exists() else None  # else the one that playwright installed
+        path = str(INSTALLED) if INSTALLED.exists() else None  # else the one that playwright installed
         chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         expect.set_options(timeout=PATIENCE_MS)
         yield chromium
