@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.fit.trainer import Trainer, random_part
+from training.fit.trainer import Trainer, classification_loss, distillation_target, random_part
 
 OFFSET_QUANTILE = 1e-3  # share of the values of a channel that the ReLU after a sum may cut
 FIRST_STAGE = 4  # index in ResNeXt50, after convolution, norm, ReLU and max pooling
@@ -62,6 +62,7 @@ MAP_PAIRS = (
     MapPair(3, slice(160, 1440), 18),
 )
 SUMS = ((2, 3), (4, 5, 6), (7, 8, 9, 10), (11, 12, 13), (14, 15, 16))  # layers whose outputs are added up
+MAP_SHARE = 0.15  # weight of the map losses beside that of the logits
 LAST_LAYER, LAST_WIDTH = 18, 1280
 
 
@@ -125,13 +126,17 @@ def map_losses(ours: Sequence[Tensor], theirs: Sequence[Tensor], offsets: Sequen
 
 
 class MapTrainer(Trainer):
-    """Trains the first stages of a ResNeXt50 to give the maps of its teacher. On one process only."""
+    """Trains the first stages of a ResNeXt50 to give the maps of its teacher. On one process only.
+
+    With all four stages, the teacher's head makes a logit of the vectors as well, which is trained as others are: maps
+    alone come close in what most of their variance is, and what tells fakes is little of it.
+    """
 
     offsets: Sequence[Tensor]
-    stages: int = 4  # that are trained
+    stages: int = len(MAP_PAIRS)  # that are trained
 
     def loss(self, data: Tensor, mask: Tensor, fake: Tensor) -> Tensor:
-        """Compute the sum of the map losses, see Trainer."""
+        """Compute the map losses of clips of one frame, and that of the logits, see Trainer."""
         assert self.teacher is not None
         theirs: Any = self.teacher.module.backbone
         ours = self.accelerator.unwrap_model(self.student).model.backbone
@@ -141,7 +146,13 @@ class MapTrainer(Trainer):
             with torch.no_grad():
                 wanted = layer_maps(theirs[: last + 1], images)
             found = layer_maps(ours[: FIRST_STAGE + self.stages], images)
-        return torch.stack(map_losses(found, wanted, self.offsets)).sum()
+        losses = torch.stack(map_losses(found, wanted, self.offsets)).sum()
+        if self.stages < len(MAP_PAIRS):
+            return losses
+        vectors = found[-1][:, MAP_PAIRS[-1].channels].float().mean((2, 3))
+        logits = self.teacher.module.sequence_logits(vectors[:, None], mask)
+        target = distillation_target(self.teacher, data, mask)
+        return MAP_SHARE * losses + classification_loss(logits, fake, target, self.config)
 
 
 @dataclass(frozen=True)

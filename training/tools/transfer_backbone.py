@@ -3,8 +3,9 @@
     python -m training.tools.transfer_backbone --data FACES --out RUN
     python -m training.train resnext-lstm frames --start RUN --teacher mobilenet-gru --data FACES --out RUN2
 
-Writes the blocks of the teacher into ResNeXt50, see `training.fit.weight_transfer`, then trains its first stage and at
-last all four to give the teacher's maps, without labels. Stopped, it resumes. Uses one process.
+Writes the blocks of the teacher into ResNeXt50, see `training.fit.weight_transfer`, then trains its first stage to give
+the teacher's maps, and all four to give its maps and, by its head, its answers and the labels. Stopped, it resumes.
+Uses one process.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from unmask.models.architectures import ARCHITECTURES, MobileNetGru, channels_la
 from unmask.verdict import Calibration, Policy
 
 FIRST_STAGE = StageConfig(epochs=1, pairs_per_batch=16, learning_rate=2e-3, warmup_steps=100, part_px=112)
-ALL_STAGES = StageConfig(epochs=1, pairs_per_batch=16, learning_rate=4e-4, warmup_steps=100, part_px=128)
+ALL_STAGES = StageConfig(epochs=2, pairs_per_batch=16, learning_rate=4e-4, warmup_steps=100, part_px=160)
 
 
 def main() -> None:
@@ -65,7 +66,7 @@ def main() -> None:
         )
         trainer.offsets, trainer.stages = offsets, stages
         while not trainer.done:
-            print(f"{stages} of 4 stages: map losses add up to {trainer.train_epoch():.3f}")
+            print(f"{stages} of 4 stages: the loss is {trainer.train_epoch():.3f}")
             trainer.save()
         model = trainer.average.requires_grad_(True)
     name, headline = RESNEXT_LSTM.architecture, f"maps of {arguments.teacher}; the temporal head is not trained"
