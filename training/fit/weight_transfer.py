@@ -1,10 +1,11 @@
 """Start ResNeXt50 from the blocks of a trained MobileNetV2, for machines that have no ImageNet weights of it.
 
 An inverted residual (1x1, depthwise 3x3, 1x1, sum) is a bottleneck of ResNeXt whose grouped convolution is zero but for
-one channel a group, so nearly every block has a place: as in Net2Net (Chen et al., ICLR 2016), the wider network
-computes at first what the narrow one does, and its other channels, random, add nothing until they are trained. Two
-blocks have no place and are left out, the widest lose a few channels, ReLU6 becomes ReLU, and the first two bottlenecks
-are random: what that costs is learned again, from the maps of the MobileNetV2 (FitNets, Romero et al., ICLR 2015).
+one channel a group, so the channels inside of all blocks have a place: as in Net2Net (Chen et al., ICLR 2016), the
+wider network computes at first what the narrow one does, and its other channels, random, add nothing until they are
+trained. There are fewer bottlenecks than blocks, so some blocks share one and are computed side by side, the weakest channels
+are left out, ReLU6 becomes ReLU, and the first two bottlenecks are random: what that costs is learned again, from the
+maps and the answers of the MobileNetV2 (FitNets, Romero et al., ICLR 2015).
 """
 
 from collections.abc import Sequence
@@ -22,13 +23,14 @@ FIRST_STAGE = 4  # index in ResNeXt50, after convolution, norm, ReLU and max poo
 
 @dataclass(frozen=True)
 class Block:
-    """A place for an inverted residual: a bottleneck, and the channels of its stage that it reads and writes."""
+    """A place for channels of an inverted residual: a bottleneck, and what it reads and writes of its stage."""
 
     stage: int  # 0 to 3
     bottleneck: int
     layer: int  # of the MobileNetV2
     reads: slice
     writes: slice
+    inside: slice  # channels inside of the block that have their place here, counted from the strongest
 
 
 @dataclass(frozen=True)
@@ -41,19 +43,23 @@ class MapPair:
 
 
 BLOCKS = (
-    Block(0, 2, 3, slice(24), slice(24)),
-    Block(1, 0, 4, slice(24), slice(32)),
-    Block(1, 1, 5, slice(32), slice(32)),
-    Block(1, 2, 6, slice(32), slice(32)),
-    Block(2, 0, 7, slice(32), slice(64)),
-    Block(2, 1, 8, slice(64), slice(64)),
-    Block(2, 2, 10, slice(64), slice(64)),
-    Block(2, 3, 11, slice(64), slice(64, 160)),
-    Block(2, 4, 12, slice(64, 160), slice(64, 160)),
-    Block(2, 5, 13, slice(64, 160), slice(64, 160)),
-    Block(3, 0, 14, slice(64, 160), slice(160)),
-    Block(3, 1, 15, slice(160), slice(160)),
-    Block(3, 2, 17, slice(160), slice(160, 1440)),  # its projection is merged with the last convolution
+    Block(0, 2, 3, slice(24), slice(24), slice(128)),
+    Block(1, 0, 4, slice(24), slice(32), slice(144)),
+    Block(1, 1, 5, slice(32), slice(32), slice(192)),
+    Block(1, 2, 6, slice(32), slice(32), slice(192)),
+    Block(2, 0, 7, slice(32), slice(64), slice(192)),
+    Block(2, 1, 8, slice(64), slice(64), slice(384)),
+    Block(2, 1, 9, slice(64), slice(64), slice(128)),
+    Block(2, 2, 9, slice(64), slice(64), slice(128, 384)),
+    Block(2, 2, 10, slice(64), slice(64), slice(256)),
+    Block(2, 3, 10, slice(64), slice(64), slice(256, 384)),
+    Block(2, 3, 11, slice(64), slice(64, 160), slice(384)),
+    Block(2, 4, 12, slice(64, 160), slice(64, 160), slice(512)),
+    Block(2, 5, 13, slice(64, 160), slice(64, 160), slice(512)),
+    Block(3, 0, 14, slice(64, 160), slice(160), slice(576)),
+    Block(3, 1, 15, slice(160), slice(160), slice(512)),
+    Block(3, 1, 16, slice(160), slice(160), slice(512)),
+    Block(3, 2, 17, slice(160), slice(160, 1440), slice(960)),  # its projection is merged with the last convolution
 )
 MAP_PAIRS = (
     MapPair(0, slice(24), 3),
@@ -80,18 +86,26 @@ def transfer(source: Any, target: Any, images: Tensor) -> list[Tensor]:
         would cut what is negative.
     """
     maps = layer_maps(source, images)
-    shared = {layer: _offset([maps[other] for other in layers]) for layers in SUMS for layer in layers}
+    shared = {}
+    for layers in SUMS:
+        shared |= dict.fromkeys(layers, _offset([maps[layer] for layer in layers]))
     _copy_stem(source[0], target)
     for stage in range(4):
-        _silence_shortcut(target[FIRST_STAGE + stage][0], _written(stage))
+        places = target[FIRST_STAGE + stage]
+        for channels in (block.writes for block in BLOCKS if block.stage == stage):
+            for norm in (places[0].downsample[1], *(place.bn3 for place in places)):
+                norm.weight[channels], norm.bias[channels] = 0, 0
+    used: dict[tuple[int, int], int] = {}  # channels inside of each bottleneck
     for block in BLOCKS:
-        place = target[FIRST_STAGE + block.stage][block.bottleneck]
-        for channels in _written(block.stage):
-            place.bn3.weight[channels] = 0
-            place.bn3.bias[channels] = 0
-        _embed(place, _inverted_residual(source, block.layer), block, shared[block.layer - 1])
+        place, first = (block.stage, block.bottleneck), used.get((block.stage, block.bottleneck), 0)
+        bottleneck, layers = (
+            target[FIRST_STAGE + block.stage][block.bottleneck],
+            _inverted_residual(source, block.layer),
+        )
+        used[place] = first + _embed(bottleneck, layers, block, first, shared[block.layer - 1])
         if block.layer in shared and not source[block.layer].has_shortcut:
-            place.bn3.bias[block.writes] += shared[block.layer]
+            bottleneck.bn3.bias[block.writes] += shared[block.layer]
+    _measure_norms(target, images)
     return [shared.get(pair.layer, images.new_zeros(LAST_WIDTH)) for pair in MAP_PAIRS]
 
 
@@ -135,6 +149,13 @@ class MapTrainer(Trainer):
     offsets: Sequence[Tensor]
     stages: int = len(MAP_PAIRS)  # that are trained
 
+    def _set_train_mode(self, epoch: int) -> None:
+        """Keep the statistics of norms: those of a batch differ by more than the maps do."""
+        super()._set_train_mode(epoch)
+        for module in self.student.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+
     def loss(self, data: Tensor, mask: Tensor, fake: Tensor) -> Tensor:
         """Compute the map losses of clips of one frame, and that of the logits, see Trainer."""
         assert self.teacher is not None
@@ -157,75 +178,87 @@ class MapTrainer(Trainer):
 
 @dataclass(frozen=True)
 class _Layers:
-    """The three convolutions of an inverted residual with their norms; the last may be two merged into one."""
+    """The three convolutions of an inverted residual with their norms; that of the last is merged with it."""
 
     expand: nn.Conv2d
     expand_norm: nn.BatchNorm2d
     depthwise: nn.Conv2d
     depthwise_norm: nn.BatchNorm2d
     project: Tensor  # (out, inside)
-    norm: dict[str, Tensor]  # of the projection: weight, bias, running_mean, running_var
+    shift: Tensor  # (out,)
 
 
 def _inverted_residual(source: Any, layer: int) -> _Layers:
     (expand, expand_norm, _), (depthwise, depthwise_norm, _), project, norm = source[layer].conv
-    weight, values = project.weight.flatten(1), _norm(norm)
+    weight, shift = _merge(project, norm)
     if layer == LAST_LAYER - 1:
-        last, last_norm, _ = source[LAST_LAYER]
-        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-        shift = norm.bias - scale * norm.running_mean
-        outer = last.weight.flatten(1)
-        weight, values = outer @ (scale[:, None] * weight), _norm(last_norm)
-        values["running_mean"] = values["running_mean"] - outer @ shift
-    return _Layers(expand, expand_norm, depthwise, depthwise_norm, weight, values)
+        outer, outer_shift = _merge(*source[LAST_LAYER][:2])
+        weight, shift = outer @ weight, outer @ shift + outer_shift
+    return _Layers(expand, expand_norm, depthwise, depthwise_norm, weight, shift)
 
 
-def _norm(norm: nn.BatchNorm2d) -> dict[str, Tensor]:
-    return {name: getattr(norm, name) for name in ("weight", "bias", "running_mean", "running_var")}
+def _merge(conv: nn.Conv2d, norm: Any) -> tuple[Tensor, Tensor]:
+    """Merge a 1x1 convolution and its norm -> weights (out, in) and what is added (out,)."""
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    return scale[:, None] * conv.weight.flatten(1), norm.bias - scale * norm.running_mean
 
 
-def _written(stage: int) -> list[slice]:
-    return [block.writes for block in BLOCKS if block.stage == stage]
-
-
-def _embed(place: Any, layers: _Layers, block: Block, offset: Tensor) -> None:
-    inside = place.conv1.out_channels
+def _embed(place: Any, layers: _Layers, block: Block, first: int, offset: Tensor) -> int:
+    """Write channels of an inverted residual into a bottleneck, from the channel `first` on; return how many."""
     strength = layers.project.norm(dim=0) * layers.depthwise_norm.weight.abs()
-    kept = strength.topk(min(inside, len(strength))).indices.sort().values
-    count = len(kept)
-    place.conv1.weight[:count] = 0
+    kept = strength.argsort(descending=True)[block.inside]
+    rows = torch.arange(first, first + len(kept))
     expand = layers.expand.weight[kept]
-    place.conv1.weight[:count, block.reads] = expand
-    _copy_norm(place.bn1, slice(count), _norm(layers.expand_norm), kept)
-    place.bn1.running_mean[:count] += expand.flatten(1) @ offset
-    group = place.conv2.weight.shape[1]
-    rows = torch.arange(count)
-    place.conv2.weight[:count] = 0
-    place.conv2.weight[rows, rows % group] = layers.depthwise.weight[kept, 0]
-    _copy_norm(place.bn2, slice(count), _norm(layers.depthwise_norm), kept)
-    place.conv3.weight[block.writes] = 0
-    place.conv3.weight[block.writes, :count] = layers.project[:, kept, None, None]
-    _copy_norm(place.bn3, block.writes, layers.norm, slice(None))
+    place.conv1.weight[rows] = 0
+    place.conv1.weight[rows, block.reads] = expand
+    _copy_norm(place.bn1, rows, layers.expand_norm, kept)
+    place.bn1.running_mean[rows] += expand.flatten(1) @ offset
+    place.conv2.weight[rows] = 0
+    place.conv2.weight[rows, rows % place.conv2.weight.shape[1]] = layers.depthwise.weight[kept, 0]
+    _copy_norm(place.bn2, rows, layers.depthwise_norm, kept)
+    if not place.bn3.weight[block.writes].any():  # the first block here that writes these channels
+        place.conv3.weight[block.writes] = 0
+        place.bn3.weight[block.writes] = 1
+        place.bn3.running_var[block.writes] = 1 - place.bn3.eps
+    place.conv3.weight[block.writes, rows[0] : rows[-1] + 1] = layers.project[:, kept, None, None]
+    if block.inside.start is None:
+        place.bn3.bias[block.writes] += layers.shift
+    return len(kept)
 
 
-def _copy_norm(norm: nn.BatchNorm2d, channels: slice, values: dict[str, Tensor], kept: Tensor | slice) -> None:
-    for name, value in values.items():
-        getattr(norm, name)[channels] = value[kept]
+def _copy_norm(norm: Any, channels: Tensor | slice, other: Any, kept: Tensor | slice) -> None:
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        getattr(norm, name)[channels] = getattr(other, name)[kept]
 
 
 def _copy_stem(first: Any, target: Any) -> None:
     """Place the 3x3 convolution in the middle of the 7x7 one, which has the same stride."""
-    conv, norm = target[0], target[1]
     count = first[0].out_channels
-    conv.weight[:count] = 0
-    conv.weight[:count, :, 2:5, 2:5] = first[0].weight
-    _copy_norm(norm, slice(count), _norm(first[1]), slice(None))
+    target[0].weight[:count] = 0
+    target[0].weight[:count, :, 2:5, 2:5] = first[0].weight
+    _copy_norm(target[1], slice(count), first[1], slice(None))
 
 
-def _silence_shortcut(bottleneck: Any, reserved: list[slice]) -> None:
-    for channels in reserved:
-        bottleneck.downsample[1].weight[channels] = 0
-        bottleneck.downsample[1].bias[channels] = 0
+def _measure_norms(network: nn.Module, images: Tensor) -> None:
+    """Set the statistics of every norm to those of the images, without changing what embedded channels say."""
+
+    def measure(norm: Any, inputs: tuple[Tensor]) -> None:
+        mean, variance = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3))
+        embedded = norm.running_var != 1  # a norm begins with 1
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        bias = norm.bias + scale * (mean - norm.running_mean)
+        norm.weight.copy_(torch.where(embedded, scale * (variance + norm.eps).sqrt(), norm.weight))
+        norm.bias.copy_(torch.where(embedded, bias, norm.bias))
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
+    is_training = network.training
+    network.eval()(images)
+    network.train(is_training)
+    for hook in hooks:
+        hook.remove()
 
 
 def _offset(maps: Sequence[Tensor]) -> Tensor:
