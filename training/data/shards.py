@@ -53,6 +53,11 @@ class StoredClip:
     jpegs: Sequence[bytes]  # as many
     group_label: str = ""  # skin tone, language, camera: what errors are counted by
 
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """Return the person and the source video, neither of which may be in two splits."""
+        return self.group, self.original_id
+
     def __post_init__(self) -> None:
         if not self.jpegs or len(self.jpegs) != len(self.seconds):
             raise ValueError(f"{self.video_id}: {len(self.jpegs)} pictures, but {len(self.seconds)} presentation times")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from training.data.shards import StoredClip, read_clips
+from training.data.splits import share_people
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ def read_training_clips(
         for folder, _ in data
     }
     validation = {folder.name: [clip for clip in clips if clip.split == "val"] for folder, clips in clips_of.items()}
-    held_out = {name for clips in validation.values() for clip in clips for name in (clip.group, clip.original_id)}
+    held_out = [clip for clips in validation.values() for clip in clips]
     training: list[list[StoredClip]] = []
     leaks: set[str] = set()
     for folder, repeats in data:
         clips = [clip for clip in clips_of[folder] if clip.split == "train"]
-        shared = {clip.video_id for clip in clips if {clip.group, clip.original_id} & held_out}
+        shared = share_people(clips, held_out)
         kept = [clip for clip in clips if clip.video_id not in shared]
         if kept and all(clip.fake for clip in kept):
             raise ValueError(f"{folder.name} holds no real clip to pair its fakes with")

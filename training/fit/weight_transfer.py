@@ -3,9 +3,9 @@
 An inverted residual (1x1, depthwise 3x3, 1x1, sum) is a bottleneck of ResNeXt whose grouped convolution is zero but for
 one channel a group, so the channels inside of all blocks have a place: as in Net2Net (Chen et al., ICLR 2016), the
 wider network computes at first what the narrow one does, and its other channels, random, add nothing until they are
-trained. There are fewer bottlenecks than blocks, so some blocks share one and are computed side by side, the weakest channels
-are left out, ReLU6 becomes ReLU, and the first two bottlenecks are random: what that costs is learned again, from the
-maps and the answers of the MobileNetV2 (FitNets, Romero et al., ICLR 2015).
+trained. There are fewer bottlenecks than blocks, so some blocks share one and are computed side by side, the weakest
+channels are left out, ReLU6 becomes ReLU, and the first two bottlenecks are random: what that costs is learned again,
+from the maps and the answers of the MobileNetV2 (FitNets, Romero et al., ICLR 2015).
 """
 
 from collections.abc import Sequence
@@ -86,9 +86,9 @@ def transfer(source: Any, target: Any, images: Tensor) -> list[Tensor]:
         would cut what is negative.
     """
     maps = layer_maps(source, images)
-    shared = {}
-    for layers in SUMS:
-        shared |= dict.fromkeys(layers, _offset([maps[layer] for layer in layers]))
+    shared: dict[int, Tensor] = {}
+    for added in SUMS:
+        shared |= dict.fromkeys(added, _offset([maps[layer] for layer in added]))
     _copy_stem(source[0], target)
     for stage in range(4):
         places = target[FIRST_STAGE + stage]
@@ -97,12 +97,10 @@ def transfer(source: Any, target: Any, images: Tensor) -> list[Tensor]:
                 norm.weight[channels], norm.bias[channels] = 0, 0
     used: dict[tuple[int, int], int] = {}  # channels inside of each bottleneck
     for block in BLOCKS:
-        place, first = (block.stage, block.bottleneck), used.get((block.stage, block.bottleneck), 0)
-        bottleneck, layers = (
-            target[FIRST_STAGE + block.stage][block.bottleneck],
-            _inverted_residual(source, block.layer),
-        )
-        used[place] = first + _embed(bottleneck, layers, block, first, shared[block.layer - 1])
+        place = (block.stage, block.bottleneck)
+        bottleneck = target[FIRST_STAGE + block.stage][block.bottleneck]
+        layers = _inverted_residual(source, block.layer)
+        used[place] = _embed(bottleneck, layers, block, used.get(place, 0), shared[block.layer - 1])
         if block.layer in shared and not source[block.layer].has_shortcut:
             bottleneck.bn3.bias[block.writes] += shared[block.layer]
     _measure_norms(target, images)
@@ -148,13 +146,6 @@ class MapTrainer(Trainer):
 
     offsets: Sequence[Tensor]
     stages: int = len(MAP_PAIRS)  # that are trained
-
-    def _set_train_mode(self, epoch: int) -> None:
-        """Keep the statistics of norms: those of a batch differ by more than the maps do."""
-        super()._set_train_mode(epoch)
-        for module in self.student.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
 
     def loss(self, data: Tensor, mask: Tensor, fake: Tensor) -> Tensor:
         """Compute the map losses of clips of one frame, and that of the logits, see Trainer."""
@@ -204,7 +195,7 @@ def _merge(conv: nn.Conv2d, norm: Any) -> tuple[Tensor, Tensor]:
 
 
 def _embed(place: Any, layers: _Layers, block: Block, first: int, offset: Tensor) -> int:
-    """Write channels of an inverted residual into a bottleneck, from the channel `first` on; return how many."""
+    """Write channels of an inverted residual into a bottleneck, from the channel `first` on; return the next one."""
     strength = layers.project.norm(dim=0) * layers.depthwise_norm.weight.abs()
     kept = strength.argsort(descending=True)[block.inside]
     rows = torch.arange(first, first + len(kept))
@@ -223,7 +214,7 @@ def _embed(place: Any, layers: _Layers, block: Block, first: int, offset: Tensor
     place.conv3.weight[block.writes, rows[0] : rows[-1] + 1] = layers.project[:, kept, None, None]
     if block.inside.start is None:
         place.bn3.bias[block.writes] += layers.shift
-    return len(kept)
+    return first + len(kept)
 
 
 def _copy_norm(norm: Any, channels: Tensor | slice, other: Any, kept: Tensor | slice) -> None:
