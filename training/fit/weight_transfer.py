@@ -103,8 +103,33 @@ def transfer(source: Any, target: Any, images: Tensor) -> list[Tensor]:
         used[place] = _embed(bottleneck, layers, block, used.get(place, 0), shared[block.layer - 1])
         if block.layer in shared and not source[block.layer].has_shortcut:
             bottleneck.bn3.bias[block.writes] += shared[block.layer]
-    _measure_norms(target, images)
     return [shared.get(pair.layer, images.new_zeros(LAST_WIDTH)) for pair in MAP_PAIRS]
+
+
+@torch.no_grad()
+def measure_norms(network: nn.Module, images: Tensor) -> None:
+    """Set the statistics of every norm to those of the images, without changing what embedded channels say.
+
+    Needed before all stages are trained, by when the first one is: in training, norms take the statistics of a batch.
+    """
+
+    def measure(norm: Any, inputs: tuple[Tensor]) -> None:
+        mean, variance = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3))
+        embedded = norm.running_var != 1  # a norm begins with 1
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        bias = norm.bias + scale * (mean - norm.running_mean)
+        norm.weight.copy_(torch.where(embedded, scale * (variance + norm.eps).sqrt(), norm.weight))
+        norm.bias.copy_(torch.where(embedded, bias, norm.bias))
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
+    is_training = network.training
+    network.eval()(images)
+    network.train(is_training)
+    for hook in hooks:
+        hook.remove()
 
 
 def layer_maps(network: nn.Sequential, images: Tensor) -> list[Tensor]:
@@ -228,28 +253,6 @@ def _copy_stem(first: Any, target: Any) -> None:
     target[0].weight[:count] = 0
     target[0].weight[:count, :, 2:5, 2:5] = first[0].weight
     _copy_norm(target[1], slice(count), first[1], slice(None))
-
-
-def _measure_norms(network: nn.Module, images: Tensor) -> None:
-    """Set the statistics of every norm to those of the images, without changing what embedded channels say."""
-
-    def measure(norm: Any, inputs: tuple[Tensor]) -> None:
-        mean, variance = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3))
-        embedded = norm.running_var != 1  # a norm begins with 1
-        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-        bias = norm.bias + scale * (mean - norm.running_mean)
-        norm.weight.copy_(torch.where(embedded, scale * (variance + norm.eps).sqrt(), norm.weight))
-        norm.bias.copy_(torch.where(embedded, bias, norm.bias))
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(variance)
-
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
-    is_training = network.training
-    network.eval()(images)
-    network.train(is_training)
-    for hook in hooks:
-        hook.remove()
 
 
 def _offset(maps: Sequence[Tensor]) -> Tensor:

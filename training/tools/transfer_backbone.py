@@ -23,7 +23,7 @@ from training.fit.recipes import RESNEXT_LSTM, StageConfig
 from training.fit.run_folder import RunFolder
 from training.fit.torch_dataset import ClipPairs, cached_meshes, collate
 from training.fit.training_clips import read_training_clips
-from training.fit.weight_transfer import MapTrainer, transfer
+from training.fit.weight_transfer import MapTrainer, measure_norms, transfer
 from training.train import folder_and_repeats
 from unmask.faces.clips import ClipSpec
 from unmask.models import checkpoint, torch_model
@@ -59,6 +59,8 @@ def main() -> None:
     images = first_faces(parts, spec).to(accelerator.device)
     offsets = transfer(restored(arguments.teacher, accelerator.device), model.backbone, images)
     for stage, stages in ((FIRST_STAGE, 1), (ALL_STAGES, 4)):
+        if stages > 1:
+            measure_norms(model.backbone, images)
         config = replace(stage, pairs_per_batch=arguments.pairs_per_batch)
         folder = arguments.out / f"stages-{stages}"
         trainer = MapTrainer(
