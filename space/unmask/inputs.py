@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from unmask.download.sources import FileSource, FramesSource, UrlSource, find_address
+from unmask.download.sources import FileSource, FramesSource, UrlSource
+from unmask.download.web_address import find_address
 from unmask.errors import BadInput, BadUrl, ModelUnavailable
 from unmask.sandbox.address_policy import MAX_URL_CHARACTERS
 from unmask.video.sampling import Span

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unmask import pipeline, report, verdict, verdict_text
-from unmask.download import sources
+from unmask.download import web_address
 from unmask.faces import boxes, clips, detector, exclusion, subjects, tracking
 from unmask.models import saliency
 from unmask.video import captured_frames, sampling
@@ -64,7 +64,7 @@ def constants() -> dict[str, Any]:
             "BAND": [policy.real_below, policy.fake_above],
             "REASONS": list(verdict_text.REASONS),
         },
-        "TRACKING_PARAMETERS": sources.TRACKING,
+        "TRACKING_PARAMETERS": web_address.TRACKING,
     }
 
 

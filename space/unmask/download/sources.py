@@ -1,23 +1,19 @@
 """What is checked and how: open a URL, a file, or pictures captured in a browser, within the limits."""
 
 import hashlib
-import json
 import math
-import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from unmask.download import client
 from unmask.download.client import VideoFile
+from unmask.download.web_address import BARE_ADDRESS, SCHEME, canonical_url, find_address
 from unmask.errors import BadInput, BadUrl
 from unmask.limits import Limits
 from unmask.progress import OnProgress
@@ -27,9 +23,6 @@ from unmask.video.decode_client import OnWait
 from unmask.video.frames import Frames
 from unmask.video.sampling import DecodePlan, Span
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
-# query parameters that tell who shared a link, not what it is; `*` stands for any ending; the extension has the same
-TRACKING = tuple(json.loads(Path(__file__).with_name("tracking_parameters.json").read_text(encoding="utf-8")))
 BLOCK_BYTES = 2**18  # hashed at a time: stays in the processor's cache
 NOTICES = {  # trait of a video -> what a report says of it
     "hdr": "The video is HDR; its colours were converted to those of an ordinary screen, as players do.",
@@ -39,15 +32,6 @@ NOTICES = {  # trait of a video -> what a report says of it
     "motion_photo": "This is a picture with a video in it (a motion photo); the video was looked at, not the picture.",
 }
 MAX_NAME = 200  # characters of a name in a message
-SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
-INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e"))
-IN_WORDS = re.compile(
-    r"""https?://[^\s<>"“”«»„`，。「」【】]+|(?<![\w@./-])(?:www\.|(?:[\w-]+\.)+[a-z]{2,}/)[^\s<>"“”«»„`，。「」【】]*""",
-    re.IGNORECASE,
-)
-ESCAPED = re.compile(r"&(?:amp|lt|gt|quot|#39);")  # of an address that was copied out of HTML
-CLOSING = ".,;:!?'’]}*" + "。，、！？；：」』】）"  # after an address in a sentence
-BARE_ADDRESS = re.compile(r"www\.\S+|[\w-]+(\.[\w-]+)*(\.[a-z]{2,}|:\d+)/\S*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -88,35 +72,6 @@ class Options:
     notices: tuple[str, ...] = ()  # of the owner of the service, for the report's warnings
     input: str | None = None  # the line of a scan that is checked, for its report
     trust_list: str = ""  # certificates of signers whose Content Credentials are trusted, or of their issuers, in PEM
-
-
-def find_address(text: str) -> str:
-    """Find the one web address in what somebody pasted: an app's "copy link", words around it, quotes, no scheme.
-
-    Raises:
-        BadUrl: There are several, or one that means something only in the tab that it was copied from.
-    """
-    text = ESCAPED.sub(lambda found: unescape(found[0]), text.translate(INVISIBLE)).strip()
-    text = re.sub(r"(?i)https?://(?=https?://)", "", text)
-    if text.strip("<\"'(").lower().startswith("blob:"):
-        raise BadUrl(
-            "An address that starts with blob: means something only in the tab that it was copied from. "
-            "Copy the address of the page instead, or save the video and upload it."
-        )
-    if SCHEME.match(text) and not re.search(r"[\s`*<>，。」）]", text):
-        return text.removeprefix("view-source:")
-    found = dict.fromkeys(map(_without_closing, IN_WORDS.findall(text)))
-    if len(found) > 1:
-        raise BadUrl("This text holds several addresses. Paste only that of the video.")
-    address = next(iter(found), text)
-    return address if SCHEME.match(address) or not found else f"https://{address}"
-
-
-def _without_closing(address: str) -> str:
-    """Cut off what closes a sentence, or a bracket around the address."""
-    while address.endswith(tuple(CLOSING)) or (address.endswith(")") and address.count(")") > address.count("(")):
-        address = address[:-1]
-    return address
 
 
 def to_source(text: str) -> UrlSource | FileSource:
@@ -296,30 +251,6 @@ def fingerprint(source: VideoSource, max_bytes: int) -> str:
     for image in source.images:
         digest.update(hashlib.sha256(image).digest())
     return f"frames:{digest.hexdigest()}"
-
-
-def canonical_url(url: str) -> str:
-    """Normalise a URL: no fragment, no default port, no fields that only say who shared it.
-
-    >>> canonical_url("HTTPS://Example.com:443/watch?v=1&utm_source=mail#t=3")
-    'https://example.com/watch?v=1'
-    """
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError:
-        return url
-    host = (parts.hostname or "").lower()
-    login = parts.netloc.rpartition("@")[0]
-    if port is not None and port != DEFAULT_PORTS.get(parts.scheme):
-        host = f"{host}:{port}"
-    fields = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not _is_tracking(pair[0])]
-    netloc = f"{login}@{host}" if login else host
-    return urlunsplit((parts.scheme, netloc, parts.path or "/", urlencode(fields), ""))
-
-
-def _is_tracking(name: str) -> bool:
-    return any(fnmatchcase(name, known) for known in TRACKING)
 
 
 def _file_fingerprint(path: Path, max_bytes: int) -> str:

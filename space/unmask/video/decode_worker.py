@@ -18,10 +18,10 @@ from unmask.sandbox.protocol import Connection, Done, Message, RangeData, ReadRa
 from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits, forbid_new_descriptors
 from unmask.video import decode as video
 from unmask.video.animations import SIGNATURE_BYTES, is_animated_webp
-from unmask.video.embedded import MAX_TAGS, MAX_XMP_BYTES, find_embedded, read_range, read_xmp
+from unmask.video.embedded import MAX_STORE_BYTES, MAX_TAGS, MAX_XMP_BYTES, find_embedded, read_xmp
 from unmask.video.frames import Frames
 from unmask.video.messages import TASKS, CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, WindowFrames
-from unmask.video.partial_file import ByteRanges, FilePart, PartialFile
+from unmask.video.partial_file import ByteRanges, FilePart, PartialFile, read_range
 from unmask.video.pieces import find_pieces, find_remote_pieces
 from unmask.video.sampling import Piece
 
@@ -90,7 +90,7 @@ def decode(request: Message, parent: Connection) -> None:
         tags=(*embedded.tags, *xmp, *stream.tags)[:MAX_TAGS],
         traits=(*stream.traits, "motion_photo") if isinstance(media, FilePart) else stream.traits,
     )
-    parent.send(stream, read_range(file, embedded.store if task.sends_store else None))
+    parent.send(stream, read_range(file, embedded.store if task.sends_store else None, MAX_STORE_BYTES))
     gaps: list[tuple[float, float]] = []
     _send_windows(video.decode(media, task.plan, pieces, task.starts, lambda *gap: gaps.append(gap)), parent)
     parent.send(Gaps(tuple(gaps)))

@@ -9,10 +9,10 @@ from io import RawIOBase
 from itertools import islice
 
 from unmask.text import printable_line
-from unmask.video.file_format import IMAGE_BRANDS, MAX_BOXES, boxes
-from unmask.video.partial_file import FilePart
+from unmask.video.edit_lists import hidden_seconds
+from unmask.video.file_format import IMAGE_BRANDS, MAX_BOXES, boxes, contents
+from unmask.video.partial_file import FilePart, Range, read_range
 
-Range = tuple[int, int]  # first byte, and the byte after the last
 Tags = tuple[tuple[str, str], ...]
 
 STORE_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # of the box in ISO files, C2PA 2.2, A.5
@@ -24,8 +24,6 @@ HEAD_BYTES = 2**18  # before its pictures
 
 EDIT_LIST = "edit_list"  # name of a tag of ours: seconds of a track that the file holds and a player leaves out
 MIN_HIDDEN_SECONDS = 1.0  # encoders leave out less, so that the first picture is at zero
-MAX_EDITS_BYTES = 2**16
-NO_DURATION = 2**32 - 1  # as a header says it, at least
 
 MOTION_VIDEO = re.compile(rb"\0\0\0[\x10-\x40]ftyp(?:iso\w|mp4\w|qt  |avc1)")  # an MP4 behind a JPEG
 MAX_PICTURE_BYTES = 2**26
@@ -57,8 +55,8 @@ def find_embedded(file: RawIOBase) -> Embedded:
     end = file.seek(0, os.SEEK_END)
     start = FilePart(file, 0, end).read(12)
     if start[4:8] == b"ftyp":
-        hidden_seconds = _find_hidden(file, end)
-        tags = ((EDIT_LIST, f"{hidden_seconds:.1f}"),) if hidden_seconds >= MIN_HIDDEN_SECONDS else ()
+        hidden = hidden_seconds(file, end)
+        tags = ((EDIT_LIST, f"{hidden:.1f}"),) if hidden >= MIN_HIDDEN_SECONDS else ()
         return replace(_find_boxes(file, end), tags=tags)
     if start[:4] == b"RIFF":
         return Embedded(_find_chunk(file, b"C2PA", "<4sI", 12, end))
@@ -76,19 +74,8 @@ def find_motion_video(file: RawIOBase) -> Range | None:
         found = MOTION_VIDEO.search(read_range(file, (0, end), MAX_PICTURE_BYTES))
         return (found.start(), end) if found else None
     if start[4:8] == b"ftyp" and start[8:12] in IMAGE_BRANDS:
-        return next(_contents(file, (0, end), b"mpvd"), None)
+        return next(contents(file, (0, end), b"mpvd"), None)
     return None
-
-
-def read_range(file: RawIOBase, place: Range | None, max_bytes: int = MAX_STORE_BYTES) -> bytes:
-    """Read what lies at a place; nothing of what is too large."""
-    begin, end = place or (0, 0)
-    if end - begin > max_bytes:
-        return b""
-    part, blocks = FilePart(file, begin, end), []
-    while block := part.read(MAX_STORE_BYTES):
-        blocks.append(block)
-    return b"".join(blocks)
 
 
 def _find_boxes(file: RawIOBase, end: int) -> Embedded:
@@ -104,45 +91,6 @@ def _find_boxes(file: RawIOBase, end: int) -> Embedded:
         elif uuid == XMP_UUID:
             found = replace(found, xmp=(box.content + 16, box.end))
     return found
-
-
-def _find_hidden(file: RawIOBase, end: int) -> float:
-    """Find how many seconds of a track its edit list (ISO 14496-12, 8.6.6) leaves out, at the most."""
-    hidden = [0.0]
-    for movie in _contents(file, (0, end), b"moov"):
-        ticks, _ = _times(file, movie, b"mvhd")
-        for track in _contents(file, movie, b"trak"):
-            lists = (place for edits in _contents(file, track, b"edts") for place in _contents(file, edits, b"elst"))
-            shown = sum(length for place in lists for length, start in _edits(file, place) if start >= 0)
-            for media in _contents(file, track, b"mdia"):
-                media_ticks, duration = _times(file, media, b"mdhd")
-                if ticks and media_ticks and shown and duration < NO_DURATION:
-                    hidden.append(duration / media_ticks - shown / ticks)
-    return max(hidden)
-
-
-def _times(file: RawIOBase, place: Range, kind: bytes) -> tuple[int, int]:
-    """Read ticks a second and ticks in all of a header box."""
-    for header in _contents(file, place, kind):
-        data = read_range(file, header, MAX_EDITS_BYTES).ljust(32, b"\0")
-        ticks, duration = struct.unpack_from(">IQ", data, 20) if data[0] else struct.unpack_from(">II", data, 12)
-        return ticks, duration
-    return 0, 0
-
-
-def _edits(file: RawIOBase, place: Range) -> list[tuple[int, int]]:
-    """Read the length and start of each entry of an edit list."""
-    data = read_range(file, place, MAX_EDITS_BYTES)
-    entry = struct.Struct(">Qq4x" if data[:1] == b"\1" else ">Ii4x")
-    entries = data[8 : 8 + (len(data) - 8) // entry.size * entry.size]
-    return list(entry.iter_unpack(entries))
-
-
-def _contents(file: RawIOBase, place: Range, wanted: bytes) -> Iterator[Range]:
-    """Yield where the contents of the boxes of a kind lie."""
-    for box in islice(boxes(file, *place), MAX_BOXES):
-        if box.kind == wanted:
-            yield box.content, box.end
 
 
 def _find_chunk(file: RawIOBase, wanted: bytes, form: str, begin: int, end: int) -> Range | None:

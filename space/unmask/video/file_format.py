@@ -8,7 +8,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from unmask.errors import NotAVideo
-from unmask.video.partial_file import FilePart
+from unmask.video.partial_file import FilePart, Range
 
 VIDEO_SUFFIXES = (".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".ivf", ".m2ts", ".m2v",
                   ".m4v", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogm", ".ogv",
@@ -90,3 +90,10 @@ def boxes(file: RawIOBase, begin: int, end: int) -> Iterator[Box]:
             return
         yield Box(kind, begin, content, min(begin + size, end))
         begin += size
+
+
+def contents(file: RawIOBase, place: Range, wanted: bytes) -> Iterator[Range]:
+    """Yield where the contents of the boxes of a kind lie."""
+    for box in islice(boxes(file, *place), MAX_BOXES):
+        if box.kind == wanted:
+            yield box.content, box.end

@@ -12,6 +12,7 @@ BLOCK_BYTES = 2**18  # ranges begin at multiples of this
 MAX_RANGE_BYTES = 2**22  # of one request
 MAX_CACHE_BYTES = 2**28  # of blocks that are kept: all of a file within the usual limits
 
+Range = tuple[int, int]  # first byte, and the byte after the last
 ReadBytes = Callable[[int, int], Any]  # begin, end -> the bytes [begin, end), a buffer
 
 
@@ -121,3 +122,14 @@ class FilePart(RawIOBase):
         count = self._file.readinto(memoryview(buffer)[: max(0, self._end - self._position)]) or 0
         self._position += count
         return count
+
+
+def read_range(file: RawIOBase, place: Range | None, max_bytes: int) -> bytes:
+    """Read what lies at a place; nothing of what is too large."""
+    begin, end = place or (0, 0)
+    if end - begin > max_bytes:
+        return b""
+    part, blocks = FilePart(file, begin, end), []
+    while block := part.read(max_bytes):
+        blocks.append(block)
+    return b"".join(blocks)

@@ -12,12 +12,9 @@ from unmask.download.sources import (
     FileSource,
     FramesSource,
     UrlSource,
-    canonical_url,
     describe,
-    find_address,
     to_source,
 )
-from unmask.errors import BadUrl
 from unmask.report import Source
 
 
@@ -82,69 +79,3 @@ def test_a_source_is_described_without_its_place_on_disk(source, name):
     described = Source(**describe(source))
     assert described.name == name
     assert "secret" not in str(described)
-
-
-@pytest.mark.parametrize(
-    ("url", "canonical"),
-    [
-        ("https://Example.com", "https://example.com/"),
-        ("http://example.com:80/a", "http://example.com/a"),
-        ("http://example.com:8080/a", "http://example.com:8080/a"),
-        ("https://example.com/a?b=1&a=2", "https://example.com/a?b=1&a=2"),  # the order may matter
-        ("https://example.com/a?utm_medium=x&v=1&fbclid=2", "https://example.com/a?v=1"),
-        ("https://example.com/A#part", "https://example.com/A"),  # the path's case does matter
-        ("https://[::1/", "https://[::1/"),  # not a URL: equal to itself alone
-    ],
-)
-def test_canonical_url(url: str, canonical: str) -> None:
-    assert canonical_url(url) == canonical
-    assert canonical_url(canonical) == canonical
-
-
-ADDRESS = "https://videos.example/v?id=1&x=(2)"
-
-PASTED = [
-    (ADDRESS, ADDRESS),
-    (f"Look at this! {ADDRESS}", ADDRESS),
-    (f"My title\n{ADDRESS}\n\nShared from an app.", ADDRESS),
-    (f"\u200b{ADDRESS}\ufeff \u2060", ADDRESS),
-    (f"<{ADDRESS}>", ADDRESS),
-    (f'"{ADDRESS}"', ADDRESS),
-    ("(see https://videos.example/v).", "https://videos.example/v"),
-    ("[https://videos.example/v]", "https://videos.example/v"),
-    ("“https://videos.example/v”,", "https://videos.example/v"),
-    (f"{ADDRESS} and again {ADDRESS}", ADDRESS),
-    ("www.videos.example/v", "https://www.videos.example/v"),
-    ("videos.example/v", "https://videos.example/v"),
-    ("watch videos.example/v!", "https://videos.example/v"),
-    (f"[A video]({ADDRESS})", ADDRESS),
-    (f"`{ADDRESS}`", ADDRESS),
-    (f"**{ADDRESS}**", ADDRESS),
-    (ADDRESS.replace("&", "&amp;"), ADDRESS),
-    (f"&lt;{ADDRESS}&gt;", ADDRESS),
-    (f"https://{ADDRESS}", ADDRESS),
-    (f'<iframe src="{ADDRESS}" width="5"></iframe>', ADDRESS),
-    (f"view-source:{ADDRESS}", ADDRESS),
-    (f"看：{ADDRESS}，复制。", ADDRESS),
-    (f"{ADDRESS}。", ADDRESS),
-    ("no address at all", "no address at all"),  # refused later
-    ("ftp://videos.example/v", "ftp://videos.example/v"),
-]
-
-
-@pytest.mark.parametrize(("text", "address"), PASTED)
-def test_the_one_address_of_what_was_pasted_is_taken(text: str, address: str) -> None:
-    assert find_address(text) == address
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("blob:https://videos.example/0b6f", "address of the page"),
-        (' "blob:https://videos.example/0b6f"', "address of the page"),
-        ("https://a.example/1 or https://b.example/2", "several"),
-    ],
-)
-def test_what_is_no_one_address_says_what_to_paste(text: str, words: str) -> None:
-    with pytest.raises(BadUrl, match=words):
-        find_address(text)
