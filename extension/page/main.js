@@ -14,7 +14,7 @@ import { isSameSource, sourceOf } from "./player-state.js";
 import { resolveLink, resolveTarget } from "./site-urls.js";
 import { findVideo, listForeignFrames, listVideos, watchClicks } from "./video-choice.js";
 import { allVideos } from "./video-elements.js";
-import { collectHints, titleOf, watchSources } from "./video-hints.js";
+import { collectHints, titleOf, watchSources } from "./address-hints.js";
 
 const WATCH_MS = 500; // how often navigation is looked for while an overlay is shown
 

@@ -18,7 +18,7 @@
 import { parseWebUrl } from "../shared/urls.js";
 import { lengthOf } from "./player-state.js";
 import { allVideos, findAll, isFloating, isLarge, placeOf, videoAt } from "./video-elements.js";
-import { titleOf } from "./video-hints.js";
+import { titleOf } from "./address-hints.js";
 import { boxInTab, coveredShare, FAINT, isBehindModal, opacityOf, visibleShare } from "./visibility.js";
 
 const PICTURE_PX = 96;

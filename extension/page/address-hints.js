@@ -1,5 +1,5 @@
 /**
- * What a page tells of a video, from which its address is found.
+ * What a page tells of the address of a video.
  *
  * @typedef {import("./site-urls.js").Hints} Hints
  */
