@@ -43,10 +43,11 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="only so many real videos of each folder, for a short try")
     parser.add_argument("--pairs-per-batch", type=int, default=FIRST_STAGE.pairs_per_batch)
     parser.add_argument("--workers", type=int, default=2, help="processes that make batches")
+    parser.add_argument("--precision", choices=["bf16", "fp16", "no"], default=precision())
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     torch.manual_seed(RESNEXT_LSTM.seed)
-    accelerator = Accelerator(mixed_precision=precision())
+    accelerator = Accelerator(mixed_precision=arguments.precision)
     teacher = torch_model.load(arguments.teacher, accelerator.device)
     spec, mixture = replace(RESNEXT_LSTM.clip, frames_per_clip=1), RESNEXT_LSTM.frames.mixture
     clips = read_training_clips([folder_and_repeats(text) for text in arguments.data], arguments.limit, 0)

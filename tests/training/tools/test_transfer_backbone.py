@@ -39,6 +39,7 @@ def test_a_stage_that_is_given_their_maps_gives_nearly_their_next_ones(networks,
 def test_the_command_writes_a_run_to_train_further_and_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     write_clips(tmp_path / "faces", [face(f"r{index}", shift=index) for index in range(4)])
     words = ["--data", tmp_path / "faces", "--out", tmp_path / "run", "--pairs-per-batch", "2", "--workers", "0"]
+    words += ["--precision", "no"]
     monkeypatch.setattr("sys.argv", ["transfer_backbone", *map(str, words)])
     transfer_backbone.main()
     lines = [line for line in capsys.readouterr().out.splitlines() if "the loss is" in line]
