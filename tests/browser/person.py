@@ -134,7 +134,10 @@ class InFirefox:
         return bool(self.browser.find("hint", text))
 
     def wait(self, happened: Any) -> None:
-        self.browser.until(happened)
+        try:
+            self.browser.until(happened)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; shown: {self.badges()}") from None
 
     def listed(self) -> list[tuple[str, str]]:
         return labels(self.browser.in_own(TAB_CHECKS, self.browser.driver.current_url))
