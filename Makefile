@@ -42,7 +42,7 @@ setup: .venv/.serving $(if $(TORCH:0=),.venv/.torch)
 
 test: lint need-browser detector
 	$(if $(wildcard $(script_tests)),node --test --experimental-test-coverage $(wildcard $(script_tests)))
-	$(pytest) --numprocesses=3 $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
+	$(pytest) --numprocesses=2 $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 TESTS := tests
 pytest = $(python) -m pytest --dist=loadfile --no-loadscope-reorder
