@@ -144,3 +144,13 @@ class InFirefox:
 
     def shoot(self, name: str) -> None:
         shoot(self.browser, f"firefox-{name}")
+
+
+def open_panel_by_keyboard(person: InChromium | InFirefox) -> None:
+    """Go to the badge with Tab, and press Enter."""
+    for _ in range(20):
+        person.key("Tab")
+        if person.run("Boolean(document.querySelector('[popover]:focus-within'))"):
+            break
+    person.key("Enter")
+    person.wait(lambda: person.find("actions"))

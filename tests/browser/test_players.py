@@ -3,7 +3,7 @@
 import pytest
 
 from tests.browser.chromium import Chromium
-from tests.browser.person import FAKE, LABELS, NO_FACE, REAL, InChromium
+from tests.browser.person import FAKE, LABELS, NO_FACE, REAL, InChromium, open_panel_by_keyboard
 from tests.browser.players import PLAYERS
 from tests.browser.stub_space import StubSpace
 
@@ -67,12 +67,7 @@ def test_in_fullscreen_the_badge_is_pressed_and_reached_by_tab_and_the_video_pla
     person.run(f"document.querySelector('{selector}').requestFullscreen()")
     person.run("new Promise((done) => setTimeout(done, 700))")
     person.run("(VIDEO.onpause = () => (window.isDisturbed = true), 0)")
-    for _ in range(20):
-        person.key("Tab")
-        if person.run("Boolean(document.querySelector('[popover]:focus-within'))"):
-            break
-    person.key("Enter")
-    person.wait(lambda: person.find("actions"))
+    open_panel_by_keyboard(person)
     person.press("badge")
     person.wait(lambda: not person.find("actions"))
     person.press("badge")

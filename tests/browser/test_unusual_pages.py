@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.browser.person import FAKE, NO_FACE, InChromium
+from tests.browser.person import FAKE, NO_FACE, InChromium, open_panel_by_keyboard
 from tests.browser.sites import EXAMPLES
 from tests.browser.unusual_pages import CASES, unusual_routes
 from tests.servers import Site, html
@@ -61,12 +61,7 @@ def test_where_a_page_stops_keys_and_clicks_enter_opens_the_panel(person, unusua
         pytest.skip("this browser is too old")
     person.check()
     person.wait(lambda: person.badges() == [FAKE])
-    for _ in range(20):
-        person.key("Tab")
-        if person.run("Boolean(document.querySelector('[popover]:focus-within'))"):
-            break
-    person.key("Enter")
-    person.wait(lambda: person.find("actions"))
+    open_panel_by_keyboard(person)
 
 
 def test_of_several_videos_behind_a_page_one_is_chosen(person, unusual, space):

@@ -43,7 +43,7 @@ class HasSplit(Protocol):
         """Return one of SPLITS, or UNASSIGNED."""
 
 
-def share_people(videos: Iterable[HasSplit], held_out: Iterable[HasSplit]) -> set[str]:
+def videos_sharing_people(videos: Iterable[HasSplit], held_out: Iterable[HasSplit]) -> set[str]:
     """Return the ids of the videos that show someone whom a held-out video shows: they must not be trained on."""
     people = {identity for video in held_out for identity in video.identities}
     return {video.video_id for video in videos if people.intersection(video.identities)}

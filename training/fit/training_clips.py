@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from training.data.shards import StoredClip, read_clips
-from training.data.splits import share_people
+from training.data.splits import videos_sharing_people
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def read_training_clips(
     leaks: set[str] = set()
     for folder, repeats in data:
         clips = [clip for clip in clips_of[folder] if clip.split == "train"]
-        shared = share_people(clips, held_out)
+        shared = videos_sharing_people(clips, held_out)
         kept = [clip for clip in clips if clip.video_id not in shared]
         if kept and all(clip.fake for clip in kept):
             raise ValueError(f"{folder.name} holds no real clip to pair its fakes with")

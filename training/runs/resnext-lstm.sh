@@ -20,8 +20,9 @@ domains=(--data "$DFDC_PAIRS" --data "$OUT/pages-val" --data "$OUT/ytfaces" --da
 faces=("${domains[@]}" --data "$OUT/pages=6")
 
 python -m training.tools.transfer_backbone "${faces[@]}" --out "$OUT/start" ${SHORT:+--limit "$SHORT"}
-train parts frames "${faces[@]}" --start "$OUT/start" --teacher mobilenet-gru --part 160 --epochs 4 --validation-limit 150
-train frames frames "${faces[@]}" --start "$OUT/parts" --teacher mobilenet-gru --learning-rate 2e-4 --epochs 2 \
+train parts frames "${faces[@]}" --start "$OUT/start" --teacher mobilenet-gru --part 160 --learning-rate 1e-4 \
+    --epochs 4 --validation-limit 150
+train frames frames "${faces[@]}" --start "$OUT/parts" --teacher mobilenet-gru --learning-rate 5e-5 --epochs 2 \
     --seed 1 --validation-limit 150
 train clips clips --data "$OUT/pages-val" --data "$DFDC_PAIRS" --start "$OUT/frames" --epochs 1 --limit 600
 

@@ -28,10 +28,12 @@ from training.train import folder_and_repeats
 from unmask.faces.clips import ClipSpec
 from unmask.models import checkpoint, torch_model
 from unmask.models.architectures import ARCHITECTURES, MobileNetGru, channels_last
+from unmask.models.checkpoint import ModelConfigFile
 from unmask.verdict import Calibration, Policy
 
 FIRST_STAGE = StageConfig(epochs=1, pairs_per_batch=16, learning_rate=2e-3, warmup_steps=100, part_px=112)
-ALL_STAGES = StageConfig(epochs=2, pairs_per_batch=16, learning_rate=4e-4, warmup_steps=100, part_px=160)
+# from 1e-4 on, what was transferred is lost faster than it is learned
+ALL_STAGES = StageConfig(epochs=2, pairs_per_batch=16, learning_rate=5e-5, warmup_steps=100, part_px=160)
 
 
 def main() -> None:
@@ -47,25 +49,29 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     torch.manual_seed(RESNEXT_LSTM.seed)
-    accelerator = Accelerator(mixed_precision=arguments.precision)
-    teacher = torch_model.load(arguments.teacher, accelerator.device)
     spec, mixture = replace(RESNEXT_LSTM.clip, frames_per_clip=1), RESNEXT_LSTM.frames.mixture
     clips = read_training_clips([folder_and_repeats(text) for text in arguments.data], arguments.limit, 0)
     parts = []
     for part in clips.training:
         reals, fakes = ([clip for clip in part if clip.fake == fake] for fake in (False, True))
         parts.append(ClipPairs(reals, cached_meshes(reals, arguments.out.parent / "meshes"), fakes, spec, mixture, 0))
-    model: Any = ARCHITECTURES[RESNEXT_LSTM.architecture](RESNEXT_LSTM.model).to(accelerator.device)
+    device = Accelerator(mixed_precision=arguments.precision).device
+    model: Any = ARCHITECTURES[RESNEXT_LSTM.architecture](RESNEXT_LSTM.model).to(device)
     channels_last(model)
-    images = first_faces(parts, spec).to(accelerator.device)
-    offsets = transfer(restored(arguments.teacher, accelerator.device), model.backbone, images)
+    images = first_faces(parts, spec).to(device)
+    offsets = transfer(saved_backbone(arguments.teacher, device), model.backbone, images)
     for stage, stages in ((FIRST_STAGE, 1), (ALL_STAGES, 4)):
         if stages > 1:
             measure_norms(model.backbone, images)
-        config = replace(stage, pairs_per_batch=arguments.pairs_per_batch)
-        folder = arguments.out / f"stages-{stages}"
         trainer = MapTrainer(
-            accelerator, model, parts, spec, config, folder, workers=arguments.workers, teacher=teacher
+            Accelerator(mixed_precision=arguments.precision),  # one each: it saves all models that it was given
+            model,
+            parts,
+            spec,
+            replace(stage, pairs_per_batch=arguments.pairs_per_batch),
+            arguments.out / f"stages-{stages}",
+            workers=arguments.workers,
+            teacher=torch_model.load(arguments.teacher, device),
         )
         trainer.offsets, trainer.stages = offsets, stages
         while not trainer.done:
@@ -73,13 +79,11 @@ def main() -> None:
             trainer.save()
         model = trainer.average.requires_grad_(True)
     name, headline = RESNEXT_LSTM.architecture, f"maps of {arguments.teacher}; the temporal head is not trained"
-    file = checkpoint.ModelConfigFile(
-        name, name, RESNEXT_LSTM.model, RESNEXT_LSTM.clip, Calibration(), Policy(), headline
-    )
-    checkpoint.save(RunFolder(arguments.out).model, model, file)
+    config = ModelConfigFile(name, name, RESNEXT_LSTM.model, RESNEXT_LSTM.clip, Calibration(), Policy(), headline)
+    checkpoint.save(RunFolder(arguments.out).model, model, config)
 
 
-def restored(teacher: str, device: torch.device) -> nn.Sequential:
+def saved_backbone(teacher: str, device: torch.device) -> nn.Sequential:
     """Load the backbone of a MobileNetGru as it was saved: for inference its norms are merged with its layers."""
     module = checkpoint.restore(checkpoint.locate(teacher)[0]).to(device).eval()
     assert isinstance(module, MobileNetGru)

@@ -8,14 +8,19 @@ from unmask.download.segments import Segment
 SEGMENT_TAGS = ("#EXTINF", "#EXT-X-BYTERANGE")  # go away with their segment
 OTHER_TAGS = ("#EXT-X-MEDIA-SEQUENCE", "#EXT-X-DISCONTINUITY", "#EXT-X-GAP", "#EXT-X-KEY", "#EXT-X-MAP")  # read here
 VARIABLE = re.compile(r'(?m)^#EXT-X-DEFINE:(?=.*NAME="([\w-]+)")(?=.*VALUE="([^"\n]*)")')
+REFERENCE = re.compile(r"\{\$([\w-]+)\}")
+MAX_GROWTH = 2**22  # characters that all variables together add
 ADVERTISEMENT_TAGS = ("#ANVATO-SEGMENT-INFO", "#UPLYNK-SEGMENT")  # segments that a downloader leaves out by itself
 
 
 def substitute(text: str) -> str:
-    """Put the variables that a playlist defines in their places (RFC 8216bis, 4.3)."""
-    for name, value in VARIABLE.findall(text):
-        text = text.replace(f"{{${name}}}", value)
-    return text
+    """Put the variables that a playlist defines in their places (RFC 8216bis, 4.3), each once.
+
+    A text that would grow beyond MAX_GROWTH stays as it is.
+    """
+    values = dict(VARIABLE.findall(text))
+    growth = sum(len(values.get(name, "")) for name in REFERENCE.findall(text))
+    return text if growth > MAX_GROWTH else REFERENCE.sub(lambda found: values.get(found[1], found[0]), text)
 
 
 def is_master(text: str) -> bool:

@@ -132,8 +132,9 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
             _check_scheme(req if isinstance(req, str) else req.url)
             response = super().urlopen(req)
         check_bytes(int_or_none(response.headers.get("Content-Length")) or 0, self.limits)
+        is_page = "html" in (response.headers.get("Content-Type") or "")  # whose credentials are not the video's
         for address, attributes in LINK.findall(response.headers.get("Link") or ""):
-            if TO_SIDECAR.search(attributes):
+            if TO_SIDECAR.search(attributes) and not is_page:
                 self.sidecar_url = printable_line(urljoin(response.url, address), MAX_TITLE_CHARACTERS)
                 self._sidecar_is_near = _same_server(self.sidecar_url, response.url)
         read_some, head = response.read, b""

@@ -34,9 +34,7 @@ class BackgroundCredentials:
 
     def __init__(self, said: Statements, trust_list: str) -> None:
         self._closed = threading.Event()
-        self._remote_url = (
-            said.tags.get("xmp:provenance") or said.sidecar_url
-        )  # fetched from the video's own server only
+        self._remote_url = said.tags.get("xmp:provenance") or said.sidecar_url
         self._where = IN_PART
         self._future = None
         if said.has_store:

@@ -19,7 +19,7 @@ def networks():
     image = torch.from_numpy(portrait()).permute(2, 0, 1) / 127.5 - 1
     faces = torch.stack([image, image.flip(2), 0.5 * image, image.roll(9, 1)])
     torch.manual_seed(0)
-    source, target = transfer_backbone.restored("mobilenet-gru", torch.device("cpu")), resnext50().eval()
+    source, target = transfer_backbone.saved_backbone("mobilenet-gru", torch.device("cpu")), resnext50().eval()
     return source, target, transfer(source, target, faces), faces
 
 

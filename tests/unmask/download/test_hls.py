@@ -48,6 +48,13 @@ def test_variables_are_put_in_their_places(fields):
     assert [segment.content[-1] for segment in hls.read_segments(hls.substitute(text))] == ["a.ts", "b{$z}"]
 
 
+def test_variables_cannot_make_a_playlist_grow_without_bounds():
+    nested = "".join(f'#EXT-X-DEFINE:NAME="v{n}",VALUE="{f"{{$v{n + 1}}}" * 10}"\n' for n in range(12))
+    assert len(hls.substitute(nested + "{$v0}")) < 100 * len(nested)
+    large = f'#EXT-X-DEFINE:NAME="x",VALUE="{"a" * hls.MAX_GROWTH}"\n'
+    assert hls.substitute(large + "{$x}{$x}") == large + "{$x}{$x}"
+
+
 INTERVALS = [(-0.5, 1.5), (9.0, 11.0), (19.0, 21.0)]
 
 

@@ -225,6 +225,15 @@ def test_a_sidecar_of_the_same_server_is_read_and_another_is_named(video, tmp_pa
         assert (site.hits("/clip.c2pa") > 0) == (name != "elsewhere")
 
 
+def test_a_sidecar_of_a_page_is_not_that_of_the_video_on_it(video, tmp_path, monkeypatch):
+    monkeypatch.setattr(client, "WORKER", QUICK_WORKER)
+    page, headers = b'<html><video src="/clip.mp4"></video></html>', {"Link": '</page.c2pa>; rel="c2pa-manifest"'}
+    with Site({"/clip.mp4": content(video), "/page.c2pa": content(b"of the page")}) as site:
+        site.routes["/"] = lambda handler: handler.give(page, "text/html; charset=utf-8", headers=headers)
+        found = opened(UrlSource(site.url("/")), tmp_path, "")
+        assert (found["state"], found["remote_url"], site.hits("/page.c2pa")) == ("none", None, 0)
+
+
 FUZZ = """
 import io, random, sys
 from unmask.provenance.credentials_worker import STORE_FORMAT, read_credentials, to_credentials
