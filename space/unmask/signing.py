@@ -28,7 +28,6 @@ KIND = "unmask-report+jws"
 CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 MIN_RSA_BITS = 2048
 MAX_NAME, MAX_SIGNATURE = 100, 100_000  # characters
-MAX_CHAIN = 8  # certificates
 MAX_AHEAD_SECONDS = 86_400  # of a signer's clock
 UNREADABLE = (  # certificates
     ValueError,

@@ -1,6 +1,6 @@
 """Time a check beside its limits and beside the original project's procedure, in turns, as a table.
 
-    python -m tests.bench.speed [VIDEO …] [--rounds 3] [--threads 1] [--peer PROGRAM] [--picture FILE]
+    python -m tests.bench.speed [VIDEO …] [--rounds 3] [--threads 1] [--peer PROGRAM]
 
 Without a VIDEO: made ones, see MADE, and two of the research data beside the checkout, where it is. The limits are
 decoding alone and the model alone, on as many frames as the check looked at. Processor seconds are those of
@@ -22,7 +22,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from matplotlib.figure import Figure
 
 from tests.media import astronaut, repeat, write_video
 from unmask.compute import BACKENDS, PRECISIONS, ComputeOptions
@@ -105,7 +104,6 @@ def main() -> None:
     parser.add_argument("--backend", choices=BACKENDS, default="auto")
     parser.add_argument("--precision", choices=PRECISIONS, default="auto")
     parser.add_argument("--peer", type=Path, default=SHARED / "peers" / "seed_pipeline.py")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw it as well")
     options = parser.parse_args()
     peer = options.peer if options.peer.is_file() else None
     if peer is None:
@@ -123,8 +121,6 @@ def main() -> None:
                 with_peer = name not in MADE or MADE[name].with_peer
                 costs[name].append(measure(checker, model, path, asked, peer if with_peer else None))
     show(costs)
-    if options.picture:
-        draw(costs).savefig(options.picture, dpi=110)
 
 
 def usual(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -198,32 +194,6 @@ def medians(rounds: list[Cost]) -> tuple[Spent, Spent, Spent, Spent | None]:
         median([getattr(cost, what) for cost in rounds]) for what in ("check", "decoding", "model")
     )
     return check, decoding, model, median(peers) if peers else None
-
-
-def draw(costs: dict[str, list[Cost]]) -> Figure:
-    """A group of bars a video: the peer's procedure, a check, and the limits that it cannot go below."""
-    figure = Figure(figsize=(8, 1 + 0.75 * len(costs)), layout="constrained")
-    axes = figure.subplots()
-    told = False
-    for place, rounds in enumerate(costs.values()):
-        check, decoding, model, peer = medians(rounds)
-        hidden = "_" if place else ""  # one entry of the legend each
-        if peer is not None:
-            name = "_" if told else "original procedure"
-            axes.barh(place - 0.27, peer.processor, 0.25, color="#b9c1cb", label=name)
-            told = True
-            times = peer.processor / check.processor
-            axes.text(peer.processor, place - 0.27, f" {times:.1f} ×", va="center", fontsize=9)
-        axes.barh(place, check.processor, 0.25, color="#3538cd", label=f"{hidden}Unmask")
-        limits = (decoding.processor, model.processor)
-        axes.barh(place + 0.27, limits[0], 0.25, color="#0f9b8e", label=f"{hidden}limit: decoding alone")
-        axes.barh(place + 0.27, limits[1], 0.25, limits[0], color="#e08a1e", label=f"{hidden}and the model alone")
-    axes.set_yticks(range(len(costs)), list(costs))
-    axes.invert_yaxis()
-    axes.set_xlabel("processor seconds, from file to report")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
-    return figure
 
 
 def show(costs: dict[str, list[Cost]]) -> None:

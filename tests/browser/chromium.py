@@ -152,9 +152,8 @@ class Chromium:
         self.set(space=space_url)
 
     def wake_worker(self) -> None:
-        """Send a request, and give Playwright the time to notice that the worker runs."""
+        """Send a request, and wait for its answer."""
         self.own.evaluate("chrome.runtime.sendMessage({ type: 'handshake' })")
-        self.own.wait_for_timeout(500)
 
     def close(self) -> None:
         self.context.close()

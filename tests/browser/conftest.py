@@ -13,7 +13,7 @@ from tests.browser.chromium import EXTENSION, Chromium
 from tests.browser.firefox import Firefox, is_installed
 from tests.browser.person import InChromium, InFirefox, Person
 from tests.browser.players import player_routes
-from tests.browser.sites import CLIP, members, pages, player
+from tests.browser.sites import CLIP, brief, members, pages, player
 from tests.browser.stub_space import StubSpace
 from tests.served import Served, shared
 from tests.servers import Site, html, media
@@ -30,7 +30,7 @@ def bundled_space(of_all_workers: Path) -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def other_origin() -> Iterator[Site]:
     """Serve a video on another origin, which no page may read and no server gets."""
-    with Site({"/clip.mp4": members(media(CLIP))}) as running:
+    with Site({"/clip.mp4": members(media(brief()))}) as running:
         yield running
 
 

@@ -31,6 +31,7 @@ from selenium.webdriver.remote.webelement import WebElement
 ADD_ON = "{13abef5f-eb32-4343-922e-178d383e33d7}"
 INSTALLED = ("/usr/bin/firefox-esr", "/usr/bin/firefox")
 PATIENCE_SECONDS = 120.0
+LOOK_SECONDS = 0.1  # between two looks
 PRESS_SECONDS = 0.06  # as a person does
 GONE = (
     DetachedShadowRootException,
@@ -285,7 +286,7 @@ class Firefox:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not (value := happened()):
             assert time.monotonic() < deadline, f"it did not happen: {happened}"
-            time.sleep(0.2)
+            time.sleep(LOOK_SECONDS)
         return value
 
     def close(self) -> None:

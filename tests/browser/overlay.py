@@ -17,7 +17,7 @@ from playwright.sync_api import Page
 
 Node = dict[str, Any]
 LABELS = ("Likely deepfake", "No sign of a deepfake", "Not sure", "No face found")
-LOOK_MS = 200  # each look at a page takes some of the time that it needs itself
+LOOK_MS = 100  # each look at a page takes some of the time that it needs itself
 STILL_MS = 50
 PRESS_MS = 60  # as a person does: a page that stops clicks is told apart by it
 OPEN_UP = "function (root) { Object.defineProperty(this, 'shadowRoot', { value: root, configurable: true }); }"

@@ -11,12 +11,14 @@ import functools
 import io
 import tempfile
 import threading
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 
-from tests.media import write_video
+from tests.media import RATE, write_video
 from tests.servers import Answer, Handler, content, copy_video, html, media, status
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "space" / "examples"
@@ -59,13 +61,29 @@ def player(src: str) -> str:
     return f"{STYLE}<video controls muted src='{src}'></video>"
 
 
+def pictures(clip: bytes) -> list[np.ndarray]:
+    """Decode a clip -> uint8 (H, W, 3) RGB each."""
+    with av.open(io.BytesIO(clip)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def encoded(shown: Iterable[np.ndarray], **options: Any) -> bytes:
+    """Encode an MP4; `options`: those of `write_video`."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_video(Path(folder, "made.mp4"), map(np.ascontiguousarray, shown), **options)
+        return Path(folder, "made.mp4").read_bytes()
+
+
+@functools.cache
+def brief() -> bytes:
+    """Make the first two seconds of the clip, for what takes long."""
+    return encoded(pictures(CLIP)[: 2 * RATE])
+
+
 @functools.cache
 def black() -> bytes:
     """Make a video of two seconds in which there is nothing to see."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "black.mp4")
-        write_video(path, (np.zeros((240, 320, 3), np.uint8) for _ in range(50)))
-        return path.read_bytes()
+    return encoded(np.zeros((240, 320, 3), np.uint8) for _ in range(2 * RATE))
 
 
 def pages(foreign: str, release: threading.Event) -> dict[str, Answer]:

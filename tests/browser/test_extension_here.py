@@ -5,12 +5,10 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import av
 import numpy as np
 import pytest
 from playwright.sync_api import Playwright
@@ -19,7 +17,7 @@ from tests.browser.chromium import EXTENSION, Chromium
 from tests.browser.firefox import Firefox, is_installed
 from tests.browser.overlay import LABELS, Overlay, shoot
 from tests.browser.person import FORGET
-from tests.browser.sites import EXAMPLES, pages, player
+from tests.browser.sites import EXAMPLES, pages, pictures, player
 from tests.media import write_video
 from tests.servers import Site, html, media
 from unmask.pipeline import FileSource, Options, shared_checker
@@ -27,6 +25,7 @@ from unmask.report import VerdictReport
 from unmask.verdict_text import SHOWN_LABEL
 
 STORED = "chrome.storage.local.get(null)"
+BLENDED, PHOTOGRAPH = ((EXAMPLES / f"{name}.mp4").read_bytes() for name in ("blended-face", "photograph"))
 BROWSER_ITSELF = "not an origin"  # looks for its own updates
 SOFTWARE_GPU_SECONDS = 900.0  # a tenth of that, on an idle machine
 SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
@@ -55,7 +54,7 @@ pytestmark = [
 def couple(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a video of two people beside each other."""
     path = tmp_path_factory.mktemp("couple") / "couple.mp4"
-    both = zip(pictures("blended-face"), pictures("photograph"), strict=False)
+    both = zip(pictures(BLENDED), pictures(PHOTOGRAPH), strict=False)
     write_video(path, (np.hstack([left, right[:, ::-1]]) for left, right in both))
     return path
 
@@ -64,7 +63,7 @@ def couple(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def single_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a video of large pictures with a single key frame."""
     path = tmp_path_factory.mktemp("single-key") / "single-key.mp4"
-    large = (picture.repeat(3, axis=0).repeat(3, axis=1) for picture in pictures("photograph"))
+    large = (picture.repeat(3, axis=0).repeat(3, axis=1) for picture in pictures(PHOTOGRAPH))
     write_video(path, large, options={"g": "1000", "sc_threshold": "0", "preset": "ultrafast"})
     return path
 
@@ -73,13 +72,8 @@ def single_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a short video, for what takes long."""
     path = tmp_path_factory.mktemp("second") / "second.mp4"
-    write_video(path, islice(pictures("blended-face"), 16))
+    write_video(path, pictures(BLENDED)[:16])
     return path
-
-
-def pictures(example: str) -> Iterator[np.ndarray]:
-    with av.open(str(EXAMPLES / f"{example}.mp4")) as container:
-        yield from (frame.to_ndarray(format="rgb24") for frame in container.decode(video=0))
 
 
 @pytest.fixture

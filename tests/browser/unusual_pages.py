@@ -3,18 +3,14 @@
 /case/NAME for each of `CASES`; what a check of it has to end with stands beside the page.
 """
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
-import av
 import numpy as np
 
 from tests.browser.person import FAKE
-from tests.browser.sites import EXAMPLES, fragment
-from tests.media import RATE, repeat, write_video
+from tests.browser.sites import EXAMPLES, encoded, fragment, pictures
+from tests.media import RATE
 from tests.servers import Answer, begun, content, html, media
 
 MODULES = Path(__file__).resolve().parents[1] / "node_modules"
@@ -331,24 +327,18 @@ def unusual_routes() -> dict[str, Answer]:
         "/upside-down.mp4": (one[::-1, ::-1] for one in shown),
         "/vertical-fake.mp4": (one[:, 105:375] for one in shown),
         "/vertical-no-face.mp4": (one[:, 105:375] for one in pictures(none)),
-        "/tiny.mp4": iter(shown[:5]),
+        "/tiny.mp4": shown[:5],
+        "/twenty-seconds.mp4": shown * 5,
     }
-    with TemporaryDirectory() as folder:
-        made = Path(folder) / "made.mp4"
-        routes: dict[str, Answer] = {}
-        for path, frames in files.items():
-            write_video(made, map(np.ascontiguousarray, frames))
-            routes[path] = media(made.read_bytes())
-        ticks = {"video_track_timescale": "1000"}  # Firefox takes those of the file for those of the track
-        write_video(made, shown[RATE:], pts=RATE.__add__, options={"bf": "0"}, container_options=ticks, sound=True)
-        routes["/late.mp4"] = media(made.read_bytes())
-        repeat(EXAMPLES / "blended-face.mp4", made, 5)
-        routes["/twenty-seconds.mp4"] = media(made.read_bytes())
+    routes: dict[str, Answer] = {path: media(encoded(frames)) for path, frames in files.items()}
+    ticks = {"video_track_timescale": "1000"}  # Firefox takes those of the file for those of the track
+    late = encoded(shown[RATE:], pts=RATE.__add__, options={"bf": "0"}, container_options=ticks, sound=True)
     many = "<video muted width=160 height=120 src=/short.mp4></video>" * 50 + "<p><span>a</span></p>" * 10_000
     routes |= {
         "/many": html(many),
         "/short.mp4": media(fake),
         "/no-face.mp4": media(none),
+        "/late.mp4": media(late),
         "/fragmented.mp4": media(fragmented),
         "/encrypted.mp4": media(encrypted),
         "/never": begun("<!doctype html><p>An advertisement"),
@@ -367,8 +357,3 @@ def page(name: str, case: Case, codec: str) -> Answer:
     if "xml" not in case.kind:
         text = f"<!doctype html><html><head><title>{name}</title></head><body>{text}</body></html>"
     return lambda handler: handler.give(text.encode(), case.kind, headers=case.headers)
-
-
-def pictures(clip: bytes) -> list[Any]:
-    with av.open(io.BytesIO(clip)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]

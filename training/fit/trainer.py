@@ -88,7 +88,6 @@ class StudentModel(nn.Module):
             if teacher is None
             else nn.Linear(vector_width(model, spec), vector_width(teacher.module, teacher.spec))
         )
-        self.register_load_state_dict_pre_hook(_rename_projection)  # type: ignore[no-untyped-call]  # torch's
 
     def forward(self, data: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Return logits (B,) of clips (B, T, 3, S, S), and vectors of the frames that are true in the mask.
@@ -100,12 +99,6 @@ class StudentModel(nn.Module):
         projected = None if self.projection is None else self.projection(vectors[mask])
         with torch.autocast(data.device.type, enabled=False):  # recurrent networks in bfloat16 were slow on a GPU
             return self.model.sequence_logits(vectors.float(), mask), projected, vectors[mask]
-
-
-def _rename_projection(module: nn.Module, state: dict[str, Tensor], *_: object) -> None:
-    """Read checkpoints that were written when the projection was called `guess`."""
-    for name in [name for name in state if name.startswith("guess.")]:
-        state[name.replace("guess.", "projection.", 1)] = state.pop(name)
 
 
 @dataclass(frozen=True)
