@@ -7,6 +7,7 @@ signed = signer.sign(video_bytes, "trainedAlgorithmicMedia")
 import datetime
 import io
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import c2pa
@@ -79,28 +80,32 @@ class Signer:
         relation: str = "parentOf",
         remote_url: str = "",
         embed: bool = True,
+        media_type: str = "video/mp4",
+        assertions: Sequence[dict[str, Any]] = (),
+        redacted: Sequence[str] = (),
     ) -> bytes:
-        """Sign a video: made as a source type says, or by editing another one."""
+        """Sign a video: made as a source type says, or by editing another one, of which assertions may be redacted."""
         first = {"action": "c2pa.created", "digitalSourceType": SOURCE_TYPES + source_type}
         actions = [{"label": "c2pa.actions.v2", "data": {"actions": [first]}}]
         manifest = {
             "claim_generator_info": [{"name": "Editor" if edits else "Generator", "version": "1.0"}],
             "title": "a clip",
-            "assertions": actions if source_type else [],
+            "assertions": [*(actions if source_type else []), *assertions],
+            "redactions": list(redacted),
         }
         settings = {"verify": {"verify_after_sign": False}, "builder": {"thumbnail": {"enabled": False}}}
         builder = c2pa.Builder(manifest, context=c2pa.Context.from_dict(settings))
         if edits:
             if relation == "parentOf":
                 builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
-            builder.add_ingredient({"title": "the original", "relationship": relation}, "video/mp4", io.BytesIO(edits))
+            builder.add_ingredient({"title": "the original", "relationship": relation}, media_type, io.BytesIO(edits))
         if remote_url:
             builder.set_remote_url(remote_url)
         if not embed:
             builder.set_no_embed()
         signed = io.BytesIO()
         signer = c2pa.Signer.from_callback(self._signature, self.algorithm, self.chain, None)
-        self.store = bytes(builder.sign(signer, "video/mp4", io.BytesIO(video), signed))
+        self.store = bytes(builder.sign(signer, media_type, io.BytesIO(video), signed))
         return signed.getvalue()
 
     def _signature(self, data: bytes) -> bytes:

@@ -94,12 +94,13 @@ def credentials(
     source_type: str | None = None,
     problem: str | None = None,
     signer: str = "Example News",
-    where: str = "only parts of the file were fetched",
+    where: str = "only parts of the file are here",
 ) -> CredentialsReport:
-    """Content Credentials with one manifest, or none."""
+    """Content Credentials with a manifest and one of a part, or none."""
     types = (source_type,) if source_type else ()
-    manifest = Manifest("clip", "active", "whole", state, "Test Generator 1.0", signer, None, types)
-    return to_credentials(Credentials(state, problem, (), () if state == "none" else (manifest,)), where)
+    own = Manifest("clip", "active", "whole", state, problem, "Test Generator 1.0", signer, None, types)
+    part = Manifest("face", "componentOf", "part", "invalid", "changed", "Editor 2.0", "Somebody", None, types)
+    return to_credentials(Credentials(state, problem, (), () if state == "none" else (own, part)), where)
 
 
 SIGNED = Provenance(

@@ -151,7 +151,8 @@ export function originTexts({ provenance, verdict, source }, t) {
   const isNone = credentials?.state === "none";
   const unread = !credentials && source.kind === "frames" ? t("credentials_unread") : "";
   const said = [isNone ? "" : signed, labelled, tagsMade && tagged].filter(Boolean);
-  const rest = [...said.slice(1), tagsMade ? "" : tagged, isNone ? signed : unread].filter(Boolean);
+  const chain = (credentials?.chain ?? []).map((each) => ingredientText(each, t));
+  const rest = [...chain, ...said.slice(1), tagsMade ? "" : tagged, isNone ? signed : unread].filter(Boolean);
   const faces = t("faces_say", t(`label_${verdict.label}`));
   return { head: said[0] ? `${said[0]} ${faces}` : "", rest };
 }
@@ -162,6 +163,11 @@ function credentialsText({ state, signer, made, problem }, t) {
   if (state === "trusted" || state === "valid") return t(`credentials_${state}`, signer, says);
   if (state === "invalid") return t("credentials_invalid", t(`problem_${problem ?? "damaged"}`));
   return state === "unverified" ? t("credentials_unchecked", says) : t("credentials_none");
+}
+
+/** @param {import("./report.js").Ingredient} ingredient @param {Translate} t */
+function ingredientText({ relation, title, ...credentials }, t) {
+  return `${t(`ingredient_${relation}`, title || "?")} ${credentialsText(credentials, t)}`;
 }
 
 /**

@@ -74,11 +74,14 @@
  * @property {Made | null} made
  * @property {"changed" | "expired" | "damaged" | null} problem
  *
+ * @typedef {Credentials & {relation: Relation, title: string}} Ingredient what the file was made from, or with
+ * @typedef {"parentOf" | "componentOf" | "inputTo"} Relation
+ *
  * @typedef {"ai" | "part_ai" | "software" | "edited" | "camera"} Made
  * @typedef {{name: string, label: string}} SiteLabel how the site labels the video
  *
  * @typedef {object} Provenance what is said of the video's origin, beside the faces
- * @property {Credentials | null} credentials null: not looked for
+ * @property {Credentials & {chain: Ingredient[]} | null} credentials null: not looked for
  * @property {{software: string, camera: string, made: Made | null, notes: string[]}} metadata
  * @property {SiteLabel | null} site
  *
@@ -122,9 +125,11 @@ const STRENGTHS = /** @type {const} */ (["strong", "moderate", "weak", "none"]);
 const STATES = /** @type {const} */ (["trusted", "valid", "invalid", "unverified", "none"]);
 const MADE = /** @type {const} */ (["ai", "part_ai", "software", "edited", "camera"]);
 const PROBLEMS = /** @type {const} */ (["changed", "expired", "damaged"]);
+const RELATIONS = /** @type {const} */ (["parentOf", "componentOf", "inputTo"]);
 const KINDS = /** @type {const} */ (["url", "file", "frames"]);
 const MAX_FACES = 64;
 const MAX_CHOICES = 20;
+const MAX_INGREDIENTS = 8;
 const MAX_SPANS = 4096;
 const LENGTH_TOLERANCE = 0.02;
 const ASPECT_TOLERANCE = 0.03; // sides are rounded to even numbers
@@ -333,18 +338,13 @@ function toSpan(json) {
 /** @param {unknown} json @returns {Provenance | null} null when it cannot be read */
 function toProvenance(json) {
   const from = fields(json);
-  const { signer, ...credentials } = fields(from.credentials);
+  const credentials = toCredentials(from.credentials);
+  const chain = list(fields(from.credentials).chain, MAX_INGREDIENTS).flatMap(toIngredient);
   const { software, camera, made, notes } = fields(from.metadata);
   const site = fields(from.site);
-  const state = oneOf(STATES, credentials.state);
-  if (!state && !from.site) return null;
+  if (!credentials && !from.site) return null;
   return {
-    credentials: state && {
-      state,
-      signer: text(signer),
-      made: oneOf(MADE, credentials.made),
-      problem: oneOf(PROBLEMS, credentials.problem),
-    },
+    credentials: credentials && { ...credentials, chain },
     metadata: {
       software: text(software),
       camera: text(camera),
@@ -353,6 +353,20 @@ function toProvenance(json) {
     },
     site: site.name && site.label ? { name: text(site.name), label: text(site.label) } : null,
   };
+}
+
+/** @param {unknown} json @returns {Credentials | null} null when it cannot be read */
+function toCredentials(json) {
+  const { state, signer, made, problem } = fields(json);
+  const known = oneOf(STATES, state);
+  return known && { state: known, signer: text(signer), made: oneOf(MADE, made), problem: oneOf(PROBLEMS, problem) };
+}
+
+/** @param {unknown} json @returns {Ingredient[]} none when it cannot be read, and for the file's own */
+function toIngredient(json) {
+  const { relation, title } = fields(json);
+  const [credentials, known] = [toCredentials(json), oneOf(RELATIONS, relation)];
+  return credentials && known ? [{ ...credentials, relation: known, title: text(title) }] : [];
 }
 
 /** @param {unknown} json @param {boolean} isOwn @returns {Compute} */

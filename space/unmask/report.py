@@ -110,10 +110,12 @@ class ManifestReport(TypedDict):
     title: str | None
     relation: str  # `active`: of the file; else as C2PA names it: `parentOf`, `componentOf`, `inputTo`
     state: State  # what it is worth, no more than that of what was made from it
+    problem: Problem | None  # why it is `invalid`
     generator: str | None  # the program or device that wrote it
     signer: str | None
     signed_at: str | None  # by a time-stamping service
     source_types: list[str]
+    made: Made | None  # what these mean
 
 
 class CredentialsReport(TypedDict):

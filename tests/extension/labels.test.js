@@ -170,6 +170,15 @@ test("the origin is said beside the faces, each with what it is worth", () => {
   const signed = { signer: "Example News", made: "ai", problem: null };
   const site = { name: "YouTube", label: "Altered or synthetic content" };
   const tags = { software: "Lavf", camera: "", made: null, notes: [] };
+  const chain = [
+    { ...signed, relation: "active", title: "the film", state: "trusted" },
+    { ...signed, relation: "parentOf", title: "the clip", state: "valid", made: "camera" },
+    { ...signed, relation: "componentOf", title: "a face", state: "invalid", problem: "changed" },
+    { ...signed, relation: "inputTo", title: null, state: "unverified", made: null },
+    { ...signed, relation: "unknown", title: "x", state: "valid" },
+    { ...signed, relation: "parentOf", title: "x", state: "unknown" },
+    7,
+  ];
   const none = "No Content Credentials were found. That means nothing: most videos have none.";
   const faces = "The faces: Likely deepfake.";
   /** @type {[object | null, string, string[]][]} provenance, head, rest */
@@ -180,6 +189,17 @@ test("the origin is said beside the faces, each with what it is worth", () => {
       { credentials: { ...signed, state: "trusted" }, metadata: tags, site },
       `Content Credentials, signed by Example News (on the trust list): made with AI. ${faces}`,
       ["YouTube labels it “Altered or synthetic content”.", "Tags of the file, which anybody can change: Lavf."],
+    ],
+    [
+      { credentials: { ...signed, state: "trusted", chain }, site },
+      `Content Credentials, signed by Example News (on the trust list): made with AI. ${faces}`,
+      [
+        "Made from “the clip”. Content Credentials, signed by Example News (confirmed by nobody here): " +
+          "recorded with a camera.",
+        "With “a face” as a part. Its Content Credentials do not hold: the content was changed after it was signed.",
+        "With “?” as an input. Content Credentials that were not checked: they do not say how it was made.",
+        "YouTube labels it “Altered or synthetic content”.",
+      ],
     ],
     [
       { credentials: { ...signed, state: "valid", made: null } },

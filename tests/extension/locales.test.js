@@ -27,6 +27,7 @@ const families = {
   credentials: ["trusted", "valid", "invalid", "unchecked", "none", "unread"],
   made: ["ai", "part_ai", "software", "edited", "camera", "unsaid"],
   problem: ["changed", "expired", "damaged"],
+  ingredient: ["parentOf", "componentOf", "inputTo"],
 };
 
 test("every code has its message; the other keys are checked as types of `Translate`", () => {

@@ -42,6 +42,7 @@ def test_the_extension_reads_only_fields_that_a_report_has():
         (read["timeline"][0], report.SpanReport),
         (read["provenance"], report.ProvenanceReport),
         (read["provenance"]["credentials"], report.CredentialsReport),
+        (read["provenance"]["credentials"]["chain"][0], report.ManifestReport),
         (read["provenance"]["metadata"], report.MetadataReport),
         (read["provenance"]["site"], report.SiteReport),
         (read["compute"], report.ComputeReport),

@@ -19,7 +19,7 @@ MAX_VERIFIED_BYTES = 2**30  # of a file: the library reads whole boxes into memo
 
 PART_AI = "compositeWithTrainedAlgorithmicMedia"
 
-IN_PART = "only parts of the file were fetched"
+IN_PART = "only parts of the file are here"
 TOO_LARGE = "the file is too large"
 UNREADABLE = "they could not be read"
 
@@ -72,6 +72,8 @@ class BackgroundCredentials:
         except (NotAVideo, TimedOut, InternalError):  # the library crashed or took too long
             self._where = UNREADABLE
             return Credentials("unverified")
+        if path is not None and not found.manifests:
+            self._where = UNREADABLE
         return found
 
     def _stop_if_closed(self) -> None:
@@ -86,10 +88,12 @@ def to_report(found: Credentials, where: str = "", remote_url: str | None = None
             title=each.title,
             relation=each.relation,
             state=_known_state(each.state),
+            problem=_known_problem(each.problem),
             generator=each.generator,
             signer=each.signer,
             signed_at=each.signed_at,
             source_types=list(each.source_types),
+            made=made_of(each.source_types),
         )
         for each in found.manifests
     ]
@@ -100,7 +104,7 @@ def to_report(found: Credentials, where: str = "", remote_url: str | None = None
     )
     signer = chain[0]["signer"] if chain else None
     made = made_of(types) if made_of(parts) not in ("ai", "part_ai") else made_of([*types, PART_AI])
-    problem: Problem | None = next((known for known in get_args(Problem) if known == found.problem), None)
+    problem = _known_problem(found.problem)
     return {
         "state": state,
         "signer": signer,
@@ -118,3 +122,7 @@ def to_report(found: Credentials, where: str = "", remote_url: str | None = None
 
 def _known_state(name: str) -> State:
     return next((known for known in get_args(State) if known == name), "invalid")
+
+
+def _known_problem(name: str | None) -> Problem | None:
+    return next((known for known in get_args(Problem) if known == name), None)

@@ -24,6 +24,7 @@ class Manifest:
     relation: str
     role: str  # what it is to the file: `whole` (itself, or an earlier version), `part` or `input`
     state: str  # no better than that of what was made from it
+    problem: str | None  # why it is `invalid`
     generator: str | None
     signer: str | None
     signed_at: str | None

@@ -1,14 +1,13 @@
 """Put what is said of a video's origin into lines. Pure; reports of older versions say nothing."""
 
-from unmask.provenance_text import State
+from unmask.provenance_text import PROBLEM_WORDS, State
 from unmask.report import CheckReport, ManifestReport
 
 RELATIONS = {"parentOf": "made from", "componentOf": "with a part of", "inputTo": "with, as an input,"}
 
 DOUBTS: dict[State, str] = {
     "valid": "whose signer is not on the trust list",
-    "unverified": "which was not checked",
-    "invalid": "which does not hold",
+    "unverified": "whose content was not checked",
 }
 
 
@@ -47,11 +46,16 @@ def _describe_manifest(manifest: ManifestReport, state: State) -> str:
     relation = "signed" if manifest["relation"] == "active" else RELATIONS.get(manifest["relation"], "from")
     by = f" by {manifest['signer']}" if manifest["signer"] else ""
     what = f" “{manifest['title']}”" if manifest["title"] and manifest["relation"] != "active" else ""
+    own = manifest.get("state", state)
+    doubt = DOUBTS.get(own)
+    if own == "invalid":
+        why = [words for problem, words in PROBLEM_WORDS.items() if problem == manifest.get("problem")]
+        doubt = ": ".join(["which does not hold", *why])
     facts: list[str | bool | None] = [
         manifest["generator"] and f"written by {manifest['generator']}",
         manifest["signed_at"] and f"at {manifest['signed_at']}",
         ", ".join(manifest["source_types"]),
-        manifest.get("state", state) != state and DOUBTS.get(manifest["state"]),
+        own != state and doubt,
     ]
     signed = f", signed{by}" if by and manifest["relation"] != "active" else by
     return "; ".join([f"Chain: {relation}{what}{signed}", *(fact for fact in facts if isinstance(fact, str) and fact)])

@@ -97,8 +97,7 @@ def open_video(
     with open_file(media) if isinstance(media, Path) else nullcontext(media) as file:
         if disguise_bytes := file_format.find_disguise(file):
             file = FilePart(file, disguise_bytes, file.seek(0, os.SEEK_END))
-        file.seek(0)
-        file_format.reject_other_files(file.read(512))
+        file_format.reject_other_files(file)
         with open_container(file) as container:
             stream = video_stream(container)
             if stream.codec_context.width < 1:  # libav hides a size beyond its limits unless it cannot decode
@@ -115,8 +114,10 @@ def open_video(
 def open_container(file: RawIOBase, **options: str) -> InputContainer:
     """Open a file in libav with the options of this module. Raises NotAVideo."""
     file.seek(0)
+    kind = "apng" if file.read(4) == file_format.PNG_SIGNATURE[:4] else None  # libav takes one with a store for a still
+    file.seek(0)
     try:
-        return av.open(file, "r", options=OPTIONS | options, metadata_errors="replace", io_open=_refuse_nested)
+        return av.open(file, "r", kind, options=OPTIONS | options, metadata_errors="replace", io_open=_refuse_nested)
     except MEDIA_ERRORS as error:
         raise NotAVideo(file_format.why_unreadable(file)) from error
 

@@ -3,14 +3,14 @@
 import os
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from io import RawIOBase
 from itertools import islice
 
 from unmask.text import printable_line
 from unmask.video.edit_lists import hidden_seconds
-from unmask.video.file_format import IMAGE_BRANDS, MAX_BOXES, boxes, contents
+from unmask.video.file_format import IMAGE_BRANDS, MAX_BOXES, boxes, chunks, contents
 from unmask.video.partial_file import FilePart, Range, read_range
 
 Tags = tuple[tuple[str, str], ...]
@@ -94,19 +94,10 @@ def _find_boxes(file: RawIOBase, end: int) -> Embedded:
 
 
 def _find_chunk(file: RawIOBase, wanted: bytes, form: str, begin: int, end: int) -> Range | None:
-    for place, kind, size in islice(_chunks(file, form, begin, end), MAX_BOXES):
+    for place, kind, size in islice(chunks(file, form, begin, end), MAX_BOXES):
         if kind == wanted:
             return place, min(place + size, end)
     return None
-
-
-def _chunks(file: RawIOBase, form: str, begin: int, end: int) -> Iterator[tuple[int, bytes, int]]:
-    """Yield (first byte of the content, kind, size) of the chunks of a RIFF or PNG file."""
-    while begin + 8 <= end:
-        first, second = struct.unpack(form, FilePart(file, begin, end).read(8))
-        kind, size = (first, second) if form[0] == "<" else (second, first)
-        yield begin + 8, kind, size
-        begin += 8 + (size + size % 2 if form[0] == "<" else size + 4)
 
 
 def read_tags(metadata: Mapping[str, str]) -> Tags:

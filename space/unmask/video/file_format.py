@@ -4,7 +4,7 @@ import os
 import struct
 from collections.abc import Iterator
 from io import RawIOBase
-from itertools import islice
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from unmask.errors import NotAVideo
@@ -32,13 +32,16 @@ INCOMPLETE = (
     "The file is incomplete: it was broken off before its index was written, as when a download or a recording is "
     "stopped. Fetch or record it again."
 )
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+START_BYTES = 512  # that tell most kinds
 DISGUISES, DISGUISE_BYTES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8"), 2**13
 TS_PACKET_BYTES = 188
 MAX_BOXES = 256  # looked through for the index of an MP4
 
 
-def reject_other_files(start: bytes) -> None:
+def reject_other_files(file: RawIOBase) -> None:
     """Raise NotAVideo for common kinds of files that are no video, and say what they are."""
+    start = FilePart(file, 0, START_BYTES).read(START_BYTES)
     if not start:
         raise NotAVideo("The file is empty.")
     if start.startswith(BARE_STREAMS):
@@ -46,7 +49,7 @@ def reject_other_files(start: bytes) -> None:
             "That is a bare stream of coded pictures: it does not say when they are shown. Give it as MP4 or MKV, "
             "as `ffmpeg -i FILE -c copy FILE.mp4` writes it."
         )
-    picture = start.startswith(IMAGE_SIGNATURES) and b"acTL" not in start  # an animated PNG says so early
+    picture = start.startswith(IMAGE_SIGNATURES) and not _is_animated_png(file)
     photograph = start[4:8] == b"ftyp" and start[8:12] in IMAGE_BRANDS
     if picture or photograph or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
         raise NotAVideo(STILL_IMAGE_MESSAGE)
@@ -55,6 +58,14 @@ def reject_other_files(start: bytes) -> None:
         raise NotAVideo("That is a list that points to videos (a playlist), not a video.")
     if text.startswith(HTML_SIGNATURES):
         raise NotAVideo("That is a web page, not a video.")
+
+
+def _is_animated_png(file: RawIOBase) -> bool:
+    end = file.seek(0, os.SEEK_END)
+    if FilePart(file, 0, end).read(8) != PNG_SIGNATURE:
+        return False
+    kinds = (kind for _, kind, _ in islice(chunks(file, ">I4s", 8, end), MAX_BOXES))
+    return b"acTL" in takewhile(lambda kind: kind != b"IDAT", kinds)
 
 
 def find_disguise(file: RawIOBase) -> int:
@@ -97,3 +108,12 @@ def contents(file: RawIOBase, place: Range, wanted: bytes) -> Iterator[Range]:
     for box in islice(boxes(file, *place), MAX_BOXES):
         if box.kind == wanted:
             yield box.content, box.end
+
+
+def chunks(file: RawIOBase, form: str, begin: int, end: int) -> Iterator[tuple[int, bytes, int]]:
+    """Yield (first byte of the content, kind, size) of the chunks of a RIFF or PNG file."""
+    while begin + 8 <= end:
+        first, second = struct.unpack(form, FilePart(file, begin, end).read(8))
+        kind, size = (first, second) if form[0] == "<" else (second, first)
+        yield begin + 8, kind, size
+        begin += 8 + (size + size % 2 if form[0] == "<" else size + 4)

@@ -1,6 +1,7 @@
 """A file, a fetched part of one, or a store alone -> what its Content Credentials are worth and say."""
 
 import io
+import json
 import struct
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import c2pa
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.credentials import Signer, store_box, with_store_last
 from tests.media import QUICK_WORKER, make
@@ -22,7 +25,7 @@ from unmask.errors import Cancelled
 from unmask.limits import Limits
 from unmask.progress import ignore_progress
 from unmask.provenance.content_credentials import BackgroundCredentials
-from unmask.provenance.credentials_worker import STORE_FORMAT, read_credentials, to_credentials
+from unmask.provenance.credentials_worker import STORE_FORMAT, _segments, read_credentials, to_credentials
 from unmask.provenance.messages import Credentials
 from unmask.report import CredentialsReport
 from unmask.sandbox.process import start_code
@@ -156,7 +159,7 @@ def test_of_a_large_file_elsewhere_the_store_is_read_where_it_lies(video, signer
     with Site({"/large.mp4": answer}) as site:
         found = opened(UrlSource(site.url("/large.mp4")), tmp_path)
     assert (found["state"], found["made"], found["signer"]) == ("unverified", "ai", "Example News")
-    assert "only parts of the file were fetched" in found["text"]
+    assert "only parts of the file are here" in found["text"]
     assert sent < 8 * 2**20
 
 
@@ -189,12 +192,67 @@ def test_a_library_that_would_fetch_reaches_nothing_from_the_worker(video, tmp_p
         assert canary.requests == []
 
 
-def test_a_store_is_found_in_a_box_with_a_long_size(video, signer):
+def test_a_store_is_found_in_a_box_with_a_long_size(video, signer, tmp_path):
     start, store = with_store_last(signer.sign(video, AI))
     wide = struct.pack(">I4sQ", 1, b"uuid", len(store) + 8) + store[8:]
     found = [find_embedded(io.BytesIO(start + box)).store or (0, 0) for box in (store, wide)]
     assert found[0][0] > len(start)
     assert found[1] == (found[0][0] + 8, found[0][1] + 8)
+    said = read(start + wide, tmp_path, signer.root)  # the signature leaves out the box by another head
+    assert (said["state"], said["problem"], said["signer"]) == ("invalid", "changed", "Example News")
+
+
+def animation(path: Path) -> bytes:
+    """An animated PNG."""
+    pictures = [Image.fromarray(np.full((120, 160, 3), level, np.uint8)) for level in range(8)]
+    pictures[0].save(path, format="PNG", save_all=True, append_images=pictures[1:], duration=100)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["mpeg4.avi", "mjpeg.mov", "fragmented.mp4", "animated.png"])
+def test_stores_of_other_containers_are_validated(signer, tmp_path, name):
+    media_type = {"avi": "video/avi", "mov": "video/quicktime", "mp4": "video/mp4", "png": "image/png"}[name[-3:]]
+    given = animation(tmp_path / name) if name == "animated.png" else make(name, tmp_path).read_bytes()
+    signed = bytearray(signer.sign(given, AI, media_type=media_type))
+    assert read(bytes(signed), tmp_path, signer.root)["state"] == "trusted"
+    signed[signed.index(given[len(given) // 2 :][:64])] ^= 1
+    assert read(bytes(signed), tmp_path, signer.root)["problem"] == "changed"
+
+
+def test_an_identity_that_only_the_web_could_confirm_is_left_out(video, signer, tmp_path):
+    payload = {"referenced_assertions": [], "sig_type": "cawg.identity_claims_aggregation"}
+    identity = {"label": "cawg.identity", "data": {"signer_payload": payload, "signature": "AAAA", "pad1": ""}}
+    found = read(signer.sign(video, AI, assertions=[identity]), tmp_path, signer.root)
+    assert (found["state"], found["made"]) == ("trusted", "ai")
+
+
+def test_what_was_redacted_of_an_earlier_version_is_no_damage(video, signer, tmp_path):
+    note = {"label": "org.example.note", "data": {"author": "A. Person"}}
+    first = signer.sign(video, AI, assertions=[note])
+    with c2pa.Reader("video/mp4", io.BytesIO(first)) as reader:
+        label = json.loads(reader.json())["active_manifest"]
+    place = f"self#jumbf=/c2pa/{label}/c2pa.assertions/org.example.note"
+    why = {"action": "c2pa.redacted", "reason": "c2pa.PII.present", "parameters": {"redacted": place}}
+    actions = {"label": "c2pa.actions.v2", "data": {"actions": [why]}}
+    signed = signer.sign(first, edits=first, assertions=[actions], redacted=[place])
+    assert b"A. Person" not in signed
+    found = read(signed, tmp_path, signer.root)
+    assert (found["state"], found["made"], len(found["chain"])) == ("trusted", "ai", 2)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "segments"),
+    [
+        ("ftyp moov styp sidx uuid moof mdat moof mdat styp moof mdat mfra", [(32, 144), (144, 192)]),
+        ("ftyp free uuid moov moof mdat uuid moof mdat", [(64, 96), (96, 144)]),
+        ("ftyp moov moof mdat moov", []),
+        ("ftyp moov moof mdat mfra moov", []),
+        ("ftyp mdat moov", []),
+    ],
+)
+def test_where_segments_lie(kinds, segments):
+    file: Any = io.BytesIO(b"".join(struct.pack(">I4sQ", 16, kind.encode(), 0) for kind in kinds.split()))
+    assert _segments(file) == segments
 
 
 SIDECARS: dict[str, tuple[Callable[[bytes], bytes], Callable[[bytes], Answer], str]] = {
@@ -236,7 +294,7 @@ def test_a_sidecar_of_a_page_is_not_that_of_the_video_on_it(video, tmp_path, mon
 
 FUZZ = """
 import io, random, sys
-from unmask.provenance.credentials_worker import STORE_FORMAT, read_credentials, to_credentials
+from unmask.provenance.credentials_worker import STORE_FORMAT, _segments, read_credentials, to_credentials
 from unmask.provenance.messages import Credentials
 video = open(sys.argv[1], "rb").read()
 begin, end = int(sys.argv[2]), int(sys.argv[3])
