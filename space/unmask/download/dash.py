@@ -17,6 +17,7 @@ Info = dict[str, Any]
 SEGMENT_KINDS = ("}SegmentTemplate", "}SegmentList", "}SegmentBase")
 LINK = "{http://www.w3.org/1999/xlink}href"
 XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*>")
+MAX_SERVERS = 4  # that a manifest names for the same segments
 MAX_REPEATS = 100_000
 NOT_PLAYED = (  # marks of sets of pictures beside the video: for winding fast, and of sign language
     "{*}EssentialProperty[@schemeIdUri='http://dashif.org/guidelines/trickmode']",
@@ -53,14 +54,24 @@ def _with_lengths(
         start += seconds or 0.0
         lengths.append(seconds)
         clocks.append(dict(_clocks(element, seconds)))
-    periods = _parse_periods(extractor, document, mpd_id, mpd_base_url, mpd_url)
-    for period, seconds, known in zip(periods, lengths, clocks, strict=True):
+    places = [bases for element in document.iter() if len(bases := element.findall("{*}BaseURL")) > 1]
+    servers = []  # what yt-dlp reads, which is the first address of each place, for each address
+    for server in range(min(max(map(len, places), default=1), MAX_SERVERS)):
+        servers.append([*_parse_periods(extractor, document, mpd_id, mpd_base_url, mpd_url)])
+        for each in (each for period in servers[-1] for each in period["formats"]):
+            each |= {"server": server, "source_preference": -server}
+        for bases in places:
+            for base, text in zip(bases, [base.text for base in bases[1:] + bases[:1]], strict=True):
+                base.text = text
+    for period, others, seconds, known in zip(servers[0], zip(*servers, strict=True), lengths, clocks, strict=True):
+        period["formats"] = [each for other in others for each in other["formats"]]
         for each in period["formats"]:
             clock = known.get(str(each.get("format_id")).removeprefix(f"{mpd_id}-"), {})
             each["fragments"] = [fragment | clock for fragment in each.get("fragments") or ()]
             each |= clock
             if not each["fragments"]:
                 del each["fragments"]
+            each["format_id"] = f"{each.get('format_id')}{'-' * each['server']}"
         yield {**period, "seconds": seconds}
 
 
@@ -129,7 +140,7 @@ def _joined(extractor: InfoExtractor, periods: Any) -> tuple[list[Info], Any]:
     periods = [period for period in periods if period["formats"]]
     formats, subtitles = _merge_periods(extractor, periods[:1])
     for each in formats if len(periods) > 1 else ():
-        others = (min(later["formats"], key=functools.partial(_distance, each)) for later in periods[1:])
+        others = (min(later["formats"], key=functools.partial(distance, each)) for later in periods[1:])
         chosen = [each, *others]
         lengths = [period["seconds"] for period in periods]
         if all(other.get("fragments") or seconds for other, seconds in zip(chosen, lengths, strict=True)):
@@ -142,9 +153,9 @@ def _joined(extractor: InfoExtractor, periods: Any) -> tuple[list[Info], Any]:
     return formats, subtitles
 
 
-def _distance(wanted: Info, other: Info) -> tuple[Any, ...]:
-    """Order formats by how little they resemble the wanted one: kind, coding, size, rate."""
-    kinds = [wanted.get(name) == other.get(name) for name in ("ext", "vcodec", "acodec")]
+def distance(wanted: Info, other: Info) -> tuple[Any, ...]:
+    """Order formats by how little they resemble the wanted one: kind, coding, server, size, rate."""
+    kinds = [wanted.get(name) == other.get(name) for name in ("ext", "vcodec", "acodec", "server")]
     none = [(wanted.get(name) == "none") != (other.get(name) == "none") for name in ("vcodec", "acodec")]
     sizes = [abs((wanted.get(name) or 0) - (other.get(name) or 0)) for name in ("height", "tbr")]
     return (sum(none), sizes[0], -sum(kinds), sizes[1])

@@ -2,25 +2,40 @@
 
 import re
 from collections.abc import Sequence
+from urllib.parse import parse_qsl, urlsplit
 
 from unmask.download.segments import Segment
 
 SEGMENT_TAGS = ("#EXTINF", "#EXT-X-BYTERANGE")  # go away with their segment
 OTHER_TAGS = ("#EXT-X-MEDIA-SEQUENCE", "#EXT-X-DISCONTINUITY", "#EXT-X-GAP", "#EXT-X-KEY", "#EXT-X-MAP")  # read here
-VARIABLE = re.compile(r'(?m)^#EXT-X-DEFINE:(?=.*NAME="([\w-]+)")(?=.*VALUE="([^"\n]*)")')
+DEFINITION = re.compile(r"(?m)^#EXT-X-DEFINE:(.*)")
+FIELD = re.compile(r'(NAME|VALUE|IMPORT|QUERYPARAM)="([^"]*)"')
 REFERENCE = re.compile(r"\{\$([\w-]+)\}")
 MAX_GROWTH = 2**22  # characters that all variables together add
 ADVERTISEMENT_TAGS = ("#ANVATO-SEGMENT-INFO", "#UPLYNK-SEGMENT")  # segments that a downloader leaves out by itself
 
 
-def substitute(text: str) -> str:
-    """Put the variables that a playlist defines in their places (RFC 8216bis, 4.3), each once.
+def substitute(text: str, url: str, variables: dict[str, str]) -> str:
+    """Put the variables that a playlist defines in their places (RFC 8216bis, 4.3), each once; keep them.
 
     A text that would grow beyond MAX_GROWTH stays as it is.
+
+    Args:
+        text: A playlist.
+        url: Where it lies; a variable may be a parameter of it.
+        variables: Of playlists before it, from which it imports; what it defines is added.
     """
-    values = dict(VARIABLE.findall(text))
-    growth = sum(len(values.get(name, "")) for name in REFERENCE.findall(text))
-    return text if growth > MAX_GROWTH else REFERENCE.sub(lambda found: values.get(found[1], found[0]), text)
+    query = dict(parse_qsl(urlsplit(url).query))
+    here: dict[str, str] = {}
+    for line in DEFINITION.findall(text):
+        fields: dict[str, str] = dict(FIELD.findall(line))
+        given = {fields.get("NAME", ""): fields.get("VALUE", "")}
+        for kind, values in (("NAME", given), ("IMPORT", variables), ("QUERYPARAM", query)):
+            if (name := fields.get(kind, "")) in values:
+                here[name] = values[name]
+    variables |= here
+    growth = sum(len(here.get(str(name), "")) for name in REFERENCE.findall(text))
+    return text if growth > MAX_GROWTH else REFERENCE.sub(lambda found: here.get(found[1], found[0]), text)
 
 
 def is_master(text: str) -> bool:

@@ -6,22 +6,22 @@ With `ytdlp_errors` and `http_range` the only file that imports yt_dlp.
 import re
 import shutil
 import time
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from operator import attrgetter
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from yt_dlp import YoutubeDL
 from yt_dlp.networking import Request as WebRequest
-from yt_dlp.networking.exceptions import RequestError
+from yt_dlp.networking.exceptions import HTTPError, RequestError
 from yt_dlp.utils import DownloadError, int_or_none
 
 from unmask.download import dash, hls, http_range, ytdlp_errors
 from unmask.download.messages import FetchRequest, Found, Progress
-from unmask.download.segments import holes_in, segment_ranges, select_runs
+from unmask.download.segments import Segment, holes_in, segment_ranges, select_runs
 from unmask.download.site_labels import find_label
 from unmask.errors import LiveStream, NoFrames, TooLarge
 from unmask.limits import Limits, check_bytes, check_seconds
@@ -49,6 +49,8 @@ LINK = re.compile(r"<([^<>]{1,2000})>([^<>]*)")  # in a header: address, attribu
 TO_SIDECAR = re.compile(r"""\brel=["']?c2pa-manifest\b""")  # C2PA 2.2, 11.4
 PASSWORD_FIELD = re.compile(rb"""<input[^<>]+type=["']?password""", re.IGNORECASE)
 SERVING_SECONDS = 3600.0  # a file is read in ranges as long as its check takes; the parent is less patient
+MAX_FORMATS = 3  # of a video that are tried, where servers fail, before the last
+MAX_MISSING = 4  # segments more than are there
 SILENCE_SECONDS = 20.0  # how long a server may say nothing
 PROGRESS = "unmask_progress"  # field of an info: (which part it is, of how many)
 PROGRESS_SECONDS = 0.2  # between two messages
@@ -66,15 +68,7 @@ def main() -> None:
     dash.install()
     try:
         with YtdlpSession(_options(request, parent.send), request.limits) as session:
-            info, parts, starts = session.prepare(request)
-            remote = http_range.find_remote_file(session.urlopen, info) if request.windows else None
-            pieces: tuple[Piece, ...] = ()
-            if remote is not None:
-                check_bytes(remote.size_bytes, request.limits)
-            elif parts:
-                pieces = session.save_parts(parts, Path(request.file))
-            else:
-                session.save(info, Path(request.file))
+            info, remote, pieces, starts = session.fetch(request)
             sidecar_url, sidecar = session.sidecar_url, session.fetch_sidecar()
             parent.send(
                 Found(
@@ -96,16 +90,8 @@ def main() -> None:
         parent.send_failure(blocked() if refused else ytdlp_errors.to_unmask_error(error))
 
 
-@dataclass(frozen=True)
-class Part:
-    """Segments that follow each other, as a download of their own."""
-
-    info: Info | None  # None: the playlist says that they are missing
-    start_seconds: float  # on the player's clock
-    end_seconds: float
-    period: int
-    lead_seconds: float = 0.0
-    ahead_seconds: float | None = None
+Run = Sequence[Segment]  # that follow each other: a download of its own; without content: announced as missing
+Fetched = tuple[Info, http_range.HttpRangeFile | None, tuple[Piece, ...], tuple[float, ...]]
 
 
 class YtdlpSession(YoutubeDL):  # type: ignore[misc]
@@ -118,6 +104,7 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
         self.label: tuple[str, str] | None = None  # name of the site, and how it labels the video
         self.sidecar_url: str | None = None  # where a server says that Content Credentials lie
         self._sidecar_is_near = False  # on the same server
+        self._variables: dict[str, str] = {}  # that HLS playlists have defined
         super().__init__(options)
 
     def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
@@ -138,18 +125,22 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
                 self.sidecar_url = printable_line(urljoin(response.url, address), MAX_TITLE_CHARACTERS)
                 self._sidecar_is_near = _same_server(self.sidecar_url, response.url)
         read_some, head = response.read, b""
+        playlist: BytesIO | None = None
+        read_all: Callable[[], bytes] = lambda: b"".join(_bounded(lambda: read_some(2**16)))
 
         def read(amount: int | None = None) -> bytes:
-            nonlocal head
+            nonlocal head, playlist
             with self._noted_failure():
-                if amount is not None:
-                    block = read_some(amount)
-                    head = head or block
-                    return bytes(block)
-                page = b"".join(_bounded(lambda: read_some(2**16)))
-            self.asks_for_password |= bool(PASSWORD_FIELD.search(head + page))
-            self.label = self.label or find_label(response.url, (head + page).decode("utf-8", "replace"))
-            return page
+                block = b"" if playlist else bytes(read_all() if amount is None else read_some(amount))
+                if not head and block.startswith((BOM_UTF8, b"#EXTM3U")):
+                    text = (block + read_all()).decode("utf-8-sig", "ignore")
+                    playlist = BytesIO(hls.substitute(text, response.url, self._variables).encode())
+            block = playlist.read(amount) if playlist else block
+            head = head or block
+            if amount is None:
+                self.asks_for_password |= bool(PASSWORD_FIELD.search(head + block))
+                self.label = self.label or find_label(response.url, (head + block).decode("utf-8", "replace"))
+            return block
 
         response.read = read
         return response
@@ -174,17 +165,39 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
             self.last_failure = error
             raise
 
-    def prepare(self, request: FetchRequest) -> tuple[Info, list[Part], tuple[float, ...]]:
-        """Find the one video behind the URL, check it against the limits, select the segments that are needed.
+    def fetch(self, request: FetchRequest) -> Fetched:
+        """Fetch what is needed of the one video behind the URL; where its server fails, of the form most like it.
 
-        Returns what `select_parts` returns, after the video. Raises UnmaskError, or what yt-dlp raises:
-        `ytdlp_errors.to_unmask_error` tells them apart.
+        Returns the video, the file where it is left on its server, its pieces, and the starts of the windows for which
+        they are enough. Raises UnmaskError, or what yt-dlp raises: `ytdlp_errors.to_unmask_error` tells them apart.
         """
         info = self.find(request.url)
         _check_ended(info)
-        parts, starts = self.select_parts(info, request)
+        formats = list(info.get("formats") or ())
+        for _ in range(MAX_FORMATS):
+            try:
+                return self._fetch_format(info, request)
+            except (RequestError, DownloadError):
+                chosen: Info = next((each for each in formats if each.get("format_id") == info.get("format_id")), {})
+                formats = [each for each in formats if each is not chosen]
+                if not any(each.get("protocol") in PROTOCOLS for each in formats):
+                    raise
+                formats.sort(key=lambda each: (_is_beside(each, chosen), dash.distance(chosen, each)), reverse=True)
+                common = {name: value for name, value in info.items() if name not in chosen}
+                info = common | choose_format(formats, request.limits.max_bytes)
+        return self._fetch_format(info, request)
+
+    def _fetch_format(self, info: Info, request: FetchRequest) -> Fetched:
+        runs, starts = self.select_runs(info, request)
         check_bytes(info.get("filesize") or 0, request.limits)
-        return info, parts, starts
+        remote = http_range.find_remote_file(self.urlopen, info) if request.windows else None
+        if remote is not None:
+            check_bytes(remote.size_bytes, request.limits)
+        elif runs:
+            return info, None, self.save_runs(info, runs, Path(request.file)), starts
+        else:
+            self.save(info, Path(request.file))
+        return info, remote, (), starts
 
     def find(self, url: str) -> Info:
         """Find the one video behind `url` and choose its format. Raises UnsupportedSite for playlists."""
@@ -198,11 +211,11 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
             raise ytdlp_errors.no_video()
         return dict(info)
 
-    def select_parts(self, info: Info, request: FetchRequest) -> tuple[list[Part], tuple[float, ...]]:
+    def select_runs(self, info: Info, request: FetchRequest) -> tuple[list[Run], tuple[float, ...]]:
         """Select what is needed of a video in segments; check the duration, where known, and set it in `info`.
 
         Returns:
-            The parts; none where it is fetched as it is. And the starts of the windows for which they are enough.
+            The runs; none where it is fetched as it is. And the starts of the windows for which they are enough.
         """
         playlist = ""
         if info["protocol"].startswith("m3u8"):
@@ -221,32 +234,19 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
         if not segments or hls.must_stay_whole(playlist) or not ranges[-1][1]:
             return [], ()
         starts = request.window_starts(ranges)
-        runs = select_runs(segments, request.needed_intervals(starts))
-        parts = [
-            Part(
-                {**info, "hls_media_playlist_data": hls.write_playlist(playlist, run)}
-                if playlist
-                else {**info, "fragments": [*filter(None, [run[0].head]), *(each.content for each in run)]},
-                run[0].start_seconds,
-                run[-1].end_seconds,
-                run[0].period,
-                run[0].lead_seconds,
-                run[0].ahead_seconds,
-            )
-            for run in runs
-        ]
+        runs: list[Run] = [*select_runs(segments, request.needed_intervals(starts))]
         holes = holes_in(ranges, request.span)
         if holes and not runs:
             raise NoFrames("The site says that this part of the video is missing.")
-        parts += (Part(None, start, end, 0) for start, end in holes)
-        return sorted(parts, key=attrgetter("start_seconds")), starts
+        runs += ([Segment(None, None, start, end, 0, 0)] for start, end in holes)
+        return sorted(runs, key=lambda run: run[0].start_seconds), starts
 
     def _media_playlist(self, info: Info) -> str:
         if info.get("hls_media_playlist_data"):
             return str(info["hls_media_playlist_data"])
         response = self.urlopen(WebRequest(info["url"], headers=info.get("http_headers") or {}))
         info["url"] = response.url  # to which the segments' addresses are relative
-        return hls.substitute(response.read().decode("utf-8", "ignore"))
+        return str(response.read().decode("utf-8", "ignore"))
 
     def save(self, info: Info, file: Path) -> None:
         """Download without any of yt-dlp's naming and post-processing."""
@@ -258,23 +258,48 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
         if not done or not file.is_file():
             raise ytdlp_errors.broken_off()
 
-    def save_parts(self, parts: Sequence[Part], file: Path) -> tuple[Piece, ...]:
-        """Download parts, one behind the other in one file -> where they lie in it."""
+    def save_runs(self, info: Info, runs: Sequence[Run], file: Path) -> tuple[Piece, ...]:
+        """Download runs, one behind the other in one file -> where they lie in it.
+
+        What the server does not have is a piece of no bytes, as long as it has about as much.
+        """
         pieces: list[Piece] = []
-        for index, part in enumerate(parts):
-            begin = pieces[-1].end_byte if pieces else 0
-            if part.info is None:
-                pieces.append(Piece(begin, begin, part.start_seconds, part.end_seconds))
-                continue
-            path = file if len(parts) == 1 else file.with_suffix(f".{index}")
-            self.save({**part.info, PROGRESS: (index, len(parts))}, path)
-            end = begin + path.stat().st_size
-            times = part.start_seconds, part.end_seconds, part.period
-            pieces.append(Piece(begin, end, *times, lead_seconds=part.lead_seconds, ahead_seconds=part.ahead_seconds))
-            if path != file:
-                with path.open("rb") as source, file.open("ab") as target:
-                    shutil.copyfileobj(source, target)
-                path.unlink()
+        waiting, surplus = list(runs), MAX_MISSING
+        while waiting:
+            run = waiting.pop(0)
+            begin = end = pieces[-1].end_byte if pieces else 0
+            if run[0].content is not None:
+                path = file if [run] == runs else file.with_suffix(f".{len(pieces)}-{len(waiting)}")
+                try:
+                    self.save({**_only(info, run), PROGRESS: (len(pieces), len(pieces) + len(waiting) + 1)}, path)
+                except DownloadError:
+                    if not isinstance(self.last_failure, HTTPError):
+                        raise
+                    path.unlink(missing_ok=True)
+                    if len(run) > 1:
+                        waiting[:0] = [[each] for each in run]
+                        continue
+                    surplus -= 1
+                    if surplus < 0 or not (waiting or end):
+                        raise
+                else:
+                    surplus, end = surplus + 1, begin + path.stat().st_size
+                    if path != file:
+                        with path.open("rb") as source, file.open("ab") as target:
+                            shutil.copyfileobj(source, target)
+                        path.unlink()
+            first, until = run[0], run[-1].end_seconds
+            pieces.append(
+                Piece(
+                    begin,
+                    end,
+                    first.start_seconds,
+                    until,
+                    first.period,
+                    lead_seconds=first.lead_seconds,
+                    ahead_seconds=first.ahead_seconds,
+                )
+            )
         return tuple(pieces)
 
     def _only_entry(self, playlist: Info) -> Info:
@@ -285,6 +310,18 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
         if entries[0].get("_type", "video") == "video":
             return dict(entries[0])
         return dict(self.process_ie_result(entries[0], download=False) or {})
+
+
+def _only(info: Info, run: Run) -> Info:
+    """Describe a run of a video as a video of its own."""
+    if playlist := info.get("hls_media_playlist_data"):
+        return {**info, "hls_media_playlist_data": hls.write_playlist(playlist, run)}
+    return {**info, "fragments": [*filter(None, [run[0].head]), *(each.content for each in run)]}
+
+
+def _is_beside(each: Info, other: Info) -> bool:
+    """Tell whether two formats lie on one server."""
+    return each.get("server") == other.get("server") and _same_server(each.get("url") or "", other.get("url") or "")
 
 
 def _same_server(url: str, other: str) -> bool:

@@ -45,14 +45,14 @@ def test_a_playlist_without_an_end_is_live_and_a_master_playlist_is_told_from_a_
 @pytest.mark.parametrize("fields", ['NAME="x",VALUE=".ts"', 'VALUE=".ts",NAME="x"'])
 def test_variables_are_put_in_their_places(fields):
     text = f"{HEAD}#EXT-X-DEFINE:{fields}\n#EXTINF:4.0,\na{{$x}}\n#EXTINF:4.0,\nb{{$z}}\n"
-    assert [segment.content[-1] for segment in hls.read_segments(hls.substitute(text))] == ["a.ts", "b{$z}"]
+    assert [segment.content[-1] for segment in hls.read_segments(hls.substitute(text, "", {}))] == ["a.ts", "b{$z}"]
 
 
 def test_variables_cannot_make_a_playlist_grow_without_bounds():
     nested = "".join(f'#EXT-X-DEFINE:NAME="v{n}",VALUE="{f"{{$v{n + 1}}}" * 10}"\n' for n in range(12))
-    assert len(hls.substitute(nested + "{$v0}")) < 100 * len(nested)
+    assert len(hls.substitute(nested + "{$v0}", "", {})) < 100 * len(nested)
     large = f'#EXT-X-DEFINE:NAME="x",VALUE="{"a" * hls.MAX_GROWTH}"\n'
-    assert hls.substitute(large + "{$x}{$x}") == large + "{$x}{$x}"
+    assert hls.substitute(large + "{$x}{$x}", "", {}) == large + "{$x}{$x}"
 
 
 INTERVALS = [(-0.5, 1.5), (9.0, 11.0), (19.0, 21.0)]

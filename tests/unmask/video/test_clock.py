@@ -2,6 +2,7 @@
 
 import functools
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from contextlib import closing
 from fractions import Fraction
@@ -302,6 +303,29 @@ def hls_encrypted(folder: Path) -> dict[str, bytes]:
     return files | {"index.m3u8": "".join([*lines, "#EXT-X-ENDLIST\n"]).encode()}
 
 
+def hls_with_variables(folder: Path) -> dict[str, bytes]:
+    """A master playlist behind a byte order mark, whose variables are imported; of its best playlists nothing is there.
+
+    One variable is a part of the address.
+    """
+    files = hls_without_a_word(folder)
+    media = files.pop("index.m3u8").decode().replace(".ts", "{$end}").replace("\n2", "\n{$third}")
+    defined = '#EXT-X-DEFINE:IMPORT="end"\n#EXT-X-DEFINE:QUERYPARAM="third"\n'
+    files["media.m3u8"] = media.replace("#EXTINF", f"{defined}#EXTINF", 1).encode()
+    files["gone/media.m3u8"] = files["media.m3u8"]
+    master = '#EXTM3U\n#EXT-X-DEFINE:NAME="end",VALUE=".ts"\n#EXT-X-DEFINE:NAME="list",VALUE="media.m3u8"\n'
+    for rate, place in enumerate(("", "gone/", "neither/")):
+        master += f"#EXT-X-STREAM-INF:BANDWIDTH={rate}\n{place}{{$list}}?third=2\n"
+    return {"index.m3u8": BOM_UTF8 + master.encode()} | files
+
+
+def dash_on_two_servers(folder: Path, whole_files: bool) -> dict[str, bytes]:
+    """A manifest behind a byte order mark; the first of two addresses does not answer."""
+    files = dash(folder, whole_files)
+    bases = b"<BaseURL>http://127.0.0.1:9/</BaseURL><BaseURL>./</BaseURL>"
+    return files | {"index.mpd": BOM_UTF8 + files["index.mpd"].replace(b"<Period", bases + b"<Period", 1)}
+
+
 def dash(folder: Path, whole_files: bool) -> dict[str, bytes]:
     """Three Periods of four seconds; nothing in the later ones is described as in the first."""
     files, periods = {}, ""
@@ -387,6 +411,9 @@ JOINED: dict[str, Callable[[Path], dict[str, bytes]]] = {
     "HLS, the clock starts anew without a word": hls_without_a_word,
     "HLS, encrypted": hls_encrypted,
     "HLS, disguised as pictures": hls_disguised,
+    "HLS, variables": hls_with_variables,
+    "DASH, a server that fails": functools.partial(dash_on_two_servers, whole_files=False),
+    "DASH, a server that fails, whole files": functools.partial(dash_on_two_servers, whole_files=True),
     "DASH, Periods in folders": functools.partial(dash, whole_files=False),
     "DASH, a file for each Period": functools.partial(dash, whole_files=True),
     "DASH, other sets of pictures": dash_with_other_sets,
@@ -422,6 +449,7 @@ def test_playlists_of_pieces_are_looked_at_on_one_clock(tmp_path: Path, name: st
         (4.0, "#EXT-X-DISCONTINUITY\n", []),
         (9.0, "#EXT-X-DISCONTINUITY\n", [(4.0, 9.0), (13.0, 18.0)]),
         (4.0, "#EXT-X-GAP\n#EXTINF:4.0,\nmissing.ts\n#EXT-X-DISCONTINUITY\n", [(4.0, 8.0)]),
+        (4.0, "#EXTINF:4.0,\nmissing.ts\n#EXT-X-DISCONTINUITY\n", [(4.0, 8.0)]),
     ],
 )
 def test_what_a_playlist_announces_and_its_segments_lack_is_told(tmp_path, seconds, before, gaps):
