@@ -14,6 +14,7 @@ from unmask.download.ytdlp_errors import broken_off
 OpenUrl = Callable[[Request], Any]  # a request -> its response
 
 MIN_BYTES = 8 * 2**20  # a smaller file is here sooner when it is fetched as a whole
+FLV = b"F"  # first byte of a file whose tags alone, from front to end, tell where its clock starts anew
 DIRECT_PROTOCOLS = frozenset({"http", "https"})  # of yt-dlp's protocols, those of one file
 CREDENTIAL_HEADERS = frozenset({"authorization", "cookie"})
 ATTEMPTS = 3  # at one range, before the connection counts as broken
@@ -63,9 +64,10 @@ def find_remote_file(open_url: OpenUrl, info: Mapping[str, Any]) -> HttpRangeFil
         response = open_url(Request(info["url"], headers={**headers, "Range": "bytes=0-0"}))
     except RequestError:
         return None  # fetching the whole will tell what is wrong
+    begins = response.read(1)
     response.close()
     first, last, size_bytes = _content_range(response) or (0, 0, 0)
-    if (first, last) != (0, 0) or size_bytes < MIN_BYTES:
+    if (first, last) != (0, 0) or size_bytes < MIN_BYTES or begins == FLV:
         return None
     if urlsplit(response.url).netloc != urlsplit(info["url"]).netloc:  # what was for one host is not for another
         headers = {name: value for name, value in headers.items() if name.lower() not in CREDENTIAL_HEADERS}

@@ -28,6 +28,7 @@ from av.video.stream import VideoStream as AvStream
 
 from unmask.errors import NoFrames, NotAVideo, TooLarge
 from unmask.video import colour, file_format
+from unmask.video.edit_lists import lacks_lengths
 from unmask.video.frames import Image
 from unmask.video.orientation import Orientation
 from unmask.video.partial_file import FilePart, open_file
@@ -98,7 +99,8 @@ def open_video(
         if disguise_bytes := file_format.find_disguise(file):
             file = FilePart(file, disguise_bytes, file.seek(0, os.SEEK_END))
         file_format.reject_other_files(file)
-        with open_container(file) as container:
+        options = {"ignore_editlist": "1"} if lacks_lengths(file) else {}
+        with open_container(file, **options) as container:
             stream = video_stream(container)
             if stream.codec_context.width < 1:  # libav hides a size beyond its limits unless it cannot decode
                 with open_container(file, codec_whitelist="none") as undecoded:
@@ -222,7 +224,7 @@ class VideoReader:
         """Return when the last picture ends by the header; None: it does not say."""
         if self._stream.duration and self._container.format.name != "asf":  # which counts from zero,
             fragmented = self._says_lengths and not self._stream.frames  # as do fragments of MP4
-            start = 0 if fragmented else self._stream.start_time or 0
+            start = min(0, self._stream.start_time or 0) if fragmented else self._stream.start_time or 0
             return self._seconds(start + self._stream.duration)
         if not self._container.duration:
             return None
@@ -371,7 +373,14 @@ class VideoReader:
             except MEDIA_ERRORS:
                 yield -math.inf, None
                 continue
-            yield from ((self._seconds(frame.pts), frame) for frame in frames if frame.pts is not None)
+            yield from ((self._seconds(frame.pts), frame) for frame in frames if self._is_shown(frame))
+
+    def _is_shown(self, frame: av.VideoFrame) -> bool:
+        """Tell whether a frame has a time, and does not end before the player's clock begins."""
+        if frame.pts is None:
+            return False
+        until = (frame.pts + (frame.duration or 0)) * self._tick_seconds - self._zero_seconds
+        return not frame.duration or until > self._earliest_seconds + ROUNDING_SECONDS
 
     def _with_neighbours(
         self, packets: "Iterable[Packet[AvStream]]"

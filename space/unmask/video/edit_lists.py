@@ -1,5 +1,6 @@
 """Read the edit lists of MP4 files: what of a track players leave out."""
 
+import os
 import struct
 from io import RawIOBase
 
@@ -23,6 +24,18 @@ def hidden_seconds(file: RawIOBase, end: int) -> float:
                 if ticks and media_ticks and shown and duration < NO_DURATION:
                     hidden.append(duration / media_ticks - shown / ticks)
     return max(hidden)
+
+
+def lacks_lengths(file: RawIOBase) -> bool:
+    """Tell whether no edit has a length, in an MP4 without fragments, where that means nothing: players show all."""
+    lengths = []
+    for movie in contents(file, (0, file.seek(0, os.SEEK_END)), b"moov"):
+        if any(contents(file, movie, b"mvex")):
+            return False
+        for track in contents(file, movie, b"trak"):
+            lists = (place for edits in contents(file, track, b"edts") for place in contents(file, edits, b"elst"))
+            lengths += [length for place in lists for length, _ in _edits(file, place)]
+    return bool(lengths) and not any(lengths)
 
 
 def _times(file: RawIOBase, place: Range, kind: bytes) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from itertools import islice, takewhile
 from typing import NamedTuple
 
 from unmask.errors import NotAVideo
-from unmask.video.partial_file import FilePart, Range
+from unmask.video.partial_file import FilePart, Range, read_range
 
 VIDEO_SUFFIXES = (".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".ivf", ".m2ts", ".m2v",
                   ".m4v", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogm", ".ogv",
@@ -25,6 +25,10 @@ BARE_STREAMS = (  # a parameter set, a delimiter or a message of H.264 (1 byte) 
     *(b"\0\0\1" + kind for kind in (b"\xb0", b"\xb3", b"\xb5", b"\0")),  # MPEG-4 and MPEG-2
     b"\x12\0\x0a",  # AV1
 )
+JPEGS, MIN_JPEGS, JPEGS_BYTES = b"\xff\xd9\xff\xd8\xff", 3, 2**23  # the end of one and the start of the next
+JPEG_PART = b"content-type: image/jpeg\r\n"  # as cameras send them
+MULTI_PICTURE = b"MPF\0"  # says that a JPEG holds several (CIPA DC-007)
+START_BYTES = 512
 PLAYLIST_SIGNATURES = (b"#extm3u", b"ffconcat", b"[playlist]", b"<smil", b"<mpd")
 HTML_SIGNATURES = (b"<!doctype html", b"<html")
 STILL_IMAGE_MESSAGE = "That is a picture, not a video; a still picture is not enough for this check."
@@ -44,7 +48,7 @@ def reject_other_files(file: RawIOBase) -> None:
     start = FilePart(file, 0, START_BYTES).read(START_BYTES)
     if not start:
         raise NotAVideo("The file is empty.")
-    if start.startswith(BARE_STREAMS):
+    if start.startswith(BARE_STREAMS) or JPEG_PART in start.lower() or _is_bare_jpegs(file, start):
         raise NotAVideo(
             "That is a bare stream of coded pictures: it does not say when they are shown. Give it as MP4 or MKV, "
             "as `ffmpeg -i FILE -c copy FILE.mp4` writes it."
@@ -66,6 +70,12 @@ def _is_animated_png(file: RawIOBase) -> bool:
         return False
     kinds = (kind for _, kind, _ in islice(chunks(file, ">I4s", 8, end), MAX_BOXES))
     return b"acTL" in takewhile(lambda kind: kind != b"IDAT", kinds)
+
+
+def _is_bare_jpegs(file: RawIOBase, start: bytes) -> bool:
+    """Tell whether JPEGs follow each other, more than phones put behind a photograph."""
+    pictures = read_range(file, (0, JPEGS_BYTES), JPEGS_BYTES) if start.startswith(JPEGS[2:]) else b""
+    return pictures.count(JPEGS) >= MIN_JPEGS and MULTI_PICTURE not in pictures
 
 
 def find_disguise(file: RawIOBase) -> int:

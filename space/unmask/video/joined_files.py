@@ -1,11 +1,13 @@
 """Find where media files were joined into one, by boxes, elements, tags and pages alone."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import RawIOBase
 
-from unmask.video.file_format import boxes
-from unmask.video.partial_file import FilePart
+import numpy as np
+
+from unmask.video.file_format import boxes, contents
+from unmask.video.partial_file import FilePart, Range, read_range
 from unmask.video.sampling import CLOCK_STEP_SECONDS, PieceStart
 
 MAX_BOX_BYTES = 2**20  # of a box of an MP4 that are looked through for its clocks
@@ -21,58 +23,82 @@ FLV_DESCRIPTION = (b"\x17\0", b"\x1c\0", b"\x90h", b"\x90a", b"\x90v")  # begins
 
 def find_mp4_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStart]:
     """Yield each head in MP4s that were joined, and each fragment whose clock starts anew."""
-    ticks: dict[bytes, int] = {}  # track -> a second
-    last: dict[bytes, int] = {}  # track -> when its last fragment began
+    tracks: dict[bytes, tuple[int, int]] = {}  # track -> ticks of a second, and of a sample that does not say it
+    last: dict[bytes, tuple[int, int]] = {}  # track -> when its last fragment began and ended, in ticks
     head = (begin, begin)
-    for kind, place, _, until in boxes(file, begin, end):
+    for kind, place, content, until in boxes(file, begin, end):
         if kind == b"ftyp":
             last.clear()
             head = (place, place)
             yield PieceStart(place)
         elif kind == b"moov":
-            tracks = FilePart(file, place, end).read(MAX_BOX_BYTES).split(b"trak")[1:]
-            ticks = dict(filter(None, map(_track_ticks, tracks)))
+            tracks = _tracks(FilePart(file, place, end).read(MAX_BOX_BYTES))
         elif kind == b"moof":
             head = head if head[1] > head[0] else (head[0], place)
-            data = FilePart(file, place, until).read(MAX_BOX_BYTES)
-            track, ticks_now, movable = _fragment_start(data)
-            back = (last.get(track, 0) - ticks_now) / ticks.get(track, 1)
-            if back > -CLOCK_STEP_SECONDS[0] and movable:
+            track, ticks_now, until_ticks, movable = _fragment_times(file, (content, until), tracks)
+            a_second = tracks.get(track, (1, 0))[0]
+            began, ended = last.get(track, (ticks_now, ticks_now))
+            low, high = CLOCK_STEP_SECONDS
+            if movable and (ticks_now - began < low * a_second or ticks_now - ended > high * a_second):
                 last.clear()
                 yield PieceStart(place, head=head)
-            last[track] = ticks_now
+            last[track] = ticks_now, until_ticks
 
 
-def _track_ticks(track: bytes) -> tuple[bytes, int] | None:
-    """Read (identity, ticks a second) of a track of an MP4."""
-    head, media = track.find(b"tkhd") + 4, track.find(b"mdhd") + 4
-    if min(head, media) < 4 or len(track) < max(head, media) + 24:
-        return None
-    identity = track[head + (20 if track[head] else 12) :][:4]
-    return identity, int.from_bytes(track[media + (20 if track[media] else 12) :][:4]) or 1
+def _tracks(movie: bytes) -> dict[bytes, tuple[int, int]]:
+    """Read identity -> (ticks of a second, ticks of a sample in a fragment) of the tracks of an MP4."""
+    lengths = {each[4:8]: int.from_bytes(each[12:16]) for each in movie.split(b"trex")[1:]}
+    found = {}
+    for track in movie.split(b"trak")[1:]:
+        head, media = track.find(b"tkhd") + 4, track.find(b"mdhd") + 4
+        if min(head, media) >= 4 and len(track) >= max(head, media) + 24:
+            identity = track[head + (20 if track[head] else 12) :][:4]
+            ticks = int.from_bytes(track[media + (20 if track[media] else 12) :][:4])
+            found[identity] = ticks or 1, lengths.get(identity, 0)
+    return found
 
 
-def _fragment_start(fragment: bytes) -> tuple[bytes, int, bool]:
-    """Read (identity of its first track, its clock in ticks, may it be moved?) of a fragment of an MP4."""
-    head, clock = fragment.find(b"tfhd") + 4, fragment.find(b"tfdt") + 4
-    if min(head, clock) < 4:
-        return b"", 0, False
-    absolute = fragment[head + 3] & 1
-    return (
-        fragment[head + 4 : head + 8],
-        int.from_bytes(fragment[clock + 4 :][: 8 if fragment[clock] else 4]),
-        not absolute,
+def _fragment_times(
+    file: RawIOBase, place: Range, tracks: Mapping[bytes, tuple[int, int]]
+) -> tuple[bytes, int, int, bool]:
+    """Read (identity of its first track, its begin and end in ticks, may it be moved?) of a fragment of an MP4."""
+    track = next(contents(file, place, b"traf"), (0, 0))
+    head, clock = (
+        read_range(file, next(contents(file, track, kind), None), MAX_BOX_BYTES) for kind in (b"tfhd", b"tfdt")
     )
+    if min(len(head), len(clock)) < 8:
+        return b"", 0, 0, False
+    begins = int.from_bytes(clock[4 : 12 if clock[0] else 8])
+    flags, at = head[3], 8 + 8 * (head[3] & 1) + 2 * (head[3] & 2)
+    usual = int.from_bytes(head[at : at + 4]) if flags & 8 else tracks.get(head[4:8], (1, 0))[1]
+    length = 0
+    for run in contents(file, track, b"trun"):
+        data = read_range(file, run, MAX_BOX_BYTES).ljust(8, b"\0")
+        samples, skipped = int.from_bytes(data[4:8]), 8 + 4 * (data[3] & 1) + (data[3] & 4)
+        fields = (data[2] & 15).bit_count()
+        if data[2] & 1:
+            values = data[skipped:][: 4 * samples * fields]
+            length += int(np.frombuffer(values, ">u4", len(values) // 4)[::fields].sum(dtype=np.int64))
+        else:
+            length += samples * usual
+    return head[4:8], begins, begins + length, not flags & 1
 
 
-def find_matroska_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStart]:
-    """Yield each head in Matroska or WebM files that were joined."""
+def find_matroska_starts(file: RawIOBase, begin: int, end: int, scan_bytes: int = SCAN_BYTES) -> Iterator[PieceStart]:
+    """Yield each head in Matroska or WebM files that were joined; one behind a segment of unknown size is looked for.
+
+    Args:
+        file: The file.
+        begin: Where they begin in it.
+        end: Where they end.
+        scan_bytes: Read at a time to look for it; 0: it is not looked for.
+    """
     place = begin
     while place < end and FilePart(file, place, end).read(4) == EBML:
         yield PieceStart(place)
         place = _element_end(file, place, end)
         after = _element_end(file, place, end) if FilePart(file, place, end).read(4) == SEGMENT else end
-        place = after if after > place else _find(file, EBML, place + 4, end)
+        place = after if after > place else _find(file, EBML, place + 4, end, scan_bytes)
 
 
 def _element_end(file: RawIOBase, place: int, end: int) -> int:
@@ -85,10 +111,10 @@ def _element_end(file: RawIOBase, place: int, end: int) -> int:
     return place if value == (1 << 7 * length) - 1 else place + 4 + length + value
 
 
-def _find(file: RawIOBase, mark: bytes, begin: int, end: int) -> int:
+def _find(file: RawIOBase, mark: bytes, begin: int, end: int, scan_bytes: int) -> int:
     """Find a mark; the end where there is none."""
     part, before = FilePart(file, begin, end), b""
-    while block := part.read(SCAN_BYTES):
+    while block := part.read(scan_bytes):
         at = (before + block).find(mark)
         if at >= 0:
             return begin + at

@@ -1,5 +1,6 @@
 """Split a media file into pieces that have one clock each, so that a player's clock runs on over all of them."""
 
+from collections.abc import Iterable
 from io import RawIOBase
 from itertools import islice, pairwise, takewhile
 
@@ -50,13 +51,20 @@ def find_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
 
 
 def find_remote_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
-    """Split a transport stream, or MP4s that were joined, as far as a few ranges tell; other formats are left whole."""
+    """Split a transport stream, or joined files, as far as a few ranges tell; other formats are left whole."""
     place = (file, whole.begin_byte, whole.end_byte)
     start = FilePart(*place).read(8)
-    if start[:1] == b"\x47":
-        return _laid_out(file, whole, find_sampled_starts(*place))
-    top = takewhile(lambda box: box.kind != b"moof", islice(boxes(*place), MAX_PIECES)) if start[4:] == b"ftyp" else ()
-    return _laid_out(file, whole, [PieceStart(box.begin) for box in top if box.kind == b"ftyp"])
+    found: Iterable[PieceStart] = ()
+    if start.startswith(b"\x47"):
+        found = find_sampled_starts(*place)
+    elif start.startswith(EBML):
+        found = find_matroska_starts(*place, scan_bytes=0)
+    elif start.startswith(ASF):
+        found = find_asf_starts(*place)
+    elif start[4:] == b"ftyp":
+        top = takewhile(lambda box: box.kind != b"moof", islice(boxes(*place), MAX_PIECES))
+        found = (PieceStart(box.begin) for box in top if box.kind == b"ftyp")
+    return _laid_out(file, whole, list(islice(found, MAX_PIECES)))
 
 
 def _laid_out(file: RawIOBase, whole: Piece, found: list[PieceStart]) -> tuple[Piece, ...]:

@@ -28,6 +28,7 @@ from unmask.video.sampling import DecodePlan, Piece, Span
 CASES = SHARED_DATA.parent / "cases"
 TICKS = 90_000
 WRAP = 2**33
+TICKS_OF_FRAGMENTS = 12_800
 
 # file of the shared cases -> seconds that a player shows
 SHOWN = {
@@ -90,7 +91,7 @@ def other_packets(stream: Any) -> None:
 
 
 def quick(stream: Any) -> None:
-    stream.options |= {"deadline": "realtime", "cpu-used": "8"}
+    stream.options |= {"deadline": "realtime", "cpu-used": "8", "threads": "1"}
 
 
 def between(folder: Path) -> bytes:
@@ -106,6 +107,30 @@ def one_head(folder: Path) -> bytes:
     """Fragments of two recordings behind the head of the first."""
     (head, first), (_, second) = fragments(folder, 0), fragments(folder, 100)
     return head + b"".join(first + second)
+
+
+def clock_of_the_day(folder: Path) -> bytes:
+    """Fragments of which the later ones count from 1970."""
+    head, segments = fragments(folder, 0, 200)
+    data = head + b"".join(segments)
+    later = int(1.7e9) * TICKS_OF_FRAGMENTS
+    return data[: len(head) + len(segments[0])] + shifted(data[len(head) + len(segments[0]) :], later)
+
+
+def edit_of_no_length(folder: Path) -> bytes:
+    data = bytearray(part(folder / "a.mp4", 0.0))
+    place = data.index(b"elst") + 12
+    data[place : place + 4] = bytes(4)
+    return bytes(data)
+
+
+def cut_between_key_frames(folder: Path) -> bytes:
+    """Fragments of which an edit list leaves the first half second out."""
+    path = folder / "cut.mp4"
+    images = [*glide(13)][::-1] + list(glide(100))
+    flags = {"movflags": "frag_keyframe+empty_moov+delay_moov"}
+    write_video(path, images, pts=(-13).__add__, options={"g": "999", "bf": "0"}, container_options=flags)
+    return path.read_bytes()
 
 
 def flv(folder: Path, start: float, heads: bool) -> bytes:
@@ -126,6 +151,9 @@ MADE: dict[str, tuple[Callable[[Path], bytes], str, int]] = {
     "a small step back": (lambda folder: pieces(folder, 10, 13.5), "ts", 200),
     "another stream of packets between": (between, "ts", 300),
     "fragments of two recordings": (one_head, "mp4", 200),
+    "fragments that jump by years": (clock_of_the_day, "mp4", 200),
+    "an edit of no length": (edit_of_no_length, "mp4", 100),
+    "cut between key frames": (cut_between_key_frames, "mp4", 100),
     "joined mkvs": (lambda folder: pieces(folder, 0, 0, suffix="mkv"), "mkv", 200),
     "joined webms": (lambda folder: pieces(folder, 0, 7, suffix="webm", codec="libvpx", prepare=quick), "webm", 200),
     "flv that starts anew": (functools.partial(flv, start=0, heads=False), "flv", 200),
@@ -190,13 +218,16 @@ REMOTE: dict[
     "starts anew": ((0, 0, 0), "ts", 3),
     "jumps by an hour and back": ((0, 3600, 50), "ts", 3),
     "joined mp4s": ((0, 0, 0), "mp4", 3),
+    "joined mkvs": ((0, 0, 0), "mkv", 3),
+    "joined wmvs": ((0, 0, 0), "asf", 3),
 }
 
 
 @pytest.mark.parametrize("name", REMOTE)
 def test_clocks_of_a_large_stream_elsewhere_are_found_by_a_few_ranges(tmp_path: Path, name: str) -> None:
     starts, suffix, count = REMOTE[name]
-    data, blocks = pieces(tmp_path, *starts, suffix=suffix), []
+    codec = "wmv2" if suffix == "asf" else "libx264"
+    data, blocks = pieces(tmp_path, *starts, suffix=suffix, codec=codec), []
     data = spread_out(data) if suffix == "ts" else data
 
     def read(begin: int, end: int) -> bytes:
@@ -257,6 +288,12 @@ def fragments(folder: Path, first: int, frames: int = 100, **size: int) -> tuple
     cuts = [at - 4 for at in range(len(data)) if data.startswith(b"moof", at)]
     end = data.rfind(b"mfra") - 4
     return data[: cuts[0]], [data[a:b] for a, b in pairwise([*cuts, end])]
+
+
+def shifted(data: bytes, ticks: int) -> bytes:
+    """Fragments whose clock is ahead."""
+    found = re.compile(rb"(tfdt\x01\0\0\0)(.{8})", re.DOTALL)
+    return found.sub(lambda clock: clock[1] + (int.from_bytes(clock[2]) + ticks).to_bytes(8), data)
 
 
 HLS_HEAD = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n#EXT-X-PLAYLIST-TYPE:VOD\n"
@@ -492,11 +529,7 @@ def delayed_and_cut(path: Path) -> None:
 def fragments_of_a_live_stream(path: Path) -> None:
     """Fragments whose clock began a quarter of an hour before."""
     head, segments = fragments(path.parent, 0)
-    data = bytearray(head + b"".join(segments))
-    for found in re.finditer(rb"tfdt\x01\0\0\0", bytes(data)):
-        clock = slice(found.end(), found.end() + 8)
-        data[clock] = (int.from_bytes(data[clock]) + 900 * 12_800).to_bytes(8)
-    path.write_bytes(data)
+    path.write_bytes(shifted(head + b"".join(segments), 900 * TICKS_OF_FRAGMENTS))
 
 
 def without_a_fragment(path: Path) -> None:
