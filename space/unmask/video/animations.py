@@ -1,6 +1,5 @@
 """Rewrite animations for libav: WebP, which it cannot read, and GIFs, whose shortest times browsers lengthen."""
 
-import re
 from fractions import Fraction
 from io import BytesIO
 from typing import Any
@@ -15,7 +14,8 @@ ANIMATION_FLAG = 2
 MAX_FRAMES = 5000
 MIN_FRAME_MS = 11  # browsers show shorter ones for
 SHORT_FRAME_MS = 100
-SHORT_GIF_FRAME = re.compile(rb"(\x21\xf9\x04.)[\0\1]\0(.\0)", re.DOTALL)  # its control block, in hundredths
+GIF_EXTENSION, GIF_PICTURE = b"\x21", b"\x2c"  # first bytes of blocks
+GIF_CONTROL = b"\x21\xf9\4\0\x0a\0\0\0"  # a block that shows the next picture for 10 hundredths of a second
 
 
 def is_animated_webp(start: bytes) -> bool:
@@ -26,11 +26,33 @@ def is_animated_webp(start: bytes) -> bool:
 
 
 def with_times_of_browsers(gif: Any) -> Any:
-    """Return a GIF in which no picture is shown for too short a time."""
+    """Return a GIF in which every picture has a control block, and none is shown for too short a time."""
     gif.seek(0)
     data = gif.read()
-    changed, count = SHORT_GIF_FRAME.subn(lambda found: found[1] + b"\x0a\0" + found[2], data)
-    return BytesIO(changed) if count else gif
+    written, kept, controlled = bytearray(), 0, False
+    place = 13 + _table_bytes(data[10:11])
+    while (kind := data[place : place + 1]) in (GIF_EXTENSION, GIF_PICTURE):
+        block = place
+        if kind == GIF_PICTURE:
+            place += 11 + _table_bytes(data[place + 9 : place + 10])
+            if not controlled:
+                written += data[kept:block] + GIF_CONTROL
+                kept = block
+        else:
+            place += 2
+        while size := int.from_bytes(data[place : place + 1]):
+            place += 1 + size
+        place += 1
+        controlled = data[block : block + 3] == GIF_CONTROL[:3] or (controlled and kind == GIF_EXTENSION)
+        if data[block : block + 3] == GIF_CONTROL[:3] and int.from_bytes(data[block + 4 : block + 6], "little") < 2:
+            written += data[kept : block + 4] + GIF_CONTROL[4:6]
+            kept = block + 6
+    return BytesIO(written + data[kept:]) if kept else gif
+
+
+def _table_bytes(flags: bytes) -> int:
+    """Compute the size of the table of colours that a GIF announces."""
+    return 3 * 2 ** (1 + (flags[0] & 7)) if flags and flags[0] & 0x80 else 0
 
 
 def to_matroska(file: Any, max_pixels: int) -> BytesIO:
