@@ -28,7 +28,6 @@ BARE_STREAMS = (  # a parameter set, a delimiter or a message of H.264 (1 byte) 
 JPEGS, MIN_JPEGS, JPEGS_BYTES = b"\xff\xd9\xff\xd8\xff", 3, 2**23  # the end of one and the start of the next
 JPEG_PART = b"content-type: image/jpeg\r\n"  # as cameras send them
 MULTI_PICTURE = b"MPF\0"  # says that a JPEG holds several (CIPA DC-007)
-START_BYTES = 512
 PLAYLIST_SIGNATURES = (b"#extm3u", b"ffconcat", b"[playlist]", b"<smil", b"<mpd")
 HTML_SIGNATURES = (b"<!doctype html", b"<html")
 STILL_IMAGE_MESSAGE = "That is a picture, not a video; a still picture is not enough for this check."
