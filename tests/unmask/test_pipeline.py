@@ -1,5 +1,6 @@
 """The whole check on real small videos, with a small untrained model: everything but the verdict is real."""
 
+import gc
 import hashlib
 import json
 import re
@@ -17,12 +18,13 @@ from tests.untrained import untrained_model
 from unmask.compute import ComputeOptions
 from unmask.download.sources import FileSource, FramesSource, Options, UrlSource, content_key
 from unmask.errors import BadInput, Cancelled, ModelUnavailable, NoGpu
-from unmask.faces.clips import ClipSpec
+from unmask.faces.clips import ClipSpec, FaceClip
 from unmask.faces.subjects import MAX_BOXES
 from unmask.limits import Limits
 from unmask.pipeline import Checker
 from unmask.progress import STAGES
 from unmask.report import FaceReport, is_by_standby, with_source
+from unmask.video.frames import Frames
 from unmask.video.sampling import Span, plan_windows
 
 HOME = Limits(allow_private=True)
@@ -79,6 +81,18 @@ def test_a_file_gives_a_whole_report(checker, media, untrained):
     assert list(dict.fromkeys(stages)) == [stage for stage in STAGES if stage != "queued"]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
+
+
+def test_the_frames_of_a_check_go_with_it(checker, media, untrained):
+    source, options = file(media, "h264.mp4"), Options(models=(untrained,))
+    gc.collect()
+    gc.disable()  # what refers to itself would stay, for many checks
+    try:
+        checker.check(source, options)
+        left = [kept for kept in gc.get_objects() if isinstance(kept, (FaceClip, Frames))]
+    finally:
+        gc.enable()
+    assert left == []
 
 
 def boxes(face: FaceReport) -> list[list[float]]:

@@ -98,6 +98,7 @@ class OpenVideo:
     def close(self) -> None:
         """End the worker, whatever it is doing."""
         self._answers.close()
+        self._on_wait = do_nothing  # it may lead back here: a check's frames would stay until garbage is collected
 
 
 def probe(path: Path) -> VideoStream:
