@@ -7,7 +7,7 @@ MAKEFLAGS += --jobs=2
 # Some images and shells forbid Python to keep what it has compiled; pip compiles nothing here (see below), so
 # every process would begin with compiling PyTorch and Gradio, which takes longer than to import them.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help run check setup test test-quick lint lint-style lint-types lint-scripts licences bench extension detector
+.PHONY: help run check setup test test-python test-scripts test-quick lint lint-style lint-types lint-scripts licences bench extension detector
 .PHONY: need-video need-browser need-node FORCE
 
 python := .venv/$(if $(filter Windows_NT,$(OS)),Scripts/python.exe,bin/python)
@@ -40,9 +40,13 @@ TORCH ?= $(if $(shell nvidia-smi -L 2>/dev/null),1)
 
 setup: .venv/.serving $(if $(TORCH:0=),.venv/.torch)
 
-test: lint need-browser detector
-	$(if $(wildcard $(script_tests)),node --test --experimental-test-coverage $(wildcard $(script_tests)))
+test: test-python lint test-scripts  # side by side: most of the longest, the first, is waiting for browsers
+
+test-python: .venv/.testing tests/node_modules/.installed need-browser detector
 	$(pytest) --numprocesses=2 $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
+
+test-scripts: detector need-node
+	node --test $(if $(COVERAGE),--experimental-test-coverage) $(wildcard $(script_tests))
 
 TESTS := tests
 pytest = $(python) -m pytest --dist=loadfile --no-loadscope-reorder

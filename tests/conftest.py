@@ -83,13 +83,18 @@ def of_all_workers(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> 
 
 
 @pytest.fixture(scope="session")
-def space(of_all_workers: Path) -> Iterator["Served"]:
+def untrained_space(of_all_workers: Path) -> Iterator["Served"]:
     """The one Space of the whole run, shared by all workers: for tests that need no settings of their own."""
     from tests.served import SECRET, SHARED_MAX_BYTES, shared  # and torch with it, after the variable above
 
     settings = {"UNMASK_MAX_BYTES": str(SHARED_MAX_BYTES), "UNMASK_TOKENS": SECRET, "HF_TOKEN": SECRET}
     with shared(of_all_workers / "space", **settings) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def space(untrained_space: "Served") -> "Served":
+    return untrained_space
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import pytest
 
 from tests.browser.chromium import Chromium
 from tests.browser.gateway import Gateway
-from tests.served import served
 from tests.servers import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
@@ -94,20 +93,19 @@ def test_the_connection_to_the_space_is_cut_midway_and_restored(chromium, web, r
     overlay.answer()
 
 
-def test_a_space_that_was_restarted_gets_the_job_again(chromium, web, release, gateway, tmp_path_factory):
-    """Restart the Space: the new process does not know the job."""
+def test_a_space_that_was_restarted_gets_the_job_again(chromium, web, release, gateway, untrained_space):
+    """Lead to another Space, which does not know the job either."""
     chromium.set(space=gateway.url)
-    with served(tmp_path_factory.mktemp("another")) as another:
-        overlay = begin_held(chromium, web)
-        (before,) = stored_jobs(chromium)
-        gateway.cut()
-        gateway.lead_to(another.url)
-        gateway.mend()
-        release.set()
-        overlay.answer()
-        (after,) = stored_jobs(chromium)
-        assert after != before
-        overlay.wait("hint", "untrained")
+    overlay = begin_held(chromium, web)
+    (before,) = stored_jobs(chromium)
+    gateway.cut()
+    gateway.lead_to(untrained_space.url)
+    gateway.mend()
+    release.set()
+    overlay.answer()
+    (after,) = stored_jobs(chromium)
+    assert after != before
+    overlay.wait("hint", "untrained")
 
 
 def test_a_space_that_is_not_there_is_a_failure_that_can_be_tried_again(chromium, web, gateway):
