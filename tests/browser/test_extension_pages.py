@@ -38,7 +38,7 @@ def packed(playwright_session, tmp_path_factory):
 
 
 def test_the_welcome_page_opens_once_and_says_it_in_five_sentences(packed):
-    packed.own.wait_for_timeout(2000)
+    packed.own.wait_for_timeout(1000)
     (welcome,) = [page for page in packed.context.pages if page.url.endswith("/welcome.html")]
     sentences = welcome.locator("li")
     assert sentences.count() == 5

@@ -86,7 +86,7 @@ def test_the_connection_to_the_space_is_cut_midway_and_restored(chromium, web, r
     chromium.set(space=gateway.url)
     overlay = begin_held(chromium, web)
     gateway.cut()
-    chromium.own.wait_for_timeout(5000)
+    chromium.own.wait_for_timeout(3000)
     assert overlay.find("detail", "Getting the video"), "it must not give up at once"
     release.set()
     gateway.mend()
@@ -213,5 +213,5 @@ def test_nothing_is_sent_before_a_person_asks(chromium, web, gateway):
         page = chromium.open(web.url("/plain"))
         page.evaluate("document.querySelector('video').play()")
         chromium.press_toolbar(page).wait("#status", "A speech")
-        page.wait_for_timeout(3000)
+        page.wait_for_timeout(1500)
         assert heard.requests == []

@@ -188,7 +188,7 @@ def test_an_automatic_check_of_a_stream_that_cannot_be_told_leaves_no_trace(allo
     page = allowed.open(foreign.url("/stream"))
     play(page)
     before = page.content()
-    page.wait_for_timeout(8000)
+    page.wait_for_timeout(5000)
     assert not Overlay(page).find("badge") and page.content() == before
 
 

@@ -1,37 +1,33 @@
 """Which model a Space starts with, and when it is loaded."""
 
 import functools
-from pathlib import Path
 
 import pytest
 
 import app
 from tests.media import make
-from tests.served import served
+from tests.unmask.service.test_endpoints import items_of
 from tests.untrained import untrained_model
 from unmask.models import bundled
+from unmask.service.endpoints import Endpoints
+from unmask.service.jobs import Jobs
 from unmask.service.settings import Settings
 
-pytestmark = pytest.mark.timeout(900)  # starting the Space takes minutes where all cores are taken
 
-
-def damaged(folder: Path) -> Path:
-    weights = untrained_model(folder) / "model.safetensors"
+def test_a_space_whose_model_is_damaged_goes_on_with_the_bundled_one(tmp_path, caplog):
+    weights = untrained_model(tmp_path / "damaged") / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    return folder
-
-
-@pytest.mark.server
-def test_a_space_whose_model_is_damaged_goes_on_with_the_bundled_one(tmp_path):
-    with served(tmp_path, UNMASK_MODEL=str(damaged(tmp_path / "damaged"))) as space:
-        path = make("short.mp4", tmp_path)
-        file = {"path": space.upload(path).json()[0], "meta": {"_type": "gradio.FileData"}}
-        report = space.ask("check_file", {"video": file})
-        assert report["models"][0]["name"] == "mobilenet-gru"
-        assert any("bundled one answers" in warning for warning in report["warnings"])
-        asked = space.ask("check_file", {"video": file, "model": "mobilenet-gru"})
-        assert not any("bundled one answers" in warning for warning in asked["warnings"])
-        assert "cannot be used" in space.log.read_text()
+    checker, settings = app.load_checker(Settings(model=str(weights.parent)))
+    assert "cannot be used" in caplog.text
+    jobs = Jobs(checker)
+    try:
+        video = str(make("short.mp4", tmp_path))
+        for model, is_said in (("", True), ("mobilenet-gru", False)):
+            report = items_of(Endpoints(settings, jobs, tmp_path).check_file(video, model))[-1]
+            assert report["models"][0]["name"] == "mobilenet-gru"
+            assert any("bundled one answers" in warning for warning in report["warnings"]) == is_said
+    finally:
+        jobs.shutdown()
 
 
 @pytest.mark.parametrize(
