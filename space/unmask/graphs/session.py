@@ -1,7 +1,7 @@
 """Run a graph of this folder in ONNX Runtime, with weights that are given.
 
 `python -m training.publish --graphs` writes the graphs and `manifest.json`, which lists the weights that each takes.
-Graphs are part of the package, so that no stranger's file is ever parsed as one: of a model only the safetensors is.
+Graphs are part of the package, so that no file from outside is ever parsed as one: of a model only the safetensors is.
 """
 
 import functools
