@@ -175,8 +175,14 @@ def thin_to_stride(track: FaceTrack, stride_seconds: float) -> FaceTrack:
     for index in range(1, len(track)):
         if track.seconds[index] - track.seconds[kept[-1]] >= CLOSE_STRIDES * stride_seconds:
             kept.append(index)
-    arrays = (track.frame_index, track.seconds, track.xyxy, track.landmarks, track.score)
-    return FaceTrack(track.id, *(array[kept] for array in arrays))
+    return FaceTrack(
+        track.id,
+        track.frame_index[kept],
+        track.seconds[kept],
+        track.xyxy[kept],
+        track.landmarks[kept],
+        track.score[kept],
+    )
 
 
 def shown_seconds(frames: Frames) -> float:
