@@ -185,30 +185,30 @@ def _download(name: str) -> tuple[Path, str]:
     repository, _, revision = name.partition("@")
     if repository.count("/") != 1:
         raise ModelUnavailable(f"There is no model {name!r}; known are {', '.join(CONFIGS)}, a folder, or owner/name.")
+    files = ["config.json", "model.safetensors", "README.md"]
     try:
-        folder = snapshot_download(
-            repository,
-            revision=_vetted_commit(repository, revision or None),
-            allow_patterns=["config.json", "model.safetensors", "README.md"],
-        )
+        commit = _vetted_commit(repository, revision or None)
+        folder = snapshot_download(repository, revision=revision or None, allow_patterns=files)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ModelUnavailable(f"The Hub did not give {name}: {type(error).__name__}.") from error
+    if commit not in (None, Path(folder).name):
+        raise ModelUnavailable(f"{name} was changed while it was fetched; try again.")
     return Path(folder), Path(folder).name
 
 
 def _vetted_commit(repository: str, revision: str | None) -> str | None:
     """Resolve a revision to its commit and refuse it where a file of it can run code.
 
-    Offline, the cache holds only what was vetted when it was fetched.
+    None without a connection: the cache holds only what was vetted when it was fetched.
     """
-    from httpx import TransportError
+    from httpx2 import TransportError  # which huggingface_hub lets through
     from huggingface_hub import HfApi
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     try:
         info = HfApi().model_info(repository, revision=revision)
     except (OfflineModeIsEnabled, TransportError):
-        return revision
+        return None
     _refuse_code(repository, [file.rfilename for file in info.siblings or ()])
     return info.sha
 
