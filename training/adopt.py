@@ -3,14 +3,15 @@
     python -m training.adopt yermandy/GenD_CLIP_L_14 --as gend --out MODEL
     python -m training.calibrate --model-folder MODEL --data FACES --out CALIBRATED
 
-Of the repository, `owner/name[@revision]` or a folder, only config.json, model.safetensors and the licence in its
-README.md are read, at one commit; its code is neither fetched nor run. Every tensor is used, or has no effect on the
-answers of the authors' code and is named. The card names authors, licence, commit, and the authors' figures as theirs.
-Until it is calibrated the model gives no label, only a probability. Where the sizes of the tower are not known, they
-are read from the config.json of its backbone, which --backbone can name instead.
+Of the repository, `owner/name[@revision]` or a folder, only config.json, model.safetensors or its shards, and the
+licence in its README.md are read, at one commit; its code is neither fetched nor run. Every tensor is used, or has no
+effect on the answers of the authors' code and is named. The card names authors, licence, commit, and the authors'
+figures as theirs. Until it is calibrated the model gives no label, only a probability. Where the sizes of the tower are
+not known, they are read from the config.json of its backbone, which --backbone can name instead.
 """
 
 import argparse
+import fnmatch
 import hashlib
 import json
 import sys
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from httpx2 import TransportError  # which huggingface_hub lets through
 from huggingface_hub import HfApi, ModelCard, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
@@ -32,6 +34,7 @@ from unmask.models.checkpoint import ModelConfigFile, Origin
 from unmask.verdict import Calibration, Policy
 
 LAYOUTS = {"gend": gend.convert}
+FAILURES = (TransportError, HfHubHTTPError, HFValidationError, OSError, ValueError, SafetensorError, ModelUnavailable)
 NO_LABEL = Policy(real_below=0.0, fake_above=1.0)  # no probability lies beyond
 
 
@@ -40,9 +43,9 @@ class Published:
     """The files of a published checkpoint, at one commit."""
 
     name: str  # owner/name, or the folder's
-    revision: str  # the commit, or the start of the weight file's sha256
+    revision: str  # the commit, or the start of the weights' sha256
     config: Path
-    weights: Path
+    weights: tuple[Path, ...]  # model.safetensors or its shards, in order
     card: Path | None
 
 
@@ -56,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     try:
         left_out = adopt(arguments.source, arguments.layout, arguments.out, arguments.backbone)
-    except (HfHubHTTPError, HFValidationError, OSError, ValueError, SafetensorError, ModelUnavailable) as error:
+    except FAILURES as error:
         sys.exit(f"adopt: {error}")
     print(f"{arguments.out}: every tensor is used" + "".join(f"\nwithout effect: {item}" for item in left_out))
     print(f"no label is given yet: python -m training.calibrate --model-folder {arguments.out} --data … --out …")
@@ -69,7 +72,8 @@ def adopt(source: str, layout: str, out: Path, backbone: str | None = None) -> l
         CheckpointError, ModelUnavailable: the checkpoint is of another layout, or its tensors do not fit.
     """
     published = fetch(source)
-    config, tensors = json.loads(published.config.read_bytes()), load_file(published.weights)
+    config = json.loads(published.config.read_bytes())
+    tensors = {name: value for shard in published.weights for name, value in load_file(shard).items()}
     asked = backbone or gend.needs_config_of(config, tensors)
     converted = LAYOUTS[layout](config, tensors, None if asked is None else tower_config(asked))
     origin = Origin(layout, published.name, published.revision, licence(published.card))
@@ -89,19 +93,21 @@ def adopt(source: str, layout: str, out: Path, backbone: str | None = None) -> l
 
 
 def fetch(source: str) -> Published:
-    """Fetch config.json, model.safetensors and README.md of a repository at one commit, or find them in a folder."""
+    """Fetch config.json, weights and README.md of a repository at one commit, or find them in a folder."""
     find: Callable[[str], Path]
     if Path(source).is_dir():
         folder, names = Path(source), [path.name for path in Path(source).iterdir()]
-        name, find = folder.resolve().name, folder.joinpath
-        revision = hashlib.sha256(find("model.safetensors").read_bytes()).hexdigest()[:12]
+        name, find, revision = folder.resolve().name, folder.joinpath, ""
     else:
         name, _, asked = source.partition("@")
         found = HfApi().model_info(name, revision=asked or None)
         names, revision = [file.rfilename for file in found.siblings or ()], str(found.sha)
         find = lambda file: Path(hf_hub_download(name, file, revision=revision))
+    shards = sorted(fnmatch.filter(names, "model-*-of-*.safetensors")) or ["model.safetensors"]
     card = find("README.md") if "README.md" in names else None
-    return Published(name, revision, find("config.json"), find("model.safetensors"), card)
+    weights = tuple(find(shard) for shard in shards)
+    revision = revision or hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest()[:12]
+    return Published(name, revision, find("config.json"), weights, card)
 
 
 def tower_config(backbone: str) -> dict[str, Any]:

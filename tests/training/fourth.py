@@ -1,14 +1,15 @@
-"""A fourth model, thrown away after the tests: what a newcomer writes to add one.
+"""A fourth model, thrown away after the tests: what a newcomer writes to add one. And a tower that is small.
 
-Run as a script it is `training.train` with one more recipe.
+Run as a script it is `training.train` with these recipes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from training.fit.recipes import RECIPES, StageConfig, TrainConfig
+from tests.untrained import SMALL_VIT
+from training.fit.recipes import RECIPES, VIT_LINEAR, StageConfig, TrainConfig
 from training.train import main
 from unmask.faces.clips import ClipSpec
 from unmask.models.architectures import ARCHITECTURES, VideoModel
@@ -43,6 +44,8 @@ STAGE = StageConfig(epochs=3, pairs_per_batch=4, learning_rate=1e-2, warmup_step
 RECIPES["patch-mean"] = TrainConfig(
     "patch-mean", PatchMeanConfig(), STAGE, STAGE, ClipSpec(side_px=32, frames_per_clip=3)
 )
+
+RECIPES["small-vit"] = replace(VIT_LINEAR, model=SMALL_VIT, clip=replace(VIT_LINEAR.clip, side_px=64))
 
 if __name__ == "__main__":
     torch.set_num_threads(1)  # so that sums are always made in the same order

@@ -63,12 +63,15 @@ class Reference:
             state["feature_extractor.visual_projection.weight"] = torch.randn(8, width)
         self.tensors, self.config = state, {"backbone": backbone, "head": head, "model_type": "GenD"}
 
-    def save(self, folder: Path) -> Path:
-        """Write what the Hub would hold, code included -> the folder."""
+    def save(self, folder: Path, shards: int = 1) -> Path:
+        """Write what the Hub would hold -> the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps(self.config))
         (folder / "README.md").write_text("---\nlicense: mit\n---\n# A tiny one\n")
-        save_file({name: value.contiguous() for name, value in self.tensors.items()}, folder / "model.safetensors")
+        for number in range(shards):
+            file = "model" if shards == 1 else f"model-{number + 1:05}-of-{shards:05}"
+            part = {name: self.tensors[name].contiguous() for name in sorted(self.tensors)[number::shards]}
+            save_file(part, folder / f"{file}.safetensors")
         return folder
 
     @torch.no_grad()

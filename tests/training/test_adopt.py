@@ -87,6 +87,12 @@ def test_a_checkpoint_that_does_not_fit_is_refused_with_what_does_not(damage, sa
         adopted(reference, tmp_path, *arguments(reference, tmp_path))
 
 
+def test_a_hub_that_cannot_be_reached_is_said_in_a_line(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(SystemExit, match="refused"):
+        adopt.main(["owner/name", "--as", "gend", "--out", str(tmp_path)])
+
+
 def test_heads_are_never_guessed(tmp_path):
     (tmp_path / "backbone").mkdir()
     (tmp_path / "backbone" / "config.json").write_text("{}")
@@ -113,7 +119,7 @@ def hub(tmp_path, monkeypatch):
 
 def test_from_the_authors_repository_to_a_label_and_to_one_of_ones_own(hub, media, tmp_path, monkeypatch, capsys):
     reference = Reference("tiny/clip")
-    files = {path.name: path.read_bytes() for path in reference.save(tmp_path / "gend").iterdir()}
+    files = {path.name: path.read_bytes() for path in reference.save(tmp_path / "gend", shards=2).iterdir()}
     theirs = hub.repositories["model/authors/GenD"] = Repository("authors/GenD")
     commit = theirs.add("first", {**files, "modeling_gend.py": b"raise SystemExit"}).id
     theirs.add("second", {"README.md": b"gone"})

@@ -190,8 +190,8 @@ def test_a_teacher_is_followed(material, tmp_path):
     assert alone.epochs()[0].loss != distilled.epochs()[0].loss
 
 
-def command(material, out, *more, launch=()):
-    script = [str(ROOT / "tests/training/fourth.py"), "patch-mean", "frames"]
+def command(material, out, *more, launch=(), recipe="patch-mean"):
+    script = [str(ROOT / "tests/training/fourth.py"), recipe, "frames"]
     asked = ["--data", str(material), "--out", str(out), "--precision", "no", "--workers", "0", "--scratch"]
     return [sys.executable, *launch, *script, *asked, *more]
 
@@ -240,13 +240,27 @@ def _step(progress):
         return 0
 
 
+# two processes: without MPI, `accelerate launch --cpu` starts one
+PAIR = ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
+
+
 @pytest.mark.timeout(600)
 def test_two_processes_give_the_loss_of_one_with_the_doubled_batch(material, tmp_path):
-    # without MPI, `accelerate launch --cpu` starts one process
-    pair = ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
-    two = command(material, tmp_path / "two", "--pairs-per-batch", "2", launch=pair)
+    two = command(material, tmp_path / "two", "--pairs-per-batch", "2", launch=PAIR)
     subprocess.run(two, env=environment(ACCELERATE_USE_CPU="1"), check=True)
     run_here(command(material, tmp_path / "one", "--pairs-per-batch", "4"))
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
     run_here(command(material, tmp_path / "sum", "--pairs-per-batch", "2", "--accumulate", "2"))
     assert losses(tmp_path / "sum") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+
+
+@pytest.mark.timeout(600)
+def test_two_processes_tune_a_tower_as_one_that_adds_up_their_batches(material, tmp_path):
+    short = ["--epochs", "1", "--pairs-per-batch", "2"]  # the losses on the sphere see each batch for itself
+    two = command(material, tmp_path / "two", *short, launch=PAIR, recipe="small-vit")
+    subprocess.run(two, env=environment(ACCELERATE_USE_CPU="1"), check=True)
+    run_here(command(material, tmp_path / "one", *short, "--accumulate", "2", recipe="small-vit"))
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    one, both = (load_file(tmp_path / name / "model/model.safetensors") for name in ("one", "two"))
+    for name, value in one.items():
+        torch.testing.assert_close(both[name], value, rtol=0, atol=1e-5)

@@ -113,6 +113,7 @@ CLIP_CROPS = ClipSpec(
     side_px=224,
     crop_scale=1.3,
     crop_shift=(0.0, 0.0),
+    aligned=True,
     resampling="bicubic",
     mean=(0.48145466, 0.4578275, 0.40821073),
     std=(0.26862954, 0.26130258, 0.27577711),

@@ -52,9 +52,9 @@ PUBLISHED = {  # by the layout of training/adopt.py
         ),
         figures="The best average cross-dataset AUC of the methods compared, over 14 benchmarks of 2019 to 2025.",
         limits=(
-            "The authors' figures are of whole videos of 32 frames, with faces found by RetinaFace and turned upright "
-            "by five landmarks. Here a face is found by MTCNN and cut as an upright square: what that costs was not "
-            "measured.",
+            "The authors' figures are of whole videos of 32 frames, with faces and landmarks found by RetinaFace. Here "
+            "MTCNN finds them, and faces are turned and cut by the landmarks as theirs are: what the difference costs "
+            "was not measured.",
         ),
     )
 }

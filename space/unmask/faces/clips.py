@@ -15,6 +15,9 @@ Float64Array = npt.NDArray[np.float64]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of RGB in 0..1
 IMAGENET_STD = (0.229, 0.224, 0.225)
+ALIGNED_LANDMARKS = np.array(  # of GenD: eyes, nose, corners of the mouth in a square of side 1
+    [(0.34, 0.46), (0.66, 0.46), (0.5, 0.64), (0.37, 0.82), (0.63, 0.82)], np.float32
+)
 RESAMPLINGS = ("area", "bilinear", "bicubic")  # the last two as Pillow has them, which large towers learned from
 RECOMPRESSION_JPEG_QUALITY = 70  # as one more upload to a site does
 
@@ -28,6 +31,7 @@ class ClipSpec:
     side_px: int = 160  # of the square crop
     crop_scale: float = 1.0  # side of the square / mean of the face box's width and height
     crop_shift: tuple[float, float] = (0.013, 0.042)  # right and down, in sides; as the DFDC crops are cut
+    aligned: bool = False  # turned upright by the landmarks, which then give place and size instead of the box
     resampling: str = "area"  # one of RESAMPLINGS
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
@@ -48,7 +52,7 @@ class FaceClip:
     data: UInt8Array  # (T, S, S, 3) RGB
     seconds: Float64Array  # (T,) presentation times
     track_id: int
-    xyxy: Float32Array  # (T, 4) the square that was cut, px of the decoded frame; may reach beyond it
+    xyxy: Float32Array  # (T, 4) the square around the face, px of the decoded frame; may reach beyond it
 
     def __post_init__(self) -> None:
         count, side_px = (*self.data.shape, 0, 0)[:2]
@@ -70,11 +74,35 @@ def crop(frames: Frames, track: FaceTrack, spec: ClipSpec) -> FaceClip:
     """Cut the track's face out of its first `frames_per_clip` frames."""
     kept = slice(spec.frames_per_clip)
     squares = square_boxes(track.xyxy[kept], spec)
-    faces = [
-        crop_square(frames.data[index], square, spec.side_px, spec.resampling)
-        for index, square in zip(track.frame_index[kept], squares, strict=True)
-    ]
+    seen = zip(track.frame_index[kept], squares, track.landmarks[kept], strict=True)
+    faces = [_crop_face(frames.data[index], square, landmarks, spec) for index, square, landmarks in seen]
     return FaceClip(np.stack(faces), track.seconds[kept], track.id, squares)
+
+
+def _crop_face(image: UInt8Array, square: Float32Array, landmarks: Float32Array, spec: ClipSpec) -> UInt8Array:
+    upright = align(image, landmarks, spec.crop_scale) if spec.aligned else None
+    if upright is None:
+        return crop_square(image, square, spec.side_px, spec.resampling)
+    return crop_square(upright, (0, 0, *upright.shape[:2]), spec.side_px, spec.resampling)
+
+
+def align(image: UInt8Array, landmarks: Float32Array, scale: float) -> UInt8Array | None:
+    """Turn a face upright and cut it at its own size, as GenD (Yermakov et al., WACV 2026) does -> (S, S, 3).
+
+    Args:
+        image: (H, W, 3). Beyond it is black.
+        landmarks: (5, 2) px. None is returned where they lie in one place.
+        scale: Side of the square, relative to that in which the landmarks lie at ALIGNED_LANDMARKS.
+    """
+    pairs = np.triu_indices(len(landmarks), 1)
+    here, there = (np.linalg.norm(points[:, None] - points, axis=2)[pairs] for points in (landmarks, ALIGNED_LANDMARKS))
+    side_px = round(float((here / there).mean()) * scale)
+    if side_px < 1:
+        return None
+    margin_px = side_px * (scale - 1) / 2
+    wanted = (ALIGNED_LANDMARKS * side_px + margin_px) * (side_px / (side_px + 2 * margin_px))
+    matrix, _ = cv2.estimateAffinePartial2D(landmarks, wanted, method=cv2.LMEDS)
+    return None if matrix is None else cv2.warpAffine(image, matrix, (side_px, side_px))
 
 
 def square_boxes(xyxy: Float32Array, spec: ClipSpec) -> Float32Array:

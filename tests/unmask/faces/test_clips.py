@@ -8,7 +8,16 @@ import pytest
 import torch
 
 from tests.media import astronaut, times, window_of
-from unmask.faces.clips import ClipSpec, FaceClip, crop, crop_square, recompressed, square_boxes
+from unmask.faces.clips import (
+    ALIGNED_LANDMARKS,
+    ClipSpec,
+    FaceClip,
+    align,
+    crop,
+    crop_square,
+    recompressed,
+    square_boxes,
+)
 from unmask.faces.tracking import FaceTrack
 from unmask.models.torch_model import to_input
 from unmask.video.frames import Frames
@@ -16,7 +25,7 @@ from unmask.video.frames import Frames
 SPEC = ClipSpec(frames_per_clip=4, side_px=64)
 
 
-def track_of(boxes):
+def track_of(boxes, landmarks=(0, 0)):
     boxes = np.array(boxes, np.float32)
     count = len(boxes)
     return FaceTrack(
@@ -24,7 +33,7 @@ def track_of(boxes):
         frame_index=np.arange(count) + 1,
         seconds=times(count) + 3.0,
         xyxy=boxes,
-        landmarks=np.zeros((count, 5, 2), np.float32),
+        landmarks=np.broadcast_to(np.float32(landmarks), (count, 5, 2)),
         score=np.ones(count, np.float32),
     )
 
@@ -51,6 +60,22 @@ def test_square_boxes(spec, expected):
     square = square_boxes(np.array([[110, 100, 210, 220]], np.float32), spec)
     assert square.dtype == np.float32
     np.testing.assert_allclose(square, [expected], atol=1e-3)
+
+
+def test_a_face_is_turned_upright_by_its_landmarks():
+    image, landmarks = astronaut(), 100 * ALIGNED_LANDMARKS + np.array([60, 40], np.float32)
+    expected = image[25:155, 45:175]  # a side of 100, and 15 % around it
+    np.testing.assert_array_equal(align(image, landmarks, 1.3), expected)
+    turned = np.stack([landmarks[:, 1], image.shape[1] - 1 - landmarks[:, 0]], 1)  # by a quarter, and twice as large
+    large = cv2.resize(np.rot90(image), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    found = align(large, 2 * turned + 0.5, 1.3)
+    assert found is not None and found.shape == (260, 260, 3)
+    assert np.abs(found[::2, ::2].astype(int) - expected).mean() < 2
+    spec = ClipSpec(side_px=130, crop_scale=1.3, aligned=True)
+    frames = Frames(np.stack([image] * 2), times(2))
+    np.testing.assert_array_equal(crop(frames, track_of([(0, 0, 9, 9)], landmarks), spec).data[0], expected)
+    in_one_place = crop(frames, track_of([(60, 40, 160, 140)]), dataclasses.replace(spec, crop_shift=(0, 0)))
+    np.testing.assert_array_equal(in_one_place.data[0], expected)  # then the box is what there is
 
 
 def test_a_box_of_the_wanted_size_is_cut_without_resampling():

@@ -104,6 +104,15 @@ def test_a_model_that_memory_cannot_hold_is_refused_before_it_is_read(free_gib, 
         checkpoint.read(str(folder))
 
 
+def test_a_model_that_the_gpu_cannot_hold_is_refused(folder, monkeypatch):
+    def full(module):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(torch_model, "channels_last", full)
+    with pytest.raises(ModelUnavailable, match="do not fit into the GPU's memory"):
+        torch_model.load(str(folder))
+
+
 @pytest.mark.parametrize("missing", ["timm", "torch"])
 def test_a_large_model_says_what_must_be_installed(missing, tmp_path, monkeypatch):
     config = checkpoint.ModelConfigFile("big", "vit-linear", SMALL_VIT, SPEC, Calibration(), Policy(), "")
@@ -239,6 +248,15 @@ def test_a_hub_model_is_pinned_to_a_commit_that_is_shown(folder, hub):
     first, second = (commit.id for commit in publish(hub, folder).commits)
     for asked, commit in (("", second), ("@v1", first), (f"@{first}", first)):
         assert inference.load(f"owner/tiny{asked}").revision == commit
+
+
+def test_without_the_hub_what_was_fetched_before_is_loaded(folder, hub, monkeypatch):
+    publish(hub, folder)
+    before = inference.load("owner/tiny").revision
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    assert inference.load("owner/tiny").revision == before
+    with pytest.raises(ModelUnavailable, match="owner/other"):
+        inference.load("owner/other")
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "old/weights.PTH", "training_args.pkl", "modeling.py"])
