@@ -28,10 +28,9 @@
  * @property {number} polledAt
  * @property {Snapshot} snapshot
  *
- * @typedef {object} Backend where checks are done, and how many reports are remembered
+ * @typedef {object} Backend where checks are done
  * @property {Pick<SpaceClient, "address" | "submit" | "job" | "cancel" | "checkFrames">} client
  * @property {string} model
- * @property {number} historySize
  *
  * @typedef {object} Capture frames that are being checked
  * @property {Snapshot} snapshot
@@ -56,6 +55,7 @@ const KEPT_MS = 10 * 60_000; // so long tabs that poll late get a finished check
 const MAX_LISTED = 4;
 const CAPTURE_POLL_MS = 700;
 const LOST_MS = 3000; // a connection that breaks so late had been made
+const FORBIDDEN = "permission_needed"; // it was taken back
 
 /** Start, follow and cancel checks. */
 export class CheckManager {
@@ -74,13 +74,15 @@ export class CheckManager {
    * @param {object} parts
    * @param {Area & {all: () => Promise<Record<string, unknown>>}} parts.session
    * @param {ReportCache} parts.cache
-   * @param {(onSpace: boolean) => Promise<Backend>} parts.getBackend
+   * @param {(onSpace: boolean) => Promise<Backend>} parts.getBackend fails where it may not be reached any more
+   * @param {() => Promise<number>} parts.getHistorySize how many reports are remembered
    * @param {() => number} [parts.now]
    */
-  constructor({ session, cache, getBackend, now = Date.now }) {
+  constructor({ session, cache, getBackend, getHistorySize, now = Date.now }) {
     this.session = session;
     this.cache = cache;
     this.getBackend = getBackend;
+    this.getHistorySize = getHistorySize;
     this.now = now;
   }
 
@@ -156,9 +158,13 @@ export class CheckManager {
     if (this.#othersWait(key, tab)) return snapshot;
     const record = await this.#load(key);
     this.#captures.get(key)?.controller.abort();
-    const { client } = await this.getBackend(record?.onSpace ?? false);
-    if (record?.job) await client.cancel(record.job).catch(() => false);
-    return record ? this.#finish(record, snapshot) : snapshot;
+    if (!record) return snapshot;
+    const { job, onSpace } = record;
+    if (job)
+      await this.getBackend(onSpace)
+        .then(({ client }) => client.cancel(job))
+        .catch(() => false);
+    return this.#finish(record, snapshot);
   }
 
   /**
@@ -258,8 +264,8 @@ export class CheckManager {
   /** @param {CheckRecord} record @param {string} job @returns {Promise<Snapshot>} */
   async #pollSpace(record, job) {
     const { key } = record.snapshot;
-    const backend = await this.getBackend(record.onSpace);
     try {
+      const backend = await this.getBackend(record.onSpace);
       if (!job) return await this.#submitJob(record, backend.client);
       const state = await backend.client.job(job);
       if (isLost(state) && !record.resubmitted) return await this.#resubmit(record, backend);
@@ -269,7 +275,8 @@ export class CheckManager {
       return snapshot;
     } catch (error) {
       const failures = record.failures + 1;
-      if (failures > MAX_FAILURES) return this.#finish(record, failed(key, codeOf(error)));
+      if (failures > MAX_FAILURES || codeOf(error) === FORBIDDEN)
+        return this.#finish(record, failed(key, codeOf(error)));
       const snapshot = { ...record.snapshot, waitMs: backOffMs(failures, 0) };
       await this.#store({ ...record, snapshot, failures, polledAt: this.now() });
       return snapshot;
@@ -291,12 +298,12 @@ export class CheckManager {
 
   /** @param {CheckRecord} record @param {Snapshot} snapshot @returns {Promise<Snapshot>} */
   async #finish(record, snapshot) {
-    const { historySize } = await this.getBackend(record.onSpace);
-    await this.#store({ ...record, snapshot, polledAt: this.now() });
     const { report, key } = snapshot;
-    if (report?.status !== "ok" || record.isPrivate) return snapshot;
-    const fingerprint = record.fingerprint && isOfVideo(report, record.fingerprint) ? record.fingerprint : null;
-    await this.cache.save(key, record.url, report, fingerprint, historySize);
+    if (report?.status === "ok" && !record.isPrivate) {
+      const fingerprint = record.fingerprint && isOfVideo(report, record.fingerprint) ? record.fingerprint : null;
+      await this.cache.save(key, record.url, report, fingerprint, await this.getHistorySize());
+    }
+    await this.#store({ ...record, snapshot, polledAt: this.now() }); // whoever sees it finds it in the history
     return snapshot;
   }
 

@@ -20,17 +20,20 @@ import { OnDeviceClient } from "./on-device-client.js";
 import { SpaceClient } from "./space-client.js";
 
 const cache = new ReportCache(browser.localArea());
-const checks = new CheckManager({ session: browser.sessionArea(), cache, getBackend });
+const checks = new CheckManager({ session: browser.sessionArea(), cache, getBackend, getHistorySize });
 const onDevice = new OnDeviceClient(browser.connectDetector);
 
 /** @param {boolean} onSpace whatever the settings say @returns {Promise<import("./check-manager.js").Backend>} */
 async function getBackend(onSpace) {
   const settings = await browser.readSettings();
-  const { historySize, model } = settings;
   const isPossible = await browser.hasDetector();
-  if (onSpace || !usesOnDevice(settings, isPossible)) return { client: await connectSpace(), model, historySize };
+  if (onSpace || !usesOnDevice(settings, isPossible)) return { client: await connectSpace(), model: settings.model };
   if (!isPossible) throw new CheckError("no_local_files");
-  return { client: onDevice, model: "", historySize };
+  return { client: onDevice, model: "" };
+}
+
+async function getHistorySize() {
+  return (await browser.readSettings()).historySize;
 }
 
 /** @throws {CheckError} without the permission to reach it */

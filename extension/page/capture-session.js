@@ -100,9 +100,8 @@ export class CaptureSession {
 
   /** @returns {Fingerprint | null} null where the video could not be recognised later */
   #describe() {
-    const captured = this.#windows.flat().map(({ frame, luma }) => ({ seconds: frame.seconds, luma }));
     const { url, isOwn } = this.options;
-    return isReadable(this.video) ? toFingerprint(shapeOf(this.video), isOwn ? url : null, captured) : null;
+    return isReadable(this.video) ? toFingerprint(shapeOf(this.video), isOwn ? url : null, this.pictures) : null;
   }
 
   /**
@@ -135,6 +134,12 @@ export class CaptureSession {
     } finally {
       this.overlay.hide(false);
     }
+  }
+
+  /** The captured pictures whose times are sure. */
+  get pictures() {
+    const sure = this.#windows.flat().filter(({ isPassing }) => !isPassing);
+    return sure.map(({ frame, luma }) => ({ seconds: frame.seconds, luma }));
   }
 
   /**

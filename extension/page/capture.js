@@ -13,7 +13,10 @@
  * @property {number} framesPerWindow
  * @property {number} strideSeconds from one frame of a window to the next
  *
- * @typedef {{frame: Frame, luma: Uint8Array}} CapturedFrame luma: see fingerprint.js
+ * @typedef {object} CapturedFrame
+ * @property {Frame} frame
+ * @property {Uint8Array} luma see fingerprint.js
+ * @property {boolean} [isPassing] the player went on meanwhile: the picture may be a later one than its time says
  *
  * @typedef {object} FrameSource
  * @property {Plan} plan
@@ -180,7 +183,7 @@ async function playThrough(player, { framesPerWindow, strideSeconds }, capture, 
     if (now - from > framesPerWindow * strideSeconds) break; // a machine that drops frames captures fewer
     if (now - last < (1 - TOLERANCE) * strideSeconds) continue;
     last = now;
-    frames.push(capture(now));
+    frames.push(capture(now).then((captured) => ({ ...captured, isPassing: true })));
   }
   player.still();
   return frames;
@@ -205,7 +208,7 @@ async function* captureWhilePlaying(video, player, { plan, capture }, onProgress
     if (signal.aborted) throw new CheckError("capture_stopped");
     await wait(1000 * plan.strideSeconds);
     const captured = await capture(video.currentTime);
-    if (captured.frame.seconds !== last) window.push(captured);
+    if (captured.frame.seconds !== last) window.push({ ...captured, isPassing: true });
     last = captured.frame.seconds;
     onProgress((place + 1) / count);
     if (window.length === plan.framesPerWindow) yield window.splice(0);

@@ -92,7 +92,9 @@ export class HeldPlayer {
    */
   async seek(seconds) {
     const { video } = this;
-    const painted = nextFrameTime(video);
+    const from = video.currentTime;
+    let isOver = false; // a slow computer paints frames of an earlier seek late
+    const painted = nextFrameTime(video, (time) => isOver || Math.abs(time - seconds) <= Math.abs(time - from));
     const done = new AbortController();
     const { signal } = done;
     const length = lengthOf(video);
@@ -106,7 +108,9 @@ export class HeldPlayer {
       this.#target = video.currentTime = seconds;
     });
     done.abort();
-    return isThere ? orCurrentTime(painted, video) : null;
+    const shown = isThere ? await orCurrentTime(painted, video) : null;
+    isOver = true;
+    return shown;
   }
 
   /** Put everything back that a person has not changed. */
@@ -167,9 +171,17 @@ export function nextPaint(video) {
   return orCurrentTime(nextFrameTime(video), video);
 }
 
-/** @param {HTMLVideoElement} video @returns {Promise<number>} */
-function nextFrameTime(video) {
-  return new Promise((resolve) => video.requestVideoFrameCallback((_, { mediaTime }) => resolve(mediaTime)));
+/**
+ * @param {HTMLVideoElement} video
+ * @param {(time: number) => boolean} [isMeant]
+ * @returns {Promise<number>}
+ */
+function nextFrameTime(video, isMeant = () => true) {
+  return new Promise((resolve) => {
+    const look = () =>
+      video.requestVideoFrameCallback((_, { mediaTime }) => (isMeant(mediaTime) ? resolve(mediaTime) : look()));
+    look();
+  });
 }
 
 /**

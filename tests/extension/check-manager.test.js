@@ -19,6 +19,7 @@ const fingerprint = { ...shape, url: null, pictures: [] };
 /** A Space whose answers to `job` are given one after the other; the last is repeated. */
 class FakeSpace extends SpaceClient {
   submitted = 0;
+  isForbidden = false;
   /** @type {string[]} */
   cancelled = [];
 
@@ -69,7 +70,11 @@ function setUp(space, historySize = 10) {
     new CheckManager({
       session,
       cache: new ReportCache(local, now),
-      getBackend: async () => ({ client: space, model: "", historySize }),
+      getBackend: async () => {
+        if (space.isForbidden) throw new CheckError("permission_needed");
+        return { client: space, model: "" };
+      },
+      getHistorySize: async () => historySize,
       now,
     });
   return { worker, checks: worker(), session, local, clock };
@@ -186,6 +191,21 @@ test("cancelling ends the job on the Space and for every tab", async () => {
   assert.equal(report?.status === "failed" && report.error.code, "cancelled");
 });
 
+test("where the permission for the Space is taken back midway, the check says so and ends, cancelled or not", async () => {
+  const codes = [];
+  for (const end of /** @type {const} */ (["poll", "cancel"])) {
+    const space = new FakeSpace(running);
+    const { checks } = setUp(space);
+    const { key } = await checks.start({ url: URL_A }, "7 0");
+    space.isForbidden = true;
+    await checks[end](key, "7 0");
+    const [{ snapshot }] = /** @type {any} */ (await checks.listTab(7));
+    assert.equal(snapshot.finished, true);
+    codes.push(snapshot.report.error.code);
+  }
+  assert.deepEqual(codes, ["permission_needed", "cancelled"]);
+});
+
 test("one tab that cancels leaves the job to the others", async () => {
   const space = new FakeSpace(running);
   const { checks } = setUp(space);
@@ -216,12 +236,14 @@ test("the history gets nothing that was checked in a private window", async () =
   assert.deepEqual(local.items, {});
 });
 
-test("captured frames are checked and the report remembered", async () => {
-  const { checks } = setUp(new FakeSpace(running, REPORT));
+test("captured frames are checked, and whoever gets the report finds it remembered", async () => {
+  const { checks, local } = setUp(new FakeSpace(running, REPORT));
+  const { set } = local;
+  local.set = (items) => new Promise((resolve) => setTimeout(resolve, 20)).then(() => set(items)); // a slow computer
   const { key, stage } = await checks.startCapture({ url: URL_A, title: "" });
   assert.equal(stage, "send");
   assert.equal((await checks.addFrames(key, null, fingerprint)).key, key);
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  while (!(await checks.poll(key)).finished) await new Promise((resolve) => setTimeout(resolve, 1));
   assert.equal((await checks.poll(key)).report?.status, "ok");
   assert.equal((await checks.remembered({ type: "remembered", shape, model: "", onSpace: false })).length, 1);
 });
@@ -279,12 +301,12 @@ test("a report made on this computer is marked so, and a Space cannot claim it",
     return port;
   });
   const space = new FakeSpace({ ...done, report: claimed });
-  const both = async (/** @type {boolean} */ onSpace) => ({
-    client: onSpace ? space : here,
-    model: "",
-    historySize: 10,
+  const checks = new CheckManager({
+    session: new Memory(),
+    cache: new ReportCache(new Memory()),
+    getBackend: async (onSpace) => ({ client: onSpace ? space : here, model: "" }),
+    getHistorySize: async () => 10,
   });
-  const checks = new CheckManager({ session: new Memory(), cache: new ReportCache(new Memory()), getBackend: both });
   const first = await checks.start({ url: URL_A });
   assert.equal(first.report?.status === "failed" && first.report.error.code, "needs_pictures");
   const { key, stage } = await checks.startCapture({ url: URL_A, title: "" });
