@@ -3,6 +3,7 @@
  * the browser can wake it; it keeps no state itself, see check-manager.js.
  *
  * @typedef {import("../shared/messages.js").Candidate} Candidate
+ * @typedef {import("../shared/messages.js").FrameList} FrameList
  * @typedef {import("../shared/messages.js").Request} Request
  * @typedef {import("../shared/messages.js").Replies} Replies
  * @typedef {import("../shared/messages.js").VideoRef} VideoRef
@@ -10,7 +11,7 @@
 
 import { CheckError } from "../shared/errors.js";
 import { toTranslate } from "../shared/i18n.js";
-import { mayReach, onPermissionsChanged, revokeUnused } from "../shared/permissions.js";
+import { mayReach, mayReachAll, onPermissionsChanged, revokeUnused } from "../shared/permissions.js";
 import { ReportCache } from "../shared/report-cache.js";
 import { spaceAddress, usesOnDevice } from "../shared/settings.js";
 import { parseWebUrl } from "../shared/urls.js";
@@ -145,9 +146,15 @@ const HANDLERS = {
 const OWN_HANDLERS = {
   videos: ({ tabId }) => videosIn(tabId),
   foreignFrames: async ({ tabId }) => {
-    const origins = [...new Set(await askFrames(tabId, "frames", String))];
-    const reached = await Promise.all(origins.map(mayReach));
-    return origins.filter((_, place) => !reached[place]);
+    const lists = await askFrames(tabId, "frames", (/** @type {FrameList} */ list) => list);
+    const reached = new Set(lists.map(({ place }) => place));
+    const foreign = (await mayReachAll()) ? [] : lists.flatMap(({ frames }) => frames);
+    const origins = foreign.map(async ({ place, origin }) => {
+      if (place && reached.has(place)) return [];
+      if (origin && !(await mayReach(origin))) return [origin];
+      return place ? [""] : []; // its address leads elsewhere
+    });
+    return [...new Set((await Promise.all(origins)).flat())].sort((a, b) => b.localeCompare(a));
   },
   checks: ({ tabId }) => checks.listTab(tabId),
   start: ({ tabId, frameId, id }) =>
@@ -210,7 +217,7 @@ onPermissionsChanged(() => void applySettings().then(() => browser.broadcast({ t
 async function settingsChanged() {
   await applySettings();
   const settings = await browser.readSettings();
-  await revokeUnused(settings, spaceAddress(settings.space) ?? "");
+  await revokeUnused(settings);
   await browser.broadcast({ type: "settings" });
 }
 

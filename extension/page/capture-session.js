@@ -30,6 +30,7 @@ export class CaptureSession {
   /** @type {Promise<Answer>} to the last request */
   #sent;
   #nextTabAt = 0;
+  length = NaN; // seconds of the video as it began; a stream may grow
   /** @type {string | null} of the check, once it has begun */
   #key = null;
 
@@ -59,6 +60,7 @@ export class CaptureSession {
     try {
       const windows = captureWindows(this.video, () => this.#captureTab(), onProgress, signal, mayDisturb);
       for await (const captured of windows) {
+        if (!this.#windows.length) this.length = lengthOf(this.video);
         this.#windows.push(captured);
         this.#send(captured);
       }
@@ -111,7 +113,8 @@ export class CaptureSession {
    * @returns {ReturnType<import("./capture.js").CaptureTab>}
    */
   async #captureTab() {
-    for (let tries = TAB_TRIES; tries > 0 && !isFloating(this.video); tries--) {
+    for (let tries = TAB_TRIES; tries > 0; tries--) {
+      if (isFloating(this.video)) throw new CheckError("capture_floating");
       const box = boxInTab(this.video);
       if (!box) throw new CheckError("capture_blocked"); // in a frame of another site
       const { picture, isCovered } = await this.#captureBare();

@@ -7,6 +7,8 @@
  * @typedef {import("../shared/messages.js").Fingerprint} Fingerprint
  * @typedef {import("../shared/messages.js").Picture} Picture
  * @typedef {import("../shared/messages.js").Shape} Shape
+ *
+ * @typedef {{seconds: number, luma: Uint8Array}} LumaPicture
  */
 
 import { HeldPlayer, lengthOf } from "./player-state.js";
@@ -17,6 +19,10 @@ const MIN_PICTURES = 3; // with contrast; one where the address stands for the v
 const MIN_CONTRAST = 24; // of 255: a black or plain picture is that of any video
 const MAX_DIFFERENCE = 3; // of 255, in any cell; the same frame decoded again has none
 const SAME_FRAME_SECONDS = 0.001;
+const APPENDED_SECONDS = 1; // after the end that a stream had; players correct its length a little
+const LATE_SECONDS = 0.2; // by which a player may have gone on before its picture is read
+const OTHER_DIFFERENCE = 16; // of 255, in some cell: more than between two qualities of a stream
+const OTHER_DIFFERENCE_LATE = 64; // more than between two frames that follow each other
 
 /**
  * Measure a video in its player.
@@ -53,7 +59,7 @@ export function lumaOf(picture) {
  * Make the fingerprint of a video from what was captured of it, spread over the whole.
  * @param {Shape | null} shape
  * @param {string | null} url its own address, if it has one
- * @param {{seconds: number, luma: Uint8Array}[]} captured
+ * @param {LumaPicture[]} captured
  * @returns {Fingerprint | null} null where it would not be recognised
  */
 export function toFingerprint(shape, url, captured) {
@@ -80,9 +86,10 @@ export function glance(video, url) {
  * @param {Fingerprint} fingerprint
  * @param {string | null} url its own address, if it has one
  */
-export async function isSameVideo(video, { url: known, pictures }, url) {
-  const telling = pictures.map(({ seconds, luma }) => ({ seconds, luma: decode(luma) })).filter(hasContrast);
-  if (telling.length < (known !== null && known === url ? 1 : MIN_PICTURES) || !isReadable(video)) return false;
+export async function isSameVideo(video, fingerprint, url) {
+  const telling = picturesOf(fingerprint).filter(hasContrast);
+  const isKnown = url !== null && url === fingerprint.url;
+  if (telling.length < (isKnown ? 1 : MIN_PICTURES) || !isReadable(video)) return false;
   const player = new HeldPlayer(video);
   try {
     for (const { seconds, luma } of telling) {
@@ -96,9 +103,47 @@ export async function isSameVideo(video, { url: known, pictures }, url) {
   }
 }
 
-/** Tell whether two pictures are the same in every cell. @param {Uint8Array} a @param {Uint8Array} b */
-export function isSamePicture(a, b) {
-  return a.length === b.length && a.every((value, cell) => Math.abs(value - (b[cell] ?? 0)) <= MAX_DIFFERENCE);
+/**
+ * Tell whether two pictures are the same in every cell.
+ * @param {Uint8Array} a
+ * @param {Uint8Array} b
+ * @param {number} [tolerance]
+ */
+export function isSamePicture(a, b, tolerance = MAX_DIFFERENCE) {
+  return a.length === b.length && a.every((value, cell) => Math.abs(value - (b[cell] ?? 0)) <= tolerance);
+}
+
+/** Get the pictures of a fingerprint. @param {Fingerprint} fingerprint @returns {LumaPicture[]} */
+export function picturesOf({ pictures }) {
+  return pictures.map(({ seconds, luma }) => ({ seconds, luma: decode(luma) }));
+}
+
+/**
+ * Watch whether a player goes on showing the video that these pictures are of, wherever it shows one of their moments:
+ * no event tells that the next clip comes in the same MediaSource.
+ * @param {HTMLVideoElement} video
+ * @param {LumaPicture[]} pictures
+ * @param {number} length seconds that it had: what is shown later was appended
+ * @param {() => void} onOther
+ * @param {AbortSignal} signal
+ */
+export function watchPictures(video, pictures, length, onOther, signal) {
+  const isOther = (/** @type {number} */ time) => {
+    if (time > length + APPENDED_SECONDS) return true;
+    const ahead = pictures.map(({ seconds, luma }) => ({ luma, by: seconds - time }));
+    const near = ahead.filter(({ by }) => by >= -SAME_FRAME_SECONDS && by < LATE_SECONDS);
+    if (!near.some(({ by }) => by <= SAME_FRAME_SECONDS) || !isReadable(video)) return false;
+    const shown = lumaOf(video);
+    const tolerance = video.paused || near.length > 2 ? OTHER_DIFFERENCE : OTHER_DIFFERENCE_LATE;
+    return !near.some(({ luma }) => isSamePicture(shown, luma, tolerance));
+  };
+  const look = () =>
+    video.requestVideoFrameCallback((_, { mediaTime }) => {
+      if (signal.aborted) return;
+      if (isOther(mediaTime)) onOther();
+      else look();
+    });
+  look();
 }
 
 /** Tell whether the page may read its own video. @param {HTMLVideoElement} video */

@@ -12,7 +12,7 @@ import { checkWhilePlaying } from "./auto-check.js";
 import { showHoverButton } from "./hover-button.js";
 import { isSameSource, sourceOf } from "./player-state.js";
 import { resolveLink, resolveTarget } from "./site-urls.js";
-import { findVideo, listForeignFrames, listVideos, watchClicks } from "./video-choice.js";
+import { findVideo, listFrames, listVideos, watchClicks } from "./video-choice.js";
 import { allVideos } from "./video-elements.js";
 import { collectHints, titleOf, watchSources } from "./address-hints.js";
 
@@ -58,7 +58,7 @@ function toggle(name, isOn, run) {
 /** @param {PageRequest} request @returns {Promise<unknown> | undefined} */
 function answer(request) {
   if (request.type === "videos") return Promise.resolve(listVideos());
-  if (request.type === "frames") return Promise.resolve(listForeignFrames());
+  if (request.type === "frames") return Promise.resolve([listFrames()]);
   if (request.type === "settings") return applySettings();
   return request.type === "start" ? start(request.video).then(() => true) : undefined;
 }

@@ -19,7 +19,7 @@ import { parseWebUrl } from "../shared/urls.js";
 import { CANVAS_PLAN } from "./capture.js";
 import { CaptureSession } from "./capture-session.js";
 import { cancelCheck, requestCheck } from "./check-request.js";
-import { glance, isSameVideo, shapeOf } from "./fingerprint.js";
+import { glance, isSameVideo, picturesOf, shapeOf, watchPictures } from "./fingerprint.js";
 import { Overlay } from "./overlay.js";
 import * as panel from "./panel.js";
 import { canSeek, wait } from "./player-state.js";
@@ -45,6 +45,7 @@ export class VideoCheck {
   #hasSlept = false;
   #round = 0; // a newer request makes the answers to older ones void
   #timeline = new AbortController();
+  #watching = new AbortController();
 
   /**
    * @param {object} parts
@@ -110,13 +111,31 @@ export class VideoCheck {
       if (!(await isSameVideo(video, fingerprint, target.isOwn ? target.url : null).catch(() => false))) continue;
       if (round === this.#round && !this.signal.aborted && report.status === "ok") {
         this.#shown = key;
-        const seconds = fingerprint.pictures.map((picture) => picture.seconds);
-        const part = report.source.kind === "frames" ? partOf(seconds, fingerprint.duration) : null;
-        this.#showReport(report, savedAt, part);
+        const pictures = picturesOf(fingerprint);
+        const seconds = pictures.map((picture) => picture.seconds);
+        this.#watch(pictures, fingerprint.duration);
+        this.#showReport(
+          report,
+          savedAt,
+          report.source.kind === "frames" ? partOf(seconds, fingerprint.duration) : null,
+        );
       }
       return true;
     }
     return round !== this.#round || this.signal.aborted;
+  }
+
+  /**
+   * End the check when the player shows another video than the one of these pictures.
+   * @param {import("./fingerprint.js").LumaPicture[]} pictures empty: none whose time is sure
+   * @param {number} length seconds
+   */
+  #watch(pictures, length) {
+    this.#watching.abort();
+    this.#watching = new AbortController();
+    const signal = AbortSignal.any([this.signal, this.#watching.signal]);
+    if (this.video && pictures.length)
+      watchPictures(this.video, pictures, length, () => this.controller.abort(), signal);
   }
 
   /** End a check that no person asked for, unless it has its answer. */
@@ -148,6 +167,7 @@ export class VideoCheck {
       onProgress(0);
       const answer = await session.run(onProgress, signal, !this.isAutomatic);
       this.#part = session.part;
+      this.#watch(session.pictures, session.length);
       const show = this.#showProgress(() => this.#cancel());
       let report = await this.#follow(round, answer, show);
       for (const waitMs of RESENDS_MS) {

@@ -133,13 +133,27 @@ export function watchClicks() {
 }
 
 /**
- * List the origins of large frames of other sites, in which a player may lie that cannot be looked for.
- * @returns {string[]}
+ * List the large frames whose page is not this one's to read, in which a player may lie.
+ * @returns {import("../shared/messages.js").FrameList}
  */
-export function listForeignFrames() {
-  const frames = /** @type {HTMLIFrameElement[]} */ (findAll("iframe, frame, embed, object"));
-  const large = frames.filter(({ clientWidth, clientHeight }) => Math.min(clientWidth, clientHeight) >= MIN_FRAME_PX);
-  const addresses = large.map((frame) => frame.src || /** @type {any} */ (frame).data);
-  const origins = addresses.flatMap((address) => parseWebUrl(address)?.origin ?? []);
-  return [...new Set(origins)].filter((origin) => origin !== location.origin);
+export function listFrames() {
+  const found = /** @type {HTMLIFrameElement[]} */ (findAll("iframe, frame, embed, object"));
+  const frames = found.flatMap((frame) => {
+    const { clientWidth, clientHeight, contentWindow, contentDocument } = frame;
+    const address = frame.src || /** @type {any} */ (frame).data || "about:blank";
+    const url = parseWebUrl(address);
+    if (Math.min(clientWidth, clientHeight) < MIN_FRAME_PX || contentDocument) return [];
+    if (!url && !address.startsWith("about:")) return [];
+    const origin = url && url.origin !== location.origin ? url.origin : "";
+    return [{ place: contentWindow && pathOf(contentWindow), origin }];
+  });
+  return { place: pathOf(window), frames };
+}
+
+/** Tell where a frame lies among all, which frames of other sites may ask, too. @param {Window} view */
+function pathOf(view) {
+  const { parent } = view;
+  /** @type {string} */
+  const around = view === window.top ? "" : pathOf(parent);
+  return `${around} ${Array.from({ length: parent.length }, (_, place) => parent[place]).indexOf(view)}`;
 }

@@ -67,6 +67,7 @@ const NEXT = {
   capture_black: [],
   capture_blocked: [],
   capture_stopped: ["capture"],
+  capture_floating: ["capture"],
 };
 
 export const ERROR_CODES = Object.keys(NEXT);

@@ -35,6 +35,11 @@
  *
  * @typedef {{left: number, top: number, width: number, height: number, tabWidth: number}} TabBox px of the tab
  *
+ * @typedef {object} FrameList
+ * @property {string} place of the frame among all of the tab
+ * @property {{place: string | null, origin: string}[]} frames in it; origin: of another site, if its address tells one;
+ *   place: null where it is not known
+ *
  * @typedef {{id?: number, src?: string, link?: string}} VideoRef empty: the one that is probably meant
  *
  * @typedef {object} Shape of a video in a player
@@ -96,7 +101,7 @@
  * @property {void} open
  * @property {(Candidate & {frameId: number})[]} videos of the extension's own pages only, as `start`
  * @property {void} notice
- * @property {string[]} foreignFrames origins that the extension may not enter
+ * @property {string[]} foreignFrames origins that the extension may not enter; empty: a frame whose site is not known
  * @property {TabCheck[]} checks
  * @property {unknown} start
  *

@@ -1,6 +1,6 @@
 /** The permissions for web addresses, and which of them the settings need. */
 
-import { originPattern } from "./settings.js";
+import { originPattern, spaceAddress } from "./settings.js";
 
 export const ALL_PAGES = "<all_urls>"; // what browsers require for captures of any tab: http and https are not enough
 const OWN_MACHINE = "http://127.0.0.1/*"; // in the manifest
@@ -8,6 +8,11 @@ const OWN_MACHINE = "http://127.0.0.1/*"; // in the manifest
 /** Tell whether a Space may be reached. @param {string} address */
 export function mayReach(address) {
   return chrome.permissions.contains({ origins: [originPattern(address)] });
+}
+
+/** Tell whether every page may be entered. */
+export function mayReachAll() {
+  return chrome.permissions.contains({ origins: [ALL_PAGES] });
 }
 
 /**
@@ -24,15 +29,30 @@ export function requestAllPages() {
 }
 
 /**
- * Give back every host permission that the settings do not need.
+ * Give back every host permission that the settings do not need, but that for all pages.
  * @param {import("./settings.js").Settings} settings
- * @param {string} space its address
  */
-export async function revokeUnused({ hover, autoSites }, space) {
+export async function revokeUnused(settings) {
   const { origins = [] } = await chrome.permissions.getAll();
-  const needed = [...[space, ...autoSites].map(originPattern), OWN_MACHINE, ...(hover ? [ALL_PAGES] : [])];
-  const unused = origins.filter((origin) => !needed.includes(origin));
+  const kept = [...neededBy(settings), OWN_MACHINE, ALL_PAGES];
+  const unused = origins.filter((origin) => !kept.includes(origin));
   if (unused.length) await chrome.permissions.remove({ origins: unused }).catch(() => false);
+}
+
+/**
+ * Give back the permission to run on all pages, unless the settings need it; in answer to a click, as Chromium takes
+ * all others along, and gives those that are needed again without asking only then.
+ * @param {import("./settings.js").Settings} settings
+ */
+export async function revokeAllPages(settings) {
+  if (settings.hover || !(await mayReachAll())) return;
+  await chrome.permissions.remove({ origins: [ALL_PAGES] }).catch(() => false);
+  await chrome.permissions.request({ origins: neededBy(settings) }).catch(() => false); // Firefox has kept them
+}
+
+/** @param {import("./settings.js").Settings} settings @returns {string[]} */
+function neededBy({ space, autoSites }) {
+  return [spaceAddress(space) ?? [], autoSites].flat().map(originPattern);
 }
 
 /**

@@ -6,7 +6,7 @@ import { h } from "../shared/dom.js";
 import { CheckError } from "../shared/errors.js";
 import { LANGUAGES, languageAttributes } from "../shared/i18n.js";
 import { logo } from "../shared/icons.js";
-import { requestAccess, requestAllPages } from "../shared/permissions.js";
+import { requestAccess, requestAllPages, revokeAllPages } from "../shared/permissions.js";
 import { canSendToken, spaceAddress, usesOnDevice } from "../shared/settings.js";
 import { byId, inputById } from "./elements.js";
 
@@ -103,6 +103,7 @@ async function switchHover() {
   const isAllowed = inputById("hover").checked && (await requestAllPages());
   inputById("hover").checked = isAllowed;
   await save({ hover: isAllowed });
+  if (!isAllowed) await revokeAllPages(await browser.readSettings());
 }
 
 /** @param {Partial<import("../shared/settings.js").Settings>} changed */

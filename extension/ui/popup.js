@@ -9,7 +9,7 @@ import * as browser from "../shared/browser.js";
 import { h, toBlob } from "../shared/dom.js";
 import { logo } from "../shared/icons.js";
 import { formatClock, progressLabel, toLabel } from "../shared/labels.js";
-import { mayReach, requestAccess } from "../shared/permissions.js";
+import { mayReach, requestAccess, requestAllPages, revokeAllPages } from "../shared/permissions.js";
 import { parseReport } from "../shared/report.js";
 import { siteOf } from "../shared/settings.js";
 import { byId, inputById } from "./elements.js";
@@ -67,14 +67,15 @@ async function addPictures(videos) {
   }
 }
 
-/** Offer the permission for the site of a frame in which the player may lie. */
+/** Offer the permission for a frame in which the player may lie: for its site, or all where that is not known. */
 async function showForeignFrames() {
   const [origin] = (await browser.sendToBackground({ type: "foreignFrames", tabId }).catch(() => [])) ?? [];
-  if (!origin) return;
-  const { hostname } = new URL(origin);
-  byId("foreign-text").textContent = t("frame_of_site", hostname);
-  byId("allow").textContent = t("allow_site", hostname);
-  byId("allow").addEventListener("click", async () => (await requestAccess(origin)) && location.reload());
+  if (origin === undefined) return;
+  const hostname = origin && new URL(origin).hostname;
+  const request = () => (origin ? requestAccess(origin) : requestAllPages());
+  byId("foreign-text").textContent = origin ? t("frame_of_site", hostname) : t("frame_of_unknown_site");
+  byId("allow").textContent = origin ? t("allow_site", hostname) : t("allow_all_once");
+  byId("allow").addEventListener("click", async () => (await request()) && location.reload());
   byId("foreign").hidden = false;
 }
 
@@ -126,6 +127,7 @@ function showStatus(text) {
 /** @param {FoundVideo} [video] */
 async function start(video) {
   await browser.sendToBackground({ type: "start", tabId, frameId: video?.frameId ?? 0, id: video?.id });
+  await revokeAllPages(await browser.readSettings()); // given for a frame whose site is not known
   close();
 }
 

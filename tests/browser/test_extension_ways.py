@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.chromium import Chromium
 from tests.browser.overlay import Overlay, shoot
-from tests.servers import html
+from tests.servers import html, redirect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -51,9 +51,16 @@ def test_a_page_without_a_video_is_offered_as_a_page(chromium, foreign):
     Overlay(page).wait("badge", "Could not check")
 
 
+NAMED = ("in a frame of another site, 127.0.0.2", "Allow 127.0.0.2")
+UNNAMED = ("which the browser does not name", "Allow all sites for one check")
 FRAMES = {
-    "frame": "<iframe src='SITE' width=720 height=560></iframe>",
-    "nested": "<iframe srcdoc='<object data=SITE width=720 height=560></object>' width=800 height=600></iframe>",
+    "frame": ("<iframe src=SITE width=720 height=560></iframe>", NAMED),
+    "nested": (
+        "<iframe srcdoc='<object data=SITE width=720 height=560></object>' width=800 height=600></iframe>",
+        NAMED,
+    ),
+    "redirected": ("<iframe src=/moved width=720 height=560></iframe>", UNNAMED),
+    "script": ("<iframe width=720 height=560></iframe><script>frames[0].location = 'SITE'</script>", UNNAMED),
 }
 
 
@@ -62,10 +69,12 @@ def test_a_player_in_a_frame_of_another_site_is_said_to_be_there_and_can_be_allo
     kind, chromium, foreign, another_site
 ):
     """Chromium's question cannot be answered from outside; test_firefox.py goes on."""
-    foreign.routes["/embedding"] = html(FRAMES[kind].replace("SITE", another_site.url("/plain")))
+    body, (text, offer) = FRAMES[kind]
+    foreign.routes["/moved"] = redirect(another_site.url("/plain"))
+    foreign.routes["/embedding"] = html(body.replace("SITE", another_site.url("/plain")))
     popup = chromium.press_toolbar(chromium.open(foreign.url("/embedding")))
-    popup.wait("#foreign-text", "in a frame of another site, 127.0.0.2")
-    popup.wait("#allow", "Allow 127.0.0.2")
+    popup.wait("#foreign-text", text)
+    popup.wait("#allow", offer)
 
 
 def fire(chromium, page, event, *before_tab):

@@ -9,7 +9,7 @@ from selenium.webdriver.common.by import By
 from tests.browser.chromium import EXTENSION
 from tests.browser.firefox import Firefox, is_installed
 from tests.browser.overlay import LABELS, shoot
-from tests.servers import html
+from tests.servers import html, redirect
 
 pytestmark = [
     pytest.mark.browser,
@@ -76,15 +76,22 @@ def test_a_video_that_the_page_may_not_read_is_captured_from_the_visible_tab(fir
     firefox.wait("card")
 
 
-def test_a_player_in_a_frame_of_another_site_is_checked_once_that_site_is_allowed(firefox, foreign, another_site):
-    foreign.routes["/embedding"] = html(f"<iframe src='{another_site.url('/plain')}' width=720 height=560></iframe>")
+@pytest.mark.parametrize(("path", "allowed"), [("/moved", "<all_urls>"), ("/plain", "http://127.0.0.2/*")])
+def test_a_player_in_a_frame_of_another_site_is_checked_once_that_is_allowed(
+    path, allowed, firefox, foreign, another_site
+):
+    """All sites where its own is not known, for this check only."""
+    foreign.routes["/moved"] = redirect(another_site.url("/plain"))
+    src = path if path == "/moved" else another_site.url(path)
+    foreign.routes["/embedding"] = html(f"<iframe src='{src}' width=720 height=560></iframe>")
     firefox.open(foreign.url("/embedding"))
     press_check(firefox)  # the button that allows the site has the focus
-    firefox.until(lambda: "http://127.0.0.2/*" in firefox.permissions())
+    firefox.until(lambda: allowed in firefox.permissions())
     press_check(firefox)
     firefox.driver.switch_to.frame(0)
     firefox.wait("badge", *LABELS)
     firefox.driver.switch_to.default_content()
+    firefox.until(lambda: "<all_urls>" not in firefox.permissions())
 
 
 def test_the_event_page_is_ended_midway_and_the_same_check_continues(firefox, foreign, release):

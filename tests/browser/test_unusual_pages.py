@@ -149,6 +149,24 @@ def test_the_next_clip_at_the_same_address_and_the_next_speaker_of_a_call_take_t
         person.wait(lambda: person.badges() == [])
 
 
+NEXT_CLIPS = {  # in the same MediaSource: file, length, where it begins, whether the last one is removed first
+    "removed": "'/fragmented-no-face.mp4', 4, 0, true",
+    "overwritten": "'/fragmented-no-face.mp4', 4, 0",
+    "longer": "'/fragmented-longer.mp4', 8, 0",
+    "appended": "'/fragmented-no-face.mp4', 8, 4",
+}
+
+
+def test_the_next_clip_in_the_same_media_source_takes_the_answer_along(person, unusual, space):
+    for clip in NEXT_CLIPS.values():
+        person.open(unusual.url("/reused"))
+        person.check()
+        person.wait(lambda: person.badges() == [FAKE])
+        person.run(f"next({clip})")
+        person.wait(lambda: person.badges() == [])
+    assert space.asked == ["frames"]  # it is remembered
+
+
 def test_another_element_for_the_same_file_gets_the_answer(person, unusual, space):
     """As of a page that is drawn anew; nobody presses a second time."""
     space.is_free.clear()

@@ -177,6 +177,24 @@ function speak() {
 const stream = (document.querySelector("video").srcObject = new MediaStream([speak()]));
 window.next = () => { stream.removeTrack(stream.getVideoTracks()[0]); stream.addTrack(speak()); };
 </script>"""
+REUSED = """VIDEO></video><script>
+const video = document.querySelector("video"), source = new MediaSource();
+video.src = URL.createObjectURL(source);
+let buffer;
+const done = () => new Promise((resolve) => (buffer.onupdateend = resolve));
+async function next(clip, length, from, isRemoved) {
+  const data = await (await fetch(clip)).arrayBuffer();
+  if (isRemoved) await (buffer.remove(0, Infinity), done());
+  buffer.timestampOffset = from;
+  await (buffer.appendBuffer(data), done());
+  source.duration = Math.max(length, buffer.buffered.end(0));
+  video.currentTime = from && from + 2;
+}
+source.onsourceopen = () => {
+  buffer = source.addSourceBuffer('video/mp4; codecs="CODEC"');
+  next("/fragmented.mp4", 4, 0);
+};
+</script>"""
 GROWING = "setInterval(() => source.duration++, 500)"
 AGAIN = "VIDEO src=/again.mp4></video>"
 PUT_BACK = "document.querySelector('video').currentTime < 0.2"
@@ -340,6 +358,8 @@ def unusual_routes() -> dict[str, Answer]:
         "/no-face.mp4": media(none),
         "/late.mp4": media(late),
         "/fragmented.mp4": media(fragmented),
+        "/fragmented-no-face.mp4": media(fragment(none)[0]),
+        "/fragmented-longer.mp4": media(fragment(encoded(pictures(none) * 2))[0]),
         "/encrypted.mp4": media(encrypted),
         "/never": begun("<!doctype html><p>An advertisement"),
         "/face.jpg": content((EXAMPLES / "blended-face.jpg").read_bytes(), "image/jpeg"),
@@ -348,7 +368,8 @@ def unusual_routes() -> dict[str, Answer]:
         if file.suffix in KINDS:
             text = file.read_bytes().replace(OUTSIDE, b"")
             routes[f"/modules/{file.relative_to(MODULES)}"] = content(text, KINDS[file.suffix])
-    routes["/again"], routes["/speakers"] = (html(body.replace("VIDEO", VIDEO)) for body in (AGAIN, SPEAKERS))
+    bare = {"/again": AGAIN, "/speakers": SPEAKERS, "/reused": REUSED}
+    routes |= {path: html(body.replace("VIDEO", VIDEO).replace("CODEC", codec)) for path, body in bare.items()}
     return routes | {f"/case/{name}": page(name, case, codec) for name, case in CASES.items()}
 
 

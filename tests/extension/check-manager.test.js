@@ -191,7 +191,7 @@ test("cancelling ends the job on the Space and for every tab", async () => {
   assert.equal(report?.status === "failed" && report.error.code, "cancelled");
 });
 
-test("where the permission for the Space is taken back midway, the check says so and ends, cancelled or not", async () => {
+test("where the permission for the Space is taken back midway, the check ends and says so", async () => {
   const codes = [];
   for (const end of /** @type {const} */ (["poll", "cancel"])) {
     const space = new FakeSpace(running);
