@@ -54,20 +54,21 @@ browser.onMenuClicked((clicked, tab) => {
   void checkInTab(tab, video, isVideo || link ? clicked.frameId : undefined);
 });
 
-browser.onShortcut((tab) => void checkInTab(tab, {}));
+browser.onShortcut((tab) => void checkInTab(tab, {}, undefined, true));
 
 /**
  * @param {chrome.tabs.Tab} tab
  * @param {VideoRef} video
  * @param {number} [frameId] where it is known; otherwise the frame with the video that is probably meant
+ * @param {boolean} [isByKeys]
  */
-async function checkInTab(tab, video, frameId) {
+async function checkInTab(tab, video, frameId, isByKeys = false) {
   const tabId = tab.id ?? -1;
   try {
     const [first] = await videosIn(tabId);
     const frame = video.link ? 0 : (frameId ?? first?.frameId ?? 0);
     const chosen = frameId === undefined && first ? { id: first.id } : video;
-    await browser.sendToFrame(tabId, frame, { type: "start", video: chosen });
+    await browser.sendToFrame(tabId, frame, { type: "start", video: chosen, isByKeys });
   } catch {
     const { messages, fallback } = await browser.readLocale();
     await browser.flashBadge(tabId, toTranslate(messages, fallback)("page_closed"));

@@ -27,7 +27,7 @@
 import constants from "../shared/constants.js";
 import { toBlob } from "../shared/dom.js";
 import { CheckError } from "../shared/errors.js";
-import { isReadable, lumaOf } from "./fingerprint.js";
+import { isEmptyPlace, isReadable, lumaOf } from "./fingerprint.js";
 import { canSeek, HeldPlayer, isSameSource, nextPaint, sourceOf, wait } from "./player-state.js";
 import { parentOf } from "./video-elements.js";
 
@@ -77,6 +77,8 @@ export function planSeconds(duration, { windows, framesPerWindow, strideSeconds 
 export async function* captureWindows(video, captureTab, onProgress, signal, mayDisturb) {
   const player = mayDisturb ? new HeldPlayer(video) : null;
   let [count, isBlack] = [0, true];
+  /** @type {Uint8Array[]} */
+  const lumas = [];
   try {
     await player?.load();
     const source = isReadable(video) ? canvasSource(video) : tabSource(captureTab);
@@ -91,12 +93,15 @@ export async function* captureWindows(video, captureTab, onProgress, signal, may
       playing = sourceOf(video); // a length that grows while it is loaded grows from there
       if (signal.aborted || !isSameSource(before, playing)) throw new CheckError("capture_stopped");
       count += captured.length;
+      lumas.push(...captured.map(({ luma }) => luma));
       isBlack &&= captured.every(({ luma }) => luma.every((value) => value <= BLACK_LEVEL));
       if (isBlack && video.mediaKeys) throw new CheckError("capture_black");
       yield captured;
     }
     if (count < Math.min(MIN_FRAMES, planned)) throw new CheckError("capture_stopped");
     if (isBlack) throw new CheckError("capture_black");
+    const canTell = "documentPictureInPicture" in window; // Chromium
+    if (!canTell && !source.isInstant && isEmptyPlace(lumas)) throw new CheckError("capture_floating");
   } finally {
     player?.release();
   }

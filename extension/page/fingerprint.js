@@ -113,6 +113,19 @@ export function isSamePicture(a, b, tolerance = MAX_DIFFERENCE) {
   return a.length === b.length && a.every((value, cell) => Math.abs(value - (b[cell] ?? 0)) <= tolerance);
 }
 
+/**
+ * Tell whether pictures show the place that a video has left, as Firefox draws it where its own picture in picture
+ * floats, of which no program is told: the same all the time, with an even edge.
+ * @param {Uint8Array[]} lumas
+ */
+export function isEmptyPlace(lumas) {
+  const [first = new Uint8Array()] = lumas;
+  const last = CELLS - 1;
+  const edge = first.filter((_, cell) => [0, last].some((side) => cell % CELLS === side || ~~(cell / CELLS) === side));
+  const isEven = Math.max(...edge) - Math.min(...edge) <= MAX_DIFFERENCE;
+  return isEven && lumas.length > 1 && lumas.every((luma) => isSamePicture(luma, first));
+}
+
 /** Get the pictures of a fingerprint. @param {Fingerprint} fingerprint @returns {LumaPicture[]} */
 export function picturesOf({ pictures }) {
   return pictures.map(({ seconds, luma }) => ({ seconds, luma: decode(luma) }));

@@ -60,7 +60,8 @@ function answer(request) {
   if (request.type === "videos") return Promise.resolve(listVideos());
   if (request.type === "frames") return Promise.resolve([listFrames()]);
   if (request.type === "settings") return applySettings();
-  return request.type === "start" ? start(request.video).then(() => true) : undefined;
+  const isPressed = request.isByKeys && [...checks.values()].some(({ check }) => check.press());
+  return isPressed ? Promise.resolve(true) : start(request.video).then(() => true);
 }
 
 /** @param {import("../shared/messages.js").VideoRef} ref */

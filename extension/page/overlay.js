@@ -16,7 +16,8 @@ const MARGIN_PX = 12;
 const FOLLOW_MS = 250; // between two looks at whether the video moved without any event
 const MAX_REMOVALS = 3;
 const MIN_PANEL_PX = 48; // a panel below the badge scrolls rather than covers it, down to this height
-const SMALL_PX = 260; // a narrower video gets a badge without text
+const SMALL_PX = 260; // a narrower video gets a small badge without text
+const SMALL_MARGIN_PX = 4;
 
 /** Draw badge, panel and timeline of one video. */
 export class Overlay {
@@ -131,10 +132,11 @@ export class Overlay {
   #placeCorner({ left, top, right }) {
     const { offsetWidth: width, offsetHeight: height } = this.corner;
     const atStart = this.root.dir === "rtl";
-    const x = atStart ? left + MARGIN_PX : right - MARGIN_PX - width;
+    const margin = right - left < SMALL_PX ? SMALL_MARGIN_PX : MARGIN_PX;
+    const x = atStart ? left + margin : right - margin - width;
     const style = this.corner.style;
     style.left = `${clamp(x, 4, innerWidth - width - 4)}px`;
-    style.top = `${clamp(top + MARGIN_PX, 4, innerHeight - height - 4)}px`;
+    style.top = `${clamp(top + margin, 4, innerHeight - height - 4)}px`;
   }
 
   /**

@@ -1,7 +1,8 @@
 /**
  * Presses on pages that stop clicks before they arrive. A button gives its command whether or not its click, or the key
  * that was pressed, is heard. Where a page forbids even that, what is pressed is `:active` whatever the page does, and
- * an animation that starts inside a shadow root is not heard outside, so that no page can stop that event.
+ * an animation that starts inside a shadow root is not heard outside, so that no page can stop that event. A key that
+ * is heard and whose click is not is a press, too; where none is, the keys of the shortcut press what has the focus.
  */
 
 import { wait } from "./player-state.js";
@@ -11,6 +12,11 @@ const LOOK_MS = 20; // between two looks at whether it is released
 const CLICK_MS = 300; // a click so long before is that of an earlier press
 const LATE_MS = 150; // after the release a click that arrives at all has mostly arrived
 const REPLACED_MS = 1000; // a click that arrives so long after it was replaced is the same press
+
+/** Click a button without any event outside of its shadow root. @param {Element} target */
+export function clickInside(target) {
+  target.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+}
 
 /**
  * Click the button that a person presses, where the browser's own click does not arrive.
@@ -22,25 +28,36 @@ export function clickDespitePage(root) {
   let commandedAt = -Infinity;
   let isHeard = false; // the click whose command comes next
   const note = (/** @type {Event} */ event) => {
-    if (!event.isTrusted) return;
-    clickedAt = performance.now();
     isHeard = true;
     setTimeout(() => (isHeard = false));
+    if (!event.isTrusted) return;
+    clickedAt = performance.now();
     if (clickedAt - replacedAt < REPLACED_MS) event.stopImmediatePropagation(); // one press is one click
     replacedAt = -Infinity;
   };
   root.addEventListener("click", note, { capture: true, passive: true });
-  const click = (/** @type {Element} */ target) => {
-    isHeard = true;
-    target.dispatchEvent(new MouseEvent("click", { bubbles: true }));
-    isHeard = false;
+  const clickUnlessHeard = async (/** @type {Element} */ target, /** @type {number} */ since) => {
+    await wait(LATE_MS);
+    if (Math.max(clickedAt, commandedAt, replacedAt) >= since - CLICK_MS) return;
+    replacedAt = performance.now();
+    clickInside(target);
   };
+  for (const [type, wanted] of /** @type {const} */ ([
+    ["keydown", "Enter"],
+    ["keyup", " "],
+  ])) {
+    root.addEventListener(type, ({ key, repeat, target }) => {
+      if (key === wanted && !repeat && target instanceof HTMLButtonElement)
+        void clickUnlessHeard(target, performance.now());
+    });
+  }
   root.addEventListener("command", (event) => {
-    const isDone = isHeard || performance.now() - replacedAt < REPLACED_MS;
+    if (isHeard) return;
+    const isReplaced = performance.now() - replacedAt < REPLACED_MS;
     replacedAt = -Infinity;
-    if (isDone) return;
+    if (isReplaced) return;
     commandedAt = performance.now();
-    click(/** @type {any} */ (event).source);
+    clickInside(/** @type {any} */ (event).source);
   });
   const giveCommands = () => {
     for (const button of root.querySelectorAll("button:not([command])")) {
@@ -54,10 +71,6 @@ export function clickDespitePage(root) {
     if (animationName !== ANIMATION || !(target instanceof HTMLElement)) return;
     const startedAt = performance.now();
     while (target.matches(":active")) await wait(LOOK_MS);
-    const isOver = target.matches(":hover, :focus");
-    await wait(LATE_MS);
-    if (!isOver || Math.max(clickedAt, commandedAt) >= startedAt - CLICK_MS) return;
-    replacedAt = performance.now();
-    click(target);
+    if (target.matches(":hover, :focus")) await clickUnlessHeard(target, startedAt);
   });
 }

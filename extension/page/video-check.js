@@ -25,6 +25,7 @@ import * as panel from "./panel.js";
 import { canSeek, wait } from "./player-state.js";
 import { copyText, saveReport } from "./report-export.js";
 import { withSiteLabel } from "./site-labels.js";
+import { clickInside } from "./stopped-clicks.js";
 import { drawTimeline, seek } from "./timeline.js";
 
 const NEEDS_CAPTURE = new Set(["unsupported_site", "login_required", "blocked_address", "bad_url"]);
@@ -143,6 +144,13 @@ export class VideoCheck {
     if (!this.isAutomatic || this.#shown) return;
     this.#cancelRequest();
     this.controller.abort();
+  }
+
+  /** Press the button that has the focus. @returns {boolean} false: none has */
+  press() {
+    const focused = this.overlay.shadow.activeElement;
+    if (focused instanceof HTMLButtonElement) clickInside(focused);
+    return focused instanceof HTMLButtonElement;
   }
 
   /** Open the panel: a person wants to see it. */

@@ -106,7 +106,12 @@
  * @property {unknown} start
  *
  * To a page's part:
- * @typedef {{type: "videos"} | {type: "frames"} | {type: "settings"} | {type: "start", video: VideoRef}} PageRequest
+ * @typedef {(
+ *   | {type: "videos"}
+ *   | {type: "frames"}
+ *   | {type: "settings"}
+ *   | {type: "start", video: VideoRef, isByKeys?: boolean}
+ * )} PageRequest isByKeys: those of the shortcut
  *
  * To and from the web worker that runs the detector, over a port:
  * @typedef {(

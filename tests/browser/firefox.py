@@ -237,6 +237,14 @@ class Firefox:
         with self.driver.context(self.driver.CONTEXT_CHROME):
             self.driver.execute_script(TYPE, [KEYS[key] for key in keys])
 
+    def float_video(self) -> None:
+        """Press the keys of Firefox's own picture in picture, for the video that plays."""
+        actor = "gBrowser.selectedBrowser.browsingContext.currentWindowGlobal.getActor('PictureInPictureLauncher')"
+        windows = "return [...Services.wm.getEnumerator('Toolkit:PictureInPicture')].length"
+        with self.driver.context(self.driver.CONTEXT_CHROME):
+            self.driver.execute_script(f"{actor}.sendAsyncMessage('PictureInPicture:KeyToggle')")
+            self.until(lambda: self.driver.execute_script(windows) == 1)
+
     def choose_from_menu(self, selector: str, label: str) -> None:
         """Right-click an element of the page and choose from Firefox's own menu."""
         element = self.driver.find_element(By.CSS_SELECTOR, selector)

@@ -32,6 +32,8 @@ class Person(Protocol):
     def find(self, css_class: str, *texts: str) -> list[Any]: ...
     def press(self, css_class: str, text: str = "") -> None: ...
     def key(self, name: str) -> None: ...
+    def shortcut(self) -> None: ...
+    def float_video(self) -> None: ...
     def box(self, css_class: str) -> tuple[float, float, float, float]: ...
     def wait(self, happened: Any) -> None: ...
     def listed(self) -> list[tuple[str, str]]: ...
@@ -64,6 +66,13 @@ class InChromium:
 
     def key(self, name: str) -> None:
         self.page.keyboard.press(name)
+
+    def shortcut(self) -> None:
+        fire = "async (url) => chrome.commands.onCommand.dispatch('check', (await chrome.tabs.query({ url }))[0])"
+        self.browser.worker().evaluate(fire, self.page.url)
+
+    def float_video(self) -> None:
+        self.run("VIDEO.requestPictureInPicture().then(() => true)")
 
     def check(self, place: int = 0, within: tuple[str, ...] = ()) -> None:
         self.browser.check(self.page, place)  # its driver sees into all shadow roots
@@ -104,6 +113,12 @@ class InFirefox:
 
     def key(self, name: str) -> None:
         ActionChains(self.browser.driver).send_keys(getattr(Keys, name.upper())).perform()
+
+    def shortcut(self) -> None:
+        self.browser.type("Alt", "Shift", "U")
+
+    def float_video(self) -> None:
+        self.browser.float_video()
 
     def set(self, **settings: Any) -> None:
         self.browser.set(**settings)
@@ -146,11 +161,14 @@ class InFirefox:
         shoot(self.browser, f"firefox-{name}")
 
 
-def open_panel_by_keyboard(person: InChromium | InFirefox) -> None:
-    """Go to the badge with Tab, and press Enter."""
+def open_panel_by_keyboard(person: InChromium | InFirefox, by_shortcut: bool = False) -> None:
+    """Go to the badge with Tab, and press Enter or the keys of the shortcut."""
     for _ in range(20):
         person.key("Tab")
         if person.run("Boolean(document.querySelector('[popover]:focus-within'))"):
             break
-    person.key("Enter")
+    if by_shortcut:
+        person.shortcut()
+    else:
+        person.key("Enter")
     person.wait(lambda: person.find("actions"))

@@ -164,6 +164,7 @@ def bare_routes() -> dict[str, Answer]:
         "/zoomed": html(
             f"<style>html {{ zoom: 1.5 }} body {{ margin: 60px }}</style>{SIGHT} muted src=/short.mp4></video>"
         ),
+        "/small": html("<video controls muted width=200 height=112 src=/short.mp4></video>"),
         "/dialog": html(f"<dialog>{SIGHT} muted src=/short.mp4></video></dialog>{OPEN}"),
         "/scrolled": html(f"<body style='height: 4000px'>{SIGHT} muted loop src=/short.mp4></video>"),
         "/unplayed": html(f"{SIGHT} preload=none src=/long.mp4></video>" + LOADING_ANEW),

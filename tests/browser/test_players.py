@@ -166,13 +166,18 @@ def test_the_paused_player_of_an_article_is_meant_and_not_the_loop_behind_it(per
         assert popup.evaluate("document.querySelectorAll('img').length") == 2  # told apart by picture
 
 
-def test_on_a_page_that_is_zoomed_by_its_style_the_badge_lies_on_the_video(person, players):
-    person.open(players.url("/zoomed"))
-    person.check()
-    person.wait(lambda: person.badges() == [FAKE])
-    left, top, right, bottom = person.box("corner")
-    box = person.run("(({ left, top, right, bottom }) => [left, top, right, bottom])(VIDEO.getBoundingClientRect())")
-    assert box[0] < left < right < box[2] and box[1] < top < bottom < box[3], (box, left, top, right, bottom)
+def test_the_badge_lies_on_the_video_also_on_a_page_that_is_zoomed_by_its_style_and_on_a_small_player(person, players):
+    for path in ("/zoomed", "/small"):
+        person.open(players.url(path))
+        person.check()
+        person.wait(lambda: person.find("moment"))
+        left, top, right, bottom = person.box("corner")
+        box = person.run(
+            "(({ left, top, right, bottom }) => [left, top, right, bottom])(VIDEO.getBoundingClientRect())"
+        )
+        assert box[0] < left < right < box[2] and box[1] < top < bottom < box[3], (box, left, top, right, bottom)
+        covered = (right - left) * (bottom - top) / ((box[2] - box[0]) * (box[3] - box[1]))
+        assert covered < 0.08
 
 
 def test_escape_closes_the_panel_and_leaves_the_dialog_of_the_page_open(person, players):

@@ -55,13 +55,15 @@ def test_in_fullscreen_of_an_element_with_a_shadow_root_the_badge_is_pressed(nam
     person.run("document.exitFullscreen()")
 
 
-def test_where_a_page_stops_keys_and_clicks_enter_opens_the_panel(person, unusual, space):
-    person.open(unusual.url("/case/stopping"))
+def test_where_a_page_stops_keys_and_prevents_clicks_the_panel_is_opened_by_keyboard(person, unusual, space):
+    """With Enter; where that leaves no trace, with the keys of the shortcut, which press what has the focus."""
     if not person.run("'commandForElement' in HTMLButtonElement.prototype"):
         pytest.skip("this browser is too old")
-    person.check()
-    person.wait(lambda: person.badges() == [FAKE])
-    open_panel_by_keyboard(person)
+    for name, by_shortcut in (("stopping", False), ("prevented", False), ("prevented-stopping", True)):
+        person.open(unusual.url(f"/case/{name}"))
+        person.check()
+        person.wait(lambda: person.badges() == [FAKE])
+        open_panel_by_keyboard(person, by_shortcut)
 
 
 def test_of_several_videos_behind_a_page_one_is_chosen(person, unusual, space):
@@ -223,6 +225,21 @@ def test_pictures_of_the_tab_show_no_advertisement_over_the_video(person, unusua
     person.wait(lambda: person.find("badge", "Checking"))
     person.run("(document.body.append(document.querySelector('template').content), 0)")
     person.wait(lambda: person.badges() == ["Could not check"])
+    assert "frames" not in space.asked
+
+
+def test_of_an_unreadable_video_in_picture_in_picture_it_is_said_that_it_must_come_back(
+    person, unusual, space, tainted
+):
+    """Also in Firefox's own, of which no page is told: what is drawn in its place is no picture of the video."""
+    unusual.routes["/tainted"] = html(tainted)
+    person.open(unusual.url("/tainted"))
+    person.run("Object.assign(VIDEO, { loop: true }).play()")
+    person.float_video()
+    press_toolbar(person)
+    person.wait(lambda: person.badges() == ["Could not check"])
+    person.press("badge")
+    person.wait(lambda: person.find("detail", "floats outside of its page"))
     assert "frames" not in space.asked
 
 

@@ -133,6 +133,9 @@ for (const type of ["pointerdown", "pointerup", "mousedown", "mouseup", "click",
 }
 </script>"""
 PREVENTING = "<script>window.addEventListener('mousedown', (event) => event.preventDefault(), true);</script>"
+PREVENTED = """<script>
+window.addEventListener("click", (event) => { event.preventDefault(); event.stopImmediatePropagation(); }, true);
+</script>"""
 GLASS = """<div popover=manual style="inset: 0; width: 100vw; height: 100vh; background: none; border: 0">A pane</div>
 <script>
 new MutationObserver((_, observer) => {
@@ -315,6 +318,8 @@ CASES = {
     # what the page does
     "stopping": Case(f"{VIDEO} src=/short.mp4></video>{STOPPING}", FILE),
     "stopping-all": Case(f"{VIDEO} src=/short.mp4></video>{PREVENTING}{STOPPING}", FILE),
+    "prevented": Case(f"{VIDEO} src=/short.mp4></video>{PREVENTED}", FILE),
+    "prevented-stopping": Case(f"{VIDEO} src=/short.mp4></video>{PREVENTED}{STOPPING}", FILE),
     "glass": Case(f"{VIDEO} src=/short.mp4></video>{GLASS}", FILE, after="window.isOver"),
     "styled": Case(f"{VIDEO} src=/short.mp4></video>{STYLED}", FILE),
     "sandbox": Case(
