@@ -96,12 +96,12 @@ export async function* captureWindows(video, captureTab, onProgress, signal, may
       lumas.push(...captured.map(({ luma }) => luma));
       isBlack &&= captured.every(({ luma }) => luma.every((value) => value <= BLACK_LEVEL));
       if (isBlack && video.mediaKeys) throw new CheckError("capture_black");
+      const mayFloat = !source.isInstant && "openOrClosedShadowRoot" in video; // in Firefox
+      if (mayFloat && lumas.length > captured.length && isEmptyPlace(lumas)) throw new CheckError("capture_floating");
       yield captured;
     }
     if (count < Math.min(MIN_FRAMES, planned)) throw new CheckError("capture_stopped");
     if (isBlack) throw new CheckError("capture_black");
-    const canTell = "documentPictureInPicture" in window; // Chromium
-    if (!canTell && !source.isInstant && isEmptyPlace(lumas)) throw new CheckError("capture_floating");
   } finally {
     player?.release();
   }

@@ -120,8 +120,8 @@ export function isSamePicture(a, b, tolerance = MAX_DIFFERENCE) {
  */
 export function isEmptyPlace(lumas) {
   const [first = new Uint8Array()] = lumas;
-  const last = CELLS - 1;
-  const edge = first.filter((_, cell) => [0, last].some((side) => cell % CELLS === side || ~~(cell / CELLS) === side));
+  const fromEdge = (/** @type {number} */ place) => Math.min(place, CELLS - 1 - place);
+  const edge = first.filter((_, cell) => Math.min(fromEdge(cell % CELLS), fromEdge(Math.floor(cell / CELLS))) === 1);
   const isEven = Math.max(...edge) - Math.min(...edge) <= MAX_DIFFERENCE;
   return isEven && lumas.length > 1 && lumas.every((luma) => isSamePicture(luma, first));
 }

@@ -244,6 +244,8 @@ class Firefox:
         with self.driver.context(self.driver.CONTEXT_CHROME):
             self.driver.execute_script(f"{actor}.sendAsyncMessage('PictureInPicture:KeyToggle')")
             self.until(lambda: self.driver.execute_script(windows) == 1)
+            self.driver.execute_script("window.focus()")
+            self.until(lambda: self.driver.execute_script("return Services.focus.activeWindow === window"))
 
     def choose_from_menu(self, selector: str, label: str) -> None:
         """Right-click an element of the page and choose from Firefox's own menu."""

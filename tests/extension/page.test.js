@@ -4,7 +4,7 @@ import test from "node:test";
 
 import { CANVAS_PLAN, planSeconds } from "../../extension/page/capture.js";
 import { escapeHtml, toHtml } from "../../extension/page/report-export.js";
-import { isSamePicture, toFingerprint } from "../../extension/page/fingerprint.js";
+import { isEmptyPlace, isSamePicture, toFingerprint } from "../../extension/page/fingerprint.js";
 import { isSameSource } from "../../extension/page/player-state.js";
 import { nextIndex } from "../../extension/page/timeline.js";
 import { score } from "../../extension/page/video-choice.js";
@@ -34,6 +34,20 @@ test("pictures are the same where no cell differs by more than noise: a deepfake
     [0, 3, 4, -9].map((by) => isSamePicture(picture, changed(by))),
     [true, true, false, false],
   );
+});
+
+test("a place that a video has left looks the same all the time, with an even edge", () => {
+  const side = 48;
+  const picture = (/** @type {(cell: number) => number} */ lumaAt) =>
+    Uint8Array.from({ length: side ** 2 }, (_, c) => lumaAt(c));
+  const icon = picture((cell) => (cell === 24 * side + 24 ? 250 : 12));
+  const slide = picture((cell) => cell % side);
+  assert.deepEqual([[icon, icon], [icon], [icon, picture(() => 12)], [slide, slide]].map(isEmptyPlace), [
+    true,
+    false,
+    false,
+    false,
+  ]);
 });
 
 test("a fingerprint holds a few pictures over the whole; a stream without an end has none", () => {
