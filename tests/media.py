@@ -36,6 +36,8 @@ Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 Recipe = Callable[[Path], None]
 
 FACE_XY = (225, 125)  # centre of the face in the photograph, px
+GLIDE_FRAMES = 200  # until it begins anew
+KEPT_PX = 320 * 240
 NUMBER_BITS = 12
 RATE = 25  # frames a second, where a recipe says nothing else
 RECIPES: dict[str, Recipe] = {}
@@ -102,15 +104,21 @@ def fetched(url: str, into: Path, limits: Limits, span: Span, on_progress: OnPro
         return video
 
 
-def glide(count: int, width: int = 320, height: int = 240, reach_px: int = 280) -> Iterator[Image]:
-    """`count` frames of a camera gliding over the face, `reach_px` of the photograph wide, numbered."""
-    for i in range(count):
-        phase = 2 * np.pi * i / 100
-        centre = (FACE_XY[0] + 12 * np.cos(phase), FACE_XY[1] + 12 * np.sin(phase))
-        scale = width / (reach_px * (1 + 0.08 * np.sin(phase / 2)))
-        matrix = np.array([[scale, 0, width / 2 - scale * centre[0]], [0, scale, height / 2 - scale * centre[1]]])
-        frame = cv2.warpAffine(astronaut(), matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
-        yield write_number(frame, i)
+def glide(count: int, width: int = 320, height: int = 240, reach_px: int = 280, first: int = 0) -> Iterator[Image]:
+    """`count` frames of a camera gliding over the face, `reach_px` of the photograph wide, numbered from `first`."""
+    for i in range(first, first + count):
+        view = kept_view if width * height <= KEPT_PX else kept_view.__wrapped__
+        yield write_number(view(i % GLIDE_FRAMES, width, height, reach_px).copy(), i)
+
+
+@functools.lru_cache(GLIDE_FRAMES)
+def kept_view(place: int, width: int, height: int, reach_px: int) -> Image:
+    """One of the frames of `glide`, which takes as long to draw as to encode."""
+    phase = 2 * np.pi * place / (GLIDE_FRAMES / 2)
+    centre = (FACE_XY[0] + 12 * np.cos(phase), FACE_XY[1] + 12 * np.sin(phase))
+    scale = width / (reach_px * (1 + 0.08 * np.sin(phase / 2)))
+    matrix = np.array([[scale, 0, width / 2 - scale * centre[0]], [0, scale, height / 2 - scale * centre[1]]])
+    return cv2.warpAffine(astronaut(), matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
 
 
 def write_number(image: Image, number: int) -> Image:

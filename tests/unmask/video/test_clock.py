@@ -49,7 +49,7 @@ def quick_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def part(path: Path, start: float, frames: int = 100, first: int = 0, **options: Any) -> bytes:
     """Numbered frames whose clock begins at `start` seconds."""
-    images = list(glide(first + frames))[first:]
+    images = glide(frames, first=first)
     coding = {"g": "25", "bf": "0"}
     write_video(path, images, pts=(round(start * RATE)).__add__, options=coding, **options)
     return path.read_bytes()
@@ -281,11 +281,11 @@ def test_shared_playlists_last_as_long_as_a_player_shows_them(tmp_path: Path, na
 def fragments(folder: Path, first: int, frames: int = 100, **size: int) -> tuple[bytes, list[bytes]]:
     """(head, segments of two seconds) of fragmented MP4 whose clock begins at zero."""
     path = folder / f"{first}.mp4"
-    images = list(glide(first + frames, **size))[first:]
+    images = glide(frames, first=first, **size)
     flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
     write_video(path, images, options={"g": "50", "bf": "0"}, container_options=flags)
     data = path.read_bytes()
-    cuts = [at - 4 for at in range(len(data)) if data.startswith(b"moof", at)]
+    cuts = [found.start() - 4 for found in re.finditer(b"moof", data)]
     end = data.rfind(b"mfra") - 4
     return data[: cuts[0]], [data[a:b] for a, b in pairwise([*cuts, end])]
 
