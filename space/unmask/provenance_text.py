@@ -77,7 +77,7 @@ def credentials_text(state: State, signer: str | None, made: Made | None, proble
     }[state]
 
 
-def headline(
+def origin_sentence(
     label: Label,
     state: State,
     signer: str | None,

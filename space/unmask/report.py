@@ -8,7 +8,7 @@ from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast
 
 from unmask.errors import UnmaskError
 from unmask.evidence import Direction, Evidence, Strength
-from unmask.provenance_text import Made, Problem, State, headline
+from unmask.provenance_text import Made, Problem, State, origin_sentence
 from unmask.verdict import FaceVerdict, Label, SpanVerdict, Verdict
 from unmask.verdict_text import describe_verdict
 
@@ -355,7 +355,7 @@ def with_provenance(report: CheckReport, provenance: Provenance) -> CheckReport:
 
 def _provenance(said: Provenance, label: Label) -> ProvenanceReport:
     credentials, site = said.credentials, said.site
-    text = headline(
+    text = origin_sentence(
         label,
         credentials["state"],
         credentials["signer"],

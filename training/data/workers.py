@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
-MAX_TASKS_A_WORKER = 2  # submitted at a time: enough that no worker is idle, few enough to stop soon
+MAX_TASKS_PER_WORKER = 2  # submitted at a time: enough that no worker is idle, few enough to stop soon
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -50,7 +50,7 @@ def _run(
 ) -> Iterator[tuple[Item, Result | Exception]]:
     """Yield outcomes; raise BrokenProcessPool when a process died: `running` then holds what is not finished."""
     while True:
-        while pending and len(running) < workers * MAX_TASKS_A_WORKER:
+        while pending and len(running) < workers * MAX_TASKS_PER_WORKER:
             running[pool.submit(function, pending[0])] = pending[0]
             pending.popleft()
         if not running:

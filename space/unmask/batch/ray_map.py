@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from unmask.errors import BadInput
 
-MAX_TASKS_A_CPU = 2  # handed to Ray at a time: enough that no core waits, few enough to stop soon
+MAX_TASKS_PER_CPU = 2  # handed to Ray at a time: enough that no core waits, few enough to stop soon
 CONNECT_SECONDS = 5.0  # to the head of a cluster
 
 Item = TypeVar("Item")
@@ -21,26 +21,26 @@ def map_on_ray(
     address: str,
     *,
     retries: int = 1,
-    tasks_a_gpu: int | None = None,
+    tasks_per_gpu: int | None = None,
 ) -> Iterator[tuple[Item, Result | Exception]]:
     """Yield each item with what the function returned or raised for it, as tasks finish.
 
     `address` is the head's host:port, `auto`, or `local` for a cluster on this machine alone. A task whose
-    worker died is tried again `retries` times; then Ray's error is its result. With `tasks_a_gpu` tasks share
+    worker died is tried again `retries` times; then Ray's error is its result. With `tasks_per_gpu` tasks share
     the GPUs, if there are any.
 
     Raises:
         BadInput: Ray is not installed, or there is no cluster at the address.
     """
     ray = _connect(address)
-    return _map(ray, function, items, retries, tasks_a_gpu)
+    return _map(ray, function, items, retries, tasks_per_gpu)
 
 
 def _map(
-    ray: Any, function: Callable[[Item], Result], items: Iterable[Item], retries: int, tasks_a_gpu: int | None
+    ray: Any, function: Callable[[Item], Result], items: Iterable[Item], retries: int, tasks_per_gpu: int | None
 ) -> Iterator[tuple[Item, Result | Exception]]:
     try:
-        gpus = 1 / tasks_a_gpu if tasks_a_gpu and ray.cluster_resources().get("GPU") else 0
+        gpus = 1 / tasks_per_gpu if tasks_per_gpu and ray.cluster_resources().get("GPU") else 0
         task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=retries)(_call)
         waiting = iter(items)
         running: dict[Any, Item] = {}
@@ -56,7 +56,7 @@ def _map(
 
 
 def _max_tasks(ray: Any) -> int:
-    return max(1, int(ray.cluster_resources().get("CPU", 1))) * MAX_TASKS_A_CPU
+    return max(1, int(ray.cluster_resources().get("CPU", 1))) * MAX_TASKS_PER_CPU
 
 
 def _call(function: Callable[[Item], Result], item: Item) -> Result:

@@ -15,7 +15,7 @@ from unmask.pipeline import Checker, shared_checker
 from unmask.report import Report, to_failed_report
 from unmask.video.file_format import VIDEO_SUFFIXES
 
-TASKS_A_GPU = 4  # the face finder and a small model leave room for others
+TASKS_PER_GPU = 4  # the face finder and a small model leave room for others
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ def run_on_ray(
     `address`: see `ray_map.map_on_ray`. Raises BadInput.
     """
     task = functools.partial(_check_in_task, options=options, compute=compute)
-    outcomes = map_on_ray(task, inputs, address, tasks_a_gpu=TASKS_A_GPU)  # an error: a worker died, of memory perhaps
+    outcomes = map_on_ray(
+        task, inputs, address, tasks_per_gpu=TASKS_PER_GPU
+    )  # an error: a worker died, of memory perhaps
     return (_failed(item, found) if isinstance(found, Exception) else found for item, found in outcomes)
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from unmask.render.evidence import headline
+from unmask.render.evidence import label_text
 from unmask.render.provenance import origin_text
 from unmask.report import BoxReport, CheckReport, FaceReport, SpanReport, VerdictReport
 from unmask.verdict_text import clock, percent
@@ -151,7 +151,7 @@ class Scene:
         panel = np.full((height, self.picture_px[0], 3), PANEL, np.uint8)
         cv2.rectangle(panel, (0, 0), (unit // 3, round(unit * 2.1)), TONES[label], cv2.FILLED)
         chance = "" if probability is None else f": {percent(probability)}"
-        text = headline(label, verdict.get("evidence"))
+        text = label_text(label, verdict.get("evidence"))
         self._write(panel, f"{text}{chance}", (unit, round(unit * 1.5)), INK, weight=700)
         for row, face in enumerate(faces):
             self._draw_row(panel, face, round(unit * (2.4 + 1.5 * row)))

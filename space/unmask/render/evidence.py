@@ -39,7 +39,7 @@ HELP = {  # what would help -> reasons that it helps against
 }
 
 
-def headline(label: Label, evidence: EvidenceReport | None) -> str:
+def label_text(label: Label, evidence: EvidenceReport | None) -> str:
     """Name a label, and which way an uncertain one leans; reports of older versions have no evidence."""
     name = SHOWN_LABEL[label]
     if label != "uncertain" or evidence is None:

@@ -231,7 +231,7 @@ def _make_environment() -> jinja2.Environment:
         axis_of=TimeAxis.of,
         bar_top=_bar_top,
         facts_of=_facts,
-        headline=evidence.headline,
+        label_text=evidence.label_text,
         grade_text=evidence.grade_text,
         frequency_text=evidence.frequency_text,
         base_rate_text=evidence.base_rate_text,

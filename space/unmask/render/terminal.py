@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unmask.errors import VideoChoice
-from unmask.render.evidence import ZONES, base_rate_text, frequency_text, grade_text, headline, help_texts
+from unmask.render.evidence import ZONES, base_rate_text, frequency_text, grade_text, help_texts, label_text
 from unmask.render.provenance import origin_lines, origin_text
 from unmask.report import CheckReport, EvidenceReport, FaceReport, SpanReport
 from unmask.text import STEERING
@@ -20,7 +20,7 @@ FACES_SHOWN = 6
 def describe_report(report: CheckReport) -> str:
     """Describe the verdict, the faces, where to look, and what was looked at."""
     verdict, source = report["verdict"], report["source"]
-    label, evidence = headline(verdict["label"], verdict.get("evidence")), verdict.get("evidence")
+    label, evidence = label_text(verdict["label"], verdict.get("evidence")), verdict.get("evidence")
     probability = verdict["probability_fake"]
     chance = "" if probability is None else f" · probability of a deepfake {percent(probability)}"
     lines = [f"{label}{chance}", verdict["text"]]
@@ -76,7 +76,7 @@ def counting_bar(total: int) -> Any:
 
 def _describe_face(face: FaceReport) -> str:
     seen = f"{clock(face['first_seconds'])} to {clock(face['last_seconds'])}"
-    label = headline(face["label"], face.get("evidence"))
+    label = label_text(face["label"], face.get("evidence"))
     return f"Face {face['id'] + 1}: {label}, {percent(face['probability_fake'])}, seen {seen}"
 
 

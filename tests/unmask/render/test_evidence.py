@@ -25,7 +25,7 @@ def made(direction="fake", strength="moderate", ratio=6.14, **per_100):
     ],
 )
 def test_an_uncertain_verdict_says_which_way_it_leans(label, given, expected):
-    assert words.headline(label, given) == expected
+    assert words.label_text(label, given) == expected
 
 
 def test_evidence_is_said_in_frequencies():

@@ -72,7 +72,7 @@ def single_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a short video, for what takes long."""
     path = tmp_path_factory.mktemp("second") / "second.mp4"
-    write_video(path, pictures(BLENDED)[:10])
+    write_video(path, pictures(BLENDED)[:16])
     return path
 
 
