@@ -1,10 +1,13 @@
 """Convert decoded frames to RGB as a player does: matrix, range, primaries, tone mapping, transparency and fields."""
 
+from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
+from av.filter import Graph
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
@@ -13,6 +16,7 @@ from unmask.video.frames import Image
 
 HD_HEIGHT_PX = 720  # from which browsers take the matrix of an untagged picture for BT.709, below for BT.601
 UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED, AVCOL_PRI_UNSPECIFIED
+TAGS = ("colorspace", "color_trc", "color_primaries")
 CONSTANT_LUMINANCE = 10  # AVCOL_SPC_BT2020_CL
 BT2020_MATRICES = frozenset({9, CONSTANT_LUMINANCE})
 DOLBY_MATRICES = frozenset({14, 15})  # ICtCp and IPT, of Dolby Vision, which swscale does not convert
@@ -56,6 +60,7 @@ def _convert(frame: av.VideoFrame, size: tuple[int, int], reformatter: VideoRefo
     if frame.color_primaries == UNTAGGED and (hdr or frame.colorspace in BT2020_MATRICES):
         frame.color_primaries = ColorPrimaries.BT2020
     wide = hdr or frame.color_primaries in WIDE_PRIMARIES
+    frame = _without_metadata(frame) if hdr else frame
     parts = frame.format.components
     alpha = any(part.is_alpha for part in parts)
     try:
@@ -78,6 +83,27 @@ def _convert(frame: av.VideoFrame, size: tuple[int, int], reformatter: VideoRefo
     elif len(parts) == 1 and frame.color_range == ColorRange.MPEG:  # swscale takes all grey for full range
         rgb = FULL_RANGE[rgb]
     return np.asarray(rgb, np.uint8)
+
+
+def read_tags(context: Any) -> dict[str, int]:
+    """Read how a container says that pictures are coded."""
+    return {name: getattr(context, name) for name in TAGS if getattr(context, name) != UNTAGGED}
+
+
+def complete_tags(frame: av.VideoFrame, tags: Mapping[str, int]) -> None:
+    """Set what the coded pictures do not say of themselves, and their container does."""
+    for name, value in tags.items():
+        if getattr(frame, name) == UNTAGGED:
+            setattr(frame, name, value)
+
+
+def _without_metadata(frame: av.VideoFrame) -> av.VideoFrame:
+    """Take off how bright the mastering display was: swscale would darken all for it, where players keep faces."""
+    graph = Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
+    graph.link_nodes(source, graph.add("sidedata", "mode=delete"), graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    return graph.vpull()
 
 
 def is_hdr(frame: av.VideoFrame) -> bool:

@@ -152,6 +152,7 @@ class VideoReader:
         self._decoder.thread_type = ThreadType.AUTO
         self._decoder.thread_count = DECODER_THREADS
         self._decoder.options = {"max_pixels": str(MAX_PIXELS)}
+        self._tags = colour.read_tags(self._context) if self.announces else {}
         keep_only(stream, container)
         self._orientation = Orientation()
         self._rotation: int | None = None  # degrees that go with it; None: no frame is decoded
@@ -354,6 +355,7 @@ class VideoReader:
             if seconds > last_seconds and seconds >= start_seconds and not guessed:
                 last_seconds, self._damage, damage = seconds, damage, False
                 self._learn_orientation(frame)
+                colour.complete_tags(frame, self._tags)
                 yield seconds, frame
 
     def _learn_orientation(self, frame: av.VideoFrame) -> None:

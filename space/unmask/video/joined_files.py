@@ -18,6 +18,7 @@ ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"  # with which the identity of the head
 IVF, IVF_FRAME_HEAD_BYTES = b"DKIF", 12
 FLV_HEAD_BYTES = 13
 FLV_VIDEO = 9
+MAX_DESCRIPTION_BYTES = 2**12
 FLV_DESCRIPTION = (b"\x17\0", b"\x1c\0", b"\x90h", b"\x90a", b"\x90v")  # begins what a decoder must know
 
 
@@ -124,22 +125,27 @@ def _find(file: RawIOBase, mark: bytes, begin: int, end: int, scan_bytes: int) -
 
 
 def find_flv_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStart]:
-    """Yield each part of an FLV that has one clock: tags of several recordings may follow each other."""
-    place, last, head, described = begin, None, (begin, begin), False
+    """Yield each part of an FLV with one clock and one size: tags of several recordings may follow each other."""
+    place, last, head, described = begin, None, (begin, begin), b""
     while place + FLV_HEAD_BYTES <= end:
         kind, size, low, high, first = struct.unpack(">B3s3sB3x2s", FilePart(file, place, end).read(FLV_HEAD_BYTES))
         if kind == b"F"[0]:  # the head of another file
             yield PieceStart(place)
             head = (place, place + FLV_HEAD_BYTES)
-            place, last, described = head[1], None, False
+            place, last, described = head[1], None, b""
             continue
         seconds = int.from_bytes(bytes([high]) + low) / 1000
         if last is not None and not CLOCK_STEP_SECONDS[0] <= seconds - last <= CLOCK_STEP_SECONDS[1]:
             yield PieceStart(place, head=head)
         last = seconds
-        place += 11 + int.from_bytes(size) + 4
-        if kind == FLV_VIDEO and not described:
-            head, described = (head[0], place if first in FLV_DESCRIPTION else head[1]), True
+        tag, place = place, place + 11 + int.from_bytes(size) + 4
+        if kind == FLV_VIDEO and (first in FLV_DESCRIPTION or not described):
+            description = FilePart(file, tag + 11, place).read(MAX_DESCRIPTION_BYTES)
+            if not described:
+                head = (head[0], place if first in FLV_DESCRIPTION else head[1])
+            elif description != described:  # a phone was turned
+                yield PieceStart(tag, head=(head[0], head[0] + FLV_HEAD_BYTES))
+            described = description
 
 
 def find_ogg_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStart]:

@@ -114,14 +114,13 @@ class FilePart(RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill the buffer as far as the part goes; returns the number of bytes."""
-        if head := self._head[self._position - self._begin :][: len(buffer)]:
-            buffer[: len(head)] = head
-            self._position += len(head)
-            return len(head)
-        self._file.seek(self._position)
-        count = self._file.readinto(memoryview(buffer)[: max(0, self._end - self._position)]) or 0
+        head = self._head[self._position - self._begin :][: len(buffer)]
+        buffer[: len(head)] = head
+        self._position += len(head)
+        self._file.seek(max(0, self._position))
+        count = self._file.readinto(memoryview(buffer)[len(head) :][: max(0, self._end - self._position)]) or 0
         self._position += count
-        return count
+        return len(head) + count
 
 
 def read_range(file: RawIOBase, place: Range | None, max_bytes: int) -> bytes:

@@ -20,6 +20,7 @@ from tests.conftest import SHARED_DATA
 from tests.media import faceless, glide, read_number, write_video
 from unmask.download.sources import NOTICES
 from unmask.errors import NoFrames, NotAVideo
+from unmask.video import colour
 from unmask.video.decode import decode, play, probe
 from unmask.video.decode_client import OpenVideo
 from unmask.video.sampling import DecodePlan, Span
@@ -52,7 +53,9 @@ COLOURS: dict[str, Kind] = {
     "bt2020, constant luminance": (240, 10, Colorspace.BT2020, LIMITED, SDR, BT2020),
     "p3": (240, 1, Colorspace.ITU709, LIMITED, SDR, P3),
     "pq, large": (720, 9, Colorspace.BT2020, LIMITED, PQ, BT2020),
+    "pq, of a bright display": (240, 9, Colorspace.BT2020, LIMITED, PQ, BT2020),
 }
+DISPLAY = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400"
 NEAR = 4.0  # mean difference, of 255
 
 
@@ -63,13 +66,13 @@ def patches(height: int) -> Image:
     return np.ascontiguousarray(row[None].repeat(height, 0).repeat(48, 1))
 
 
-def write_tagged(path: Path, image: Image, kind: Kind) -> None:
+def write_tagged(path: Path, image: Image, kind: Kind, coded: str = "") -> None:
     """Encode a picture in 10 bit with the given colours and tags."""
     _, tag, matrix, range_, transfer, primaries = kind
     with av.open(str(path), "w") as output:
         stream: Any = output.add_stream("libx265", rate=25)
         stream.height, stream.width, stream.pix_fmt = *image.shape[:2], "yuv420p10le"
-        stream.options = {"preset": "ultrafast", "crf": "4", "x265-params": "log-level=none:pools=2"}
+        stream.options = {"preset": "ultrafast", "crf": "4", "x265-params": f"log-level=none:pools=2:{coded}"}
         context = stream.codec_context
         context.colorspace, context.color_range = tag, range_
         if tag != 2 or transfer is not SDR:
@@ -78,13 +81,13 @@ def write_tagged(path: Path, image: Image, kind: Kind) -> None:
             context.color_primaries = primaries
         frame = av.VideoFrame.from_ndarray(image, "rgb24")
         frame.color_trc, frame.color_primaries = SDR, BT709
-        coded = VideoReformatter().reformat(
+        converted = VideoReformatter().reformat(
             frame, format="yuv420p10le", dst_colorspace=matrix, dst_color_range=range_,
             dst_color_trc=transfer, dst_color_primaries=primaries,
         )  # fmt: skip
         for i in range(5):
-            coded.pts = i
-            output.mux(stream.encode(coded))
+            converted.pts = i
+            output.mux(stream.encode(converted))
         output.mux(stream.encode(None))
 
 
@@ -92,12 +95,20 @@ def write_tagged(path: Path, image: Image, kind: Kind) -> None:
 def test_colours_are_converted_by_their_tags_or_by_the_size(tmp_path: Path, name: str) -> None:
     kind, path = COLOURS[name], tmp_path / "colours.mp4"
     image = patches(kind[0])
-    write_tagged(path, image, kind)
+    write_tagged(path, image, kind, DISPLAY if "display" in name else "")
     _, shown = next(play(path, Span()))
     inner = np.arange(image.shape[1]) % 48
     kept = (inner > 8) & (inner < 40)
     assert np.abs(shown.astype(int) - image)[:, kept].mean() < NEAR
     assert probe(path).traits == (("hdr",) if kind[4] is not SDR else ())
+
+
+@pytest.mark.parametrize(("coded", "shown"), [(ColorTrc.UNSPECIFIED, HLG), (SDR, SDR), (PQ, PQ)])
+def test_what_pictures_do_not_say_of_their_colours_their_container_says(coded: ColorTrc, shown: ColorTrc) -> None:
+    frame = av.VideoFrame(32, 32, "yuv420p10le")
+    frame.color_trc = coded
+    colour.complete_tags(frame, {"color_trc": HLG})
+    assert frame.color_trc == shown
 
 
 @pytest.mark.shared

@@ -139,6 +139,13 @@ def flv(folder: Path, start: float, heads: bool) -> bytes:
     return first + second[0 if heads else 13 :]
 
 
+def turned_flv(folder: Path) -> bytes:
+    """A phone that was turned while it streamed."""
+    images = [*glide(200, 240, 320)][100:]
+    write_video(folder / "b.flv", images, pts=(100).__add__, options={"g": "25", "bf": "0"})
+    return part(folder / "a.flv", 0.0) + (folder / "b.flv").read_bytes()[13:]
+
+
 # name -> the file, in a folder; each shows frame 0 at 0 s, and then one more every 0.04 s
 MADE: dict[str, tuple[Callable[[Path], bytes], str, int]] = {
     "starts anew twice": (lambda folder: pieces(folder, 0, 0, 0), "ts", 300),
@@ -159,6 +166,7 @@ MADE: dict[str, tuple[Callable[[Path], bytes], str, int]] = {
     "flv that starts anew": (functools.partial(flv, start=0, heads=False), "flv", 200),
     "flv that jumps by an hour": (functools.partial(flv, start=3600, heads=False), "flv", 200),
     "joined flvs": (functools.partial(flv, start=0, heads=True), "flv", 200),
+    "flv of a turned phone": (turned_flv, "flv", 200),
     "33 bits are over": (across_the_wrap, "ts", 200),
     "starts anew, then 33 bits are over": (lambda folder: pieces(folder, 0) + across_the_wrap(folder, 100), "ts", 300),
     "joined vobs": (lambda folder: pieces(folder, 0, 0, 50, suffix="vob", codec="mpeg2video"), "vob", 300),
