@@ -30,7 +30,7 @@ from unmask.download.sources import (
     open_media,
     to_source,
 )
-from unmask.errors import NoGpu
+from unmask.errors import NoGpu, NotAVideo
 from unmask.faces.clips import FaceClip
 from unmask.faces.detector import FaceBoxes, FaceFinder
 from unmask.faces.subjects import Subject, SubjectTracker
@@ -38,7 +38,7 @@ from unmask.faces.upright import Upright
 from unmask.models import bundled, inference, saliency
 from unmask.models.inference import LoadedModel
 from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
-from unmask.provenance.content_credentials import BackgroundCredentials
+from unmask.provenance.content_credentials import BackgroundCredentials, picture_credentials
 from unmask.provenance.metadata import read_metadata
 from unmask.report import (
     STANDBY_ANSWERED,
@@ -54,6 +54,7 @@ from unmask.report import (
 )
 from unmask.verdict import ClipScore, Policy, ensemble_policy, judge, judge_one_pass
 from unmask.verdict_text import clock, percent
+from unmask.video.file_format import STILL_IMAGE_MESSAGE
 from unmask.video.frames import Frames
 from unmask.video.sampling import WINDOWS, plan_windows
 
@@ -130,7 +131,13 @@ class Checker:
             path = Path(resources.enter_context(folder))
             with clock.stage("fetch"):
                 opening = open_media(source, path, options.limits, plan, on_progress, whole=keep is not None)
-                media = resources.enter_context(opening)
+                try:
+                    media = resources.enter_context(opening)
+                except NotAVideo as error:
+                    if error.message != STILL_IMAGE_MESSAGE or not isinstance(source, FileSource):
+                        raise
+                    origin = picture_credentials(source.path, options.trust_list)
+                    raise NotAVideo(f"{error.message} {origin}".rstrip()) from error
             credentials = resources.enter_context(closing(BackgroundCredentials(media.statements, options.trust_list)))
             cached = cached_reports.get(media.content) if media.content is not None else None
             if cached is None:

@@ -81,6 +81,13 @@ class BackgroundCredentials:
             raise InternalError("Nobody waits for it any more.")
 
 
+def picture_credentials(path: Path, trust_list: str) -> str:
+    """Say what the Content Credentials of a still picture are worth and say; nothing where it has none."""
+    with closing(BackgroundCredentials(Statements(path, has_store=True), trust_list)) as reading:
+        found = reading.result()
+    return "" if found["state"] == "none" else found["text"]
+
+
 def to_report(found: Credentials, where: str = "", remote_url: str | None = None) -> CredentialsReport:
     """Make the part of a report, in words and codes; what a worker says is checked once more."""
     chain = [

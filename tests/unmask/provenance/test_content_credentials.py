@@ -21,8 +21,9 @@ from tests.media import QUICK_WORKER, make
 from tests.servers import Answer, Handler, Site, content, redirect, status
 from unmask.download import client
 from unmask.download.sources import FileSource, Statements, UrlSource, VideoSource, open_media
-from unmask.errors import Cancelled
+from unmask.errors import Cancelled, NotAVideo
 from unmask.limits import Limits
+from unmask.pipeline import Checker
 from unmask.progress import ignore_progress
 from unmask.provenance.content_credentials import BackgroundCredentials
 from unmask.provenance.credentials_worker import STORE_FORMAT, _segments, read_credentials, to_credentials
@@ -217,6 +218,18 @@ def test_stores_of_other_containers_are_validated(signer, tmp_path, name):
     assert read(bytes(signed), tmp_path, signer.root)["state"] == "trusted"
     signed[signed.index(given[len(given) // 2 :][:64])] ^= 1
     assert read(bytes(signed), tmp_path, signer.root)["problem"] == "changed"
+
+
+def test_the_refusal_of_a_still_picture_says_what_its_credentials_say(signer, tmp_path):
+    path, still = tmp_path / "still.png", io.BytesIO()
+    Image.fromarray(np.zeros((120, 160, 3), np.uint8)).save(still, "PNG")
+    for data, ending in ((still.getvalue(), "is not enough for this check."), (b"", "The file is empty.")):
+        path.write_bytes(data)
+        with pytest.raises(NotAVideo, match=f"{ending}$"):
+            Checker().check(path)
+    path.write_bytes(signer.sign(still.getvalue(), AI, media_type="image/png"))
+    with pytest.raises(NotAVideo, match=r"a picture, not a video.* say it was made with AI\. The signature holds"):
+        Checker().check(path)
 
 
 def test_an_identity_that_only_the_web_could_confirm_is_left_out(video, signer, tmp_path):
