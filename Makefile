@@ -40,7 +40,7 @@ TORCH ?= $(if $(shell nvidia-smi -L 2>/dev/null),1)
 
 setup: .venv/.serving $(if $(TORCH:0=),.venv/.torch)
 
-test: test-python lint test-scripts  # side by side: most of the longest, the first, is waiting for browsers
+test: test-python lint test-scripts  # side by side: the first mostly waits for browsers
 
 test-python: .venv/.testing tests/node_modules/.installed need-browser detector
 	$(pytest) --numprocesses=2 $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
