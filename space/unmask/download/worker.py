@@ -179,7 +179,7 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
                 return self._fetch_format(info, request)
             except (RequestError, DownloadError):
                 chosen: Info = next((each for each in formats if each.get("format_id") == info.get("format_id")), {})
-                formats = [each for each in formats if each is not chosen]
+                formats = [each for each in formats if each is not chosen and each.get("vcodec") != "none"]
                 if not any(each.get("protocol") in PROTOCOLS for each in formats):
                     raise
                 formats.sort(key=lambda each: (_is_beside(each, chosen), dash.distance(chosen, each)), reverse=True)
@@ -273,7 +273,7 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
                 try:
                     self.save({**_only(info, run), PROGRESS: (len(pieces), len(pieces) + len(waiting) + 1)}, path)
                 except DownloadError:
-                    if not isinstance(self.last_failure, HTTPError):
+                    if not isinstance(self.last_failure, HTTPError | None):  # None: it is empty
                         raise
                     path.unlink(missing_ok=True)
                     if len(run) > 1:

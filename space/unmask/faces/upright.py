@@ -12,11 +12,11 @@ from unmask.video.frames import Frames
 Detect = Callable[[Frames], list[FaceBoxes]]
 
 QUARTER_TURNS = (2, 1, 3)  # counter-clockwise, the likeliest first
-MAX_TRIES = 3  # windows without a face that are turned
+MAX_TRIES = 3  # windows that are turned in vain
 
 
 class Upright:
-    """A face finder that tries quarter turns as long as it has found no upright face."""
+    """A face finder that tries quarter turns where most frames of a window have no upright face."""
 
     def __init__(self, detect: Detect) -> None:
         self.turns = 0  # by which the pictures are turned
@@ -25,18 +25,21 @@ class Upright:
 
     def find(self, frames: Frames) -> tuple[Frames, list[FaceBoxes]]:
         """Find the faces of a window -> (it as it was looked at, the faces of each frame)."""
-        frames = turn(frames, self.turns)
-        boxes = self._detect(frames)
-        if any(map(_upright_score, boxes)):
-            self._tries = 0
-        elif self._tries:
-            self._tries -= 1
-            scores = {turns: self._score(turn(frames, turns)) for turns in QUARTER_TURNS}
+        found = self._find_turned(frames, self.turns)
+        seen = _frames_seen(found[1])
+        if 2 * seen < len(frames) and self._tries:
+            scores = {turns: self._score(turn(frames, turns)) for turns in (*QUARTER_TURNS, 0) if turns != self.turns}
             best = max(scores, key=lambda turns: scores[turns])
-            if scores[best]:
+            other = self._find_turned(frames, best) if scores[best] else found
+            if _frames_seen(other[1]) > seen:
                 self.turns = best
-                return self.find(frames)
-        return frames, boxes
+                return other
+            self._tries -= 1
+        return found
+
+    def _find_turned(self, frames: Frames, turns: int) -> tuple[Frames, list[FaceBoxes]]:
+        turned = turn(frames, turns)
+        return turned, self._detect(turned)
 
     def _score(self, frames: Frames) -> float:
         """Score the frame in the middle, and if there is a face, the first as well; 0 without a face in both."""
@@ -44,6 +47,10 @@ class Upright:
         for at in (len(frames) // 2, 0):
             score = score and min(score, _upright_score(self._detect(Frames(frames.data[at : at + 1], np.zeros(1)))[0]))
         return score
+
+
+def _frames_seen(found: Sequence[FaceBoxes]) -> int:
+    return sum(_upright_score(boxes) > 0 for boxes in found)
 
 
 def _upright_score(found: FaceBoxes) -> float:

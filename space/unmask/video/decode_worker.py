@@ -92,7 +92,13 @@ def decode(request: Message, parent: Connection) -> None:
     )
     parent.send(stream, read_range(file, embedded.store if task.sends_store else None, MAX_STORE_BYTES))
     gaps: list[tuple[float, float]] = []
-    _send_windows(video.decode(media, task.plan, pieces, task.starts, lambda *gap: gaps.append(gap)), parent)
+
+    def on_gap(start: float, end: float) -> None:
+        if gaps and gaps[-1][1] == start:
+            start = gaps.pop()[0]
+        gaps.append((start, end))
+
+    _send_windows(video.decode(media, task.plan, pieces, task.starts, on_gap), parent)
     parent.send(Gaps(tuple(gaps)))
 
 

@@ -30,6 +30,17 @@ def test_a_face_is_found_however_the_picture_lies(turns: int) -> None:
     assert np.hypot(xs.mean() - 225, ys.mean() - 120) < 20  # the face of the photograph
 
 
+def test_a_phone_may_be_turned_at_any_time_and_what_is_a_face_for_a_moment_does_not_hide_it() -> None:
+    image = astronaut()[:400]
+    upright = Upright(FaceFinder().detect)
+    for turns in (0, 1, 0, 2):
+        lying = np.ascontiguousarray(np.rot90(image, -turns))
+        other = image if lying.shape == image.shape else np.zeros_like(lying)
+        frames, boxes = upright.find(window_of(lying, other, lying, lying, lying))
+        assert frames.turns == turns
+        assert sum(map(bool, map(len, boxes))) >= 4
+
+
 def test_where_there_is_no_face_only_a_few_windows_are_turned() -> None:
     looked_at: list[int] = []
     finder = FaceFinder()
