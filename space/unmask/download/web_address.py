@@ -13,13 +13,15 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 # query parameters that tell who shared a link, not what it is; `*` stands for any ending; the extension has the same
 TRACKING = tuple(json.loads(Path(__file__).with_name("tracking_parameters.json").read_text(encoding="utf-8")))
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
-INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e"))
+INVISIBLE = dict.fromkeys(
+    map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+)
 IN_WORDS = re.compile(
     r"""https?://[^\s<>"“”«»„`，。「」【】]+|(?<![\w@./-])(?:www\.|(?:[\w-]+\.)+[a-z]{2,}/)[^\s<>"“”«»„`，。「」【】]*""",
     re.IGNORECASE,
 )
 ESCAPED = re.compile(r"&(?:amp|lt|gt|quot|#39);")  # of an address that was copied out of HTML
-CLOSING = ".,;:!?'’]}*" + "。，、！？；：」』】）"  # after an address in a sentence
+CLOSING = ".,;:!?'’]}*…" + "。，、！？；：」』】）"  # after an address in a sentence
 BARE_ADDRESS = re.compile(r"www\.\S+|[\w-]+(\.[\w-]+)*(\.[a-z]{2,}|:\d+)/\S*", re.IGNORECASE)
 
 

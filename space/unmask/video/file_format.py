@@ -7,7 +7,7 @@ from io import RawIOBase
 from itertools import islice, takewhile
 from typing import NamedTuple
 
-from unmask.errors import NotAVideo
+from unmask.errors import NoFrames, NotAVideo
 from unmask.video.partial_file import FilePart, Range, read_range
 
 VIDEO_SUFFIXES = (".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".ivf", ".m2ts", ".m2v",
@@ -29,12 +29,15 @@ JPEGS, MIN_JPEGS, JPEGS_BYTES = b"\xff\xd9\xff\xd8\xff", 3, 2**23  # the end of 
 JPEG_PART = b"content-type: image/jpeg\r\n"  # as cameras send them
 MULTI_PICTURE = b"MPF\0"  # says that a JPEG holds several (CIPA DC-007)
 PLAYLIST_SIGNATURES = (b"#extm3u", b"ffconcat", b"[playlist]", b"<smil", b"<mpd")
-HTML_SIGNATURES = (b"<!doctype html", b"<html")
+HTML_SIGNATURES = (b"<!doctype html", b"<html", b"<!--", b"<?xml", b"<error", b'{"')  # and errors of servers
+ARCHIVES = (b"PK\3\4", b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b")
 STILL_IMAGE_MESSAGE = "That is a picture, not a video; a still picture is not enough for this check."
 INCOMPLETE = (
     "The file is incomplete: it was broken off before its index was written, as when a download or a recording is "
     "stopped. Fetch or record it again."
 )
+HEADLESS = "That is a piece of a stream without the head that says how to decode it. Give the whole video, or its page."
+SCRAMBLED_BYTES = 2**16  # at the start of a transport stream
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 START_BYTES = 512  # that tell most kinds
 DISGUISES, DISGUISE_BYTES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8"), 2**13
@@ -56,8 +59,14 @@ def reject_other_files(file: RawIOBase) -> None:
     photograph = start[4:8] == b"ftyp" and start[8:12] in IMAGE_BRANDS
     if picture or photograph or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
         raise NotAVideo(STILL_IMAGE_MESSAGE)
+    if start.startswith(ARCHIVES):
+        raise NotAVideo("That is an archive, not a video. Unpack it, and give the video that is in it.")
+    if start == bytes(START_BYTES):
+        raise NotAVideo(INCOMPLETE)
+    if _is_scrambled(file):
+        raise NoFrames("This recording is encrypted, as pay television is, and cannot be decoded.")
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith(PLAYLIST_SIGNATURES):
+    if text.startswith(PLAYLIST_SIGNATURES) or (text.startswith(b"<?xml") and b"<mpd" in text):
         raise NotAVideo("That is a list that points to videos (a playlist), not a video.")
     if text.startswith(HTML_SIGNATURES):
         raise NotAVideo("That is a web page, not a video.")
@@ -69,6 +78,13 @@ def _is_animated_png(file: RawIOBase) -> bool:
         return False
     kinds = (kind for _, kind, _ in islice(chunks(file, ">I4s", 8, end), MAX_BOXES))
     return b"acTL" in takewhile(lambda kind: kind != b"IDAT", kinds)
+
+
+def _is_scrambled(file: RawIOBase) -> bool:
+    """Tell whether most packets of a transport stream are scrambled (ISO 13818-1, 2.4.3.3)."""
+    start = FilePart(file, 0, SCRAMBLED_BYTES).read(SCRAMBLED_BYTES)
+    packets = start[3::TS_PACKET_BYTES] if start[::TS_PACKET_BYTES].startswith(b"\x47" * 5) else b""
+    return 2 * sum(flags >> 6 > 0 for flags in packets) > len(packets)
 
 
 def _is_bare_jpegs(file: RawIOBase, start: bytes) -> bool:
@@ -88,6 +104,8 @@ def why_unreadable(file: RawIOBase) -> str:
     """Say why libav cannot open a file: of an MP4 that was broken off before its index, say so."""
     kinds = {box.kind for box in islice(boxes(file, 0, file.seek(0, os.SEEK_END)), MAX_BOXES)}
     lacks_index = b"ftyp" in kinds and not kinds & {b"moov", b"meta", b"moof"}
+    if kinds & {b"moof", b"styp"} and b"moov" not in kinds:
+        return HEADLESS
     return INCOMPLETE if lacks_index else "The file is not a video that can be read."
 
 

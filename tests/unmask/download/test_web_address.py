@@ -30,6 +30,8 @@ PASTED = [
     (f"Look at this! {ADDRESS}", ADDRESS),
     (f"My title\n{ADDRESS}\n\nShared from an app.", ADDRESS),
     (f"\u200b{ADDRESS}\ufeff \u2060", ADDRESS),
+    (f"\u2068{ADDRESS}\u2069", ADDRESS),
+    (f"Look at {ADDRESS}…", ADDRESS),
     (f"<{ADDRESS}>", ADDRESS),
     (f'"{ADDRESS}"', ADDRESS),
     ("(see https://videos.example/v).", "https://videos.example/v"),

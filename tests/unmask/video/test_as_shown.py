@@ -196,6 +196,23 @@ def test_of_a_stream_without_times_the_form_to_give_is_told(tmp_path: Path, name
         probe(bare(tmp_path / name, name))
 
 
+NO_VIDEOS = {
+    "an archive": b"PK\3\4" + bytes(1000),
+    "incomplete": bytes(1000),  # of which the place was made ready
+    "a piece of a stream": struct.pack(">I4s", 16, b"styp") + bytes(8) + struct.pack(">I4s", 900, b"moof") + bytes(900),
+    "encrypted": (b"\x47\x41\0\x91" + bytes(184)) * 9,
+    "a web page": b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+    "a playlist": b"\xef\xbb\xbf<?xml version='1.0'?>\n<MPD></MPD>",
+}
+
+
+@pytest.mark.parametrize("words", NO_VIDEOS)
+def test_of_what_is_no_video_is_told_what_it_is(tmp_path: Path, words: str) -> None:
+    (tmp_path / "a.mp4").write_bytes(NO_VIDEOS[words])
+    with pytest.raises((NotAVideo, NoFrames), match=words):
+        probe(tmp_path / "a.mp4")
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize(("name", "words"), [("moov-missing.mp4", "incomplete"), ("raw.h264", "MP4 or MKV")])
 def test_shared_files_that_cannot_be_read_say_why(name: str, words: str) -> None:
