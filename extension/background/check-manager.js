@@ -227,7 +227,7 @@ export class CheckManager {
       await this.#finish({ ...record, fingerprint }, finished(key, parseReport(last, onDevice)));
     } catch (error) {
       if (capture.controller.signal.aborted) return;
-      await this.#finish(record, failed(key, codeOf(error)));
+      await this.#finish(record, failed(key, await this.#codeOf(error, record.onSpace)));
     } finally {
       capture.windows.end(); // nobody waits for the next one
       if (this.#captures.get(key) === capture) this.#captures.delete(key);
@@ -241,11 +241,24 @@ export class CheckManager {
     try {
       return await this.#submitJob(record, client);
     } catch (error) {
-      const isLost = codeOf(error) === "space_unreachable" && this.now() - askedAt > LOST_MS;
-      if (codeOf(error) !== "timeout" && !isLost) return failed(key, codeOf(error));
+      const code = await this.#codeOf(error, record.onSpace);
+      const isLost = code === "space_unreachable" && this.now() - askedAt > LOST_MS;
+      if (code !== "timeout" && !isLost) return failed(key, code);
       await this.#store(record); // it is only slow, or just waking up, or we slept: `poll` submits again
       return record.snapshot;
     }
+  }
+
+  /**
+   * Tell why a Space gave no answer: what looks like a lost connection may be a permission that was taken back.
+   * @param {unknown} error
+   * @param {boolean} onSpace
+   * @returns {Promise<string>}
+   */
+  async #codeOf(error, onSpace) {
+    const code = codeOf(error);
+    const asked = code === "space_unreachable" ? this.getBackend(onSpace) : null;
+    return asked ? asked.then(() => code, codeOf) : code;
   }
 
   /**
@@ -275,8 +288,8 @@ export class CheckManager {
       return snapshot;
     } catch (error) {
       const failures = record.failures + 1;
-      if (failures > MAX_FAILURES || codeOf(error) === FORBIDDEN)
-        return this.#finish(record, failed(key, codeOf(error)));
+      const code = await this.#codeOf(error, record.onSpace);
+      if (failures > MAX_FAILURES || code === FORBIDDEN) return this.#finish(record, failed(key, code));
       const snapshot = { ...record.snapshot, waitMs: backOffMs(failures, 0) };
       await this.#store({ ...record, snapshot, failures, polledAt: this.now() });
       return snapshot;

@@ -198,6 +198,7 @@ test("where the permission for the Space is taken back midway, the check ends an
     const { checks } = setUp(space);
     const { key } = await checks.start({ url: URL_A }, "7 0");
     space.isForbidden = true;
+    if (end === "poll") space.answers = [new CheckError("space_unreachable")]; // the request was under way
     await checks[end](key, "7 0");
     const [{ snapshot }] = /** @type {any} */ (await checks.listTab(7));
     assert.equal(snapshot.finished, true);
