@@ -260,7 +260,7 @@ function cropTo({ left, top, width, height, tabWidth }, tab) {
  * @param {HTMLVideoElement} video
  * @returns {number} clockwise; a video that is also mirrored is not mirrored back
  */
-function quarterTurns(video) {
+export function quarterTurns(video) {
   let matrix = new DOMMatrix();
   for (let at = /** @type {Element | null} */ (video); at; at = parentOf(at)) {
     const { rotate, scale, transform } = getComputedStyle(at);

@@ -1,5 +1,6 @@
 /** How much of a video can be seen, and where it lies. */
 
+import { quarterTurns } from "./capture.js";
 import { elementsAt, isFloating, parentOf } from "./video-elements.js";
 
 export const FAINT = 0.5; // opacity
@@ -65,6 +66,22 @@ export function visibleShare({ left, top, right, bottom }) {
   return width > 0 && height > 0 ? (width * height) / Math.max(1, innerWidth * innerHeight) : 0;
 }
 
+/** Find where the picture lies in the box of a video, without the bars beside it. @param {HTMLVideoElement} video */
+function pictureBox(video) {
+  const box = video.getBoundingClientRect();
+  const { objectFit, objectPosition } = getComputedStyle(video);
+  const isTurned = quarterTurns(video) % 2 !== 0;
+  const sides = [video.videoWidth, video.videoHeight];
+  const [across = 0, down = 0] = isTurned ? sides.reverse() : sides;
+  if (!/^(contain|scale-down)$/.test(objectFit) || across === 0) return box;
+  const fit = Math.min(box.width / across, box.height / down);
+  const scale = objectFit === "contain" ? fit : Math.min(fit, box.width / video.offsetWidth);
+  const places = objectPosition.split(" ").map((place) => (place.endsWith("%") ? parseFloat(place) / 100 : 0.5));
+  const [x = 0.5, y = 0.5] = isTurned ? [] : places;
+  const [width, height] = [scale * across, scale * down];
+  return new DOMRect(box.left + x * (box.width - width), box.top + y * (box.height - height), width, height);
+}
+
 /**
  * Find what is seen of a video.
  * @param {HTMLVideoElement} video
@@ -74,7 +91,7 @@ export function boxInTab(video) {
   if (isFloating(video)) return null;
   /** @type {Window} */
   let view = window;
-  let { left, top, right, bottom } = video.getBoundingClientRect();
+  let { left, top, right, bottom } = pictureBox(video);
   for (;;) {
     [left, top] = [Math.max(0, left), Math.max(0, top)];
     [right, bottom] = [Math.min(view.innerWidth, right), Math.min(view.innerHeight, bottom)];

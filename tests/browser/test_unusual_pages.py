@@ -228,6 +228,24 @@ def test_pictures_of_the_tab_show_no_advertisement_over_the_video(person, unusua
     assert "frames" not in space.asked
 
 
+BARS = {  # style -> left, top, width, height of the picture in the window
+    "width: 800px": (168, 8, 480, 360),
+    "width: 800px; object-position: 100% 0": (328, 8, 480, 360),
+    "width: 800px; object-fit: fill": (8, 8, 800, 360),
+    "width: 480px; height: 700px; object-fit: scale-down; object-position: 0 10%": (8, 42, 480, 360),
+}
+
+
+def test_a_video_is_cut_out_of_a_picture_of_the_tab_without_the_bars_beside_it(person, unusual):
+    if not isinstance(person, InChromium):
+        pytest.skip("the place is asked in Chromium")
+    for style, wanted in BARS.items():
+        unusual.routes["/bars"] = html(f"<video src=/short.mp4 style='height: 360px; {style}'></video>")
+        person.open(unusual.url("/bars"))
+        (video,) = person.browser.videos(person.page)["videos"]
+        assert [video["box"][name] for name in ("left", "top", "width", "height")] == pytest.approx(wanted, abs=0.5)
+
+
 def test_of_an_unreadable_video_in_picture_in_picture_it_is_said_that_it_must_come_back(
     person, unusual, space, tainted
 ):
