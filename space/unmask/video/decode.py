@@ -24,6 +24,7 @@ from unmask.video import container
 from unmask.video.animations import SIGNATURE_BYTES, is_animated_webp, to_matroska, with_times_of_browsers
 from unmask.video.container import VideoReader
 from unmask.video.embedded import find_motion_video, read_tags
+from unmask.video.file_format import reject_scrambled
 from unmask.video.frames import Frames, Image, VideoStream
 from unmask.video.partial_file import FilePart, open_file
 from unmask.video.pieces import find_pieces, open_piece
@@ -133,7 +134,8 @@ def decode(
 
 
 def readable(file: RawIOBase) -> RawIOBase:
-    """Return the file, or one that libav can read in its place. Raises NotAVideo, TooLarge."""
+    """Return the file, or one that libav can read in its place. Raises NotAVideo, NoFrames, TooLarge."""
+    reject_scrambled(file)
     file.seek(0)
     start = file.read(SIGNATURE_BYTES)
     if is_animated_webp(start):

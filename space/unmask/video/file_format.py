@@ -63,8 +63,6 @@ def reject_other_files(file: RawIOBase) -> None:
         raise NotAVideo("That is an archive, not a video. Unpack it, and give the video that is in it.")
     if start == bytes(START_BYTES):
         raise NotAVideo(INCOMPLETE)
-    if _is_scrambled(file):
-        raise NoFrames("This recording is encrypted, as pay television is, and cannot be decoded.")
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if text.startswith(PLAYLIST_SIGNATURES) or (text.startswith(b"<?xml") and b"<mpd" in text):
         raise NotAVideo("That is a list that points to videos (a playlist), not a video.")
@@ -80,11 +78,12 @@ def _is_animated_png(file: RawIOBase) -> bool:
     return b"acTL" in takewhile(lambda kind: kind != b"IDAT", kinds)
 
 
-def _is_scrambled(file: RawIOBase) -> bool:
-    """Tell whether most packets of a transport stream are scrambled (ISO 13818-1, 2.4.3.3)."""
+def reject_scrambled(file: RawIOBase) -> None:
+    """Raise NoFrames where most packets of a transport stream are scrambled (ISO 13818-1, 2.4.3.3)."""
     start = FilePart(file, 0, SCRAMBLED_BYTES).read(SCRAMBLED_BYTES)
     packets = start[3::TS_PACKET_BYTES] if start[::TS_PACKET_BYTES].startswith(b"\x47" * 5) else b""
-    return 2 * sum(flags >> 6 > 0 for flags in packets) > len(packets)
+    if 2 * sum(flags >> 6 > 0 for flags in packets) > len(packets):
+        raise NoFrames("This recording is encrypted, as pay television is, and cannot be decoded.")
 
 
 def _is_bare_jpegs(file: RawIOBase, start: bytes) -> bool:
