@@ -36,6 +36,7 @@ def test_an_address_is_not_that_of_the_next_clip(person, players, space):
     person.check()
     person.wait(lambda: person.badges() == [FAKE])
     assert space.asked == [players.url("/player/hls.js?clips=blended-face")]
+    assert person.hint("With “face” as a part. Its Content Credentials do not hold: the content was changed")
     person.open(players.url("/player/hls.js?clips=photograph"))
     person.run("load(0, 'no-face')")
     person.wait(lambda: person.run("VIDEO.readyState >= 2"))
