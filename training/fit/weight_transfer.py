@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from training.fit.trainer import Trainer, classification_loss, distillation_target, random_part
+from unmask.models.architectures import ResNextLstm, VideoModel
 
 OFFSET_QUANTILE = 1e-3  # share of the values of a channel that the ReLU after a sum may cut
 FIRST_STAGE = 4  # index in ResNeXt50, after convolution, norm, ReLU and max pooling
@@ -70,6 +71,8 @@ MAP_PAIRS = (
 SUMS = ((2, 3), (4, 5, 6), (7, 8, 9, 10), (11, 12, 13), (14, 15, 16))  # layers whose outputs are added up
 MAP_SHARE = 0.15  # weight of the map losses beside that of the logits
 LAST_LAYER, LAST_WIDTH = 18, 1280
+VECTOR_WIDTH = 2048  # of ResNeXt50
+HEAD_BATCH, HEAD_RATE = 128, 1e-3
 
 
 @torch.no_grad()
@@ -160,6 +163,42 @@ def map_losses(ours: Sequence[Tensor], theirs: Sequence[Tensor], offsets: Sequen
             error = (found - wanted).square().mean((0, 2, 3))
             losses.append((error / wanted.var((0, 2, 3)).clamp(min=1e-4)).log1p().mean())
     return losses
+
+
+def match_head(teacher: VideoModel, student: ResNextLstm, vectors: Tensor, steps: int) -> None:
+    """Train the temporal head of a ResNextLstm to answer as that of the teacher does, given the teacher's vectors.
+
+    Args:
+        teacher: in evaluation mode.
+        student: with the backbone of `transfer`; its other channels are not read at first.
+        vectors: of single frames, float32 (N, 1280). A sequence repeats one of them with noise, or mixes several.
+        steps: batches of sequences of 1 to 12 frames.
+    """
+    embedded, spread = MAP_PAIRS[-1].channels, vectors.std(0)
+    for name, weights in student.lstm.named_parameters():
+        if name.startswith("weight_ih_l0"):
+            weights.data[:, : embedded.start], weights.data[:, embedded.stop :] = 0, 0
+    learned = [*student.lstm.parameters(), *student.head.parameters()]
+    optimizer = torch.optim.AdamW(learned, lr=HEAD_RATE, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, HEAD_RATE, total_steps=steps, pct_start=0.05)
+    student.train()
+    for step in range(steps):
+        frames = int(torch.randint(1, 13, ())) if step % 2 else 1
+        rows = torch.randint(len(vectors), (HEAD_BATCH, frames), device=vectors.device)
+        rows[HEAD_BATCH // 4 :] = rows[HEAD_BATCH // 4 :, :1]
+        sequences = vectors[rows]
+        noise = torch.rand(HEAD_BATCH, 1, 1, device=vectors.device) / 2
+        sequences = (sequences + noise * spread * torch.randn_like(sequences)).clamp(min=0)
+        padded = sequences.new_zeros(HEAD_BATCH, frames, VECTOR_WIDTH)
+        padded[..., embedded] = sequences
+        with torch.no_grad():
+            wanted = teacher.sequence_logits(sequences, None)
+        loss = nn.functional.smooth_l1_loss(student.sequence_logits(padded, None), wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(learned, 5.0)
+        optimizer.step()
+        schedule.step()
 
 
 class MapTrainer(Trainer):

@@ -4,8 +4,8 @@
     python -m training.train resnext-lstm frames --start RUN --teacher mobilenet-gru --data FACES --out RUN2
 
 Writes the blocks of the teacher into ResNeXt50, see `training.fit.weight_transfer`, then trains its first stage to give
-the teacher's maps, and all four to give its maps and, by its head, its answers and the labels. Stopped, it resumes.
-Uses one process.
+the teacher's maps, all four to give its maps and, by its head, its answers and the labels, and the temporal head to
+answer as the teacher's. Stopped, it resumes. Uses one process.
 """
 
 import argparse
@@ -17,23 +17,26 @@ import cv2
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.utils.data import ConcatDataset
 
 from training.fit.predict import precision
 from training.fit.recipes import RESNEXT_LSTM, StageConfig
 from training.fit.run_folder import RunFolder
-from training.fit.torch_dataset import ClipPairs, cached_meshes, collate
+from training.fit.torch_dataset import ClipPairs, Pair, cached_meshes, collate
 from training.fit.training_clips import read_training_clips
-from training.fit.weight_transfer import MapTrainer, measure_norms, transfer
+from training.fit.weight_transfer import MapTrainer, match_head, measure_norms, transfer
 from training.train import folder_and_repeats
 from unmask.faces.clips import ClipSpec
 from unmask.models import checkpoint, torch_model
 from unmask.models.architectures import ARCHITECTURES, MobileNetGru, channels_last
 from unmask.models.checkpoint import ModelConfigFile
+from unmask.models.torch_model import TorchModel
 from unmask.verdict import Calibration, Policy
 
 FIRST_STAGE = StageConfig(epochs=1, pairs_per_batch=16, learning_rate=2e-3, warmup_steps=100, part_px=112)
 # from 1e-4 on, what was transferred is lost faster than it is learned
 ALL_STAGES = StageConfig(epochs=2, pairs_per_batch=16, learning_rate=5e-5, warmup_steps=100, part_px=160)
+HEAD_FACES, HEAD_STEPS = 8000, 1000  # vectors that the temporal head is trained on, and batches of them
 
 
 def main() -> None:
@@ -78,7 +81,10 @@ def main() -> None:
             print(f"{stages} of 4 stages: the loss is {trainer.train_epoch():.3f}")
             trainer.save()
         model = trainer.average.requires_grad_(True)
-    name, headline = RESNEXT_LSTM.architecture, f"maps of {arguments.teacher}; the temporal head is not trained"
+    torch.manual_seed(RESNEXT_LSTM.seed)  # the same whether the run was stopped or not
+    teacher = torch_model.load(arguments.teacher, device)
+    match_head(teacher.module, model, teacher_vectors(teacher, parts, spec, HEAD_FACES), HEAD_STEPS)
+    name, headline = RESNEXT_LSTM.architecture, f"taught by {arguments.teacher}"
     config = ModelConfigFile(name, name, RESNEXT_LSTM.model, RESNEXT_LSTM.clip, Calibration(), Policy(), headline)
     checkpoint.save(RunFolder(arguments.out).model, model, config)
 
@@ -88,6 +94,19 @@ def saved_backbone(teacher: str, device: torch.device) -> nn.Sequential:
     module = checkpoint.restore(checkpoint.locate(teacher)[0]).to(device).eval()
     assert isinstance(module, MobileNetGru)
     return module.backbone
+
+
+@torch.inference_mode()
+def teacher_vectors(teacher: TorchModel, parts: list[ClipPairs], spec: ClipSpec, count: int) -> Tensor:
+    """Compute the vectors (N, D) that a model gives about `count` augmented faces, spread over all folders."""
+    pairs: ConcatDataset[Pair] = ConcatDataset(parts)
+    for part in parts:
+        part.epoch = 0
+    vectors = []
+    for first in range(0, len(pairs), max(1, 2 * len(pairs) // count)):
+        batch = collate([pairs[first]], spec).clips
+        vectors.append(teacher.module.clip_vectors(batch.data.to(teacher.device), batch.mask.to(teacher.device)))
+    return torch.cat(vectors).flatten(0, 1).float()
 
 
 def first_faces(parts: list[ClipPairs], spec: ClipSpec) -> Tensor:
