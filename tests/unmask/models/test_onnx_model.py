@@ -82,7 +82,7 @@ def test_a_model_without_a_graph_is_for_torch_and_says_so_where_it_is_not_instal
 
 
 @pytest.mark.parametrize(
-    ("is_there", "expected"), [(True, bundled.names()), (False, ["meso-transformer", "mobilenet-gru"])]
+    ("is_there", "expected"), [(True, bundled.names()), (False, ["meso-transformer", "mobilenet-gru", "resnext-lstm"])]
 )
 def test_without_torch_only_models_with_a_graph_are_offered(monkeypatch, is_there, expected):
     monkeypatch.setattr(bundled, "has_torch", lambda: is_there)
