@@ -287,9 +287,9 @@ def test_the_windows_lie_where_the_segments_lie_whatever_duration_the_site_claim
     }
     request = FetchRequest("https://example.com/", "", AT_HOME, Span(), windows=2, window_seconds=0.5)
     with worker.YtdlpSession({"quiet": True}, AT_HOME) as session:
-        first, last = session.select_parts(info, request)[0]
-    assert first.end_seconds < last.start_seconds
-    assert f"{len(segments) - 1}.ts" in last.info["hls_media_playlist_data"]
+        (*_, end_of_first), (*_, end_of_last) = session.select_runs(info, request)[0]
+    assert end_of_first.end_seconds < end_of_last.start_seconds
+    assert end_of_last.number == len(segments) - 1
 
 
 def test_a_range_of_a_file_is_fetched_with_the_whole_file(site, clip, tmp_path):
