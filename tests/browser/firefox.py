@@ -242,10 +242,17 @@ class Firefox:
         actor = "gBrowser.selectedBrowser.browsingContext.currentWindowGlobal.getActor('PictureInPictureLauncher')"
         windows = "return [...Services.wm.getEnumerator('Toolkit:PictureInPicture')].length"
         with self.driver.context(self.driver.CONTEXT_CHROME):
-            self.driver.execute_script(f"{actor}.sendAsyncMessage('PictureInPicture:KeyToggle')")
-            self.until(lambda: self.driver.execute_script(windows) == 1)
-            self.driver.execute_script("window.focus()")
-            self.until(lambda: self.driver.execute_script("return Services.focus.activeWindow === window"))
+            self.until(lambda: self._float_and_wait(actor, windows))
+            focus = "window.focus(); return Services.focus.activeWindow === window"  # the new window may take it late
+            self.until(lambda: self.driver.execute_script(focus))
+
+    def _float_and_wait(self, actor: str, windows: str) -> bool:
+        """Press the keys once, and again if nothing came of it: a video that does not play yet is not taken."""
+        self.driver.execute_script(f"{actor}.sendAsyncMessage('PictureInPicture:KeyToggle')")
+        end = time.monotonic() + 3
+        while not (found := self.driver.execute_script(windows) == 1) and time.monotonic() < end:
+            time.sleep(LOOK_SECONDS)
+        return bool(found)
 
     def choose_from_menu(self, selector: str, label: str) -> None:
         """Right-click an element of the page and choose from Firefox's own menu."""
