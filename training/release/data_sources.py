@@ -141,7 +141,8 @@ TRAINED: dict[str, Trained] = {
         limits=(
             "It has learned from mobilenet-gru, knows little that its teacher does not, and is mistaken where that is: "
             "above all on clips of generators that neither saw.",
-            "Trained for 15,600 pairs of faces, at 160 px parts of 224 px; its losses were still falling.",
+            "Its first stage was trained on parts of 19,200 pairs of faces, all stages on parts (160 of 224 px) of "
+            "14,400; the losses were still falling.",
             "Some of its fakes were heads reconstructed by autoencoders, which the script leaves out.",
             "Its weights have 8 bits; no temporal training of its own: the LSTM answers as its teacher's GRU does.",
         ),

@@ -75,9 +75,8 @@ def run_on_ray(
     `address`: see `ray_map.map_on_ray`. Raises BadInput.
     """
     task = functools.partial(_check_in_task, options=options, compute=compute)
-    outcomes = map_on_ray(
-        task, inputs, address, tasks_per_gpu=TASKS_PER_GPU
-    )  # an error: a worker died, of memory perhaps
+    outcomes = map_on_ray(task, inputs, address, tasks_per_gpu=TASKS_PER_GPU)
+    # an error: a worker died, of memory perhaps
     return (_failed(item, found) if isinstance(found, Exception) else found for item, found in outcomes)
 
 

@@ -182,6 +182,7 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
                 formats = [each for each in formats if each is not chosen and each.get("vcodec") != "none"]
                 if not any(each.get("protocol") in PROTOCOLS for each in formats):
                     raise
+                Path(request.file).unlink(missing_ok=True)  # what came before it failed
                 formats.sort(key=lambda each: (_is_beside(each, chosen), dash.distance(chosen, each)), reverse=True)
                 common = {name: value for name, value in info.items() if name not in chosen}
                 info = common | choose_format(formats, request.limits.max_bytes)

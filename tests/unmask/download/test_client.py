@@ -17,6 +17,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from yt_dlp.utils import DownloadError
 
 from tests.media import QUICK_WORKER, RATE, fetched, make, read_number, repeat
 from tests.servers import Site, dash_routes, hls_routes, media_playlist, slow, split_hls, video_site
@@ -290,6 +291,26 @@ def test_the_windows_lie_where_the_segments_lie_whatever_duration_the_site_claim
         (*_, end_of_first), (*_, end_of_last) = session.select_runs(info, request)[0]
     assert end_of_first.end_seconds < end_of_last.start_seconds
     assert end_of_last.number == len(segments) - 1
+
+
+def test_what_one_server_sent_before_it_failed_is_not_in_what_another_sends(tmp_path, monkeypatch):
+    file = tmp_path / "video"
+    request = FetchRequest("https://example.com/", str(file), AT_HOME, Span())
+    formats = [{"format_id": each, "url": f"https://{each}.example/clip.mp4", "protocol": "https"} for each in "ab"]
+    found = []
+
+    def fetch_format(self, info, request):
+        found.append((info["format_id"], file.exists()))
+        file.write_bytes(b"half of it")
+        if len(found) == 1:
+            raise DownloadError("broken off")
+        return info, None, (), ()
+
+    monkeypatch.setattr(worker.YtdlpSession, "find", lambda self, url: formats[0] | {"formats": formats})
+    monkeypatch.setattr(worker.YtdlpSession, "_fetch_format", fetch_format)
+    with worker.YtdlpSession({"quiet": True}, AT_HOME) as session:
+        assert session.fetch(request)[0]["url"] == formats[1]["url"]
+    assert found == [("a", False), ("b", False)]
 
 
 def test_a_range_of_a_file_is_fetched_with_the_whole_file(site, clip, tmp_path):
