@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.chromium import ARGUMENTS, INSTALLED
+from tests.credentials import Signer
 from tests.served import served
 from tests.servers import Site, content, html, slow, status
 
@@ -174,16 +175,22 @@ def save(page: Page, link: str, name: str) -> str:
     return Path(saving.value.path()).read_text()
 
 
-def test_an_uploaded_file_is_checked(visit):
+def test_an_uploaded_file_is_checked_and_what_it_says_of_itself_is_shown(visit, tmp_path):
+    signer, path = Signer(), tmp_path / "blended-face.mp4"
+    first = signer.sign((EXAMPLES / path.name).read_bytes(), "trainedAlgorithmicMedia")
+    path.write_bytes(signer.sign(first, edits=first))
     page = visit()
     page.get_by_role("tab", name="File").click()
     with page.expect_file_chooser() as choosing:
         page.locator("#um-file button").first.click()
-    choosing.value.set_files(EXAMPLES / "blended-face.mp4")
+    choosing.value.set_files(path)
     expect(page.locator("#um-file")).to_contain_text("blended-face")
     page.locator("#um-check-file").click()
     finish(page)
-    expect(answer(page)).to_contain_text("blended-face.mp4")
+    for text in (path.name, "signed by Example News", "say it was made with AI"):
+        expect(answer(page)).to_contain_text(text)
+    said = page.get_by_text("Chain: made from “a clip”, signed by Example News; written by Generator 1.0")
+    expect(said).to_be_visible()
 
 
 def test_a_part_of_a_link_is_checked_with_progress_in_words(visit, site):
