@@ -3,10 +3,10 @@
     python -m training.adopt yermandy/GenD_CLIP_L_14 --as gend --out MODEL
     python -m training.calibrate --model-folder MODEL --data FACES --out CALIBRATED
 
-Of the repository, `owner/name[@revision]` or a folder, only config.json, model.safetensors or its shards, and the
-licence in its README.md are read, at one commit; its code is neither fetched nor run. Every tensor is used, or has no
-effect on the answers of the authors' code and is named. The card names authors, licence, commit, and the authors'
-figures as theirs. Until it is calibrated the model gives no label, only a probability. Where the sizes of the tower are
+Of the repository, `owner/name[@revision]` or a folder, only config.json, model.safetensors or its shards, and README.md
+are read, at one commit; its code is neither fetched nor run. Every tensor is used, or has no effect on the answers of
+the authors' code and is named. The card names authors, licence, commit, and the figures that README.md states, as
+theirs. Until it is calibrated the model gives no label, only a probability. Where the sizes of the tower are
 not known, they are read from the config.json of its backbone, which --backbone can name instead.
 """
 
@@ -14,6 +14,7 @@ import argparse
 import fnmatch
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,16 +26,22 @@ from huggingface_hub import HfApi, ModelCard, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from yaml import YAMLError
 
 from training.release import gend
 from training.release.card import write_card
 from unmask.errors import ModelUnavailable
 from unmask.models import checkpoint, torch_model
 from unmask.models.checkpoint import ModelConfigFile, Origin
+from unmask.text import printable_line
 from unmask.verdict import Calibration, Policy
 
 LAYOUTS = {"gend": gend.convert}
 FAILURES = (TransportError, HfHubHTTPError, HFValidationError, OSError, ValueError, SafetensorError, ModelUnavailable)
+MEASURED = re.compile(r"\b(AUC|AUROC|AUPRC|ROC|m?AP|EER|F1|TPR|FPR|acc|accuracy|precision|recall)\b", re.IGNORECASE)
+NUMBER = re.compile(r"\d[.,]\d|\d\s?%")
+CODE = re.compile(r"^(```|~~~).*?(^\1|\Z)", re.DOTALL | re.MULTILINE)
+MAX_LINES, MAX_LINE = 60, 300  # of their figures
 NO_LABEL = Policy(real_below=0.0, fake_above=1.0)  # no probability lies beyond
 
 
@@ -72,11 +79,12 @@ def adopt(source: str, layout: str, out: Path, backbone: str | None = None) -> l
         CheckpointError, ModelUnavailable: the checkpoint is of another layout, or its tensors do not fit.
     """
     published = fetch(source)
+    checkpoint.require_memory(published.name, published.weights)
     config = json.loads(published.config.read_bytes())
     tensors = {name: value for shard in published.weights for name, value in load_file(shard).items()}
     asked = backbone or gend.needs_config_of(config, tensors)
     converted = LAYOUTS[layout](config, tensors, None if asked is None else tower_config(asked))
-    origin = Origin(layout, published.name, published.revision, licence(published.card))
+    origin = Origin(layout, published.name, published.revision, *stated(published.card))
     file = ModelConfigFile(
         name=out.name,
         architecture="vit-linear",
@@ -119,10 +127,25 @@ def tower_config(backbone: str) -> dict[str, Any]:
     return found
 
 
-def licence(card: Path | None) -> str:
-    """Read the licence that a card states."""
-    data: Any = None if card is None else ModelCard.load(card).data
-    return str(getattr(data, "license", None) or "not stated")
+def stated(path: Path | None) -> tuple[str, str]:
+    """Read what a card states -> the licence; the figures as quotations, in Markdown."""
+    try:
+        card = ModelCard(path.read_text("utf-8", "replace") if path else "", ignore_metadata_errors=True)
+    except (ValueError, YAMLError):
+        return "not stated", ""
+    data: Any = card.data
+    licence = [data.license, data.license_name, data.license_link] if data.license == "other" else [data.license]
+    results = [
+        f"{one.metric_name or one.metric_type} on {one.dataset_name}, {one.dataset_split or 'no split named'}: "
+        f"{one.metric_value}"
+        for one in data.eval_results or ()
+    ]
+    parts = re.split(r"\n\s*\n", CODE.sub("", card.text))
+    quoted = ["\n".join(f"- {one}" for one in results)] if results else []
+    quoted += [part.strip() for part in parts if MEASURED.search(part) and NUMBER.search(part)]
+    lines = [printable_line(line, MAX_LINE).replace("<", "&lt;") for line in "\n\n".join(quoted).split("\n")]
+    figures = "\n".join(f"> {line}".rstrip() for line in lines[:MAX_LINES]) if quoted else ""
+    return printable_line(", ".join(map(str, filter(None, licence))), MAX_LINE) or "not stated", figures
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Adopting published checkpoints: their numbers are those of other libraries, and nothing is left to chance."""
 
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from training.fit.pretrained import load_pretrained
 from training.release.card import EVALUATION, read_folder, write_card
 from unmask.download.sources import Options
 from unmask.faces.clips import FaceClip
-from unmask.models import torch_model
+from unmask.models import checkpoint, torch_model
 from unmask.models.architectures import ARCHITECTURES, make_tower
 from unmask.models.configs import VitLinearConfig
 from unmask.models.torch_model import to_input
@@ -93,6 +94,50 @@ def test_a_hub_that_cannot_be_reached_is_said_in_a_line(monkeypatch, tmp_path):
         adopt.main(["owner/name", "--as", "gend", "--out", str(tmp_path)])
 
 
+@pytest.mark.parametrize(("missing", "said"), [("memory", r"GiB of memory .* are free"), ("timm", r"unmask\[large\]")])
+def test_what_this_machine_lacks_is_said_in_a_line(missing, said, monkeypatch, tmp_path):
+    if missing == "memory":
+        monkeypatch.setattr(checkpoint, "free_memory_bytes", lambda: 1)
+    else:
+        monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(SystemExit, match=said):
+        adopted(Reference("tiny/clip"), tmp_path, *arguments(Reference("tiny/clip"), tmp_path))
+
+
+INDEX = """model-index:
+- name: one
+  results:
+  - task: {type: image-classification}
+    dataset: {type: celeb-df, name: Celeb-DF v2, split: test}
+    metrics: [{type: roc_auc, value: 0.966, name: AUC}]
+"""
+TABLE = "| set | AUC |\n|---|---|\n| DFDC | 0.871 <!-- x --> |"
+
+
+@pytest.mark.parametrize(
+    ("card", "licence", "figures"),
+    [
+        (None, "not stated", ""),
+        ("# No metadata\n", "not stated", ""),
+        ("---\nlicense: [\n---\n", "not stated", ""),
+        ("---\nlicense: mit\nmodel-index: 3\n---\n", "mit", ""),
+        ("---\nlicense: [mit, apache-2.0]\n---\n", "['mit', 'apache-2.0']", ""),
+        ("---\nlicense: other\nlicense_name: research\nlicense_link: LICENSE\n---\n", "other, research, LICENSE", ""),
+        (f"---\nlicense: mit\n{INDEX}---\n", "mit", "> - AUC on Celeb-DF v2, test: 0.966"),
+        (
+            f"# A\n\nTrained with torch 2.8\n\n{TABLE}\n\n```sh\nAUC 0.1\n```\n\nIts EER is 12 %.\n",
+            "not stated",
+            "> | set | AUC |\n> |---|---|\n> | DFDC | 0.871 &lt;!-- x --> |\n>\n> Its EER is 12 %.",
+        ),
+    ],
+)
+def test_what_a_card_states_is_quoted(card, licence, figures, tmp_path):
+    path = tmp_path / "README.md"
+    if card is not None:
+        path.write_text(card)
+    assert adopt.stated(None if card is None else path) == (licence, figures)
+
+
 def test_heads_are_never_guessed(tmp_path):
     (tmp_path / "backbone").mkdir()
     (tmp_path / "backbone" / "config.json").write_text("{}")
@@ -120,6 +165,7 @@ def hub(tmp_path, monkeypatch):
 def test_from_the_authors_repository_to_a_label_and_to_one_of_ones_own(hub, media, tmp_path, monkeypatch, capsys):
     reference = Reference("tiny/clip")
     files = {path.name: path.read_bytes() for path in reference.save(tmp_path / "gend", shards=2).iterdir()}
+    files["README.md"] = f"---\nlicense: mit\n{INDEX}---\n# A tiny one\n\n{TABLE}\n".encode()
     theirs = hub.repositories["model/authors/GenD"] = Repository("authors/GenD")
     commit = theirs.add("first", {**files, "modeling_gend.py": b"raise SystemExit"}).id
     theirs.add("second", {"README.md": b"gone"})
@@ -135,7 +181,9 @@ def test_from_the_authors_repository_to_a_label_and_to_one_of_ones_own(hub, medi
         commit,
         "Yermakov",
         "licence (mit)",
-        "as they state them, not measured here",
+        "As they state them, not measured here",
+        "> - AUC on Celeb-DF v2, test: 0.966",
+        "> | DFDC | 0.871",
         "**Not evaluated here**",
     ):
         assert words in card
@@ -167,7 +215,7 @@ def test_from_the_authors_repository_to_a_label_and_to_one_of_ones_own(hub, medi
     write(replace(results, models=(measured, *results.models[1:])), out / EVALUATION)
     write_card(out)
     card = (out / "README.md").read_text()
-    assert "Not evaluated" not in card and commit in card and "## Evaluation" in card
+    assert "Not evaluated" not in card and commit in card and "## Evaluation" in card and "test: 0.966" in card
     publish.main(["--model-folder", str(out), "--repo", "me/small"])
     assert "read back, the logits are equal" in capsys.readouterr().out
     report = checker.check(media("h264.mp4"), Options(models=("me/small",)))

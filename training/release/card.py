@@ -15,6 +15,7 @@ another default model.
 import argparse
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ RUNS = Path(__file__).parents[1] / "runs"
 SCRIPT_LINK = "../../../../../training/runs/{}.sh"  # from a shipped model's folder
 MEANING = "It says how probable it is that the face in a clip is a deepfake."
 MARKS = ("<!-- evaluation -->", "<!-- /evaluation -->")
+LICENCE = re.compile(r"[a-z0-9.-]+")  # as the Hub names one
 LABELS = ("fake", "uncertain", "real", "no_face")
 FIGURES = {  # file: caption, in the order of the card
     "roc": "ROC curves",
@@ -243,8 +245,10 @@ def _card_data(model: ModelFolder, trained: Trained | None, results: Results | N
     terms: dict[str, Any]
     if trained is None:
         assert model.origin is not None
-        is_stated = model.origin.licence != "not stated"
-        terms = {"license": model.origin.licence if is_stated else "other", "base_model": model.origin.source}
+        terms = {
+            "license": model.origin.licence if LICENCE.fullmatch(model.origin.licence) else "other",
+            "base_model": model.origin.source if "/" in model.origin.source else None,
+        }
     else:
         terms = {
             "license": "other",

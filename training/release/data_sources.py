@@ -52,7 +52,7 @@ PUBLISHED = {  # by the layout of training/adopt.py
         ),
         figures="The best average cross-dataset AUC of the methods compared, over 14 benchmarks of 2019 to 2025.",
         limits=(
-            "The authors' figures are of whole videos of 32 frames, with faces and landmarks found by RetinaFace. Here "
+            "The paper's figures are of whole videos of 32 frames, with faces and landmarks found by RetinaFace. Here "
             "MTCNN finds them, and faces are turned and cut by the landmarks as theirs are: what the difference costs "
             "was not measured.",
         ),

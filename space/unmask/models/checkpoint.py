@@ -58,6 +58,7 @@ class Origin:
     source: str  # owner/name on the Hub, or a folder's name
     revision: str  # the commit, or the start of the weight file's sha256
     licence: str  # as their card states it
+    figures: str = ""  # which their card states, as quotations in Markdown
 
     def __str__(self) -> str:
         return f"{self.source}@{self.revision}"
@@ -85,7 +86,7 @@ def read(name: str) -> tuple[ModelConfigFile, ModelInfo, bytes]:
     """
     folder, commit = locate(name)
     config = read_config(folder)
-    _require_memory(config.name, folder / "model.safetensors")
+    require_memory(config.name, [folder / "model.safetensors"])
     payload = _read_bytes(folder / "model.safetensors")
     return config, _info(config, payload, commit), payload
 
@@ -98,7 +99,9 @@ def restore(folder: Path) -> "VideoModel":
     """
     from unmask.models.torch_model import build
 
-    return build(read_config(folder), _read_bytes(folder / "model.safetensors"))
+    config = read_config(folder)
+    require_memory(config.name, [folder / "model.safetensors"])
+    return build(config, _read_bytes(folder / "model.safetensors"))
 
 
 def save(folder: Path, module: "VideoModel", config: ModelConfigFile, *, int8: bool = False) -> None:
@@ -236,9 +239,10 @@ def _info(config: ModelConfigFile, payload: bytes, commit: str | None) -> ModelI
     )
 
 
-def _require_memory(name: str, weights: Path) -> None:
+def require_memory(name: str, weights: Iterable[Path]) -> None:
     """Raise ModelUnavailable where loading would take more memory than there is: the system would end the process."""
-    needed, free = COPIES * weights.stat().st_size if weights.is_file() else 0, free_memory_bytes()
+    needed = COPIES * sum(path.stat().st_size for path in weights if path.is_file())
+    free = free_memory_bytes()
     if free is not None and needed > free:
         raise ModelUnavailable(
             f"{name} needs {needed / 2**30:.1f} GiB of memory to be loaded, and {free / 2**30:.1f} GiB are free. "
