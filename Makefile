@@ -94,7 +94,8 @@ detector: extension/models/.made extension/vendor/.made
 
 model_folder := space/unmask/models/weights/mobilenet-gru
 
-extension/models/.made: $(model_folder)/config.json $(model_folder)/model.safetensors training/release/export_onnx.py | .venv/.training
+extension/models/.made: $(model_folder)/config.json $(model_folder)/model.safetensors space/unmask/faces/appearance.safetensors
+extension/models/.made: training/release/export_onnx.py | .venv/.training
 	@echo 'Writing the networks for the browser …' >&2
 	@$(python) -m training.publish --onnx --model-folder $(model_folder) --out $(@D) >&2
 	@$(python) -m training.release.extension_constants >&2

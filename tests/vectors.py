@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 
 from unmask.evidence import EvidenceScale
-from unmask.faces import detector
+from unmask.faces import appearance, detector
 from unmask.faces.clips import ClipSpec, crop_square, square_boxes
 from unmask.faces.detector import FaceBoxes
 from unmask.faces.exclusion import crop_sharpness, sharpness
+from unmask.faces.subjects import SubjectTracker
 from unmask.faces.tracking import FaceTrack, link
 from unmask.models import saliency
 from unmask.report import to_evidence_report
@@ -60,6 +61,8 @@ def vectors() -> Vectors:
         "foretold": [_foretold(rng) for _ in range(8)],
         "sharpness": [_sharpness(image, rng, side) for side in (160, 112)],
         "planned": [_planned(seconds) for seconds in (0.3, 1.0, 2.0, 5.0, 7.6, 7.7, 10.0, 60.0, 7200.0)],
+        "looks": [_look(image, rng) for _ in range(4)],
+        "cast": _cast(image, rng),
     }
 
 
@@ -174,6 +177,58 @@ def _sharpness(image: np.ndarray, rng: np.random.Generator, side_px: int) -> Vec
     squares = _boxes_around(rng, 3)
     crops = np.stack([crop_square(image, square, side_px) for square in squares])
     return {"squares": squares, "side": side_px, "sharpness": crop_sharpness(crops)}
+
+
+def _look(image: np.ndarray, rng: np.random.Generator) -> Vectors:
+    """Describe a face that is turned a little, and may reach beyond the picture."""
+    landmarks = _landmarks(np.array(_boxes_around(rng, 1)))[0] + rng.normal(0, 1, (5, 2))
+    landmarks = landmarks.round(2).astype(np.float32)
+    return {
+        "landmarks": _rounded(landmarks),
+        "look": np.float64(appearance.describe(image, landmarks)).round(4).tolist(),
+    }
+
+
+def _landmarks(boxes: np.ndarray) -> np.ndarray:
+    """Place five landmarks in each box -> (n, 5, 2)."""
+    points = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
+    found: np.ndarray = boxes[:, None, :2] + points * (boxes[:, None, 2:] - boxes[:, None, :2])
+    return found.astype(np.float32)
+
+
+# how the setting differs from the picture, of each frame of each window; KEPT, with the face on the left, stays
+CAST = [
+    ["none"] * 8,
+    ["none"] * 3 + ["inverted"] * 3 + ["none"] * 2,
+    ["upside down"] * 8,
+    ["inverted"] * 4 + ["upside down"] * 4,
+]
+KEPT = (slice(0, 110), slice(0, 110))
+
+
+def _cast(image: np.ndarray, rng: np.random.Generator) -> Vectors:
+    """Find the subjects of windows with cuts: who is on the left looks the same in all settings."""
+    large = image.repeat(4, 0).repeat(4, 1)
+    scenes = {"none": large, "inverted": 255 - large, "upside down": large[::-1, ::-1].copy()}
+    for scene in scenes.values():
+        scene[KEPT] = large[KEPT]
+    tracker, windows = SubjectTracker([SPEC]), []
+    for index, settings in enumerate(CAST):
+        places = np.array([[20, 20, 90, 90], [125, 40, 205, 120]])
+        boxes = [(places + rng.normal(0, 1, (2, 4))).round(2).astype(np.float32) for _ in settings]
+        seconds = (5.0 * index + 0.12 * np.arange(len(settings), dtype=np.float64)).round(3)
+        faces = [FaceBoxes(some, _landmarks(some), np.ones(2, np.float32)) for some in boxes]
+        seen = tracker.add(Frames(np.stack([scenes[setting] for setting in settings]), seconds), faces)
+        windows.append(
+            {
+                "settings": settings,
+                "seconds": seconds.tolist(),
+                "boxes": [_rounded(some) for some in boxes],
+                "landmarks": [_rounded(some.landmarks) for some in faces],
+                "clips": [[subject.id, subject.seconds[0], len(subject.seconds)] for subject in seen],
+            }
+        )
+    return {"kept": KEPT[0].stop, "windows": windows}
 
 
 def _verdict(rng: np.random.Generator) -> Vectors:

@@ -8,7 +8,9 @@
  * @typedef {{data: Float32Array, dims: readonly number[]}} Tensor
  * @typedef {{pnet: Network, rnet: Network, onet: Network}} Networks
  *
- * @typedef {{box: Box, score: number}} Face px of the frame; may reach beyond it
+ * @typedef {[number, number]} Point px
+ * @typedef {{box: Box, score: number}} ScoredBox px of the frame; may reach beyond it
+ * @typedef {ScoredBox & {landmarks: Point[]}} Face landmarks: eyes left and right in the picture, nose, mouth
  *
  * @typedef {object} ScaledFrame one frame in both sizes
  * @property {RgbImage} full
@@ -33,6 +35,7 @@ const MTCNN_MEAN = /** @type {const} */ ([127.5, 127.5, 127.5]);
 const MTCNN_STD = /** @type {const} */ ([128, 128, 128]);
 const RNET_SIDE_PX = 24;
 const ONET_SIDE_PX = 48;
+const LANDMARKS = 5;
 
 /**
  * Detect the faces in each frame of a window.
@@ -154,7 +157,7 @@ function shrink(image, sidePx) {
 
 /** @param {RgbImage} image @param {Network} pnet @param {number} minFacePx */
 async function propose(image, pnet, minFacePx) {
-  /** @type {Face[]} */
+  /** @type {ScoredBox[]} */
   const found = [];
   let level = image;
   for (const [height, width] of pyramidSides(image.height, image.width, minFacePx)) {
@@ -171,7 +174,7 @@ async function propose(image, pnet, minFacePx) {
  * @param {Tensor} offset
  * @param {RgbImage} level
  * @param {RgbImage} image
- * @returns {Face[]} px of `image`
+ * @returns {ScoredBox[]} px of `image`
  */
 function decodeMap(score, offset, level, image) {
   const [, rows = 0, columns = 0] = score.dims;
@@ -206,18 +209,19 @@ async function refine(image, proposed, rnet) {
 async function localize(image, refined, onet) {
   const moved = await regress(onet, image, refined, ONET_SIDE_PX);
   const likely = moved.filter(({ box, score }) => score > MIN_SCORE[2] && box[2] > box[0] && box[3] > box[1]);
-  return suppress(likely, boxOf, ONET_NMS_OVERLAP, true).map((face) => ({
-    box: weightedMean(likely.filter(({ box }) => overlap(face.box, box) > ONET_NMS_OVERLAP)),
-    score: face.score,
-  }));
-}
-
-/** @param {readonly Face[]} votes weighted by their scores @returns {Box} */
-function weightedMean(votes) {
-  const sum = votes.reduce((total, { score }) => total + score, 0);
-  const part = (/** @type {number} */ side) =>
-    votes.reduce((total, { box, score }) => total + (score * (box[side] ?? 0)) / sum, 0);
-  return [part(0), part(1), part(2), part(3)];
+  return suppress(likely, boxOf, ONET_NMS_OVERLAP, true).map((face) => {
+    const votes = likely.filter(({ box }) => overlap(face.box, box) > ONET_NMS_OVERLAP);
+    const sum = votes.reduce((total, { score }) => total + score, 0);
+    const mean = (/** @type {(vote: Face) => number | undefined} */ value) =>
+      votes.reduce((total, vote) => total + (vote.score * (value(vote) ?? 0)) / sum, 0);
+    return {
+      box: /** @type {Box} */ (face.box.map((_, side) => mean(({ box }) => box[side]))),
+      landmarks: face.landmarks.map(
+        (_, at) => /** @type {Point} */ ([0, 1].map((axis) => mean(({ landmarks }) => landmarks[at]?.[axis]))),
+      ),
+      score: face.score,
+    };
+  });
 }
 
 /**
@@ -235,10 +239,16 @@ async function regress(network, image, boxes, sidePx) {
     const squares = boxes.slice(start, start + PATCHES_PER_BATCH).map(toSquare);
     const patches = squares.map((square) => extractPatch(image, square, sidePx, true));
     const shape = [patches.length, 3, sidePx, sidePx];
-    const { score, offset } = await network(toPlanes(patches, MTCNN_MEAN, MTCNN_STD), shape);
+    const { score, offset, points } = await network(toPlanes(patches, MTCNN_MEAN, MTCNN_STD), shape);
     for (const [row, square] of squares.entries()) {
       const shift = /** @type {Box} */ ([0, 1, 2, 3].map((part) => offset?.data[4 * row + part] ?? 0));
-      moved.push({ box: applyOffset(square, shift), score: score?.data[row] ?? 0 });
+      const share = points?.data.slice(2 * LANDMARKS * row, 2 * LANDMARKS * (row + 1)) ?? []; // all x, then all y
+      const [left, top, widthPx] = [square[0], square[1], square[2] - square[0]];
+      const landmarks = Array.from({ length: share.length / 2 }, (_, at) => {
+        const [x = 0, y = 0] = [share[at], share[at + LANDMARKS]];
+        return /** @type {Point} */ ([left + x * widthPx, top + y * widthPx]);
+      });
+      moved.push({ box: applyOffset(square, shift), score: score?.data[row] ?? 0, landmarks });
     }
   }
   return moved;
@@ -266,7 +276,7 @@ export function extractPatch(image, box, sidePx, halve = false) {
   return resize(cut, region, sidePx, sidePx, method, "black");
 }
 
-/** @param {Face} face */
+/** @param {ScoredBox} face */
 function boxOf({ box }) {
   return box;
 }

@@ -21,6 +21,7 @@
  * @typedef {object} Detector
  * @property {Config} config
  * @property {Networks & {model: Network, heat: Network}} networks
+ * @property {Float32Array} projection of appearances
  * @property {(jpeg: string) => Promise<RgbImage>} decode base64
  * @property {(image: RgbImage, quality: number) => Promise<string>} encode to base64 JPEG; quality 0..1
  *
@@ -42,6 +43,7 @@ import { detectFaces } from "./face-detector.js";
 import { groupIntoWindows, spreadEvenly } from "./frame-windows.js";
 import { SubjectTracker } from "./subjects.js";
 import { cropSharpness } from "./tracking.js";
+import { Upright } from "./upright.js";
 import { judge, labelOf, multiFaceCorrection, toLogOdds, toProbability } from "./verdict.js";
 
 const { WINDOWS } = constants.sampling;
@@ -116,21 +118,22 @@ export async function checkFrames({ windows, pageUrl, title }, detector, onProgr
  * @param {OnProgress} onProgress
  */
 async function scoreWindows(windows, detector, timer, onProgress) {
-  const { config, networks, decode } = detector;
-  const tracker = new SubjectTracker(config.clip);
+  const { config, networks, projection, decode } = detector;
+  const tracker = new SubjectTracker(config.clip, projection);
+  const upright = new Upright((images) => detectFaces(images, networks));
   /** @type {ScoredClip[]} */
   const scores = [];
   const maxFrames = WINDOWS * config.clip.frames_per_clip;
   let [width, height] = [0, 0];
   for await (const frames of regroup(windows, config.clip)) {
     onProgress("faces", STAGE_STARTS.model * Math.min(1, tracker.frames / maxFrames));
-    const images = await timer.time("decode", () => Promise.all(frames.map(({ jpeg }) => decode(jpeg))));
-    const window = { images, seconds: frames.map(({ seconds }) => seconds) };
-    [width, height] = [width || (images[0]?.width ?? 0), height || (images[0]?.height ?? 0)];
-    const faces = await timer.time("faces", () => detectFaces(images, networks));
-    for (const { id, clip } of tracker.add(window, faces)) {
-      scores.push(await timer.time("model", () => scoreClip(id, clip, detector)));
-    }
+    const decoded = await timer.time("decode", () => Promise.all(frames.map(({ jpeg }) => decode(jpeg))));
+    [width, height] = [width || (decoded[0]?.width ?? 0), height || (decoded[0]?.height ?? 0)];
+    const clips = await timer.time("faces", async () => {
+      const { images, turns, faces } = await upright.find(decoded);
+      return tracker.add({ images, seconds: frames.map(({ seconds }) => seconds), turns }, faces);
+    });
+    for (const { id, clip } of clips) scores.push(await timer.time("model", () => scoreClip(id, clip, detector)));
   }
   return { tracker, scores, size: { width, height } };
 }
@@ -245,12 +248,15 @@ function timelineReport(scores, policy) {
 }
 
 /** @param {SubjectTracker} tracker */
-function warnings({ subjects, framesWithFace, tooMany }) {
+function warnings({ subjects, framesWithFace, turned, tooMany }) {
   const found = ["The pictures were captured in a browser and compressed again; fine traces may be lost."];
   if (subjects.length && framesWithFace < FEW_FRAMES) {
     found.unshift(`Only ${framesWithFace} frames with a face could be looked at.`);
   }
   if (tooMany) found.unshift(`There are more people than can be judged at once: only ${subjects.length} were.`);
+  if (turned) {
+    found.unshift("The picture lies on its side or upside down: it was turned, so that faces could be found.");
+  }
   return found;
 }
 

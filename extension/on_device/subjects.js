@@ -5,48 +5,62 @@
  * @typedef {import("./clips.js").Clip} Clip
  * @typedef {import("./clips.js").ClipSpec} ClipSpec
  * @typedef {import("./face-detector.js").Face} Face
+ * @typedef {import("./image-ops.js").RgbImage} RgbImage
+ * @typedef {import("./tracking.js").Detection} Detection
  * @typedef {import("./tracking.js").Track} Track
  * @typedef {import("./tracking.js").Window} Window
  *
  * @typedef {object} Subject
  * @property {number} id
- * @property {{seconds: number, box: Box}[]} boxes
+ * @property {{seconds: number, box: Box}[]} boxes px of the pictures as a player shows them
+ * @property {number[]} look sum of what each track looked like
  *
  * @typedef {{id: number, clip: Clip}} SubjectClip of a subject in a window
  */
 
 import constants from "../shared/constants.js";
+import { describe, dot } from "./appearance.js";
 import { cropClip } from "./clips.js";
+import { ShotFinder } from "./shots.js";
 import { exclusionReason, linkTracks, meanArea } from "./tracking.js";
+import { turnBack } from "./upright.js";
 
-const { MAX_SUBJECTS } = constants.pipeline;
+const { MAX_SUBJECTS, SAME_PERSON, CLEAR_LIKENESS } = constants.pipeline;
+const { MIN_FRAMES } = constants.tracking;
 
 /** Follow every person from window to window, and count what was analysed. */
 export class SubjectTracker {
   frames = 0;
   framesWithFace = 0;
   analysedSeconds = 0;
+  turned = false; // faces were found only after quarter turns
   tooMany = false;
-  /** @type {Map<number, Track>} last track of every face, scored or not */
+  #shots = new ShotFinder();
+  /** @type {Map<number, Track & {shot: number}>} last track of every face, scored or not, and where that was */
   #lastTracks = new Map();
   /** @type {Map<number, string>} why a face was left out where it was seen last */
   #exclusions = new Map();
   /** @type {Map<number, Subject>} by track id */
   #subjects = new Map();
 
-  /** @param {ClipSpec} spec */
-  constructor(spec) {
+  /**
+   * @param {ClipSpec} spec
+   * @param {Float32Array} projection of appearances
+   */
+  constructor(spec, projection) {
     this.spec = spec;
+    this.projection = projection;
   }
 
   /** The subjects so far, in the order in which they were seen. */
   get subjects() {
-    return [...this.#subjects.values()];
+    return [...new Set(this.#subjects.values())];
   }
 
-  /** Codes of why faces were left out wherever they were seen. */
+  /** Codes of why faces were left out wherever they were seen; beside one that is judged, none was one for a moment. */
   get excluded() {
-    return [...this.#exclusions].filter(([track]) => !this.#subjects.has(track)).map(([, reason]) => reason);
+    const left = [...this.#exclusions].filter(([track]) => !this.#subjects.has(track)).map(([, reason]) => reason);
+    return left.filter((reason) => reason !== "face_too_brief" || !this.#subjects.size);
   }
 
   /**
@@ -56,31 +70,72 @@ export class SubjectTracker {
    * @returns {SubjectClip[]} to be scored
    */
   add(window, faces) {
-    this.frames += window.images.length;
+    const { images, seconds, turns } = window;
+    this.frames += images.length;
+    this.turned ||= turns > 0;
     this.framesWithFace += faces.filter((some) => some.length).length;
-    this.analysedSeconds += shownSeconds(window.seconds);
-    const tracks = linkTracks(faces, window.seconds, [...this.#lastTracks.values()]);
-    for (const track of tracks) this.#lastTracks.set(track.id, track);
+    this.analysedSeconds += shownSeconds(seconds);
+    return this.#shots.split(images).flatMap(({ shot, begin, end }) => {
+      if (end - begin < Math.min(MIN_FRAMES, images.length)) return [];
+      const shown = { images: images.slice(begin, end), seconds: seconds.slice(begin, end), turns };
+      return this.#addShot(shot, shown, faces.slice(begin, end));
+    });
+  }
+
+  /**
+   * Add frames of one shot; a face is known by its place only where the same setting was shown before.
+   * @param {number} shot
+   * @param {Window} window
+   * @param {readonly Face[][]} faces
+   */
+  #addShot(shot, window, faces) {
+    const known = [...this.#lastTracks.values()].filter((track) => track.shot === shot);
+    const tracks = linkTracks(faces, window.seconds, known, this.#lastTracks.size);
+    for (const track of tracks) this.#lastTracks.set(track.id, { ...track, shot });
     const largestFirst = [...tracks].sort((a, b) => meanArea(b) - meanArea(a));
     return largestFirst.flatMap((track) => {
       const reason = exclusionReason(track, window);
-      if (reason === null) return this.#addTrack(track, window);
+      if (reason === null) return this.#addTrack(track, shot, window);
       this.#exclusions.set(track.id, reason);
       return [];
     });
   }
 
-  /** @param {Track} track @param {Window} window @returns {SubjectClip[]} none when there are too many people */
-  #addTrack(track, window) {
-    const known = this.#subjects.get(track.id);
-    if (!known && this.#subjects.size === MAX_SUBJECTS) {
+  /**
+   * @param {Track} track
+   * @param {number} shot
+   * @param {Window} window
+   * @returns {SubjectClip[]} none when there are too many people
+   */
+  #addTrack(track, shot, window) {
+    const { images, turns } = window;
+    const { frame, landmarks } = /** @type {Detection} */ (track.detections[Math.floor(track.detections.length / 2)]);
+    const look = describe(/** @type {RgbImage} */ (images[frame]), landmarks, this.projection);
+    const known = this.#subjects.get(track.id) ?? this.#findPerson(look, shot);
+    if (!known && this.subjects.length === MAX_SUBJECTS) {
       this.tooMany = true;
       return [];
     }
-    const subject = known ?? { id: this.#subjects.size, boxes: [] };
+    const subject = known ?? { id: this.subjects.length, boxes: [], look: look.map(() => 0) };
     this.#subjects.set(track.id, subject);
-    subject.boxes.push(...track.detections.map(({ seconds, box }) => ({ seconds, box })));
+    subject.look = subject.look.map((sum, at) => sum + (look[at] ?? 0));
+    for (const { seconds, box, frame } of track.detections) {
+      subject.boxes.push({ seconds, box: turnBack(box, turns, /** @type {RgbImage} */ (images[frame])) });
+    }
     return [{ id: subject.id, clip: cropClip(window, track, this.spec) }];
+  }
+
+  /**
+   * Find the one subject who looks so and was not seen in this shot; in doubt none.
+   * @param {readonly number[]} look
+   * @param {number} shot
+   */
+  #findPerson(look, shot) {
+    const here = [...this.#subjects].filter(([id]) => this.#lastTracks.get(id)?.shot === shot);
+    const others = this.subjects.filter((subject) => !here.some(([, one]) => one === subject));
+    const likenesses = others.map((subject) => dot(look, subject.look) / Math.hypot(...subject.look));
+    const [best = -1, second = -Infinity] = [...likenesses].sort((a, b) => b - a);
+    return best >= SAME_PERSON && best - second >= CLEAR_LIKENESS ? others[likenesses.indexOf(best)] : undefined;
   }
 }
 

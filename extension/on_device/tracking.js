@@ -3,20 +3,23 @@
  *
  * @typedef {import("./boxes.js").Box} Box
  * @typedef {import("./face-detector.js").Face} Face
+ * @typedef {import("./face-detector.js").Point} Point
  * @typedef {import("./image-ops.js").RgbImage} RgbImage
  *
  * @typedef {object} Detection one face in one frame of a window
  * @property {number} frame
  * @property {number} seconds
  * @property {Box} box
+ * @property {Point[]} landmarks
  *
  * @typedef {object} Track one face through the frames of one window
  * @property {number} id the same for one person in all windows
  * @property {Detection[]} detections in order of time, at least one
  *
  * @typedef {object} Window
- * @property {RgbImage[]} images
+ * @property {readonly RgbImage[]} images
  * @property {number[]} seconds
+ * @property {number} turns quarters counter-clockwise by which `images` were turned against what a player shows
  */
 
 import constants from "../shared/constants.js";
@@ -28,19 +31,20 @@ const { MAX_GAP_FRAMES, MAX_STEP_SIDES, MAX_SIZE_RATIO, SHARPNESS_SIDE_PX, CROP_
 const { MIN_SIDE_PX, MIN_SHARPNESS, MIN_FRAMES } = constants.tracking;
 
 /**
- * Join the faces of one window's frames into tracks.
+ * Join the faces of frames of one shot into tracks.
  * @param {readonly Face[][]} faces of each frame
  * @param {readonly number[]} seconds
- * @param {readonly Track[]} known the last track of every person seen in earlier windows
+ * @param {readonly Track[]} known the last track of every face of the same shot
+ * @param {number} [firstId] of new ones
  * @returns {Track[]} ordered by id
  */
-export function linkTracks(faces, seconds, known) {
+export function linkTracks(faces, seconds, known, firstId = 0) {
   const tracks = joinDetections(faces, seconds).map((detections) => ({ id: -1, detections }));
   const similarity = tracks.map((track) => known.map((old) => nearness(firstBox(track), lastBox(old))));
   for (const [row, column] of matchGreedily(similarity)) {
     /** @type {Track} */ (tracks[row]).id = known[column]?.id ?? -1;
   }
-  let next = 1 + Math.max(-1, ...known.map(({ id }) => id));
+  let next = Math.max(firstId, ...known.map(({ id }) => id + 1));
   const newTracks = tracks.filter(({ id }) => id < 0).sort((a, b) => medianSide(b) - medianSide(a));
   for (const track of newTracks) track.id = next++;
   return tracks.sort((a, b) => a.id - b.id);
@@ -51,7 +55,7 @@ function joinDetections(faces, seconds) {
   /** @type {Detection[][]} */
   const found = [];
   for (const [frame, some] of faces.entries()) {
-    const detections = some.map(({ box }) => ({ frame, seconds: seconds[frame] ?? 0, box }));
+    const detections = some.map(({ box, landmarks }) => ({ frame, seconds: seconds[frame] ?? 0, box, landmarks }));
     const live = found.filter((path) => frame - (path.at(-1)?.frame ?? -Infinity) <= MAX_GAP_FRAMES + 1);
     const ends = live.map((path) => /** @type {Detection} */ (path.at(-1)).box);
     const pairs = matchByIou(

@@ -48,12 +48,13 @@ async function loadDetector() {
   const open = await loadWasmRuntime();
   const networks = Promise.all(["model", "heat", "pnet", "rnet", "onet"].map(open));
   const config = JSON.parse(new TextDecoder().decode(await readFile("models/config.json")));
+  const projection = new Float32Array(await readFile("models/appearance.bin"));
   const [wasm, heat, pnet, rnet, onet] = /** @type {import("./face-detector.js").Network[]} */ (await networks);
   if (!wasm || !heat || !pnet || !rnet || !onet) throw new Error("unreachable");
   const { frames_per_clip, side_px } = config.clip;
   const gpu = { requestAdapter, open: () => openGpuNetwork("model") };
   const model = await chooseBackend(wasm, gpu, [frames_per_clip, 3, side_px, side_px]);
-  return { config, networks: { model, heat, pnet, rnet, onet }, decode: decodeJpeg, encode: encodeJpeg };
+  return { config, networks: { model, heat, pnet, rnet, onet }, projection, decode: decodeJpeg, encode: encodeJpeg };
 }
 
 /** @param {string} jpeg base64 @returns {Promise<RgbImage>} */

@@ -149,7 +149,7 @@ export async function readShortcut() {
 
 // --- the detector's files
 
-const DETECTOR_FILES = ["models/config.json", "models/model.onnx", "models/heat.onnx", "vendor/ort.wasm.min.mjs"];
+const DETECTOR_FILES = ["models/config.json", "models/model.onnx", "models/appearance.bin", "vendor/ort.wasm.min.mjs"];
 /** @type {Promise<boolean> | undefined} */
 let detectorFiles;
 

@@ -34,6 +34,64 @@ export default /** @type {const} */ ({
     "MIN_SHARPNESS": 0.045,
     "MIN_FRAMES": 3
   },
+  "upright": {
+    "QUARTER_TURNS": [
+      2,
+      1,
+      3
+    ],
+    "MAX_TRIES": 3
+  },
+  "shots": {
+    "THUMBNAIL_PX": 32,
+    "CUT": 0.5,
+    "SAME_SETTING": 0.8
+  },
+  "appearance": {
+    "SIDE_PX": 64,
+    "CELLS": 8,
+    "DIRECTIONS": 8,
+    "COLOUR_WEIGHT": 3.0,
+    "LANDMARKS_PX": [
+      [
+        22.0,
+        26.0
+      ],
+      [
+        42.0,
+        26.0
+      ],
+      [
+        32.0,
+        36.0
+      ],
+      [
+        24.0,
+        45.0
+      ],
+      [
+        40.0,
+        45.0
+      ]
+    ],
+    "RGB_TO_XYZ": [
+      [
+        0.4339529871940613,
+        0.3762190043926239,
+        0.18982799351215363
+      ],
+      [
+        0.21267099678516388,
+        0.7151600122451782,
+        0.0721689984202385
+      ],
+      [
+        0.017758000642061234,
+        0.10947699844837189,
+        0.8727660179138184
+      ]
+    ]
+  },
   "sampling": {
     "WINDOWS": 8,
     "FRAMES_PER_WINDOW": 8,
@@ -45,6 +103,8 @@ export default /** @type {const} */ ({
   "pipeline": {
     "MAX_LOG_ODDS": 6.9,
     "MAX_SUBJECTS": 12,
+    "SAME_PERSON": 0.6,
+    "CLEAR_LIKENESS": 0.1,
     "MAX_BOXES": 64,
     "FEW_FRAMES": 16,
     "RECOMPRESSION_JPEG_QUALITY": 70,

@@ -6,12 +6,14 @@
 
 import { readFileSync } from "node:fs";
 
+import { describe } from "../../extension/on_device/appearance.js";
 import { cropClip, toInput } from "../../extension/on_device/clips.js";
 import { computeHeatmap } from "../../extension/on_device/saliency.js";
 import { detectFaces } from "../../extension/on_device/face-detector.js";
 
 const EXTENSION = new URL("../../extension/", import.meta.url);
 const { clip: spec } = JSON.parse(readFileSync(new URL("models/config.json", EXTENSION), "utf8"));
+const projection = new Float32Array(readFileSync(new URL("models/appearance.bin", EXTENSION)).buffer);
 const runtime = await import(new URL("vendor/ort.wasm.min.mjs", EXTENSION).href);
 runtime.env.wasm.numThreads = 1;
 runtime.env.wasm.wasmBinary = readFileSync(new URL("vendor/ort-wasm-simd-threaded.wasm", EXTENSION));
@@ -43,14 +45,16 @@ async function look(folder) {
     frame,
     seconds: seconds[frame],
     box: some[0],
+    landmarks: [],
   }));
-  const clip = cropClip({ images: pictures, seconds }, { id: 0, detections }, spec);
+  const clip = cropClip({ images: pictures, seconds, turns: 0 }, { id: 0, detections }, spec);
   const { data, shape } = toInput(clip.images, spec);
   const { logit } = await networks.model(data, shape);
   const heats = [];
   for (const picture of clip.images) heats.push(await computeHeatmap(picture, spec, networks));
   return {
     boxes: found.map((some) => some.map(({ box }) => box)),
+    looks: found.map((some, at) => some.map(({ landmarks }) => describe(pictures[at], landmarks, projection))),
     crops: base64(clip.images.map((picture) => picture.data)),
     heats: base64(heats),
     logit: logit?.data[0],

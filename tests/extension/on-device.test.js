@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
+import { describe, dot } from "../../extension/on_device/appearance.js";
 import { cropSquare, squareAround, toInput } from "../../extension/on_device/clips.js";
 import { groupIntoWindows } from "../../extension/on_device/frame-windows.js";
 import { SubjectTracker } from "../../extension/on_device/subjects.js";
@@ -10,6 +11,7 @@ import { extrapolateBoxes, extractPatch } from "../../extension/on_device/face-d
 import { connectPorts, WorkerHost } from "../../extension/on_device/worker-host.js";
 import { gaussianBlur, resize, fullRegion, rgbToRgba, rgbaToRgb } from "../../extension/on_device/image-ops.js";
 import { cropSharpness, sharpness, linkTracks } from "../../extension/on_device/tracking.js";
+import { turn, turnBack, Upright } from "../../extension/on_device/upright.js";
 import { judge, toLogOdds } from "../../extension/on_device/verdict.js";
 import { OnDeviceClient } from "../../extension/background/on-device-client.js";
 import { CheckError } from "../../extension/shared/errors.js";
@@ -22,6 +24,9 @@ import { CheckError } from "../../extension/shared/errors.js";
 /** Written by Python: python -m tests.vectors */
 const SAID = JSON.parse(readFileSync(new URL("../assets/detector.json", import.meta.url), "utf8"));
 const IMAGE = toPicture(SAID.image);
+const PROJECTION = new Float32Array(
+  readFileSync(new URL("../../extension/models/appearance.bin", import.meta.url)).buffer,
+);
 
 /** @param {{width: number, height: number, data: string}} stored @returns {RgbImage} */
 function toPicture({ width, height, data }) {
@@ -79,7 +84,7 @@ test("frames are grouped into the same windows", () => {
 test("boxes are extrapolated alike between two frames with the same faces", () => {
   for (const { ends, boxes } of SAID.foretold) {
     const [first, last] = ends.map((/** @type {{refined: Box[], places: Box[]}} */ { refined, places }) => ({
-      faces: places.map((box) => ({ box, score: 1 })),
+      faces: places.map((box) => ({ box, score: 1, landmarks: [] })),
       refined,
     }));
     const found = extrapolateBoxes(first, last, boxes.length);
@@ -97,7 +102,7 @@ test("faces are linked to the same tracks, within a window and from one to the n
     /** @type {Map<number, import("../../extension/on_device/tracking.js").Track>} */
     const known = new Map();
     for (const { boxes, tracks } of windows) {
-      const faces = boxes.map((/** @type {Box[]} */ some) => some.map((box) => ({ box, score: 1 })));
+      const faces = boxes.map((/** @type {Box[]} */ some) => some.map((box) => ({ box, score: 1, landmarks: [] })));
       const found = linkTracks(faces, seconds, [...known.values()]);
       for (const track of found) known.set(track.id, track);
       assert.deepEqual(
@@ -110,6 +115,81 @@ test("faces are linked to the same tracks, within a window and from one to the n
       );
     }
   }
+});
+
+test("a face looks the same to both, and like another one no more than there", () => {
+  for (const { landmarks, look } of SAID.looks) {
+    assert.ok(dot(describe(IMAGE, landmarks, PROJECTION), look) > 0.99);
+    for (const other of SAID.looks) {
+      const difference = dot(describe(IMAGE, landmarks, PROJECTION), other.look) - dot(look, other.look);
+      assert.ok(Math.abs(difference) < 0.05, `${difference}`);
+    }
+  }
+});
+
+test("shots are told apart, and people found again in another one by their looks", () => {
+  const { kept, windows } = SAID.cast;
+  const [width, height] = [4 * IMAGE.width, 4 * IMAGE.height];
+  const pixel = (/** @type {number} */ x, /** @type {number} */ y) => {
+    const at = 3 * (Math.floor(y / 4) * IMAGE.width + Math.floor(x / 4));
+    return IMAGE.data.subarray(at, at + 3);
+  };
+  /** @type {Record<string, (x: number, y: number) => Uint8Array | Uint8ClampedArray>} */
+  const settings = {
+    none: pixel,
+    inverted: (x, y) => (x < kept && y < kept ? pixel(x, y) : pixel(x, y).map((value) => 255 - value)),
+    "upside down": (x, y) => (x < kept && y < kept ? pixel(x, y) : pixel(width - 1 - x, height - 1 - y)),
+  };
+  const places = Array.from({ length: width * height }, (_, at) => [at % width, Math.floor(at / width)]);
+  const scenes = Object.fromEntries(
+    Object.entries(settings).map(([name, colour]) => [
+      name,
+      { width, height, data: Uint8Array.from(places.flatMap(([x = 0, y = 0]) => [...colour(x, y)])) },
+    ]),
+  );
+  const tracker = new SubjectTracker(SAID.spec, PROJECTION);
+  for (const { settings, seconds, boxes, landmarks, clips } of windows) {
+    const faces = boxes.map((/** @type {Box[]} */ some, /** @type {number} */ frame) =>
+      some.map((box, face) => ({ box, score: 1, landmarks: landmarks[frame][face] })),
+    );
+    const images = settings.map((/** @type {string} */ name) => scenes[name]);
+    const seen = tracker.add({ images, seconds, turns: 0 }, faces);
+    assert.deepEqual(
+      seen.map(({ id, clip }) => [id, clip.seconds[0], clip.seconds.length]),
+      clips,
+    );
+  }
+});
+
+test("pictures are turned until faces are upright, and boxes back", async () => {
+  const mark = (/** @type {RgbImage} */ image) => [...image.data.slice(0, 3)].join();
+  for (const turns of [0, 1, 2, 3]) {
+    const lying = turn(IMAGE, (4 - turns) % 4);
+    const detect = async (/** @type {readonly RgbImage[]} */ images) =>
+      images.map((image) => {
+        const box = /** @type {Box} */ (mark(image) === mark(IMAGE) ? [2, 3, 12, 23] : [3, 2, 23, 12]);
+        return [{ box, score: 0.95, landmarks: [] }];
+      });
+    const upright = new Upright(detect);
+    for (const found of [await upright.find([lying, lying]), await upright.find([lying])]) {
+      assert.equal(found.turns, turns);
+      assert.deepEqual(found.images[0]?.data, new Uint8Array(IMAGE.data));
+    }
+    const [x1, y1, x2, y2] = turnBack([2, 3, 12, 23], turns, IMAGE);
+    const inked = { ...IMAGE, data: new Uint8Array(IMAGE.data.length) };
+    for (let y = 3; y < 23; y++) inked.data.fill(1, 3 * (y * IMAGE.width + 2), 3 * (y * IMAGE.width + 12));
+    const { width, data } = turn(inked, (4 - turns) % 4);
+    const at = [data.indexOf(1) / 3, data.lastIndexOf(1) / 3].map(Math.floor);
+    const corners = at.flatMap((place) => [place % width, Math.floor(place / width)]);
+    assert.deepEqual([x1, y1, x2 - 1, y2 - 1], corners);
+  }
+});
+
+test("where nothing is upright, quarter turns are tried in few windows only", async () => {
+  let tried = 0;
+  const upright = new Upright(async (images) => ((tried += Number(images.length === 1)), images.map(() => [])));
+  for (let window = 0; window < 6; window++) assert.equal((await upright.find([IMAGE, IMAGE])).turns, 0);
+  assert.equal(tried, 9);
 });
 
 test("the verdict is the same, with its text", async () => {
@@ -219,12 +299,12 @@ test("a heatmap of zeros paints nothing, and cold places stay unchanged", async 
 });
 
 test("a face that is too small or seen too briefly is left out, with the reason", () => {
-  const people = new SubjectTracker(SAID.spec);
+  const people = new SubjectTracker(SAID.spec, PROJECTION);
   const picture = { width: 56, height: 40, data: IMAGE.data };
   const box = /** @type {Box} */ ([5, 5, 35, 35]);
   people.add(
-    { images: Array(8).fill(picture), seconds: [0, 1, 2, 3, 4, 5, 6, 7].map((place) => 0.12 * place) },
-    Array.from({ length: 8 }, (_, place) => (place < 2 ? [{ box, score: 1 }] : [])),
+    { images: Array(8).fill(picture), seconds: [0, 1, 2, 3, 4, 5, 6, 7].map((place) => 0.12 * place), turns: 0 },
+    Array.from({ length: 8 }, (_, place) => (place < 2 ? [{ box, score: 1, landmarks: [] }] : [])),
   );
   assert.deepEqual([people.excluded, people.subjects, people.framesWithFace], [["face_too_brief"], [], 2]);
 });

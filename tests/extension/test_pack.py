@@ -42,7 +42,7 @@ def test_it_holds_what_runs_and_no_file_for_developers(packed, store):
 def test_with_the_detector_it_is_at_most_30_megabytes(packed, store):
     names = zipfile.ZipFile(packed[store]).namelist()
     runtimes = {f"vendor/ort-wasm-simd-threaded{build}.wasm" for build in ("", ".asyncify")}
-    assert {"models/model.onnx", "models/heat.onnx"} | runtimes <= set(names)
+    assert {"models/model.onnx", "models/heat.onnx", "models/appearance.bin"} | runtimes <= set(names)
     assert packed[store].stat().st_size < 30_000_000
 
 
@@ -50,7 +50,13 @@ def test_with_the_detector_it_is_at_most_30_megabytes(packed, store):
 def test_it_names_the_licence_of_each_part_and_every_file_that_the_manifest_names_is_there(packed, store):
     archive = zipfile.ZipFile(packed[store])
     notice = archive.read("NOTICE.txt").decode()
-    for part in ("Permission is hereby granted", "vendor/", "models/model.onnx", "models/pnet.onnx"):
+    for part in (
+        "Permission is hereby granted",
+        "vendor/",
+        "models/model.onnx",
+        "models/pnet.onnx",
+        "models/appearance.bin",
+    ):
         assert part in notice
     own = manifest(packed[store])
     named = [*own["icons"].values(), own["action"]["default_popup"], own["options_ui"]["page"]]

@@ -7,7 +7,8 @@ The networks are a model (one clip of any number of frames, normalised, -> its l
 the last feature maps), its heat (maps of a face, blurred and sharp, -> the heat of each place), and MTCNN's `pnet`,
 `rnet` and `onet`. A graph takes its weights from a model's own file when it is loaded, so that new weights need no new
 graph. The extension's files hold them as the float16 numbers that they are in that file; batch norms are fused when
-ONNX Runtime loads either. Each network is run on noise and must say what torch says, or nothing is left.
+ONNX Runtime loads either. Beside them lies `appearance.bin`, the projection of faces: its mean, then its matrix. Each
+network is run on noise and must say what torch says, or nothing is left.
 """
 
 import copy
@@ -33,7 +34,7 @@ from torch._decomp import get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from training.fit.recipes import RECIPES
-from unmask.faces import mtcnn
+from unmask.faces import appearance, mtcnn
 from unmask.faces.clips import ClipSpec
 from unmask.faces.networks import NAMES as FACE_NETWORKS
 from unmask.graphs import session
@@ -241,6 +242,8 @@ def export(folder: Path, out: Path) -> list[Path]:
         told = {"schema": checkpoint.SCHEMA, **dataclasses.asdict(config), "revision": info.revision}
         made.append(Path(scratch) / "config.json")
         made[-1].write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        made.append(Path(scratch) / "appearance.bin")
+        made[-1].write_bytes(b"".join(part.astype("<f4").tobytes() for part in appearance.projection()))
         return [path.replace(out / path.name) for path in made]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from unmask import pipeline, report, verdict, verdict_text
 from unmask.download import web_address
-from unmask.faces import boxes, clips, detector, exclusion, subjects, tracking
+from unmask.faces import appearance, boxes, clips, detector, exclusion, shots, subjects, tracking, upright
 from unmask.models import saliency
 from unmask.video import captured_frames, sampling
 
@@ -27,6 +27,7 @@ def constants() -> dict[str, Any]:
     )
     track = ["MAX_GAP_FRAMES", "MAX_STEP_SIDES", "MAX_SIZE_RATIO"]
     sharpness = ["SHARPNESS_SIDE_PX", "CROP_SHARPNESS_SIDE_PX"]
+    look = ("SIDE_PX", "CELLS", "DIRECTIONS", "COLOUR_WEIGHT")
     return {
         "face_detector": {
             **{name: getattr(detector, name) for name in face_detector},
@@ -40,6 +41,13 @@ def constants() -> dict[str, Any]:
             "MIN_SHARPNESS": rules.min_sharpness,
             "MIN_FRAMES": rules.min_frames,
         },
+        "upright": {name: getattr(upright, name) for name in ("QUARTER_TURNS", "MAX_TRIES")},
+        "shots": {name: getattr(shots, name) for name in ("THUMBNAIL_PX", "CUT", "SAME_SETTING")},
+        "appearance": {
+            **{name: getattr(appearance, name) for name in look},
+            "LANDMARKS_PX": appearance.LANDMARKS_PX.tolist(),
+            "RGB_TO_XYZ": appearance.RGB_TO_XYZ.tolist(),
+        },
         "sampling": {
             "WINDOWS": plan.windows,
             "FRAMES_PER_WINDOW": plan.frames_per_window,
@@ -50,7 +58,7 @@ def constants() -> dict[str, Any]:
         },
         "pipeline": {
             "MAX_LOG_ODDS": verdict.MAX_LOG_ODDS,
-            "MAX_SUBJECTS": subjects.MAX_SUBJECTS,
+            **{name: getattr(subjects, name) for name in ("MAX_SUBJECTS", "SAME_PERSON", "CLEAR_LIKENESS")},
             "MAX_BOXES": subjects.MAX_BOXES,
             "FEW_FRAMES": pipeline.FEW_FRAMES,
             "RECOMPRESSION_JPEG_QUALITY": clips.RECOMPRESSION_JPEG_QUALITY,

@@ -32,13 +32,14 @@ def describe(image: UInt8Array, landmarks: Float32Array) -> Float32Array:
 
     The dot product of two descriptions is their likeness.
     """
-    mean, projection = _projection()
-    found = (features(align(image, landmarks)) - mean) @ projection
+    mean, matrix = projection()
+    found = (features(align(image, landmarks)) - mean) @ matrix
     return (found / max(float(np.linalg.norm(found)), 1e-6)).astype(np.float32)
 
 
 @functools.cache
-def _projection() -> tuple[Float32Array, Float32Array]:
+def projection() -> tuple[Float32Array, Float32Array]:
+    """Read the mean (704,) of features and the matrix (704, 64) that projects them."""
     tensors = load_file(PROJECTION)
     return tensors["mean"].astype(np.float32), tensors["projection"].astype(np.float32)
 
