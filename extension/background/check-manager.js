@@ -12,11 +12,13 @@
  * @typedef {import("../shared/report-cache.js").Area} Area
  * @typedef {import("../shared/report-cache.js").ReportCache} ReportCache
  * @typedef {import("./space-client.js").SpaceClient} SpaceClient
+ * @typedef {import("../shared/report.js").SiteLabel} SiteLabel
  *
  * @typedef {object} CheckRecord what is stored of a check
  * @property {string | null} job id on the Space; empty: it has not answered yet; null: captured frames are checked
  * @property {string} url
  * @property {string} title
+ * @property {SiteLabel | null} site how its page labels the video
  * @property {string} tab with its frame, in which it was begun
  * @property {string} model
  * @property {boolean} onSpace whatever the settings say
@@ -42,7 +44,7 @@
 import { AsyncQueue, FRAMES_TIMEOUT_MS } from "../shared/async-queue.js";
 import { CheckError } from "../shared/errors.js";
 import { fields } from "../shared/json-values.js";
-import { failedReport, isOfVideo, parseReport } from "../shared/report.js";
+import { failedReport, isOfVideo, parseReport, withSite } from "../shared/report.js";
 import { cacheKey } from "../shared/report-cache.js";
 import { THIS_COMPUTER } from "./on-device-client.js";
 import { backOffMs } from "./space-client.js";
@@ -311,7 +313,9 @@ export class CheckManager {
 
   /** @param {CheckRecord} record @param {Snapshot} snapshot @returns {Promise<Snapshot>} */
   async #finish(record, snapshot) {
-    const { report, key } = snapshot;
+    const { key } = snapshot;
+    const report = snapshot.report?.status === "ok" ? withSite(snapshot.report, record.site) : snapshot.report;
+    snapshot = { ...snapshot, report };
     if (report?.status === "ok" && !record.isPrivate) {
       const fingerprint = record.fingerprint && isOfVideo(report, record.fingerprint) ? record.fingerprint : null;
       await this.cache.save(key, record.url, report, fingerprint, await this.getHistorySize());
@@ -333,9 +337,9 @@ export class CheckManager {
    * @param {Snapshot} snapshot
    * @returns {CheckRecord}
    */
-  #newRecord(job, { url, title = "", model = "", onSpace = false, isPrivate = false }, tab, snapshot) {
+  #newRecord(job, { url, title = "", site = null, model = "", onSpace = false, isPrivate = false }, tab, snapshot) {
     const counters = { failures: 0, resubmitted: false, startedAt: this.now(), polledAt: 0 };
-    return { job, url, title, tab, model, onSpace, isPrivate, ...counters, fingerprint: null, snapshot };
+    return { job, url, title, site, tab, model, onSpace, isPrivate, ...counters, fingerprint: null, snapshot };
   }
 
   /** @param {string} key @returns {Promise<CheckRecord | null>} */

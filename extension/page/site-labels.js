@@ -2,7 +2,6 @@
  * How a site labels its video, in the data of the page that is open: made with AI, altered, or recorded. The rules are
  * those of Python's `site_labels.py`; each makes sure that the label is that of the video.
  *
- * @typedef {import("../shared/report.js").OkReport} OkReport
  * @typedef {import("../shared/report.js").SiteLabel} SiteLabel
  * @typedef {Pick<Document, "querySelector" | "querySelectorAll" | "location">} Page
  */
@@ -49,20 +48,6 @@ const SITES = [
     },
   },
 ];
-
-/**
- * Add the label of the open page to a report that has none.
- * @param {OkReport} report
- * @param {Page} page
- * @param {string | null} address of the video
- * @returns {OkReport}
- */
-export function withSiteLabel(report, page, address) {
-  const site = report.provenance?.site ?? findSiteLabel(page, address);
-  if (!site) return report;
-  const unknown = { credentials: null, metadata: { software: "", camera: "", made: null, notes: [] } };
-  return { ...report, provenance: { ...(report.provenance ?? unknown), site } };
-}
 
 /**
  * Find how the site labels a video.

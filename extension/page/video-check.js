@@ -14,7 +14,7 @@ import { sendToBackground } from "../shared/browser.js";
 import { CheckError } from "../shared/errors.js";
 import { languageAttributes, toTranslate } from "../shared/i18n.js";
 import { formatClock, partOf, progressLabel, summarize, toLabel } from "../shared/labels.js";
-import { failedReport, isOfVideo, isOnDevice, parseReport } from "../shared/report.js";
+import { failedReport, isOfVideo, isOnDevice, parseReport, withSite } from "../shared/report.js";
 import { parseWebUrl } from "../shared/urls.js";
 import { CANVAS_PLAN } from "./capture.js";
 import { CaptureSession } from "./capture-session.js";
@@ -24,7 +24,7 @@ import { Overlay } from "./overlay.js";
 import * as panel from "./panel.js";
 import { canSeek, wait } from "./player-state.js";
 import { copyText, saveReport } from "./report-export.js";
-import { withSiteLabel } from "./site-labels.js";
+import { findSiteLabel } from "./site-labels.js";
 import { clickInside } from "./stopped-clicks.js";
 import { drawTimeline, seek } from "./timeline.js";
 
@@ -91,7 +91,7 @@ export class VideoCheck {
     if (this.#isOnDevice) return void (video ? this.#capture() : this.#fail(failedReport("needs_pictures", "")));
     const { url, isOwn } = target;
     if (url === null) return this.#fail(failedReport("unsupported_site", ""));
-    const options = { url, isOwn, title: this.title, model, onSpace, replaces: this.#shown };
+    const options = { url, isOwn, title: this.title, site: this.#site, model, onSpace, replaces: this.#shown };
     const fingerprint = video && glance(video, isOwn ? url : null);
     const report = await this.#follow(round, await requestCheck({ type: "check", fingerprint, ...options }), show);
     if (report?.status === "failed") this.#fail(report);
@@ -168,7 +168,15 @@ export class VideoCheck {
     const showCapture = this.#showProgress(() => stopping.abort());
     const { url, isOwn } = this.target;
     const page = parseWebUrl(location.href)?.href ?? document.baseURI; // of a frame without an address
-    const options = { url: url ?? page, isOwn, model, title, onSpace: this.#onSpace, replaces: this.#shown };
+    const options = {
+      url: url ?? page,
+      isOwn,
+      model,
+      title,
+      site: this.#site,
+      onSpace: this.#onSpace,
+      replaces: this.#shown,
+    };
     const session = new CaptureSession(video, options, this.overlay);
     const onProgress = (/** @type {number} */ fraction) => showCapture({ stage: "capture", fraction, position: 0 });
     try {
@@ -251,6 +259,11 @@ export class VideoCheck {
     return this.handshake.onDevice && !this.#onSpace;
   }
 
+  /** How the page labels the video now. */
+  get #site() {
+    return findSiteLabel(document, this.target.url);
+  }
+
   get #mayCapture() {
     return this.video !== null && (this.#isOnDevice || this.handshake.consent !== "never");
   }
@@ -274,7 +287,7 @@ export class VideoCheck {
    */
   #showReport(report, savedAt, part) {
     const { t, video, overlay } = this;
-    report = withSiteLabel(report, document, this.target.url);
+    report = withSite(report, this.#site);
     const label = toLabel(report, t);
     const [from, to, length] = [part?.from ?? 0, part?.to ?? 0, part?.length ?? 0].map(formatClock);
     const note = part ? t("looked_at_part", from ?? "", to ?? "", length ?? "") : "";

@@ -61,6 +61,7 @@
  * @typedef {object} CheckOptions
  * @property {string} url
  * @property {string} [title] of the video
+ * @property {import("./report.js").SiteLabel | null} [site] how its page labels it
  * @property {boolean} [isOwn] the address stands for this one video, so that all who ask for it may share a job
  * @property {string | undefined} [replaces] key of a report of the same video
  * @property {string | undefined} [model]

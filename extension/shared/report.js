@@ -335,6 +335,18 @@ function toSpan(json) {
   ];
 }
 
+/**
+ * Add how a site labels the video to a report that does not say so.
+ * @param {OkReport} report
+ * @param {SiteLabel | null} site
+ * @returns {OkReport}
+ */
+export function withSite(report, site) {
+  if (!site || report.provenance?.site) return report;
+  const unknown = { credentials: null, metadata: { software: "", camera: "", made: null, notes: [] } };
+  return { ...report, provenance: { ...(report.provenance ?? unknown), site } };
+}
+
 /** @param {unknown} json @returns {Provenance | null} null when it cannot be read */
 function toProvenance(json) {
   const from = fields(json);

@@ -4,7 +4,7 @@
 /shadow: in a closed shadow root · /later: comes a second after the page · /held: the Space gets it late
 /stream: MediaSource, which only the browser can see · /live: cannot be wound
 /tainted: from an origin that the page may not read, and no server · /tainted-frame: that in a frame
-/black: protected, as far as a program can see
+/black: protected, as far as a program can see · /labelled: a signed clip that its page calls made with AI
 """
 
 import functools
@@ -18,6 +18,7 @@ from typing import Any
 import av
 import numpy as np
 
+from tests.credentials import Signer
 from tests.media import RATE, write_video
 from tests.servers import Answer, Handler, content, copy_video, html, media, status
 
@@ -57,6 +58,10 @@ picture.src = "/face.jpg";
 IN_PLACE = '<button onclick=\'history.pushState({}, "", "/other")\'>Next</button>'
 
 
+LABEL = """<script type="application/ld+json">{"@type": "VideoObject",
+"digitalSourceType": "https://schema.org/TrainedAlgorithmicMediaDigitalSource"}</script>"""
+
+
 def player(src: str) -> str:
     return f"{STYLE}<video controls muted src='{src}'></video>"
 
@@ -86,6 +91,14 @@ def black() -> bytes:
     return encoded(np.zeros((240, 320, 3), np.uint8) for _ in range(2 * RATE))
 
 
+@functools.cache
+def signed() -> bytes:
+    """Sign the clip as made with AI, and once more as edited."""
+    signer = Signer()
+    first = signer.sign(CLIP, "trainedAlgorithmicMedia")
+    return signer.sign(first, edits=first)
+
+
 def pages(foreign: str, release: threading.Event) -> dict[str, Answer]:
     """Make the routes of the site. `foreign`: address of a clip on another origin."""
     fragmented, codec = fragment(CLIP)
@@ -98,7 +111,9 @@ def pages(foreign: str, release: threading.Event) -> dict[str, Answer]:
         "/black.mp4": members(media(black())),
         "/held.mp4": held(media(CLIP), release),
         "/face.jpg": content(FACE, "image/jpeg"),
+        "/signed-clip.mp4": lambda handler: media(signed())(handler),
         "/plain": html(plain, "A speech"),
+        "/labelled": html(LABEL + player("/signed-clip.mp4"), "A speech"),
         "/frame": html("<iframe src='/plain' width=720 height=560></iframe>", "A frame"),
         "/two": html(player("/no-face.mp4") + player("/clip.mp4"), "Two videos"),
         "/in-place": html(plain + IN_PLACE, "In place"),

@@ -76,8 +76,19 @@ def test_settings_test_the_connection_before_they_save_it(chromium, bundled_spac
     shoot(page, "extension-options-arabic")
 
 
+ORIGIN = (  # what a file says of itself, and its page of it
+    "Content Credentials, signed by Example News (confirmed by nobody here): made with AI. The faces: ",
+    "Made from “a clip”.",
+    "127.0.0.1 labels it “made with AI”",
+)
+
+
 def test_the_history_is_searched_opened_exported_and_deleted(chromium, web):
-    label = chromium.check(chromium.open(web.url("/plain"))).answer()
+    checked = chromium.check(chromium.open(web.url("/labelled")))
+    label = checked.answer()
+    checked.press("badge")
+    for text in ORIGIN:
+        checked.wait("origin", text)
     chromium.check(chromium.open(web.url("/two")), 0).wait("badge", "No face found")
     page = chromium.open_own("ui/history.html")
     page.get_by_text("Reports: 2").wait_for()
@@ -89,6 +100,8 @@ def test_the_history_is_searched_opened_exported_and_deleted(chromium, web):
     page.get_by_role("button", name=re.compile("^Report: ")).click()
     page.get_by_role("img", name="Face 1", exact=True).wait_for()
     assert page.get_by_role("heading", name=label).is_visible()
+    for text in ORIGIN:
+        assert page.get_by_text(text).first.is_visible()
     assert_accessible(page)
     shoot(page, "extension-history")
     search.fill("")

@@ -80,14 +80,17 @@ function setUp(space, historySize = 10) {
   return { worker, checks: worker(), session, local, clock };
 }
 
-test("a check is submitted, polled, and its report remembered", async () => {
-  const space = new FakeSpace(running, done);
+test("a check is submitted, polled, and its report remembered with the label of the page", async () => {
+  const report = { ...REPORT, provenance: { ...REPORT.provenance, site: null } };
+  const space = new FakeSpace(running, { ...done, report });
   const { checks } = setUp(space);
-  const { key, finished } = await checks.start({ url: URL_A, fingerprint });
+  const site = { name: "a.example", label: "made with AI" };
+  const { key, finished } = await checks.start({ url: URL_A, site, fingerprint });
   assert.equal(finished, false);
   assert.deepEqual([(await checks.poll(key)).stage, (await checks.poll(key)).report?.status], ["faces", "ok"]);
   const [again] = await checks.remembered({ type: "remembered", shape, model: "", onSpace: false });
-  assert.deepEqual([again?.key, again?.report.status, again?.fingerprint], [key, "ok", fingerprint]);
+  assert.deepEqual([again?.key, again?.fingerprint], [key, fingerprint]);
+  assert.deepEqual(again?.report.status === "ok" && again.report.provenance?.site, site);
 });
 
 test("what the Space fetched is not remembered for a player that shows a video of another length", async () => {

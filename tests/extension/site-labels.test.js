@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { findSiteLabel, withSiteLabel } from "../../extension/page/site-labels.js";
+import { findSiteLabel } from "../../extension/page/site-labels.js";
+import { withSite } from "../../extension/shared/report.js";
 
 const AI = "https://schema.org/TrainedAlgorithmicMediaDigitalSource";
 const tiktok = (/** @type {string} */ id, /** @type {unknown} */ aigcLabelType) => ({
@@ -55,8 +56,9 @@ for (const [name, given, address, expected] of cases) {
 
 test("a report gets the label of the page, and keeps its own", () => {
   const report = /** @type {any} */ ({ provenance: null });
-  assert.equal(withSiteLabel(report, page(news, [video]), news).provenance?.site?.label, "made with AI");
-  assert.equal(withSiteLabel(report, page(news, []), news), report);
+  const site = { name: "news.example", label: "made with AI" };
+  assert.deepEqual(withSite(report, site).provenance?.site, site);
+  assert.equal(withSite(report, null), report);
   const own = /** @type {any} */ ({ provenance: { site: { name: "a", label: "b" } } });
-  assert.equal(withSiteLabel(own, page(news, [video]), news).provenance?.site?.label, "b");
+  assert.equal(withSite(own, site), own);
 });
