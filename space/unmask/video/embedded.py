@@ -28,7 +28,11 @@ MIN_HIDDEN_SECONDS = 1.0  # encoders leave out less, so that the first picture i
 MOTION_VIDEO = re.compile(rb"\0\0\0[\x10-\x40]ftyp(?:iso\w|mp4\w|qt  |avc1)")  # an MP4 behind a JPEG
 MAX_PICTURE_BYTES = 2**26
 
-KEPT_TAGS = re.compile(r"make|model|manufacturer|software|encod|creation|aigc|prompt|workflow|comment|version")
+KEPT_TAGS = re.compile(
+    "make|model|manufacturer|software|encod|creation|aigc|prompt|workflow|comment|version|lvmeta|handler"
+)
+SETTINGS = "settings"  # name of a tag of ours: whose settings lie somewhere in a long comment
+SETTINGS_OF = re.compile(r'"type"\s{0,9}:\s{0,9}"(WanGP[^"]{0,90})')
 MAX_TAGS, MAX_NAME, MAX_VALUE = 20, 40, 200  # characters: all together fit into one message
 MAX_XMP_BYTES = 2**20
 XMP_TAGS = {  # name for us -> the value, as an attribute or an element
@@ -104,7 +108,9 @@ def read_tags(metadata: Mapping[str, str]) -> Tags:
     """Clean and bound the tags that speak of the origin, of a container and its XMP packet."""
     lower = {name.lower()[:MAX_NAME]: value for name, value in metadata.items() if name != "xmp"}
     tags = [(name, printable_line(value, MAX_VALUE)) for name, value in lower.items() if KEPT_TAGS.search(name)]
-    return (*read_xmp(metadata.get("xmp", "")), *tags)[:MAX_TAGS]
+    long = "\n".join(lower.get(name, "")[:MAX_XMP_BYTES] for name in ("comment", "description"))
+    settings = [(SETTINGS, printable_line(found[1], MAX_VALUE))] if (found := SETTINGS_OF.search(long)) else []
+    return (*read_xmp(metadata.get("xmp", "")), *settings, *tags)[:MAX_TAGS]
 
 
 def read_xmp(packet: str) -> Tags:

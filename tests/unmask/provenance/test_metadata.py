@@ -1,6 +1,7 @@
 """Tags of a file -> what they say of its origin."""
 
 import io
+import json
 
 import av
 import pytest
@@ -29,6 +30,24 @@ XMP = """<x:xmpmeta><rdf:Description xmp:CreatorTool="Adobe Premiere Pro 2026"
         ({"aigc": '{"Label": "2"}'}, {"made": None}),
         ({"prompt": '{"3": {"inputs": {"seed": 5}, "class_type": "KSampler"}}'}, {"made": "ai"}),
         ({"prompt": "a reminder to buy milk"}, {"made": None}),
+        ({"aigc_info": '{"aigc_label_type":2}'}, {"made": "ai", "notes": ["TikTok calls it made with AI.", ANYBODY]}),
+        ({"aigc_info": '{"aigc_label_type":0}'}, {"made": None}),
+        ({"comment": json.dumps({"prompt": json.dumps({"3": {"inputs": {"seed": 5}}})})}, {"made": "ai"}),
+        ({"comment": json.dumps({"workflow": {"id": "0" * 36, "revision": 0, "last_node_id": 9}})}, {"made": "ai"}),
+        ({"comment": json.dumps({"prompt": "a cat", "steps": "x" * 900, "type": "WanGP v9 by X"})}, {"made": "ai"}),
+        ({"comment": json.dumps({"prompt": "buy milk", "type": "note"})}, {"made": None}),
+        (
+            {"LvMetaInfo": '{"source_type":"vicut"}'},
+            {"made": None, "notes": ["CapCut or Jianying, video editors, exported it.", ANYBODY]},
+        ),
+        (
+            {"encoding_tool": "HandBrake 1.9.2 2025022300"},
+            {"software": "HandBrake 1.9.2 2025022300", "notes": ["HandBrake, a converter, wrote it.", ANYBODY]},
+        ),
+        (
+            {"handler_name": "ISO Media file produced by Google Inc."},
+            {"software": None, "notes": ["Servers of Google, as YouTube's, wrote it.", ANYBODY]},
+        ),
         (
             {"xmp": XMP},
             {
