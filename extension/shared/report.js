@@ -72,7 +72,7 @@
  * @property {"trusted" | "valid" | "invalid" | "unverified" | "none"} state
  * @property {string} signer
  * @property {Made | null} made
- * @property {"changed" | "expired" | "damaged" | null} problem
+ * @property {"changed" | "expired" | "damaged" | "uncovered" | null} problem
  *
  * @typedef {Credentials & {relation: Relation, title: string}} Ingredient what the file was made from, or with
  * @typedef {"parentOf" | "componentOf" | "inputTo"} Relation
@@ -124,7 +124,7 @@ const DIRECTIONS = /** @type {const} */ (["fake", "real", "none"]);
 const STRENGTHS = /** @type {const} */ (["strong", "moderate", "weak", "none"]);
 const STATES = /** @type {const} */ (["trusted", "valid", "invalid", "unverified", "none"]);
 const MADE = /** @type {const} */ (["ai", "part_ai", "software", "edited", "camera"]);
-const PROBLEMS = /** @type {const} */ (["changed", "expired", "damaged"]);
+const PROBLEMS = /** @type {const} */ (["changed", "expired", "damaged", "uncovered"]);
 const RELATIONS = /** @type {const} */ (["parentOf", "componentOf", "inputTo"]);
 const KINDS = /** @type {const} */ (["url", "file", "frames"]);
 const MAX_FACES = 64;

@@ -8,7 +8,7 @@ from unmask.verdict_text import SHOWN_LABEL
 
 State = Literal["trusted", "valid", "invalid", "unverified", "none"]
 Made = Literal["ai", "part_ai", "software", "edited", "camera"]  # what matters most comes first
-Problem = Literal["changed", "expired", "damaged"]
+Problem = Literal["changed", "expired", "damaged", "uncovered"]
 
 MADE: dict[str, Made] = {  # of the digital source types: cv.iptc.org/newscodes/digitalsourcetype, C2PA 2.2
     "trainedAlgorithmicMedia": "ai",
@@ -44,6 +44,7 @@ PROBLEM_WORDS: dict[Problem, str] = {
     "changed": "the content was changed after it was signed",
     "expired": "the signer's certificate was not valid, and nothing proves that it was when this was signed",
     "damaged": "they are damaged, or were changed themselves",
+    "uncovered": "they do not cover the whole file, so nobody can tell whether it was changed",
 }
 FORGEABLE = "which anybody can change"
 

@@ -26,7 +26,7 @@ const families = {
   help: ["longer", "original"],
   credentials: ["trusted", "valid", "invalid", "unchecked", "none", "unread"],
   made: ["ai", "part_ai", "software", "edited", "camera", "unsaid"],
-  problem: ["changed", "expired", "damaged"],
+  problem: ["changed", "expired", "damaged", "uncovered"],
   ingredient: ["parentOf", "componentOf", "inputTo"],
 };
 

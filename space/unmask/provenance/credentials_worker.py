@@ -43,6 +43,8 @@ FRAGMENTS_CHANGED = "assertion.bmffHash.mismatch"  # also where the hashes are t
 TRUSTED, UNTRUSTED, TIME_TRUSTED = "signingCredential.trusted", "signingCredential.untrusted", "timeStamp.trusted"
 DOUBT = ("trusted", "valid", "unverified", "invalid")  # states, what is worth most first
 BINDINGS = ("Hash.", "hardBinding")  # in codes of failures that concern the content
+CHANGED = "Hash.mismatch"  # ends of codes
+UNCOVERED = "exclusion does not match"  # in explanations of a mismatch: not only the store is left out of the signature
 EXPIRED = ("signingCredential.expired", "claimSignature.outsideValidity")
 MAX_MANIFESTS, MAX_CODES, MAX_TYPES, MAX_TEXT, MAX_NAME = 8, 12, 8, 100, 60  # all together fit into one message
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.:+_-]")
@@ -138,9 +140,10 @@ def _signed_segments(detailed: Json) -> int:
 
 def to_credentials(found: Json, in_part: bool) -> Credentials:
     """Reduce the library's JSON to what a report says."""
-    failures = [status["code"] for status in found.get("validation_status", []) if status["code"] != UNTRUSTED]
+    failed = [status for status in found.get("validation_status", []) if status["code"] != UNTRUSTED]
     if in_part:
-        failures = [code for code in failures if not any(part in code for part in BINDINGS)]
+        failed = [status for status in failed if not any(part in status["code"] for part in BINDINGS)]
+    failures = [status["code"] for status in failed]
     state = "unverified" if in_part and not failures else str(found["validation_state"]).lower()
     state = state if state in DOUBT else "invalid"
     results: Json = found.get("validation_results") or {}
@@ -149,11 +152,14 @@ def to_credentials(found: Json, in_part: bool) -> Credentials:
         state = "trusted"
     codes = tuple(dict.fromkeys(map(_ascii, failures)))[:MAX_CODES] if state == "invalid" else ()
     problem = _problem(codes) if state == "invalid" else None
+    changes = [str(each.get("explanation")) for each in failed if each["code"].endswith(CHANGED)]
+    if problem == "changed" and all(UNCOVERED in explanation for explanation in changes):
+        problem = "uncovered"
     return Credentials(state, problem, codes, manifests=_chain(found, state, problem, passed))
 
 
 def _problem(codes: Collection[str]) -> str:
-    if any(code.endswith("Hash.mismatch") for code in codes):
+    if any(code.endswith(CHANGED) for code in codes):
         return "changed"
     return "expired" if codes and set(codes) <= set(EXPIRED) else "damaged"
 

@@ -407,6 +407,20 @@ def test_under_a_trusted_signature_only_a_trusted_time_is_said(passed, said, sta
     assert (read.state, read.manifests[0].signed_at) == (state, signed_at)
 
 
+@pytest.mark.parametrize(
+    ("explanations", "problem"),
+    [
+        (["data hash exclusion does not match the manifest location in the asset"], "uncovered"),
+        (["asset hash error, name: jumbf manifest"], "changed"),
+        (["data hash exclusion does not match the manifest location in the asset", "asset hash error"], "changed"),
+    ],
+)
+def test_a_signature_that_leaves_out_more_than_its_store_does_not_prove_a_change(explanations, problem):
+    failed = [{"code": "assertion.dataHash.mismatch", "explanation": text} for text in explanations]
+    found = {"validation_state": "Invalid", "validation_status": failed}
+    assert to_credentials(found, in_part=False).problem == problem
+
+
 def test_a_store_alone_proves_nothing_of_a_content(video, signer):
     signed = signer.sign(video, AI)
     begin, end = store_box(signed)
