@@ -56,6 +56,8 @@ def main() -> None:
     np.savez(beside / "validation.npz", scores=table)
     calibration, policy = fit(table)
     file = replace(checkpoint.read_config(folder), calibration=calibration, policy=policy, headline=headline(table))
+    if arguments.model_folder:
+        file = replace(file, name=arguments.out.name)
     checkpoint.save(arguments.out, checkpoint.restore(folder), file, int8=arguments.int8)
     if file.origin is not None:
         write_card(arguments.out)

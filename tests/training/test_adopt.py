@@ -202,6 +202,7 @@ def test_from_the_authors_repository_to_a_label_and_to_one_of_ones_own(hub, medi
     monkeypatch.setattr("sys.argv", ["calibrate", *map(str, asked)])
     calibrate.main()
     config = json.loads((out / "config.json").read_text())
+    assert config["name"] == "small"
     assert config["policy"]["real_below"] > 0 or config["policy"]["evidence"]["per_100"]
     assert config["clip"] == json.loads((tmp_path / "adopted" / "config.json").read_text())["clip"]
     tensors, before = (load_file(folder / "model.safetensors") for folder in (out, tmp_path / "adopted"))
