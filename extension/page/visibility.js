@@ -76,10 +76,13 @@ function pictureBox(video) {
   if (!/^(contain|scale-down)$/.test(objectFit) || across === 0) return box;
   const fit = Math.min(box.width / across, box.height / down);
   const scale = objectFit === "contain" ? fit : Math.min(fit, box.width / video.offsetWidth);
-  const places = objectPosition.split(" ").map((place) => (place.endsWith("%") ? parseFloat(place) / 100 : 0.5));
-  const [x = 0.5, y = 0.5] = isTurned ? [] : places;
   const [width, height] = [scale * across, scale * down];
-  return new DOMRect(box.left + x * (box.width - width), box.top + y * (box.height - height), width, height);
+  const [x = "50%", y = "50%"] = isTurned ? [] : (objectPosition.replace(/ ([+-]) /g, "$1").match(/\S+/g) ?? []);
+  const number = (/** @type {string} */ text, /** @type {RegExp} */ unit) => Number(unit.exec(text)?.[0] ?? 0);
+  const zoom = box.width / video.offsetWidth;
+  const inset = (/** @type {string} */ place, /** @type {number} */ bars) =>
+    (bars * number(place, /-?[\d.]+(?=%)/)) / 100 + zoom * number(place, /[+-]?[\d.]+(?=px)/);
+  return new DOMRect(box.left + inset(x, box.width - width), box.top + inset(y, box.height - height), width, height);
 }
 
 /**

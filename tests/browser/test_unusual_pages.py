@@ -231,6 +231,8 @@ def test_pictures_of_the_tab_show_no_advertisement_over_the_video(person, unusua
 BARS = {  # style -> left, top, width, height of the picture in the window
     "width: 800px": (168, 8, 480, 360),
     "width: 800px; object-position: 100% 0": (328, 8, 480, 360),
+    "width: 800px; object-position: 30px 0": (38, 8, 480, 360),
+    "width: 800px; object-position: right 30px top 0": (298, 8, 480, 360),
     "width: 800px; object-fit: fill": (8, 8, 800, 360),
     "width: 480px; height: 700px; object-fit: scale-down; object-position: 0 10%": (8, 42, 480, 360),
 }
