@@ -30,6 +30,7 @@ from yaml import YAMLError
 
 from training.release import gend
 from training.release.card import write_card
+from training.release.gend import CheckpointError
 from unmask.errors import ModelUnavailable
 from unmask.models import checkpoint, torch_model
 from unmask.models.checkpoint import ModelConfigFile, Origin
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         left_out = adopt(arguments.source, arguments.layout, arguments.out, arguments.backbone)
     except FAILURES as error:
-        sys.exit(f"adopt: {error}")
+        sys.exit(f"adopt: {printable_line(error, MAX_LINE)}")
     print(f"{arguments.out}: every tensor is used" + "".join(f"\nwithout effect: {item}" for item in left_out))
     print(f"no label is given yet: python -m training.calibrate --model-folder {arguments.out} --data … --out …")
 
@@ -79,14 +80,18 @@ def adopt(source: str, layout: str, out: Path, backbone: str | None = None) -> l
         CheckpointError, ModelUnavailable: the checkpoint is of another layout, or its tensors do not fit.
     """
     published = fetch(source)
+    if published.config.parent.resolve() == out.resolve():
+        raise CheckpointError("--out is the folder of the checkpoint, which it would replace")
     checkpoint.require_memory(published.name, published.weights)
-    config = json.loads(published.config.read_bytes())
+    config = read_object(published.config)
     tensors = {name: value for shard in published.weights for name, value in load_file(shard).items()}
+    if broken := sorted(name for name, value in tensors.items() if not value.float().isfinite().all()):
+        raise CheckpointError(f"{len(broken)} tensors hold numbers that are not finite, {broken[0]} among them")
     asked = backbone or gend.needs_config_of(config, tensors)
     converted = LAYOUTS[layout](config, tensors, None if asked is None else tower_config(asked))
     origin = Origin(layout, published.name, published.revision, *stated(published.card))
     file = ModelConfigFile(
-        name=out.name,
+        name=out.resolve().name,
         architecture="vit-linear",
         model=converted.model,
         clip=converted.clip,
@@ -112,6 +117,11 @@ def fetch(source: str) -> Published:
         names, revision = [file.rfilename for file in found.siblings or ()], str(found.sha)
         find = lambda file: Path(hf_hub_download(name, file, revision=revision))
     shards = sorted(fnmatch.filter(names, "model-*-of-*.safetensors")) or ["model.safetensors"]
+    told = re.fullmatch(r"model-\d+-of-(\d+)\.safetensors", shards[0])
+    if missing := {"config.json", *shards} - {*names}:
+        raise CheckpointError(f"{name} has no {min(missing)}; weights in other formats are not read")
+    if told and int(told[1]) != len(shards):
+        raise CheckpointError(f"{name} has {len(shards)} of {int(told[1])} parts of its weights")
     card = find("README.md") if "README.md" in names else None
     weights = tuple(find(shard) for shard in shards)
     revision = revision or hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest()[:12]
@@ -122,8 +132,19 @@ def tower_config(backbone: str) -> dict[str, Any]:
     """Read the config.json of a backbone, of its vision tower where it holds several."""
     folder = Path(backbone)
     path = folder / "config.json" if folder.is_dir() else Path(hf_hub_download(backbone, "config.json"))
-    raw: dict[str, Any] = json.loads(path.read_bytes())
+    raw = read_object(path)
     found: dict[str, Any] = raw.get("vision_config", raw)
+    return found
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object. Raises CheckpointError where it is none."""
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CheckpointError(f"{path.name} is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path.name} is no JSON object")
     return found
 
 

@@ -76,6 +76,8 @@ DAMAGES = {
     "another shape": (changed(FIRST + "layer_norm1.weight", torch.zeros(3)), "sizes|differ|heads"),
     "three classes": (changed("model.linear.weight", torch.zeros(3, 64)), "two classes"),
     "another head": (lambda reference: reference.config.update(head="mlp"), "the head is 'mlp'"),
+    "a head that is a list": (lambda reference: reference.config.update(head=["linear"]), "the head is"),
+    "no number": (changed("model.linear.bias", torch.full((2,), torch.nan)), "not finite, model.linear.bias"),
     "another tower": (lambda reference: reference.config.update(backbone="facebook/dinov2-base"), "known are CLIP"),
 }
 
@@ -92,6 +94,33 @@ def test_a_hub_that_cannot_be_reached_is_said_in_a_line(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(SystemExit, match="refused"):
         adopt.main(["owner/name", "--as", "gend", "--out", str(tmp_path)])
+
+
+FILES = {
+    "no weights": ({"model.safetensors": None, "pytorch_model.bin": b""}, "has no model.safetensors"),
+    "a part of them": ({"model.safetensors": None, "model-00001-of-00002.safetensors": b""}, "1 of 2 parts"),
+    "a pointer": ({"model.safetensors": b"version https://git-lfs.github.com/spec/v1"}, "header"),
+    "no config": ({"config.json": None}, "has no config.json"),
+    "no JSON": ({"config.json": b"{"}, "config.json is no JSON"),
+    "no object": ({"config.json": b"[]"}, "config.json is no JSON object"),
+}
+
+
+@pytest.mark.parametrize(("files", "said"), FILES.values(), ids=FILES.keys())
+def test_files_that_are_no_checkpoint_are_refused_in_a_line(files, said, tmp_path):
+    folder = Reference("tiny/clip").save(tmp_path / "gend")
+    for name, content in files.items():
+        (folder / name).unlink(missing_ok=True)
+        if content is not None:
+            (folder / name).write_bytes(content)
+    with pytest.raises(SystemExit, match=said):
+        adopt.main([str(folder), "--as", "gend", "--out", str(tmp_path / "model")])
+
+
+def test_the_checkpoint_is_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(Reference("tiny/clip").save(tmp_path / "gend"))
+    with pytest.raises(SystemExit, match="--out is the folder"):
+        adopt.main([".", "--as", "gend", "--out", str(tmp_path / "gend")])
 
 
 @pytest.mark.parametrize(("missing", "said"), [("memory", r"GiB of memory .* are free"), ("timm", r"unmask\[large\]")])

@@ -90,8 +90,9 @@ def convert(config: Mapping[str, Any], tensors: Mapping[str, Tensor], tower: Map
         CheckpointError: it is of another layout; names the tensors that fit nothing.
     """
     backbone = str(config.get("backbone"))
-    if config.get("head") not in HEADS:
-        raise CheckpointError(f"the head is {config.get('head')!r}, not one of {', '.join(HEADS)}")
+    head_kind = str(config.get("head"))
+    if head_kind not in HEADS:
+        raise CheckpointError(f"the head is {head_kind!r}, not one of {', '.join(HEADS)}")
     left_out = tuple(sorted(WITHOUT_EFFECT.keys() & tensors.keys()))
     rest = {name: value for name, value in tensors.items() if name not in left_out}
     head = {f"head.{name}": _difference(rest.pop(f"model.linear.{name}", None)) for name in ("weight", "bias")}
@@ -108,7 +109,7 @@ def convert(config: Mapping[str, Any], tensors: Mapping[str, Tensor], tower: Map
     else:
         raise CheckpointError(f"the backbone is {backbone}; known are CLIP, DINOv3 and the Perception Encoder")
     moved = {_place(name): value for name, value in named.items()}
-    return Converted(replace(model, normalised=HEADS[config["head"]]), clip, {**moved, **head}, left_out)
+    return Converted(replace(model, normalised=HEADS[head_kind]), clip, {**moved, **head}, left_out)
 
 
 def needs_config_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str | None:
