@@ -347,7 +347,7 @@ def _worst_clip(
 
 def _warnings(media: Media, tracker: SubjectTracker, options: Options) -> list[str]:
     """List what to know about how the verdict came about."""
-    found = [*media.notices]
+    found = [*media.notices()]
     duration, end = media.source.duration_seconds, options.span.end_seconds
     if duration is not None and end is not None and end > duration + ROUNDING_SECONDS:
         found.append(f"The video ends at {duration:.1f} s, before the end that was asked for ({end:g} s).")

@@ -121,7 +121,7 @@ class Media:
     windows: Callable[[OnWait], Iterable[Frames]]  # those of the plan, one at a time; called once
     offset_seconds: float = 0.0  # time in the original of the file's second 0
     fetched: Path | None = None  # the file, if it was fetched for this check
-    notices: tuple[str, ...] = ()  # sentences on how its pictures are shown
+    notices: Callable[[], Sequence[str]] = tuple  # sentences on how its pictures are shown; after the windows
     gaps: Callable[[], Sequence[tuple[float, float]]] = tuple  # announced but not there, in seconds; after the windows
     statements: Statements = Statements()
 
@@ -203,7 +203,7 @@ def _open_file(source: UrlSource | FileSource, file: VideoFile, sha256: Callable
         windows=file.opened.windows,
         offset_seconds=file.offset_seconds,
         fetched=file.path if isinstance(source, UrlSource) else None,
-        notices=tuple(text for trait, text in NOTICES.items() if trait in file.opened.stream.traits),
+        notices=lambda: [text for trait, text in NOTICES.items() if trait in file.opened.stream.traits],
         gaps=lambda: file.opened.gaps,
         statements=Statements(
             path=None if file.in_part else file.path,

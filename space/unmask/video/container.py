@@ -172,6 +172,7 @@ class VideoReader:
         self.full_detail_from_seconds = -math.inf
         self.targets: tuple[float, ...] = ()  # seconds, rising
         self.packets_decoded = 0
+        self.has_shown_hdr = False
 
     def metadata(self) -> dict[str, str]:
         """Return the tags of the file and of the stream; those of the file go first where both have one."""
@@ -327,6 +328,7 @@ class VideoReader:
         """
         shown = self._coded_size(frame)
         size = fit(shown, max_side_px)
+        self.has_shown_hdr |= colour.is_hdr(frame)
         rgb = colour.to_rgb(frame, size, self._reformatter)
         return np.ascontiguousarray(self._orientation.apply(rgb)), max(shown) / max(size)
 

@@ -99,6 +99,7 @@ def decode(
     pieces: Sequence[Piece] = (),
     starts: Sequence[float] = (),
     on_gap: Callable[[float, float], None] = lambda start, end: None,
+    on_hdr: Callable[[bool], None] = lambda hdr: None,
 ) -> Iterator[Frames]:
     """Yield the windows of `plan` one after another, so that one is in memory at a time.
 
@@ -110,6 +111,7 @@ def decode(
         pieces: Of the file, in the order in which a player shows them; none: it is looked for them.
         starts: Of the windows, where they are fixed already.
         on_gap: Gets the (start, end) of what is announced, but not there.
+        on_hdr: Gets whether pictures of a window were HDR.
 
     Raises:
         NoFrames: No window holds a frame.
@@ -120,6 +122,7 @@ def decode(
         for reader, windows in _lay_out(file, pieces, starts, plan, on_gap):
             for window in windows:
                 runs = _split_by_size(reader, _pick_frames(reader, window, plan), plan.max_side_px)
+                on_hdr(reader.has_shown_hdr)
                 empty = empty and not runs
                 if not runs and reader.lacks_pictures:
                     on_gap(window.start_seconds, min(window.until_seconds, window.start_seconds + plan.window_seconds))

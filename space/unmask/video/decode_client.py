@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from unmask.sandbox.protocol import Done, Message
 from unmask.video.captured_frames import Capture
 from unmask.video.embedded import MAX_STORE_BYTES
 from unmask.video.frames import Frames, Image, VideoStream
-from unmask.video.messages import ANSWERS, CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, WindowFrames
+from unmask.video.messages import ANSWERS, CaptureTask, DecodeTask, Findings, MediaFile, PlayTask, WindowFrames
 from unmask.video.partial_file import MAX_RANGE_BYTES, ByteRanges, open_file
 from unmask.video.sampling import MAX_SIDE_PX, DecodePlan, Piece, Span, Timed
 
@@ -90,8 +91,10 @@ class OpenVideo:
         """Give the windows, once; see `video.decode.decode`."""
         self._on_wait = on_wait
         for answer in self._answers:
-            if isinstance(answer.body, Gaps):
-                self.gaps = answer.body.spans
+            if isinstance(answer.body, Findings):
+                self.gaps = answer.body.gaps
+                if answer.body.hdr and "hdr" not in self.stream.traits:  # it began later
+                    self.stream = replace(self.stream, traits=("hdr", *self.stream.traits))
             else:
                 yield _to_frames(answer, self._plan)
 

@@ -20,7 +20,7 @@ from unmask.video import decode as video
 from unmask.video.animations import SIGNATURE_BYTES, is_animated_webp
 from unmask.video.embedded import MAX_STORE_BYTES, MAX_TAGS, MAX_XMP_BYTES, find_embedded, read_xmp
 from unmask.video.frames import Frames
-from unmask.video.messages import TASKS, CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, WindowFrames
+from unmask.video.messages import TASKS, CaptureTask, DecodeTask, Findings, MediaFile, PlayTask, WindowFrames
 from unmask.video.partial_file import ByteRanges, FilePart, PartialFile, read_range
 from unmask.video.pieces import find_pieces, find_remote_pieces
 from unmask.video.sampling import Piece
@@ -92,14 +92,15 @@ def decode(request: Message, parent: Connection) -> None:
     )
     parent.send(stream, read_range(file, embedded.store if task.sends_store else None, MAX_STORE_BYTES))
     gaps: list[tuple[float, float]] = []
+    hdr: list[bool] = []
 
     def on_gap(start: float, end: float) -> None:
         if gaps and gaps[-1][1] == start:
             start = gaps.pop()[0]
         gaps.append((start, end))
 
-    _send_windows(video.decode(media, task.plan, pieces, task.starts, on_gap), parent)
-    parent.send(Gaps(tuple(gaps)))
+    _send_windows(video.decode(media, task.plan, pieces, task.starts, on_gap, hdr.append), parent)
+    parent.send(Findings(tuple(gaps), any(hdr)))
 
 
 def play(request: Message, parent: Connection) -> None:

@@ -1,8 +1,12 @@
 """Find where media files were joined into one, by boxes, elements, tags and pages alone."""
 
 import struct
+from collections import deque
 from collections.abc import Iterator, Mapping
 from io import RawIOBase
+from itertools import takewhile
+from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +18,7 @@ MAX_BOX_BYTES = 2**20  # of a box of an MP4 that are looked through for its cloc
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # with which a Matroska file, and what is in it, begin
 SCAN_BYTES = 2**20  # read at a time where a segment does not say how long it is
 OGG, OGG_HEAD_BYTES, OGG_BEGINS = b"OggS", 27, 2  # a page, and the flag of the first of a stream
+OGG_SCAN_BYTES = 2**17  # in which one begins
 ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"  # with which the identity of the head of an ASF (WMV) begins
 IVF, IVF_FRAME_HEAD_BYTES = b"DKIF", 12
 FLV_HEAD_BYTES = 13
@@ -22,20 +27,28 @@ MAX_DESCRIPTION_BYTES = 2**12
 FLV_DESCRIPTION = (b"\x17\0", b"\x1c\0", b"\x90h", b"\x90a", b"\x90v")  # begins what a decoder must know
 
 
-def find_mp4_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStart]:
-    """Yield each head in MP4s that were joined, and each fragment whose clock starts anew."""
+def find_mp4_starts(file: RawIOBase, begin: int, end: int, by_index: bool = False) -> Iterator[PieceStart]:
+    """Yield each head in MP4s that were joined, and each fragment whose clock starts anew.
+
+    Where it goes by the index, what a head lists is passed over: of a file on its server it need not be read.
+    """
     tracks: dict[bytes, tuple[int, int]] = {}  # track -> ticks of a second, and of a sample that does not say it
     last: dict[bytes, tuple[int, int]] = {}  # track -> when its last fragment began and ended, in ticks
-    head = (begin, begin)
-    for kind, place, content, until in boxes(file, begin, end):
+    head = movie = (begin, begin)
+    until = begin
+    while box := next(boxes(file, until, end), None):
+        kind, place, content, until = box
         if kind == b"ftyp":
             last.clear()
             head = (place, place)
             yield PieceStart(place)
+        elif kind == b"sidx" and by_index:
+            until += _indexed_bytes(read_range(file, (content, until), MAX_BOX_BYTES))
         elif kind == b"moov":
-            tracks = _tracks(FilePart(file, place, end).read(MAX_BOX_BYTES))
+            tracks, movie = {}, (place, until)
         elif kind == b"moof":
             head = head if head[1] > head[0] else (head[0], place)
+            tracks = tracks or _tracks(FilePart(file, *movie).read(MAX_BOX_BYTES))
             track, ticks_now, until_ticks, movable = _fragment_times(file, (content, until), tracks)
             a_second = tracks.get(track, (1, 0))[0]
             began, ended = last.get(track, (ticks_now, ticks_now))
@@ -44,6 +57,13 @@ def find_mp4_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStar
                 last.clear()
                 yield PieceStart(place, head=head)
             last[track] = ticks_now, until_ticks
+
+
+def _indexed_bytes(index: bytes) -> int:
+    """Read how many bytes behind a segment index (ISO 14496-12, 8.16.3) it lists; zero where it is of one fragment."""
+    listed = index[32 if index[:1] > b"\0" else 24 :]
+    sizes = np.frombuffer(listed, ">u4", len(listed) // 12 * 3)[::3]
+    return int((sizes & 0x7FFFFFFF).sum(dtype=np.int64)) if len(sizes) > 1 else 0
 
 
 def _tracks(movie: bytes) -> dict[bytes, tuple[int, int]]:
@@ -150,13 +170,45 @@ def find_flv_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStar
 
 def find_ogg_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStart]:
     """Yield each link of a chain of Ogg files: the first pages of its streams come together."""
-    place, begins = begin, False
+    before = False
+    for page in _ogg_pages(file, begin, end):
+        if page.begins and not before:
+            yield PieceStart(page.place)
+        before = page.begins
+
+
+def find_ogg_starts_by_ranges(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStart]:
+    """Yield each link of a chain of Ogg files, by bisection: the streams of each have numbers of their own."""
+    last = deque(_ogg_pages(file, max(begin, end - OGG_SCAN_BYTES), end), maxlen=1)
+    while last and begin < end:
+        yield PieceStart(begin)
+        streams = {page.stream for page in takewhile(attrgetter("begins"), _ogg_pages(file, begin, end))}
+        if last[0].stream in streams:
+            return
+        low, high = begin, end
+        while high - low > OGG_SCAN_BYTES:
+            middle = (low + high) // 2
+            page = next(_ogg_pages(file, middle, high), None)
+            low, high = (middle, high) if page and page.stream in streams else (low, middle)
+        new = (page.place for page in _ogg_pages(file, low, end) if page.begins and page.stream not in streams)
+        begin = next(new, end)
+
+
+class _OggPage(NamedTuple):
+    """Where a page lies, the number of its stream, and whether it is the first of it."""
+
+    place: int
+    stream: bytes
+    begins: bool
+
+
+def _ogg_pages(file: RawIOBase, begin: int, end: int) -> Iterator[_OggPage]:
+    """Yield the pages from the first one on that begins at or soon after a place."""
+    place = begin + max(0, FilePart(file, begin, end).read(OGG_SCAN_BYTES).find(OGG))
     while (head := FilePart(file, place, end).read(OGG_HEAD_BYTES + 255)).startswith(OGG):
         if len(head) <= OGG_HEAD_BYTES:
             return
-        if head[5] & OGG_BEGINS and not begins:
-            yield PieceStart(place)
-        begins = bool(head[5] & OGG_BEGINS)
+        yield _OggPage(place, head[14:18], bool(head[5] & OGG_BEGINS))
         segments = head[26]
         place += OGG_HEAD_BYTES + segments + sum(head[OGG_HEAD_BYTES : OGG_HEAD_BYTES + segments])
 

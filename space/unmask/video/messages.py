@@ -17,7 +17,7 @@ class MediaFile:
 
 @dataclass(frozen=True)
 class DecodeTask:
-    """See `video.decode.decode`; answered by a `VideoStream`, `WindowFrames` and `Gaps`."""
+    """See `video.decode.decode`; answered by a `VideoStream`, `WindowFrames` and `Findings`."""
 
     media: MediaFile
     plan: DecodePlan
@@ -58,11 +58,12 @@ class WindowFrames:
 
 
 @dataclass(frozen=True)
-class Gaps:
-    """What should have been looked at, and was not there: (start, end) in seconds of each."""
+class Findings:
+    """What became known while the windows were decoded."""
 
-    spans: tuple[tuple[float, float], ...]
+    gaps: tuple[tuple[float, float], ...]  # announced but not there: (start, end) in seconds of each
+    hdr: bool  # some picture was
 
 
 TASKS: tuple[type, ...] = (DecodeTask, PlayTask, CaptureTask)
-ANSWERS: tuple[type, ...] = (VideoStream, WindowFrames, Gaps)
+ANSWERS: tuple[type, ...] = (VideoStream, WindowFrames, Findings)

@@ -1,13 +1,13 @@
 """Split a media file into pieces that have one clock each, so that a player's clock runs on over all of them."""
 
-from collections.abc import Iterable
+from functools import partial
 from io import RawIOBase
-from itertools import islice, pairwise, takewhile
+from itertools import islice, pairwise
 
 from unmask.errors import UnmaskError
 from unmask.video.broadcast_clocks import find_broadcast_starts, find_sampled_starts
 from unmask.video.container import open_video
-from unmask.video.file_format import boxes, find_disguise
+from unmask.video.file_format import find_disguise
 from unmask.video.joined_files import (
     ASF,
     EBML,
@@ -19,6 +19,7 @@ from unmask.video.joined_files import (
     find_matroska_starts,
     find_mp4_starts,
     find_ogg_starts,
+    find_ogg_starts_by_ranges,
 )
 from unmask.video.partial_file import FilePart
 from unmask.video.sampling import Piece, PieceStart
@@ -36,6 +37,15 @@ FORMATS = (  # (place of a mark in the first bytes, mark, what finds the pieces)
     (4, b"\x47", find_broadcast_starts),  # as disks hold it
 )
 
+REMOTE_FORMATS = (
+    (4, b"ftyp", partial(find_mp4_starts, by_index=True)),
+    (0, EBML, partial(find_matroska_starts, scan_bytes=0)),
+    (0, OGG, find_ogg_starts_by_ranges),
+    (0, ASF, find_asf_starts),
+    (0, IVF, find_ivf_starts),
+    (0, b"\x47", find_sampled_starts),
+)
+
 
 def find_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
     """Split a piece where its clock starts anew or jumps, or where another video was joined on.
@@ -51,19 +61,10 @@ def find_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
 
 
 def find_remote_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
-    """Split a transport stream, or joined files, as far as a few ranges tell; other formats are left whole."""
+    """Split what `find_pieces` splits, of a few formats, without reading more ranges than libav will."""
     place = (file, whole.begin_byte, whole.end_byte)
     start = FilePart(*place).read(8)
-    found: Iterable[PieceStart] = ()
-    if start.startswith(b"\x47"):
-        found = find_sampled_starts(*place)
-    elif start.startswith(EBML):
-        found = find_matroska_starts(*place, scan_bytes=0)
-    elif start.startswith(ASF):
-        found = find_asf_starts(*place)
-    elif start[4:] == b"ftyp":
-        top = takewhile(lambda box: box.kind != b"moof", islice(boxes(*place), MAX_PIECES))
-        found = (PieceStart(box.begin) for box in top if box.kind == b"ftyp")
+    found = next((find(*place) for at, mark, find in REMOTE_FORMATS if start.startswith(mark, at)), ())
     return _laid_out(file, whole, list(islice(found, MAX_PIECES)))
 
 

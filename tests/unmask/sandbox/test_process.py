@@ -22,7 +22,7 @@ from unmask.sandbox.protocol import (
     read_payload,
     write_message,
 )
-from unmask.video.messages import CaptureTask, DecodeTask, Gaps, MediaFile, PlayTask, WindowFrames
+from unmask.video.messages import CaptureTask, DecodeTask, Findings, MediaFile, PlayTask, WindowFrames
 from unmask.video.sampling import DecodePlan, Piece, Span
 
 SENDS_TWO = """
@@ -66,7 +66,7 @@ def test_a_worker_that_has_ended_fails_whoever_asks_however_often() -> None:
         PlayTask(MediaFile(None, 10), Span(), 640),
         CaptureTask(DecodePlan(), (0.0, 0.1), ((2, 3), (4, 5)), (7, 8)),
         WindowFrames((1, 2, 3, 3), (0.25,), 1.0),
-        Gaps(((1.0, 2.5),)),
+        Findings(((1.0, 2.5),), True),
     ],
     ids=lambda body: type(body).__name__,
 )

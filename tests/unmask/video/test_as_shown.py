@@ -111,6 +111,19 @@ def test_what_pictures_do_not_say_of_their_colours_their_container_says(coded: C
     assert frame.color_trc == shown
 
 
+@pytest.mark.parametrize(("kinds", "hdr"), [(("bt709, small", "hlg"), True), (("bt709, small", "bt601"), False)])
+def test_hdr_that_begins_later_is_told_after_the_windows(tmp_path: Path, kinds: tuple[str, ...], hdr: bool) -> None:
+    blocks = []
+    for kind in kinds:
+        write_tagged(tmp_path / "part.ts", patches(COLOURS[kind][0]), COLOURS[kind])
+        blocks.append((tmp_path / "part.ts").read_bytes())
+    (tmp_path / "joined.ts").write_bytes(b"".join(blocks))
+    with closing(OpenVideo(tmp_path / "joined.ts", DecodePlan())) as opened:
+        assert "hdr" not in opened.stream.traits
+        assert sum(map(len, opened.windows())) > 2
+        assert ("hdr" in opened.stream.traits) == hdr
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["photograph-hlg.mp4", "photograph-pq.mp4"])
 def test_hdr_looks_like_the_same_video_in_sdr(name: str) -> None:

@@ -3,7 +3,7 @@
 import functools
 import re
 from codecs import BOM_UTF8
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from fractions import Fraction
 from itertools import pairwise
@@ -228,14 +228,38 @@ REMOTE: dict[
     "joined mp4s": ((0, 0, 0), "mp4", 3),
     "joined mkvs": ((0, 0, 0), "mkv", 3),
     "joined wmvs": ((0, 0, 0), "asf", 3),
+    "joined oggs": ((0, 0, 0), "ogv", 3),
+    "joined ivfs": ((0, 0, 0), "ivf", 3),
+    "fragments of three recordings": ((0, 0, 0), "fragments", 3),
+    "joined fragments": ((0, 0, 0), "heads and fragments", 3),
+    "joined fragments with an index": ((0, 0, 0), "indexed fragments", 3),
+    "fragments that run on": ((0,), "fragments", 1),
 }
+CODECS = {"asf": "wmv2", "ogv": "libvpx", "ivf": "libvpx"}
+
+
+def joined_fragments(folder: Path, starts: Sequence[float], kind: str) -> bytes:
+    """Fragments from each start, all behind one head, or each with a head and perhaps an index of its own."""
+    flags = "frag_keyframe+empty_moov+default_base_moof" + "+global_sidx" * (kind == "indexed fragments")
+    parts = [
+        part(folder / f"{i}.mp4", start, first=100 * i, container_options={"movflags": flags})
+        for i, start in enumerate(starts)
+    ]
+    if kind != "fragments":
+        return b"".join(parts)
+    cuts = [(data.index(b"moof") - 4, data.rfind(b"mfra") - 4) for data in parts]
+    return parts[0][: cuts[0][0]] + b"".join(data[begin:end] for data, (begin, end) in zip(parts, cuts, strict=True))
 
 
 @pytest.mark.parametrize("name", REMOTE)
 def test_clocks_of_a_large_stream_elsewhere_are_found_by_a_few_ranges(tmp_path: Path, name: str) -> None:
     starts, suffix, count = REMOTE[name]
-    codec = "wmv2" if suffix == "asf" else "libx264"
-    data, blocks = pieces(tmp_path, *starts, suffix=suffix, codec=codec), []
+    blocks: list[int] = []
+    if suffix.endswith("fragments"):
+        data = joined_fragments(tmp_path, starts, suffix)
+    else:
+        prepare = quick if CODECS.get(suffix) == "libvpx" else lambda _: None
+        data = pieces(tmp_path, *starts, suffix=suffix, codec=CODECS.get(suffix, "libx264"), prepare=prepare)
     data = spread_out(data) if suffix == "ts" else data
 
     def read(begin: int, end: int) -> bytes:
