@@ -34,9 +34,16 @@ class Signer:
         algorithm: ES256 or Ed25519.
         seconds: From now, until the certificate is not valid any more.
         ocsp_url: Where its revocation could be asked for.
+        purpose: What the certificate is for.
     """
 
-    def __init__(self, algorithm: str = "ES256", seconds: float = 10**7, ocsp_url: str = "") -> None:
+    def __init__(
+        self,
+        algorithm: str = "ES256",
+        seconds: float = 10**7,
+        ocsp_url: str = "",
+        purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    ) -> None:
         root_key = ec.generate_private_key(ec.SECP256R1())
         self.key: Any = (
             ec.generate_private_key(ec.SECP256R1()) if algorithm == "ES256" else ed25519.Ed25519PrivateKey.generate()
@@ -57,7 +64,7 @@ class Signer:
                 .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False)
             )
             if not ca:
-                builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), False)
+                builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), False)
             if ocsp_url and not ca:
                 place = x509.UniformResourceIdentifier(ocsp_url)
                 access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place)

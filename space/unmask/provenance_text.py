@@ -12,6 +12,7 @@ Problem = Literal["changed", "expired", "damaged", "uncovered"]
 
 MADE: dict[str, Made] = {  # of the digital source types: cv.iptc.org/newscodes/digitalsourcetype, C2PA 2.2
     "trainedAlgorithmicMedia": "ai",
+    "trainedAlgorithmicData": "ai",
     "compositeWithTrainedAlgorithmicMedia": "part_ai",
     "algorithmicMedia": "software",
     "compositeSynthetic": "software",

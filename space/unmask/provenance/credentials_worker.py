@@ -27,6 +27,8 @@ OFFLINE = {
     # whether an identity (CAWG) holds stands on the web, and says nothing of the file
     "core": {"allowed_network_hosts": [], "decode_identity_assertions": False},
 }
+# what certificates must be for: mail, as in the standard's first years, documents, and the standard's own signing
+PURPOSES = ("1.3.6.1.5.5.7.3.4", "1.3.6.1.5.5.7.3.36", "1.3.6.1.4.1.311.76.59.1.9", "1.3.6.1.4.1.62558.2.1")
 MP4 = "video/mp4"
 FORMATS = (  # start of a file, its place, media type
     (b"ftyp", 4, MP4),
@@ -85,11 +87,11 @@ def _read(request: Message, parent: Connection) -> Credentials:
 
 def read_credentials(file: RawIOBase, media_type: str, trust_list: str, sidecar: bytes = b"") -> Credentials:
     """Read and validate the Content Credentials of a file, or those of a store alone, which then are unverified."""
-    trust = {"trust": {"trust_anchors": trust_list}} if trust_list else {}
+    trust = {"trust_config": "\n".join(PURPOSES)} | ({"trust_anchors": trust_list} if trust_list else {})
     in_part = media_type == STORE_FORMAT
     try:
         with (
-            Context.from_dict(OFFLINE | trust) as context,
+            Context.from_dict(OFFLINE | {"trust": trust}) as context,
             Reader(media_type, file, sidecar or None, context) as reader,
         ):
             found: Json = json.loads(reader.json())
@@ -243,7 +245,8 @@ def _source_types(value: Any, depth: int = 0) -> list[str]:
     found = []
     for name, item in value.items():
         if name.lower().endswith("digitalsourcetype") and isinstance(item, str):
-            found.append(_ascii(item.rpartition("/")[2]))
+            last = item.rstrip("/").rpartition("/")[2].removesuffix("DigitalSource")  # as schema.org spells it
+            found.append(_ascii(f"{last[:1].lower()}{last[1:]}"))
         else:
             found += _source_types(item, depth + 1)
     return found

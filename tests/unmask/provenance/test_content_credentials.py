@@ -14,6 +14,7 @@ from typing import Any
 import c2pa
 import numpy as np
 import pytest
+from cryptography.x509 import ObjectIdentifier
 from PIL import Image
 
 from tests.credentials import Signer, store_box, with_store_last
@@ -26,7 +27,7 @@ from unmask.limits import Limits
 from unmask.pipeline import Checker
 from unmask.progress import ignore_progress
 from unmask.provenance.content_credentials import BackgroundCredentials
-from unmask.provenance.credentials_worker import STORE_FORMAT, _segments, read_credentials, to_credentials
+from unmask.provenance.credentials_worker import PURPOSES, STORE_FORMAT, _segments, read_credentials, to_credentials
 from unmask.provenance.messages import Credentials
 from unmask.report import CredentialsReport
 from unmask.sandbox.process import start_code
@@ -94,6 +95,21 @@ def test_what_credentials_are_worth(video, tmp_path, algorithm, change, is_liste
     assert (found["state"], found["problem"]) == (state, problem)
     assert text in found["text"]
     assert problem == "damaged" or (found["made"], found["generator"]) == ("ai", "Generator 1.0")
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_a_certificate_may_be_for_all_that_the_standard_allows(video, tmp_path, purpose):
+    signer = Signer(purpose=ObjectIdentifier(purpose))
+    signed = signer.sign(video, AI)
+    assert [read(signed, tmp_path, trust)["state"] for trust in ("", signer.root)] == ["valid", "trusted"]
+
+
+@pytest.mark.parametrize(
+    ("source_type", "made"),
+    [("trainedAlgorithmicMedia/", "ai"), ("x/TrainedAlgorithmicMediaDigitalSource", "ai"), ("somethingNew", None)],
+)
+def test_source_types_are_known_as_others_spell_them(video, signer, tmp_path, source_type, made):
+    assert read(signer.sign(video, source_type), tmp_path)["made"] == made
 
 
 def test_an_expired_certificate_is_no_proof(video, tmp_path):
