@@ -138,7 +138,7 @@ class Chromium:
             self.own.wait_for_timeout(20)
         devtools.detach()
 
-    def begin_anew(self, space_url: str) -> None:
+    def begin_anew(self, space_url: str | None = None) -> None:
         """Reset the browser as if just installed: nothing open, known or allowed."""
         for page in self.context.pages:
             if page is not self.own:
@@ -149,7 +149,8 @@ class Chromium:
         self.context.clear_permissions()
         self.own.reload()
         self.wake_worker()
-        self.set(space=space_url)
+        if space_url is not None:
+            self.set(space=space_url)
 
     def wake_worker(self) -> None:
         """Send a request, and wait for its answer."""

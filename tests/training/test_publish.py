@@ -13,7 +13,7 @@ from tests.hub import TOKEN, Hub
 from tests.training import rows as made_up
 from tests.untrained import untrained_model
 from training.evaluation.results import ModelRecord, write
-from training.publish import MODEL_FILES, SPACE, deploy_space, main, tracked
+from training.publish import MODEL_FILES, SPACE, deploy_space, main, publish_model, tracked
 from training.release.card import EVALUATION, read_folder, write_card
 
 pytestmark = pytest.mark.timeout(400)  # several processes that import torch, one after another
@@ -75,12 +75,18 @@ def test_a_model_goes_up_in_one_commit_with_its_tag_and_reads_back_equal(hub, fo
     assert any(call.startswith("GET /me/small/resolve/") and "safetensors" in call for call in hub.calls)
 
 
-def test_publishing_again_is_one_more_commit_without_what_is_gone(hub, folder, tmp_path):
-    hub.repositories.clear()
-    assert publish(hub, tmp_path, "--model-folder", folder, "--repo", "me/small").returncode == 0
+@pytest.fixture
+def api(hub, monkeypatch):
+    """Talk to that Hub from this process: one that only imports takes seconds."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    return HfApi(hub.url, TOKEN)
+
+
+def test_publishing_again_is_one_more_commit_without_what_is_gone(hub, api, folder):
+    publish_model(api, folder, "me/small", private=False, tag=None)
     repository = hub.repositories["model/me/small"]
     repository.add("by hand", {**repository.head.files, "old.bin": b"old"})
-    assert publish(hub, tmp_path, "--model-folder", folder, "--repo", "me/small").returncode == 0
+    publish_model(api, folder, "me/small", private=False, tag=None)
     assert len(repository.commits) == 4
     assert set(repository.head.files) == {*MODEL_FILES, "figures/roc.png", ".gitattributes"}
 
@@ -100,18 +106,16 @@ def test_damage_on_the_way_is_noticed(hub, folder, tmp_path):
     ],
     ids=["no card", "a card of other weights"],
 )
-def test_weights_without_their_card_are_not_published(hub, tmp_path, change, said):
+def test_weights_without_their_card_are_not_published(hub, api, tmp_path, change, said):
     made = model_with_card(tmp_path)
     change(made)
-    done = publish(hub, tmp_path / "home", "--model-folder", made, "--repo", "me/small")
-    assert done.returncode == 1
-    assert said in done.stderr
+    with pytest.raises(SystemExit, match=said):
+        publish_model(api, made, "me/small", private=False, tag=None)
     assert hub.repositories == {}
 
 
-def test_the_space_is_the_folder_as_git_knows_it(hub, tmp_path):
-    done = publish(hub, tmp_path, "--space", "me/unmask")
-    assert done.returncode == 0, done.stderr
+def test_the_space_is_the_folder_as_git_knows_it(hub, api):
+    deploy_space(api, SPACE, "me/unmask", private=False)
     space = hub.repositories["space/me/unmask"]
     assert space.sdk == "gradio"
     assert len(space.commits) == 2
@@ -127,20 +131,12 @@ def test_the_space_is_the_folder_as_git_knows_it(hub, tmp_path):
     assert (space.variables, space.hardware) == ({}, None)
 
 
-def test_a_space_with_a_large_model_has_what_that_needs(hub, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    api = HfApi(hub.url, TOKEN)
+def test_a_space_with_a_large_model_has_what_that_needs(hub, api):
     deploy_space(api, SPACE, "me/large", True, "me/gend@v1", SpaceHardware("zero-a10g"))
     space = hub.repositories["space/me/large"]
     assert (space.variables, space.hardware, space.private) == ({"UNMASK_MODEL": "me/gend@v1"}, "zero-a10g", True)
     asked = space.head.files["requirements.txt"].decode()
     assert asked.startswith((SPACE / "requirements.txt").read_text()) and "\ntimm==" in asked
-
-
-def test_a_space_is_not_made_for_a_model_that_is_not_there(hub, tmp_path):
-    done = publish(hub, tmp_path, "--space", "me/unmask", "--model", "me/none")
-    assert done.returncode == 1 and hub.repositories == {}
-    assert done.stderr.startswith("publish: ") and "Repository Not Found" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["--repo", "me/x"], ["--model-folder", "x"]])
