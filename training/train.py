@@ -23,6 +23,7 @@ import cv2
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list
+from httpx2 import TransportError  # which huggingface_hub lets through
 
 from training.data.shards import StoredClip
 from training.fit.estimate import estimate
@@ -92,6 +93,8 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
             return run
         if not needs.fits:
             sys.exit("train: that does not fit; lower --pairs-per-batch, and raise --accumulate as much")
+    if request.start is None and not request.scratch:
+        load_backbone(model)
     with accelerator.main_process_first():
         parts = [make_pairs(part, pair_spec, request, cache) for part in clips.training]
     if accelerator.is_main_process:
@@ -129,17 +132,23 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
 
 
 def initial_model(request: Request) -> VideoModel:
-    """Load another run's result, else make a model, with a pretrained backbone where there is one."""
+    """Load another run's result, else make a model with random weights."""
     if request.start is not None:
         return checkpoint.restore(RunFolder(request.start).model)
     module = ARCHITECTURES[request.config.architecture]
     model = module(request.config.model)
-    if not request.scratch:
-        from training.fit.pretrained import load_pretrained  # torchvision takes as long to import as all the rest
-
-        load_pretrained(model)
     channels_last(model)
     return model
+
+
+def load_backbone(model: VideoModel) -> None:
+    """Load pretrained weights of the backbone, where there are any. Raises SystemExit where they cannot be had."""
+    from training.fit.pretrained import load_pretrained  # torchvision takes as long to import as all the rest
+
+    try:
+        load_pretrained(model)
+    except (OSError, TransportError) as error:
+        sys.exit(f"train: the pretrained weights cannot be had, --scratch starts without: {error}")
 
 
 def make_pairs(clips: list[StoredClip], spec: ClipSpec, request: Request, cache: Path) -> ClipPairs:

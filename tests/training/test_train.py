@@ -121,10 +121,13 @@ def test_losses_on_the_sphere_are_those_of_their_definition():
     assert [float(value) for value in trainer.sphere_losses(vectors[:1], labels[:1])] == [0, 0]
 
 
-def test_what_a_run_needs_is_said_first(material, tmp_path, capsys):
+def test_what_a_run_needs_is_said_before_weights_are_fetched(material, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(SystemExit, match="cannot be had, --scratch starts without"):
+        run(request("vit-linear", "frames", [material], tmp_path / "run", scratch=False))
     found = {}
     for pairs in (2, 4):
-        wanted = request("vit-linear", "frames", [material], tmp_path / "run", only_estimate=True)
+        wanted = request("vit-linear", "frames", [material], tmp_path / "run", scratch=False, only_estimate=True)
         small = replace(wanted.config.frames, pairs_per_batch=pairs)
         run(replace(wanted, config=replace(wanted.config, frames=small)))
         found[pairs] = capsys.readouterr().out
