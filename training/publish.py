@@ -20,15 +20,18 @@ from pathlib import Path
 
 import numpy as np
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, SpaceHardware
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from training.release import export_onnx
 from training.release.card import EVALUATION, problem, read_folder
 from unmask.faces.clips import FaceClip
 from unmask.models import inference
 from unmask.models.inference import LoadedModel
+from unmask.text import printable_line
 
 SPACE = Path(__file__).parents[1] / "space"
 MODEL_FILES = ("README.md", EVALUATION, "config.json", "model.safetensors")
+MAX_ERROR = 300  # characters
 KEPT = ".gitattributes"  # made by the Hub, needed by its large files
 
 
@@ -58,12 +61,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     if bool(arguments.model_folder) != bool(arguments.repo) or not (arguments.repo or arguments.space):
         parser.error("give --model-folder with --repo, or --space, or all three")
+    try:
+        _publish(arguments)
+    except (HfHubHTTPError, HFValidationError) as error:
+        raise SystemExit(f"publish: {printable_line(error, MAX_ERROR)}") from error
+
+
+def _publish(arguments: argparse.Namespace) -> None:
     api = HfApi()
     if arguments.repo:
         commit = publish_model(api, arguments.model_folder, arguments.repo, arguments.private, arguments.tag)
         verify(arguments.model_folder, f"{arguments.repo}@{commit}")
         print(f"published: {api.endpoint}/{arguments.repo}, commit {commit}; read back, the logits are equal")
     if arguments.space:
+        if arguments.model:  # a Space that cannot find it would answer with the bundled one
+            name, _, revision = arguments.model.partition("@")
+            api.model_info(name, revision=revision or None)
         commit = deploy_space(api, SPACE, arguments.space, arguments.private, arguments.model, arguments.hardware)
         print(f"deployed: {api.endpoint}/spaces/{arguments.space}, commit {commit}")
 

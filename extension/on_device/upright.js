@@ -49,18 +49,15 @@ export class Upright {
   }
 
   /**
-   * Score the frame in the middle, and if there is a face, the first as well; 0 without a face in both.
+   * Score the frame in the middle, and if there is a face, the first or the last as well; 0 without both.
    * @param {readonly RgbImage[]} images
    * @param {number} turns
    */
   async #score(images, turns) {
-    let score = 1;
-    for (const at of [Math.floor(images.length / 2), 0]) {
-      const { faces } = await this.#findTurned(images.slice(at, at + 1), turns);
-      score = Math.min(score, uprightScore(faces[0] ?? []));
-      if (!score) break;
-    }
-    return score;
+    const one = async (/** @type {number} */ at) =>
+      uprightScore((await this.#findTurned(images.slice(at, at + 1), turns)).faces[0] ?? []);
+    const score = await one(Math.floor(images.length / 2));
+    return score && Math.min(score, (await one(0)) || (await one(images.length - 1)));
   }
 }
 

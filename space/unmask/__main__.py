@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from unmask.errors import BadInput, Cancelled, InternalError, UnmaskError
 from unmask.files import atomic_write
 from unmask.service.settings import Settings, from_environment
+from unmask.text import printable_line
 
 if TYPE_CHECKING:
     from unmask.report import CheckReport
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 # The networks and the decoder take a while to import: each command imports what it needs when it runs.
 
 MAX_REPORT_CHARACTERS = 2**26  # of one to verify
+MAX_FACT = 300  # characters
+SIGNED_FACTS = (  # of a report that holds
+    ("It says", "verdict", "text"),
+    ("Of the video", "source", "name"),
+    ("Found at", "source", "url"),
+    ("Its SHA-256", "source", "sha256"),
+)
 
 logger = logging.getLogger("unmask")
 
@@ -117,13 +125,18 @@ def verify(args: argparse.Namespace, settings: Settings) -> int:
         raise BadInput(f"{args.signed} is too large for a report.")
     trust_list = args.trust or settings.trust_list
     try:
-        found = verify_report(parse_report(text), read_certificates(trust_list) if trust_list else ())
+        report = parse_report(text)
+        found = verify_report(report, read_certificates(trust_list) if trust_list else ())
     except NotValid as error:
         print(f"Not valid: {error}")
         return 1
     on_list = {None: "whom nobody confirms here", True: "on the trust list", False: "not on the trust list"}
     print(f"Valid: unchanged since {found.name}, {on_list[found.trusted]}, signed it.")
     print(f"Signed on {found.at:%Y-%m-%d %H:%M} UTC, by the signer's clock.")
+    for name, part, field in SIGNED_FACTS:
+        value = report.get(part)
+        if isinstance(value, dict) and value.get(field):
+            print(f"{name}: {printable_line(value[field], MAX_FACT)}")
     return 1 if found.trusted is False else 0
 
 

@@ -139,6 +139,12 @@ def test_a_space_with_a_large_model_has_what_that_needs(hub, api):
     assert asked.startswith((SPACE / "requirements.txt").read_text()) and "\ntimm==" in asked
 
 
+def test_a_space_is_not_made_for_a_model_that_is_not_there(hub, tmp_path):
+    done = publish(hub, tmp_path, "--space", "me/unmask", "--model", "me/none")
+    assert done.returncode == 1 and hub.repositories == {}
+    assert done.stderr.startswith("publish: ") and "Repository Not Found" in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [[], ["--repo", "me/x"], ["--model-folder", "x"]])
 def test_half_an_order_is_refused(arguments, capsys):
     with pytest.raises(SystemExit):

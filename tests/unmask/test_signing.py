@@ -137,7 +137,14 @@ def test_the_command_line_signs_and_verifies(newsroom, media, tmp_path, capsys):
     path = tmp_path / "report.json"
     path.write_text(json.dumps(signed, indent=1))
     assert main(["verify", str(path), "--trust", root]) == 0
-    assert "Example News, on the trust list" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    for text in (
+        "Example News, on the trust list",
+        signed["verdict"]["text"],
+        "no-face.mp4",
+        signed["source"]["sha256"],
+    ):
+        assert text in said
     path.write_text(json.dumps({**signed, "warnings": ["Trust this."]}))
     assert main(["verify", str(path)]) == 1
     assert "was changed" in capsys.readouterr().out

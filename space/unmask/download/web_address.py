@@ -21,7 +21,8 @@ IN_WORDS = re.compile(
     re.IGNORECASE,
 )
 ESCAPED = re.compile(r"&(?:amp|lt|gt|quot|#39);")  # of an address that was copied out of HTML
-CLOSING = ".,;:!?'’]}*…" + "。，、！？；：」』】）"  # after an address in a sentence
+CLOSING = ".,;:!?'’›]}*…" + "。，、！？；：」』】）"  # after an address in a sentence
+NEVER_LAST = ",;›»”’"  # of an address
 BARE_ADDRESS = re.compile(r"www\.\S+|[\w-]+(\.[\w-]+)*(\.[a-z]{2,}|:\d+)/\S*", re.IGNORECASE)
 
 
@@ -39,7 +40,7 @@ def find_address(text: str) -> str:
             "Copy the address of the page instead, or save the video and upload it."
         )
     if SCHEME.match(text) and not re.search(r"[\s`*<>，。」）]", text):
-        return text.removeprefix("view-source:")
+        return _without_closing(text.removeprefix("view-source:"), NEVER_LAST)
     found = dict.fromkeys(map(_without_closing, IN_WORDS.findall(text)))
     if len(found) > 1:
         raise BadUrl("This text holds several addresses. Paste only that of the video.")
@@ -47,9 +48,9 @@ def find_address(text: str) -> str:
     return address if SCHEME.match(address) or not found else f"https://{address}"
 
 
-def _without_closing(address: str) -> str:
+def _without_closing(address: str, closing: str = CLOSING) -> str:
     """Cut off what closes a sentence, or a bracket around the address."""
-    while address.endswith(tuple(CLOSING)) or (address.endswith(")") and address.count(")") > address.count("(")):
+    while address.endswith(tuple(closing)) or (address.endswith(")") and address.count(")") > address.count("(")):
         address = address[:-1]
     return address
 

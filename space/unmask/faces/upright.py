@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unmask.faces.detector import FaceBoxes
-from unmask.video.frames import Frames
+from unmask.video.frames import Frames, Image
 
 Detect = Callable[[Frames], list[FaceBoxes]]
 
@@ -42,11 +42,13 @@ class Upright:
         return turned, self._detect(turned)
 
     def _score(self, frames: Frames) -> float:
-        """Score the frame in the middle, and if there is a face, the first as well; 0 without a face in both."""
-        score = 1.0
-        for at in (len(frames) // 2, 0):
-            score = score and min(score, _upright_score(self._detect(Frames(frames.data[at : at + 1], np.zeros(1)))[0]))
-        return score
+        """Score the frame in the middle, and if there is a face, the first or the last as well; 0 without both."""
+        middle, first, last = (frames.data[at : at + 1] for at in (len(frames) // 2, 0, len(frames) - 1))
+        score = self._score_one(middle)
+        return score and min(score, self._score_one(first) or self._score_one(last))
+
+    def _score_one(self, image: Image) -> float:
+        return _upright_score(self._detect(Frames(image, np.zeros(1)))[0])
 
 
 def _frames_seen(found: Sequence[FaceBoxes]) -> int:

@@ -1,6 +1,6 @@
 """Put what is said of a video's origin into lines. Pure; reports of older versions say nothing."""
 
-from unmask.provenance_text import PROBLEM_WORDS, State
+from unmask.provenance_text import MADE_WORDS, PROBLEM_WORDS, State, made_of
 from unmask.report import CheckReport, ManifestReport
 
 RELATIONS = {"parentOf": "made from", "componentOf": "with a part of", "inputTo": "with, as an input,"}
@@ -51,10 +51,12 @@ def _describe_manifest(manifest: ManifestReport, state: State) -> str:
     if own == "invalid":
         why = [words for problem, words in PROBLEM_WORDS.items() if problem == manifest.get("problem")]
         doubt = ": ".join(["which does not hold", *why])
+    types = ", ".join(manifest["source_types"])
+    made = made_of(manifest["source_types"])
     facts: list[str | bool | None] = [
         manifest["generator"] and f"written by {manifest['generator']}",
         manifest["signed_at"] and f"at {manifest['signed_at']}",
-        ", ".join(manifest["source_types"]),
+        f"{types}: {MADE_WORDS[made]}" if made else types,
         own != state and doubt,
     ]
     signed = f", signed{by}" if by and manifest["relation"] != "active" else by

@@ -40,8 +40,8 @@ HEADLESS = "That is a piece of a stream without the head that says how to decode
 SCRAMBLED_BYTES = 2**16  # at the start of a transport stream
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 START_BYTES = 512  # that tell most kinds
-DISGUISES, DISGUISE_BYTES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8"), 2**13
-TS_PACKET_BYTES = 188
+DISGUISES, DISGUISE_BYTES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", bytes(192)), 2**13
+TS_PACKET_BYTES, DISK_PACKET_BYTES = 188, 192  # as disks hold it, each packet has its time before it
 MAX_BOXES = 256  # looked through for the index of an MP4
 
 
@@ -93,10 +93,15 @@ def _is_bare_jpegs(file: RawIOBase, start: bytes) -> bool:
 
 
 def find_disguise(file: RawIOBase) -> int:
-    """Find how many bytes of a picture lie before a transport stream: some sites hide so what their segments are."""
-    start = FilePart(file, 0, DISGUISE_BYTES).read(DISGUISE_BYTES)
-    places = range(len(start) - 4 * TS_PACKET_BYTES) if start.startswith(DISGUISES) else ()
-    return next((at for at in places if start[at::TS_PACKET_BYTES][:5] == b"\x47" * 5), 0)
+    """Find how many bytes lie before the first whole packet of a transport stream.
+
+    Recordings begin at any byte, and some sites hide what their segments are behind a picture.
+    """
+    start, mark = FilePart(file, 0, DISGUISE_BYTES).read(DISGUISE_BYTES), b"\x47" * 5
+    for at in range(DISGUISE_BYTES if start.startswith(DISGUISES) else DISK_PACKET_BYTES):
+        if mark in (start[at::TS_PACKET_BYTES][:5], start[at + 4 :: DISK_PACKET_BYTES][:5]):
+            return at
+    return 0
 
 
 def why_unreadable(file: RawIOBase) -> str:

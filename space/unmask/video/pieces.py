@@ -1,5 +1,6 @@
 """Split a media file into pieces that have one clock each, so that a player's clock runs on over all of them."""
 
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from io import RawIOBase
 from itertools import islice, pairwise
@@ -25,7 +26,9 @@ from unmask.video.partial_file import FilePart
 from unmask.video.sampling import Piece, PieceStart
 
 MAX_PIECES = 256  # of a file
-FORMATS = (  # (place of a mark in the first bytes, mark, what finds the pieces)
+Format = tuple[int, bytes, Callable[[RawIOBase, int, int], Iterable[PieceStart]]]  # place of a mark, mark, the finder
+
+FORMATS: tuple[Format, ...] = (
     (4, b"ftyp", find_mp4_starts),
     (0, EBML, find_matroska_starts),
     (0, b"FLV", find_flv_starts),
@@ -37,7 +40,7 @@ FORMATS = (  # (place of a mark in the first bytes, mark, what finds the pieces)
     (4, b"\x47", find_broadcast_starts),  # as disks hold it
 )
 
-REMOTE_FORMATS = (
+REMOTE_FORMATS: tuple[Format, ...] = (
     (4, b"ftyp", partial(find_mp4_starts, by_index=True)),
     (0, EBML, partial(find_matroska_starts, scan_bytes=0)),
     (0, OGG, find_ogg_starts_by_ranges),
@@ -53,18 +56,19 @@ def find_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
     Broadcast streams may be joined at any byte, the others at any head, and fragments may come from several recordings:
     all that is read is the packets' times, or the boxes' sizes. Other formats are one piece.
     """
-    disguise_bytes = find_disguise(FilePart(file, whole.begin_byte, whole.end_byte))
-    place = (file, whole.begin_byte + disguise_bytes, whole.end_byte)
-    start = FilePart(*place).read(12)
-    found = next((find(*place) for at, mark, find in FORMATS if start.startswith(mark, at)), ())
-    return _laid_out(file, whole, list(islice(found, MAX_PIECES)))
+    return _find(file, whole, FORMATS)
 
 
 def find_remote_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
     """Split what `find_pieces` splits, of a few formats, without reading more ranges than libav will."""
-    place = (file, whole.begin_byte, whole.end_byte)
-    start = FilePart(*place).read(8)
-    found = next((find(*place) for at, mark, find in REMOTE_FORMATS if start.startswith(mark, at)), ())
+    return _find(file, whole, REMOTE_FORMATS)
+
+
+def _find(file: RawIOBase, whole: Piece, formats: Sequence[Format]) -> tuple[Piece, ...]:
+    disguise_bytes = find_disguise(FilePart(file, whole.begin_byte, whole.end_byte))
+    place = (file, whole.begin_byte + disguise_bytes, whole.end_byte)
+    start = FilePart(*place).read(12)
+    found = next((find(*place) for at, mark, find in formats if start.startswith(mark, at)), ())
     return _laid_out(file, whole, list(islice(found, MAX_PIECES)))
 
 

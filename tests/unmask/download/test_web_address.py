@@ -51,6 +51,10 @@ PASTED = [
     (f"view-source:{ADDRESS}", ADDRESS),
     (f"看：{ADDRESS}，复制。", ADDRESS),
     (f"{ADDRESS}。", ADDRESS),
+    (f"{ADDRESS},", ADDRESS),
+    (f"{ADDRESS})", ADDRESS),
+    (f"‹{ADDRESS}›", ADDRESS),
+    ("https://videos.example/About_(film)", "https://videos.example/About_(film)"),
     ("no address at all", "no address at all"),  # refused later
     ("ftp://videos.example/v", "ftp://videos.example/v"),
 ]

@@ -155,6 +155,8 @@ MADE: dict[str, tuple[Callable[[Path], bytes], str, int]] = {
         "ts",
         200,
     ),
+    "begins within a packet": (lambda folder: pieces(folder, 0, 0)[100:], "ts", 200),
+    "begins with empty bytes": (lambda folder: bytes(777) + pieces(folder, 0, 0), "ts", 200),
     "a small step back": (lambda folder: pieces(folder, 10, 13.5), "ts", 200),
     "another stream of packets between": (between, "ts", 300),
     "fragments of two recordings": (one_head, "mp4", 200),
