@@ -120,13 +120,9 @@ function gradientCells(gray) {
     const size = Math.hypot(across, down);
     const direction = ((Math.atan2(down, across) + Math.PI) / Math.PI) * DIRECTIONS; // of a half circle
     const lower = Math.floor(direction);
-    for (const [bin, share] of [
-      [lower, 1 - direction + lower],
-      [lower + 1, direction - lower],
-    ]) {
-      const to = cellOf(place) * DIRECTIONS + ((bin ?? 0) % DIRECTIONS);
-      cells[to] = (cells[to] ?? 0) + size * (share ?? 0);
-    }
+    const [to, rest] = [cellOf(place) * DIRECTIONS, size * (direction - lower)];
+    cells[to + (lower % DIRECTIONS)] = (cells[to + (lower % DIRECTIONS)] ?? 0) + size - rest;
+    cells[to + ((lower + 1) % DIRECTIONS)] = (cells[to + ((lower + 1) % DIRECTIONS)] ?? 0) + rest;
   }
   return cells;
 }

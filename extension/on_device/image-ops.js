@@ -23,6 +23,9 @@
 
 const CUBIC = -0.75; // OpenCV's
 const BLUR_REACH = 3; // in sigmas to each side, OpenCV's for bytes
+const MAX_KNOWN_TAPS = 256; // a few kB each
+/** @type {Map<string, Taps>} the same patches are cut from frame to frame */
+const knownTaps = new Map();
 const HALF_UP = 1 / 4096; // bytes round halves to the even number by themselves; OpenCV rounds them up
 
 /** Round to a whole number as Python does: halves to the even one. @param {number} value */
@@ -157,12 +160,18 @@ function mirror(place, size) {
  * @returns {Taps} relative to the line's own start
  */
 function taps(from, to, method) {
+  const key = `${from} ${to} ${method}`;
+  const known = knownTaps.get(key);
+  if (known) return known;
   const step = from / to;
-  return joinTaps(
+  const made = joinTaps(
     Array.from({ length: to }, (_, place) =>
       method === "area" ? areaTaps(place * step, step, from) : pointTaps((place + 0.5) * step - 0.5, method, from),
     ),
   );
+  if (knownTaps.size === MAX_KNOWN_TAPS) knownTaps.clear();
+  knownTaps.set(key, made);
+  return made;
 }
 
 /** @param {[at: number, weight: number][][]} lists one a place @returns {Taps} */
