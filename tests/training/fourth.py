@@ -1,13 +1,11 @@
 """A fourth model, thrown away after the tests: what a newcomer writes to add one. And a tower that is small.
 
-Run as a script it is `training.train` with these recipes; after `--then`, once more with other arguments.
+Run as a script it is `training.train` with these recipes.
 """
 
-import sys
 from dataclasses import dataclass, replace
 
 import torch
-from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from tests.untrained import SMALL_VIT
@@ -47,15 +45,8 @@ RECIPES["patch-mean"] = TrainConfig(
     "patch-mean", PatchMeanConfig(), STAGE, STAGE, ClipSpec(side_px=32, frames_per_clip=3)
 )
 
-THEN = "--then"
 RECIPES["small-vit"] = replace(VIT_LINEAR, model=SMALL_VIT, clip=replace(VIT_LINEAR.clip, side_px=64))
 
 if __name__ == "__main__":
     torch.set_num_threads(1)  # so that sums are always made in the same order
-    script, *words = sys.argv
-    while words:
-        end = words.index(THEN) if THEN in words else len(words)
-        sys.argv = [script, *words[:end]]
-        main()
-        AcceleratorState._reset_state(reset_partial_state=True)  # it has left the group of processes
-        words = words[end + 1 :]
+    main()

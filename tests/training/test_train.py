@@ -16,7 +16,7 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from tests.training import fourth  # which adds recipes, too
+from tests.training import fourth  # noqa: F401 - adds a recipe
 from tests.training.faces import face
 from tests.untrained import SMALL_VIT
 from training.data.augment import resize
@@ -245,31 +245,25 @@ def _step(progress):
 
 # two processes: without MPI, `accelerate launch --cpu` starts one
 PAIR = ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
-SHORT = ["--epochs", "1", "--pairs-per-batch", "2"]  # the losses on the sphere see each batch for itself
-
-
-@pytest.fixture(scope="module")
-def by_two(material, tmp_path_factory):
-    """Train a model and a tower in two processes, which take long to start -> a run folder each, by recipe."""
-    folders = {recipe: tmp_path_factory.mktemp("two") / recipe for recipe in ("patch-mean", "small-vit")}
-    first = command(material, folders["patch-mean"], "--pairs-per-batch", "2", launch=PAIR)
-    _, *second = command(material, folders["small-vit"], *SHORT, recipe="small-vit")
-    subprocess.run([*first, fourth.THEN, *second[1:]], env=environment(ACCELERATE_USE_CPU="1"), check=True)
-    return folders
 
 
 @pytest.mark.timeout(600)
-def test_two_processes_give_the_loss_of_one_with_the_doubled_batch(material, by_two, tmp_path):
+def test_two_processes_give_the_loss_of_one_with_the_doubled_batch(material, tmp_path):
+    two = command(material, tmp_path / "two", "--pairs-per-batch", "2", launch=PAIR)
+    subprocess.run(two, env=environment(ACCELERATE_USE_CPU="1"), check=True)
     run_here(command(material, tmp_path / "one", "--pairs-per-batch", "4"))
-    assert losses(by_two["patch-mean"]) == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
     run_here(command(material, tmp_path / "sum", "--pairs-per-batch", "2", "--accumulate", "2"))
     assert losses(tmp_path / "sum") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
 
 
 @pytest.mark.timeout(600)
-def test_two_processes_tune_a_tower_as_one_that_adds_up_their_batches(material, by_two, tmp_path):
-    run_here(command(material, tmp_path / "one", *SHORT, "--accumulate", "2", recipe="small-vit"))
-    assert losses(by_two["small-vit"]) == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
-    one, both = (load_file(folder / "model/model.safetensors") for folder in (tmp_path / "one", by_two["small-vit"]))
+def test_two_processes_tune_a_tower_as_one_that_adds_up_their_batches(material, tmp_path):
+    short = ["--epochs", "1", "--pairs-per-batch", "2"]  # the losses on the sphere see each batch for itself
+    two = command(material, tmp_path / "two", *short, launch=PAIR, recipe="small-vit")
+    subprocess.run(two, env=environment(ACCELERATE_USE_CPU="1"), check=True)
+    run_here(command(material, tmp_path / "one", *short, "--accumulate", "2", recipe="small-vit"))
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    one, both = (load_file(tmp_path / name / "model/model.safetensors") for name in ("one", "two"))
     for name, value in one.items():
         torch.testing.assert_close(both[name], value, rtol=0, atol=1e-5)
