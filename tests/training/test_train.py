@@ -122,7 +122,7 @@ def test_losses_on_the_sphere_are_those_of_their_definition():
 
 
 def test_what_a_run_needs_is_said_before_weights_are_fetched(material, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(SystemExit, match="cannot be had, --scratch starts without"):
         run(request("vit-linear", "frames", [material], tmp_path / "run", scratch=False))
     found = {}

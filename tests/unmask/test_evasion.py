@@ -294,8 +294,9 @@ def results(clip, tmp_path_factory):
             for number, (name, trap) in enumerate(traps(clip, canary).items()):
                 public.routes |= {f"/{number}/{path}": answer for path, answer in trap.items()}
                 urls[name] = public.url(f"/{number}/")
+            folders = [tmp_path_factory.mktemp("into") for _ in urls]
             with ThreadPoolExecutor(3) as pool:
-                ended = pool.map(lambda url: _try(url, tmp_path_factory.mktemp("into")), urls.values())
+                ended = pool.map(_try, urls.values(), folders)
                 attempts = dict(zip(urls, ended, strict=True))
             yield Results(attempts, [*four.requests, *six.requests], public.requests)
 
