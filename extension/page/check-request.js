@@ -1,4 +1,4 @@
-/** Requests about a check, sent to a background that the browser may end at any moment. */
+/** Requests sent to a background that the browser may end at any moment. */
 
 import { isAlive, sendToBackground } from "../shared/browser.js";
 
@@ -7,16 +7,26 @@ const RETRY_MS = 500;
 
 /**
  * Send a request; send it again where the background was ended as it answered.
+ * @template {import("../shared/messages.js").Request} T
+ * @param {T} request
+ * @returns {Promise<import("../shared/messages.js").Replies[T["type"]] | null>} null where it failed
+ */
+export async function requestPatiently(request) {
+  for (let left = RETRIES; ; left--) {
+    const answer = await sendToBackground(request).catch(() => null);
+    if (answer) return typeof answer === "object" && "problem" in answer ? null : answer;
+    if (left === 0 || !isAlive()) return null;
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
+/**
+ * Send a request about a check.
  * @param {Extract<import("../shared/messages.js").Request, {type: "check" | "capture" | "frames" | "poll"}>} request
  * @returns {Promise<import("../shared/messages.js").Snapshot | import("../shared/messages.js").Failure>}
  */
 export async function requestCheck(request) {
-  for (let left = RETRIES; ; left--) {
-    const answer = await sendToBackground(request).catch(() => null);
-    if (answer) return "problem" in answer ? { failure: "internal" } : answer;
-    if (left === 0 || !isAlive()) return { failure: "internal" };
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-  }
+  return (await requestPatiently(request)) ?? { failure: "internal" };
 }
 
 /** Cancel a check. @param {string} key */
