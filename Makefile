@@ -43,7 +43,7 @@ setup: .venv/.serving $(if $(TORCH:0=),.venv/.torch)
 test: test-python lint test-scripts  # side by side: the first mostly waits for browsers
 
 test-python: .venv/.testing tests/node_modules/.installed need-browser detector
-	$(pytest) --numprocesses=3 $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
+	$(pytest) --numprocesses=2 $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 test-scripts: detector need-node
 	node --test $(if $(COVERAGE),--experimental-test-coverage) $(wildcard $(script_tests))
