@@ -15,7 +15,7 @@ from unmask.render import html
 from unmask.service.endpoints import Endpoints
 from unmask.service.jobs import Jobs
 from unmask.service.settings import Settings
-from unmask.video.file_format import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from unmask.video.file_format import BARE_SUFFIXES, PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 SEND_EXAMPLE = """
 element.addEventListener("click", (event) => {
@@ -81,7 +81,7 @@ def link_box() -> gr.Textbox:
 
 def file_box() -> gr.File:
     """Return the box for an upload."""
-    kinds = ["video", *VIDEO_SUFFIXES, *PICTURE_SUFFIXES]
+    kinds = ["video", *VIDEO_SUFFIXES, *PICTURE_SUFFIXES, *BARE_SUFFIXES]
     return uploads_only(
         gr.File(label="Video file", show_label=False, file_types=kinds, height=132, scale=5, elem_id="um-file")
     )

@@ -51,7 +51,9 @@ def test_each_example_has_a_small_clip_and_a_picture():
     assert cards.count("data:image/jpeg;base64,/9j/") == len(EXAMPLES)
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".m2ts", ".flv", ".gif", ".webp", ".avif", ".png", ".jpg", ".heic"])
+@pytest.mark.parametrize(
+    "suffix", [".mp4", ".m2ts", ".flv", ".gif", ".webp", ".avif", ".png", ".jpg", ".heic", ".h264"]
+)
 def test_whatever_holds_moving_pictures_can_be_uploaded(tmp_path, suffix):
     path = tmp_path / f"clip{suffix}"
     path.write_bytes(b"x")

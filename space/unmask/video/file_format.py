@@ -14,6 +14,7 @@ VIDEO_SUFFIXES = (".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv"
                   ".m4v", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogm", ".ogv",
                   ".qt", ".ts", ".vob", ".webm", ".wmv")  # fmt: skip
 PICTURE_SUFFIXES = (".apng", ".avif", ".heic", ".jpeg", ".jpg", ".png", ".webp")  # which may move, or hold a video
+BARE_SUFFIXES = (".264", ".265", ".avc", ".h264", ".h265", ".hevc", ".mjpeg", ".mjpg")  # of them it is said what to do
 IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"II*\0", b"MM\0*", b"8BPS", b"<svg")
 IMAGE_BRANDS = (b"heic", b"heix", b"heim", b"mif1", b"avif")  # of ISO files that hold a photograph
 BARE_STREAMS = (  # a parameter set, a delimiter or a message of H.264 (1 byte) or H.265 (2) behind a start code
