@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from selenium import webdriver
 from selenium.common.exceptions import (
     DetachedShadowRootException,
@@ -237,26 +236,6 @@ class Firefox:
         """Press keys together, as on the keyboard: they reach Firefox first."""
         with self.driver.context(self.driver.CONTEXT_CHROME):
             self.driver.execute_script(TYPE, [KEYS[key] for key in keys])
-
-    def float_video(self) -> None:
-        """Press the keys of Firefox's own picture in picture, for the video that plays."""
-        actor = "gBrowser.selectedBrowser.browsingContext.currentWindowGlobal.getActor('PictureInPictureLauncher')"
-        windows = "return [...Services.wm.getEnumerator('Toolkit:PictureInPicture')].length"
-        with self.driver.context(self.driver.CONTEXT_CHROME):
-            focus = "window.focus(); return Services.focus.activeWindow === window"  # the new window may take it late
-            end = time.monotonic() + 20
-            while not (self._float_and_wait(actor, windows) and self.driver.execute_script(focus)):
-                if time.monotonic() > end:  # seen now and then without a screen, and not understood
-                    pytest.skip("Firefox did not float the video, or kept the keys in its window")
-
-    def _float_and_wait(self, actor: str, windows: str) -> bool:
-        """Press the keys if no video floats: one that does not play yet is not taken."""
-        if self.driver.execute_script(windows) == 0:
-            self.driver.execute_script(f"{actor}.sendAsyncMessage('PictureInPicture:KeyToggle')")
-        end = time.monotonic() + 3
-        while not (found := self.driver.execute_script(windows) == 1) and time.monotonic() < end:
-            time.sleep(LOOK_SECONDS)
-        return bool(found)
 
     def choose_from_menu(self, selector: str, label: str) -> None:
         """Right-click an element of the page and choose from Firefox's own menu."""

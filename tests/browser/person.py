@@ -33,7 +33,6 @@ class Person(Protocol):
     def press(self, css_class: str, text: str = "") -> None: ...
     def key(self, name: str) -> None: ...
     def shortcut(self) -> None: ...
-    def float_video(self) -> None: ...
     def box(self, css_class: str) -> tuple[float, float, float, float]: ...
     def wait(self, happened: Any) -> None: ...
     def listed(self) -> list[tuple[str, str]]: ...
@@ -70,9 +69,6 @@ class InChromium:
     def shortcut(self) -> None:
         fire = "async (url) => chrome.commands.onCommand.dispatch('check', (await chrome.tabs.query({ url }))[0])"
         self.browser.worker().evaluate(fire, self.page.url)
-
-    def float_video(self) -> None:
-        self.run("VIDEO.requestPictureInPicture().then(() => true)")
 
     def check(self, place: int = 0, within: tuple[str, ...] = ()) -> None:
         self.browser.check(self.page, place)  # its driver sees into all shadow roots
@@ -116,9 +112,6 @@ class InFirefox:
 
     def shortcut(self) -> None:
         self.browser.type("Alt", "Shift", "U")
-
-    def float_video(self) -> None:
-        self.browser.float_video()
 
     def set(self, **settings: Any) -> None:
         self.browser.set(**settings)
