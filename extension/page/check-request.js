@@ -11,7 +11,7 @@ const RETRY_MS = 500;
  * @param {T} request
  * @returns {Promise<import("../shared/messages.js").Replies[T["type"]] | null>} null where it failed
  */
-export async function requestPatiently(request) {
+export async function requestWithRetries(request) {
   for (let left = RETRIES; ; left--) {
     const answer = await sendToBackground(request).catch(() => null);
     if (answer) return typeof answer === "object" && "problem" in answer ? null : answer;
@@ -26,7 +26,7 @@ export async function requestPatiently(request) {
  * @returns {Promise<import("../shared/messages.js").Snapshot | import("../shared/messages.js").Failure>}
  */
 export async function requestCheck(request) {
-  return (await requestPatiently(request)) ?? { failure: "internal" };
+  return (await requestWithRetries(request)) ?? { failure: "internal" };
 }
 
 /** Cancel a check. @param {string} key */

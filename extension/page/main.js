@@ -9,7 +9,7 @@
 import { isAlive, onMessage } from "../shared/browser.js";
 import { parseWebUrl } from "../shared/urls.js";
 import { checkWhilePlaying } from "./auto-check.js";
-import { requestPatiently } from "./check-request.js";
+import { requestWithRetries } from "./check-request.js";
 import { showHoverButton } from "./hover-button.js";
 import { isSameSource, sourceOf } from "./player-state.js";
 import { resolveLink, resolveTarget } from "./site-urls.js";
@@ -30,7 +30,7 @@ onMessage(answer);
 void applySettings();
 
 async function applySettings() {
-  const handshake = await requestPatiently({ type: "handshake" });
+  const handshake = await requestWithRetries({ type: "handshake" });
   if (!handshake) return;
   const check = (/** @type {HTMLVideoElement} */ video) => checkVideo(video);
   const autoCheck = (/** @type {HTMLVideoElement} */ video) => void checkVideo(video, true);
@@ -86,7 +86,7 @@ function checkVideo(video, isAutomatic = false) {
  * @param {boolean} [isAutomatic] no person asked: nothing is opened, and a failure leaves no trace
  */
 async function begin(key, video, target, title, isAutomatic = false) {
-  const handshake = await requestPatiently({ type: "handshake" });
+  const handshake = await requestWithRetries({ type: "handshake" });
   if (!handshake) return;
   const { VideoCheck } = await import("./video-check.js"); // only where a check is asked for
   checks.get(key)?.look();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { captureTab } from "../../extension/background/browser.js";
-import { requestPatiently } from "../../extension/page/check-request.js";
+import { requestWithRetries } from "../../extension/page/check-request.js";
 
 test("captures of the tab that are requested together keep the pace that browsers allow", async () => {
   /** @type {number[]} */
@@ -25,7 +25,7 @@ test("a page asks again where the background was ended, and not where it has fai
       return answer;
     };
     Object.assign(globalThis, { chrome: { runtime: { id, sendMessage } } });
-    return [await requestPatiently({ type: "handshake" }), answers.length];
+    return [await requestWithRetries({ type: "handshake" }), answers.length];
   };
   const ended = new Error("Could not establish connection. Receiving end does not exist.");
   assert.deepEqual(await ask([ended, undefined, { hover: true }]), [{ hover: true }, 0]);

@@ -27,8 +27,8 @@ OFFLINE = {
     # whether an identity (CAWG) holds stands on the web, and says nothing of the file
     "core": {"allowed_network_hosts": [], "decode_identity_assertions": False},
 }
-# what certificates must be for: mail, as in the standard's first years, documents, and the standard's own signing
-PURPOSES = ("1.3.6.1.5.5.7.3.4", "1.3.6.1.5.5.7.3.36", "1.3.6.1.4.1.311.76.59.1.9", "1.3.6.1.4.1.62558.2.1")
+# of certificates that may sign: mail, as in the standard's first years, documents, and the standard's own signing
+EXTENDED_KEY_USAGES = ("1.3.6.1.5.5.7.3.4", "1.3.6.1.5.5.7.3.36", "1.3.6.1.4.1.311.76.59.1.9", "1.3.6.1.4.1.62558.2.1")
 MP4 = "video/mp4"
 FORMATS = (  # start of a file, its place, media type
     (b"ftyp", 4, MP4),
@@ -87,7 +87,7 @@ def _read(request: Message, parent: Connection) -> Credentials:
 
 def read_credentials(file: RawIOBase, media_type: str, trust_list: str, sidecar: bytes = b"") -> Credentials:
     """Read and validate the Content Credentials of a file, or those of a store alone, which then are unverified."""
-    trust = {"trust_config": "\n".join(PURPOSES)} | ({"trust_anchors": trust_list} if trust_list else {})
+    trust = {"trust_config": "\n".join(EXTENDED_KEY_USAGES)} | ({"trust_anchors": trust_list} if trust_list else {})
     in_part = media_type == STORE_FORMAT
     try:
         with (

@@ -27,7 +27,13 @@ from unmask.limits import Limits
 from unmask.pipeline import Checker
 from unmask.progress import ignore_progress
 from unmask.provenance.content_credentials import BackgroundCredentials
-from unmask.provenance.credentials_worker import PURPOSES, STORE_FORMAT, _segments, read_credentials, to_credentials
+from unmask.provenance.credentials_worker import (
+    EXTENDED_KEY_USAGES,
+    STORE_FORMAT,
+    _segments,
+    read_credentials,
+    to_credentials,
+)
 from unmask.provenance.messages import Credentials
 from unmask.report import CredentialsReport
 from unmask.sandbox.process import start_code
@@ -97,7 +103,7 @@ def test_what_credentials_are_worth(video, tmp_path, algorithm, change, is_liste
     assert problem == "damaged" or (found["made"], found["generator"]) == ("ai", "Generator 1.0")
 
 
-@pytest.mark.parametrize("purpose", PURPOSES)
+@pytest.mark.parametrize("purpose", EXTENDED_KEY_USAGES)
 def test_a_certificate_may_be_for_all_that_the_standard_allows(video, tmp_path, purpose):
     signer = Signer(purpose=ObjectIdentifier(purpose))
     signed = signer.sign(video, AI)
