@@ -7,9 +7,9 @@ import { originPattern, siteOf } from "../shared/settings.js";
 export * from "../shared/browser.js";
 
 /**
- * @typedef {import("../on_device/worker-host.js").Port} Port
- * @typedef {import("../shared/messages.js").PageRequest} PageRequest
- * @typedef {import("../shared/settings.js").Settings} Settings
+ * @import { Port } from "../on_device/worker-host.js"
+ * @import { PageRequest } from "../shared/messages.js"
+ * @import { Settings } from "../shared/settings.js"
  */
 
 const CONTENT_SCRIPT = "page/content-script.js";

@@ -4,15 +4,10 @@
  * The browser may end the background at any time, so a job lives in session storage and pages poll: every poll wakes
  * the background, which asks the Space. Nothing here calls the browser; storage, history and clients are given.
  *
- * @typedef {import("../shared/messages.js").CheckOptions} CheckOptions
- * @typedef {import("../shared/messages.js").Fingerprint} Fingerprint
- * @typedef {import("../shared/messages.js").Frame} Frame
- * @typedef {import("../shared/messages.js").Snapshot} Snapshot
- * @typedef {import("../shared/report.js").Report} Report
- * @typedef {import("../shared/report-cache.js").Area} Area
- * @typedef {import("../shared/report-cache.js").ReportCache} ReportCache
- * @typedef {import("./space-client.js").SpaceClient} SpaceClient
- * @typedef {import("../shared/report.js").SiteLabel} SiteLabel
+ * @import { CheckOptions, Fingerprint, Frame, Snapshot } from "../shared/messages.js"
+ * @import { Report, SiteLabel } from "../shared/report.js"
+ * @import { Area, ReportCache } from "../shared/report-cache.js"
+ * @import { SpaceClient } from "./space-client.js"
  *
  * @typedef {object} CheckRecord what is stored of a check
  * @property {string | null} job id on the Space; empty: it has not answered yet; null: captured frames are checked

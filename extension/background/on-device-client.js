@@ -2,9 +2,9 @@
  * The detector on this computer, with the methods of a Space. Nothing is sent: videos come as frames captured in the
  * tab.
  *
- * @typedef {import("../on_device/pipeline.js").CheckRequest} CheckRequest
- * @typedef {import("../on_device/worker-host.js").Port} Port
- * @typedef {import("../shared/messages.js").DetectorReply} DetectorReply
+ * @import { CheckRequest } from "../on_device/pipeline.js"
+ * @import { Port } from "../on_device/worker-host.js"
+ * @import { DetectorReply } from "../shared/messages.js"
  */
 
 import { AsyncQueue } from "../shared/async-queue.js";

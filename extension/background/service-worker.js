@@ -2,11 +2,7 @@
  * The background: receives clicks and messages, and passes them on. Listeners are registered at top level, so that
  * the browser can wake it; it keeps no state itself, see check-manager.js.
  *
- * @typedef {import("../shared/messages.js").Candidate} Candidate
- * @typedef {import("../shared/messages.js").FrameList} FrameList
- * @typedef {import("../shared/messages.js").Request} Request
- * @typedef {import("../shared/messages.js").Replies} Replies
- * @typedef {import("../shared/messages.js").VideoRef} VideoRef
+ * @import { Candidate, FrameList, Replies, Request, VideoRef } from "../shared/messages.js"
  */
 
 import { CheckError } from "../shared/errors.js";

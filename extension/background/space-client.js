@@ -3,7 +3,7 @@
  *
  * POST /gradio_api/call/NAME {"data": [arguments]} -> {"event_id"}; GET …/NAME/EVENT_ID -> server-sent events.
  *
- * @typedef {import("../shared/messages.js").Frame} Frame
+ * @import { Frame } from "../shared/messages.js"
  * @typedef {{event: string, data: string}} ServerEvent
  */
 

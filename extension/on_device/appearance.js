@@ -2,7 +2,7 @@
  * What a face looks like, to find a person again in another shot, as in Python's `faces/appearance.py`. Pure; the
  * projection is given.
  *
- * @typedef {import("./image-ops.js").RgbImage} RgbImage
+ * @import { RgbImage } from "./image-ops.js"
  * @typedef {[number, number]} Point px
  */
 

@@ -3,8 +3,7 @@
  * answer is worse than a slow one and drivers err, so a GPU is tried first, guarded in each run and left for good at
  * its first fault. Pure; the networks are given.
  *
- * @typedef {import("./face-detector.js").Network} Network
- * @typedef {import("./face-detector.js").Tensor} Tensor
+ * @import { Network, Tensor } from "./face-detector.js"
  *
  * @typedef {object} Adapter the part of a GPUAdapter that is read
  * @property {boolean} [isFallbackAdapter] in older browsers

@@ -1,10 +1,9 @@
 /**
  * Tracks -> clips -> network input, as in Python's `faces/clips.py`. Pure.
  *
- * @typedef {import("./boxes.js").Box} Box
- * @typedef {import("./tracking.js").Track} Track
- * @typedef {import("./tracking.js").Window} Window
- * @typedef {import("./image-ops.js").RgbImage} RgbImage
+ * @import { Box } from "./boxes.js"
+ * @import { Track, Window } from "./tracking.js"
+ * @import { RgbImage } from "./image-ops.js"
  *
  * @typedef {object} ClipSpec of config.json
  * @property {number} frames_per_clip

@@ -1,7 +1,7 @@
 /**
  * How strongly a score speaks for a deepfake or against it, as in Python's `evidence.py`. Pure.
  *
- * @typedef {import("../shared/report.js").Evidence} Evidence
+ * @import { Evidence } from "../shared/report.js"
  *
  * @typedef {object} EvidenceScale of config.json; edges are log-odds
  * @property {number[]} edges between the bins, rising

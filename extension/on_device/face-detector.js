@@ -1,8 +1,8 @@
 /**
  * MTCNN on a pyramid of shrunk frames, as in Python's `faces/detector.py`. Pure; its three networks are given.
  *
- * @typedef {import("./boxes.js").Box} Box
- * @typedef {import("./image-ops.js").RgbImage} RgbImage
+ * @import { Box } from "./boxes.js"
+ * @import { RgbImage } from "./image-ops.js"
  *
  * @typedef {(data: Float32Array, shape: number[]) => Promise<Record<string, Tensor>>} Network
  * @typedef {{data: Float32Array, dims: readonly number[]}} Tensor

@@ -1,7 +1,7 @@
 /**
  * Captured frames grouped into windows, as in Python's `video/captured_frames.py`. Pure.
  *
- * @typedef {import("./clips.js").ClipSpec} ClipSpec
+ * @import { ClipSpec } from "./clips.js"
  */
 
 import constants from "../shared/constants.js";

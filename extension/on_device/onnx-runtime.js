@@ -1,8 +1,7 @@
 /**
  * Networks run by ONNX Runtime. Its build for WebGPU is twice as large, and loaded only where WebGPU is tried.
  *
- * @typedef {import("./face-detector.js").Network} Network
- * @typedef {import("./face-detector.js").Tensor} Tensor
+ * @import { Network, Tensor } from "./face-detector.js"
  * @typedef {{run: (feeds: Record<string, unknown>) => Promise<Record<string, Tensor>>}} Session
  *
  * @typedef {object} Runtime the part of onnxruntime-web that is used

@@ -2,14 +2,12 @@
  * One check on this computer: captured frames -> the report of the contract, as in Python's `pipeline.py`. Frames
  * pass through window by window; only small crops are kept. The networks and the JPEG codec are given.
  *
- * @typedef {import("./clips.js").Clip} Clip
- * @typedef {import("./face-detector.js").Network} Network
- * @typedef {import("./face-detector.js").Networks} Networks
- * @typedef {import("./image-ops.js").RgbImage} RgbImage
- * @typedef {import("./subjects.js").Subject} Subject
- * @typedef {import("./verdict.js").ClipScore} ClipScore
- * @typedef {import("./verdict.js").Policy} Policy
- * @typedef {import("../shared/messages.js").Frame} Frame
+ * @import { Clip } from "./clips.js"
+ * @import { Network, Networks } from "./face-detector.js"
+ * @import { RgbImage } from "./image-ops.js"
+ * @import { Subject } from "./subjects.js"
+ * @import { ClipScore, Policy } from "./verdict.js"
+ * @import { Frame } from "../shared/messages.js"
  *
  * @typedef {object} Config config.json
  * @property {string} name

@@ -1,9 +1,9 @@
 /**
  * The heatmap of a face: which places its score rests on, as in Python's `models/saliency.py`. Pure.
  *
- * @typedef {import("./clips.js").ClipSpec} ClipSpec
- * @typedef {import("./face-detector.js").Network} Network
- * @typedef {import("./image-ops.js").RgbImage} RgbImage
+ * @import { ClipSpec } from "./clips.js"
+ * @import { Network } from "./face-detector.js"
+ * @import { RgbImage } from "./image-ops.js"
  */
 
 import constants from "../shared/constants.js";

@@ -1,7 +1,7 @@
 /**
  * The shots of a video, and which of them show the same setting, as in Python's `faces/shots.py`. Pure.
  *
- * @typedef {import("./image-ops.js").RgbImage} RgbImage
+ * @import { RgbImage } from "./image-ops.js"
  *
  * @typedef {object} ShotPart frames of a window that belong to one shot
  * @property {number} shot the same number where an earlier setting is shown again

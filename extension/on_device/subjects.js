@@ -1,14 +1,11 @@
 /**
  * One person over the tracks of several windows, as in Python's `faces/subjects.py`. Pure.
  *
- * @typedef {import("./boxes.js").Box} Box
- * @typedef {import("./clips.js").Clip} Clip
- * @typedef {import("./clips.js").ClipSpec} ClipSpec
- * @typedef {import("./face-detector.js").Face} Face
- * @typedef {import("./image-ops.js").RgbImage} RgbImage
- * @typedef {import("./tracking.js").Detection} Detection
- * @typedef {import("./tracking.js").Track} Track
- * @typedef {import("./tracking.js").Window} Window
+ * @import { Box } from "./boxes.js"
+ * @import { Clip, ClipSpec } from "./clips.js"
+ * @import { Face } from "./face-detector.js"
+ * @import { RgbImage } from "./image-ops.js"
+ * @import { Detection, Track, Window } from "./tracking.js"
  *
  * @typedef {object} Subject
  * @property {number} id

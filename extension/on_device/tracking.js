@@ -1,10 +1,9 @@
 /**
  * Faces of successive frames joined into tracks, as in Python's `faces/tracking.py`. Pure.
  *
- * @typedef {import("./boxes.js").Box} Box
- * @typedef {import("./face-detector.js").Face} Face
- * @typedef {import("./face-detector.js").Point} Point
- * @typedef {import("./image-ops.js").RgbImage} RgbImage
+ * @import { Box } from "./boxes.js"
+ * @import { Face, Point } from "./face-detector.js"
+ * @import { RgbImage } from "./image-ops.js"
  *
  * @typedef {object} Detection one face in one frame of a window
  * @property {number} frame

@@ -2,9 +2,9 @@
  * Pictures turned upright in which everybody lies on the side or stands on the head, as in Python's
  * `faces/upright.py`. Pure; the face detector is given.
  *
- * @typedef {import("./boxes.js").Box} Box
- * @typedef {import("./face-detector.js").Face} Face
- * @typedef {import("./image-ops.js").RgbImage} RgbImage
+ * @import { Box } from "./boxes.js"
+ * @import { Face } from "./face-detector.js"
+ * @import { RgbImage } from "./image-ops.js"
  * @typedef {(images: readonly RgbImage[]) => Promise<Face[][]>} Detect
  * @typedef {{images: readonly RgbImage[], turns: number, faces: Face[][]}} Found
  */

@@ -26,7 +26,7 @@
  * @property {number} logOdds calibrated
  *
  * @typedef {"fake" | "real" | "uncertain"} Label
- * @typedef {import("../shared/report.js").Evidence} Evidence
+ * @import { Evidence } from "../shared/report.js"
  * @typedef {{id: number, probability: number, label: Label, reasons: string[], evidence: Evidence}} FaceVerdict
  *
  * @typedef {object} Verdict

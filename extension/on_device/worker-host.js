@@ -3,8 +3,7 @@
  * it when it is idle, so that its memory is freed. Lives in the offscreen document in Chromium, in the background
  * page in Firefox.
  *
- * @typedef {import("../shared/messages.js").DetectorRequest} DetectorRequest
- * @typedef {import("../shared/messages.js").DetectorReply} DetectorReply
+ * @import { DetectorReply, DetectorRequest } from "../shared/messages.js"
  *
  * @typedef {object} Port the part of chrome.runtime.Port that is used
  * @property {(message: any) => void} postMessage

@@ -7,10 +7,9 @@ import { loadWasmRuntime, openGpuNetwork, readFile, requestAdapter } from "./onn
 import { checkFrames } from "./pipeline.js";
 
 /**
- * @typedef {import("./image-ops.js").RgbImage} RgbImage
- * @typedef {import("./pipeline.js").Detector} Detector
- * @typedef {import("../shared/messages.js").DetectorRequest} DetectorRequest
- * @typedef {import("../shared/messages.js").DetectorReply} DetectorReply
+ * @import { RgbImage } from "./image-ops.js"
+ * @import { Detector } from "./pipeline.js"
+ * @import { DetectorReply, DetectorRequest } from "../shared/messages.js"
  */
 
 /** @type {Promise<Detector> | undefined} loaded at the first check */

@@ -1,7 +1,7 @@
 /**
  * What a page tells of the address of a video.
  *
- * @typedef {import("./site-urls.js").Hints} Hints
+ * @import { Hints } from "./site-urls.js"
  */
 
 import { parseWebUrl } from "../shared/urls.js";

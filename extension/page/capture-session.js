@@ -1,8 +1,8 @@
 /**
  * Frames that are captured from a player and sent to be checked, window by window.
  *
- * @typedef {import("../shared/messages.js").Fingerprint} Fingerprint
- * @typedef {import("./capture.js").CapturedFrame} CapturedFrame
+ * @import { Fingerprint } from "../shared/messages.js"
+ * @import { CapturedFrame } from "./capture.js"
  * @typedef {import("../shared/messages.js").Snapshot | import("../shared/messages.js").Failure} Answer
  */
 

@@ -2,11 +2,10 @@
  * Frames captured from the player, for videos that only this browser may see: through a canvas or, where the page
  * may not read its own video, from the visible tab. See player-state.js for how it is put back.
  *
- * @typedef {import("../shared/messages.js").Frame} Frame
+ * @import { Frame, TabBox } from "../shared/messages.js"
  * @typedef {(fraction: number) => void} OnProgress
  * @typedef {() => Promise<{picture: string, box: TabBox}>} CaptureTab -> a JPEG data URL of the visible tab without the
  *   overlay, and where the video lies in it
- * @typedef {import("../shared/messages.js").TabBox} TabBox
  *
  * @typedef {object} Plan how much is captured
  * @property {number} windows

@@ -1,8 +1,8 @@
 /**
  * The strength of the evidence: in words, on a scale whose zones can be told apart without colour, and in frequencies.
  *
- * @typedef {import("../shared/report.js").Evidence} Evidence
- * @typedef {import("../shared/i18n.js").Translate} Translate
+ * @import { Evidence } from "../shared/report.js"
+ * @import { Translate } from "../shared/i18n.js"
  */
 
 import { h } from "../shared/dom.js";

@@ -4,9 +4,7 @@
  * two players share a page, and the next clip comes in the same one. A deepfake differs from the video it was made of
  * in a few cells only, so the cells are many and the tolerance is small; where it is not sure, nothing is remembered.
  *
- * @typedef {import("../shared/messages.js").Fingerprint} Fingerprint
- * @typedef {import("../shared/messages.js").Picture} Picture
- * @typedef {import("../shared/messages.js").Shape} Shape
+ * @import { Fingerprint, Picture, Shape } from "../shared/messages.js"
  *
  * @typedef {{seconds: number, luma: Uint8Array}} LumaPicture
  */

@@ -2,8 +2,8 @@
  * The page's part of the extension, loaded once a frame by content-script.js: starts checks and ends them when the
  * page moves on. Until a person asks for a check it only listens.
  *
- * @typedef {import("../shared/messages.js").PageRequest} PageRequest
- * @typedef {import("./video-check.js").VideoCheck} VideoCheck
+ * @import { PageRequest } from "../shared/messages.js"
+ * @import { VideoCheck } from "./video-check.js"
  */
 
 import { isAlive, onMessage } from "../shared/browser.js";

@@ -2,8 +2,8 @@
  * What is drawn over the page: a badge at the video's corner, a panel that it opens, a timeline along the player.
  * All of it follows the video, and is gone when the signal aborts.
  *
- * @typedef {import("../shared/labels.js").Label} Label
- * @typedef {import("../shared/i18n.js").Translate} Translate
+ * @import { Label } from "../shared/labels.js"
+ * @import { Translate } from "../shared/i18n.js"
  */
 
 import { h } from "../shared/dom.js";

@@ -1,11 +1,9 @@
 /**
  * The content of the panel: a report, progress, a failure, or the question before frames are captured.
  *
- * @typedef {import("../shared/report.js").OkReport} OkReport
- * @typedef {import("../shared/report.js").FailedReport} FailedReport
- * @typedef {import("../shared/report.js").Face} Face
- * @typedef {import("../shared/labels.js").Action} Action
- * @typedef {import("../shared/i18n.js").Translate} Translate
+ * @import { Face, FailedReport, OkReport } from "../shared/report.js"
+ * @import { Action } from "../shared/labels.js"
+ * @import { Translate } from "../shared/i18n.js"
  *
  * @typedef {object} PanelActions what the buttons do; those that are left out have no button
  * @property {(seconds: number) => void} [seek]

@@ -1,8 +1,8 @@
 /**
  * Reports that leave the page: a summary on the clipboard, JSON, or one HTML page that needs nothing else.
  *
- * @typedef {import("../shared/report.js").OkReport} OkReport
- * @typedef {import("../shared/i18n.js").Translate} Translate
+ * @import { OkReport } from "../shared/report.js"
+ * @import { Translate } from "../shared/i18n.js"
  */
 
 import { h } from "../shared/dom.js";

@@ -2,7 +2,7 @@
  * How a site labels its video, in the data of the page that is open: made with AI, altered, or recorded. The rules are
  * those of Python's `site_labels.py`; each makes sure that the label is that of the video.
  *
- * @typedef {import("../shared/report.js").SiteLabel} SiteLabel
+ * @import { SiteLabel } from "../shared/report.js"
  * @typedef {Pick<Document, "querySelector" | "querySelectorAll" | "location">} Page
  */
 

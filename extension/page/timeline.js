@@ -1,9 +1,8 @@
 /**
  * The spans of a report as buttons along the player: a click or Enter seeks, arrow keys move between them.
  *
- * @typedef {import("../shared/report.js").OkReport} OkReport
- * @typedef {import("../shared/report.js").Span} Span
- * @typedef {import("../shared/i18n.js").Translate} Translate
+ * @import { OkReport, Span } from "../shared/report.js"
+ * @import { Translate } from "../shared/i18n.js"
  */
 
 import { h } from "../shared/dom.js";

@@ -1,13 +1,10 @@
 /**
  * One check of one video: its requests to the background, and what the overlay shows of them.
  *
- * @typedef {import("../shared/labels.js").Progress} Progress
- * @typedef {import("../shared/messages.js").Snapshot} Snapshot
- * @typedef {import("../shared/messages.js").Failure} Failure
- * @typedef {import("../shared/messages.js").Handshake} Handshake
- * @typedef {import("../shared/report.js").OkReport} OkReport
- * @typedef {import("../shared/report.js").FailedReport} FailedReport
- * @typedef {import("./site-urls.js").Target} Target
+ * @import { Progress } from "../shared/labels.js"
+ * @import { Failure, Handshake, Snapshot } from "../shared/messages.js"
+ * @import { FailedReport, OkReport } from "../shared/report.js"
+ * @import { Target } from "./site-urls.js"
  */
 
 import { sendToBackground } from "../shared/browser.js";

@@ -2,7 +2,7 @@
  * Which video of a page a person means: hovered, last clicked, playing, largest in view and not covered.
  * One that only decorates the page counts little, however large it is.
  *
- * @typedef {import("../shared/messages.js").Candidate} Candidate
+ * @import { Candidate } from "../shared/messages.js"
  *
  * @typedef {object} VideoState what counts in the choice
  * @property {boolean} hovered

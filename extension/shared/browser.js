@@ -3,11 +3,9 @@
  * `background/browser.js` and the content script's loader use `chrome`, which Chromium and Firefox both offer with
  * promises in manifest version 3.
  *
- * @typedef {import("./settings.js").Settings} Settings
- * @typedef {import("./i18n.js").Locale} Locale
- * @typedef {import("./i18n.js").Translate} Translate
- * @typedef {import("./messages.js").Request} Request
- * @typedef {import("./messages.js").Replies} Replies
+ * @import { Settings } from "./settings.js"
+ * @import { Locale, Translate } from "./i18n.js"
+ * @import { Replies, Request } from "./messages.js"
  */
 
 import { chooseLanguage, languageAttributes, toTranslate } from "./i18n.js";

@@ -1,11 +1,8 @@
 /**
  * What a person reads of a report, a failure or a check under way. Pure.
  *
- * @typedef {import("./report.js").Report} Report
- * @typedef {import("./report.js").OkReport} OkReport
- * @typedef {import("./report.js").FailedReport} FailedReport
- * @typedef {import("./report.js").Evidence} Evidence
- * @typedef {import("./i18n.js").Translate} Translate
+ * @import { Evidence, FailedReport, OkReport, Report } from "./report.js"
+ * @import { Translate } from "./i18n.js"
  *
  * @typedef {"fake" | "real" | "uncertain" | "no_face" | "failed" | "busy"} Tone
  * @typedef {"retry" | "capture" | "settings"} Action what a person can do about a failure

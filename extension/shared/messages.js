@@ -15,7 +15,7 @@
  * @typedef {{failure: string}} Failure code of what went wrong before a check began
  *
  * @typedef {object} Handshake what a page's part needs to know first
- * @property {import("./browser.js").Locale} locale
+ * @property {import("./i18n.js").Locale} locale
  * @property {string | null} space its address
  * @property {boolean} onDevice checks are done on this computer, and nothing is sent
  * @property {import("./settings.js").Consent} consent

@@ -4,10 +4,8 @@
  *
  * The index is small and read at once; each report lies under a key of its own, with the fingerprint of its video.
  *
- * @typedef {import("./report.js").OkReport} OkReport
- * @typedef {import("./report.js").Label} Label
- * @typedef {import("./messages.js").Fingerprint} Fingerprint
- * @typedef {import("./messages.js").Shape} Shape
+ * @import { Label, OkReport } from "./report.js"
+ * @import { Fingerprint, Shape } from "./messages.js"
  *
  * @typedef {object} Area the part of chrome.storage that is needed
  * @property {(keys: string[]) => Promise<Record<string, unknown>>} get

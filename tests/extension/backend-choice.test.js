@@ -4,8 +4,8 @@ import test from "node:test";
 import { chooseBackend } from "../../extension/on_device/backend-choice.js";
 
 /**
- * @typedef {import("../../extension/on_device/face-detector.js").Network} Network
- * @typedef {import("../../extension/on_device/backend-choice.js").Adapter} Adapter
+ * @import { Network } from "../../extension/on_device/face-detector.js"
+ * @import { Adapter } from "../../extension/on_device/backend-choice.js"
  */
 
 const SHAPE = [2, 3, 4, 4];

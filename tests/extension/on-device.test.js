@@ -17,8 +17,8 @@ import { OnDeviceClient } from "../../extension/background/on-device-client.js";
 import { CheckError } from "../../extension/shared/errors.js";
 
 /**
- * @typedef {import("../../extension/on_device/boxes.js").Box} Box
- * @typedef {import("../../extension/on_device/image-ops.js").RgbImage} RgbImage
+ * @import { Box } from "../../extension/on_device/boxes.js"
+ * @import { RgbImage } from "../../extension/on_device/image-ops.js"
  */
 
 /** Written by Python: python -m tests.vectors */
