@@ -30,7 +30,7 @@ from unmask.download.sources import (
     open_media,
     to_source,
 )
-from unmask.errors import NoGpu, NotAVideo
+from unmask.errors import ModelUnavailable, NoGpu, NotAVideo
 from unmask.faces.clips import FaceClip
 from unmask.faces.detector import FaceBoxes, FaceFinder
 from unmask.faces.subjects import Subject, SubjectTracker
@@ -151,13 +151,16 @@ class Checker:
         return report
 
     def load(self, names: Sequence[str]) -> tuple[LoadedModel, ...]:
-        """Load the named models, each once. Raises ModelUnavailable."""
+        """Load the named models, each once. Raises ModelUnavailable, also where two have one name: scores go by it."""
         with self._loading:
             for name in names:
                 if name not in self._by_name:
                     self._by_name[name] = inference.load(name, self.backend)
             models = {_key(self._by_name[name]): self._by_name[name] for name in names}
             self._by_key |= models
+        called = [model.name for model in models.values()]
+        if twice := next((name for name in called if called.count(name) > 1), None):
+            raise ModelUnavailable(f"Two of the models are called {twice}; change the name in the config.json of one.")
         return tuple(models.values())
 
     def load_standby(self) -> LoadedModel:
@@ -181,7 +184,8 @@ class Checker:
 
 
 def _key(model: LoadedModel) -> str:
-    return f"{model.name}@{model.revision}"
+    """Tell a model from all others, also from copies of its weights that are cut or calibrated in another way."""
+    return repr((model.info, model.spec, model.calibration, model.policy))
 
 
 @functools.cache

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import tempfile
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -14,7 +15,7 @@ import pytest
 from tests import reports
 from tests.media import glide
 from tests.servers import video_site
-from tests.untrained import untrained_model
+from tests.untrained import SPEC, untrained_model
 from unmask.compute import ComputeOptions
 from unmask.download.sources import FileSource, FramesSource, Options, UrlSource, content_key
 from unmask.errors import BadInput, Cancelled, ModelUnavailable, NoGpu
@@ -184,6 +185,17 @@ def test_an_ensemble_cuts_clips_for_each_model(checker, media, untrained, tmp_pa
     plan = plan_windows([model.spec for model in checker.load((untrained, other))])
     assert plan.frame_stride_seconds == 0.12
     assert plan.frames_per_window == 8
+
+
+def test_copies_of_one_model_that_cut_clips_in_another_way_are_not_mixed_up(checker, media, untrained, tmp_path):
+    copy = str(untrained_model(tmp_path / "copy", spec=replace(SPEC, side_px=96)))
+    ask = lambda models, on_progress: checker.check(file(media, "short.mp4"), Options(models=models), on_progress)
+    alone = ask((untrained,), lambda *_: None)
+    beside = ask((untrained,), lambda *_: checker.load((copy,)))  # as another check does
+    assert beside["models"] == alone["models"]
+    assert ask((copy,), lambda *_: None)["models"] != alone["models"]
+    with pytest.raises(ModelUnavailable, match="are called untrained"):
+        checker.load((untrained, copy))
 
 
 def test_an_unknown_model_is_told_before_anything_is_fetched(checker):
