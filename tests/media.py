@@ -214,7 +214,8 @@ _ENCODER_OPTIONS = {
 
 def _container(path: Path) -> str:
     suffix = path.suffix[1:]
-    return {"mkv": "matroska", "ts": "mpegts", "m4a": "mp4"}.get(suffix, suffix)
+    names = {"mkv": "matroska", "ts": "mpegts", "m2ts": "mpegts", "mpg": "mpeg", "m4a": "mp4"}
+    return names.get(suffix, suffix)
 
 
 def _add_sound(output: Any, seconds: float, frequency_hz: float = 440.0) -> None:

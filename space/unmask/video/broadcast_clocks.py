@@ -1,5 +1,6 @@
 """Find where the clock of a broadcast stream starts anew or jumps: MPEG transport and program streams."""
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ KEY_STEP_SECONDS = -0.1  # at a key frame a smaller step back is enough
 MAX_RUNS = 4  # of packets of a stream; where there are more, streams run side by side
 TAIL_BYTES = 2**16  # after the last picture of a broadcast stream: it may be one more stream
 PACKET_BYTES = (188, 192)  # of transport streams, as broadcast and on disks
+PACK, PACK_CLOCK = b"\0\0\1\xba", re.compile(rb"\x00\x00\x01\xba([\x20-\x2f\x40-\x7f].{4})", re.DOTALL)
 TABLES = (b"\x47\x40\x00", b"\x47\x60\x00")  # a packet that begins a program association table
 HEAD_BYTES = 2**17  # before a broadcast stream's picture: its tables lie there
-CLOCK_SAMPLES = 16  # of the clock of a transport stream on its server
+CLOCK_SAMPLES = 16  # of the clock of a stream on its server
 SAMPLE_BYTES = 2**17  # that are looked through for a clock; there is one every tenth of a second
 WRAP_SECONDS = 2**33 / 90_000  # after which the clock of a broadcast stream begins anew
 
@@ -99,8 +101,8 @@ def _unwrapped(seconds: float, near: float | None) -> float:
 def _tables_before(file: RawIOBase, begin: int, place: int) -> int:
     """Find the last tables of a transport stream, or pack of a program stream, before a picture's packet."""
     lowest = max(begin, place - HEAD_BYTES)
-    data = FilePart(file, lowest, place).read(HEAD_BYTES)
-    pack = data.rfind(b"\0\0\1\xba")
+    until = FilePart(file, lowest, place + len(PACK)).read(HEAD_BYTES + len(PACK))
+    data, pack = until[: place - lowest], until.rfind(PACK)
     for size in PACKET_BYTES:
         heads = range(len(data) - size, -1, -size)
         table = next((at for at in heads if data[at + size - 188 : at + size - 185] in TABLES), None)
@@ -109,11 +111,19 @@ def _tables_before(file: RawIOBase, begin: int, place: int) -> int:
     return place if pack < 0 else lowest + pack
 
 
-# A transport stream on its server: its clock is read at a few places only.
+# A stream on its server: its clock is read at a few places only.
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """What the clock of a stream says at a byte."""
+
+    byte: int
+    seconds: float
 
 
 def find_sampled_starts(file: RawIOBase, begin: int, end: int) -> list[PieceStart]:
-    """List each part of a transport stream [begin, end) that has one clock, by a few ranges.
+    """List each part of a transport or program stream [begin, end) that has one clock, by a few ranges.
 
     A clock that starts anew and has run on to where it was before between two of these places is not noticed.
     """
@@ -128,25 +138,25 @@ def find_sampled_starts(file: RawIOBase, begin: int, end: int) -> list[PieceStar
     return starts
 
 
-@dataclass(frozen=True)
-class _Clock:
-    """What the clock of a transport stream says at a byte."""
-
-    byte: int
-    seconds: float
-
-
 def _clock_after(file: RawIOBase, begin: int, end: int) -> _Clock | None:
     """Find the first clock from a place on."""
     return next(_clocks_in(FilePart(file, begin, min(end, begin + SAMPLE_BYTES)).read(SAMPLE_BYTES), begin), None)
 
 
 def _clocks_in(data: bytes, begin: int) -> Iterator[_Clock]:
-    """Yield the programme clocks in a part of a transport stream that lies at `begin`."""
-    first = next((at for at in range(PACKET_BYTES[0]) if data[at::188][:5] == b"\x47" * 5), len(data))
-    for at in range(first, len(data) - 12, 188):
-        if data[at] == 0x47 and data[at + 3] & 0x20 and data[at + 4] > 6 and data[at + 5] & 0x10:
-            yield _Clock(begin + at, (int.from_bytes(data[at + 6 : at + 11]) >> 7) / 90_000)
+    """Yield the clocks in a part of a stream that lies at `begin`."""
+    for size in PACKET_BYTES:
+        first = next((at for at in range(size) if data[at::size][:5] == b"\x47" * 5), len(data))
+        for at in range(first, len(data) - 12, size):
+            if data[at] == 0x47 and data[at + 3] & 0x20 and data[at + 4] > 6 and data[at + 5] & 0x10:
+                seconds = (int.from_bytes(data[at + 6 : at + 11]) >> 7) / 90_000
+                yield _Clock(max(begin, begin + at + 188 - size), seconds)
+        if first < len(data):
+            return
+    for pack in PACK_CLOCK.finditer(data):
+        bits = int.from_bytes(pack[1]) >> (2 if pack[1] >= b"\x40" else 0)  # of MPEG-2, or MPEG-1
+        ticks = (bits >> 33 & 7) << 30 | (bits >> 17 & 0x7FFF) << 15 | bits >> 1 & 0x7FFF
+        yield _Clock(begin + pack.start(), ticks / 90_000)
 
 
 def _jumps(file: RawIOBase, before: _Clock, after: _Clock) -> list[int]:

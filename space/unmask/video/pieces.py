@@ -6,7 +6,7 @@ from io import RawIOBase
 from itertools import islice, pairwise
 
 from unmask.errors import UnmaskError
-from unmask.video.broadcast_clocks import find_broadcast_starts, find_sampled_starts
+from unmask.video.broadcast_clocks import PACK, find_broadcast_starts, find_sampled_starts
 from unmask.video.container import open_video
 from unmask.video.file_format import find_disguise
 from unmask.video.joined_files import (
@@ -35,7 +35,7 @@ FORMATS: tuple[Format, ...] = (
     (0, OGG, find_ogg_starts),
     (0, ASF, find_asf_starts),
     (0, IVF, find_ivf_starts),
-    (0, b"\0\0\1\xba", find_broadcast_starts),
+    (0, PACK, find_broadcast_starts),
     (0, b"\x47", find_broadcast_starts),
     (4, b"\x47", find_broadcast_starts),  # as disks hold it
 )
@@ -46,7 +46,9 @@ REMOTE_FORMATS: tuple[Format, ...] = (
     (0, OGG, find_ogg_starts_by_ranges),
     (0, ASF, find_asf_starts),
     (0, IVF, find_ivf_starts),
+    (0, PACK, find_sampled_starts),
     (0, b"\x47", find_sampled_starts),
+    (4, b"\x47", find_sampled_starts),
 )
 
 

@@ -94,6 +94,11 @@ def quick(stream: Any) -> None:
     stream.options |= {"deadline": "realtime", "cpu-used": "8", "threads": "1"}
 
 
+def sharp(stream: Any) -> None:
+    """No pack holds two pictures: of those at its end libav mistakes the times by one frame each after a seek."""
+    stream.options |= {"qmin": "1", "qmax": "2"}
+
+
 def between(folder: Path) -> bytes:
     """Three recordings, the middle one in other packets."""
     return (
@@ -190,14 +195,15 @@ MADE: dict[str, tuple[Callable[[Path], bytes], str, int]] = {
 }
 
 
-def check_clock(windows: Any, seconds: float) -> None:
+def check_clock(windows: Any, seconds: float, frames_off: int = 0) -> None:
     found = list(windows)
     times = np.concatenate([window.seconds for window in found])
     assert (np.diff(times) > 0).all()
     assert times[0] < 0.1
     assert times[-1] > seconds - 1.2  # a window moves to the key frame before it
     for window in found:
-        assert [read_number(image) for image in window.data] == np.round(window.seconds * RATE).tolist()
+        numbers = np.array([read_number(image) for image in window.data])
+        assert np.abs(numbers - np.round(window.seconds * RATE)).max() <= frames_off
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -214,11 +220,15 @@ def test_every_piece_is_looked_at_on_one_clock(tmp_path: Path, name: str) -> Non
     assert all(number == round(seconds * RATE) for seconds, number in late)
 
 
-def spread_out(data: bytes, size_bytes: int = 2**22) -> bytes:
-    """A transport stream with empty packets between its own, as a large one."""
-    packets = [data[at : at + 188] for at in range(0, len(data), 188)]
-    empty = (b"\x47\x1f\xff\x10" + bytes(184)) * (size_bytes // len(data) - 1)
-    return b"".join(packet + empty for packet in packets)
+EMPTY_TS = b"\x47\x1f\xff\x10" + bytes(184)
+EMPTY_PACK = b"\0\0\1\xbe" + (2042).to_bytes(2) + bytes(2042)
+EMPTY = {"ts": EMPTY_TS, "m2ts": bytes(4) + EMPTY_TS, "vob": EMPTY_PACK, "mpg": EMPTY_PACK}
+
+
+def spread_out(data: bytes, empty: bytes, size_bytes: int = 2**22) -> bytes:
+    """A stream with empty packets, as long as its own, between these, as a large one."""
+    packets = [data[at : at + len(empty)] for at in range(0, len(data), len(empty))]
+    return b"".join(packet + empty * (size_bytes // len(data) - 1) for packet in packets)
 
 
 REMOTE: dict[
@@ -227,6 +237,10 @@ REMOTE: dict[
     "runs on": ((0, 4, 8), "ts", 1),
     "starts anew": ((0, 0, 0), "ts", 3),
     "jumps by an hour and back": ((0, 3600, 50), "ts", 3),
+    "starts anew, as disks hold it": ((0, 0, 0), "m2ts", 3),
+    "joined vobs": ((0, 0, 0), "vob", 3),
+    "joined mpegs": ((0, 0, 50), "mpg", 3),
+    "a vob that runs on": ((0, 4, 8), "vob", 1),
     "joined mp4s": ((0, 0, 0), "mp4", 3),
     "joined mkvs": ((0, 0, 0), "mkv", 3),
     "joined wmvs": ((0, 0, 0), "asf", 3),
@@ -237,7 +251,7 @@ REMOTE: dict[
     "joined fragments with an index": ((0, 0, 0), "indexed fragments", 3),
     "fragments that run on": ((0,), "fragments", 1),
 }
-CODECS = {"asf": "wmv2", "ogv": "libvpx", "ivf": "libvpx"}
+CODECS = {"asf": "wmv2", "ogv": "libvpx", "ivf": "libvpx", "vob": "mpeg2video", "mpg": "mpeg1video"}
 
 
 def joined_fragments(folder: Path, starts: Sequence[float], kind: str) -> bytes:
@@ -260,9 +274,9 @@ def test_clocks_of_a_large_stream_elsewhere_are_found_by_a_few_ranges(tmp_path: 
     if suffix.endswith("fragments"):
         data = joined_fragments(tmp_path, starts, suffix)
     else:
-        prepare = quick if CODECS.get(suffix) == "libvpx" else lambda _: None
+        prepare = {"libvpx": quick, "mpeg1video": sharp, "mpeg2video": sharp}.get(CODECS.get(suffix, ""), lambda _: None)
         data = pieces(tmp_path, *starts, suffix=suffix, codec=CODECS.get(suffix, "libx264"), prepare=prepare)
-    data = spread_out(data) if suffix == "ts" else data
+    data = spread_out(data, EMPTY[suffix]) if suffix in EMPTY else data
 
     def read(begin: int, end: int) -> bytes:
         blocks.append(end - begin)
@@ -273,7 +287,7 @@ def test_clocks_of_a_large_stream_elsewhere_are_found_by_a_few_ranges(tmp_path: 
     assert len(found) == count
     if count > 1:
         assert [piece.end_seconds for piece in found] == pytest.approx([4.0, 8.0, 12.0], abs=0.1)
-        check_clock(decode(file, DecodePlan(), found), 12.0)
+        check_clock(decode(file, DecodePlan(), found), 12.0, frames_off=EMPTY.get(suffix) == EMPTY_PACK)
 
 
 @pytest.mark.shared
