@@ -274,8 +274,9 @@ def test_clocks_of_a_large_stream_elsewhere_are_found_by_a_few_ranges(tmp_path: 
     if suffix.endswith("fragments"):
         data = joined_fragments(tmp_path, starts, suffix)
     else:
-        prepare = {"libvpx": quick, "mpeg1video": sharp, "mpeg2video": sharp}.get(CODECS.get(suffix, ""), lambda _: None)
-        data = pieces(tmp_path, *starts, suffix=suffix, codec=CODECS.get(suffix, "libx264"), prepare=prepare)
+        codec = CODECS.get(suffix, "libx264")
+        prepare = {"libvpx": quick, "mpeg1video": sharp, "mpeg2video": sharp}.get(codec, lambda _: None)
+        data = pieces(tmp_path, *starts, suffix=suffix, codec=codec, prepare=prepare)
     data = spread_out(data, EMPTY[suffix]) if suffix in EMPTY else data
 
     def read(begin: int, end: int) -> bytes:
