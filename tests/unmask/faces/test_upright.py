@@ -1,19 +1,12 @@
 """Pictures without a face are turned by quarters; boxes stay where a player shows the face."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from tests.conftest import SHARED_DATA
 from tests.media import astronaut, faceless, window_of
 from unmask.faces.detector import FaceBoxes, FaceFinder
 from unmask.faces.upright import MAX_TRIES, Upright, turn_back
-from unmask.video.decode import decode
 from unmask.video.frames import Frames
-from unmask.video.sampling import DecodePlan
-
-CASES = SHARED_DATA.parent / "cases"
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
@@ -57,10 +50,3 @@ def test_where_there_is_no_face_only_a_few_windows_are_turned() -> None:
         assert frames.turns == 0
         assert not any(map(len, boxes))
     assert looked_at.count(1) == 3 * MAX_TRIES
-
-
-@pytest.mark.shared
-def test_the_shared_case_is_turned() -> None:
-    upright = Upright(FaceFinder().detect)
-    found = [upright.find(frames) for frames in decode(Path(CASES / "upsidedown.mp4"), DecodePlan(windows=3))]
-    assert all(frames.turns == 2 and all(map(len, boxes)) for frames, boxes in found)

@@ -177,16 +177,6 @@ def test_size_and_shape_may_change_at_any_frame(tmp_path: Path, name: str) -> No
             assert [read_number(image) for image in window.data] == np.round((window.seconds - 2 * i) * 25).tolist()
 
 
-@pytest.mark.shared
-@pytest.mark.parametrize("name", ["size-change.ts", "size-change.webm"])
-def test_a_turned_phone_keeps_its_shape(name: str) -> None:
-    windows = list(decode(CASES / name, DecodePlan()))
-    sizes = [window.data.shape[2:0:-1] for window in windows]
-    assert set(sizes) == {(480, 270), (270, 480)}
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes.count((270, 480)) == 4
-
-
 BARE = {
     "h264": b"\0\0\0\1\x67",
     "hevc": b"\0\0\1\x40\1",
@@ -225,13 +215,6 @@ def test_of_what_is_no_video_is_told_what_it_is(tmp_path: Path, words: str) -> N
         probe(tmp_path / "a.mp4")
 
 
-@pytest.mark.shared
-@pytest.mark.parametrize(("name", "words"), [("moov-missing.mp4", "incomplete"), ("raw.h264", "MP4 or MKV")])
-def test_shared_files_that_cannot_be_read_say_why(name: str, words: str) -> None:
-    with pytest.raises(NotAVideo, match=words):
-        probe(CASES / name)
-
-
 def animation(path: Path, shown_ms: list[int], alpha: bool) -> Path:
     """An animated WebP, numbered."""
     images = [PIL.Image.fromarray(image).convert("RGBA" if alpha else "RGB") for image in glide(len(shown_ms))]
@@ -258,13 +241,6 @@ def test_what_is_transparent_in_a_webp_is_white(tmp_path: Path) -> None:
     images[0].save(tmp_path / "a.webp", save_all=True, append_images=images[1:], duration=100, exact=True)
     with closing(OpenVideo(tmp_path / "a.webp", DecodePlan())) as opened:
         assert min(window.data.min() for window in opened.windows()) == 255
-
-
-@pytest.mark.shared
-def test_the_shared_animation_is_read() -> None:
-    with closing(OpenVideo(CASES / "animated.webp", DecodePlan())) as opened:
-        assert sum(map(len, opened.windows())) == 15
-    assert opened.stream.duration_seconds == pytest.approx(3.0, abs=0.05)
 
 
 # Tracks, transparency, and what is not judged.
