@@ -40,13 +40,14 @@ TORCH ?= $(if $(shell nvidia-smi -L 2>/dev/null),1)
 
 setup: .venv/.serving $(if $(TORCH:0=),.venv/.torch)
 
-test: test-python lint test-scripts  # side by side: the first mostly waits for browsers
+test: behind := nice
+test: test-python lint test-scripts  # side by side: the first mostly waits for browsers, which go before the others
 
 test-python: .venv/.testing tests/node_modules/.installed need-browser detector
-	$(pytest) --numprocesses=2 $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
+	$(pytest) --numprocesses=3 $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 test-scripts: detector need-node
-	node --test $(if $(COVERAGE),--experimental-test-coverage) $(wildcard $(script_tests))
+	$(behind) node --test $(if $(COVERAGE),--experimental-test-coverage) $(wildcard $(script_tests))
 
 TESTS := tests
 pytest = $(python) -m pytest --dist=loadfile --no-loadscope-reorder
@@ -68,10 +69,10 @@ lint-style: .venv/.testing
 	$(python) -m training.release.card --check
 
 lint-types: .venv/.testing
-	$(python) -m mypy
+	$(behind) $(python) -m mypy
 
 lint-scripts: tests/node_modules/.installed
-	npm run --silent --prefix tests check
+	$(behind) npm run --silent --prefix tests check
 
 bench: .venv/.testing
 	$(python) -m tests.bench.speed

@@ -1,18 +1,21 @@
 """Fixtures that every test may use."""
 
+import functools
 import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.media import make
 
 if TYPE_CHECKING:
+    from tests.hub import Hub
     from tests.served import Served
 
 # Workers and their Spaces share the cores; more threads would only wait for each other. Set before torch.
@@ -24,6 +27,7 @@ SLOW = (
     "test_package", "test_parity", "test_partial_file", "test_pipeline", "test_prepare", "test_publish",
     "test_ray_map", "test_subgroups", "test_train", "test_train_autoencoder", "test_workers",
 )  # fmt: skip
+BROWSERS = 2  # that are tested at the same time: of three, on two cores, one lost a press now and then
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 # a busy machine takes long now and then
@@ -37,15 +41,51 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("server")
         if item.path.stem in SLOW or "tests/extension" in item.path.as_posix():
             item.add_marker("slow")
-    # files that wait for a browser, the longest first, are spread among those that compute: workers share the cores
+    # of those with a browser the longest first, of the others those that take long
     counts = Counter(item.path for item in items)
-    waiting = sorted((path for path in counts if path.parent.name == "browser"), key=counts.__getitem__, reverse=True)
-    computing = [path for path in counts if path.parent.name != "browser"]
-    place = {path: index / len(files) for files in (waiting, computing) for index, path in enumerate(files)}
-    items.sort(key=lambda item: place[item.path])
+    items.sort(key=lambda item: (-counts[item.path] if has_browser(item.nodeid) else 0, item.path.stem not in SLOW))
+
+
+def has_browser(nodeid: str) -> bool:
+    return nodeid.startswith("tests/browser/")
+
+
+class BrowserScheduling(LoadFileScheduling):  # type: ignore[misc]
+    """Give browsers to two workers at most: they wait much of the time, in which a third one computes."""
+
+    def _assign_work_unit(self, node: Any) -> None:
+        self.workqueue.move_to_end(self._next_file(node), last=False)
+        super()._assign_work_unit(node)
+
+    def _reschedule(self, node: Any) -> None:
+        if self.workqueue and not node.shutting_down and self._next_file(node) is None:
+            node.shutdown()
+        else:
+            super()._reschedule(node)
+
+    def _next_file(self, node: Any) -> str | None:
+        others = [files.items() for other, files in self.assigned_work.items() if other is not node]
+        busy = sum(any(has_browser(file) and not all(done.values()) for file, done in files) for files in others)
+        if busy < BROWSERS:
+            return max(self.workqueue, key=has_browser)  # the first of them, else the first of all
+        return next((file for file in self.workqueue if not has_browser(file)), None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BrowserScheduling:
+    return BrowserScheduling(config, log)
+
+
+@functools.cache
+def step_back() -> None:
+    """Let browsers go first, where a press that comes late is another one."""
+    if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > BROWSERS and hasattr(os, "nice"):
+        os.nice(5)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    if not has_browser(item.nodeid):
+        step_back()
     if item.get_closest_marker("shared") and not SHARED_DATA.is_dir():
         pytest.skip(f"the research data is not at {SHARED_DATA}")
 
@@ -73,6 +113,24 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> str:
     from tests.untrained import untrained_model
 
     return str(untrained_model(tmp_path_factory.mktemp("untrained")))
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Hub"]:
+    """A Hub on this machine, the only one that this process knows."""
+    from tests.hub import TOKEN, Hub
+
+    with Hub() as running:
+        constants = {
+            "ENDPOINT": running.url,
+            "HF_HUB_CACHE": str(tmp_path / "cache"),
+            "HF_HUB_DISABLE_XET": True,
+            "HUGGINGFACE_CO_URL_TEMPLATE": f"{running.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
+        }
+        for name, value in constants.items():
+            monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.browser.sites import EXAMPLES, FACE
-from tests.media import make
+from tests.media import make, repeat
 from tests.servers import Answer, content, dash_routes, hls_routes, html, media, split_hls
 
 MODULES = Path(__file__).resolve().parents[1] / "node_modules"
@@ -143,10 +143,10 @@ setInterval(() => pen.fillRect(480 * Math.random(), 0, 2, 360), 40);
 def bare_routes() -> dict[str, Answer]:
     """Make pages whose <video> has nothing to show, not yet, or only sound."""
     with TemporaryDirectory() as folder:
-        sound, long = (media(make(name, Path(folder)).read_bytes()) for name in ("audio-only.mp4", "one-minute.mp4"))
-    return {
-        "/sound.mp4": sound,
-        "/long.mp4": long,
+        sound, once = (make(name, Path(folder)) for name in ("audio-only.mp4", "no-face.mp4"))
+        repeat(once, Path(folder, "long.mp4"), 20)  # a minute
+        files = {"/sound.mp4": media(sound.read_bytes()), "/long.mp4": media(Path(folder, "long.mp4").read_bytes())}
+    return files | {
         "/face.jpg": content(FACE, "image/jpeg"),
         "/short.mp4": media((EXAMPLES / "blended-face.mp4").read_bytes()),
         "/no-source": html(f"{SIGHT}></video>"),
@@ -158,12 +158,8 @@ def bare_routes() -> dict[str, Answer]:
         "/foreign-file": html(f"{SIGHT} crossorigin src=http://localhost:9/clip.mp4></video>"),
         "/call": html(CALL),
         "/background": html(BACKGROUND),
-        "/favicon.ico": content(
-            b"", "image/x-icon"
-        ),  # asked for at any time; its lack would be an error in the console
-        "/zoomed": html(
-            f"<style>html {{ zoom: 1.5 }} body {{ margin: 60px }}</style>{SIGHT} muted src=/short.mp4></video>"
-        ),
+        "/favicon.ico": content(b"", "image/x-icon"),  # without it a console has an error
+        "/zoomed": html(f"{ZOOM}{SIGHT} muted src=/short.mp4></video>"),
         "/small": html("<video controls muted width=200 height=112 src=/short.mp4></video>"),
         "/dialog": html(f"<dialog>{SIGHT} muted src=/short.mp4></video></dialog>{OPEN}"),
         "/scrolled": html(f"<body style='height: 4000px'>{SIGHT} muted loop src=/short.mp4></video>"),

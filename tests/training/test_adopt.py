@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.hub import TOKEN, Hub, Repository
+from tests.hub import Repository
 from tests.training import rows as made_up
 from tests.training.faces import face
 from tests.training.gend import PERCEPTION, Reference
@@ -175,20 +175,6 @@ def test_heads_are_never_guessed(tmp_path):
 
 
 # --- from one Hub to another
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    with Hub() as running:
-        for name, value in {
-            "ENDPOINT": running.url,
-            "HF_HUB_CACHE": str(tmp_path / "cache"),
-            "HF_HUB_DISABLE_XET": True,
-            "HUGGINGFACE_CO_URL_TEMPLATE": f"{running.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
-        }.items():
-            monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        yield running
 
 
 def test_from_the_authors_repository_to_a_label_and_to_one_of_ones_own(hub, media, tmp_path, monkeypatch, capsys):

@@ -1,23 +1,15 @@
 """Publishing to a Hub on this machine over real HTTP, and reading back from it."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi, SpaceHardware
 
-from tests.hub import TOKEN, Hub
 from tests.training import rows as made_up
 from tests.untrained import untrained_model
 from training.evaluation.results import ModelRecord, write
 from training.publish import MODEL_FILES, SPACE, deploy_space, main, publish_model, tracked
 from training.release.card import EVALUATION, read_folder, write_card
-
-pytestmark = pytest.mark.timeout(400)  # several processes that import torch, one after another
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -37,32 +29,8 @@ def model_with_card(parent):
     return made
 
 
-@pytest.fixture
-def hub():
-    with Hub() as started:
-        yield started
-
-
-def python(environment, *arguments):
-    """Run Python in a process that knows only that Hub -> the finished process."""
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | environment | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-
-
-def publish(hub, home, *arguments):
-    return python(hub.environment(home), "-m", "training.publish", *arguments)
-
-
-def test_a_model_goes_up_in_one_commit_with_its_tag_and_reads_back_equal(hub, folder, tmp_path):
-    done = publish(hub, tmp_path, "--model-folder", folder, "--repo", "me/small", "--private", "--tag", "v1")
-    assert done.returncode == 0, done.stderr
+def test_a_model_goes_up_in_one_commit_with_its_tag_and_reads_back_equal(hub, folder, capsys):
+    main(["--model-folder", str(folder), "--repo", "me/small", "--private", "--tag", "v1"])
     repository = hub.repositories["model/me/small"]
     assert [commit.title for commit in repository.commits[1:]] == [f"small {read_folder(folder).revision}"]
     assert repository.private
@@ -71,15 +39,13 @@ def test_a_model_goes_up_in_one_commit_with_its_tag_and_reads_back_equal(hub, fo
     assert {name: repository.head.files[name] for name in names} == {
         name: (folder / name).read_bytes() for name in names
     }
-    assert f"commit {repository.head.id}; read back, the logits are equal" in done.stdout
+    assert f"commit {repository.head.id}; read back, the logits are equal" in capsys.readouterr().out
     assert any(call.startswith("GET /me/small/resolve/") and "safetensors" in call for call in hub.calls)
 
 
 @pytest.fixture
-def api(hub, monkeypatch):
-    """Talk to that Hub from this process: one that only imports takes seconds."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    return HfApi(hub.url, TOKEN)
+def api(hub):
+    return HfApi()
 
 
 def test_publishing_again_is_one_more_commit_without_what_is_gone(hub, api, folder):
@@ -91,11 +57,10 @@ def test_publishing_again_is_one_more_commit_without_what_is_gone(hub, api, fold
     assert set(repository.head.files) == {*MODEL_FILES, "figures/roc.png", ".gitattributes"}
 
 
-def test_damage_on_the_way_is_noticed(hub, folder, tmp_path):
+def test_damage_on_the_way_is_noticed(hub, folder):
     hub.on_the_way = lambda path, data: data.replace(b'"side_px": 64', b'"side_px": 96')
-    done = publish(hub, tmp_path, "--model-folder", folder, "--repo", "me/small")
-    assert done.returncode == 1
-    assert "other logits" in done.stderr
+    with pytest.raises(SystemExit, match="other logits"):
+        main(["--model-folder", str(folder), "--repo", "me/small"])
 
 
 @pytest.mark.parametrize(
@@ -139,10 +104,10 @@ def test_a_space_with_a_large_model_has_what_that_needs(hub, api):
     assert asked.startswith((SPACE / "requirements.txt").read_text()) and "\ntimm==" in asked
 
 
-def test_a_space_is_not_made_for_a_model_that_is_not_there(hub, tmp_path):
-    done = publish(hub, tmp_path, "--space", "me/unmask", "--model", "me/none")
-    assert done.returncode == 1 and hub.repositories == {}
-    assert done.stderr.startswith("publish: ") and "Repository Not Found" in done.stderr
+def test_a_space_is_not_made_for_a_model_that_is_not_there(hub):
+    with pytest.raises(SystemExit, match=r"publish: .*Repository Not Found"):
+        main(["--space", "me/unmask", "--model", "me/none"])
+    assert hub.repositories == {}
 
 
 @pytest.mark.parametrize("arguments", [[], ["--repo", "me/x"], ["--model-folder", "x"]])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.hub import Hub, Repository
+from tests.hub import Repository
 from tests.untrained import SMALL_VIT
 from unmask.errors import ModelUnavailable
 from unmask.faces.clips import ClipSpec, FaceClip
@@ -222,17 +222,6 @@ def test_no_pickle_is_ever_run(copied, tmp_path_factory):
 
 
 FILES = ("config.json", "model.safetensors")
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    with Hub() as running:
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", running.url)
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-        url = f"{running.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", url)
-        yield running
 
 
 def publish(hub, folder, *more):
