@@ -134,6 +134,13 @@ def running(request, running_space) -> Iterator[Person]:
 
 
 @pytest.fixture
+def quick(running_chromium: Chromium, space: StubSpace) -> Chromium:
+    """Chromium whose Space answers at once, for tests of what is shown and when."""
+    running_chromium.begin_anew(space.url)
+    return running_chromium
+
+
+@pytest.fixture
 def person(running: Person) -> Person:
     running.forget()
     running.set(consent="always", place="space", autoSites=[])

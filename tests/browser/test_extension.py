@@ -1,4 +1,4 @@
-"""The extension in a real Chromium, with the real Space and the bundled model, on pages like the web's.
+"""The extension in a real Chromium, on pages like the web's; the Space and its model are real where that matters.
 
 Pictures of the states are left in the folder that `UNMASK_SCREENSHOTS` names, for eyes.
 """
@@ -65,39 +65,40 @@ def test_by_keys_the_timeline_is_one_stop_and_escape_closes_the_panel_and_gives_
 
 
 @pytest.mark.parametrize("path", ["/strict", "/shadow", "/frame", "/later"])
-def test_a_video_is_found_and_checked_behind(path, chromium, web):
+def test_a_video_is_found_and_checked_behind(path, quick, web, space):
     """A strict policy, a closed shadow root, a frame, or it comes after the page."""
-    page = chromium.open(web.url(path))
+    page = quick.open(web.url(path))
     page.wait_for_selector("video" if path == "/later" else "body")
-    assert len(chromium.videos(page)["videos"]) == 1
-    overlay = chromium.check(page)
+    assert len(quick.videos(page)["videos"]) == 1
+    overlay = quick.check(page)
     overlay.answer()
     overlay.press("badge")
     overlay.wait("card")
+    assert space.asked == [web.url("/clip.mp4")]
     shoot(page, f"extension-{path[1:]}")
 
 
-def test_a_page_that_navigates_in_place_loses_the_badge_unless_the_file_plays_on(chromium, web):
-    page = chromium.open(web.url("/in-place"))
-    overlay = chromium.check(page)
+def test_a_page_that_navigates_in_place_loses_the_badge_unless_the_file_plays_on(quick, web):
+    page = quick.open(web.url("/in-place"))
+    overlay = quick.check(page)
     overlay.answer()
     page.get_by_role("button", name="Next").click()
-    page.wait_for_timeout(1200)
+    page.wait_for_timeout(800)
     assert overlay.find("badge")
     page.evaluate("document.querySelector('video').src = '/no-face.mp4'")
     overlay.wait_gone()
     assert page.locator("[popover]").count() == 0
 
 
-def test_the_badge_follows_its_video_and_dismissing_leaves_no_trace(chromium, web):
-    page = chromium.open(web.url("/plain"))
+def test_the_badge_follows_its_video_and_dismissing_leaves_no_trace(quick, web):
+    page = quick.open(web.url("/plain"))
     before = page.content()
-    overlay = chromium.check(page)
+    overlay = quick.check(page)
     overlay.answer()
     overlay.press("close")
     overlay.wait_gone()
     assert page.content() == before
-    overlay = chromium.check(page)
+    overlay = quick.check(page)
     overlay.answer()
     for change in (
         "video.style.width = '900px'",

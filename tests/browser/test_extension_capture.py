@@ -44,10 +44,10 @@ def test_a_media_source_is_checked_by_frames_of_the_element_after_consent(chromi
     assert len(overlay.find("moment")) >= 2
 
 
-def test_a_playing_stream_plays_on_afterwards(chromium, web):
-    page = chromium.open(web.url("/stream"))
+def test_a_playing_stream_plays_on_afterwards(quick, web):
+    page = quick.open(web.url("/stream"))
     page.evaluate("const video = document.querySelector('video'); video.loop = true; video.play()")
-    overlay = chromium.check(page)
+    overlay = quick.check(page)
     take_pictures(overlay)
     overlay.answer()
     assert not state(page)["paused"]
@@ -101,21 +101,21 @@ def test_declining_the_capture_shows_the_failure_and_sends_nothing(chromium, web
     overlay.wait("detail", "cannot fetch a video from this page")
 
 
-def test_the_consents_always_and_never_are_remembered(chromium, web):
-    chromium.set(historySize=0)
-    page = chromium.open(web.url("/stream"))
-    overlay = chromium.check(page)
+def test_the_consents_always_and_never_are_remembered(quick, web):
+    quick.set(historySize=0)
+    page = quick.open(web.url("/stream"))
+    overlay = quick.check(page)
     overlay.press("plain", "Always")
     overlay.answer()
     page.reload()
     page.wait_for_function("document.querySelector('video').readyState >= 2")
     page.evaluate("history.replaceState({}, '', '/stream?another')")
     Overlay(page)
-    assert chromium.check(page).answer()
-    chromium.set(consent="never")
+    assert quick.check(page).answer()
+    quick.set(consent="never")
     page.goto(web.url("/stream?third"))
     page.wait_for_function("document.querySelector('video').readyState >= 2")
-    overlay = chromium.check(page)
+    overlay = quick.check(page)
     overlay.wait("badge", "Could not check")
     overlay.press("badge")
     assert not overlay.find("primary", "Take pictures here")

@@ -118,20 +118,20 @@ def test_the_history_is_searched_opened_exported_and_deleted(chromium, web):
     assert not [key for key in kept if key.startswith("report:")]
 
 
-def test_axe_finds_nothing_in_the_popup(chromium, web):
-    page = chromium.open(web.url("/two"))
-    popup = chromium.press_toolbar(page)
+def test_axe_finds_nothing_in_the_popup(quick, web):
+    page = quick.open(web.url("/two"))
+    popup = quick.press_toolbar(page)
     popup.wait("#auto-label", "Check videos on")
     popup.evaluate(AXE + "; 0")
     assert popup.evaluate(RUN_AXE) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_in_badge_panel_and_timeline(scheme, chromium, web):
-    page = chromium.open(web.url("/plain"))
+def test_axe_finds_nothing_in_badge_panel_and_timeline(scheme, quick, web):
+    page = quick.open(web.url("/plain"))
     page.emulate_media(color_scheme=scheme)
     page.evaluate("document.documentElement.style.colorScheme = 'light dark'")
-    overlay = chromium.check(page)
+    overlay = quick.check(page)
     overlay.answer()
     overlay.press("badge")
     overlay.wait("actions")
@@ -165,18 +165,18 @@ LOOKS = {  # name -> (what a script does to the page, zoom, language)
 
 
 @pytest.mark.parametrize("name", LOOKS)
-def test_the_panel_stays_in_the_window_whatever_the_page_looks_like(name, chromium, web):
+def test_the_panel_stays_in_the_window_whatever_the_page_looks_like(name, quick, web):
     script, zoom, language = LOOKS[name]
-    chromium.set(language=language)
-    page = chromium.open(web.url("/plain"))
+    quick.set(language=language)
+    page = quick.open(web.url("/plain"))
     page.evaluate(script)
-    overlay = chromium.check(page)
-    tab = chromium.videos(page)["tabId"]
-    chromium.own.evaluate("([tab, zoom]) => chrome.tabs.setZoom(tab, zoom)", [tab, zoom])
+    overlay = quick.check(page)
+    tab = quick.videos(page)["tabId"]
+    quick.own.evaluate("([tab, zoom]) => chrome.tabs.setZoom(tab, zoom)", [tab, zoom])
     overlay.wait("moment")
     overlay.press("badge")
     overlay.wait("scale")
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(300)
     left, top, right, bottom = overlay.box("panel")
     width, height = page.evaluate("[innerWidth, innerHeight]")
     assert left >= 0 and top >= 0 and right <= width + 1 and bottom <= height + 1, (left, top, right, bottom)
@@ -186,12 +186,12 @@ def test_the_panel_stays_in_the_window_whatever_the_page_looks_like(name, chromi
     shoot(page, f"extension-panel-{name}")
 
 
-def test_no_style_of_the_page_leaks_in_and_none_leaks_out(chromium, web):
-    page = chromium.open(web.url("/plain"))
+def test_no_style_of_the_page_leaks_in_and_none_leaks_out(quick, web):
+    page = quick.open(web.url("/plain"))
     measure = "getComputedStyle(document.body).cssText.length + document.styleSheets.length"
     before = page.evaluate(measure)
     page.add_style_tag(content="* { font-size: 40px !important; color: lime !important; display: block !important }")
-    overlay = chromium.check(page)
+    overlay = quick.check(page)
     overlay.answer()
     height = overlay.box("corner")
     assert height[3] - height[1] < 60
