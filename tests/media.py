@@ -421,10 +421,11 @@ def _corrupt_header(path: Path) -> None:
 
 
 @recipe("truncated.mp4")
+@recipe("truncated.avi")
 def _truncated(path: Path) -> None:
-    """Index in front, and the second half of the pictures missing, as after a broken download."""
-    whole = path.with_name(f"whole-{path.name}")
-    write_video(whole, glide(250), container_options={"movflags": "faststart"}, container="mp4")
+    """Index in front, or in the head what was to come, and the second half missing, as after a broken download."""
+    whole, kind = path.with_name(f"whole-{path.name}"), path.suffix[1:]
+    write_video(whole, glide(250), container_options={"movflags": "faststart"} if kind == "mp4" else {}, container=kind)
     data = whole.read_bytes()
     whole.unlink()
     path.write_bytes(data[: len(data) // 2])

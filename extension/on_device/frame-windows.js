@@ -32,6 +32,23 @@ export function groupIntoWindows(seconds, spec) {
 }
 
 /**
+ * Split the pictures of a window where their size changes, as where a phone is turned or a player switches its quality.
+ * @template {{width: number, height: number}} T
+ * @param {readonly T[]} images
+ * @returns {T[][]}
+ */
+export function splitBySize(images) {
+  /** @type {T[][]} */
+  const parts = [];
+  for (const image of images) {
+    const last = parts.at(-1);
+    if (last?.[0]?.width === image.width && last[0].height === image.height) last.push(image);
+    else parts.push([image]);
+  }
+  return parts;
+}
+
+/**
  * Leave out times that follow too closely on the one before.
  * @param {readonly number[]} seconds
  * @param {number} stride

@@ -38,7 +38,7 @@ import { ON_DEVICE } from "../shared/report.js";
 import { computeHeatmap, overlayHeatmap } from "./saliency.js";
 import { toInput } from "./clips.js";
 import { detectFaces } from "./face-detector.js";
-import { groupIntoWindows, spreadEvenly } from "./frame-windows.js";
+import { groupIntoWindows, splitBySize, spreadEvenly } from "./frame-windows.js";
 import { SubjectTracker } from "./subjects.js";
 import { cropSharpness } from "./tracking.js";
 import { Upright } from "./upright.js";
@@ -58,7 +58,7 @@ const STAGE_STARTS = { faces: 0, model: 0.85, explain: 0.95 };
 export async function checkFrames({ windows, pageUrl, title }, detector, onProgress) {
   const timer = new StageTimer();
   const { policy, name, revision } = detector.config;
-  const { tracker, scores, size } = await scoreWindows(windows, detector, timer, onProgress);
+  const { tracker, scores, size, hdr } = await scoreWindows(windows, detector, timer, onProgress);
   const rescore = (/** @type {ScoredClip[]} */ clips) => scoreRecompressed(clips, detector, timer, onProgress);
   const verdict = await judge(scores, policy, tracker.excluded, rescore);
   onProgress("explain", STAGE_STARTS.explain);
@@ -104,7 +104,7 @@ export async function checkFrames({ windows, pageUrl, title }, detector, onProgr
       offset_seconds: 0,
     },
     timing_seconds: timer.read(),
-    warnings: warnings(tracker),
+    warnings: warnings(tracker, hdr),
   };
 }
 
@@ -122,18 +122,22 @@ async function scoreWindows(windows, detector, timer, onProgress) {
   /** @type {ScoredClip[]} */
   const scores = [];
   const maxFrames = WINDOWS * config.clip.frames_per_clip;
-  let [width, height] = [0, 0];
+  let [width, height, hdr] = [0, 0, false];
   for await (const frames of regroup(windows, config.clip)) {
     onProgress("faces", STAGE_STARTS.model * Math.min(1, tracker.frames / maxFrames));
     const decoded = await timer.time("decode", () => Promise.all(frames.map(({ jpeg }) => decode(jpeg))));
+    hdr ||= frames.some((frame) => frame.hdr);
     [width, height] = [width || (decoded[0]?.width ?? 0), height || (decoded[0]?.height ?? 0)];
-    const clips = await timer.time("faces", async () => {
-      const { images, turns, faces } = await upright.find(decoded);
-      return tracker.add({ images, seconds: frames.map(({ seconds }) => seconds), turns }, faces);
-    });
-    for (const { id, clip } of clips) scores.push(await timer.time("model", () => scoreClip(id, clip, detector)));
+    const seconds = frames.map((frame) => frame.seconds);
+    for (const part of splitBySize(decoded)) {
+      const clips = await timer.time("faces", async () => {
+        const { images, turns, faces } = await upright.find(part);
+        return tracker.add({ images, seconds: seconds.splice(0, part.length), turns }, faces);
+      });
+      for (const { id, clip } of clips) scores.push(await timer.time("model", () => scoreClip(id, clip, detector)));
+    }
   }
-  return { tracker, scores, size: { width, height } };
+  return { tracker, scores, size: { width, height }, hdr };
 }
 
 /**
@@ -245,8 +249,8 @@ function timelineReport(scores, policy) {
   });
 }
 
-/** @param {SubjectTracker} tracker */
-function warnings({ subjects, framesWithFace, turned, tooMany }) {
+/** @param {SubjectTracker} tracker @param {boolean} hdr */
+function warnings({ subjects, framesWithFace, turned, tooMany }, hdr) {
   const found = ["The pictures were captured in a browser and compressed again; fine traces may be lost."];
   if (subjects.length && framesWithFace < FEW_FRAMES) {
     found.unshift(`Only ${framesWithFace} frames with a face could be looked at.`);
@@ -254,6 +258,9 @@ function warnings({ subjects, framesWithFace, turned, tooMany }) {
   if (tooMany) found.unshift(`There are more people than can be judged at once: only ${subjects.length} were.`);
   if (turned) {
     found.unshift("The picture lies on its side or upside down: it was turned, so that faces could be found.");
+  }
+  if (hdr) {
+    found.unshift("The video is HDR; its colours were converted to those of an ordinary screen, as players do.");
   }
   return found;
 }

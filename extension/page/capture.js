@@ -228,7 +228,8 @@ function canvasSource(video) {
   const capture = async (/** @type {number} */ seconds) => {
     const scale = Math.min(1, MAX_SIDE_PX / Math.max(video.videoWidth, video.videoHeight, 1));
     const size = /** @type {const} */ ([Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale)]);
-    return toCapturedFrame(draw(video, ...size, quarters), seconds, lumaOf(video));
+    const captured = await toCapturedFrame(draw(video, ...size, quarters), seconds, lumaOf(video));
+    return isHdr(video) ? { ...captured, frame: { ...captured.frame, hdr: true } } : captured;
   };
   return { plan: CANVAS_PLAN, capture, isInstant: true };
 }
@@ -281,6 +282,21 @@ function draw(video, width, height, quarters) {
   context?.rotate((quarters * Math.PI) / 2);
   context?.drawImage(video, -width / 2, -height / 2, width, height);
   return canvas;
+}
+
+/**
+ * Tell whether a video is HDR, which a canvas draws as SDR; where the browser does not say, it is none.
+ * @param {HTMLVideoElement} video
+ */
+function isHdr(video) {
+  try {
+    const frame = new VideoFrame(video);
+    const { transfer } = frame.colorSpace;
+    frame.close();
+    return ["hlg", "pq"].includes(String(transfer));
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Types of the messages between the parts of the extension.
  *
- * @typedef {{seconds: number, jpeg: string}} Frame jpeg: base64
+ * @typedef {{seconds: number, jpeg: string, hdr?: boolean}} Frame jpeg: base64; hdr: the video was, not the picture
  *
  * @typedef {object} Snapshot a check at one moment
  * @property {string} key

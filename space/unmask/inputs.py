@@ -92,7 +92,8 @@ def to_frames(frames: object, page_url: object, title: object) -> FramesSource:
     if sum(len(image) for _, image in pairs) > MAX_FRAMES_BYTES:
         raise BadInput(f"The frames are larger than {MAX_FRAMES_BYTES // 2**20} MiB together; send smaller JPEGs.")
     seconds, images = zip(*pairs, strict=True)
-    return FramesSource(images, seconds, _text(page_url), _text(title))
+    hdr = any(frame.get("hdr") is True for frame in frames)
+    return FramesSource(images, seconds, _text(page_url), _text(title), hdr)
 
 
 def _frame(frame: object) -> tuple[float, bytes]:

@@ -78,11 +78,26 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Write a video that is HDR, and one that stands on its head."""
+    folder = tmp_path_factory.mktemp("odd")
+    images = pictures(PHOTOGRAPH)[:50]
+    write_video(folder / "hdr.mp4", images, "libsvtav1", pix_fmt="yuv420p10le", prepare=as_hlg)
+    write_video(folder / "lying.mp4", (np.ascontiguousarray(image[::-1, ::-1]) for image in images))
+    return [*folder.iterdir()]
+
+
+def as_hlg(stream: Any) -> None:
+    context = stream.codec_context
+    context.color_primaries, context.color_trc, context.colorspace = 9, 18, 9
+
+
 @pytest.fixture
-def site(other_origin, release, couple, single_key, second) -> Iterator[Site]:
+def site(other_origin, release, couple, single_key, second, odd) -> Iterator[Site]:
     """Serve the pages, and one for each example."""
     answers = pages(other_origin.url("/clip.mp4"), release)
-    for path in (*EXAMPLES.glob("*.mp4"), couple, single_key, second):
+    for path in (*EXAMPLES.glob("*.mp4"), couple, single_key, second, *odd):
         answers[f"/files/{path.name}"] = media(path.read_bytes())
         answers[f"/{path.stem}"] = html(player(f"/files/{path.name}"), path.stem)
     with Site(answers) as running:
@@ -253,6 +268,17 @@ def test_two_people_in_the_picture_are_two_faces_and_the_label_is_that_of_python
     overlay.wait("card", "Face 2")
     assert len(heatmaps(chromium)) == 2
     shoot(page, "extension-here-couple")
+
+
+@pytest.mark.parametrize(("name", "words"), [("hdr", "is HDR"), ("lying", "it was turned")])
+def test_what_is_odd_about_a_video_is_said_by_both(name, words, chromium, site, odd):
+    overlay = chromium.check(chromium.open(site.url(f"/{name}")))
+    overlay.answer()
+    report = kept_report(chromium)
+    (python,) = (Checker().check(path) for path in odd if path.stem == name)
+    for warnings in (report["warnings"], python["warnings"]):
+        assert any(words in warning for warning in warnings)
+    assert len(report["faces"]) == len(python["faces"]) == 1
 
 
 def test_a_video_with_a_single_key_frame_is_checked_and_put_back(chromium, site, single_key):

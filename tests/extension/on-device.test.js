@@ -4,7 +4,7 @@ import test from "node:test";
 
 import { describe, dot } from "../../extension/on_device/appearance.js";
 import { cropSquare, squareAround, toInput } from "../../extension/on_device/clips.js";
-import { groupIntoWindows } from "../../extension/on_device/frame-windows.js";
+import { groupIntoWindows, splitBySize } from "../../extension/on_device/frame-windows.js";
 import { SubjectTracker } from "../../extension/on_device/subjects.js";
 import { computeHeatmap, overlayHeatmap } from "../../extension/on_device/saliency.js";
 import { extrapolateBoxes, extractPatch } from "../../extension/on_device/face-detector.js";
@@ -79,6 +79,16 @@ test("the sharpness of the crops of a face", () => {
 
 test("frames are grouped into the same windows", () => {
   for (const { seconds, windows } of SAID.windows) assert.deepEqual(groupIntoWindows(seconds, SAID.spec), windows);
+});
+
+test("a window is split where the size of its pictures changes, also back and by one side alone", () => {
+  const images = ["4x3", "4x3", "3x4", "3x3", "3x3", "4x3"].map((name) => {
+    const [width = 0, height = 0] = name.split("x").map(Number);
+    return { name, width, height };
+  });
+  const parts = splitBySize(images).map((part) => part.map(({ name }) => name));
+  assert.deepEqual(parts, [["4x3", "4x3"], ["3x4"], ["3x3", "3x3"], ["4x3"]]);
+  assert.deepEqual(splitBySize([]), []);
 });
 
 test("boxes are extrapolated alike between two frames with the same faces", () => {

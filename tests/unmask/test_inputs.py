@@ -94,7 +94,8 @@ def test_no_file_but_an_upload_is_taken(tmp_path):
 
 def test_frames_are_put_in_the_order_of_time_which_each_needs():
     later, sooner = {"seconds": 2, "jpeg": JPEG}, {"seconds": 1.5, "jpeg": f"data:image/jpeg;base64,{JPEG}"}
-    source = to_frames([later, sooner], "https://videos.example/", "")
+    source = to_frames([later, sooner | {"hdr": True}], "https://videos.example/", "")
+    assert source.hdr and not to_frames([later], "", "").hdr
     assert source.seconds == (1.5, 2.0)
     assert source.images == (base64.b64decode(JPEG),) * 2
     assert (source.page_url, source.title) == ("https://videos.example/", None)

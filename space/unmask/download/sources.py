@@ -57,6 +57,7 @@ class FramesSource:
     seconds: tuple[float, ...]
     page_url: str | None = None
     title: str | None = None
+    hdr: bool = False  # the video was; the browser drew it as SDR
 
 
 VideoSource = UrlSource | FileSource | FramesSource
@@ -224,6 +225,7 @@ def _open_frames(source: FramesSource, limits: Limits, plan: DecodePlan) -> Medi
         sha256=lambda: captured.sha256,
         content=f"frames:{captured.sha256}",
         windows=lambda on_wait: decode_client.decode_capture(captured, plan, on_wait),
+        notices=lambda: [NOTICES["hdr"]] if source.hdr else [],
     )
 
 

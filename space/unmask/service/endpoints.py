@@ -105,7 +105,8 @@ class Endpoints:
         is "ok" or "failed". A client that leaves ends the check.
 
         Args:
-            frames: Objects {"seconds": time in the video, "jpeg": base64 or data URL}, at most 256.
+            frames: Objects {"seconds": time in the video, "jpeg": base64 or data URL}, at most 256; with "hdr": true
+                where the video is HDR.
             page_url: Address of the page that the video plays on.
             model: Name of a model (see models); several joined by commas: an ensemble; empty: the default.
             title: Title of the page or the video.

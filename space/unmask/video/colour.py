@@ -17,7 +17,8 @@ from unmask.video.frames import Image
 HD_HEIGHT_PX = 720  # from which browsers take the matrix of an untagged picture for BT.709, below for BT.601
 UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED, AVCOL_PRI_UNSPECIFIED
 TAGS = ("colorspace", "color_trc", "color_primaries")
-CONSTANT_LUMINANCE = 10  # AVCOL_SPC_BT2020_CL
+RESERVED = frozenset({0, 3})  # numbers of tags that mean nothing; as a matrix, 0 is RGB
+CONSTANT_LUMINANCE, CHROMA_DERIVED = 10, 12  # AVCOL_SPC_BT2020_CL, _CHROMA_DERIVED_NCL
 BT2020_MATRICES = frozenset({9, CONSTANT_LUMINANCE})
 DOLBY_MATRICES = frozenset({14, 15})  # ICtCp and IPT, of Dolby Vision, which swscale does not convert
 DOLBY_TAGS = frozenset({"dvh1", "dvhe", "dav1", "dva1", "dvav"})  # of MP4s that no other decoder shows rightly
@@ -87,14 +88,17 @@ def _convert(frame: av.VideoFrame, size: tuple[int, int], reformatter: VideoRefo
 
 def read_tags(context: Any) -> dict[str, int]:
     """Read how a container says that pictures are coded."""
-    return {name: getattr(context, name) for name in TAGS if getattr(context, name) != UNTAGGED}
+    return {name: getattr(context, name) for name in TAGS if getattr(context, name) not in (UNTAGGED, *RESERVED)}
 
 
 def complete_tags(frame: av.VideoFrame, tags: Mapping[str, int]) -> None:
-    """Set what the coded pictures do not say of themselves, and their container does."""
-    for name, value in tags.items():
-        if getattr(frame, name) == UNTAGGED:
-            setattr(frame, name, value)
+    """Set what the coded pictures do not say of themselves and their container does, or take off what means nothing."""
+    for name in TAGS:
+        said = getattr(frame, name)
+        if said in RESERVED and not (name == "colorspace" and frame.format.is_rgb):
+            setattr(frame, name, tags.get(name, UNTAGGED))
+        elif said == UNTAGGED and name in tags:
+            setattr(frame, name, tags[name])
 
 
 def _without_metadata(frame: av.VideoFrame) -> av.VideoFrame:
@@ -112,14 +116,15 @@ def is_hdr(frame: av.VideoFrame) -> bool:
 
 
 def _matrix(frame: av.VideoFrame) -> Colorspace | None:
-    """Choose a matrix, as browsers do, where none is named or swscale lacks it; None: its own, or BT.601."""
+    """Choose a matrix, as browsers do, where none is named or swscale lacks it; None: its own."""
     if frame.colorspace == CONSTANT_LUMINANCE:
         return Colorspace.BT2020
-    if frame.format.is_rgb or frame.colorspace != UNTAGGED:
+    if frame.format.is_rgb or frame.colorspace not in (UNTAGGED, CHROMA_DERIVED):
         return None
     if is_hdr(frame) or frame.color_primaries == ColorPrimaries.BT2020:
         return Colorspace.BT2020
-    return Colorspace.ITU709 if frame.height >= HD_HEIGHT_PX else None
+    derived = frame.colorspace == CHROMA_DERIVED and frame.color_primaries == ColorPrimaries.BT709
+    return Colorspace.ITU709 if derived or frame.height >= HD_HEIGHT_PX else Colorspace.ITU601
 
 
 def _on_white(rgba: npt.NDArray[np.uint8]) -> Image:

@@ -233,16 +233,30 @@ class VideoReader:
         seconds = self._container.duration / av.time_base  # counted from zero, or from the first picture
         return max(seconds - self._zero_seconds, 0.0) or self.begin_seconds + seconds
 
+    def announced_end_seconds(self) -> float | None:
+        """Return when the last picture ends by the header, also of an AVI of which libav counts only what is left."""
+        claimed = self.claimed_end_seconds()
+        if claimed is None or self._container.format.name != "avi" or not self.frame_rate:
+            return claimed
+        return max(claimed, self._stream.frames / self.frame_rate)
+
     def is_encrypted(self) -> bool:
         """Tell whether the first picture needs a key."""
         self._seek(self.begin_seconds)
         return any(packet.has_sidedata("encryption_info") for packet in islice(self._packets(), 1))
 
     @property
+    def hole(self) -> tuple[float, float] | None:
+        """The (start, end) in which no picture is shown before the frame at which `frames_until` ended."""
+        if self._held is None or not self._says_lengths or math.isinf(self._shown_until):
+            return None
+        return (self._shown_until, self._held[0]) if self._held[0] - self._shown_until > HOLE_SECONDS else None
+
+    @property
     def lacks_pictures(self) -> bool:
         """Whether pictures are missing before the frame at which `frames_until` ended; not where the last one stays."""
-        hole = self._held is not None and self._says_lengths and self._held[0] - self._shown_until > HOLE_SECONDS
-        return not self.announces or self._held is None or self._damage or hole
+        nothing_shown = self._says_lengths and self._shown_until == -math.inf
+        return not self.announces or self._held is None or self._damage or nothing_shown or self.hole is not None
 
     def has_sound_after(self, seconds: float) -> bool:
         """Tell whether other streams go on after the pictures have ended."""
@@ -286,7 +300,7 @@ class VideoReader:
     def seek_to_key_frame(self, key_seconds: float | None) -> None:
         """Decode from this key frame on; None: from the first frame."""
         self._seek(self.begin_seconds if key_seconds is None else self._landings.get(key_seconds, key_seconds))
-        self._held = None
+        self._held, self._shown_until = None, -math.inf
         self._decoded = self._decode_from(-math.inf if key_seconds is None else key_seconds)
 
     def frames_until(self, end_seconds: float, packets: float = math.inf) -> Iterator[Timed[av.VideoFrame]]:

@@ -124,7 +124,9 @@ def decode(
                 runs = _split_by_size(reader, _pick_frames(reader, window, plan), plan.max_side_px)
                 on_hdr(reader.has_shown_hdr)
                 empty = empty and not runs
-                if not runs and reader.lacks_pictures:
+                if reader.hole:
+                    on_gap(*reader.hole)
+                elif not runs and reader.lacks_pictures:
                     on_gap(window.start_seconds, min(window.until_seconds, window.start_seconds + plan.window_seconds))
                 while runs:
                     scale, seconds, images = runs.pop(0)
@@ -267,7 +269,7 @@ def _lay_out_windows(
     end = reader.end_seconds()
     announced = piece.end_seconds
     if announced is None and reader.announces:
-        announced = reader.claimed_end_seconds()
+        announced = reader.announced_end_seconds()
     if end is not None and announced is not None:
         asked_end = announced if plan.end_seconds is None else min(announced, plan.end_seconds)
         lacking = asked_end - end > max(GAP_SECONDS, GAP_SHARE * (announced - reader.begin_seconds))

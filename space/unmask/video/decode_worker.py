@@ -95,8 +95,9 @@ def decode(request: Message, parent: Connection) -> None:
     hdr: list[bool] = []
 
     def on_gap(start: float, end: float) -> None:
-        if gaps and gaps[-1][1] == start:
-            start = gaps.pop()[0]
+        if gaps and gaps[-1][0] <= start <= gaps[-1][1]:
+            start, last_end = gaps.pop()
+            end = max(end, last_end)
         gaps.append((start, end))
 
     _send_windows(video.decode(media, task.plan, pieces, task.starts, on_gap, hdr.append), parent)

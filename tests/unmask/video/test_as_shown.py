@@ -111,6 +111,28 @@ def test_what_pictures_do_not_say_of_their_colours_their_container_says(coded: C
     assert frame.color_trc == shown
 
 
+@pytest.mark.parametrize(("reserved", "hdr"), [(0, False), (3, False), (3, True)])
+def test_tags_that_mean_nothing_are_no_tags(reserved: int, hdr: bool) -> None:
+    shown, reformatter = [], VideoReformatter()
+    for number in (reserved, 2):
+        frame = av.VideoFrame.from_ndarray(patches(64), "rgb24").reformat(format="yuv420p10le")
+        frame.color_trc = HLG if hdr else number
+        frame.colorspace, frame.color_primaries = (9, number) if hdr else (number, BT2020)
+        colour.complete_tags(frame, {})
+        shown.append(colour.to_rgb(frame, (288, 64), reformatter))
+    assert (shown[0] == shown[1]).all()
+
+
+@pytest.mark.parametrize(("primaries", "matrix"), [(BT709, Colorspace.ITU709), (BT2020, Colorspace.BT2020)])
+def test_a_matrix_may_be_that_of_the_primaries(primaries: ColorPrimaries, matrix: Colorspace) -> None:
+    shown = []
+    for tag in (12, matrix):
+        frame = av.VideoFrame.from_ndarray(patches(64), "rgb24").reformat(format="yuv420p", dst_colorspace=matrix)
+        frame.colorspace, frame.color_primaries = tag, primaries
+        shown.append(colour.to_rgb(frame, (288, 64), VideoReformatter()).astype(int))
+    assert np.abs(shown[0] - shown[1]).max() <= 1
+
+
 @pytest.mark.parametrize(("kinds", "hdr"), [(("bt709, small", "hlg"), True), (("bt709, small", "bt601"), False)])
 def test_hdr_that_begins_later_is_told_after_the_windows(tmp_path: Path, kinds: tuple[str, ...], hdr: bool) -> None:
     blocks = []

@@ -506,7 +506,9 @@ def test_what_a_playlist_announces_and_its_segments_lack_is_told(tmp_path, secon
     assert video.opened.gaps == tuple(pytest.approx(gap, abs=0.1) for gap in gaps)
 
 
-@pytest.mark.parametrize(("name", "gaps"), [("h264.mp4", []), ("truncated.mp4", [(4.84, 10.0)])])
+@pytest.mark.parametrize(
+    ("name", "gaps"), [("h264.mp4", []), ("truncated.mp4", [(4.84, 10.0)]), ("truncated.avi", [(4.92, 10.0)])]
+)
 def test_what_a_header_announces_and_the_file_lacks_is_told(media, name, gaps):
     with closing(OpenVideo(media(name), DecodePlan())) as opened:
         assert list(opened.windows())
@@ -542,6 +544,11 @@ def without_a_fragment(path: Path) -> None:
     path.write_bytes(head + segments[0] + b"".join(segments[5:]))
 
 
+def without_a_short_fragment(path: Path) -> None:
+    head, segments = fragments(path.parent, 0, 200)
+    path.write_bytes(head + b"".join(segments[:2] + segments[3:]))
+
+
 LENGTHS: dict[
     str, tuple[Callable[[Path], None], float, bool]
 ] = {  # name -> made by, seconds shown, pictures are missing
@@ -549,6 +556,7 @@ LENGTHS: dict[
     "frozen.mkv": (frozen, 19.8, False),
     "long-sound.mkv": (long_sound, 0.4, False),
     "without-a-fragment.mp4": (without_a_fragment, 16.0, True),
+    "without-a-short-fragment.mp4": (without_a_short_fragment, 8.0, True),
     "delayed-and-cut.mp4": (delayed_and_cut, 3.0, False),
     "live.mp4": (fragments_of_a_live_stream, 4.0, False),
 }
@@ -562,7 +570,7 @@ def test_a_picture_that_stays_is_not_missing(tmp_path: Path, name: str) -> None:
     assert list(decode(tmp_path / name, DecodePlan(), on_gap=lambda *gap: gaps.append(gap)))
     assert probe(tmp_path / name).duration_seconds == pytest.approx(seconds, abs=0.05)
     assert bool(gaps) == missing
-    assert all(start >= 2.0 and end < 10.0 for start, end in gaps)
+    assert all(start >= 2.0 and end <= 10.0 for start, end in gaps)
 
 
 def test_a_piece_that_cannot_be_read_is_a_gap(tmp_path: Path) -> None:
