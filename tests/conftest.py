@@ -12,7 +12,8 @@ import hypothesis
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from tests.media import make
+from tests.media import QUICK_WORKER, make
+from unmask.download import client
 
 if TYPE_CHECKING:
     from tests.hub import Hub
@@ -105,6 +106,14 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Path of a made file, by its name in `tests.media.RECIPES`: `media("h264.mp4")`. Read it only."""
     folder = tmp_path_factory.mktemp("media")
     return lambda name: make(name, folder)
+
+
+@pytest.fixture(scope="module")
+def quick_worker() -> Iterator[None]:
+    """Fetch in this process without asking 1,700 sites whether a link is theirs, which takes longest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "WORKER", QUICK_WORKER)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ from training.fit.recipes import RECIPES, StageName, TrainConfig
 from training.fit.run_folder import Epoch, RunFolder
 from training.fit.torch_dataset import ClipPairs, cached_meshes
 from training.fit.trainer import Trainer, teacher_clip_spec
-from training.fit.training_clips import read_training_clips
+from training.fit.training_clips import TrainingClips, read_training_clips
 from unmask.faces.clips import ClipSpec
 from unmask.models import checkpoint, torch_model
 from unmask.models.architectures import ARCHITECTURES, VideoModel, channels_last
@@ -85,14 +85,9 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
     clips = read_training_clips(request.data, request.limit, config.seed, request.validation_limit)
     cache, pair_spec = request.out.parent / "meshes", teacher_clip_spec(spec, teacher)
     if request.only_estimate or sum(value.numel() for value in model.parameters()) > LARGE:
-        pairs = sum(not clip.fake for part in clips.training for clip in part)
-        batches = pairs // (stage.pairs_per_batch * accelerator.num_processes)
-        needs = estimate(model, spec, stage, batches, accelerator.device, accelerator.autocast)
-        accelerator.print(f"{request.config.architecture}: {needs}")
-        if request.only_estimate:
-            return run
-        if not needs.fits:
-            sys.exit("train: that does not fit; lower --pairs-per-batch, and raise --accumulate as much")
+        print_needs(request, model, spec, clips, accelerator)
+    if request.only_estimate:
+        return run
     if request.start is None and not request.scratch:
         load_backbone(model)
     with accelerator.main_process_first():
@@ -129,6 +124,19 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
         trainer.save()
     accelerator.end_training()
     return run
+
+
+def print_needs(
+    request: Request, model: VideoModel, spec: ClipSpec, clips: TrainingClips, accelerator: Accelerator
+) -> None:
+    """Print what the run needs. Raises SystemExit where it should begin and does not fit."""
+    stage = request.config.stage(request.stage)
+    pairs = sum(not clip.fake for part in clips.training for clip in part)
+    batches = pairs // (stage.pairs_per_batch * accelerator.num_processes)
+    needs = estimate(model, spec, stage, batches, accelerator.device, accelerator.autocast)
+    accelerator.print(f"{request.config.architecture}: {needs}")
+    if not (needs.fits or request.only_estimate):
+        sys.exit("train: that does not fit; lower --pairs-per-batch, and raise --accumulate as much")
 
 
 def initial_model(request: Request) -> VideoModel:

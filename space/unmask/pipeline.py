@@ -131,13 +131,8 @@ class Checker:
             path = Path(resources.enter_context(folder))
             with clock.stage("fetch"):
                 opening = open_media(source, path, options.limits, plan, on_progress, whole=keep is not None)
-                try:
+                with _saying_origin_of_picture(source, options.trust_list):
                     media = resources.enter_context(opening)
-                except NotAVideo as error:
-                    if error.message != STILL_IMAGE_MESSAGE or not isinstance(source, FileSource):
-                        raise
-                    origin = picture_credentials(source.path, options.trust_list)
-                    raise NotAVideo(f"{error.message} {origin}".rstrip()) from error
             credentials = resources.enter_context(closing(BackgroundCredentials(media.statements, options.trust_list)))
             cached = cached_reports.get(media.content) if media.content is not None else None
             if cached is None:
@@ -316,6 +311,17 @@ class _Check:
         on_progress(stage, fraction, text)
         with self._checker.slots.acquire(lambda: on_progress(stage, fraction, text)), self._clock.stage(stage):
             yield
+
+
+@contextmanager
+def _saying_origin_of_picture(source: VideoSource, trust_list: str) -> Iterator[None]:
+    """Add to the refusal of a still picture what its Content Credentials say."""
+    try:
+        yield
+    except NotAVideo as error:
+        if error.message != STILL_IMAGE_MESSAGE or not isinstance(source, FileSource):
+            raise
+        raise NotAVideo(f"{error.message} {picture_credentials(source.path, trust_list)}".rstrip()) from error
 
 
 def _describe(media: Media) -> Source:

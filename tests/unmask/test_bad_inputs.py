@@ -18,6 +18,8 @@ from unmask.report import SCHEMA
 SPACE = Path(__file__).parents[2] / "space"
 HOME = {"UNMASK_ALLOW_PRIVATE": "1"}
 
+pytestmark = pytest.mark.usefixtures("quick_worker")
+
 
 @dataclass(frozen=True)
 class Case:

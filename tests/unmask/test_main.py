@@ -31,13 +31,6 @@ def environment(monkeypatch, untrained):
     monkeypatch.setenv("UNMASK_MODEL", untrained)
 
 
-def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-    """The real command in a real process."""
-    environment = {**os.environ, "PYTHONPATH": str(SPACE)}
-    command = [sys.executable, "-m", "unmask", *arguments]
-    return subprocess.Popen(command, env=environment, **options)
-
-
 def test_check_prints_a_few_lines(media, capsys):
     assert main(["check", str(media("h264.mp4"))]) == 0
     out, err = capsys.readouterr()

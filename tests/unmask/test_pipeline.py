@@ -30,6 +30,8 @@ from unmask.video.sampling import Span, plan_windows
 
 HOME = Limits(allow_private=True)
 
+pytestmark = pytest.mark.usefixtures("quick_worker")
+
 
 @pytest.fixture(scope="module")
 def checker():

@@ -48,7 +48,21 @@ def fit_evidence(videos: Table, calibration: Calibration, policy: Policy) -> Evi
     edges = np.unique([*edges, *(edge for edge in strong if log_odds.min() < edge < log_odds.max())])
     bins = np.digitize(log_odds, edges)
     share = rising_shares(bins, fake, weights, len(edges) + 1)
-    rng, drawn = np.random.default_rng(0), []
+    low, high = _intervals(rows, bins, weights, len(edges) + 1)
+    return EvidenceScale(
+        edges=_rounded(edges, 3),
+        per_100=_rounded(100 * share, 1),
+        low=_rounded(100 * np.minimum(low, share), 1),
+        high=_rounded(100 * np.maximum(high, share), 1),
+        videos=tuple(np.bincount(bins, minlength=len(edges) + 1).tolist()),
+        moderate=(round(moderate[0], 3), round(moderate[1], 3)),
+        weak=(round(weak[0], 3), round(weak[1], 3)),
+    )
+
+
+def _intervals(rows: Table, bins: NDArray[np.int_], weights: Floats, bin_count: int) -> tuple[Floats, Floats]:
+    """Compute the 95% interval of the share of fakes in each bin, over resampled videos of each domain and label."""
+    rng, drawn, fake = np.random.default_rng(0), [], rows["fake"]
     strata = [
         np.flatnonzero((rows["domain"] == name) & (fake == label))
         for name in sorted(set(rows["domain"]))
@@ -56,21 +70,12 @@ def fit_evidence(videos: Table, calibration: Calibration, policy: Policy) -> Evi
     ]
     for _ in range(RESAMPLES):
         chosen = np.concatenate([rng.choice(stratum, len(stratum)) for stratum in strata if len(stratum)])
-        drawn.append(rising_shares(bins[chosen], fake[chosen], weights[chosen], len(edges) + 1))
+        drawn.append(rising_shares(bins[chosen], fake[chosen], weights[chosen], bin_count))
     low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
-    count, fakes = np.bincount(bins, minlength=len(edges) + 1), np.bincount(bins[fake], minlength=len(edges) + 1)
+    count, fakes = np.bincount(bins, minlength=bin_count), np.bincount(bins[fake], minlength=bin_count)
     bound = 0.025 ** (1 / np.maximum(count, 1))  # where all are alike, no resample differs: Clopper and Pearson (1934)
     low = np.where(fakes == count, np.minimum(low, bound), low)
-    high = np.where(fakes == 0, np.maximum(high, 1 - bound), high)
-    return EvidenceScale(
-        edges=_rounded(edges, 3),
-        per_100=_rounded(100 * share, 1),
-        low=_rounded(100 * np.minimum(low, share), 1),
-        high=_rounded(100 * np.maximum(high, share), 1),
-        videos=tuple(count.tolist()),
-        moderate=(round(moderate[0], 3), round(moderate[1], 3)),
-        weak=(round(weak[0], 3), round(weak[1], 3)),
-    )
+    return low, np.where(fakes == 0, np.maximum(high, 1 - bound), high)
 
 
 def _weak_edges(edges: Floats, share: Floats) -> tuple[float, float]:

@@ -41,15 +41,7 @@ HEAD_FACES, HEAD_STEPS = 8000, 1000  # vectors that the temporal head is trained
 
 def main() -> None:
     """Write the run folder that the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--teacher", default="mobilenet-gru", help="model of that architecture (%(default)s)")
-    parser.add_argument("--data", action="append", required=True, metavar="DIR[=N]", help="folder of stored clips")
-    parser.add_argument("--out", type=Path, required=True, help="run folder to write")
-    parser.add_argument("--limit", type=int, help="only so many real videos of each folder, for a short try")
-    parser.add_argument("--pairs-per-batch", type=int, default=FIRST_STAGE.pairs_per_batch)
-    parser.add_argument("--workers", type=int, default=2, help="processes that make batches")
-    parser.add_argument("--precision", choices=["bf16", "fp16", "no"], default=precision())
-    arguments = parser.parse_args()
+    arguments = parse()
     cv2.setNumThreads(1)
     torch.manual_seed(RESNEXT_LSTM.seed)
     spec, mixture = replace(RESNEXT_LSTM.clip, frames_per_clip=1), RESNEXT_LSTM.frames.mixture
@@ -87,6 +79,19 @@ def main() -> None:
     name, headline = RESNEXT_LSTM.architecture, f"taught by {arguments.teacher}"
     config = ModelConfigFile(name, name, RESNEXT_LSTM.model, RESNEXT_LSTM.clip, Calibration(), Policy(), headline)
     checkpoint.save(RunFolder(arguments.out).model, model, config)
+
+
+def parse() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--teacher", default="mobilenet-gru", help="model of that architecture (%(default)s)")
+    parser.add_argument("--data", action="append", required=True, metavar="DIR[=N]", help="folder of stored clips")
+    parser.add_argument("--out", type=Path, required=True, help="run folder to write")
+    parser.add_argument("--limit", type=int, help="only so many real videos of each folder, for a short try")
+    parser.add_argument("--pairs-per-batch", type=int, default=FIRST_STAGE.pairs_per_batch)
+    parser.add_argument("--workers", type=int, default=2, help="processes that make batches")
+    parser.add_argument("--precision", choices=["bf16", "fp16", "no"], default=precision())
+    return parser.parse_args()
 
 
 def saved_backbone(teacher: str, device: torch.device) -> nn.Sequential:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from yt_dlp.utils import DownloadError
 
-from tests.media import QUICK_WORKER, RATE, fetched, make, read_number, repeat
+from tests.media import RATE, fetched, make, read_number, repeat
 from tests.servers import Site, dash_routes, hls_routes, media_playlist, slow, split_hls, video_site
 from unmask import errors
 from unmask.download import client, worker
@@ -34,6 +34,8 @@ from unmask.video.sampling import DecodePlan, Span, window_starts
 AT_HOME = Limits(allow_private=True, timeout_seconds=60.0)
 WHOLE = Span()
 BUSY_SECONDS = 5.0  # what a machine may lag that does other things, too
+
+pytestmark = pytest.mark.usefixtures("quick_worker")
 
 
 def _ignore(stage: str, fraction: float, text: str) -> None: ...
@@ -154,19 +156,14 @@ def _try_all(wanted: list[tuple[str, Limits]], factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def good(site, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client, "WORKER", QUICK_WORKER)
-        done = _try_all([(site.url(path), AT_HOME) for path, *_ in GOOD], tmp_path_factory)
+def good(site, quick_worker, tmp_path_factory):
+    done = _try_all([(site.url(path), AT_HOME) for path, *_ in GOOD], tmp_path_factory)
     return {path: outcome for (path, *_), outcome in zip(GOOD, done, strict=True)}
 
 
 @pytest.fixture(scope="module")
-def bad(site, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client, "WORKER", QUICK_WORKER)
-        wanted = [(site.url(path), replace(AT_HOME, **changes)) for path, changes, *_ in BAD]
-        done = _try_all(wanted, tmp_path_factory)
+def bad(site, quick_worker, tmp_path_factory):
+    done = _try_all([(site.url(path), replace(AT_HOME, **changes)) for path, changes, *_ in BAD], tmp_path_factory)
     return {(path, *changes): outcome for (path, changes, *_), outcome in zip(BAD, done, strict=True)}
 
 

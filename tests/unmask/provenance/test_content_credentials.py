@@ -18,9 +18,8 @@ from cryptography.x509 import ObjectIdentifier
 from PIL import Image
 
 from tests.credentials import Signer, store_box, with_store_last
-from tests.media import QUICK_WORKER, make
+from tests.media import make
 from tests.servers import Answer, Handler, Site, content, redirect, status
-from unmask.download import client
 from unmask.download.sources import FileSource, Statements, UrlSource, VideoSource, open_media
 from unmask.errors import Cancelled, NotAVideo
 from unmask.limits import Limits
@@ -44,6 +43,8 @@ from unmask.video.sampling import DecodePlan
 
 AI = "trainedAlgorithmicMedia"
 AT_HOME = Limits(allow_private=True)
+
+pytestmark = pytest.mark.usefixtures("quick_worker")
 
 
 @pytest.fixture(scope="module")
@@ -301,8 +302,7 @@ SIDECARS: dict[str, tuple[Callable[[bytes], bytes], Callable[[bytes], Answer], s
 
 
 @pytest.mark.parametrize("name", SIDECARS)
-def test_a_sidecar_of_the_same_server_is_read_and_another_is_named(video, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(client, "WORKER", QUICK_WORKER)
+def test_a_sidecar_of_the_same_server_is_read_and_another_is_named(video, tmp_path, name):
     change, answer, state = SIDECARS[name]
     signer = Signer()
     signer.sign(video, AI, embed=False)
@@ -318,8 +318,7 @@ def test_a_sidecar_of_the_same_server_is_read_and_another_is_named(video, tmp_pa
         assert (site.hits("/clip.c2pa") > 0) == (name != "elsewhere")
 
 
-def test_a_sidecar_of_a_page_is_not_that_of_the_video_on_it(video, tmp_path, monkeypatch):
-    monkeypatch.setattr(client, "WORKER", QUICK_WORKER)
+def test_a_sidecar_of_a_page_is_not_that_of_the_video_on_it(video, tmp_path):
     page, headers = b'<html><video src="/clip.mp4"></video></html>', {"Link": '</page.c2pa>; rel="c2pa-manifest"'}
     with Site({"/clip.mp4": content(video), "/page.c2pa": content(b"of the page")}) as site:
         site.routes["/"] = lambda handler: handler.give(page, "text/html; charset=utf-8", headers=headers)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from tests.media import QUICK_WORKER, RATE, glide, read_number, write_video
+from tests.media import RATE, glide, read_number, write_video
 from tests.servers import Site, content
 from unmask.download import client
 from unmask.limits import Limits
@@ -24,14 +24,11 @@ from unmask.video.partial_file import ByteRanges, PartialFile
 from unmask.video.pieces import find_remote_pieces
 from unmask.video.sampling import DecodePlan, Piece, Span
 
+pytestmark = pytest.mark.usefixtures("quick_worker")
+
 TICKS = 90_000
 WRAP = 2**33
 TICKS_OF_FRAGMENTS = 12_800
-
-
-@pytest.fixture(autouse=True)
-def quick_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "WORKER", QUICK_WORKER)
 
 
 def part(path: Path, start: float, frames: int = 100, first: int = 0, **options: Any) -> bytes:

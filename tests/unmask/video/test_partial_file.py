@@ -24,7 +24,7 @@ from unmask.pipeline import Checker, Options, UrlSource
 from unmask.video.partial_file import BLOCK_BYTES, MAX_RANGE_BYTES, ByteRanges, PartialFile
 from unmask.video.sampling import DecodePlan
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("quick_worker")]
 
 AT_HOME = Limits(allow_private=True)
 SECONDS, WIDTH, HEIGHT = 100, 160, 120
