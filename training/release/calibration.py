@@ -12,7 +12,6 @@ from math import ceil
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression
 
@@ -23,7 +22,7 @@ from training.release.score_table import Bools, Floats, Table, balanced_weights,
 from unmask.verdict import Calibration, Policy
 
 MAX_FALSE_ALARMS = 0.005  # of real clips, labelled fake: half of the target of 1 %, as people of other data differ
-MAX_WRONG = 0.05  # of the clips that get a label, fakes as frequent as reals
+MAX_WRONG = 0.05  # of the clips that get one label, fakes as frequent as reals
 MAX_MISSED = 0.03  # of the fakes of a domain, labelled real
 COMPOSITE_FACES = (2, 4, 8)  # of the composites on which the correction for several faces is fitted
 CROWD_WEIGHTS = tuple(step / 20 for step in range(21))
@@ -100,10 +99,11 @@ def select_thresholds(table: Table, calibration: Calibration) -> Policy:
         conformal_threshold(judged[0][0][~pairs["fake"]]),
         *(conformal_threshold_or_max(probability[~fake]) for probability, fake in judged[1:]),
         *(conformal_threshold(probabilities(rows["logit"], calibration)) for rows in corrupted),
-        *(trusted_above(probability, fake) for probability, fake in everything),
+        *(-trusted_below(-probability, ~fake, -1.0) for probability, fake in everything),
     )
     real_below = min(
-        *(below_fakes(probability, fake, fake_above) for probability, fake in everything),
+        fake_above,
+        *(trusted_below(probability, fake, 0.0) for probability, fake in everything),
         *(conformal_lower_threshold(p[fake]) for p, fake in judged[1:] if len(videos) and fake.any()),
     )
     policy = Policy(real_below=round(real_below, 4), fake_above=round(fake_above, 4))
@@ -150,28 +150,20 @@ def conformal_threshold_or_max(reals: Floats) -> float:
     return min(conformal_threshold(reals), float(reals.max())) if len(reals) else 0.0
 
 
-def trusted_above(probability: Floats, fake: Bools) -> float:
-    """Return the lowest threshold above which, at CONFIDENCE, at most MAX_WRONG are real; 1 where there is none."""
-    order = np.argsort(-probability, kind="stable")
-    bound = upper_bound(np.cumsum(~fake[order]), np.arange(1, len(order) + 1))
-    kept = np.flatnonzero(bound <= MAX_WRONG)
-    return float(probability[order][kept[-1]]) if len(kept) else 1.0
+def trusted_below(score: Floats, wrong: Bools, default: float) -> float:
+    """Return the highest score up to which, at CONFIDENCE, at most MAX_WRONG of the rows are wrong, else `default`.
 
-
-def below_fakes(probability: Floats, fake: Bools, fake_above: float) -> float:
-    """Return the highest threshold for `real` at which, at CONFIDENCE, at most MAX_WRONG of all labels are wrong.
-
-    0 where there is none.
+    Right rows and wrong ones weigh the same in all, and count as many equal ones that tell as much (Kish, 1965).
     """
-    order = np.argsort(probability, kind="stable")
-    called_fake = probability > fake_above
-    labels = np.arange(1, len(order) + 1) + called_fake.sum()
-    wrong = np.cumsum(fake[order]) + (called_fake & ~fake).sum()
-    kept = np.flatnonzero((upper_bound(wrong, labels) <= MAX_WRONG) & (probability[order] < fake_above))
-    return float(probability[order][kept[-1]]) if len(kept) else 0.0
+    order = np.argsort(score, kind="stable")
+    weights = np.where(wrong, 1 / max(1, wrong.sum()), 1 / max(1, (~wrong).sum()))[order]
+    total = np.cumsum(weights)
+    count = total**2 / np.cumsum(weights**2)
+    kept = np.flatnonzero(upper_bound(count * np.cumsum(weights * wrong[order]) / total, count) <= MAX_WRONG)
+    return float(score[order][kept[-1]]) if len(kept) else default
 
 
-def upper_bound(count: NDArray[np.int_], total: NDArray[np.int_]) -> Floats:
+def upper_bound(count: Floats, total: Floats) -> Floats:
     """Compute the upper bound of Clopper and Pearson (1934), at CONFIDENCE, on the share of a count."""
     return np.asarray(beta.ppf(CONFIDENCE, count + 1, np.maximum(total - count, 1e-9)), np.float64)
 

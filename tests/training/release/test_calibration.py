@@ -77,6 +77,19 @@ def test_the_targets_hold_on_new_data(gap):
     assert np.mean([rate["wrong_of_labelled"] for rate in rates]) <= MAX_WRONG
 
 
+def test_many_reals_do_not_loosen_what_is_called_real():
+    wrong = []
+    for seed in range(100, 120):
+        rng = np.random.default_rng(seed)
+        logits = np.concatenate([rng.normal(-1, 1, 3000), rng.normal(1, 1, 300)])
+        some = np.concatenate([scored(1000, 4.0, seed), videos(logits, np.arange(3300) >= 3000)])
+        calibration, policy = fit(some[some["part"] != "stored"])
+        edge = (to_log_odds(policy.real_below) - calibration.bias) * calibration.temperature
+        reals, fakes = (rng.normal(side, 1, 20_000) < edge for side in (-1, 1))
+        wrong.append(fakes.mean() / (fakes.mean() + reals.mean()))
+    assert 0.005 < np.mean(wrong) <= MAX_WRONG
+
+
 def test_the_worst_condition_decides_what_is_called_fake():
     rates = []
     for seed in range(100, 130):
