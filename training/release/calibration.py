@@ -22,7 +22,7 @@ from training.release.score_table import Bools, Floats, Table, balanced_weights,
 from unmask.verdict import Calibration, Policy
 
 MAX_FALSE_ALARMS = 0.005  # of real clips, labelled fake: half of the target of 1 %, as people of other data differ
-MAX_WRONG = 0.05  # of the clips that get one label, fakes as frequent as reals
+MAX_WRONG = 0.05  # of the clips that get a label, fakes as frequent as reals
 MAX_MISSED = 0.03  # of the fakes of a domain, labelled real
 COMPOSITE_FACES = (2, 4, 8)  # of the composites on which the correction for several faces is fitted
 CROWD_WEIGHTS = tuple(step / 20 for step in range(21))
@@ -99,11 +99,10 @@ def select_thresholds(table: Table, calibration: Calibration) -> Policy:
         conformal_threshold(judged[0][0][~pairs["fake"]]),
         *(conformal_threshold_or_max(probability[~fake]) for probability, fake in judged[1:]),
         *(conformal_threshold(probabilities(rows["logit"], calibration)) for rows in corrupted),
-        *(-trusted_below(-probability, ~fake, -1.0) for probability, fake in everything),
+        *(trusted_above(probability, fake) for probability, fake in everything),
     )
     real_below = min(
-        fake_above,
-        *(trusted_below(probability, fake, 0.0) for probability, fake in everything),
+        *(below_fakes(probability, fake, fake_above) for probability, fake in everything),
         *(conformal_lower_threshold(p[fake]) for p, fake in judged[1:] if len(videos) and fake.any()),
     )
     policy = Policy(real_below=round(real_below, 4), fake_above=round(fake_above, 4))
@@ -150,22 +149,45 @@ def conformal_threshold_or_max(reals: Floats) -> float:
     return min(conformal_threshold(reals), float(reals.max())) if len(reals) else 0.0
 
 
-def trusted_below(score: Floats, wrong: Bools, default: float) -> float:
-    """Return the highest score up to which, at CONFIDENCE, at most MAX_WRONG of the rows are wrong, else `default`.
+def trusted_above(probability: Floats, fake: Bools) -> float:
+    """Return the lowest threshold above which, at CONFIDENCE, at most MAX_WRONG are real; 1 where there is none."""
+    order = np.argsort(-probability, kind="stable")
+    weights = weigh_labels(fake)[order]
+    kept = np.flatnonzero(bound_on_wrong(weights * ~fake[order], weights) <= MAX_WRONG)
+    return float(probability[order][kept[-1]]) if len(kept) else 1.0
 
-    Right rows and wrong ones weigh the same in all, and count as many equal ones that tell as much (Kish, 1965).
+
+def below_fakes(probability: Floats, fake: Bools, fake_above: float) -> float:
+    """Return the highest threshold for `real` at which, at CONFIDENCE, at most MAX_WRONG of all labels are wrong.
+
+    0 where there is none.
     """
-    order = np.argsort(score, kind="stable")
-    weights = np.where(wrong, 1 / max(1, wrong.sum()), 1 / max(1, (~wrong).sum()))[order]
+    labelled_fake = probability > fake_above
+    order = np.argsort(np.where(labelled_fake, -1.0, probability), kind="stable")  # what is called fake comes first
+    weights, right = weigh_labels(fake)[order], (fake == labelled_fake)[order]
+    kept = np.flatnonzero(bound_on_wrong(weights * ~right, weights) <= MAX_WRONG)
+    kept = kept[~labelled_fake[order][kept]]
+    return float(probability[order][kept[-1]]) if len(kept) else 0.0
+
+
+def weigh_labels(fake: Bools) -> Floats:
+    """Weigh fakes and reals so that each weigh 1 in all."""
+    return np.where(fake, 1 / max(1, fake.sum()), 1 / max(1, (~fake).sum()))
+
+
+def bound_on_wrong(wrong: Floats, weights: Floats) -> Floats:
+    """Bound the share of what is wrong among the first rows, for each number of them, at CONFIDENCE.
+
+    The bound of Clopper and Pearson (1934), weighted rows counting as many equal ones as tell as much (Kish, 1965).
+
+    Args:
+        wrong: weights of the rows that are wrong, 0 of the others.
+        weights: of all rows.
+    """
     total = np.cumsum(weights)
     count = total**2 / np.cumsum(weights**2)
-    kept = np.flatnonzero(upper_bound(count * np.cumsum(weights * wrong[order]) / total, count) <= MAX_WRONG)
-    return float(score[order][kept[-1]]) if len(kept) else default
-
-
-def upper_bound(count: Floats, total: Floats) -> Floats:
-    """Compute the upper bound of Clopper and Pearson (1934), at CONFIDENCE, on the share of a count."""
-    return np.asarray(beta.ppf(CONFIDENCE, count + 1, np.maximum(total - count, 1e-9)), np.float64)
+    found = count * np.cumsum(wrong) / total
+    return np.asarray(beta.ppf(CONFIDENCE, found + 1, np.maximum(count - found, 1e-9)), np.float64)
 
 
 def probabilities(logits: Floats, calibration: Calibration) -> Floats:
