@@ -22,7 +22,7 @@ import { ShotFinder } from "./shots.js";
 import { exclusionReason, linkTracks, meanArea } from "./tracking.js";
 import { turnBack } from "./upright.js";
 
-const { MAX_SUBJECTS, SAME_PERSON, CLEAR_LIKENESS } = constants.pipeline;
+const { MAX_SUBJECTS, SAME_PERSON, CLEAR_LIKENESS, OTHER_PERSON } = constants.pipeline;
 const { MIN_FRAMES } = constants.tracking;
 
 /** Follow every person from window to window, and count what was analysed. */
@@ -37,7 +37,9 @@ export class SubjectTracker {
   #lastTracks = new Map();
   /** @type {Map<number, string>} why a face was left out where it was seen last */
   #exclusions = new Map();
-  /** @type {Map<number, Subject>} by track id */
+  /** @type {Subject[]} in the order in which they were seen */
+  subjects = [];
+  /** @type {Map<number, Subject>} who was seen last at a place, by track id */
   #subjects = new Map();
 
   /**
@@ -47,11 +49,6 @@ export class SubjectTracker {
   constructor(spec, projection) {
     this.spec = spec;
     this.projection = projection;
-  }
-
-  /** The subjects so far, in the order in which they were seen. */
-  get subjects() {
-    return [...new Set(this.#subjects.values())];
   }
 
   /** Codes of why faces were left out wherever they were seen; beside one that is judged, none was one for a moment. */
@@ -108,12 +105,14 @@ export class SubjectTracker {
     const { images, turns } = window;
     const { frame, landmarks } = /** @type {Detection} */ (track.detections[Math.floor(track.detections.length / 2)]);
     const look = describe(/** @type {RgbImage} */ (images[frame]), landmarks, this.projection);
-    const known = this.#subjects.get(track.id) ?? this.#findPerson(look, shot);
+    const before = this.#subjects.get(track.id);
+    const known = before && likeness(look, before) >= OTHER_PERSON ? before : this.#findPerson(look, shot);
     if (!known && this.subjects.length === MAX_SUBJECTS) {
       this.tooMany = true;
       return [];
     }
     const subject = known ?? { id: this.subjects.length, boxes: [], look: look.map(() => 0) };
+    if (!known) this.subjects.push(subject);
     this.#subjects.set(track.id, subject);
     subject.look = subject.look.map((sum, at) => sum + (look[at] ?? 0));
     for (const { seconds, box, frame } of track.detections) {
@@ -130,11 +129,14 @@ export class SubjectTracker {
   #findPerson(look, shot) {
     const here = [...this.#subjects].filter(([id]) => this.#lastTracks.get(id)?.shot === shot);
     const others = this.subjects.filter((subject) => !here.some(([, one]) => one === subject));
-    const likenesses = others.map((subject) => dot(look, subject.look) / Math.hypot(...subject.look));
+    const likenesses = others.map((subject) => likeness(look, subject));
     const [best = -1, second = -Infinity] = [...likenesses].sort((a, b) => b - a);
     return best >= SAME_PERSON && best - second >= CLEAR_LIKENESS ? others[likenesses.indexOf(best)] : undefined;
   }
 }
+
+/** Compute how much a face looks like a subject so far, -1..1. @param {readonly number[]} look @param {Subject} subject */
+const likeness = (look, subject) => dot(look, subject.look) / Math.hypot(...subject.look);
 
 /**
  * Compute how long a window is shown: to its last frame, and that one's own duration.

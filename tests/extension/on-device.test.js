@@ -171,6 +171,35 @@ test("shots are told apart, and people found again in another one by their looks
   }
 });
 
+test("a face at the place of another in the same setting is somebody else by its looks", () => {
+  const [width, height, seconds] = [4 * IMAGE.width, 4 * IMAGE.height, [0, 0.12, 0.24, 0.36, 0.48]];
+  const draw = (/** @type {boolean} */ isStriped) => {
+    const data = new Uint8Array(3 * width * height);
+    for (let at = 0; at < data.length; at++) {
+      const [x, y, channel] = [Math.floor(at / 3) % width, Math.floor(at / 3 / width), at % 3];
+      const stripe = Math.floor(x / 4) % 2 ? ([255, 80, 40][channel] ?? 0) : 0;
+      const plain = IMAGE.data[3 * (Math.floor(y / 4) * IMAGE.width + Math.floor(x / 4)) + channel] ?? 0;
+      data[at] = isStriped && x >= 20 && x < 90 && y >= 20 && y < 90 ? stripe : plain;
+    }
+    return { width, height, data };
+  };
+  const [box, landmarks] = [SAID.cast.windows[0].boxes[0][0], SAID.cast.windows[0].landmarks[0][0]];
+  const tracker = new SubjectTracker(SAID.spec, PROJECTION);
+  const seen = [false, true, true, false].flatMap((isStriped, index) => {
+    const images = seconds.map(() => draw(isStriped));
+    const at = seconds.map((second) => second + 5 * index);
+    return tracker.add(
+      { images, seconds: at, turns: 0 },
+      seconds.map(() => [{ box, score: 1, landmarks }]),
+    );
+  });
+  assert.deepEqual(
+    seen.map(({ id }) => id),
+    [0, 1, 1, 0],
+  );
+  assert.equal(tracker.subjects.length, 2);
+});
+
 test("pictures are turned until faces are upright, and boxes back", async () => {
   const mark = (/** @type {RgbImage} */ image) => [...image.data.slice(0, 3)].join();
   for (const turns of [0, 1, 2, 3]) {

@@ -120,6 +120,16 @@ def test_a_person_is_found_again_in_another_shot_by_looks(name: str) -> None:
     assert sum(len(subject.clips[SPEC]) for subject in tracker.subjects) == len(shots)
 
 
+def test_a_face_at_the_place_of_another_in_the_same_setting_is_somebody_else_by_looks() -> None:
+    first, boxes = portrait(1, 50, 50, 200)
+    second = first.data.copy()
+    second[:, 80:190, 100:200] = (np.arange(100) // 4 % 2)[:, None] * [255, 80, 40]  # what stands for another face
+    tracker = SubjectTracker([SPEC], ANY)
+    for index, data in enumerate((first.data, second, first.data, second, first.data)):
+        tracker.add(Frames(data, first.seconds + 5.0 * index), [boxes] * 8)
+    assert [len(subject.clips[SPEC]) for subject in tracker.subjects] == [3, 2]
+
+
 @pytest.mark.parametrize("again", [0, 2])
 def test_what_looks_like_a_face_for_a_moment_is_no_reason_beside_one_that_is_judged(again: int) -> None:
     tracker = SubjectTracker([SPEC], FaceRules(min_side_px=0.0, min_sharpness=0.0))
