@@ -58,7 +58,10 @@ def constants() -> dict[str, Any]:
         },
         "pipeline": {
             "MAX_LOG_ODDS": verdict.MAX_LOG_ODDS,
-            **{name: getattr(subjects, name) for name in ("MAX_SUBJECTS", "SAME_PERSON", "CLEAR_LIKENESS", "OTHER_PERSON")},
+            **{
+                name: getattr(subjects, name)
+                for name in ("MAX_SUBJECTS", "SAME_PERSON", "CLEAR_LIKENESS", "OTHER_PERSON")
+            },
             "MAX_BOXES": subjects.MAX_BOXES,
             "FEW_FRAMES": pipeline.FEW_FRAMES,
             "RECOMPRESSION_JPEG_QUALITY": clips.RECOMPRESSION_JPEG_QUALITY,
