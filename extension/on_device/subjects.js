@@ -135,7 +135,11 @@ export class SubjectTracker {
   }
 }
 
-/** Compute how much a face looks like a subject so far, -1..1. @param {readonly number[]} look @param {Subject} subject */
+/**
+ * Compute how much a face looks like a subject so far, -1..1.
+ * @param {readonly number[]} look
+ * @param {Subject} subject
+ */
 const likeness = (look, subject) => dot(look, subject.look) / Math.hypot(...subject.look);
 
 /**
