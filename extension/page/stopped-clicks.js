@@ -1,14 +1,13 @@
 /**
  * Presses on pages that stop clicks before they arrive. A button gives its command whether or not its click, or the key
  * that was pressed, is heard. Where a page forbids even that, what is pressed is `:active` whatever the page does, and
- * an animation that starts inside a shadow root is not heard outside, so that no page can stop that event. A key that
+ * a transition that begins inside a shadow root is not heard outside, so that no page can stop that event. A key that
  * is heard and whose click is not is a press, too; where none is, the keys of the shortcut press what has the focus.
  */
 
 import { wait } from "./player-state.js";
 
-const ANIMATION = "pressed"; // of a button that is :active, in overlay.css
-const LOOK_MS = 20; // between two looks at whether it is released
+const RELEASED = "shape-margin"; // of which a transition begins once a button is not :active any more, in overlay.css
 const CLICK_MS = 300; // a click so long before is that of an earlier press
 const LATE_MS = 150; // after the release a click that arrives at all has mostly arrived
 const REPLACED_MS = 1000; // a click that arrives so long after it was replaced is the same press
@@ -67,10 +66,8 @@ export function clickDespitePage(root) {
   };
   new MutationObserver(giveCommands).observe(root, { childList: true, subtree: true });
   giveCommands();
-  root.addEventListener("animationstart", async ({ animationName, target }) => {
-    if (animationName !== ANIMATION || !(target instanceof HTMLElement)) return;
-    const startedAt = performance.now();
-    while (target.matches(":active")) await wait(LOOK_MS);
-    if (target.matches(":hover, :focus")) await clickUnlessHeard(target, startedAt);
+  root.addEventListener("transitionrun", ({ propertyName, target }) => {
+    const isReleased = propertyName === RELEASED && target instanceof HTMLElement;
+    if (isReleased && target.matches(":hover, :focus-visible")) void clickUnlessHeard(target, performance.now());
   });
 }

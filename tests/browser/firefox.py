@@ -32,7 +32,6 @@ ADD_ON = "{13abef5f-eb32-4343-922e-178d383e33d7}"
 INSTALLED = ("/usr/bin/firefox-esr", "/usr/bin/firefox")
 PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 0.1  # between two looks
-PRESS_SECONDS = 0.06  # as a person does
 GONE = (
     DetachedShadowRootException,
     NoSuchElementException,
@@ -216,8 +215,7 @@ class Firefox:
         return element
 
     def press(self, css_class: str, text: str = "") -> None:
-        pressing = ActionChains(self.driver, duration=0).click_and_hold(self.wait(css_class, text))
-        pressing.pause(PRESS_SECONDS).release().perform()
+        ActionChains(self.driver, duration=0).click(self.wait(css_class, text)).perform()
 
     # --- the browser's own parts
 

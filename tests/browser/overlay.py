@@ -19,7 +19,6 @@ Node = dict[str, Any]
 LABELS = ("Likely deepfake", "No sign of a deepfake", "Not sure", "No face found")
 LOOK_MS = 100  # each look at a page takes some of the time that it needs itself
 STILL_MS = 50
-PRESS_MS = 60  # as a person does: a page that stops clicks is told apart by it
 OPEN_UP = "function (root) { Object.defineProperty(this, 'shadowRoot', { value: root, configurable: true }); }"
 
 
@@ -73,7 +72,7 @@ class Overlay:
         while place != before:  # a page that loads still moves it, perhaps away from under the pointer
             self._page.wait_for_timeout(STILL_MS)
             before, place = place, self.centre(node)
-        self._page.mouse.click(*place, delay=PRESS_MS)
+        self._page.mouse.click(*place)  # no person presses more briefly
 
     def centre(self, node: Node) -> tuple[float, float]:
         """Find the centre of an element, px in the window."""
