@@ -8,6 +8,7 @@
 import { wait } from "./player-state.js";
 
 const RELEASED = "shape-margin"; // of which a transition begins once a button is not :active any more, in overlay.css
+const DRAWN_MS = 2000; // so late after a release a slow computer draws the next picture of a page
 const CLICK_MS = 300; // a click so long before is that of an earlier press
 const LATE_MS = 150; // after the release a click that arrives at all has mostly arrived
 const REPLACED_MS = 1000; // a click that arrives so long after it was replaced is the same press
@@ -25,6 +26,7 @@ export function clickDespitePage(root) {
   let clickedAt = -Infinity;
   let replacedAt = -Infinity;
   let commandedAt = -Infinity;
+  let releasedAt = -Infinity;
   let isHeard = false; // the click whose command comes next
   const note = (/** @type {Event} */ event) => {
     isHeard = true;
@@ -67,7 +69,11 @@ export function clickDespitePage(root) {
   new MutationObserver(giveCommands).observe(root, { childList: true, subtree: true });
   giveCommands();
   root.addEventListener("transitionrun", ({ propertyName, target }) => {
-    const isReleased = propertyName === RELEASED && target instanceof HTMLElement;
-    if (isReleased && target.matches(":hover, :focus-visible")) void clickUnlessHeard(target, performance.now());
+    if (propertyName !== RELEASED || !(target instanceof HTMLElement)) return;
+    const since = Math.max(releasedAt, performance.now() - DRAWN_MS); // its click came before this event, or never will
+    releasedAt = performance.now();
+    if (Math.max(clickedAt, commandedAt, replacedAt) > since || !target.matches(":hover, :focus-visible")) return;
+    replacedAt = releasedAt;
+    clickInside(target);
   });
 }
