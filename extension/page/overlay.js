@@ -11,9 +11,11 @@ import { icon } from "../shared/icons.js";
 import { overBareFullscreen } from "./bare-fullscreen.js";
 import { isHeld, mountOverlay, raise } from "./overlay-root.js";
 import { isFloating, placeOf } from "./video-elements.js";
+import { isReplaced } from "./visibility.js";
 
 const MARGIN_PX = 12;
 const FOLLOW_MS = 250; // between two looks at whether the video moved without any event
+const SEEN_SHARE = 0.01; // less of a video that scrolls within the page is out of sight
 const MAX_REMOVALS = 3;
 const MIN_PANEL_PX = 48; // a panel below the badge scrolls rather than covers it, down to this height
 const SMALL_PX = 260; // a narrower video gets a small badge without text
@@ -25,6 +27,9 @@ export class Overlay {
   #hidden = false;
   #removals = 0;
   #covers = 0;
+  #isClipped = false; // by what scrolls around the video
+  #isOutOfSight = false;
+  #isAnswer = false;
 
   /**
    * @param {object} parts
@@ -67,6 +72,7 @@ export class Overlay {
   show({ text, badge = text, tone, detail }) {
     this.badge.replaceChildren(icon(tone), h("span", { class: "words" }, badge));
     this.badge.title = detail;
+    this.#isAnswer = tone !== "busy" && tone !== "failed";
     this.say(tone === "busy" ? detail : text); // not every percent
     this.place();
   }
@@ -111,7 +117,8 @@ export class Overlay {
   /** Move everything to where the video is now. */
   place() {
     const box = this.#box();
-    this.root.classList.toggle("away", !isInWindow(box) && !this.#panelOpen);
+    const isMisleading = this.#isOutOfSight && this.#isAnswer; // it would seem to be that of what is shown there now
+    this.root.classList.toggle("away", (!isInWindow(box) || isMisleading) && !this.#panelOpen);
     this.root.classList.toggle("small", box.right - box.left < SMALL_PX);
     this.#placeCorner(box);
     if (this.#panelOpen) this.#placePanel(box);
@@ -176,14 +183,21 @@ export class Overlay {
     for (const type of ["scroll", "resize"]) addEventListener(type, place, { capture: true, passive: true, signal });
     document.addEventListener("fullscreenchange", () => this.raise(), { signal });
     const sizes = new ResizeObserver(place);
-    if (this.video) sizes.observe(this.video);
+    const { video } = this;
     const look = () => {
+      this.#isOutOfSight = video !== null && !isFloating(video) && (this.#isClipped || isReplaced(video));
       if (!this.host.isConnected) this.#putBack();
       else if (!this.#isShown() || this.#isUnderPopover()) this.raise();
       else this.place();
     };
+    const onClip = (/** @type {IntersectionObserverEntry[]} */ entries) => {
+      this.#isClipped = (entries.at(-1)?.intersectionRatio ?? 1) < SEEN_SHARE;
+      look();
+    };
+    const clips = new IntersectionObserver(onClip, { threshold: SEEN_SHARE });
+    if (video) (sizes.observe(video), clips.observe(video));
     const timer = setInterval(look, FOLLOW_MS);
-    signal.addEventListener("abort", () => (sizes.disconnect(), clearInterval(timer)));
+    signal.addEventListener("abort", () => (sizes.disconnect(), clips.disconnect(), clearInterval(timer)));
   }
 
   /** @param {KeyboardEvent} event before the page sees it: its own dialog stays open */

@@ -57,6 +57,7 @@ function stateOf(video) {
   const share = floats ? 1 : visibleShare(placeOf(video).getBoundingClientRect());
   const { muted, controls, loop, autoplay, duration } = video;
   const isBackground = loop || (autoplay && share > LARGE);
+  const isEmpty = !video.src && !video.currentSrc && !video.srcObject; // as one that waits for the next clip
   return {
     hovered: video.matches(":hover"),
     clickedAgoMs: performance.now() - (clicks.get(video) ?? -Infinity),
@@ -64,7 +65,7 @@ function stateOf(video) {
     muted: muted || video.volume === 0,
     hasControls: controls,
     visibleShare: floats ? share : share && share * (1 - coveredShare(video)),
-    opacity: floats ? 1 : isBehindModal(video) ? 0 : opacityOf(video),
+    opacity: floats ? 1 : isEmpty || isBehindModal(video) ? 0 : opacityOf(video),
     isDecoration: isBackground && muted && !controls && !(duration > DECORATION_SECONDS),
   };
 }

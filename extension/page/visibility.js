@@ -18,7 +18,7 @@ export function isSeen(video) {
 
 /** Tell whether something modal or fullscreen hides a video. @param {HTMLVideoElement} video */
 export function isBehindModal(video) {
-  const modal = [...document.querySelectorAll(":modal")].at(-1);
+  const modal = [...document.querySelectorAll(":modal:not([popover])")].at(-1); // what this extension draws is none
   for (let at = modal && /** @type {Element | null} */ (video); at; at = parentOf(at)) if (at === modal) return false;
   return modal !== undefined;
 }
@@ -30,30 +30,58 @@ export function isBehindModal(video) {
  */
 export function coveredShare(video) {
   const box = video.getBoundingClientRect();
-  const points = GRID.flatMap((y) => GRID.map((x) => [box.left + x * box.width, box.top + y * box.height]));
-  const covers = points.map(([x = 0, y = 0]) => {
-    const stack = elementsAt(document, x, y);
-    return stack.slice(0, Math.max(0, stack.indexOf(video))).some((element) => isCover(element, box));
-  });
-  return covers.filter(Boolean).length / points.length;
+  const stacks = stacksOver(box);
+  return stacks.filter((stack) => isUnder(video, stack, box)).length / stacks.length;
+}
+
+/**
+ * Tell whether all of a video's place in the page shows something else: another video, or a part of the page. A player
+ * may hide its <video> and draw a picture of it there.
+ * @param {HTMLVideoElement} video
+ */
+export function isReplaced(video) {
+  const around = parentOf(video);
+  const isPlayed = !video.paused || video.currentTime > 0; // before, a player may show its poster alone
+  if (isBehindModal(video) || (isPlayed && around && opacityOf(around) < FAINT)) return true;
+  const box = video.getBoundingClientRect();
+  const stacks = stacksOver(box).filter((stack) => stack.length > 0); // in the window
+  const isElsewhere = (/** @type {Element[]} */ stack) => {
+    const shown = stack.find((element) => (element === video ? opacityOf(video) >= FAINT : isShowing(element)));
+    return (shown !== undefined && shown !== video) || isUnder(video, stack, box);
+  };
+  return stacks.length > 0 && stacks.every(isElsewhere);
+}
+
+/** Find what lies at some points of a box, the uppermost first. @param {DOMRect} box */
+function stacksOver({ left, top, width, height }) {
+  return GRID.flatMap((y) => GRID.map((x) => elementsAt(document, left + x * width, top + y * height)));
+}
+
+/** @param {HTMLVideoElement} video @param {Element[]} stack at a point @param {DOMRect} box of the video */
+function isUnder(video, stack, box) {
+  return stack.slice(0, Math.max(0, stack.indexOf(video))).some((element) => isCover(element, box));
+}
+
+/** Tell whether an element is a video that can be seen. @param {Element} element */
+function isShowing(element) {
+  if (!(element instanceof HTMLVideoElement) || opacityOf(element) < OPAQUE) return false;
+  return element.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA || element.poster !== "";
 }
 
 /** @param {Element} element over a video @param {DOMRect} box of the video */
 function isCover(element, { left, top, right, bottom }) {
-  const { backgroundColor, opacity } = getComputedStyle(element);
-  if (Number(opacity) < OPAQUE) return false;
-  if (element instanceof HTMLVideoElement) return true;
-  const alpha = /^rgba\(.*, ?([\d.]+)\)$/.exec(backgroundColor)?.[1] ?? 1;
+  if (element instanceof HTMLVideoElement) return isShowing(element);
+  const alpha = /^rgba\(.*, ?([\d.]+)\)$/.exec(getComputedStyle(element).backgroundColor)?.[1] ?? 1;
   if (Number(alpha) < OPAQUE && !/^(img|iframe|canvas)$/.test(element.localName)) return false;
   const over = element.getBoundingClientRect();
   const outside = Math.max(left - over.left, top - over.top, over.right - right, over.bottom - bottom);
-  return outside > OUTSIDE_PX;
+  return outside > OUTSIDE_PX && opacityOf(element) >= OPAQUE;
 }
 
-/** Compute how opaque a video is, with everything around it. @param {HTMLVideoElement} video */
-export function opacityOf(video) {
-  let opacity = video.checkVisibility({ visibilityProperty: true }) ? 1 : 0;
-  for (let at = /** @type {Element | null} */ (video); at && opacity; at = parentOf(at)) {
+/** Compute how opaque an element is, with everything around it. @param {Element} element */
+export function opacityOf(element) {
+  let opacity = element.checkVisibility({ visibilityProperty: true }) ? 1 : 0;
+  for (let at = /** @type {Element | null} */ (element); at && opacity; at = parentOf(at)) {
     opacity *= Number(getComputedStyle(at).opacity);
   }
   return opacity;

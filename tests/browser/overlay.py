@@ -36,7 +36,7 @@ class Overlay:
 
     def find(self, css_class: str, *texts: str) -> list[Node]:
         """Find visible elements of a class that hold one of the texts, in document order."""
-        own = [node for _, root in self._roots() for node in walk(root)]
+        own = [node for _, root in self._roots() if not _is_away(root) for node in walk(root)]
         return [
             node
             for node in own
@@ -126,6 +126,11 @@ def attributes(node: Node) -> dict[str, str]:
 
 def text_of(node: Node) -> str:
     return " ".join(part["nodeValue"] for part in walk(node) if part["nodeType"] == 3 and part["nodeValue"])
+
+
+def _is_away(root: Node) -> bool:
+    """Tell whether it is hidden because its video is not to be seen."""
+    return any("away" in attributes(node).get("class", "").split() for node in root["children"])
 
 
 def _is_ours(root: Node) -> bool:

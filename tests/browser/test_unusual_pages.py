@@ -151,6 +151,29 @@ def test_the_next_clip_at_the_same_address_and_the_next_speaker_of_a_call_take_t
         person.wait(lambda: person.badges() == [])
 
 
+OUT_OF_SIGHT = {  # and back
+    "own.style.zIndex = -1": "own.style.zIndex = 1",
+    "own.style.opacity = 0": "own.style.opacity = 1",
+    "own.style.visibility = 'hidden'": "own.style.visibility = 'visible'",
+    "around.style.opacity = 0": "around.style.opacity = 1",
+    "track.style.translate = '-480px'": "track.style.translate = 'none'",
+    "cover.hidden = false": "cover.hidden = true",
+    "other.requestFullscreen()": "document.exitFullscreen()",
+}
+
+
+def test_a_badge_is_hidden_while_another_video_or_page_is_shown_in_the_place_of_its_own(person, unusual, space):
+    """Where a <video> without a source lies over it, too."""
+    person.open(unusual.url("/swapped"), is_ready=False)
+    person.wait(lambda: person.run("own.readyState >= 2"))
+    person.check()
+    person.wait(lambda: person.badges() == [FAKE])
+    for hide, show in OUT_OF_SIGHT.items():
+        for change, wanted in ((hide, []), (show, [FAKE])):
+            person.run(f"({change}, 0)")
+            person.wait(lambda wanted=wanted: person.badges() == wanted)
+
+
 NEXT_CLIPS = {  # in the same MediaSource: file, length, where it begins, whether the last one is removed first
     "removed": "'/fragmented-no-face.mp4', 4, 0, true",
     "overwritten": "'/fragmented-no-face.mp4', 4, 0",
@@ -223,7 +246,7 @@ def test_pictures_of_the_tab_show_no_advertisement_over_the_video(person, unusua
     person.open(unusual.url("/tainted"))
     press_toolbar(person)
     person.wait(lambda: person.find("badge", "Checking"))
-    person.run("(document.body.append(document.querySelector('template').content), 0)")
+    person.run("(document.body.append(document.importNode(document.querySelector('template').content, true)), 0)")
     person.wait(lambda: person.badges() == ["Could not check"])
     assert "frames" not in space.asked
 

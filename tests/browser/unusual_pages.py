@@ -250,6 +250,11 @@ POST = "<article><video loop muted playsinline src=/vertical-{0}.mp4></video><p>
 STACKED = """<div style="position: relative; width: 480px; height: 360px">
 <video muted autoplay loop src=/short.mp4 style="position: absolute; width: 480px; height: 360px"></video>
 <video muted autoplay loop src=/no-face.mp4 style="position: absolute; width: 480px; height: 360px"></video></div>"""
+SWAPPED = """<style>video { position: absolute; width: 480px; height: 360px } [hidden] { display: none }</style>
+<div id=around style="position: relative; z-index: 0; width: 480px; height: 360px; overflow: hidden"><div id=track>
+<video id=other muted autoplay loop src=/no-face.mp4></video>
+<video id=own muted autoplay loop src=/short.mp4></video><video></video></div></div>
+<p id=cover hidden style="position: fixed; inset: 0; background: white">Another page</p>"""
 POSTER = """<div style="position: relative; width: 480px; height: 360px">
 <video src=/short.mp4 width=480 height=360></video>
 <img src=/face.jpg style="position: absolute; inset: 0; width: 480px; height: 360px"></div>
@@ -373,7 +378,7 @@ def unusual_routes() -> dict[str, Answer]:
         if file.suffix in KINDS:
             text = file.read_bytes().replace(OUTSIDE, b"")
             routes[f"/modules/{file.relative_to(MODULES)}"] = content(text, KINDS[file.suffix])
-    bare = {"/again": AGAIN, "/speakers": SPEAKERS, "/reused": REUSED}
+    bare = {"/again": AGAIN, "/speakers": SPEAKERS, "/reused": REUSED, "/swapped": SWAPPED}
     routes |= {path: html(body.replace("VIDEO", VIDEO).replace("CODEC", codec)) for path, body in bare.items()}
     return routes | {f"/case/{name}": page(name, case, codec) for name, case in CASES.items()}
 
