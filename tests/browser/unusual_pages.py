@@ -325,6 +325,7 @@ CASES = {
     "stopping-all": Case(f"{VIDEO} src=/short.mp4></video>{PREVENTING}{STOPPING}", FILE),
     "prevented": Case(f"{VIDEO} src=/short.mp4></video>{PREVENTED}", FILE),
     "prevented-stopping": Case(f"{VIDEO} src=/short.mp4></video>{PREVENTED}{STOPPING}", FILE),
+    "prevented-all": Case(f"{VIDEO} src=/short.mp4></video>{PREVENTING}{PREVENTED}{STOPPING}", FILE),
     "glass": Case(f"{VIDEO} src=/short.mp4></video>{GLASS}", FILE, after="window.isOver"),
     "styled": Case(f"{VIDEO} src=/short.mp4></video>{STYLED}", FILE),
     "sandbox": Case(
