@@ -108,6 +108,12 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return lambda name: make(name, folder)
 
 
+@pytest.fixture(scope="session")
+def clip(media: Callable[[str], Path]) -> bytes:
+    """A video of six seconds with a face."""
+    return media("h264.mp4").read_bytes()
+
+
 @pytest.fixture(scope="module")
 def quick_worker() -> Iterator[None]:
     """Fetch in this process without asking 1,700 sites whether a link is theirs, which takes longest."""

@@ -35,6 +35,7 @@ from unmask.video.sampling import DecodePlan, Span
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 Recipe = Callable[[Path], None]
 
+EXAMPLES = Path(__file__).resolve().parents[1] / "space" / "examples"
 FACE_XY = (225, 125)  # centre of the face in the photograph, px
 GLIDE_FRAMES = 200  # until it begins anew
 KEPT_PX = 320 * 240
@@ -79,6 +80,13 @@ def scaled(image: Image, factor: float) -> Image:
     """The image, so many times as large."""
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     return cv2.resize(image, None, fx=factor, fy=factor, interpolation=method)
+
+
+def jpeg(image: Image) -> bytes:
+    """The image as a file."""
+    done, data = cv2.imencode(".jpg", image[..., ::-1])
+    assert done
+    return data.tobytes()
 
 
 def times(count: int) -> npt.NDArray[np.float64]:

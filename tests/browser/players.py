@@ -6,8 +6,8 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.browser.sites import EXAMPLES, FACE
-from tests.media import make, repeat
+from tests.browser.sites import FACE
+from tests.media import EXAMPLES, make, repeat
 from tests.servers import Answer, content, dash_routes, hls_routes, html, media, split_hls
 
 MODULES = Path(__file__).resolve().parents[1] / "node_modules"

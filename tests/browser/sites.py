@@ -19,10 +19,9 @@ import av
 import numpy as np
 
 from tests.credentials import Signer
-from tests.media import RATE, write_video
+from tests.media import EXAMPLES, RATE, write_video
 from tests.servers import Answer, Handler, content, copy_video, html, media, status
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "space" / "examples"
 CLIP = (EXAMPLES / "blended-face.mp4").read_bytes()
 NO_FACE = (EXAMPLES / "no-face.mp4").read_bytes()
 FACE = (EXAMPLES / "blended-face.jpg").read_bytes()

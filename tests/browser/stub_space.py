@@ -15,7 +15,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from tests.browser.sites import EXAMPLES
+from tests.media import EXAMPLES
 from tests.servers import Handler, Site
 
 LABELS = {"blended-face": "fake", "photograph": "real", "no-face": "no_face"}

@@ -17,8 +17,8 @@ from tests.browser.chromium import EXTENSION, Chromium
 from tests.browser.firefox import Firefox, is_installed
 from tests.browser.overlay import LABELS, Overlay, shoot
 from tests.browser.person import FORGET
-from tests.browser.sites import EXAMPLES, pages, pictures, player
-from tests.media import write_video
+from tests.browser.sites import pages, pictures, player
+from tests.media import EXAMPLES, write_video
 from tests.servers import Site, html, media
 from unmask.models import bundled
 from unmask.pipeline import Checker, FileSource, Options, shared_checker

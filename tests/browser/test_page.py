@@ -14,12 +14,12 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.chromium import ARGUMENTS, INSTALLED
 from tests.credentials import Signer
+from tests.media import EXAMPLES
 from tests.served import served
 from tests.servers import Site, content, html, slow, status
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "space" / "examples"
 CLIP = (EXAMPLES / "photograph.mp4").read_bytes()
 FRESH = CLIP + b"\0\0\0\x08free"  # the same video as another file, whose report is not remembered
 PATIENCE_MS = 120_000  # of every expectation; on an idle machine a check takes 3 seconds

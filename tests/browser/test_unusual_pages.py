@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.browser.person import FAKE, NO_FACE, InChromium, open_panel_by_keyboard
-from tests.browser.sites import EXAMPLES
 from tests.browser.unusual_pages import CASES, unusual_routes
+from tests.media import EXAMPLES
 from tests.servers import Site, html
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from tests.browser.person import FAKE
-from tests.browser.sites import EXAMPLES, encoded, fragment, pictures
-from tests.media import RATE
+from tests.browser.sites import encoded, fragment, pictures
+from tests.media import EXAMPLES, RATE
 from tests.servers import Answer, begun, content, html, media
 
 MODULES = Path(__file__).resolve().parents[1] / "node_modules"

@@ -15,9 +15,8 @@ import onnxruntime
 import pytest
 
 from extension.pack import HERE
-from tests.browser.sites import EXAMPLES
 from tests.heat import effects
-from tests.media import astronaut
+from tests.media import EXAMPLES, astronaut
 from tests.untrained import untrained_model
 from tests.vectors import FILE, vectors
 from training.publish import main

@@ -4,9 +4,7 @@ import io
 import tarfile
 from pathlib import Path
 
-import cv2
-
-from tests.media import glide, write_video
+from tests.media import glide, jpeg, write_video
 from training.data.shards import MANIFEST
 
 
@@ -38,8 +36,7 @@ def crop_set(folder: Path) -> Path:
     with tarfile.open(folder / "frames.tar", "w") as archive:
         for row in rows:
             for index, image in enumerate(glide(6, 200, 200, reach_px=240)):
-                data = cv2.imencode(".jpg", image[..., ::-1])[1].tobytes()
-                add(archive, f"{row['folder']}/w{index // 3}-{index % 3}.jpg", data)
+                add(archive, f"{row['folder']}/w{index // 3}-{index % 3}.jpg", jpeg(image))
     return folder
 
 

@@ -1,16 +1,13 @@
 """The HTML around a report."""
 
-from pathlib import Path
-
 import gradio as gr
 import pytest
 
+from tests.media import EXAMPLES as FOLDER
 from ui.html import EXAMPLES, STAGES, example_cards, progress_html, state_html
 from ui.page import file_box
 from unmask.progress import STAGES as CHECK_STAGES
 from unmask.service.jobs import JobState
-
-FOLDER = Path(__file__).resolve().parents[2] / "space" / "examples"
 
 
 def waiting(position):

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.media import fetched, make
+from tests.media import fetched
 from tests.reports import HOSTILE, example
 from tests.served import SECRET, Served
 from tests.servers import Site, content, html, media, redirect
@@ -26,11 +26,6 @@ pytestmark = pytest.mark.timeout(400)  # starting the Space takes minutes where 
 def canary():
     with Site({"/": content(SECRET.encode(), "text/html")}) as site:
         yield site
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    return make("short.mp4", tmp_path_factory.mktemp("clip")).read_bytes()
 
 
 def get(space: Served, path: str) -> httpx.Response:

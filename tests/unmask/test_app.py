@@ -3,22 +3,20 @@
 import asyncio
 import base64
 import time
-from pathlib import Path
 
-import cv2
 import gradio_client  # type: ignore[import-untyped]
 import httpx
 import pytest
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
+from tests.media import EXAMPLES, jpeg
 from tests.served import SHARED_MAX_BYTES
 from tests.servers import Site, content, slow
 from tests.test_contract import ENDPOINTS
 from unmask.video import decode
 from unmask.video.sampling import DecodePlan
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "space" / "examples"
 FACE = EXAMPLES / "photograph.mp4"
 STAGES = {"queued", "fetch", "decode", "faces", "model", "explain", "done"}
 
@@ -100,8 +98,7 @@ def frames_of(path, count=16):
     plan = DecodePlan(windows=2, frames_per_window=count // 2)
     for window in decode.decode(path, plan):
         for picture, second in zip(window.data, window.seconds, strict=True):
-            _, jpeg = cv2.imencode(".jpg", picture[..., ::-1])
-            yield {"seconds": float(second), "jpeg": base64.b64encode(jpeg.tobytes()).decode()}
+            yield {"seconds": float(second), "jpeg": base64.b64encode(jpeg(picture)).decode()}
 
 
 def test_captured_frames_are_checked(client):

@@ -5,12 +5,12 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.media import EXAMPLES
 from tests.untrained import untrained_model
 from unmask import compute
 from unmask.compute import Backend, ComputeOptions, ComputeSlots, choose_backend, choose_precision, thread_share
@@ -18,8 +18,6 @@ from unmask.errors import BadInput
 from unmask.faces.clips import FaceClip
 from unmask.models import inference, torch_model
 from unmask.torch_compute import map_batches
-
-EXAMPLES = Path(__file__).parents[2] / "space" / "examples"
 
 
 @pytest.mark.parametrize(

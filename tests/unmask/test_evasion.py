@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.media import fetched, make
+from tests.media import fetched
 from tests.servers import (
     DASH,
     HLS,
@@ -249,11 +249,6 @@ def _try(url: str, into: Path) -> Attempt:
     except errors.UnmaskError as problem:
         error = problem
     return Attempt(error, tuple(path.name for path in into.rglob("*")))
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    return make("h264.mp4", tmp_path_factory.mktemp("clip")).read_bytes()
 
 
 def own_port() -> int:

@@ -8,12 +8,11 @@ import tempfile
 from dataclasses import replace
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
 from tests import reports
-from tests.media import glide
+from tests.media import glide, jpeg
 from tests.servers import video_site
 from tests.untrained import SPEC, untrained_model
 from unmask.compute import ComputeOptions
@@ -50,12 +49,6 @@ def temporary(tmp_path, monkeypatch):
 
 def file(media, name: str) -> FileSource:
     return FileSource(media(name), name)
-
-
-def jpeg(image: np.ndarray) -> bytes:
-    done, data = cv2.imencode(".jpg", image[..., ::-1])
-    assert done
-    return data.tobytes()
 
 
 def captured(count: int, step_seconds: float = 0.12, width: int = 320, height: int = 240) -> FramesSource:

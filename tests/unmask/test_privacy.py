@@ -14,7 +14,6 @@ import httpx
 import psutil
 import pytest
 
-from tests.media import make
 from tests.served import APP, served
 from tests.servers import Site, html, media, slow
 
@@ -27,11 +26,6 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc"),
 ]
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    return make("h264.mp4", tmp_path_factory.mktemp("clip")).read_bytes()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import pytest
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
 from tests.conftest import SHARED_DATA
-from tests.media import faceless, glide, read_number, write_video
+from tests.media import EXAMPLES, faceless, glide, read_number, write_video
 from unmask.download.sources import NOTICES
 from unmask.errors import NoFrames, NotAVideo
 from unmask.video import colour
@@ -26,7 +26,7 @@ from unmask.video.decode_client import OpenVideo
 from unmask.video.sampling import DecodePlan, Span
 
 CASES = SHARED_DATA.parent / "cases"
-EXAMPLE = Path(__file__).resolve().parents[3] / "space" / "examples" / "photograph.mp4"
+EXAMPLE = EXAMPLES / "photograph.mp4"
 Image = npt.NDArray[np.uint8]
 
 BT709, BT2020 = ColorPrimaries.BT709, ColorPrimaries.BT2020

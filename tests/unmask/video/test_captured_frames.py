@@ -6,17 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.media import jpeg
 from unmask.errors import BadInput, TooLarge
 from unmask.limits import Limits
 from unmask.video import captured_frames
 from unmask.video.sampling import DecodePlan
-
-
-def jpeg(image: np.ndarray) -> bytes:
-    done, data = cv2.imencode(".jpg", image[..., ::-1])
-    assert done
-    return data.tobytes()
-
 
 PLAN = DecodePlan()
 
