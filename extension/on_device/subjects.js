@@ -11,6 +11,7 @@
  * @property {number} id
  * @property {{seconds: number, box: Box}[]} boxes px of the pictures as a player shows them
  * @property {number[]} look sum of what each track looked like
+ * @property {number[] | null} frontalLook the same of those who faced the camera
  *
  * @typedef {{id: number, clip: Clip}} SubjectClip of a subject in a window
  */
@@ -22,7 +23,7 @@ import { ShotFinder } from "./shots.js";
 import { exclusionReason, linkTracks, meanArea } from "./tracking.js";
 import { turnBack } from "./upright.js";
 
-const { MAX_SUBJECTS, SAME_PERSON, CLEAR_LIKENESS, OTHER_PERSON } = constants.pipeline;
+const { MAX_SUBJECTS, SAME_PERSON, CLEAR_LIKENESS, OTHER_PERSON, FRONTAL } = constants.pipeline;
 const { MIN_FRAMES } = constants.tracking;
 
 /** Follow every person from window to window, and count what was analysed. */
@@ -106,15 +107,18 @@ export class SubjectTracker {
     const { frame, landmarks } = /** @type {Detection} */ (track.detections[Math.floor(track.detections.length / 2)]);
     const look = describe(/** @type {RgbImage} */ (images[frame]), landmarks, this.projection);
     const before = this.#subjects.get(track.id);
-    const known = before && likeness(look, before) >= OTHER_PERSON ? before : this.#findPerson(look, shot);
+    const frontal = isFrontal(landmarks);
+    const isOther = frontal && before?.frontalLook && likeness(look, before.frontalLook) < OTHER_PERSON;
+    const known = before && !isOther ? before : this.#findPerson(look, shot);
     if (!known && this.subjects.length === MAX_SUBJECTS) {
       this.tooMany = true;
       return [];
     }
-    const subject = known ?? { id: this.subjects.length, boxes: [], look: look.map(() => 0) };
+    const subject = known ?? { id: this.subjects.length, boxes: [], look: look.map(() => 0), frontalLook: null };
     if (!known) this.subjects.push(subject);
     this.#subjects.set(track.id, subject);
     subject.look = subject.look.map((sum, at) => sum + (look[at] ?? 0));
+    if (frontal) subject.frontalLook = look.map((value, at) => value + (subject.frontalLook?.[at] ?? 0));
     for (const { seconds, box, frame } of track.detections) {
       subject.boxes.push({ seconds, box: turnBack(box, turns, /** @type {RgbImage} */ (images[frame])) });
     }
@@ -129,18 +133,28 @@ export class SubjectTracker {
   #findPerson(look, shot) {
     const here = [...this.#subjects].filter(([id]) => this.#lastTracks.get(id)?.shot === shot);
     const others = this.subjects.filter((subject) => !here.some(([, one]) => one === subject));
-    const likenesses = others.map((subject) => likeness(look, subject));
+    const likenesses = others.map((subject) => likeness(look, subject.look));
     const [best = -1, second = -Infinity] = [...likenesses].sort((a, b) => b - a);
     return best >= SAME_PERSON && best - second >= CLEAR_LIKENESS ? others[likenesses.indexOf(best)] : undefined;
   }
 }
 
 /**
- * Compute how much a face looks like a subject so far, -1..1.
+ * Compute how much a face looks like the sum of others, -1..1.
  * @param {readonly number[]} look
- * @param {Subject} subject
+ * @param {readonly number[]} looks
  */
-const likeness = (look, subject) => dot(look, subject.look) / Math.hypot(...subject.look);
+const likeness = (look, looks) => dot(look, looks) / Math.hypot(...looks);
+
+/**
+ * Tell whether a face is turned towards the camera: its nose lies between its eyes.
+ * @param {readonly (readonly number[])[]} landmarks
+ */
+function isFrontal(landmarks) {
+  const [[x0 = 0, y0 = 0] = [], [x1 = 0, y1 = 0] = [], [x = 0, y = 0] = []] = landmarks;
+  const offset = (x - (x0 + x1) / 2) * (x1 - x0) + (y - (y0 + y1) / 2) * (y1 - y0);
+  return Math.abs(offset) < FRONTAL * ((x1 - x0) ** 2 + (y1 - y0) ** 2);
+}
 
 /**
  * Compute how long a window is shown: to its last frame, and that one's own duration.

@@ -106,6 +106,7 @@ export default /** @type {const} */ ({
     "SAME_PERSON": 0.6,
     "CLEAR_LIKENESS": 0.1,
     "OTHER_PERSON": 0.2,
+    "FRONTAL": 0.2,
     "MAX_BOXES": 64,
     "FEW_FRAMES": 16,
     "RECOMPRESSION_JPEG_QUALITY": 70,

@@ -60,7 +60,7 @@ def constants() -> dict[str, Any]:
             "MAX_LOG_ODDS": verdict.MAX_LOG_ODDS,
             **{
                 name: getattr(subjects, name)
-                for name in ("MAX_SUBJECTS", "SAME_PERSON", "CLEAR_LIKENESS", "OTHER_PERSON")
+                for name in ("MAX_SUBJECTS", "SAME_PERSON", "CLEAR_LIKENESS", "OTHER_PERSON", "FRONTAL")
             },
             "MAX_BOXES": subjects.MAX_BOXES,
             "FEW_FRAMES": pipeline.FEW_FRAMES,

@@ -21,9 +21,10 @@ MAX_SUBJECTS = 12  # that are scored: those seen first, and among them the large
 # two people lie above, and 24 % of 280 pairs of one person below, who then counts as two.
 SAME_PERSON = 0.6
 CLEAR_LIKENESS = 0.1  # by which it must exceed that with anybody else
-# Below it a face at the place of another is somebody else: so are 86 % of 1680 pairs of two people in 15 videos, and 1
-# of 122 windows of 27 videos beside what was seen there before.
+# Below it a frontal face at the place of another is somebody else: so are 86 % of 1680 pairs of two people in 15 videos,
+# and none of 45 windows of these beside what was seen there before.
 OTHER_PERSON = 0.2
+FRONTAL = 0.2  # of the distance of the eyes, by which the nose lies beside their middle at most
 MAX_BOXES = 64  # of one subject in a report
 RULES = FaceRules()
 
@@ -80,6 +81,7 @@ class SubjectTracker:
         self._exclusions: dict[int, str] = {}  # why a face was excluded where it was seen last
         self._people: list[Subject] = []
         self._subjects: dict[int, Subject] = {}  # who was seen last at a place, by the linker's id
+        self._frontal_looks: dict[int, npt.NDArray[np.float32]] = {}  # the same of those who faced the camera
         self._looks: dict[int, npt.NDArray[np.float32]] = {}  # sum of what each looked like, by the subject's id
 
     @property
@@ -133,8 +135,10 @@ class SubjectTracker:
         """Return the subject of a track, a new one if need be; None when there are too many."""
         middle = len(track) // 2
         look = describe(frames.data[track.frame_index[middle]], track.landmarks[middle])
+        frontal = is_frontal(track.landmarks[middle])
         subject = self._subjects.get(track.id)
-        if subject is None or self._likeness(look, subject) < OTHER_PERSON:
+        seen = self._frontal_looks.get(subject.id) if subject and frontal else None
+        if subject is None or (seen is not None and _likeness(look, seen) < OTHER_PERSON):
             subject = self._find_person(look, self._shot_of[track.id])
             if subject is None and len(self._people) == MAX_SUBJECTS:
                 self.too_many = True
@@ -144,18 +148,15 @@ class SubjectTracker:
                 self._people.append(subject)
             self._subjects[track.id] = subject
         self._looks[subject.id] = self._looks.get(subject.id, 0.0) + look
+        if frontal:
+            self._frontal_looks[subject.id] = self._frontal_looks.get(subject.id, 0.0) + look
         return subject
-
-    def _likeness(self, look: npt.NDArray[np.float32], subject: Subject) -> float:
-        """Compute how much a face looks like a subject so far, -1..1."""
-        looks = self._looks[subject.id]
-        return float(look @ looks / np.linalg.norm(looks))
 
     def _find_person(self, look: npt.NDArray[np.float32], shot: int) -> Subject | None:
         """Find the one subject who looks so and was not seen in this shot; in doubt none."""
         here = {subject.id for face, subject in self._subjects.items() if self._shot_of[face] == shot}
         alike = sorted(
-            ((self._likeness(look, one), one.id, one) for one in self._people if one.id not in here),
+            ((_likeness(look, self._looks[one.id]), one.id, one) for one in self._people if one.id not in here),
             reverse=True,
         )
         clear = len(alike) == 1 or (len(alike) > 1 and alike[0][0] - alike[1][0] >= CLEAR_LIKENESS)
@@ -167,6 +168,18 @@ class SubjectTracker:
         clips = {spec: [crop(frames, thin_to_stride(track, spec.frame_stride_seconds), spec)] for spec in self._specs}
         boxes = turn_back(track.xyxy, frames) * np.float32(frames.scale)
         return Subject(subject_id, track.seconds.tolist(), list(boxes), clips)
+
+
+def is_frontal(landmarks: npt.NDArray[np.float32]) -> bool:
+    """Tell by landmarks (5, 2) px whether a face is turned towards the camera: its nose lies between its eyes."""
+    eyes = landmarks[1] - landmarks[0]
+    offset = (landmarks[2] - landmarks[:2].mean(0)) @ eyes
+    return bool(abs(offset) < FRONTAL * (eyes @ eyes))
+
+
+def _likeness(look: npt.NDArray[np.float32], looks: npt.NDArray[np.float32]) -> float:
+    """Compute how much a face looks like the sum of others, -1..1."""
+    return float(look @ looks / np.linalg.norm(looks))
 
 
 def find_subjects(windows: Iterable[Frames], finder: FaceFinder, specs: Sequence[ClipSpec]) -> SubjectTracker:

@@ -128,6 +128,9 @@ def test_a_face_at_the_place_of_another_in_the_same_setting_is_somebody_else_by_
     for index, data in enumerate((first.data, second, first.data, second, first.data)):
         tracker.add(Frames(data, first.seconds + 5.0 * index), [boxes] * 8)
     assert [len(subject.clips[SPEC]) for subject in tracker.subjects] == [3, 2]
+    boxes.landmarks[0, 2, 0] += 20  # who turns away is still at their place
+    tracker.add(Frames(second, first.seconds + 30.0), [boxes] * 8)
+    assert len(tracker.subjects[0].clips[SPEC]) == 4
 
 
 @pytest.mark.parametrize("again", [0, 2])
