@@ -21,8 +21,8 @@ MAX_SUBJECTS = 12  # that are scored: those seen first, and among them the large
 # two people lie above, and 24 % of 280 pairs of one person below, who then counts as two.
 SAME_PERSON = 0.6
 CLEAR_LIKENESS = 0.1  # by which it must exceed that with anybody else
-# Below it a frontal face at the place of another is somebody else: so are 86 % of 1680 pairs of two people in 15 videos,
-# and none of 45 windows of these beside what was seen there before.
+# Below it a frontal face at the place of another is somebody else: so are 86 % of 1680 pairs of two people in 15
+# videos, and none of 45 windows of these beside what was seen there before.
 OTHER_PERSON = 0.2
 FRONTAL = 0.2  # of the distance of the eyes, by which the nose lies beside their middle at most
 MAX_BOXES = 64  # of one subject in a report
