@@ -135,7 +135,7 @@ export async function activeTab() {
 export function shadowRootOf(element) {
   if (!(element instanceof HTMLElement)) return null;
   const inFirefox = /** @type {{openOrClosedShadowRoot?: ShadowRoot | null}} */ (element).openOrClosedShadowRoot;
-  const { dom } = chrome; // Chromium's
+  const dom = isAlive() ? chrome.dom : null; // Chromium's
   return inFirefox ?? dom?.openOrClosedShadowRoot(element) ?? element.shadowRoot;
 }
 
