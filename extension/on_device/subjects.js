@@ -11,7 +11,7 @@
  * @property {number} id
  * @property {{seconds: number, box: Box}[]} boxes px of the pictures as a player shows them
  * @property {number[]} look sum of what each track looked like
- * @property {number[] | null} frontalLook the same of those who faced the camera
+ * @property {number[] | null} frontalLook the same of tracks that faced the camera
  *
  * @typedef {{id: number, clip: Clip}} SubjectClip of a subject in a window
  */

@@ -131,7 +131,7 @@ class Checker:
             path = Path(resources.enter_context(folder))
             with clock.stage("fetch"):
                 opening = open_media(source, path, options.limits, plan, on_progress, whole=keep is not None)
-                with _saying_origin_of_picture(source, options.trust_list):
+                with _with_credentials_of_picture(source, options.trust_list):
                     media = resources.enter_context(opening)
             credentials = resources.enter_context(closing(BackgroundCredentials(media.statements, options.trust_list)))
             cached = cached_reports.get(media.content) if media.content is not None else None
@@ -314,7 +314,7 @@ class _Check:
 
 
 @contextmanager
-def _saying_origin_of_picture(source: VideoSource, trust_list: str) -> Iterator[None]:
+def _with_credentials_of_picture(source: VideoSource, trust_list: str) -> Iterator[None]:
     """Add to the refusal of a still picture what its Content Credentials say."""
     try:
         yield

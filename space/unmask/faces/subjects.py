@@ -81,8 +81,8 @@ class SubjectTracker:
         self._exclusions: dict[int, str] = {}  # why a face was excluded where it was seen last
         self._people: list[Subject] = []
         self._subjects: dict[int, Subject] = {}  # who was seen last at a place, by the linker's id
-        self._frontal_looks: dict[int, npt.NDArray[np.float32]] = {}  # the same of those who faced the camera
         self._looks: dict[int, npt.NDArray[np.float32]] = {}  # sum of what each looked like, by the subject's id
+        self._frontal_looks: dict[int, npt.NDArray[np.float32]] = {}  # the same where they faced the camera
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
