@@ -10,7 +10,8 @@ const SEEK_TIMEOUT_MS = 15_000; // a player that needs longer to seek is stuck
 const PLAY_TIMEOUT_MS = 3000; // one without a source never answers
 const LOAD_TIMEOUT_MS = 12_000;
 const LOOK_MS = 100;
-const PAINT_TIMEOUT_MS = 250; // a video out of view may never be painted
+const PAINT_TIMEOUT_MS = 2000; // a slow computer paints late, and a canvas draws what is painted
+const UNSEEN_TIMEOUT_MS = 250; // a video out of view may never be painted
 const NUDGE_SECONDS = 0.5; // so far players jump over gaps by themselves
 const ENDLESS_SECONDS = 2 ** 31; // players of live streams give 2^32 as their length
 const END_SECONDS = 0.1; // so long before its end a video is put back: at the end, the site would go to its next clip
@@ -21,6 +22,7 @@ export class HeldPlayer {
   #isPaused; // as it was left here; otherwise a person did it
   #target = NaN; // of the last seek from here
   #isMutedHere = false;
+  #isPainting = true; // as far as the last seek told
 
   /** @param {HTMLVideoElement} video */
   constructor(video) {
@@ -108,9 +110,11 @@ export class HeldPlayer {
       this.#target = video.currentTime = seconds;
     });
     done.abort();
-    const shown = isThere ? await orCurrentTime(painted, video) : null;
+    const timeout = wait(this.#isPainting ? PAINT_TIMEOUT_MS : UNSEEN_TIMEOUT_MS).then(() => null);
+    const shown = isThere ? await Promise.race([painted, timeout]) : null;
     isOver = true;
-    return shown;
+    if (isThere) this.#isPainting = shown !== null;
+    return isThere ? (shown ?? video.currentTime) : null;
   }
 
   /** Put everything back that a person has not changed. */
@@ -165,10 +169,10 @@ function endOf({ seekable }) {
 /**
  * Wait until the next frame is painted.
  * @param {HTMLVideoElement} video
- * @returns {Promise<number>} its time
+ * @returns {Promise<number>} its time; where the player is when nothing is painted
  */
 export function nextPaint(video) {
-  return orCurrentTime(nextFrameTime(video), video);
+  return Promise.race([nextFrameTime(video), wait(UNSEEN_TIMEOUT_MS).then(() => video.currentTime)]);
 }
 
 /**
@@ -182,15 +186,6 @@ function nextFrameTime(video, isMeant = () => true) {
       video.requestVideoFrameCallback((_, { mediaTime }) => (isMeant(mediaTime) ? resolve(mediaTime) : look()));
     look();
   });
-}
-
-/**
- * @param {Promise<number>} painted
- * @param {HTMLVideoElement} video
- * @returns {Promise<number>} where the player is when nothing is painted
- */
-function orCurrentTime(painted, video) {
-  return Promise.race([painted, wait(PAINT_TIMEOUT_MS).then(() => video.currentTime)]);
 }
 
 /** Wait. @param {number} ms */
