@@ -7,7 +7,6 @@ from itertools import islice, pairwise
 
 from unmask.errors import UnmaskError
 from unmask.video.broadcast_clocks import PACK, find_broadcast_starts, find_sampled_starts
-from unmask.video.container import open_video
 from unmask.video.file_format import find_disguise
 from unmask.video.joined_files import (
     ASF,
@@ -24,6 +23,7 @@ from unmask.video.joined_files import (
 )
 from unmask.video.partial_file import FilePart
 from unmask.video.sampling import Piece, PieceStart
+from unmask.video.video_reader import open_video
 
 MAX_PIECES = 256  # of a file
 Format = tuple[int, bytes, Callable[[RawIOBase, int, int], Iterable[PieceStart]]]  # place of a mark, mark, the finder
