@@ -9,9 +9,9 @@ from itertools import groupby, pairwise
 from operator import attrgetter
 
 from unmask.errors import UnmaskError
+from unmask.video.container import MEDIA_ERRORS, moving_streams, open_container, video_stream
 from unmask.video.partial_file import FilePart
 from unmask.video.sampling import CLOCK_STEP_SECONDS, PieceStart
-from unmask.video.video_reader import MEDIA_ERRORS, moving_streams, open_container, video_stream
 
 KEY_STEP_SECONDS = -0.1  # at a key frame a smaller step back is enough
 MAX_RUNS = 4  # of packets of a stream; where there are more, streams run side by side

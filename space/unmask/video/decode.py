@@ -20,8 +20,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from unmask.errors import BadInput, NoFrames, NotAVideo
-from unmask.video import video_reader
 from unmask.video.animations import SIGNATURE_BYTES, is_animated_webp, to_matroska, with_times_of_browsers
+from unmask.video.container import MAX_PIXELS
 from unmask.video.embedded import find_motion_video, read_tags
 from unmask.video.file_format import reject_scrambled
 from unmask.video.frames import Frames, Image, VideoStream
@@ -40,7 +40,7 @@ from unmask.video.sampling import (
     spread_windows,
     window_starts,
 )
-from unmask.video.video_reader import VideoReader
+from unmask.video.video_reader import VideoReader, open_video
 
 # Frames decoded only to reach a window, and once more inside it: 1e9 pixels = 480 frames of 1080p (16 s at
 # 30 a second, twice the usual distance of key frames), about a second of work.
@@ -144,7 +144,7 @@ def readable(file: RawIOBase) -> RawIOBase:
     file.seek(0)
     start = file.read(SIGNATURE_BYTES)
     if is_animated_webp(start):
-        return cast(RawIOBase, to_matroska(file, video_reader.MAX_PIXELS))
+        return cast(RawIOBase, to_matroska(file, MAX_PIXELS))
     if start.startswith(b"GIF8"):
         return cast(RawIOBase, with_times_of_browsers(file))
     motion = find_motion_video(file)
@@ -164,8 +164,8 @@ def _open_piece(
 ) -> AbstractContextManager[VideoReader]:
     """Open one of so many pieces; a single one that nothing was cut from is the whole file."""
     if pieces == 1 and piece.end_seconds is None:
-        return video_reader.open_video(file)
-    return video_reader.open_video(open_piece(file, piece), piece.start_seconds - piece.lead_seconds, reformatter)
+        return open_video(file)
+    return open_video(open_piece(file, piece), piece.start_seconds - piece.lead_seconds, reformatter)
 
 
 def _split_by_size(

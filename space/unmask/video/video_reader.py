@@ -1,8 +1,6 @@
-"""Read one media file: seek, read packets and decode frames. The only module that opens bytes in libav.
+"""Read a media file that `container` opens: seek, read packets and decode frames.
 
-A media file is untrusted. libav gets an open file object instead of a name, may open nothing else, may use
-only the containers and decoders named here, and is told the largest picture it may decode. Times are
-presentation times in seconds, as a player's `currentTime` shows them.
+Times are presentation times in seconds, as a player's `currentTime` shows them.
 """
 
 import math
@@ -13,21 +11,28 @@ from contextlib import contextmanager, nullcontext, suppress
 from io import RawIOBase
 from itertools import chain, dropwhile, islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import av
-import av.error
 import numpy as np
-from av.codec.context import CodecContext, ThreadType
 from av.container import InputContainer
 from av.packet import Packet
 from av.sidedata.sidedata import Type as SideDataType
-from av.stream import Discard, Disposition
+from av.stream import Discard
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream as AvStream
 
-from unmask.errors import NoFrames, NotAVideo, TooLarge
+from unmask.errors import NotAVideo, TooLarge
 from unmask.video import colour, file_format
+from unmask.video.container import (
+    MAX_PIXELS,
+    MEDIA_ERRORS,
+    choose_decoder,
+    keep_only,
+    moving_streams,
+    open_container,
+    video_stream,
+)
 from unmask.video.edit_lists import lacks_lengths
 from unmask.video.frames import Image
 from unmask.video.orientation import Orientation
@@ -35,10 +40,8 @@ from unmask.video.partial_file import FilePart, open_file
 from unmask.video.sampling import Timed
 
 MAX_SIDE_PX = 8192
-MAX_PIXELS = 8192 * 4608  # 8K in either orientation
 MAX_PIXEL_RATIO = 4.0  # more oblong pixels than this are a mistake in the header
 
-DECODER_THREADS = min(4, os.cpu_count() or 1)  # more only adds frames in flight
 HOLE_SECONDS = 0.5  # without a picture are a hole
 ROUNDING_SECONDS = 2e-6  # times are rounded to a millionth
 FAR_SECONDS = 1e6  # a time after the end of every video
@@ -52,32 +55,8 @@ KEY_PACKETS = 2_000  # read at most so many to find a key frame after a seek
 STEPS_BACK_SECONDS = (0.0, 2.0, 10.0)  # where MPEG-TS lands after a key frame, seek earlier
 BISECTIONS = 12  # of the claimed duration, where the end of the file is missing
 
-# Containers that cameras, sites and browsers write; none of them is a list of other files or addresses.
-CONTAINERS = "mov,matroska,avi,flv,mpegts,mpeg,ogg,asf,mxf,dv,ivf,gif,apng,yuv4mpegpipe"
 BROADCAST_FORMATS = frozenset({"mpegts", "mpeg"})  # can be joined at any byte, each part with a clock of its own
-SOUND_CONTAINERS = "mp3,wav,flac,aac,aiff,caf,amr,ac3,eac3,w64"  # opened to say that there is no picture
-VIDEO_DECODERS = (
-    "h264,hevc,vp8,vp9,libdav1d,av1,mpeg4,msmpeg4v2,msmpeg4,mpeg1video,mpeg2video,h263,flv,theora,"
-    "wmv1,wmv2,wmv3,vc1,mjpeg,png,gif,apng,prores,dnxhd,dvvideo,ffv1,rawvideo,qtrle"
-)
-ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # of WebMs with transparency, which libav's own leave out
-STILL_DECODERS = frozenset({"mjpeg", "png", "gif"})  # of pictures, which may also be those of a video
-SOUND_DECODERS = "aac,mp3float,mp3,opus,vorbis,flac,ac3,eac3,alac,wmav2,pcm_s16le,pcm_s16be,pcm_f32le"
-OPTIONS = {
-    "format_whitelist": f"{CONTAINERS},{SOUND_CONTAINERS}",
-    "codec_whitelist": f"{VIDEO_DECODERS},{SOUND_DECODERS}",
-    "protocol_whitelist": "none",
-    "max_pixels": str(MAX_PIXELS),
-    "export_xmp": "1",
-    "max_fps": "99",  # of an animated PNG: browsers show a picture of 10 ms or less, or without a time, for 100
-    "default_fps": "10",
-}
-
 PACKED_VIEWS = frozenset({1, 2, 5})  # AV_STEREO3D_SIDEBYSIDE, _TOPBOTTOM, _SIDEBYSIDE_QUINCUNX
-STILL_DISPOSITIONS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
-
-# What damaged files make libav, PyAV (a stream that appears late) and the file (a seek before 0) raise.
-MEDIA_ERRORS = (av.error.FFmpegError, OSError, IndexError, ValueError)
 
 
 @contextmanager
@@ -113,17 +92,6 @@ def open_video(
                 reader.close()
 
 
-def open_container(file: RawIOBase, **options: str) -> InputContainer:
-    """Open a file in libav with the options of this module. Raises NotAVideo."""
-    file.seek(0)
-    kind = "apng" if file.read(4) == file_format.PNG_SIGNATURE[:4] else None  # libav takes one with a store for a still
-    file.seek(0)
-    try:
-        return av.open(file, "r", kind, options=OPTIONS | options, metadata_errors="replace", io_open=_refuse_nested)
-    except MEDIA_ERRORS as error:
-        raise NotAVideo(file_format.why_unreadable(file)) from error
-
-
 class VideoReader:
     """The video stream of an open file; what its headers claim is not trusted."""
 
@@ -146,12 +114,7 @@ class VideoReader:
         self.frame_rate = float(rate) if rate else None
         self._has_other_streams = len(moving_streams(container)) > 1
         self.announces = container.format.name not in BROADCAST_FORMATS  # the header says how long the pictures last
-        self._decoder: Any = self._context
-        if stream.metadata.get("alpha_mode") == "1" and self.codec in ALPHA_DECODERS:
-            self._decoder = CodecContext.create(ALPHA_DECODERS[self.codec], "r")
-        self._decoder.thread_type = ThreadType.AUTO
-        self._decoder.thread_count = DECODER_THREADS
-        self._decoder.options = {"max_pixels": str(MAX_PIXELS)}
+        self._decoder = choose_decoder(stream)
         self._tags = colour.read_tags(self._context) if self.announces else {}
         keep_only(stream, container)
         self._orientation = Orientation()
@@ -460,34 +423,6 @@ class VideoReader:
         return max(self._earliest_seconds, round(pts * self._tick_seconds - self._zero_seconds, 6))
 
 
-def video_stream(container: InputContainer) -> AvStream:
-    """Choose the stream to look at; a cover picture in a sound file is not one."""
-    streams = moving_streams(container)
-    if not streams:
-        if container.streams.audio:
-            raise NoFrames("The file holds sound but no pictures.")
-        raise NotAVideo(file_format.STILL_IMAGE_MESSAGE if container.streams.video else "The file holds no video.")
-    best = container.streams.best("video")
-    stream = next((stream for stream in streams if stream is best), streams[0])
-    if stream.codec_context is None or stream.codec_context.name not in VIDEO_DECODERS.split(","):
-        raise NotAVideo("The video in this file is coded in a way that cannot be read here.")
-    return stream
-
-
-def moving_streams(container: InputContainer) -> list[AvStream]:
-    """List the streams with moving pictures: no covers, and beside others no stills that are not called so."""
-    streams = [stream for stream in container.streams.video if not stream.disposition & STILL_DISPOSITIONS]
-    coded = [stream for stream in streams if stream.codec_context and stream.codec_context.name not in STILL_DECODERS]
-    moving = [stream for stream in coded if stream.frames != 1]  # the first picture of an AVIF is also a stream
-    return moving or coded or streams
-
-
-def keep_only(stream: AvStream, container: InputContainer) -> None:
-    """Let the container skip the packets of all other streams."""
-    for other in container.streams:
-        other.discard = Discard.default if other is stream else Discard.all
-
-
 def _zero_seconds(container: InputContainer) -> float:
     """Find what the file calls the player's zero: its first sound or picture.
 
@@ -517,7 +452,3 @@ def fit(size: tuple[int, int], max_side_px: int) -> tuple[int, int]:
     """Scale (width, height) down, never up, so that no side is longer than `max_side_px`."""
     scale = min(1.0, max_side_px / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _refuse_nested(url: str, flags: int, options: dict[str, str]) -> NoReturn:
-    raise NotAVideo("The file only points to other files; give the video itself.")

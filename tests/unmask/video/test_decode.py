@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from tests.media import RATE, read_number
 from unmask.errors import BadInput, NoFrames, NotAVideo, TooLarge, UnmaskError
-from unmask.video import file_format, video_reader
+from unmask.video import container, file_format
 from unmask.video.decode import decode, play, probe
 from unmask.video.frames import Frames
 from unmask.video.sampling import DecodePlan, Span, gap_seconds, pick_nearest, snap_to_key_frames, window_starts
-from unmask.video.video_reader import VideoReader
+from unmask.video.video_reader import VideoReader, open_video
 
 Media = Callable[[str], Path]
 
@@ -251,7 +251,7 @@ def test_damage_in_the_middle_costs_only_what_follows_until_the_next_key_frame(m
 
 def test_a_playlist_that_slips_through_is_stopped_by_the_list_of_containers(media, monkeypatch):
     monkeypatch.setattr(file_format, "PLAYLIST_SIGNATURES", ())
-    monkeypatch.setattr(video_reader, "_refuse_nested", pytest.fail)
+    monkeypatch.setattr(container, "_refuse_nested", pytest.fail)
     for name in ("playlist.mp4", "concat.mp4"):
         with pytest.raises(NotAVideo):
             probe(media(name))
@@ -266,9 +266,9 @@ def test_even_an_allowed_playlist_cannot_open_a_file_or_an_address(media, tmp_pa
         raise NotAVideo("only points")
 
     monkeypatch.setattr(file_format, "PLAYLIST_SIGNATURES", ())
-    monkeypatch.setattr(video_reader, "_refuse_nested", refuse)
-    monkeypatch.setitem(video_reader.OPTIONS, "format_whitelist", "hls,mpegts,mov")
-    monkeypatch.setitem(video_reader.OPTIONS, "allowed_extensions", "ALL")
+    monkeypatch.setattr(container, "_refuse_nested", refuse)
+    monkeypatch.setitem(container.OPTIONS, "format_whitelist", "hls,mpegts,mov")
+    monkeypatch.setitem(container.OPTIONS, "allowed_extensions", "ALL")
     path = tmp_path / "list.m3u8"
     url = target.format(path=media("h264.ts"))
     path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\n{url}\n#EXT-X-ENDLIST\n")
@@ -343,7 +343,7 @@ def test_skipping_what_is_not_picked_changes_no_frame(media: Media, monkeypatch:
 
 
 def test_what_is_neither_picked_nor_needed_by_others_is_not_decoded(media: Media):
-    with video_reader.open_video(media("h264.mp4")) as reader:
+    with open_video(media("h264.mp4")) as reader:
         reader.targets = (1.0, 1.4, 1.8)
         times = [seconds for seconds, _ in reader.frames_until(1.7)]
     assert len(times) < 0.8 * 1.7 * RATE
