@@ -163,7 +163,12 @@ function videoFrom(root, x, y) {
  * @param {number} x
  * @param {number} y
  */
-function covers(video, x, y) {
+export function covers(video, x, y) {
   const { left, top, right, bottom } = video.getBoundingClientRect();
   return left <= x && x < right && top <= y && y < bottom;
+}
+
+/** Tell whether the pointer passes through a video, which no hit test finds then. @param {HTMLVideoElement} video */
+export function letsPointerPass(video) {
+  return getComputedStyle(video).pointerEvents === "none";
 }

@@ -1,7 +1,8 @@
 /** How much of a video can be seen, and where it lies. */
 
 import { quarterTurns } from "./capture.js";
-import { elementsAt, isFloating, parentOf } from "./video-elements.js";
+import { isPaintedOver } from "./paint-order.js";
+import { covers, elementsAt, isFloating, letsPointerPass, parentOf } from "./video-elements.js";
 
 export const FAINT = 0.5; // opacity
 const OPAQUE = 0.9;
@@ -54,7 +55,18 @@ export function isReplaced(video) {
 
 /** Find what lies at some points of a box, the uppermost first. @param {DOMRect} box */
 function stacksOver({ left, top, width, height }) {
-  return GRID.flatMap((y) => GRID.map((x) => elementsAt(document, left + x * width, top + y * height)));
+  const passed = [...document.getElementsByTagName("video")].filter(letsPointerPass);
+  return GRID.flatMap((y) => GRID.map((x) => stackAt(left + x * width, top + y * height, passed)));
+}
+
+/** @param {number} x @param {number} y @param {HTMLVideoElement[]} passed which no hit test finds */
+function stackAt(x, y, passed) {
+  const stack = elementsAt(document, x, y);
+  for (const video of stack.length ? passed.filter((one) => covers(one, x, y)) : []) {
+    const below = stack.findIndex((element) => isPaintedOver(video, element));
+    stack.splice(below < 0 ? stack.length : below, 0, video);
+  }
+  return stack;
 }
 
 /** @param {HTMLVideoElement} video @param {Element[]} stack at a point @param {DOMRect} box of the video */

@@ -163,15 +163,17 @@ OUT_OF_SIGHT = {  # and back
 
 
 def test_a_badge_is_hidden_while_another_video_or_page_is_shown_in_the_place_of_its_own(person, unusual, space):
-    """Where a <video> without a source lies over it, too."""
+    """Where a <video> without a source lies over it, too, and where the pointer passes through the videos."""
     person.open(unusual.url("/swapped"), is_ready=False)
     person.wait(lambda: person.run("own.readyState >= 2"))
     person.check()
     person.wait(lambda: person.badges() == [FAKE])
-    for hide, show in OUT_OF_SIGHT.items():
-        for change, wanted in ((hide, []), (show, [FAKE])):
-            person.run(f"({change}, 0)")
-            person.wait(lambda wanted=wanted: person.badges() == wanted)
+    for passed in ("''", "'passed'"):
+        person.run(f"(around.className = {passed}, 0)")
+        for hide, show in OUT_OF_SIGHT.items():
+            for change, wanted in ((hide, []), (show, [FAKE])):
+                person.run(f"({change}, 0)")
+                person.wait(lambda wanted=wanted: person.badges() == wanted)
 
 
 NEXT_CLIPS = {  # in the same MediaSource: file, length, where it begins, whether the last one is removed first

@@ -250,7 +250,8 @@ POST = "<article><video loop muted playsinline src=/vertical-{0}.mp4></video><p>
 STACKED = """<div style="position: relative; width: 480px; height: 360px">
 <video muted autoplay loop src=/short.mp4 style="position: absolute; width: 480px; height: 360px"></video>
 <video muted autoplay loop src=/no-face.mp4 style="position: absolute; width: 480px; height: 360px"></video></div>"""
-SWAPPED = """<style>video { position: absolute; width: 480px; height: 360px } [hidden] { display: none }</style>
+SWAPPED = """<style>.passed video { pointer-events: none }
+video { position: absolute; width: 480px; height: 360px } [hidden] { display: none }</style>
 <div id=around style="position: relative; z-index: 0; width: 480px; height: 360px; overflow: hidden"><div id=track>
 <video id=other muted autoplay loop src=/no-face.mp4></video>
 <video id=own muted autoplay loop src=/short.mp4></video><video></video></div></div>
