@@ -29,7 +29,7 @@ from training.data.shards import StoredClip
 from training.fit.estimate import estimate
 from training.fit.predict import precision, validate
 from training.fit.recipes import RECIPES, StageName, TrainConfig
-from training.fit.run_folder import Epoch, RunFolder
+from training.fit.run_folder import Epoch, RunFolder, Validation
 from training.fit.torch_dataset import ClipPairs, cached_meshes
 from training.fit.trainer import Trainer, teacher_clip_spec
 from training.fit.training_clips import TrainingClips, read_training_clips
@@ -107,12 +107,20 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
         teacher=teacher,
         save_seconds=request.save_seconds,
     )
+    train_epochs(
+        trainer, run, config, lambda: validate(trainer.average, clips.validation, spec, cache, request.workers)
+    )
+    accelerator.end_training()
+    return run
+
+
+def train_epochs(trainer: Trainer, run: RunFolder, config: TrainConfig, measure: Callable[[], Validation]) -> None:
+    """Train epoch by epoch to the end of the stage; after each, validate, log, and save."""
+    accelerator = trainer.accelerator
     while not trainer.done:
         started, number = time.monotonic(), trainer.progress.epoch
         loss = trainer.train_epoch()
-        found = run_on_main_process(
-            accelerator, lambda: validate(trainer.average, clips.validation, spec, cache, request.workers)
-        )
+        found = run_on_main_process(accelerator, measure)
         seconds = round(time.monotonic() - started, 1)
         line = Epoch(epoch=number, step=trainer.progress.step, loss=loss, seconds=seconds, **vars(found))
         accelerator.log({name: value for name, value in vars(found).items() if isinstance(value, float)}, line.step)
@@ -122,8 +130,6 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
         if accelerator.is_main_process:
             run.log(line)
         trainer.save()
-    accelerator.end_training()
-    return run
 
 
 def print_needs(

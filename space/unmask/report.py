@@ -286,15 +286,7 @@ def to_report(
         schema=SCHEMA,
         status="ok",
         source=_source(source),
-        verdict={
-            "label": verdict.label,
-            "probability_fake": None if verdict.probability_fake is None else _probability(verdict.probability_fake),
-            "face_id": verdict.face_id,
-            "reasons": list(verdict.reasons),
-            "text": describe_verdict(verdict),
-            "band": [_probability(edge) for edge in verdict.band],
-            "evidence": None if verdict.evidence is None else to_evidence_report(verdict.evidence),
-        },
+        verdict=_verdict(verdict),
         models=[_model(name, revision, by_model.get(name)) for name, revision in revisions.items()],
         faces=[_face(face, faces[face.id]) for face in verdict.faces],
         timeline=[_span(span) for span in verdict.timeline],
@@ -369,6 +361,19 @@ def _provenance(said: Provenance, label: Label) -> ProvenanceReport:
 
 def _source(source: Source) -> SourceReport:
     return cast(SourceReport, {**asdict(source), "duration_seconds": _seconds_or_none(source.duration_seconds)})
+
+
+def _verdict(verdict: Verdict) -> VerdictReport:
+    probability, evidence = verdict.probability_fake, verdict.evidence
+    return {
+        "label": verdict.label,
+        "probability_fake": None if probability is None else _probability(probability),
+        "face_id": verdict.face_id,
+        "reasons": list(verdict.reasons),
+        "text": describe_verdict(verdict),
+        "band": [_probability(edge) for edge in verdict.band],
+        "evidence": None if evidence is None else to_evidence_report(evidence),
+    }
 
 
 def _model(name: str, revision: str, probability: float | None) -> ModelReport:

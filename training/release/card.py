@@ -183,19 +183,7 @@ def render(folder: Path) -> str:
     label = _label_of(model, results)
     if not all(one.summary(label).whole.fake_grades for one in results.sets):
         raise CardError(f"{model.name}: its evaluation has no graded evidence; evaluate it anew")
-    about: dict[str, Any] = {}
-    if model.origin is not None:
-        about["published"] = PUBLISHED[model.origin.layout]
-    else:
-        script = RUNS / f"{model.name}.sh"
-        if model.name not in TRAINED or not script.is_file():
-            raise CardError(
-                f"{model.name}: say in training/release/data_sources.py and training/runs how it was trained"
-            )
-        trained = about["trained"] = TRAINED[model.name]
-        about["sources"] = [(SOURCES[key], used) for key, used in trained.sources.items()]
-        about["script"] = script.read_text(encoding="utf-8").strip()
-        about["script_link"] = SCRIPT_LINK.format(model.name)
+    about = _training_facts(model)
     return _render(
         model,
         **about,
@@ -209,6 +197,22 @@ def render(folder: Path) -> str:
         default=default_ensemble(results),
         figures=[item for item in FIGURES.items() if (folder / "figures" / f"{item[0]}.png").is_file()],
     )
+
+
+def _training_facts(model: ModelFolder) -> dict[str, Any]:
+    """Collect how a model was trained, or who published it. Raises CardError."""
+    if model.origin is not None:
+        return {"published": PUBLISHED[model.origin.layout]}
+    script = RUNS / f"{model.name}.sh"
+    if model.name not in TRAINED or not script.is_file():
+        raise CardError(f"{model.name}: say in training/release/data_sources.py and training/runs how it was trained")
+    trained = TRAINED[model.name]
+    return {
+        "trained": trained,
+        "sources": [(SOURCES[key], used) for key, used in trained.sources.items()],
+        "script": script.read_text(encoding="utf-8").strip(),
+        "script_link": SCRIPT_LINK.format(model.name),
+    }
 
 
 def _render(model: ModelFolder, results: Results | None = None, label: str = "", **about: Any) -> str:

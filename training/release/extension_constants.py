@@ -5,6 +5,7 @@ python -m training.release.extension_constants        # writes extension/shared/
 
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from unmask import pipeline, report, verdict, verdict_text
@@ -20,31 +21,25 @@ HEADER = "// Written by `python -m training.release.extension_constants` from th
 def constants() -> dict[str, Any]:
     """Collect the constants by what they are for."""
     rules, plan, policy = exclusion.FaceRules(), sampling.DecodePlan(), verdict.Policy()
-    face_detector = (
-        *("SEARCH_SIDE_PX", "MIN_FACE_PX", "MIN_FULL_FACE_PX", "PNET_CELL_PX", "PNET_STRIDE_PX", "PYRAMID_SCALE"),
-        *("MIN_SCORE", "LEVEL_NMS_IOU", "PNET_NMS_IOU", "RNET_NMS_IOU", "ONET_NMS_OVERLAP", "MAX_PROPOSALS"),
-        *("ON_FACE_MIN_IOU", "BOXES_PER_FACE", "FRAMES_PER_GROUP"),
-    )
-    track = ["MAX_GAP_FRAMES", "MAX_STEP_SIDES", "MAX_SIZE_RATIO"]
-    sharpness = ["SHARPNESS_SIDE_PX", "CROP_SHARPNESS_SIDE_PX"]
-    look = ("SIDE_PX", "CELLS", "DIRECTIONS", "COLOUR_WEIGHT")
     return {
         "face_detector": {
-            **{name: getattr(detector, name) for name in face_detector},
+            **_named(detector, "SEARCH_SIDE_PX MIN_FACE_PX MIN_FULL_FACE_PX PNET_CELL_PX PNET_STRIDE_PX PYRAMID_SCALE"),
+            **_named(detector, "MIN_SCORE LEVEL_NMS_IOU PNET_NMS_IOU RNET_NMS_IOU ONET_NMS_OVERLAP MAX_PROPOSALS"),
+            **_named(detector, "ON_FACE_MIN_IOU BOXES_PER_FACE FRAMES_PER_GROUP"),
             "MATCH_MIN_IOU": boxes.MATCH_MIN_IOU,
             "PATCHES_PER_BATCH": detector.PATCHES_PER_BATCH["cpu"],
         },
         "tracking": {
-            **{name: getattr(tracking, name) for name in track},
-            **{name: getattr(exclusion, name) for name in sharpness},
+            **_named(tracking, "MAX_GAP_FRAMES MAX_STEP_SIDES MAX_SIZE_RATIO"),
+            **_named(exclusion, "SHARPNESS_SIDE_PX CROP_SHARPNESS_SIDE_PX"),
             "MIN_SIDE_PX": rules.min_side_px,
             "MIN_SHARPNESS": rules.min_sharpness,
             "MIN_FRAMES": rules.min_frames,
         },
-        "upright": {name: getattr(upright, name) for name in ("QUARTER_TURNS", "MAX_TRIES")},
-        "shots": {name: getattr(shots, name) for name in ("THUMBNAIL_PX", "CUT", "SAME_SETTING")},
+        "upright": _named(upright, "QUARTER_TURNS MAX_TRIES"),
+        "shots": _named(shots, "THUMBNAIL_PX CUT SAME_SETTING"),
         "appearance": {
-            **{name: getattr(appearance, name) for name in look},
+            **_named(appearance, "SIDE_PX CELLS DIRECTIONS COLOUR_WEIGHT"),
             "LANDMARKS_PX": appearance.LANDMARKS_PX.tolist(),
             "RGB_TO_XYZ": appearance.RGB_TO_XYZ.tolist(),
         },
@@ -53,23 +48,16 @@ def constants() -> dict[str, Any]:
             "FRAMES_PER_WINDOW": plan.frames_per_window,
             "FRAME_STRIDE_SECONDS": plan.frame_stride_seconds,
             "CLOSE_STRIDES": sampling.CLOSE_STRIDES,
-            "GAP_STRIDES": captured_frames.GAP_STRIDES,
-            "GAP_STEPS": captured_frames.GAP_STEPS,
+            **_named(captured_frames, "GAP_STRIDES GAP_STEPS"),
         },
         "pipeline": {
             "MAX_LOG_ODDS": verdict.MAX_LOG_ODDS,
-            **{
-                name: getattr(subjects, name)
-                for name in ("MAX_SUBJECTS", "SAME_PERSON", "CLEAR_LIKENESS", "OTHER_PERSON", "FRONTAL")
-            },
-            "MAX_BOXES": subjects.MAX_BOXES,
+            **_named(subjects, "MAX_SUBJECTS SAME_PERSON CLEAR_LIKENESS OTHER_PERSON FRONTAL MAX_BOXES"),
             "FEW_FRAMES": pipeline.FEW_FRAMES,
             "RECOMPRESSION_JPEG_QUALITY": clips.RECOMPRESSION_JPEG_QUALITY,
             "SHOWN_JPEG_QUALITY": saliency.JPEG_QUALITY,
         },
-        "saliency": {
-            name: getattr(saliency, name) for name in ("BLUR_SHARE", "GLOW_FROM", "GLOW_OPACITY", "OUTLINE_FROM")
-        },
+        "saliency": _named(saliency, "BLUR_SHARE GLOW_FROM GLOW_OPACITY OUTLINE_FROM"),
         "report": {
             "SCHEMA": report.SCHEMA,
             "BAND": [policy.real_below, policy.fake_above],
@@ -77,6 +65,10 @@ def constants() -> dict[str, Any]:
         },
         "TRACKING_PARAMETERS": web_address.TRACKING,
     }
+
+
+def _named(module: ModuleType, names: str) -> dict[str, Any]:
+    return {name: getattr(module, name) for name in names.split()}
 
 
 def to_module() -> str:

@@ -286,21 +286,8 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
                 else:
                     surplus, end = surplus + 1, begin + path.stat().st_size
                     if path != file:
-                        with path.open("rb") as source, file.open("ab") as target:
-                            shutil.copyfileobj(source, target)
-                        path.unlink()
-            first, until = run[0], run[-1].end_seconds
-            pieces.append(
-                Piece(
-                    begin,
-                    end,
-                    first.start_seconds,
-                    until,
-                    first.period,
-                    lead_seconds=first.lead_seconds,
-                    ahead_seconds=first.ahead_seconds,
-                )
-            )
+                        _move_to_end(path, file)
+            pieces.append(_to_piece(run, begin, end))
         return tuple(pieces)
 
     def _only_entry(self, playlist: Info) -> Info:
@@ -318,6 +305,20 @@ def _only(info: Info, run: Run) -> Info:
     if playlist := info.get("hls_media_playlist_data"):
         return {**info, "hls_media_playlist_data": hls.write_playlist(playlist, run)}
     return {**info, "fragments": [*filter(None, [run[0].head]), *(each.content for each in run)]}
+
+
+def _move_to_end(path: Path, file: Path) -> None:
+    """Move the content of a file behind that of another."""
+    with path.open("rb") as source, file.open("ab") as target:
+        shutil.copyfileobj(source, target)
+    path.unlink()
+
+
+def _to_piece(run: Run, begin_byte: int, end_byte: int) -> Piece:
+    """Describe where a run lies in its file."""
+    first, until = run[0], run[-1].end_seconds
+    lead, ahead = first.lead_seconds, first.ahead_seconds
+    return Piece(begin_byte, end_byte, first.start_seconds, until, first.period, lead_seconds=lead, ahead_seconds=ahead)
 
 
 def _is_beside(each: Info, other: Info) -> bool:

@@ -214,11 +214,7 @@ def _lay_out(
 ) -> Iterator[tuple[VideoReader, list[Window]]]:
     """Open one piece after another, where there is something to look at, and lay out its windows."""
     if len(pieces) > 1 and not starts:
-        present = [piece for piece in pieces if piece.end_byte > piece.begin_byte]
-        ranges = [(piece.start_seconds, piece.end_seconds or piece.start_seconds) for piece in present]
-        starts = spread_windows(ranges, plan.span, plan.window_seconds, plan.windows)
-        if not starts:
-            raise _beyond(plan.start_seconds, ranges[-1][1])
+        starts = _spread_over(pieces, plan)
     clocks: dict[int, float] = {}  # of each period: what the player's clock is ahead of the file's
     waiting = list(pieces)
     reformatter = VideoReformatter()
@@ -240,13 +236,7 @@ def _lay_out(
                 on_gap(piece.start_seconds, min(until, piece.end_seconds or until))
                 continue
             if piece.period is not None:
-                expected = piece.start_seconds - piece.lead_seconds
-                if expected == 0.0 and piece.ahead_seconds is None:
-                    reader.place(None)
-                for ahead in (piece.ahead_seconds, clocks.get(piece.period)):
-                    if ahead is not None and abs(reader.clock_seconds + ahead - expected) <= DRIFT_SECONDS:
-                        reader.place(reader.clock_seconds + ahead)
-                        break
+                _place_on_clock(reader, piece, clocks.get(piece.period))
                 clocks.setdefault(piece.period, reader.ahead_seconds)
                 if abs((reader.end_seconds() or 0.0) - (piece.end_seconds or 0.0)) > DRIFT_SECONDS:
                     parts = find_pieces(file, piece)
@@ -255,6 +245,27 @@ def _lay_out(
                         continue
             gap = gap_seconds(starts, plan.window_seconds) if starts else None
             yield reader, _lay_out_windows(reader, piece, inside, gap, plan, on_gap)
+
+
+def _spread_over(pieces: Sequence[Piece], plan: DecodePlan) -> list[float]:
+    """Spread the windows over the pieces whose bytes are there -> their starts. Raises BadInput."""
+    present = [piece for piece in pieces if piece.end_byte > piece.begin_byte]
+    ranges = [(piece.start_seconds, piece.end_seconds or piece.start_seconds) for piece in present]
+    starts = spread_windows(ranges, plan.span, plan.window_seconds, plan.windows)
+    if not starts:
+        raise _beyond(plan.start_seconds, ranges[-1][1])
+    return starts
+
+
+def _place_on_clock(reader: VideoReader, piece: Piece, known_ahead: float | None) -> None:
+    """Put a piece of a playlist on the player's clock: by its manifest, or by a piece of the same period before it."""
+    expected = piece.start_seconds - piece.lead_seconds
+    if expected == 0.0 and piece.ahead_seconds is None:
+        reader.place(None)
+    for ahead in (piece.ahead_seconds, known_ahead):
+        if ahead is not None and abs(reader.clock_seconds + ahead - expected) <= DRIFT_SECONDS:
+            reader.place(reader.clock_seconds + ahead)
+            return
 
 
 def _lay_out_windows(

@@ -169,18 +169,23 @@ def run_worker(
         )
         resources.enter_context(worker)
         worker.send(make_task(MediaFile(descriptor, ranges.size_bytes)), payload)
-        heard_at = time.monotonic()
-        while True:
-            on_wait()
-            answer = worker.next_message()
-            if answer is None:
-                if time.monotonic() > heard_at + SILENCE_SECONDS:
-                    raise _overtime()
-            elif isinstance(answer.body, Done):
-                return
-            else:
-                yield answer
-                heard_at = time.monotonic()
+        yield from _answers_of(worker, on_wait)
+
+
+def _answers_of(worker: WorkerProcess, on_wait: OnWait) -> Iterator[Message]:
+    """Yield answers until the worker is done. Raises TimedOut where it is silent for too long."""
+    heard_at = time.monotonic()
+    while True:
+        on_wait()
+        answer = worker.next_message()
+        if answer is None:
+            if time.monotonic() > heard_at + SILENCE_SECONDS:
+                raise _overtime()
+        elif isinstance(answer.body, Done):
+            return
+        else:
+            yield answer
+            heard_at = time.monotonic()
 
 
 def _read_at(file: FileIO, begin: int, end: int) -> bytes:

@@ -99,8 +99,8 @@ class VideoReader:
         self,
         container: InputContainer,
         stream: AvStream,
-        start_seconds: float | None = None,
-        reformatter: VideoReformatter | None = None,
+        start_seconds: float | None,
+        reformatter: VideoReformatter | None,
     ) -> None:
         self._container = container
         self._stream = stream
