@@ -29,7 +29,7 @@ from ui.theme import STYLE_SHEET, head_html, theme
 from unmask import logs
 from unmask.errors import ModelUnavailable, NoGpu
 from unmask.models import bundled
-from unmask.service.cleanup import periodic_cleanup
+from unmask.service.expired_files import periodic_cleanup
 from unmask.service.jobs import Checks, Jobs
 from unmask.service.middleware import RequestLimitMiddleware
 from unmask.service.settings import Settings, from_environment

@@ -25,7 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Files that start other processes, train, or look at many videos: `make test-quick` leaves them out.
 SLOW = (
     "test_bad_inputs", "test_client", "test_decode_client", "test_evaluate", "test_evasion", "test_fuzz", "test_pack",
-    "test_package", "test_parity", "test_partial_file", "test_pipeline", "test_prepare", "test_publish",
+    "test_package", "test_parity", "test_byte_ranges", "test_pipeline", "test_prepare", "test_publish",
     "test_ray_map", "test_subgroups", "test_train", "test_train_autoencoder", "test_workers",
 )  # fmt: skip
 BROWSERS = 2  # that are tested at the same time: of three, on two cores, one lost a press now and then

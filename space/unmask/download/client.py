@@ -24,8 +24,8 @@ from unmask.report import SiteReport
 from unmask.sandbox.address_policy import check_url
 from unmask.sandbox.process import WorkerProcess, start_code
 from unmask.sandbox.protocol import Message, RangeData, ReadRange
+from unmask.video.byte_ranges import MAX_RANGE_BYTES, ByteRanges
 from unmask.video.decode_client import OnWait, OpenVideo, do_nothing
-from unmask.video.partial_file import MAX_RANGE_BYTES, ByteRanges
 from unmask.video.sampling import DecodePlan, Piece
 
 LOOKING = "Looking for the video"

@@ -29,7 +29,7 @@ from unmask.sandbox.address_policy import blocked, guard_process
 from unmask.sandbox.protocol import Connection, RangeData, ReadRange
 from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits
 from unmask.text import printable_line
-from unmask.video.partial_file import MAX_RANGE_BYTES
+from unmask.video.byte_ranges import MAX_RANGE_BYTES
 from unmask.video.sampling import Piece
 
 Report = Callable[[Progress], None]

@@ -17,10 +17,10 @@ from c2pa import C2paError, Context, Reader
 from unmask.provenance.messages import Credentials, CredentialsTask, Manifest
 from unmask.sandbox.protocol import Connection, Done, Message
 from unmask.text import printable_line
+from unmask.video.byte_ranges import FilePart, Range, read_range
 from unmask.video.decode_worker import enter_sandbox, open_media
 from unmask.video.embedded import MAX_STORE_BYTES, find_embedded
 from unmask.video.file_format import boxes
-from unmask.video.partial_file import FilePart, Range, read_range
 
 OFFLINE = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},

@@ -9,8 +9,8 @@ from itertools import groupby, pairwise
 from operator import attrgetter
 
 from unmask.errors import UnmaskError
+from unmask.video.byte_ranges import FilePart
 from unmask.video.container import MEDIA_ERRORS, moving_streams, open_container, video_stream
-from unmask.video.partial_file import FilePart
 from unmask.video.sampling import CLOCK_STEP_SECONDS, PieceStart
 
 KEY_STEP_SECONDS = -0.1  # at a key frame a smaller step back is enough

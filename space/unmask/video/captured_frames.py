@@ -15,7 +15,7 @@ import numpy as np
 from unmask.errors import BadInput, TooLarge
 from unmask.limits import Limits, check_bytes
 from unmask.video.frames import Frames
-from unmask.video.jpeg import jpeg_size
+from unmask.video.jpeg_size import jpeg_size
 from unmask.video.sampling import CLOSE_STRIDES, DecodePlan
 
 MAX_PICTURES = 256

@@ -21,11 +21,11 @@ from av.video.reformatter import VideoReformatter
 
 from unmask.errors import BadInput, NoFrames, NotAVideo
 from unmask.video.animations import SIGNATURE_BYTES, is_animated_webp, to_matroska, with_times_of_browsers
+from unmask.video.byte_ranges import FilePart, open_file
 from unmask.video.container import MAX_PIXELS
 from unmask.video.embedded import find_motion_video, read_tags
 from unmask.video.file_format import reject_scrambled
 from unmask.video.frames import Frames, Image, VideoStream
-from unmask.video.partial_file import FilePart, open_file
 from unmask.video.pieces import find_pieces, open_piece
 from unmask.video.sampling import (
     MAX_SIDE_PX,

@@ -20,11 +20,11 @@ import numpy as np
 from unmask.errors import InternalError, NotAVideo, TimedOut, UnmaskError
 from unmask.sandbox.process import WorkerProcess, start_code
 from unmask.sandbox.protocol import Done, Message
+from unmask.video.byte_ranges import MAX_RANGE_BYTES, ByteRanges, open_file
 from unmask.video.captured_frames import Capture
 from unmask.video.embedded import MAX_STORE_BYTES
 from unmask.video.frames import Frames, Image, VideoStream
 from unmask.video.messages import ANSWERS, CaptureTask, DecodeTask, Findings, MediaFile, PlayTask, WindowFrames
-from unmask.video.partial_file import MAX_RANGE_BYTES, ByteRanges, open_file
 from unmask.video.sampling import MAX_SIDE_PX, DecodePlan, Piece, Span, Timed
 
 OnWait = Callable[[], None]  # called several times a second; what it raises ends the work

@@ -18,10 +18,10 @@ from unmask.sandbox.protocol import Connection, Done, Message, RangeData, ReadRa
 from unmask.sandbox.rlimits import ResourceLimits, apply_rlimits, forbid_new_descriptors
 from unmask.video import decode as video
 from unmask.video.animations import SIGNATURE_BYTES, is_animated_webp
+from unmask.video.byte_ranges import ByteRanges, FilePart, RemoteFile, read_range
 from unmask.video.embedded import MAX_STORE_BYTES, MAX_TAGS, MAX_XMP_BYTES, find_embedded, read_xmp
 from unmask.video.frames import Frames
 from unmask.video.messages import TASKS, CaptureTask, DecodeTask, Findings, MediaFile, PlayTask, WindowFrames
-from unmask.video.partial_file import ByteRanges, FilePart, PartialFile, read_range
 from unmask.video.pieces import find_pieces, find_remote_pieces
 from unmask.video.sampling import Piece
 
@@ -140,7 +140,7 @@ def open_media(media: MediaFile, parent: Connection) -> RawIOBase:
         return answer.payload
 
     if media.descriptor is None:
-        return PartialFile(ByteRanges(media.size_bytes, read))
+        return RemoteFile(ByteRanges(media.size_bytes, read))
     return FileIO(media.descriptor, "rb", closefd=False)
 
 

@@ -4,8 +4,8 @@ import os
 import struct
 from io import RawIOBase
 
+from unmask.video.byte_ranges import Range, read_range
 from unmask.video.file_format import contents
-from unmask.video.partial_file import Range, read_range
 
 MAX_EDITS_BYTES = 2**16
 NO_DURATION = 2**32 - 1  # as a header says it, at least

@@ -9,9 +9,9 @@ from io import RawIOBase
 from itertools import islice
 
 from unmask.text import printable_line
+from unmask.video.byte_ranges import FilePart, Range, read_range
 from unmask.video.edit_lists import hidden_seconds
 from unmask.video.file_format import IMAGE_BRANDS, MAX_BOXES, boxes, chunks, contents
-from unmask.video.partial_file import FilePart, Range, read_range
 
 Tags = tuple[tuple[str, str], ...]
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unmask.video.byte_ranges import FilePart, Range, read_range
 from unmask.video.file_format import boxes, contents
-from unmask.video.partial_file import FilePart, Range, read_range
 from unmask.video.sampling import CLOCK_STEP_SECONDS, PieceStart
 
 MAX_BOX_BYTES = 2**20  # of a box of an MP4 that are looked through for its clocks

@@ -7,6 +7,7 @@ from itertools import islice, pairwise
 
 from unmask.errors import UnmaskError
 from unmask.video.broadcast_clocks import PACK, find_broadcast_starts, find_sampled_starts
+from unmask.video.byte_ranges import FilePart
 from unmask.video.file_format import find_disguise
 from unmask.video.joined_files import (
     ASF,
@@ -21,7 +22,6 @@ from unmask.video.joined_files import (
     find_ogg_starts,
     find_ogg_starts_by_ranges,
 )
-from unmask.video.partial_file import FilePart
 from unmask.video.sampling import Piece, PieceStart
 from unmask.video.video_reader import open_video
 

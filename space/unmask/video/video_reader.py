@@ -24,6 +24,7 @@ from av.video.stream import VideoStream as AvStream
 
 from unmask.errors import NotAVideo, TooLarge
 from unmask.video import colour, file_format
+from unmask.video.byte_ranges import FilePart, open_file
 from unmask.video.container import (
     MAX_PIXELS,
     MEDIA_ERRORS,
@@ -36,7 +37,6 @@ from unmask.video.container import (
 from unmask.video.edit_lists import lacks_lengths
 from unmask.video.frames import Image
 from unmask.video.orientation import Orientation
-from unmask.video.partial_file import FilePart, open_file
 from unmask.video.sampling import Timed
 
 MAX_SIDE_PX = 8192

@@ -37,8 +37,8 @@ from unmask.provenance.messages import Credentials
 from unmask.report import CredentialsReport
 from unmask.sandbox.process import start_code
 from unmask.sandbox.protocol import read_header, write_message
+from unmask.video.byte_ranges import MAX_RANGE_BYTES
 from unmask.video.embedded import find_embedded
-from unmask.video.partial_file import MAX_RANGE_BYTES
 from unmask.video.sampling import DecodePlan
 
 AI = "trainedAlgorithmicMedia"

@@ -18,9 +18,9 @@ from tests.media import RATE, glide, read_number, write_video
 from tests.servers import Site, content
 from unmask.download import client
 from unmask.limits import Limits
+from unmask.video.byte_ranges import ByteRanges, RemoteFile
 from unmask.video.decode import decode, play, probe
 from unmask.video.decode_client import OpenVideo
-from unmask.video.partial_file import ByteRanges, PartialFile
 from unmask.video.pieces import find_remote_pieces
 from unmask.video.sampling import DecodePlan, Piece, Span
 
@@ -267,7 +267,7 @@ def test_clocks_of_a_large_stream_elsewhere_are_found_by_a_few_ranges(tmp_path: 
         blocks.append(end - begin)
         return data[begin:end]
 
-    file = PartialFile(ByteRanges(len(data), read))
+    file = RemoteFile(ByteRanges(len(data), read))
     found = find_remote_pieces(file, Piece(0, len(data)))
     assert len(found) == count
     if count > 1:

@@ -20,8 +20,8 @@ from tests.servers import Site, content
 from unmask import errors
 from unmask.limits import Limits
 from unmask.video import captured_frames, decode, decode_client
+from unmask.video.byte_ranges import MAX_RANGE_BYTES, ByteRanges
 from unmask.video.frames import Frames
-from unmask.video.partial_file import MAX_RANGE_BYTES, ByteRanges
 from unmask.video.sampling import DecodePlan, Piece, Span
 
 Media = Callable[[str], Path]

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from unmask.service.cleanup import periodic_cleanup, remove_old
+from unmask.service.expired_files import periodic_cleanup, remove_old
 
 MAX_AGE = 100.0
 

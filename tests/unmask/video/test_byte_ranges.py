@@ -21,7 +21,7 @@ from unmask.download.http_range import MIN_BYTES
 from unmask.download.sources import open_media
 from unmask.limits import Limits
 from unmask.pipeline import Checker, Options, UrlSource
-from unmask.video.partial_file import BLOCK_BYTES, MAX_RANGE_BYTES, ByteRanges, PartialFile
+from unmask.video.byte_ranges import BLOCK_BYTES, MAX_RANGE_BYTES, ByteRanges, RemoteFile
 from unmask.video.sampling import DecodePlan
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("quick_worker")]
@@ -174,7 +174,7 @@ def numbered() -> bytes:
     return b"".join(bytes([i]) * BLOCK_BYTES for i in range(200))[:-5]
 
 
-def partial(data: bytes) -> tuple[PartialFile, list[tuple[int, int]]]:
+def partial(data: bytes) -> tuple[RemoteFile, list[tuple[int, int]]]:
     """The file, and the blocks [first, last) that it asked for."""
     asked: list[tuple[int, int]] = []
 
@@ -182,7 +182,7 @@ def partial(data: bytes) -> tuple[PartialFile, list[tuple[int, int]]]:
         asked.append((begin // BLOCK_BYTES, -(-end // BLOCK_BYTES)))
         return data[begin:end]
 
-    return PartialFile(ByteRanges(len(data), read)), asked
+    return RemoteFile(ByteRanges(len(data), read)), asked
 
 
 def test_a_partial_file_asks_once_for_what_is_missing(numbered):

@@ -1,4 +1,4 @@
-"""A media file of which only the parts that are looked at are fetched, or a part of one as a file of its own."""
+"""Read a file on its server by ranges of its bytes, or a range of a file as a file of its own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class ByteRanges:
     read: ReadBytes
 
 
-class PartialFile(RawIOBase):
+class RemoteFile(RawIOBase):
     """A read-only file over `ByteRanges`. Reads whole blocks, more of them ahead where it is read from front to end."""
 
     def __init__(self, ranges: ByteRanges) -> None:

@@ -1,4 +1,4 @@
-"""Delete what gradio keeps on disk: uploads, also broken-off ones, and videos that the page showed."""
+"""Delete what gradio keeps on disk when it is old: uploads, also broken-off ones, and videos that the page showed."""
 
 import os
 import threading
