@@ -22,7 +22,7 @@ from yt_dlp.utils import DownloadError
 from tests.media import RATE, fetched, make, read_number, repeat
 from tests.servers import Site, dash_routes, hls_routes, media_playlist, slow, split_hls, video_site
 from unmask import errors
-from unmask.download import client, worker
+from unmask.download import client, ytdlp_session
 from unmask.download.client import VideoFile, from_path
 from unmask.download.messages import FetchRequest
 from unmask.download.sources import FileSource, open_media
@@ -278,13 +278,13 @@ def test_of_a_video_in_segments_only_those_around_the_windows_are_fetched(long_c
 
 def test_the_windows_lie_where_the_segments_lie_whatever_duration_the_site_claims(long_clip):
     segments = split_hls(long_clip)
-    info: worker.Info = {
+    info: ytdlp_session.Info = {
         "protocol": "m3u8_native",
         "duration": 3.0,
         "hls_media_playlist_data": media_playlist(segments),
     }
     request = FetchRequest("https://example.com/", "", AT_HOME, Span(), windows=2, window_seconds=0.5)
-    with worker.YtdlpSession({"quiet": True}, AT_HOME) as session:
+    with ytdlp_session.YtdlpSession({"quiet": True}, AT_HOME) as session:
         (*_, end_of_first), (*_, end_of_last) = session.select_runs(info, request)[0]
     assert end_of_first.end_seconds < end_of_last.start_seconds
     assert end_of_last.number == len(segments) - 1
@@ -303,9 +303,9 @@ def test_what_one_server_sent_before_it_failed_is_not_in_what_another_sends(tmp_
             raise DownloadError("broken off")
         return info, None, (), ()
 
-    monkeypatch.setattr(worker.YtdlpSession, "find", lambda self, url: formats[0] | {"formats": formats})
-    monkeypatch.setattr(worker.YtdlpSession, "_fetch_format", fetch_format)
-    with worker.YtdlpSession({"quiet": True}, AT_HOME) as session:
+    monkeypatch.setattr(ytdlp_session.YtdlpSession, "find", lambda self, url: formats[0] | {"formats": formats})
+    monkeypatch.setattr(ytdlp_session.YtdlpSession, "_fetch_format", fetch_format)
+    with ytdlp_session.YtdlpSession({"quiet": True}, AT_HOME) as session:
         assert session.fetch(request)[0]["url"] == formats[1]["url"]
     assert found == [("a", False), ("b", False)]
 

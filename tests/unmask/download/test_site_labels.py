@@ -9,7 +9,7 @@ from tests import servers
 from tests.servers import Site, content
 from unmask.download.site_labels import find_label
 from unmask.download.sources import UrlSource, open_media
-from unmask.download.worker import PASSWORD_FIELD
+from unmask.download.ytdlp_session import PASSWORD_FIELD
 from unmask.limits import Limits
 from unmask.progress import ignore_progress
 from unmask.video.sampling import DecodePlan

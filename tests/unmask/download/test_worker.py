@@ -1,4 +1,4 @@
-"""The download worker, the parts that need no network."""
+"""The download worker and its session of yt-dlp, the parts that need no network."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 from unmask.download import dash, worker
 from unmask.download.messages import FetchRequest
 from unmask.download.segments import segment_ranges, select_runs
-from unmask.download.worker import choose_format
+from unmask.download.ytdlp_session import Info, choose_format
 from unmask.errors import NoFrames, UnsupportedSite
 from unmask.limits import Limits
 from unmask.video.sampling import Span
@@ -16,7 +16,7 @@ from unmask.video.sampling import Span
 MIB = 2**20
 
 
-def _format(name: str, **fields: object) -> worker.Info:
+def _format(name: str, **fields: object) -> Info:
     return {"format_id": name, "vcodec": "avc1", "protocol": "https", **fields}
 
 
@@ -43,7 +43,7 @@ def test_sound_alone_has_no_pictures_and_what_only_another_program_could_fetch_i
         choose_format([_format("flash", protocol="rtmp"), _format("socket", protocol="websocket_frag")], MIB)
 
 
-HEADED: list[worker.Info] = [{"url": "head"}, *({"url": name, "duration": 2.0} for name in "abcd")]
+HEADED: list[Info] = [{"url": "head"}, *({"url": name, "duration": 2.0} for name in "abcd")]
 
 
 @pytest.mark.parametrize(
