@@ -61,7 +61,7 @@ def vectors() -> Vectors:
         "foretold": [_foretold(rng) for _ in range(8)],
         "sharpness": [_sharpness(image, rng, side) for side in (160, 112)],
         "planned": [_planned(seconds) for seconds in (0.3, 1.0, 2.0, 5.0, 7.6, 7.7, 10.0, 60.0, 7200.0)],
-        "looks": [_look(image, rng) for _ in range(4)],
+        "embeddings": [_embedding(image, rng) for _ in range(4)],
         "cast": _cast(image, rng),
     }
 
@@ -179,13 +179,13 @@ def _sharpness(image: np.ndarray, rng: np.random.Generator, side_px: int) -> Vec
     return {"squares": squares, "side": side_px, "sharpness": crop_sharpness(crops)}
 
 
-def _look(image: np.ndarray, rng: np.random.Generator) -> Vectors:
+def _embedding(image: np.ndarray, rng: np.random.Generator) -> Vectors:
     """Describe a face that is turned a little, and may reach beyond the picture."""
     landmarks = _landmarks(np.array(_boxes_around(rng, 1)))[0] + rng.normal(0, 1, (5, 2))
     landmarks = landmarks.round(2).astype(np.float32)
     return {
         "landmarks": _rounded(landmarks),
-        "look": np.float64(appearance.describe(image, landmarks)).round(4).tolist(),
+        "embedding": np.float64(appearance.embed(image, landmarks)).round(4).tolist(),
     }
 
 

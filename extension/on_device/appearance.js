@@ -13,13 +13,13 @@ const CELL_PX = SIDE_PX / CELLS;
 const FEATURES = CELLS * CELLS * (DIRECTIONS + 3);
 
 /**
- * Describe the face with these landmarks; the dot product of two descriptions is their likeness.
+ * Embed the face with these landmarks; the dot product of two embeddings is their similarity.
  * @param {RgbImage} image
  * @param {readonly Point[]} landmarks
  * @param {Float32Array} projection the mean of features, then the matrix, row by row
  * @returns {number[]} of length one
  */
-export function describe(image, landmarks, projection) {
+export function embed(image, landmarks, projection) {
   const found = Array(projection.length / FEATURES - 1).fill(0);
   for (const [row, value] of features(align(image, landmarks)).entries()) {
     const centred = value - (projection[row] ?? 0);

@@ -41,7 +41,7 @@ import { detectFaces } from "./face-detector.js";
 import { groupIntoWindows, splitBySize, spreadEvenly } from "./frame-windows.js";
 import { SubjectTracker } from "./subjects.js";
 import { cropSharpness } from "./tracking.js";
-import { Upright } from "./upright.js";
+import { UprightFinder } from "./upright.js";
 import { judge, labelOf, multiFaceCorrection, toLogOdds, toProbability } from "./verdict.js";
 
 const { WINDOWS } = constants.sampling;
@@ -118,7 +118,7 @@ export async function checkFrames({ windows, pageUrl, title }, detector, onProgr
 async function scoreWindows(windows, detector, timer, onProgress) {
   const { config, networks, projection, decode } = detector;
   const tracker = new SubjectTracker(config.clip, projection);
-  const upright = new Upright((images) => detectFaces(images, networks));
+  const upright = new UprightFinder((images) => detectFaces(images, networks));
   /** @type {ScoredClip[]} */
   const scores = [];
   const maxFrames = WINDOWS * config.clip.frames_per_clip;

@@ -43,9 +43,9 @@ export class ShotFinder {
 
   /** Find the earlier shot that shows the same, or begin a new one. @param {Float32Array} now */
   #findSetting(now) {
-    const likeness = this.#last.map((earlier) => correlation(now, earlier));
-    const best = Math.max(...likeness);
-    return best >= SAME_SETTING ? likeness.indexOf(best) : likeness.length;
+    const similarity = this.#last.map((earlier) => correlation(now, earlier));
+    const best = Math.max(...similarity);
+    return best >= SAME_SETTING ? similarity.indexOf(best) : similarity.length;
   }
 }
 

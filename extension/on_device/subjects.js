@@ -10,20 +10,20 @@
  * @typedef {object} Subject
  * @property {number} id
  * @property {{seconds: number, box: Box}[]} boxes px of the pictures as a player shows them
- * @property {number[]} look sum of what each track looked like
- * @property {number[] | null} frontalLook the same of tracks that faced the camera
+ * @property {number[]} embedding sum of those of each track
+ * @property {number[] | null} frontalEmbedding the same of tracks that faced the camera
  *
  * @typedef {{id: number, clip: Clip}} SubjectClip of a subject in a window
  */
 
 import constants from "../shared/constants.js";
-import { describe, dot } from "./appearance.js";
+import { dot, embed } from "./appearance.js";
 import { cropClip } from "./clips.js";
 import { ShotFinder } from "./shots.js";
 import { exclusionReason, linkTracks, meanArea } from "./tracking.js";
 import { turnBack } from "./upright.js";
 
-const { MAX_SUBJECTS, SAME_PERSON, CLEAR_LIKENESS, OTHER_PERSON, FRONTAL } = constants.pipeline;
+const { MAX_SUBJECTS, SAME_PERSON, CLEAR_SIMILARITY, OTHER_PERSON, FRONTAL } = constants.pipeline;
 const { MIN_FRAMES } = constants.tracking;
 
 /** Follow every person from window to window, and count what was analysed. */
@@ -105,20 +105,26 @@ export class SubjectTracker {
   #addTrack(track, shot, window) {
     const { images, turns } = window;
     const { frame, landmarks } = /** @type {Detection} */ (track.detections[Math.floor(track.detections.length / 2)]);
-    const look = describe(/** @type {RgbImage} */ (images[frame]), landmarks, this.projection);
+    const embedding = embed(/** @type {RgbImage} */ (images[frame]), landmarks, this.projection);
     const before = this.#subjects.get(track.id);
     const frontal = isFrontal(landmarks);
-    const isOther = frontal && before?.frontalLook && likeness(look, before.frontalLook) < OTHER_PERSON;
-    const known = before && !isOther ? before : this.#findPerson(look, shot);
+    const isOther =
+      frontal && before?.frontalEmbedding && similarity(embedding, before.frontalEmbedding) < OTHER_PERSON;
+    const known = before && !isOther ? before : this.#findPerson(embedding, shot);
     if (!known && this.subjects.length === MAX_SUBJECTS) {
       this.tooMany = true;
       return [];
     }
-    const subject = known ?? { id: this.subjects.length, boxes: [], look: look.map(() => 0), frontalLook: null };
+    const subject = known ?? {
+      id: this.subjects.length,
+      boxes: [],
+      embedding: embedding.map(() => 0),
+      frontalEmbedding: null,
+    };
     if (!known) this.subjects.push(subject);
     this.#subjects.set(track.id, subject);
-    subject.look = subject.look.map((sum, at) => sum + (look[at] ?? 0));
-    if (frontal) subject.frontalLook = look.map((value, at) => value + (subject.frontalLook?.[at] ?? 0));
+    subject.embedding = subject.embedding.map((sum, at) => sum + (embedding[at] ?? 0));
+    if (frontal) subject.frontalEmbedding = embedding.map((value, at) => value + (subject.frontalEmbedding?.[at] ?? 0));
     for (const { seconds, box, frame } of track.detections) {
       subject.boxes.push({ seconds, box: turnBack(box, turns, /** @type {RgbImage} */ (images[frame])) });
     }
@@ -127,24 +133,24 @@ export class SubjectTracker {
 
   /**
    * Find the one subject who looks so and was not seen in this shot; in doubt none.
-   * @param {readonly number[]} look
+   * @param {readonly number[]} embedding
    * @param {number} shot
    */
-  #findPerson(look, shot) {
+  #findPerson(embedding, shot) {
     const here = [...this.#subjects].filter(([id]) => this.#lastTracks.get(id)?.shot === shot);
     const others = this.subjects.filter((subject) => !here.some(([, one]) => one === subject));
-    const likenesses = others.map((subject) => likeness(look, subject.look));
-    const [best = -1, second = -Infinity] = [...likenesses].sort((a, b) => b - a);
-    return best >= SAME_PERSON && best - second >= CLEAR_LIKENESS ? others[likenesses.indexOf(best)] : undefined;
+    const similarities = others.map((subject) => similarity(embedding, subject.embedding));
+    const [best = -1, second = -Infinity] = [...similarities].sort((a, b) => b - a);
+    return best >= SAME_PERSON && best - second >= CLEAR_SIMILARITY ? others[similarities.indexOf(best)] : undefined;
   }
 }
 
 /**
  * Compute how much a face looks like the sum of others, -1..1.
- * @param {readonly number[]} look
- * @param {readonly number[]} looks
+ * @param {readonly number[]} embedding
+ * @param {readonly number[]} embeddings
  */
-const likeness = (look, looks) => dot(look, looks) / Math.hypot(...looks);
+const similarity = (embedding, embeddings) => dot(embedding, embeddings) / Math.hypot(...embeddings);
 
 /**
  * Tell whether a face is turned towards the camera: its nose lies between its eyes.

@@ -14,7 +14,7 @@ import constants from "../shared/constants.js";
 const { QUARTER_TURNS, MAX_TRIES } = constants.upright;
 
 /** Find faces, and try quarter turns where most frames of a window have no upright face. */
-export class Upright {
+export class UprightFinder {
   #turns = 0; // counter-clockwise, by which the pictures are turned
   #tries = MAX_TRIES; // that are left
 

@@ -104,7 +104,7 @@ export default /** @type {const} */ ({
     "MAX_LOG_ODDS": 6.9,
     "MAX_SUBJECTS": 12,
     "SAME_PERSON": 0.6,
-    "CLEAR_LIKENESS": 0.1,
+    "CLEAR_SIMILARITY": 0.1,
     "OTHER_PERSON": 0.2,
     "FRONTAL": 0.2,
     "MAX_BOXES": 64,

@@ -36,16 +36,14 @@ def check_seconds(duration_seconds: float, start_seconds: float, end_seconds: fl
         TooLong: It is longer than `limits` allow.
     """
     if start_seconds >= duration_seconds > 0:
-        raise BadInput(f"The start lies behind the end of the video, which lasts {spoken(duration_seconds)}.")
+        raise BadInput(f"The start lies behind the end of the video, which lasts {format_duration(duration_seconds)}.")
     end = duration_seconds if end_seconds is None else min(end_seconds, duration_seconds)
     if end - start_seconds > limits.max_seconds:
-        raise TooLong(
-            f"The part to check lasts {spoken(end - start_seconds)}; at most {spoken(limits.max_seconds)} are checked "
-            "at once. Give a start and an end."
-        )
+        asked, most = format_duration(end - start_seconds), format_duration(limits.max_seconds)
+        raise TooLong(f"The part to check lasts {asked}; at most {most} are checked at once. Give a start and an end.")
 
 
-def spoken(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write a duration as a person does: 4.5 seconds, 3 min 20 s, 1 h 5 min."""
     if seconds < 60:
         return f"{seconds:.3g} seconds"

@@ -34,10 +34,10 @@ from unmask.errors import ModelUnavailable, NoGpu, NotAVideo
 from unmask.faces.clips import FaceClip
 from unmask.faces.detector import FaceBoxes, FaceFinder
 from unmask.faces.subjects import Subject, SubjectTracker
-from unmask.faces.upright import Upright
+from unmask.faces.upright import UprightFinder
 from unmask.models import bundled, inference, saliency
 from unmask.models.inference import LoadedModel
-from unmask.progress import Clock, OnProgress, ignore_progress, on_whole_bar
+from unmask.progress import OnProgress, StageTimer, ignore_progress, to_overall_progress
 from unmask.provenance.content_credentials import BackgroundCredentials, picture_credentials
 from unmask.provenance.metadata import read_metadata
 from unmask.report import (
@@ -119,8 +119,8 @@ class Checker:
         """
         if isinstance(source, (str, Path)):
             source = to_source(str(source))
-        on_progress = on_whole_bar(on_progress)
-        clock = Clock()
+        on_progress = to_overall_progress(on_progress)
+        timer = StageTimer()
         on_progress("fetch", 0.0, "Getting ready")
         models = self.load(options.models)
         standby = self.load_standby() if self.borrows_gpu else None
@@ -129,14 +129,14 @@ class Checker:
         with ExitStack() as resources:
             folder = tempfile.TemporaryDirectory(prefix="unmask-", ignore_cleanup_errors=True)
             path = Path(resources.enter_context(folder))
-            with clock.stage("fetch"):
+            with timer.stage("fetch"):
                 opening = open_media(source, path, options.limits, plan, on_progress, whole=keep is not None)
                 with _with_credentials_of_picture(source, options.trust_list):
                     media = resources.enter_context(opening)
             credentials = resources.enter_context(closing(BackgroundCredentials(media.statements, options.trust_list)))
             cached = cached_reports.get(media.content) if media.content is not None else None
             if cached is None:
-                report = _Check(self, models, standby, media, credentials, options, on_progress, clock).run()
+                report = _Check(self, models, standby, media, credentials, options, on_progress, timer).run()
             else:
                 said = _provenance(media, credentials, on_progress)
                 report = with_source(with_provenance(cached, said), _describe(media))
@@ -201,14 +201,14 @@ class _Check:
         credentials: BackgroundCredentials,
         options: Options,
         on_progress: OnProgress,
-        clock: Clock,
+        timer: StageTimer,
     ) -> None:
         self._checker, self._models, self._media, self._options = checker, models, media, options
         self._standby, self._notices = standby, [*options.notices]
         self._credentials = credentials
-        self._on_progress, self._clock = on_progress, clock
+        self._on_progress, self._timer = on_progress, timer
         self._policy = ensemble_policy([model.policy for model in models])
-        self._upright = Upright(checker.detect_faces)
+        self._upright = UprightFinder(checker.detect_faces)
         self._tracker = SubjectTracker([model.spec for model in (*models, *([standby] if standby else []))])
 
     def run(self) -> CheckReport:
@@ -248,7 +248,7 @@ class _Check:
                 end_seconds=self._options.span.end_seconds,
                 offset_seconds=self._media.offset_seconds,
             ),
-            timing_seconds=self._clock.read(),
+            timing_seconds=self._timer.read(),
             warnings=[*self._notices, *_warnings(self._media, self._tracker, self._options)],
             input=self._options.input,
         )
@@ -260,11 +260,11 @@ class _Check:
         report_step: OnProgress = lambda *_: self._on_progress(*step)
         windows = self._media.windows(lambda: self._on_progress(*step))
         self._on_progress(*step)
-        for index, frames in enumerate(self._clock.timed("decode", windows)):
+        for index, frames in enumerate(self._timer.timed("decode", windows)):
             step = ("faces", index / WINDOWS, _provisional_text(scores, self._policy))
             with self._slot(self._on_progress, *step):
                 frames, boxes = self._upright.find(frames)
-            with self._clock.stage("faces"):
+            with self._timer.stage("faces"):
                 subjects = self._tracker.add(frames, boxes)
             if not self._checker.borrows_gpu:
                 scores += self._score(subjects, report_step)
@@ -272,7 +272,7 @@ class _Check:
 
     def _rescore(self, faces: frozenset[int]) -> list[ClipScore]:
         """Score the clips of some faces after a mild re-compression."""
-        with self._clock.stage("model"):
+        with self._timer.stage("model"):
             recompressed = [subject.recompressed() for subject in self._tracker.subjects if subject.id in faces]
         return self._score(recompressed, self._on_progress)
 
@@ -309,7 +309,7 @@ class _Check:
     def _slot(self, on_progress: OnProgress, stage: str, fraction: float, text: str) -> Iterator[None]:
         """Report progress, wait for a compute slot, ready to be cancelled meanwhile, and time the block."""
         on_progress(stage, fraction, text)
-        with self._checker.slots.acquire(lambda: on_progress(stage, fraction, text)), self._clock.stage(stage):
+        with self._checker.slots.acquire(lambda: on_progress(stage, fraction, text)), self._timer.stage(stage):
             yield
 
 

@@ -25,7 +25,7 @@ def ignore_progress(stage: str, fraction: float, text: str) -> None:
     """Do nothing."""
 
 
-def on_whole_bar(on_progress: OnProgress) -> OnProgress:
+def to_overall_progress(on_progress: OnProgress) -> OnProgress:
     """Convert the fraction of a stage to the share of the whole check, which never goes back."""
     begins = list(STAGES.values())
     spans = dict(zip(STAGES, zip(begins, [*begins[1:], 1.0], strict=True), strict=True))
@@ -40,7 +40,7 @@ def on_whole_bar(on_progress: OnProgress) -> OnProgress:
     return report
 
 
-class Clock:
+class StageTimer:
     """Wall time of each stage, in seconds."""
 
     def __init__(self) -> None:
@@ -67,6 +67,6 @@ class Clock:
             yield item
 
     def read(self) -> dict[str, float]:
-        """Return the seconds by stage, and in `total` since the clock was made."""
+        """Return the seconds by stage, and in `total` since the timer was made."""
         spent = {name: self._spent[name] for name in ("fetch", "decode", "faces", "model", "explain")}
         return {**spent, "total": time.perf_counter() - self._started}

@@ -125,7 +125,7 @@ def verify(report: Mapping[str, Any], trusted: Sequence[x509.Certificate] = ()) 
 
     Args:
         report: As it was parsed.
-        trusted: Certificates of signers, or of those who vouch for them.
+        trusted: Certificates of signers, or of their issuers.
     """
     signature = report.get(FIELD)
     if not isinstance(signature, str):
@@ -158,14 +158,14 @@ def verify(report: Mapping[str, Any], trusted: Sequence[x509.Certificate] = ()) 
 def _is_trusted(chain: Sequence[x509.Certificate], trusted: Sequence[x509.Certificate], at: datetime) -> bool:
     """Follow the chain, each certificate issued by the next, to one that is trusted."""
     for place, certificate in enumerate(chain):
-        if place and not _vouches(certificate, chain[place - 1], at, place - 1):
+        if place and not _issued(certificate, chain[place - 1], at, place - 1):
             return False
-        if certificate in trusted or any(_vouches(issuer, certificate, at, place) for issuer in trusted):
+        if certificate in trusted or any(_issued(issuer, certificate, at, place) for issuer in trusted):
             return True
     return False
 
 
-def _vouches(issuer: x509.Certificate, issued: x509.Certificate, at: datetime, below: int) -> bool:
+def _issued(issuer: x509.Certificate, issued: x509.Certificate, at: datetime, below: int) -> bool:
     """Tell whether a certificate issued another, with so many below that one, and may do so."""
     try:
         issued.verify_directly_issued_by(issuer)

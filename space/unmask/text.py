@@ -3,7 +3,7 @@
 import re
 
 # controls but for tabs and line ends, and what turns the direction of text around
-STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 MAX_SKIPPED = 16  # of so many characters a kept one, the rest is not looked at
 
 

@@ -6,7 +6,7 @@
 
 import { readFileSync } from "node:fs";
 
-import { describe } from "../../extension/on_device/appearance.js";
+import { embed } from "../../extension/on_device/appearance.js";
 import { cropClip, toInput } from "../../extension/on_device/clips.js";
 import { computeHeatmap } from "../../extension/on_device/saliency.js";
 import { detectFaces } from "../../extension/on_device/face-detector.js";
@@ -54,7 +54,7 @@ async function look(folder) {
   for (const picture of clip.images) heats.push(await computeHeatmap(picture, spec, networks));
   return {
     boxes: found.map((some) => some.map(({ box }) => box)),
-    looks: found.map((some, at) => some.map(({ landmarks }) => describe(pictures[at], landmarks, projection))),
+    embeddings: found.map((some, at) => some.map(({ landmarks }) => embed(pictures[at], landmarks, projection))),
     crops: base64(clip.images.map((picture) => picture.data)),
     heats: base64(heats),
     logit: logit?.data[0],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { describe, dot } from "../../extension/on_device/appearance.js";
+import { dot, embed } from "../../extension/on_device/appearance.js";
 import { cropSquare, squareAround, toInput } from "../../extension/on_device/clips.js";
 import { groupIntoWindows, splitBySize } from "../../extension/on_device/frame-windows.js";
 import { SubjectTracker } from "../../extension/on_device/subjects.js";
@@ -11,7 +11,7 @@ import { extrapolateBoxes, extractPatch } from "../../extension/on_device/face-d
 import { connectPorts, WorkerHost } from "../../extension/on_device/worker-host.js";
 import { gaussianBlur, resize, fullRegion, rgbToRgba, rgbaToRgb } from "../../extension/on_device/image-ops.js";
 import { cropSharpness, sharpness, linkTracks } from "../../extension/on_device/tracking.js";
-import { turn, turnBack, Upright } from "../../extension/on_device/upright.js";
+import { turn, turnBack, UprightFinder } from "../../extension/on_device/upright.js";
 import { judge, toLogOdds } from "../../extension/on_device/verdict.js";
 import { OnDeviceClient } from "../../extension/background/on-device-client.js";
 import { CheckError } from "../../extension/shared/errors.js";
@@ -128,10 +128,10 @@ test("faces are linked to the same tracks, within a window and from one to the n
 });
 
 test("a face looks the same to both, and like another one no more than there", () => {
-  for (const { landmarks, look } of SAID.looks) {
-    assert.ok(dot(describe(IMAGE, landmarks, PROJECTION), look) > 0.99);
-    for (const other of SAID.looks) {
-      const difference = dot(describe(IMAGE, landmarks, PROJECTION), other.look) - dot(look, other.look);
+  for (const { landmarks, embedding } of SAID.embeddings) {
+    assert.ok(dot(embed(IMAGE, landmarks, PROJECTION), embedding) > 0.99);
+    for (const other of SAID.embeddings) {
+      const difference = dot(embed(IMAGE, landmarks, PROJECTION), other.embedding) - dot(embedding, other.embedding);
       assert.ok(Math.abs(difference) < 0.05, `${difference}`);
     }
   }
@@ -209,7 +209,7 @@ test("pictures are turned until faces are upright, and boxes back", async () => 
         const box = /** @type {Box} */ (mark(image) === mark(IMAGE) ? [2, 3, 12, 23] : [3, 2, 23, 12]);
         return [{ box, score: 0.95, landmarks: [] }];
       });
-    const upright = new Upright(detect);
+    const upright = new UprightFinder(detect);
     for (const found of [await upright.find([lying, lying]), await upright.find([lying])]) {
       assert.equal(found.turns, turns);
       assert.deepEqual(found.images[0]?.data, new Uint8Array(IMAGE.data));
@@ -226,7 +226,7 @@ test("pictures are turned until faces are upright, and boxes back", async () => 
 
 test("where nothing is upright, quarter turns are tried in few windows only", async () => {
   let tried = 0;
-  const upright = new Upright(async (images) => ((tried += Number(images.length === 1)), images.map(() => [])));
+  const upright = new UprightFinder(async (images) => ((tried += Number(images.length === 1)), images.map(() => [])));
   for (let window = 0; window < 6; window++) assert.equal((await upright.find([IMAGE, IMAGE])).turns, 0);
   assert.equal(tried, 9);
 });

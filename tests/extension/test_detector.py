@@ -20,7 +20,7 @@ from tests.media import EXAMPLES, astronaut
 from tests.untrained import untrained_model
 from tests.vectors import FILE, vectors
 from training.publish import main
-from unmask.faces.appearance import describe
+from unmask.faces.appearance import embed
 from unmask.faces.boxes import overlaps
 from unmask.faces.clips import FaceClip, crop, normalise
 from unmask.faces.detector import FaceFinder
@@ -96,7 +96,7 @@ class Window:
     """A window of a video, in Python and in the extension."""
 
     boxes: list[np.ndarray]
-    looks: list[list[np.ndarray]]
+    embeddings: list[list[np.ndarray]]
     clip: FaceClip
     said: dict[str, Any]
 
@@ -123,11 +123,10 @@ def windows(model: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> lis
     for frames in chain(two_windows("blended-face", model), two_windows("photograph", model)):
         boxes = FaceFinder().detect(frames)
         clip = crop(frames, link(boxes, frames.seconds, ())[0], model.spec)
-        looks = [
-            [describe(image, points) for points in some.landmarks]
-            for image, some in zip(frames.data, boxes, strict=True)
+        embeddings = [
+            [embed(image, points) for points in some.landmarks] for image, some in zip(frames.data, boxes, strict=True)
         ]
-        found.append(([some.xyxy for some in boxes], looks, clip))
+        found.append(([some.xyxy for some in boxes], embeddings, clip))
         told = {
             "width": frames.data.shape[2],
             "height": frames.data.shape[1],
@@ -145,7 +144,7 @@ def test_faces_crops_and_logits_of_a_video_are_those_of_python(model, windows):
     for window in windows:
         for ours, theirs in zip(window.boxes, window.said["boxes"], strict=True):
             assert np.diag(overlaps(ours, np.array(theirs, np.float32))).min() >= 0.95
-        for ours, theirs in zip(window.looks, window.said["looks"], strict=True):
+        for ours, theirs in zip(window.embeddings, window.said["embeddings"], strict=True):
             assert (np.array(ours) * np.array(theirs)).sum(1).min() > 0.95
         assert np.abs(window.crops.astype(int) - window.clip.data.astype(int)).max() <= 2
         (logit,) = model.logits([window.clip])

@@ -15,19 +15,19 @@ from typing import Protocol
 
 import numpy as np
 
+import unmask.faces
+import unmask.video
 from training.data import augment
 from training.data.catalog import LabelledVideo, read_manifest
 from training.data.extract_faces import cut_panel, decode_picture
 from training.data.shards import MANIFEST, FileSlices, StoredClip, index_tar, read_clips, read_table
 from training.evaluation import corruptions
 from training.evaluation.corruptions import CLEAN, Condition, corrupt
-from unmask.faces import boxes, clips, detector, exclusion, mtcnn, networks, subjects, tracking
 from unmask.faces.clips import ClipSpec, FaceClip, crop_square
 from unmask.faces.detector import FaceFinder
 from unmask.faces.subjects import find_subjects
 from unmask.files import atomic_write
-from unmask.video import colour, container, orientation
-from unmask.video import decode as video
+from unmask.video.decode import decode
 from unmask.video.frames import Frames
 from unmask.video.sampling import DecodePlan
 
@@ -95,7 +95,7 @@ class VideoSet:
     def find(self, example: Example, sampling: SamplingSpec) -> FoundClips:
         """Find the clips of all subjects."""
         item = self._videos[example.id]
-        windows = (cut_panel(frames, item.panel_xywh) for frames in video.decode(item.path, sampling.plan))
+        windows = (cut_panel(frames, item.panel_xywh) for frames in decode(item.path, sampling.plan))
         return find_clips(windows, self._finder, sampling)
 
 
@@ -253,10 +253,10 @@ def _load(path: Path) -> tuple[tuple[FaceClip, ...], tuple[str, ...]]:
 
 def _code(is_corrupted: bool) -> str:
     """Digest the code that decides what is found, so that the cache is not used after a change of it."""
-    modules = [boxes, clips, detector, exclusion, mtcnn, networks, subjects, tracking]
-    modules += [colour, container, orientation, video]
-    modules += [augment, corruptions] if is_corrupted else []
-    return _digest(b"".join(Path(str(module.__file__)).read_bytes() for module in modules))
+    folders = [Path(package.__path__[0]) for package in (unmask.faces, unmask.video)]
+    files = [path for folder in folders for path in sorted(folder.iterdir()) if path.is_file()]
+    files += [Path(str(module.__file__)) for module in (augment, corruptions)] if is_corrupted else []
+    return _digest(b"".join(path.read_bytes() for path in files))
 
 
 def _digest(data: bytes) -> str:

@@ -40,7 +40,7 @@ from unmask.faces.networks import NAMES as FACE_NETWORKS
 from unmask.graphs import session
 from unmask.models import checkpoint, onnx_model
 from unmask.models.architectures import ARCHITECTURES, LogMagnitude, VideoModel
-from unmask.models.torch_model import GRADIENT_STEPS, Heat
+from unmask.models.torch_model import GRADIENT_STEPS, IntegratedGradients
 
 ARCHITECTURES_WRITTEN = ("mobilenet-gru", "meso-transformer", "resnext-lstm")
 OPSET = 17
@@ -64,7 +64,7 @@ class OneClip(nn.Module):
 
 
 class LinearHeat(nn.Module):
-    """What `Heat` says where frame vectors are linear in the maps, in operations that the exporter knows."""
+    """`IntegratedGradients` where frame vectors are linear in the maps, in operations that the exporter knows."""
 
     def __init__(self, model: VideoModel) -> None:
         super().__init__()
@@ -255,7 +255,9 @@ def model_networks(name: str, heat_name: str, model: VideoModel, spec: ClipSpec)
     yield Network(name, OneClip(model), OneClip(reference), weights, clips, (0, 2, 3), ("logit", "alone", "maps"))
     channels = model.frame_features(torch.zeros(1, 3, side_px, side_px)).shape[1]
     maps = ((2, channels, 7, 7), (2, channels, 5, 5))
-    yield Network(heat_name, LinearHeat(model), Heat(reference), weights, maps, (2, 3), ("heat",), is_relative=True)
+    yield Network(
+        heat_name, LinearHeat(model), IntegratedGradients(reference), weights, maps, (2, 3), ("heat",), is_relative=True
+    )
 
 
 def face_networks() -> Iterator[Network]:

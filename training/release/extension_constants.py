@@ -52,7 +52,7 @@ def constants() -> dict[str, Any]:
         },
         "pipeline": {
             "MAX_LOG_ODDS": verdict.MAX_LOG_ODDS,
-            **_named(subjects, "MAX_SUBJECTS SAME_PERSON CLEAR_LIKENESS OTHER_PERSON FRONTAL MAX_BOXES"),
+            **_named(subjects, "MAX_SUBJECTS SAME_PERSON CLEAR_SIMILARITY OTHER_PERSON FRONTAL MAX_BOXES"),
             "FEW_FRAMES": pipeline.FEW_FRAMES,
             "RECOMPRESSION_JPEG_QUALITY": clips.RECOMPRESSION_JPEG_QUALITY,
             "SHOWN_JPEG_QUALITY": saliency.JPEG_QUALITY,

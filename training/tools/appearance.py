@@ -106,17 +106,17 @@ def fit(values: npt.NDArray[np.float32], people: npt.NDArray[np.str_]) -> tuple[
     return mean, components @ whiten.T @ vectors[:, ::-1][:, :DIMENSIONS]
 
 
-def print_errors(described: Float64Array, people: npt.NDArray[np.str_], pictures: npt.NDArray[np.str_]) -> None:
+def print_errors(embeddings: Float64Array, people: npt.NDArray[np.str_], pictures: npt.NDArray[np.str_]) -> None:
     """Print the share of pairs of one person that is missed, at thresholds that accept a share of other pairs."""
-    described = described / np.linalg.norm(described, axis=1, keepdims=True)
-    first, second = np.triu_indices(len(described), 1)
-    likeness = (described @ described.T)[first, second]
+    embeddings = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    first, second = np.triu_indices(len(embeddings), 1)
+    similarity = (embeddings @ embeddings.T)[first, second]
     same, other_picture = people[first] == people[second], pictures[first] != pictures[second]
-    others = np.sort(likeness[~same])
+    others = np.sort(similarity[~same])
     print(f"{len(np.unique(people))} people, {(same & other_picture).sum()} pairs of one, {len(others)} of two")
     for share in FALSE_ACCEPTANCE:
         threshold = others[int(len(others) * (1 - share))]
-        missed = (likeness[same & other_picture] < threshold).mean()
+        missed = (similarity[same & other_picture] < threshold).mean()
         print(f"above {threshold:.3f}: {share:.1%} of two people taken for one, {missed:.1%} of one missed")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from unmask.download.messages import ANSWERS, FetchRequest, Found, Progress
 from unmask.errors import BadInput, BadUrl, InternalError, NotAVideo, TimedOut
-from unmask.limits import Limits, check_bytes, check_seconds, spoken
+from unmask.limits import Limits, check_bytes, check_seconds, format_duration
 from unmask.progress import OnProgress
 from unmask.report import SiteReport
 from unmask.sandbox.address_policy import check_url
@@ -228,7 +228,7 @@ def _request(worker: WorkerProcess, request: FetchRequest, on_progress: OnProgre
             case Message(Progress() as progress):
                 fraction, text = max(fraction, progress.fraction or 0.0), progress.text
         if time.monotonic() > deadline:
-            raise TimedOut(f"The download took longer than {spoken(request.limits.timeout_seconds)}.")
+            raise TimedOut(f"The download took longer than {format_duration(request.limits.timeout_seconds)}.")
         # a fragment lies on disk twice while it is put in its place
         check_bytes(_bytes_in(Path(request.file).parent) / 2, request.limits)
         on_progress("fetch", min(fraction, 1.0), text)

@@ -23,7 +23,7 @@ NOT_PLAYED = (  # marks of sets of pictures beside the video: for winding fast, 
     "{*}EssentialProperty[@schemeIdUri='http://dashif.org/guidelines/trickmode']",
     "{*}Role[@value='sign']",
 )
-MIN_HOLE = 0.5  # of a segment
+MIN_GAP = 0.5  # of a segment
 
 _parse_periods = InfoExtractor._parse_mpd_periods
 _merge_periods = InfoExtractor._merge_mpd_periods
@@ -125,9 +125,9 @@ def _spell_out(lines: Any, end: float | None) -> None:
             repeats = math.ceil(round((float(until or clock) - clock) / length, 3)) - 1
             line.set("r", str(min(max(repeats, 0), MAX_REPEATS)))
         clock += length * (repeats + 1)
-        hole = float(until) - clock if until is not None and until is not end else 0.0
-        if hole > length * MIN_HOLE:
-            longer = str(round(length + hole))
+        gap = float(until) - clock if until is not None and until is not end else 0.0
+        if gap > length * MIN_GAP:
+            longer = str(round(length + gap))
             if repeats:
                 line.set("r", str(repeats - 1))
                 lines.insert(list(lines).index(line) + 1, line.makeelement(line.tag, {"d": longer}))

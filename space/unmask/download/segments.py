@@ -24,7 +24,7 @@ class Segment:
 
 
 def segment_ranges(segments: Sequence[Segment]) -> list[tuple[float, float]]:
-    """Give (start, end) in seconds of each period, and of each part of one between holes."""
+    """Give (start, end) in seconds of each period, and of each part of one between gaps."""
     ranges: list[tuple[float, float]] = []
     last: Segment | None = None
     for each in segments:
@@ -36,11 +36,11 @@ def segment_ranges(segments: Sequence[Segment]) -> list[tuple[float, float]]:
     return ranges
 
 
-def holes_in(ranges: Sequence[tuple[float, float]], span: Span) -> list[tuple[float, float]]:
+def gaps_in(ranges: Sequence[tuple[float, float]], span: Span) -> list[tuple[float, float]]:
     """Give (start, end) in seconds of what is missing between ranges, in the asked part."""
     end = math.inf if span.end_seconds is None else span.end_seconds
-    holes = [(max(a[1], span.start_seconds), min(b[0], end)) for a, b in pairwise(ranges)]
-    return [(start, until) for start, until in holes if until > start]
+    gaps = [(max(a[1], span.start_seconds), min(b[0], end)) for a, b in pairwise(ranges)]
+    return [(start, until) for start, until in gaps if until > start]
 
 
 def select_runs(segments: Sequence[Segment], intervals: Sequence[tuple[float, float]]) -> list[list[Segment]]:

@@ -20,7 +20,7 @@ from yt_dlp.utils import DownloadError, int_or_none
 
 from unmask.download import dash, hls, http_range, ytdlp_errors
 from unmask.download.messages import FetchRequest
-from unmask.download.segments import Segment, holes_in, segment_ranges, select_runs
+from unmask.download.segments import Segment, gaps_in, segment_ranges, select_runs
 from unmask.download.site_labels import find_label
 from unmask.errors import LiveStream, NoFrames, TooLarge
 from unmask.limits import Limits, check_bytes, check_seconds
@@ -189,10 +189,10 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
             return [], ()
         starts = request.window_starts(ranges)
         runs: list[Run] = [*select_runs(segments, request.needed_intervals(starts))]
-        holes = holes_in(ranges, request.span)
-        if holes and not runs:
+        gaps = gaps_in(ranges, request.span)
+        if gaps and not runs:
             raise NoFrames("The site says that this part of the video is missing.")
-        runs += ([Segment(None, None, start, end, 0, 0)] for start, end in holes)
+        runs += ([Segment(None, None, start, end, 0, 0)] for start, end in gaps)
         return sorted(runs, key=lambda run: run[0].start_seconds), starts
 
     def _media_playlist(self, info: Info) -> str:

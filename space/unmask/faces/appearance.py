@@ -1,7 +1,7 @@
-"""Describe what a face looks like, to find a person again in another shot: gradients and colours, projected linearly.
+"""Embed what a face looks like, to find a person again in another shot: gradients and colours, projected linearly.
 
 The projection is fitted by `training.tools.appearance` on people of YouTube Faces (Wolf et al., CVPR 2011) by linear
-discriminant analysis. It may be used as they may: for research and other non-commercial purposes. Descriptions are
+discriminant analysis. It may be used as they may: for research and other non-commercial purposes. Embeddings are
 compared within one check; no report holds them.
 """
 
@@ -27,10 +27,10 @@ RGB_TO_XYZ = np.array(  # of linear sRGB, divided by the white point
 )
 
 
-def describe(image: UInt8Array, landmarks: Float32Array) -> Float32Array:
-    """Describe the face with these landmarks (5, 2) px in (H, W, 3) RGB -> (64,) of length one.
+def embed(image: UInt8Array, landmarks: Float32Array) -> Float32Array:
+    """Embed the face with these landmarks (5, 2) px in (H, W, 3) RGB -> (64,) of length one.
 
-    The dot product of two descriptions is their likeness.
+    The dot product of two embeddings is their similarity.
     """
     mean, matrix = projection()
     found = (features(align(image, landmarks)) - mean) @ matrix

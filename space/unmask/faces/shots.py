@@ -49,9 +49,9 @@ class ShotFinder:
 
     def _find_setting(self, now: Float32Array) -> int:
         """Find the earlier shot that shows the same, or begin a new one -> its number."""
-        likeness = [correlation(now, earlier) for earlier in self._last]
-        if likeness and max(likeness) >= SAME_SETTING:
-            return int(np.argmax(likeness))
+        similarity = [correlation(now, earlier) for earlier in self._last]
+        if similarity and max(similarity) >= SAME_SETTING:
+            return int(np.argmax(similarity))
         self._last.append(now)
         return len(self._last) - 1
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from unmask.faces.appearance import describe
+from unmask.faces.appearance import embed
 from unmask.faces.clips import ClipSpec, FaceClip, crop, recompressed
 from unmask.faces.detector import FaceBoxes, FaceFinder
 from unmask.faces.exclusion import FaceRules, exclusion_reason
@@ -17,10 +17,10 @@ from unmask.video.frames import Frames
 from unmask.video.sampling import CLOSE_STRIDES
 
 MAX_SUBJECTS = 12  # that are scored: those seen first, and among them the largest
-# Likeness of two faces in two shots. Measured on 28 videos, faces scaled, relit and compressed: 0.1 % of 9450 pairs of
-# two people lie above, and 24 % of 280 pairs of one person below, who then counts as two.
+# Similarity of two faces in two shots. Measured on 28 videos, faces scaled, relit and compressed: 0.1 % of 9450 pairs
+# of two people lie above, and 24 % of 280 pairs of one person below, who then counts as two.
 SAME_PERSON = 0.6
-CLEAR_LIKENESS = 0.1  # by which it must exceed that with anybody else
+CLEAR_SIMILARITY = 0.1  # by which it must exceed that with anybody else
 # Below it a frontal face at the place of another is somebody else: so are 86 % of 1680 pairs of two people in 15
 # videos, and none of 45 windows of these beside what was seen there before.
 OTHER_PERSON = 0.2
@@ -81,8 +81,8 @@ class SubjectTracker:
         self._exclusions: dict[int, str] = {}  # why a face was excluded where it was seen last
         self._people: list[Subject] = []
         self._subjects: dict[int, Subject] = {}  # who was seen last at a place, by the linker's id
-        self._looks: dict[int, npt.NDArray[np.float32]] = {}  # sum of what each looked like, by the subject's id
-        self._frontal_looks: dict[int, npt.NDArray[np.float32]] = {}  # the same where they faced the camera
+        self._embeddings: dict[int, npt.NDArray[np.float32]] = {}  # sum of the embeddings of each, by the subject's id
+        self._frontal_embeddings: dict[int, npt.NDArray[np.float32]] = {}  # the same where they faced the camera
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
@@ -134,12 +134,12 @@ class SubjectTracker:
     def _subject(self, track: FaceTrack, frames: Frames) -> Subject | None:
         """Return the subject of a track, a new one if need be; None when there are too many."""
         middle = len(track) // 2
-        look = describe(frames.data[track.frame_index[middle]], track.landmarks[middle])
+        embedding = embed(frames.data[track.frame_index[middle]], track.landmarks[middle])
         frontal = is_frontal(track.landmarks[middle])
         subject = self._subjects.get(track.id)
-        seen = self._frontal_looks.get(subject.id) if subject and frontal else None
-        if subject is None or (seen is not None and _likeness(look, seen) < OTHER_PERSON):
-            subject = self._find_person(look, self._shot_of[track.id])
+        seen = self._frontal_embeddings.get(subject.id) if subject and frontal else None
+        if subject is None or (seen is not None and _similarity(embedding, seen) < OTHER_PERSON):
+            subject = self._find_person(embedding, self._shot_of[track.id])
             if subject is None and len(self._people) == MAX_SUBJECTS:
                 self.too_many = True
                 return None
@@ -147,19 +147,18 @@ class SubjectTracker:
                 subject = Subject(len(self._people))
                 self._people.append(subject)
             self._subjects[track.id] = subject
-        self._looks[subject.id] = self._looks.get(subject.id, 0.0) + look
+        self._embeddings[subject.id] = self._embeddings.get(subject.id, 0.0) + embedding
         if frontal:
-            self._frontal_looks[subject.id] = self._frontal_looks.get(subject.id, 0.0) + look
+            self._frontal_embeddings[subject.id] = self._frontal_embeddings.get(subject.id, 0.0) + embedding
         return subject
 
-    def _find_person(self, look: npt.NDArray[np.float32], shot: int) -> Subject | None:
+    def _find_person(self, embedding: npt.NDArray[np.float32], shot: int) -> Subject | None:
         """Find the one subject who looks so and was not seen in this shot; in doubt none."""
         here = {subject.id for face, subject in self._subjects.items() if self._shot_of[face] == shot}
-        alike = sorted(
-            ((_likeness(look, self._looks[one.id]), one.id, one) for one in self._people if one.id not in here),
-            reverse=True,
-        )
-        clear = len(alike) == 1 or (len(alike) > 1 and alike[0][0] - alike[1][0] >= CLEAR_LIKENESS)
+        others = [one for one in self._people if one.id not in here]
+        scored = [(_similarity(embedding, self._embeddings[one.id]), one.id, one) for one in others]
+        alike = sorted(scored, reverse=True)
+        clear = len(alike) == 1 or (len(alike) > 1 and alike[0][0] - alike[1][0] >= CLEAR_SIMILARITY)
         return alike[0][2] if clear and alike[0][0] >= SAME_PERSON else None
 
     def _observe(self, subject_id: int, track: FaceTrack, frames: Frames) -> Subject:
@@ -177,9 +176,9 @@ def is_frontal(landmarks: npt.NDArray[np.float32]) -> bool:
     return bool(abs(offset) < FRONTAL * (eyes @ eyes))
 
 
-def _likeness(look: npt.NDArray[np.float32], looks: npt.NDArray[np.float32]) -> float:
+def _similarity(embedding: npt.NDArray[np.float32], embeddings: npt.NDArray[np.float32]) -> float:
     """Compute how much a face looks like the sum of others, -1..1."""
-    return float(look @ looks / np.linalg.norm(looks))
+    return float(embedding @ embeddings / np.linalg.norm(embeddings))
 
 
 def find_subjects(windows: Iterable[Frames], finder: FaceFinder, specs: Sequence[ClipSpec]) -> SubjectTracker:

@@ -15,7 +15,7 @@ QUARTER_TURNS = (2, 1, 3)  # counter-clockwise, the likeliest first
 MAX_TRIES = 3  # windows that are turned in vain
 
 
-class Upright:
+class UprightFinder:
     """A face finder that tries quarter turns where most frames of a window have no upright face."""
 
     def __init__(self, detect: Detect) -> None:

@@ -28,7 +28,7 @@ def manifest() -> dict[str, Any]:
 
 
 @functools.cache
-def share_memory() -> None:
+def share_allocator() -> None:
     """Let all networks of this process take the memory of a run from one store; each would keep one of its own."""
     memory = onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
@@ -48,7 +48,7 @@ class Graph:
         # ONNX Runtime does not copy what it is given: it must live as long as the session
         self._weights = {key: np.ascontiguousarray(value, np.float32) for key, value in weights.items()}
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in self._weights.values()]
-        share_memory()
+        share_allocator()
         options = onnxruntime.SessionOptions()
         options.add_session_config_entry("session.use_env_allocators", "1")
         options.intra_op_num_threads = threads

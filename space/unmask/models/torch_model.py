@@ -78,7 +78,7 @@ class TorchModel(LoadedModel):
             torch.autocast(self.device.type, enabled=False),
             torch.backends.cudnn.flags(enabled=False),
         ):
-            heat = Heat(self.module)
+            heat = IntegratedGradients(self.module)
             pairs = torch.stack([self._maps(blurred), self._maps(sharp)], 1)
             return torch.stack([heat(pair) for pair in pairs]).cpu().numpy()
 
@@ -98,8 +98,8 @@ class TorchModel(LoadedModel):
         return self.module.frame_features(images.to(self.device)).float()
 
 
-class Heat(nn.Module):
-    """Integrated gradients: last feature maps of a face, blurred and sharp (2, C, h, w) -> heat (h, w)."""
+class IntegratedGradients(nn.Module):
+    """Heat by integrated gradients: last feature maps of a face, blurred and sharp (2, C, h, w) -> heat (h, w)."""
 
     def __init__(self, model: VideoModel) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ class BackgroundCredentials:
 
     Args:
         said: What came with the video.
-        trust_list: Certificates of those who vouch for signers, in PEM.
+        trust_list: Certificates of signers or their issuers, in PEM.
     """
 
     def __init__(self, said: Statements, trust_list: str) -> None:

@@ -43,7 +43,7 @@ NOT_FOUND = ("ManifestNotFound", "Remote")  # kinds of errors: there is none in 
 UNKNOWN = ("prerelease content", "unknown algorithm")  # starts of errors: of a kind that the library cannot read
 FRAGMENTS_CHANGED = "assertion.bmffHash.mismatch"  # also where the hashes are those of single segments
 TRUSTED, UNTRUSTED, TIME_TRUSTED = "signingCredential.trusted", "signingCredential.untrusted", "timeStamp.trusted"
-DOUBT = ("trusted", "valid", "unverified", "invalid")  # states, what is worth most first
+STATES = ("trusted", "valid", "unverified", "invalid")  # what is worth most first
 BINDINGS = ("Hash.", "hardBinding")  # in codes of failures that concern the content
 CHANGED = "Hash.mismatch"  # ends of codes
 UNCOVERED = "exclusion does not match"  # in explanations of a mismatch: not only the store is left out of the signature
@@ -147,7 +147,7 @@ def to_credentials(found: Json, in_part: bool) -> Credentials:
         failed = [status for status in failed if not any(part in status["code"] for part in BINDINGS)]
     failures = [status["code"] for status in failed]
     state = "unverified" if in_part and not failures else str(found["validation_state"]).lower()
-    state = state if state in DOUBT else "invalid"
+    state = state if state in STATES else "invalid"
     results: Json = found.get("validation_results") or {}
     passed = _codes((results.get("activeManifest") or {}).get("success"))
     if state == "valid" and TRUSTED in passed:  # only something that it was made from has an unknown signer
@@ -195,7 +195,7 @@ def _chain(found: Json, state: str, problem: str | None, passed: set[str]) -> tu
         for each in manifest.get("ingredients", []):
             delta = deltas.get(f"self#jumbf=/c2pa/{label}/c2pa.assertions/{each.get('label')}", {})
             own, failed, passed = _ingredient_state(each, delta)
-            relation, worst = each.get("relationship"), max(state, own, key=DOUBT.index)
+            relation, worst = each.get("relationship"), max(state, own, key=STATES.index)
             why = _problem(failed) if own == "invalid" else problem
             waiting.append((each.get("active_manifest"), relation, _role(role, relation), worst, why, passed))
     return tuple(chain.values())

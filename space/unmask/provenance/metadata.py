@@ -9,7 +9,7 @@ from unmask.report import MetadataReport
 from unmask.video.embedded import EDIT_LIST, SETTINGS
 
 
-class Signature(NamedTuple):
+class TagRule(NamedTuple):
     """What a program or a site leaves in one of some tags."""
 
     tags: tuple[str, ...]
@@ -32,42 +32,42 @@ WORKFLOW = re.compile(r'\{\s*"[^"]{1,40}"\s*:\s*\{\s*"(inputs|class_type)"')
 COMMENTED_WORKFLOW = re.compile(
     r'^\{\s*"(prompt|workflow)"\s*:\s*"?\{.{0,90}?"?(inputs|class_type|last_node_id|nodes)\b'
 )
-SIGNATURES = (
+TAG_RULES = (
     # GB 45438-2025, annex E: generators that serve China must write it; 1: generated, 2 and 3: perhaps
-    Signature(("aigc",), re.compile(r'"Label"\s*:\s*"?1'), "ai", "A label after GB 45438-2025 says: made with AI."),
-    Signature(
+    TagRule(("aigc",), re.compile(r'"Label"\s*:\s*"?1'), "ai", "A label after GB 45438-2025 says: made with AI."),
+    TagRule(
         ("aigc",), re.compile(r'"Label"\s*:\s*"?[23]'), None, "A label after GB 45438-2025 says: perhaps made with AI."
     ),
     # in files that TikTok hands out, with the numbers of its pages (see site_labels.py)
-    Signature(
+    TagRule(
         ("aigc_info",),
         re.compile(r'label_type"\s*:\s*"?1\b'),
         "ai",
         "TikTok: its creator says that it is made with AI.",
     ),
-    Signature(("aigc_info",), re.compile(r'label_type"\s*:\s*"?2\b'), "ai", "TikTok calls it made with AI."),
+    TagRule(("aigc_info",), re.compile(r'label_type"\s*:\s*"?2\b'), "ai", "TikTok calls it made with AI."),
     # github.com/Comfy-Org/ComfyUI, comfy_extras/nodes_video.py
-    Signature(("prompt",), WORKFLOW, "ai", COMFYUI),
+    TagRule(("prompt",), WORKFLOW, "ai", COMFYUI),
     # github.com/Kosinkadink/ComfyUI-VideoHelperSuite, videohelpersuite/nodes.py
-    Signature(("comment",), COMMENTED_WORKFLOW, "ai", COMFYUI),
+    TagRule(("comment",), COMMENTED_WORKFLOW, "ai", COMFYUI),
     # github.com/deepbeepmeep/Wan2GP, shared/utils/video_metadata.py
-    Signature((SETTINGS,), re.compile("^WanGP"), "ai", "Settings of WanGP, a generator, lie in it."),
+    TagRule((SETTINGS,), re.compile("^WanGP"), "ai", "Settings of WanGP, a generator, lie in it."),
     # a dump of a file: github.com/arjendevos/create-unique-videos, readme.md
-    Signature(("lvmetainfo",), re.compile("."), None, "CapCut or Jianying, video editors, exported it."),
+    TagRule(("lvmetainfo",), re.compile("."), None, "CapCut or Jianying, video editors, exported it."),
     # developer.adobe.com/xmp/docs/XMPNamespaces/xmp: CreatorTool
-    Signature(
+    TagRule(
         SOFTWARE_TAGS, re.compile("Adobe (Premiere|After Effects|Media Enc)"), None, "An editor of Adobe wrote it."
     ),
     # a dump of a file by ffprobe: "encoder: Blackmagic Design DaVinci Resolve Studio"
-    Signature(SOFTWARE_TAGS, re.compile("DaVinci Resolve"), None, "DaVinci Resolve, a video editor, wrote it."),
+    TagRule(SOFTWARE_TAGS, re.compile("DaVinci Resolve"), None, "DaVinci Resolve, a video editor, wrote it."),
     # github.com/HandBrake/HandBrake, libhb/muxavformat.c
-    Signature(SOFTWARE_TAGS, re.compile("^HandBrake"), None, "HandBrake, a converter, wrote it."),
+    TagRule(SOFTWARE_TAGS, re.compile("^HandBrake"), None, "HandBrake, a converter, wrote it."),
     # ffmpeg.org/doxygen/trunk/movenc_8c_source.html
-    Signature(
+    TagRule(
         SOFTWARE_TAGS, re.compile("^Lavf"), None, "FFmpeg wrote it, as many editors, generators and sites have it do."
     ),
     # dumps of what youtube.com serves, such as github.com/ytdl-org/youtube-dl/issues
-    Signature(("handler_name",), re.compile("produced by Google"), None, "Servers of Google, as YouTube's, wrote it."),
+    TagRule(("handler_name",), re.compile("produced by Google"), None, "Servers of Google, as YouTube's, wrote it."),
 )
 ANYBODY = "Anybody can change these tags."
 
@@ -80,7 +80,7 @@ def read_metadata(tags: Mapping[str, str]) -> MetadataReport:
         next((tags[name] for name in names if tags.get(name)), None) for names in (SOFTWARE_TAGS, TIME_TAGS)
     )
     source_types = [tags["xmp:digitalsourcetype"]] if "xmp:digitalsourcetype" in tags else []
-    found = [each for each in SIGNATURES if any(each.value.search(tags.get(name, "")) for name in each.tags)]
+    found = [each for each in TAG_RULES if any(each.value.search(tags.get(name, "")) for name in each.tags)]
     notes = [each.note for each in found]
     if hidden := tags.get(EDIT_LIST):
         notes.append(f"It holds {hidden} seconds that a player leaves out, by its edit list.")

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from unmask.render import evidence
 from unmask.render.provenance import origin_lines, origin_text
 from unmask.report import CheckReport, CoverageReport, FailedReport, ModelReport, Report, SourceReport
-from unmask.text import STEERING
+from unmask.text import CONTROLS
 from unmask.verdict_text import SHOWN_LABEL, clock, percent, sentence
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -215,7 +215,7 @@ def _make_environment() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=lambda value: STEERING.sub("", value) if type(value) is str else value,
+        finalize=lambda value: CONTROLS.sub("", value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

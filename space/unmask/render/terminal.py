@@ -10,7 +10,7 @@ from unmask.errors import VideoChoice
 from unmask.render.evidence import ZONES, base_rate_text, frequency_text, grade_text, help_texts, label_text
 from unmask.render.provenance import origin_lines, origin_text
 from unmask.report import CheckReport, EvidenceReport, FaceReport, SpanReport
-from unmask.text import STEERING
+from unmask.text import CONTROLS
 from unmask.verdict_text import SHOWN_LABEL, clock, percent
 
 MOMENTS_SHOWN = 3  # of the timeline, the most suspicious first
@@ -36,7 +36,7 @@ def describe_report(report: CheckReport) -> str:
     if moments := _moments(report):
         lines.append(f"Where to look: {moments}")
     lines += [f"Note: {warning}" for warning in report["warnings"]]
-    return STEERING.sub("?", "\n".join([*lines, _describe_effort(report)]))
+    return CONTROLS.sub("?", "\n".join([*lines, _describe_effort(report)]))
 
 
 def describe_scan(counts: dict[str, int], skipped: int, out: Path) -> str:

@@ -1,6 +1,6 @@
 """Limits by the kernel on what a worker process may do, native code included. POSIX only.
 
-See `network` for the addresses that Python code may connect to.
+See `address_policy` for the addresses that Python code may connect to.
 """
 
 import os

@@ -133,7 +133,7 @@ class Jobs:
         self._active: dict[str, _Job] = {}
         self._finished: TTLCache[str, JobState] = TTLCache(MAX_JOBS, RESULT_SECONDS, clock)
         self._reports: TTLCache[Key, CheckReport] = TTLCache(MAX_CACHED, cache_seconds, clock)
-        self._waiting: dict[str | None, deque[_Task]] = {}  # by client; the first client has the next turn
+        self._waiting: dict[str | None, deque[_Task]] = {}  # by client; the first client is served next
         self._running: set[_Task] = set()
         self._closed = False
         self._threads: list[threading.Thread] = []
@@ -197,7 +197,7 @@ class Jobs:
                 return self._lost(job_id)
             job = self._active[job_id]
             job.asked_at = self._clock()
-            order = self._in_turn()
+            order = self._round_robin()
             return replace(job.task.state, position=order.index(job.task) + 1 if job.task in order else 0)
 
     def cancel(self, job_id: str) -> bool:
@@ -239,16 +239,16 @@ class Jobs:
 
     # With the lock held:
 
-    def _in_turn(self) -> list[_Task]:
-        """Return what waits in the order of its turns: one of each client, then the next of each."""
-        return [task for turn in itertools.zip_longest(*self._waiting.values()) for task in turn if task]
+    def _round_robin(self) -> list[_Task]:
+        """Return what waits in the order in which it is served: one of each client, then the next of each."""
+        return [task for row in itertools.zip_longest(*self._waiting.values()) for task in row if task]
 
     def _find_task(self, key: Key) -> _Task | None:
-        tasks = (*self._in_turn(), *self._running)
+        tasks = (*self._round_robin(), *self._running)
         return next((task for task in tasks if task.key == key and not task.cancelled), None)
 
     def _enqueue(self, task: _Task) -> _Task:
-        tasks = (*self._in_turn(), *self._running)
+        tasks = (*self._round_robin(), *self._running)
         if len(tasks) >= self._queue_size:
             raise Busy(f"{self._queue_size} checks are waiting already; try again in a minute.")
         own = sum(other.client == task.client for other in tasks)
@@ -274,7 +274,7 @@ class Jobs:
         self._finished.expire()
         self._reports.expire()
         too_old = self._clock() - ABANDONED_SECONDS
-        waiting = set(self._in_turn())
+        waiting = set(self._round_robin())
         for job_id, job in list(self._active.items()):
             if job.task in waiting and job.asked_at <= too_old:
                 self.cancel(job_id)

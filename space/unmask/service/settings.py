@@ -23,7 +23,7 @@ class Settings:
     queue_size: int = 16  # jobs waiting or running before the answer is `busy`
     cache_seconds: float = 3600.0  # how long a report answers equal requests; 0 switches it off
     clients: ClientLimits = field(default_factory=ClientLimits)
-    trust_list: str = ""  # certificates of those who vouch for signers of Content Credentials, in PEM
+    trust_list: str = ""  # certificates of the signers of Content Credentials, or of their issuers, in PEM
     signer: "Signer | None" = None  # of reports
     notice: str = ""  # what reports by the model above say with it; not from the environment
 

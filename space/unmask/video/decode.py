@@ -124,8 +124,8 @@ def decode(
                 runs = _split_by_size(reader, _pick_frames(reader, window, plan), plan.max_side_px)
                 on_hdr(reader.has_shown_hdr)
                 empty = empty and not runs
-                if reader.hole:
-                    on_gap(*reader.hole)
+                if reader.gap:
+                    on_gap(*reader.gap)
                 elif not runs and reader.lacks_pictures:
                     on_gap(window.start_seconds, min(window.until_seconds, window.start_seconds + plan.window_seconds))
                 while runs:

@@ -41,7 +41,7 @@ HEADLESS = "That is a piece of a stream without the head that says how to decode
 SCRAMBLED_BYTES = 2**16  # at the start of a transport stream
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 START_BYTES = 512  # that tell most kinds
-DISGUISES, DISGUISE_BYTES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", bytes(192)), 2**13
+COVER_SIGNATURES, COVER_BYTES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", bytes(192)), 2**13
 TS_PACKET_BYTES, DISK_PACKET_BYTES = 188, 192  # as disks hold it, each packet has its time before it
 MAX_BOXES = 256  # looked through for the index of an MP4
 
@@ -93,13 +93,13 @@ def _is_bare_jpegs(file: RawIOBase, start: bytes) -> bool:
     return pictures.count(JPEGS) >= MIN_JPEGS and MULTI_PICTURE not in pictures
 
 
-def find_disguise(file: RawIOBase) -> int:
+def transport_stream_offset(file: RawIOBase) -> int:
     """Find how many bytes lie before the first whole packet of a transport stream.
 
     Recordings begin at any byte, and some sites hide what their segments are behind a picture.
     """
-    start, mark = FilePart(file, 0, DISGUISE_BYTES).read(DISGUISE_BYTES), b"\x47" * 5
-    for at in range(DISGUISE_BYTES if start.startswith(DISGUISES) else DISK_PACKET_BYTES):
+    start, mark = FilePart(file, 0, COVER_BYTES).read(COVER_BYTES), b"\x47" * 5
+    for at in range(COVER_BYTES if start.startswith(COVER_SIGNATURES) else DISK_PACKET_BYTES):
         if mark in (start[at::TS_PACKET_BYTES][:5], start[at + 4 :: DISK_PACKET_BYTES][:5]):
             return at
     return 0

@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 from unmask.errors import UnmaskError
 from unmask.video.broadcast_clocks import PACK, find_broadcast_starts, find_sampled_starts
 from unmask.video.byte_ranges import FilePart
-from unmask.video.file_format import find_disguise
+from unmask.video.file_format import transport_stream_offset
 from unmask.video.joined_files import (
     ASF,
     EBML,
@@ -67,8 +67,8 @@ def find_remote_pieces(file: RawIOBase, whole: Piece) -> tuple[Piece, ...]:
 
 
 def _find(file: RawIOBase, whole: Piece, formats: Sequence[Format]) -> tuple[Piece, ...]:
-    disguise_bytes = find_disguise(FilePart(file, whole.begin_byte, whole.end_byte))
-    place = (file, whole.begin_byte + disguise_bytes, whole.end_byte)
+    offset = transport_stream_offset(FilePart(file, whole.begin_byte, whole.end_byte))
+    place = (file, whole.begin_byte + offset, whole.end_byte)
     start = FilePart(*place).read(12)
     found = next((find(*place) for at, mark, find in formats if start.startswith(mark, at)), ())
     return _laid_out(file, whole, list(islice(found, MAX_PIECES)))

@@ -42,7 +42,7 @@ from unmask.video.sampling import Timed
 MAX_SIDE_PX = 8192
 MAX_PIXEL_RATIO = 4.0  # more oblong pixels than this are a mistake in the header
 
-HOLE_SECONDS = 0.5  # without a picture are a hole
+MIN_GAP_SECONDS = 0.5  # without a picture
 ROUNDING_SECONDS = 2e-6  # times are rounded to a millionth
 FAR_SECONDS = 1e6  # a time after the end of every video
 
@@ -75,8 +75,8 @@ def open_video(
         NotAVideo, NoFrames, TooLarge: It cannot be read, holds only sound, or its pictures are too large.
     """
     with open_file(media) if isinstance(media, Path) else nullcontext(media) as file:
-        if disguise_bytes := file_format.find_disguise(file):
-            file = FilePart(file, disguise_bytes, file.seek(0, os.SEEK_END))
+        if offset := file_format.transport_stream_offset(file):
+            file = FilePart(file, offset, file.seek(0, os.SEEK_END))
         file_format.reject_other_files(file)
         options = {"ignore_editlist": "1"} if lacks_lengths(file) else {}
         with open_container(file, **options) as container:
@@ -209,17 +209,17 @@ class VideoReader:
         return any(packet.has_sidedata("encryption_info") for packet in islice(self._packets(), 1))
 
     @property
-    def hole(self) -> tuple[float, float] | None:
+    def gap(self) -> tuple[float, float] | None:
         """The (start, end) in which no picture is shown before the frame at which `frames_until` ended."""
         if self._held is None or not self._says_lengths or math.isinf(self._shown_until):
             return None
-        return (self._shown_until, self._held[0]) if self._held[0] - self._shown_until > HOLE_SECONDS else None
+        return (self._shown_until, self._held[0]) if self._held[0] - self._shown_until > MIN_GAP_SECONDS else None
 
     @property
     def lacks_pictures(self) -> bool:
         """Whether pictures are missing before the frame at which `frames_until` ended; not where the last one stays."""
         nothing_shown = self._says_lengths and self._shown_until == -math.inf
-        return not self.announces or self._held is None or self._damage or nothing_shown or self.hole is not None
+        return not self.announces or self._held is None or self._damage or nothing_shown or self.gap is not None
 
     def has_sound_after(self, seconds: float) -> bool:
         """Tell whether other streams go on after the pictures have ended."""

@@ -5,14 +5,14 @@ import pytest
 
 from tests.media import astronaut, faceless, window_of
 from unmask.faces.detector import FaceBoxes, FaceFinder
-from unmask.faces.upright import MAX_TRIES, Upright, turn_back
+from unmask.faces.upright import MAX_TRIES, UprightFinder, turn_back
 from unmask.video.frames import Frames
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 def test_a_face_is_found_however_the_picture_lies(turns: int) -> None:
     image = np.ascontiguousarray(np.rot90(astronaut()[:400], -turns))
-    upright = Upright(FaceFinder().detect)
+    upright = UprightFinder(FaceFinder().detect)
     frames, boxes = upright.find(window_of(image, image, image))
     assert frames.turns == upright.turns == turns
     (here,) = turn_back(boxes[0].xyxy, frames)
@@ -25,7 +25,7 @@ def test_a_face_is_found_however_the_picture_lies(turns: int) -> None:
 
 def test_a_phone_may_be_turned_at_any_time_and_what_is_a_face_for_a_moment_does_not_hide_it() -> None:
     image = astronaut()[:400]
-    upright = Upright(FaceFinder().detect)
+    upright = UprightFinder(FaceFinder().detect)
     for turns in (0, 1, 0, 2):
         lying = np.ascontiguousarray(np.rot90(image, -turns))
         other = image if lying.shape == image.shape else np.zeros_like(lying)
@@ -43,7 +43,7 @@ def test_where_there_is_no_face_only_a_few_windows_are_turned() -> None:
         looked_at.append(len(frames))
         return finder.detect(frames)
 
-    upright = Upright(detect)
+    upright = UprightFinder(detect)
     window = window_of(*faceless(4))
     for _ in range(6):
         frames, boxes = upright.find(window)

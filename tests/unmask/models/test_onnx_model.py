@@ -18,7 +18,7 @@ from unmask.models.architectures import ARCHITECTURES
 from unmask.models.configs import MobileNetGruConfig
 from unmask.models.onnx_model import OnnxModel
 from unmask.models.saliency import heatmap
-from unmask.models.torch_model import Heat
+from unmask.models.torch_model import IntegratedGradients
 from unmask.verdict import Calibration, Policy
 
 
@@ -54,7 +54,7 @@ def test_logits_are_those_of_torch(architecture, tmp_path):
         assert np.ptp(expected) > 1e-3
         np.testing.assert_allclose(one.logits(clips), expected, atol=1e-4)
     maps = np.random.default_rng(0).normal(size=(2, channels_of(ours), 5, 4)).astype(np.float32)
-    expected = Heat(theirs.module)(torch.from_numpy(maps)).numpy()
+    expected = IntegratedGradients(theirs.module)(torch.from_numpy(maps)).numpy()
     np.testing.assert_allclose(ours.heat_graph(maps)[0], expected, atol=1e-3 * expected.max())
 
 
