@@ -42,6 +42,7 @@ from unmask.models import checkpoint
 from unmask.video.sampling import WINDOWS
 
 RETRIES = 3  # of a video whose worker died, on a cluster
+MAX_LISTED = 5  # videos that failed or were left out, that are named
 
 TaskMapper = Callable[
     [Callable[[ExtractionTask], list[StoredClip]], Iterable[ExtractionTask]], Iterable[tuple[ExtractionTask, Any]]
@@ -140,9 +141,9 @@ def summary(out: Path, catalog: Catalog, failed: Sequence[FailedVideo]) -> str:
     return "\n".join(lines)
 
 
-def _some(what: str, lines: Sequence[str], most: int = 5) -> list[str]:
-    more = [f"  and {len(lines) - most} more"] if len(lines) > most else []
-    return [f"{len(lines)} {what}", *(f"  {line}" for line in lines[:most]), *more] if lines else []
+def _some(what: str, lines: Sequence[str]) -> list[str]:
+    more = [f"  and {len(lines) - MAX_LISTED} more"] if len(lines) > MAX_LISTED else []
+    return [f"{len(lines)} {what}", *(f"  {line}" for line in lines[:MAX_LISTED]), *more] if lines else []
 
 
 def _parse() -> argparse.Namespace:

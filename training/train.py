@@ -7,8 +7,7 @@ A data folder holds tar shards with manifest.tsv, as `training.prepare` writes t
 epoch. Its `val` rows are for validation, its `test` rows are never read. If there are no fakes, all are blended from
 reals. After each epoch the averaged weights are validated, and the best so far are in OUT/model, which `unmask` loads.
 A run that was stopped resumes when the same command is given again. What a large model needs is said first; --estimate
-says only that. `accelerate launch -m training.train …` runs it on
-many devices.
+says only that. `accelerate launch -m training.train …` runs it on many devices.
 """
 
 import argparse
@@ -25,12 +24,11 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list
 from httpx2 import TransportError  # which huggingface_hub lets through
 
-from training.data.shards import StoredClip
 from training.fit.estimate import estimate
 from training.fit.predict import precision, validate
 from training.fit.recipes import RECIPES, StageName, TrainConfig
 from training.fit.run_folder import Epoch, RunFolder, Validation
-from training.fit.torch_dataset import ClipPairs, cached_meshes
+from training.fit.torch_dataset import make_pairs
 from training.fit.trainer import Trainer, teacher_clip_spec
 from training.fit.training_clips import TrainingClips, read_training_clips
 from unmask.faces.clips import ClipSpec
@@ -91,7 +89,7 @@ def train(request: Request, accelerator: Accelerator) -> RunFolder:
     if request.start is None and not request.scratch:
         load_backbone(model)
     with accelerator.main_process_first():
-        parts = [make_pairs(part, pair_spec, request, cache) for part in clips.training]
+        parts = [make_pairs(part, pair_spec, stage.mixture, config.seed, cache) for part in clips.training]
     if accelerator.is_main_process:
         run.start(config, request.stage, {key: str(value) for key, value in vars(request).items()})
     accelerator.init_trackers("tensorboard")
@@ -163,13 +161,6 @@ def load_backbone(model: VideoModel) -> None:
         load_pretrained(model)
     except (OSError, TransportError) as error:
         sys.exit(f"train: the pretrained weights cannot be had, --scratch starts without: {error}")
-
-
-def make_pairs(clips: list[StoredClip], spec: ClipSpec, request: Request, cache: Path) -> ClipPairs:
-    """Pair the real clips with fakes, true ones of `clips` or blended."""
-    reals, fakes = ([clip for clip in clips if clip.fake == fake] for fake in (False, True))
-    mixture = request.config.stage(request.stage).mixture
-    return ClipPairs(reals, cached_meshes(reals, cache), fakes, spec, mixture, request.config.seed)
 
 
 def run_on_main_process(accelerator: Accelerator, work: Callable[[], Found]) -> Found:

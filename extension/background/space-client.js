@@ -10,7 +10,7 @@
 import { CheckError } from "../shared/errors.js";
 import { fields, text } from "../shared/json-values.js";
 
-const SILENCE_MS = 60_000; // a Space that works sends a sign of life every 15 s
+const SILENCE_MS = 60_000; // a Space that works sends a heartbeat every 15 s
 const ANSWER_MS = 20_000; // longest wait for a quick call; a service worker that waits longer than 30 s is ended
 
 /** Call the endpoints of one Space. */

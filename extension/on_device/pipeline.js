@@ -6,7 +6,7 @@
  * @import { Network, Networks } from "./face-detector.js"
  * @import { RgbImage } from "./image-ops.js"
  * @import { Subject } from "./subjects.js"
- * @import { ClipScore, Policy } from "./verdict.js"
+ * @import { ClipScore, Policy, Verdict } from "./verdict.js"
  * @import { Frame } from "../shared/messages.js"
  *
  * @typedef {object} Config config.json
@@ -81,28 +81,13 @@ export async function checkFrames({ windows, pageUrl, title }, detector, onProgr
       ...size,
       sha256: null,
     },
-    verdict: {
-      label: verdict.label,
-      probability_fake: roundProbability(verdict.probability),
-      face_id: verdict.face,
-      reasons: verdict.reasons,
-      text: verdict.text,
-      band: [policy.real_below, policy.fake_above],
-      evidence: verdict.evidence,
-    },
+    verdict: verdictReport(verdict, policy),
     models: [{ name, revision, probability_fake: roundProbability(verdict.uncapped) }],
     faces,
     timeline: timelineReport(scores, policy),
     provenance: null, // pictures of a player carry none; what the page says is added where the report is shown
     compute: { backend: "onnxruntime", device: ON_DEVICE, precision: "float32" },
-    coverage: {
-      frames: tracker.frames,
-      frames_with_face: tracker.framesWithFace,
-      analysed_seconds: roundSeconds(tracker.analysedSeconds),
-      start_seconds: 0,
-      end_seconds: null,
-      offset_seconds: 0,
-    },
+    coverage: coverageReport(tracker),
     timing_seconds: timer.read(),
     warnings: warnings(tracker, hdr),
   };
@@ -230,6 +215,31 @@ async function faceReport(face, { boxes }, scores, { config, networks, encode })
     thumbnail: await toJpegUrl(worst),
     heatmap: await toJpegUrl(overlayHeatmap(worst, await computeHeatmap(worst, config.clip, networks))),
     picture_seconds: roundSeconds(clip.seconds[index] ?? 0),
+  };
+}
+
+/** @param {Verdict} verdict @param {Policy} policy */
+function verdictReport(verdict, policy) {
+  return {
+    label: verdict.label,
+    probability_fake: roundProbability(verdict.probability),
+    face_id: verdict.face,
+    reasons: verdict.reasons,
+    text: verdict.text,
+    band: [policy.real_below, policy.fake_above],
+    evidence: verdict.evidence,
+  };
+}
+
+/** @param {SubjectTracker} tracker */
+function coverageReport(tracker) {
+  return {
+    frames: tracker.frames,
+    frames_with_face: tracker.framesWithFace,
+    analysed_seconds: roundSeconds(tracker.analysedSeconds),
+    start_seconds: 0,
+    end_seconds: null,
+    offset_seconds: 0,
   };
 }
 

@@ -15,9 +15,9 @@ from unmask.download.sources import FileSource, FramesSource, UrlSource
 from unmask.download.web_address import find_address
 from unmask.errors import BadInput, BadUrl, ModelUnavailable
 from unmask.sandbox.address_policy import MAX_URL_CHARACTERS
+from unmask.video.captured_frames import MAX_PICTURES
 from unmask.video.sampling import Span
 
-MAX_FRAMES = 256  # in one request
 MAX_FRAMES_BYTES = 64 * 2**20  # of their JPEGs together
 MAX_TEXT = 2048  # characters of a title or an address; the rest is cut off
 MAX_NAME = 255  # characters of a file's name; the same
@@ -86,8 +86,8 @@ def to_frames(frames: object, page_url: object, title: object) -> FramesSource:
     Raises:
         BadInput: They have another form, or are too many or too large.
     """
-    if not isinstance(frames, list) or not 1 <= len(frames) <= MAX_FRAMES:
-        raise BadInput(f"frames must be a list of 1 to {MAX_FRAMES} objects with seconds and jpeg.")
+    if not isinstance(frames, list) or not 1 <= len(frames) <= MAX_PICTURES:
+        raise BadInput(f"frames must be a list of 1 to {MAX_PICTURES} objects with seconds and jpeg.")
     pairs = sorted((_frame(frame) for frame in frames), key=lambda pair: pair[0])
     if sum(len(image) for _, image in pairs) > MAX_FRAMES_BYTES:
         raise BadInput(f"The frames are larger than {MAX_FRAMES_BYTES // 2**20} MiB together; send smaller JPEGs.")

@@ -64,7 +64,7 @@ class VerdictReport(TypedDict):
 
 
 class ModelReport(TypedDict):
-    """A model that was asked."""
+    """A model that scored the video."""
 
     name: str
     revision: str

@@ -5,8 +5,9 @@ they are not (the jitter of the face finder). Labels never change.
 """
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import cast
+from typing import Any, cast
 
 import av
 import cv2
@@ -51,10 +52,10 @@ def augment(clip: Clip, side_px: int, spec: AugmentSpec, rng: Generator) -> Clip
         clip = _colour(clip, rng)
     if rng.random() < spec.smooth:
         colour_sigma = rng.uniform(10, 40)
-        clip = _map_frames(clip, lambda image: cv2.bilateralFilter(image, 5, colour_sigma, 3))
+        clip = map_frames(clip, lambda image: cv2.bilateralFilter(image, 5, colour_sigma, 3))
     if rng.random() < spec.blur:
         sigma = rng.uniform(0.3, 1.6)
-        clip = _map_frames(clip, lambda image: cv2.GaussianBlur(image, (0, 0), sigma))
+        clip = map_frames(clip, lambda image: cv2.GaussianBlur(image, (0, 0), sigma))
     if rng.random() < spec.resize:
         clip = _downscale_and_restore(clip, rng)
     if rng.random() < spec.television:
@@ -76,7 +77,7 @@ def augment(clip: Clip, side_px: int, spec: AugmentSpec, rng: Generator) -> Clip
 def resize(clip: Clip, side_px: int) -> Clip:
     """Resize square frames to `side_px`."""
     interpolation = cv2.INTER_AREA if clip.shape[1] > side_px else cv2.INTER_LINEAR
-    return _map_frames(clip, lambda image: cv2.resize(image, (side_px, side_px), interpolation=interpolation))
+    return map_frames(clip, lambda image: cv2.resize(image, (side_px, side_px), interpolation=interpolation))
 
 
 def random_affine(clip: Clip, side_px: int, rng: Generator) -> Clip:
@@ -131,11 +132,11 @@ def television(clip: Clip, rng: Generator) -> Clip:
         chroma = cv2.resize(coarse, (small, small), interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.cvtColor(np.dstack([luma, chroma]), cv2.COLOR_YCrCb2RGB), np.uint8)
 
-    clip = _map_frames(clip, shrink)
+    clip = map_frames(clip, shrink)
     if rng.random() < 0.7:
         old = rng.random() < 0.5
         clip = mpeg2(clip, int(rng.integers(3, 16))) if old else h264(clip, int(rng.integers(20, 36)))
-    return _map_frames(clip, lambda image: cv2.resize(image, (side, side), interpolation=interpolation))
+    return map_frames(clip, lambda image: cv2.resize(image, (side, side), interpolation=interpolation))
 
 
 def h264(clip: Clip, crf: int) -> Clip:
@@ -171,7 +172,7 @@ def _colour(clip: Clip, rng: Generator) -> Clip:
     table = np.rint(curve).astype(np.uint8)[:, None, :]
     saturation = 0.0 if rng.random() < 0.05 else rng.uniform(0.6, 1.3)
     mix = np.full((3, 3), (1 - saturation) / 3) + np.eye(3) * saturation  # towards grey or away from it
-    return _map_frames(clip, lambda image: cv2.transform(cv2.LUT(image, table), mix))
+    return map_frames(clip, lambda image: cv2.transform(cv2.LUT(image, table), mix))
 
 
 def _downscale_and_restore(clip: Clip, rng: Generator) -> Clip:
@@ -183,7 +184,7 @@ def _downscale_and_restore(clip: Clip, rng: Generator) -> Clip:
         down = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
         return cv2.resize(down, (side, side), interpolation=up)
 
-    return _map_frames(clip, round_trip)
+    return map_frames(clip, round_trip)
 
 
 def _cover_patch(clip: Clip, rng: Generator) -> Clip:
@@ -203,8 +204,9 @@ def _jpeg(clip: Clip, rng: Generator) -> Clip:
         encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
 
-    return _map_frames(clip, round_trip)
+    return map_frames(clip, round_trip)
 
 
-def _map_frames(clip: Clip, change) -> Clip:  # type: ignore[no-untyped-def]
+def map_frames(clip: Clip, change: Callable[[Clip], Any]) -> Clip:
+    """Change each frame of (T, S, S, 3)."""
     return np.stack([change(image) for image in clip]).astype(np.uint8)

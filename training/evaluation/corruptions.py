@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.data.augment import h264
+from training.data.augment import h264, map_frames
 from unmask.video.frames import Frames
 
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
@@ -52,7 +52,7 @@ def _jpeg(images: Images, quality: float) -> Images:
         encoded = cv2.imencode(".jpg", image[..., ::-1], options)[1]
         return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB), np.uint8)
 
-    return _map_frames(images, round_trip)
+    return map_frames(images, round_trip)
 
 
 def _h264(images: Images, rate_factor: float) -> Images:
@@ -70,11 +70,11 @@ def _resize(images: Images, times: float) -> Images:
         shrunk = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
         return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC)
 
-    return _map_frames(images, round_trip)
+    return map_frames(images, round_trip)
 
 
 def _blur(images: Images, sigma_px: float) -> Images:
-    return _map_frames(images, lambda image: cv2.GaussianBlur(image, (0, 0), sigma_px))
+    return map_frames(images, lambda image: cv2.GaussianBlur(image, (0, 0), sigma_px))
 
 
 def _noise(images: Images, sigma: float) -> Images:
@@ -85,10 +85,6 @@ def _noise(images: Images, sigma: float) -> Images:
 
 def _brightness(images: Images, added: float) -> Images:
     return np.clip(images + np.float32(added), 0, 255).astype(np.uint8)
-
-
-def _map_frames(images: Images, change: Callable[[Image], Image]) -> Images:
-    return np.stack([change(image) for image in images])
 
 
 CORRUPTIONS: dict[str, Callable[[Images, float], Images]] = {

@@ -164,11 +164,9 @@ def measures(scores: Scores, fake: Labels) -> dict[str, float]:
 # --- intervals
 
 
-def bootstrap(
-    metric: Metric, scores: Scores, fake: Labels, groups: Sequence[str], draws: int = DRAWS, seed: int = 0
-) -> Interval:
+def bootstrap(metric: Metric, scores: Scores, fake: Labels, groups: Sequence[str], draws: int = DRAWS) -> Interval:
     """Compute a metric with its 95 % interval; whole groups (people) are drawn, as their videos are alike."""
-    return intervals(lambda *sample: {"": metric(*sample)}, scores, fake, groups, draws, seed)[""]
+    return intervals(lambda *sample: {"": metric(*sample)}, scores, fake, groups, draws)[""]
 
 
 def intervals(
@@ -176,8 +174,7 @@ def intervals(
     scores: Scores,
     fake: Labels,
     groups: Sequence[str],
-    draws: int = DRAWS,
-    seed: int = 0,
+    draws: int,
     *,
     one_kind: bool = False,
 ) -> dict[str, Interval]:
@@ -189,7 +186,6 @@ def intervals(
         fake: (n,)
         groups: (n,), drawn as a whole.
         draws: number of resamples.
-        seed: of the draws.
         one_kind: there may be reals alone, or fakes alone, as for ECE.
 
     Raises:
@@ -197,7 +193,7 @@ def intervals(
     """
     resampled = [
         list(measure(scores[rows], fake[rows]).values())
-        for rows in resamples(fake, groups, draws, seed, 1 if one_kind else 2)
+        for rows in resamples(fake, groups, draws, 1 if one_kind else 2)
     ]
     values = measure(scores, fake)
     low, high = np.percentile(np.array(resampled), [2.5, 97.5], axis=0).tolist()
@@ -210,15 +206,11 @@ def paired_bootstrap(
     second: Scores,
     fake: Labels,
     groups: Sequence[str],
-    draws: int = DRAWS,
-    seed: int = 0,
+    draws: int,
 ) -> Difference:
     """Compute how much higher a metric is with the second scores, on the same resamples of people."""
     gains = np.array(
-        [
-            metric(second[rows], fake[rows]) - metric(first[rows], fake[rows])
-            for rows in resamples(fake, groups, draws, seed)
-        ]
+        [metric(second[rows], fake[rows]) - metric(first[rows], fake[rows]) for rows in resamples(fake, groups, draws)]
     )
     value = metric(second, fake) - metric(first, fake)
     low, high = np.percentile(gains, [2.5, 97.5])
@@ -227,9 +219,7 @@ def paired_bootstrap(
     return Difference(float(value), float(low), float(high), float(min(1.0, 2 * beyond)))
 
 
-def resamples(
-    fake: Labels, groups: Sequence[str], draws: int, seed: int, kinds: int = 2
-) -> Iterator[npt.NDArray[np.intp]]:
+def resamples(fake: Labels, groups: Sequence[str], draws: int, kinds: int = 2) -> Iterator[npt.NDArray[np.intp]]:
     """Yield the rows of `draws` resamples of whole groups, with replacement; skip those of fewer kinds.
 
     Raises:
@@ -239,7 +229,7 @@ def resamples(
         raise ValueError("needs both reals and fakes")
     names, membership = np.unique(np.asarray(groups), return_inverse=True)
     members = [np.flatnonzero(membership == index) for index in range(len(names))]
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     for _ in range(draws):
         rows = np.concatenate([members[index] for index in rng.integers(len(names), size=len(names))])
         if kinds == 1 or 0 < fake[rows].sum() < len(rows):

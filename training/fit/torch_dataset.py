@@ -144,19 +144,20 @@ class PlainClips(Dataset[Pair]):
         return [(resize(clip, self.spec.side_px), self.clips[index].fake)]
 
 
-def validation_blends(
-    reals: Sequence[StoredClip],
-    meshes: Sequence[Mesh],
-    spec: ClipSpec,
-    seed: int = 1,
-) -> ClipPairs:
+def make_pairs(clips: Sequence[StoredClip], spec: ClipSpec, mixture: Mixture, seed: int, cache: Path) -> ClipPairs:
+    """Pair the real clips with fakes, true ones of `clips` or blended; meshes are kept in `cache`."""
+    reals, fakes = ([clip for clip in clips if clip.fake == fake] for fake in (False, True))
+    return ClipPairs(reals, cached_meshes(reals, cache), fakes, spec, mixture, seed)
+
+
+def validation_blends(reals: Sequence[StoredClip], meshes: Sequence[Mesh], spec: ClipSpec) -> ClipPairs:
     """Pair each real clip with one blended fake of it, both re-compressed: stands for fakes of unknown methods.
 
     The draws are fixed: every model is measured on the same fakes.
     """
     mild = replace(NO_AUGMENTATION, resize=0.3, compression=0.5)
     mixture = Mixture(blended_share=1.0, augment=mild)
-    return ClipPairs(reals, meshes, [], spec, mixture, seed)
+    return ClipPairs(reals, meshes, [], spec, mixture, seed=1)
 
 
 def decode(clip: StoredClip, part: slice = slice(None)) -> Clip:

@@ -22,7 +22,7 @@ from torch.utils.data import ConcatDataset
 from training.fit.predict import precision
 from training.fit.recipes import RESNEXT_LSTM, StageConfig
 from training.fit.run_folder import RunFolder
-from training.fit.torch_dataset import ClipPairs, Pair, cached_meshes, collate
+from training.fit.torch_dataset import ClipPairs, Pair, collate, make_pairs
 from training.fit.training_clips import read_training_clips
 from training.fit.weight_transfer import MapTrainer, match_head, measure_norms, transfer
 from training.train import folder_and_repeats
@@ -46,10 +46,7 @@ def main() -> None:
     torch.manual_seed(RESNEXT_LSTM.seed)
     spec, mixture = replace(RESNEXT_LSTM.clip, frames_per_clip=1), RESNEXT_LSTM.frames.mixture
     clips = read_training_clips([folder_and_repeats(text) for text in arguments.data], arguments.limit, 0)
-    parts = []
-    for part in clips.training:
-        reals, fakes = ([clip for clip in part if clip.fake == fake] for fake in (False, True))
-        parts.append(ClipPairs(reals, cached_meshes(reals, arguments.out.parent / "meshes"), fakes, spec, mixture, 0))
+    parts = [make_pairs(part, spec, mixture, 0, arguments.out.parent / "meshes") for part in clips.training]
     device = Accelerator(mixed_precision=arguments.precision).device
     model: Any = ARCHITECTURES[RESNEXT_LSTM.architecture](RESNEXT_LSTM.model).to(device)
     channels_last(model)

@@ -70,7 +70,7 @@ class WorkerRangeReader:
 
 @dataclass(frozen=True)
 class VideoFile:
-    """A video within the limits, and where it came from. Whoever got it closes it."""
+    """A video within the limits, and where it came from. The caller closes it."""
 
     path: Path | None  # None: it stays on its server
     url: str | None

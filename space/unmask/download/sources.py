@@ -160,7 +160,7 @@ def open_media(
 class BackgroundHash:
     """The SHA-256 of a file, computed while it is decoded: of hours of video that takes a second.
 
-    What is no file, or longer than `max_bytes`, is not read. Whoever made it closes it.
+    What is no file, or longer than `max_bytes`, is not read. The caller closes it.
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
@@ -249,10 +249,7 @@ def fingerprint(source: VideoSource, max_bytes: int) -> str:
         return f"url:{canonical_url(source.url)}"
     if isinstance(source, FileSource):
         return _file_fingerprint(source.path, max_bytes)
-    digest = hashlib.sha256(repr((source.page_url, source.title, source.seconds)).encode())
-    for image in source.images:
-        digest.update(hashlib.sha256(image).digest())
-    return f"frames:{digest.hexdigest()}"
+    return f"frames:{captured_frames.digest(source.images, (source.page_url, source.title, source.seconds))}"
 
 
 def _file_fingerprint(path: Path, max_bytes: int) -> str:

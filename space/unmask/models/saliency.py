@@ -21,7 +21,7 @@ OUTLINE_FROM = 0.6  # above, places are outlined, for people who do not tell the
 
 @dataclass(frozen=True)
 class Explanation:
-    """A face at one moment."""
+    """The frame of a face that looks worst, and what its score rests on."""
 
     seconds: float
     face: bytes  # JPEG

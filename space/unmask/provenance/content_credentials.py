@@ -25,7 +25,7 @@ UNREADABLE = "they could not be read"
 
 
 class BackgroundCredentials:
-    """The Content Credentials of a file, read while it is decoded. Whoever made it closes it.
+    """The Content Credentials of a file, read while it is decoded. The caller closes it.
 
     Args:
         said: What came with the video.

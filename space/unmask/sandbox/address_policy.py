@@ -115,7 +115,7 @@ def may_connect(address: object, limits: Limits) -> bool:
     return False  # Unix sockets and other families
 
 
-def guard_process(limits: Limits, programs: Collection[str] = ()) -> list[str]:
+def guard_process(limits: Limits, programs: Collection[str]) -> list[str]:
     """Let this process connect to allowed addresses only, and start only the named `programs`.
 
     An audit hook sees every connection of every library that uses Python's sockets, with the address that

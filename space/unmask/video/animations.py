@@ -19,7 +19,7 @@ GIF_CONTROL = b"\x21\xf9\4\0\x0a\0\0\0"  # a block that shows the next picture f
 
 
 def is_animated_webp(start: bytes) -> bool:
-    """Tell it by the first bytes of a file."""
+    """Tell whether a file that starts so is an animated WebP."""
     return (
         start[:4] == b"RIFF" and start[8:16] == b"WEBPVP8X" and bool(start[20:21]) and bool(start[20] & ANIMATION_FLAG)
     )

@@ -32,16 +32,13 @@ class ByteRanges:
     read: ReadBytes
 
 
-class RemoteFile(RawIOBase):
-    """A read-only file over `ByteRanges`. Reads whole blocks, more of them ahead where it is read from front to end."""
+class _RangeReader(RawIOBase):
+    """The bytes [begin, end) of something, as a read-only file."""
 
-    def __init__(self, ranges: ByteRanges) -> None:
+    def __init__(self, begin: int, end: int) -> None:
         super().__init__()
-        self._ranges = ranges
-        self._position = 0
-        self._blocks: dict[int, bytes] = {}
-        self._next_block = 0  # after the last that was read
-        self._count = 1  # blocks of the last request
+        self._begin, self._end = begin, end
+        self._position = begin
 
     def readable(self) -> bool:
         """Whether it can be read."""
@@ -53,11 +50,22 @@ class RemoteFile(RawIOBase):
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         """Move to a place, counted from the start, from here or from the end, as files do."""
-        position = (0, self._position, self._ranges.size_bytes)[whence] + offset
-        if position < 0:
+        position = (self._begin, self._position, self._end)[whence] + offset
+        if position < self._begin:
             raise OSError("A place before the start of the file.")
         self._position = position
-        return position
+        return position - self._begin
+
+
+class RemoteFile(_RangeReader):
+    """A read-only file over `ByteRanges`. Reads whole blocks, more of them ahead where it is read from front to end."""
+
+    def __init__(self, ranges: ByteRanges) -> None:
+        super().__init__(0, ranges.size_bytes)
+        self._ranges = ranges
+        self._blocks: dict[int, bytes] = {}
+        self._next_block = 0  # after the last that was read
+        self._count = 1  # blocks of the last request
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill the buffer, up to BLOCK_BYTES at once; returns the number of bytes."""
@@ -88,29 +96,12 @@ class RemoteFile(RawIOBase):
             self._blocks[index] = bytes(data[start : start + BLOCK_BYTES])
 
 
-class FilePart(RawIOBase):
+class FilePart(_RangeReader):
     """The bytes [begin, end) of an open file behind a `head`, as a read-only file; closing it leaves that one open."""
 
     def __init__(self, file: RawIOBase, begin: int, end: int, head: bytes = b"") -> None:
-        super().__init__()
-        self._file, self._begin, self._end, self._head = file, begin - len(head), end, head
-        self._position = self._begin
-
-    def readable(self) -> bool:
-        """Whether it can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """Whether it can be read at any place."""
-        return True
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Move to a place, counted from the start, from here or from the end, as files do."""
-        position = (self._begin, self._position, self._end)[whence] + offset
-        if position < self._begin:
-            raise OSError("A place before the start of the file.")
-        self._position = position
-        return position - self._begin
+        super().__init__(begin - len(head), end)
+        self._file, self._head = file, head
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill the buffer as far as the part goes; returns the number of bytes."""

@@ -18,7 +18,7 @@ from unmask.video.frames import Frames
 from unmask.video.jpeg_size import jpeg_size
 from unmask.video.sampling import CLOSE_STRIDES, DecodePlan
 
-MAX_PICTURES = 256
+MAX_PICTURES = 256  # of one capture
 GAP_STRIDES = 4.0  # a gap wider than this begins a new window,
 GAP_STEPS = 2.5  # unless the pictures are as far apart throughout: then it takes this many usual steps
 
@@ -51,7 +51,7 @@ def collect(images: Sequence[bytes], seconds: Sequence[float], limits: Limits) -
     check_bytes(sum(map(len, images)), limits)
     ordered = sorted(dict(zip(map(float, seconds), images, strict=True)).items())
     times, pictures = zip(*ordered, strict=True)
-    return Capture(pictures, times, tuple(map(jpeg_size, pictures)), _digest(pictures, times))
+    return Capture(pictures, times, tuple(map(jpeg_size, pictures)), digest(pictures, times))
 
 
 def decode(capture: Capture, plan: DecodePlan) -> Iterator[Frames]:
@@ -129,8 +129,9 @@ def _decode_jpeg(image: bytes, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
-def _digest(images: Sequence[bytes], seconds: Sequence[float]) -> str:
-    digest = hashlib.sha256(repr(tuple(seconds)).encode())
+def digest(images: Sequence[bytes], with_them: object) -> str:
+    """Hash pictures, and what is equal where they are the same capture."""
+    whole = hashlib.sha256(repr(with_them).encode())
     for image in images:
-        digest.update(hashlib.sha256(image).digest())
-    return digest.hexdigest()
+        whole.update(hashlib.sha256(image).digest())
+    return whole.hexdigest()

@@ -44,7 +44,7 @@ def do_nothing() -> None:
 class OpenVideo:
     """A file that a worker has open: it has looked at it, and is decoding the first window already.
 
-    Whoever made it closes it.
+    The caller closes it.
 
     Args:
         media: The file.
