@@ -133,7 +133,7 @@ function scaleBox(box, factor) {
  * @param {number} minFacePx smallest face that is searched for
  * @returns {[number, number][]}
  */
-export function pyramidSides(height, width, minFacePx) {
+function pyramidSides(height, width, minFacePx) {
   /** @type {[number, number][]} */
   const sides = [];
   for (

@@ -97,7 +97,7 @@ export async function judge(scores, policy, excluded, rescore) {
  * @param {readonly ClipScore[]} [recompressed] of the deciding faces
  * @returns {Verdict}
  */
-export function judgeOnePass(scores, policy, excluded, recompressed = []) {
+function judgeOnePass(scores, policy, excluded, recompressed = []) {
   const leftOut = [...new Set(excluded)].sort();
   const ids = [...new Set(scores.map(({ face }) => face))].sort((a, b) => a - b);
   const correction = multiFaceCorrection(ids.length, policy);
@@ -135,7 +135,7 @@ export function judgeOnePass(scores, policy, excluded, recompressed = []) {
  * @param {Verdict} verdict
  * @returns {number[]} ids
  */
-export function decidingFaces({ label, face, faces }) {
+function decidingFaces({ label, face, faces }) {
   if (face === null || label === "uncertain") return [];
   const fakes = faces.filter((one) => one.label === "fake").map(({ id }) => id);
   return fakes.length ? fakes : [face];
@@ -146,7 +146,7 @@ export function decidingFaces({ label, face, faces }) {
  * @param {readonly ClipScore[]} scores
  * @param {number} trim share that is ignored at either end
  */
-export function pool(scores, trim) {
+function pool(scores, trim) {
   const ordered = [...scores].sort((a, b) => a.logOdds - b.logOdds || a.frames - b.frames);
   const total = ordered.reduce((sum, { frames }) => sum + Math.max(frames, 1), 0);
   const within = (/** @type {number} */ edge) => Math.min(Math.max(edge, trim), 1 - trim);

@@ -32,7 +32,7 @@ export const DEFAULTS = Object.freeze({
   language: "auto",
   autoSites: [],
 });
-export const MAX_HISTORY = 500;
+const MAX_HISTORY = 500;
 
 /**
  * Read stored settings; what is missing or invalid gets its default.

@@ -185,7 +185,7 @@ def partial(data: bytes) -> tuple[RemoteFile, list[tuple[int, int]]]:
     return RemoteFile(ByteRanges(len(data), read)), asked
 
 
-def test_a_partial_file_asks_once_for_what_is_missing(numbered):
+def test_a_remote_file_asks_once_for_what_is_missing(numbered):
     file, asked = partial(numbered)
     file.seek(BLOCK_BYTES - 2)
     assert file.read(4) == b"\0\0\1\1"
