@@ -172,17 +172,17 @@ def _absolute(each: Info, period: int, seconds: float | None) -> Iterator[Info]:
 
 
 def read_segments(fragments: Sequence[Info]) -> list[Segment]:
-    """Read yt-dlp's fragments of a video; one without a duration is the head of those behind it."""
+    """Read yt-dlp's fragments of a video; one without a duration is the initialization segment of those behind it."""
     segments: list[Segment] = []
-    head: Info | None = None
+    init: Info | None = None
     start, clock, period, seconds = 0.0, None, 0, None
     for number, fragment in enumerate(fragments):
         if fragment.get("period", 0) != period:  # a Period begins where the manifest says, whatever its segments say
             start = (clock or 0.0) if seconds is None else start + seconds
-            period, head, clock = fragment["period"], None, None
+            period, init, clock = fragment["period"], None, None
         seconds = fragment.get("period_seconds")
         if not fragment.get("duration"):
-            head = fragment
+            init = fragment
             continue
         ahead = start - fragment["zero_seconds"] if "zero_seconds" in fragment else None
         if clock is None:
@@ -191,5 +191,5 @@ def read_segments(fragments: Sequence[Info]) -> list[Segment]:
         begins, clock = clock, clock + fragment["duration"]
         if clock > start:
             lead = max(0.0, start - begins)
-            segments.append(Segment(fragment, head, begins + lead, clock, number, period, lead, ahead))
+            segments.append(Segment(fragment, init, begins + lead, clock, number, period, lead, ahead))
     return segments

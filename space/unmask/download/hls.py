@@ -60,13 +60,13 @@ def read_segments(text: str) -> list[Segment]:
     lines: list[str] = []  # of the segment being read
     found = re.search(r"(?m)^#EXT-X-MEDIA-SEQUENCE:\s*(\d+)", text)
     number = int(found[1]) if found else 0  # where no IV is given, it is the IV of AES
-    clock, period, missing, key, head = 0.0, 0, False, "", ""
+    clock, period, missing, key, init = 0.0, 0, False, "", ""
     for line in filter(None, map(str.strip, text.splitlines())):
         match line.partition(":")[0]:
             case "#EXT-X-KEY":
                 key = line
             case "#EXT-X-MAP":
-                head = "\n".join(filter(None, (key, line)))
+                init = "\n".join(filter(None, (key, line)))
             case "#EXT-X-DISCONTINUITY":
                 period += 1
             case "#EXT-X-GAP":
@@ -76,7 +76,7 @@ def read_segments(text: str) -> list[Segment]:
         if not line.startswith("#"):
             until = clock + sum(map(_seconds, lines))
             if not missing:
-                segments.append(Segment((key, *lines), head, clock, until, number, period))
+                segments.append(Segment((key, *lines), init, clock, until, number, period))
             lines, clock, number, missing = [], until, number + 1, False
     return segments
 
@@ -85,8 +85,8 @@ def write_playlist(text: str, run: Sequence[Segment]) -> str:
     """Write the playlist of some segments of `text` that follow each other."""
     before = re.split(r"(?m)^#EXTINF", text, maxsplit=1)[0].splitlines()
     lines = [line for line in before if line.startswith("#") and not line.startswith((*OTHER_TAGS, *SEGMENT_TAGS))]
-    lines += [f"#EXT-X-MEDIA-SEQUENCE:{run[0].number}", run[0].head]
-    key = run[0].head.rpartition("\n")[0]
+    lines += [f"#EXT-X-MEDIA-SEQUENCE:{run[0].number}", run[0].init]
+    key = run[0].init.rpartition("\n")[0]
     for segment in run:
         lines += segment.content if segment.content[0] != key else segment.content[1:]
         key = segment.content[0]

@@ -14,7 +14,7 @@ class Segment:
     """A segment of a playlist or manifest."""
 
     content: Any  # as the playlist or yt-dlp describes it
-    head: Any  # the same for what is read before it; equal for segments that can follow each other in one file
+    init: Any  # the same for its initialization segment; equal for segments that can follow each other in one file
     start_seconds: float  # on the player's clock
     end_seconds: float
     number: int  # of neighbours, neighbouring ones
@@ -47,5 +47,5 @@ def select_runs(segments: Sequence[Segment], intervals: Sequence[tuple[float, fl
     """Keep the segments that overlap one of the intervals (start, end) in seconds -> those that follow directly."""
     kept = [each for each in segments if any(each.start_seconds < b and each.end_seconds > a for a, b in intervals)]
     numbered = enumerate(kept)
-    groups = groupby(numbered, lambda pair: (pair[1].number - pair[0], pair[1].period, pair[1].head))
+    groups = groupby(numbered, lambda pair: (pair[1].number - pair[0], pair[1].period, pair[1].init))
     return [[segment for _, segment in group] for _, group in groups]

@@ -181,7 +181,7 @@ class YtdlpSession(YoutubeDL):  # type: ignore[misc]
         else:
             fragments = list(info.get("fragments") or ())
             lengths = [fragment.get("duration") for fragment in fragments if not fragment.get("period")]
-            segments = [] if None in lengths[1:] else dash.read_segments(fragments)  # the first may be the head
+            segments = [] if None in lengths[1:] else dash.read_segments(fragments)  # the first may be the init
         if ranges := segment_ranges(segments):
             info["duration"] = ranges[-1][1] or info.get("duration")  # the site may say another
         _check_duration(info, request)
@@ -257,7 +257,7 @@ def _only(info: Info, run: Run) -> Info:
     """Describe a run of a video as a video of its own."""
     if playlist := info.get("hls_media_playlist_data"):
         return {**info, "hls_media_playlist_data": hls.write_playlist(playlist, run)}
-    return {**info, "fragments": [*filter(None, [run[0].head]), *(each.content for each in run)]}
+    return {**info, "fragments": [*filter(None, [run[0].init]), *(each.content for each in run)]}
 
 
 def _move_to_end(path: Path, file: Path) -> None:

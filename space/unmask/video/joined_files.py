@@ -34,20 +34,20 @@ def find_mp4_starts(file: RawIOBase, begin: int, end: int, by_index: bool = Fals
     """
     tracks: dict[bytes, tuple[int, int]] = {}  # track -> ticks of a second, and of a sample that does not say it
     last: dict[bytes, tuple[int, int]] = {}  # track -> when its last fragment began and ended, in ticks
-    head = movie = (begin, begin)
+    init = movie = (begin, begin)
     until = begin
     while box := next(boxes(file, until, end), None):
         kind, place, content, until = box
         if kind == b"ftyp":
             last.clear()
-            head = (place, place)
+            init = (place, place)
             yield PieceStart(place)
         elif kind == b"sidx" and by_index:
             until += _indexed_bytes(read_range(file, (content, until), MAX_BOX_BYTES))
         elif kind == b"moov":
             tracks, movie = {}, (place, until)
         elif kind == b"moof":
-            head = head if head[1] > head[0] else (head[0], place)
+            init = init if init[1] > init[0] else (init[0], place)
             tracks = tracks or _tracks(FilePart(file, *movie).read(MAX_BOX_BYTES))
             track, ticks_now, until_ticks, movable = _fragment_times(file, (content, until), tracks)
             a_second = tracks.get(track, (1, 0))[0]
@@ -55,7 +55,7 @@ def find_mp4_starts(file: RawIOBase, begin: int, end: int, by_index: bool = Fals
             low, high = CLOCK_STEP_SECONDS
             if movable and (ticks_now - began < low * a_second or ticks_now - ended > high * a_second):
                 last.clear()
-                yield PieceStart(place, head=head)
+                yield PieceStart(place, init=init)
             last[track] = ticks_now, until_ticks
 
 
@@ -146,25 +146,25 @@ def _find(file: RawIOBase, mark: bytes, begin: int, end: int, scan_bytes: int) -
 
 def find_flv_starts(file: RawIOBase, begin: int, end: int) -> Iterator[PieceStart]:
     """Yield each part of an FLV with one clock and one size: tags of several recordings may follow each other."""
-    place, last, head, described = begin, None, (begin, begin), b""
+    place, last, init, described = begin, None, (begin, begin), b""
     while place + FLV_HEAD_BYTES <= end:
         kind, size, low, high, first = struct.unpack(">B3s3sB3x2s", FilePart(file, place, end).read(FLV_HEAD_BYTES))
         if kind == b"F"[0]:  # the head of another file
             yield PieceStart(place)
-            head = (place, place + FLV_HEAD_BYTES)
-            place, last, described = head[1], None, b""
+            init = (place, place + FLV_HEAD_BYTES)
+            place, last, described = init[1], None, b""
             continue
         seconds = int.from_bytes(bytes([high]) + low) / 1000
         if last is not None and not CLOCK_STEP_SECONDS[0] <= seconds - last <= CLOCK_STEP_SECONDS[1]:
-            yield PieceStart(place, head=head)
+            yield PieceStart(place, init=init)
         last = seconds
         tag, place = place, place + 11 + int.from_bytes(size) + 4
         if kind == FLV_VIDEO and (first in FLV_DESCRIPTION or not described):
             description = FilePart(file, tag + 11, place).read(MAX_DESCRIPTION_BYTES)
             if not described:
-                head = (head[0], place if first in FLV_DESCRIPTION else head[1])
+                init = (init[0], place if first in FLV_DESCRIPTION else init[1])
             elif description != described:  # a phone was turned
-                yield PieceStart(tag, head=(head[0], head[0] + FLV_HEAD_BYTES))
+                yield PieceStart(tag, init=(init[0], init[0] + FLV_HEAD_BYTES))
             described = description
 
 

@@ -81,15 +81,15 @@ def _laid_out(file: RawIOBase, whole: Piece, found: list[PieceStart]) -> tuple[P
     pieces: list[Piece] = []
     clock = whole.start_seconds
     for now, end in pairwise([*found, PieceStart(whole.end_byte)]):
-        piece = Piece(now.byte, end.byte, clock, None, None if pieces else whole.period, now.head)
+        piece = Piece(now.byte, end.byte, clock, None, None if pieces else whole.period, now.init)
         clock += _length_seconds(file, piece) if now.seconds is None else now.seconds
-        pieces.append(Piece(now.byte, end.byte, piece.start_seconds, clock, piece.period, now.head))
+        pieces.append(Piece(now.byte, end.byte, piece.start_seconds, clock, piece.period, now.init))
     return tuple(pieces)
 
 
 def open_piece(file: RawIOBase, piece: Piece) -> FilePart:
     """Open a piece as a file of its own."""
-    return FilePart(file, piece.begin_byte, piece.end_byte, FilePart(file, *piece.head).readall())
+    return FilePart(file, piece.begin_byte, piece.end_byte, FilePart(file, *piece.init).readall())
 
 
 def _length_seconds(file: RawIOBase, piece: Piece) -> float:

@@ -173,7 +173,7 @@ class Piece:
     start_seconds: float = 0.0
     end_seconds: float | None = None  # as announced; None: where it ends
     period: int | None = None  # pieces of one period have the same clock
-    head: tuple[int, int] = (0, 0)  # bytes of the file that are read before it
+    init: tuple[int, int] = (0, 0)  # bytes of the file that are read before it, as its initialization segment
     lead_seconds: float = 0.0  # of its pictures before `start_seconds`, which are not shown
     ahead_seconds: float | None = None  # of the player's clock before the piece's, where a manifest says it
 
@@ -184,7 +184,7 @@ class PieceStart:
 
     byte: int
     seconds: float | None = None  # that it lasts; None: it is measured
-    head: tuple[int, int] = (0, 0)  # see `Piece`
+    init: tuple[int, int] = (0, 0)  # see `Piece`
 
 
 def spread_windows(

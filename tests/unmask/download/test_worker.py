@@ -58,7 +58,7 @@ HEADED: list[Info] = [{"url": "head"}, *({"url": name, "duration": 2.0} for name
 def test_dash_fragments_are_cut_to_what_is_needed_and_keep_their_head(intervals, runs):
     found = select_runs(dash.read_segments(HEADED), intervals)
     assert [("".join(each.content["url"] for each in run), run[0].start_seconds) for run in found] == runs
-    assert all(run[0].head == {"url": "head"} for run in found)
+    assert all(run[0].init == {"url": "head"} for run in found)
 
 
 @pytest.mark.parametrize(
