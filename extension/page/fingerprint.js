@@ -91,7 +91,7 @@ export async function isSameVideo(video, fingerprint, url) {
   const player = new HeldPlayer(video);
   try {
     for (const { seconds, luma } of telling) {
-      const isThere = Math.abs(video.currentTime - seconds) <= SAME_FRAME_SECONDS;
+      const isThere = !video.seeking && Math.abs(video.currentTime - seconds) <= SAME_FRAME_SECONDS;
       if (!isThere && (await player.seek(seconds + SAME_FRAME_SECONDS)) === null) return false;
       if (!isSamePicture(lumaOf(video), luma)) return false;
     }

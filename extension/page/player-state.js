@@ -16,13 +16,15 @@ const NUDGE_SECONDS = 0.5; // so far players jump over gaps by themselves
 const ENDLESS_SECONDS = 2 ** 31; // players of live streams give 2^32 as their length
 const END_SECONDS = 0.1; // so long before its end a video is put back: at the end, the site would go to its next clip
 
+/** @type {WeakSet<HTMLVideoElement>} players whose last seek was not painted in time, as of one out of view */
+const unpainted = new WeakSet();
+
 /** Hold a player until it is released. */
 export class HeldPlayer {
   #listening = new AbortController();
   #isPaused; // as it was left here; otherwise a person did it
   #target = NaN; // of the last seek from here
   #isMutedHere = false;
-  #isPainting = true; // as far as the last seek told
 
   /** @param {HTMLVideoElement} video */
   constructor(video) {
@@ -95,8 +97,11 @@ export class HeldPlayer {
   async seek(seconds) {
     const { video } = this;
     const from = video.currentTime;
+    const isShown = from === seconds && !video.seeking && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
     let isOver = false; // a slow computer paints frames of an earlier seek late
     const painted = nextFrameTime(video, (time) => isOver || Math.abs(time - seconds) <= Math.abs(time - from));
+    void painted.then(() => unpainted.delete(video));
+    const any = Number.isNaN(this.#target) ? painted : nextFrameTime(video); // what played before may be painted first
     const done = new AbortController();
     const { signal } = done;
     const length = lengthOf(video);
@@ -110,11 +115,14 @@ export class HeldPlayer {
       this.#target = video.currentTime = seconds;
     });
     done.abort();
-    const timeout = wait(this.#isPainting ? PAINT_TIMEOUT_MS : UNSEEN_TIMEOUT_MS).then(() => null);
-    const shown = isThere ? await Promise.race([painted, timeout]) : null;
+    if (!isThere) return null;
+    const none = wait(isShown || unpainted.has(video) ? UNSEEN_TIMEOUT_MS : PAINT_TIMEOUT_MS).then(() => NaN);
+    const isPainting = (await Promise.race([any, none])) >= 0;
+    if (!isPainting && !isShown) unpainted.add(video);
+    // of a few frames a second, the one before is painted again
+    const shown = isPainting ? await Promise.race([painted, wait(UNSEEN_TIMEOUT_MS).then(() => NaN)]) : NaN;
     isOver = true;
-    if (isThere) this.#isPainting = shown !== null;
-    return isThere ? (shown ?? video.currentTime) : null;
+    return shown >= 0 ? shown : video.currentTime;
   }
 
   /** Put everything back that a person has not changed. */

@@ -104,9 +104,9 @@ def site(other_origin, release, couple, single_key, second, odd) -> Iterator[Sit
         yield running
 
 
-# Captured frames move the odds of a fake: by 1.07 to 1.78 over the five faces of four videos here. Most of it is JPEG
-# at quality 95: frames packed so by Python move them by 1.58 where Chromium's move them by 1.78.
-CAPTURE_ODDS_RATIO = 2.0
+# Captured frames move the odds of a fake: by up to 1.9 in Chromium and 2.2 in Firefox, by up to 2.5 where a slow
+# computer plays windows through, which gives other frames. Most of it is JPEG at quality 95, as Python's own shows.
+CAPTURE_ODDS_RATIO = 3.0
 
 
 @pytest.fixture
@@ -324,15 +324,15 @@ def test_a_video_that_is_checked_automatically_is_neither_paused_nor_muted(chrom
     page.evaluate(
         """async () => {
             const video = document.querySelector("video");
+            const told = new Promise((resolve) => video.addEventListener("volumechange", resolve, { once: true }));
             Object.assign(video, { muted: false, volume: 0.5, loop: true });
-            await video.play();
+            await Promise.all([told, video.play()]);
+            await new Promise((resolve) => setTimeout(resolve, 100)); // each of the two may be told
             window.disturbed = [];
             for (const type of ["volumechange", "pause"])
                 video.addEventListener(type, () => disturbed.push(type));
         }"""
     )
-    page.wait_for_timeout(100)
-    page.evaluate("disturbed.length = 0")  # the change of volume is told a little later
     assert Overlay(page).answer() in labels_in_python(EXAMPLES / "blended-face.mp4")
     assert page.evaluate("disturbed") == []
 

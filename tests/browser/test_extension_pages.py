@@ -38,8 +38,12 @@ def packed(playwright_session, tmp_path_factory):
 
 
 def test_the_welcome_page_opens_once_and_says_it_in_five_sentences(packed):
+    while not (welcomes := [page for page in packed.context.pages if page.url.endswith("/welcome.html")]):
+        packed.own.wait_for_timeout(100)
+    (welcome,) = welcomes
+    welcome.locator("#top img, #top svg").wait_for()  # it is filled in
     packed.own.wait_for_timeout(1000)
-    (welcome,) = [page for page in packed.context.pages if page.url.endswith("/welcome.html")]
+    assert sum(page.url.endswith("/welcome.html") for page in packed.context.pages) == 1
     sentences = welcome.locator("li")
     assert sentences.count() == 5
     assert all(text.count(".") == 1 and text.endswith(".") for text in sentences.all_inner_texts())
