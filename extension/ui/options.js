@@ -43,9 +43,12 @@ async function show() {
   showModels([], settings.model);
 }
 
-/** Show the token of the address: another one begins without. */
+/** Show the token of the address: another one begins without, and what is typed meanwhile stands. */
 async function showToken() {
-  inputById("token").value = await browser.readToken(spaceAddress(inputById("space").value) ?? "");
+  const token = inputById("token");
+  token.value = "";
+  const known = await browser.readToken(spaceAddress(inputById("space").value) ?? "");
+  token.value ||= known;
 }
 
 /** @param {string[]} sites */

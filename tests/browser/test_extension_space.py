@@ -180,7 +180,6 @@ def test_a_token_is_sent_only_to_the_hosted_space_that_it_was_given_for(
 
         page.get_by_label("Address of the Space").fill("other/space")
         page.get_by_label("Address of the Space").blur()
-        page.wait_for_timeout(300)
         assert page.get_by_label("Hugging Face token").input_value() == ""
         page.get_by_role("button", name="Connect").click()
         page.get_by_text("The Space is private").wait_for()
@@ -200,7 +199,6 @@ def test_a_token_is_sent_only_to_the_hosted_space_that_it_was_given_for(
 def connect(page, address, token):
     page.get_by_label("Address of the Space").fill(address)
     page.get_by_label("Address of the Space").blur()
-    page.wait_for_timeout(300)  # what is known for this address is filled in
     page.get_by_label("Hugging Face token").fill(token)
     page.get_by_role("button", name="Connect").click()
 
