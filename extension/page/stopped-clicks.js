@@ -74,7 +74,7 @@ export function clickDespitePage(root) {
   giveCommands();
   root.addEventListener("transitionrun", ({ propertyName, target }) => {
     if (!(target instanceof HTMLElement)) return;
-    if (propertyName === HOVERED) void watchActivation(target, () => void clickUnlessHeard(target, performance.now()));
+    if (propertyName === HOVERED) void watchActivation(target, (since) => void clickUnlessHeard(target, since));
     if (propertyName !== RELEASED) return;
     const since = Math.max(releasedAt, performance.now() - DRAWN_MS); // its click came before this event, or never will
     releasedAt = performance.now();
@@ -87,10 +87,11 @@ export function clickDespitePage(root) {
 /**
  * Watch whether a page is activated while the pointer rests on a button, other than by a key or another mouse button.
  * @param {HTMLElement} button
- * @param {() => void} onPress
+ * @param {(since: number) => void} onPress told when it was not yet active, which a slow computer sees late
  */
 async function watchActivation(button, onPress) {
   let wasActive = true;
+  let lookedAt = performance.now();
   const leaving = new AbortController();
   const note = (/** @type {Event} */ event) => {
     if (!(event instanceof PointerEvent) || event.button !== 0) wasActive = true;
@@ -99,8 +100,9 @@ async function watchActivation(button, onPress) {
     addEventListener(type, note, { capture: true, passive: true, signal: leaving.signal });
   while (button.matches(":hover")) {
     const { isActive } = navigator.userActivation;
-    if (isActive && !wasActive && !button.matches(":active")) onPress();
+    if (isActive && !wasActive && !button.matches(":active")) onPress(lookedAt);
     wasActive = isActive;
+    lookedAt = performance.now();
     await wait(LOOK_MS);
   }
   leaving.abort();
