@@ -101,7 +101,7 @@ export class HeldPlayer {
     let isOver = false; // a slow computer paints frames of an earlier seek late
     const painted = nextFrameTime(video, (time) => isOver || Math.abs(time - seconds) <= Math.abs(time - from));
     void painted.then(() => unpainted.delete(video));
-    const any = Number.isNaN(this.#target) ? painted : nextFrameTime(video); // what played before may be painted first
+    const anyPainted = Number.isNaN(this.#target) ? painted : nextFrameTime(video); // at first, what played before
     const done = new AbortController();
     const { signal } = done;
     const length = lengthOf(video);
@@ -117,7 +117,7 @@ export class HeldPlayer {
     done.abort();
     if (!isThere) return null;
     const none = wait(isShown || unpainted.has(video) ? UNSEEN_TIMEOUT_MS : PAINT_TIMEOUT_MS).then(() => NaN);
-    const isPainting = (await Promise.race([any, none])) >= 0;
+    const isPainting = (await Promise.race([anyPainted, none])) >= 0;
     if (!isPainting && !isShown) unpainted.add(video);
     // of a few frames a second, the one before is painted again
     const shown = isPainting ? await Promise.race([painted, wait(UNSEEN_TIMEOUT_MS).then(() => NaN)]) : NaN;

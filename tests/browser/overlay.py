@@ -9,7 +9,7 @@ Its shadow root is closed. The DevTools protocol sees into closed shadow roots; 
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,13 @@ class Overlay:
         return text_of(self.wait("badge", *LABELS)).partition(" · ")[0].strip()
 
     def wait_gone(self) -> None:
+        self.until(lambda: not self.find("root"), "the badge is still there")
+
+    def until(self, happened: Callable[[], bool], failure: str) -> None:
+        """Wait until something has happened."""
         deadline = time.monotonic() + self._patience_seconds
-        while self.find("root"):
-            assert time.monotonic() < deadline, "the badge is still there"
+        while not happened():
+            assert time.monotonic() < deadline, failure
             self._page.wait_for_timeout(LOOK_MS)
 
     def press(self, css_class: str, text: str = "") -> None:

@@ -63,22 +63,15 @@ def test_a_stream_that_cannot_seek_is_captured_while_it_plays(chromium, web):
     shoot(page, "extension-live")
 
 
-def wait_until(page, happened):
-    for _ in range(500):
-        if happened():
-            return
-        page.wait_for_timeout(20)
-    raise AssertionError("it did not happen")
-
-
 @pytest.mark.parametrize("path", ["/tainted", "/tainted-frame"])
 def test_a_video_that_the_page_may_not_read_is_captured_from_the_visible_tab(path, chromium, foreign):
     page = chromium.open(foreign.url(path))
     chromium.press_toolbar(page).press("check", "Check this video")
     overlay = Overlay(page)
     take_pictures(overlay)
-    for is_bare_wanted in (True, False) * 3:  # the badge and its × are seen between two pictures
-        wait_until(page, lambda wanted=is_bare_wanted: is_bare(overlay) == wanted)
+    for _ in range(3):
+        overlay.until(lambda: is_bare(overlay), "no picture was taken without badge and ×")
+        overlay.until(lambda: not is_bare(overlay), "the badge and its × are to be seen between two pictures")
     shoot(page, f"extension-{path[1:]}-taking")
     overlay.answer()
     overlay.wait("hint", "pictures were taken in this tab")
