@@ -65,12 +65,13 @@ def draw_pairs(
         )
         drawn = autoencoder.reconstruct(networks[int(rng.integers(len(networks)))], faces, rng)
         for clip, face, other in zip(chosen, faces, drawn, strict=True):
-            real = replace(clip, original_id=clip.video_id, seconds=clip.seconds[:1], jpegs=[_jpeg(face)])
+            real = replace(clip, original_id=clip.video_id, seconds=clip.seconds[:1], jpegs=[encode_jpeg(face)])
             yield real
-            yield replace(real, video_id=f"{clip.video_id}-drawn", fake=True, method=METHOD, jpegs=[_jpeg(other)])
+            yield replace(real, video_id=f"{clip.video_id}-drawn", fake=True, method=METHOD, jpegs=[encode_jpeg(other)])
 
 
-def _jpeg(image: np.ndarray) -> bytes:
+def encode_jpeg(image: np.ndarray) -> bytes:
+    """Encode a face (S, S, 3) RGB."""
     return cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
 
 
