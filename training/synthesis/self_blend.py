@@ -39,7 +39,7 @@ def self_blend(image: Image, points: Points, rng: Generator) -> Image:
     else:
         target = _shift_statistics(target, rng)
     if rng.random() < DEFORMED_SHARE:
-        source = _deform_elastically(source, 0.012, rng)
+        source = deform_elastically(source, 0.012, rng)
     return _paste_region(source, target, points, rng)
 
 
@@ -49,7 +49,7 @@ def cross_blend(image: Image, points: Points, other: Image, other_points: Points
     if matrix is None:
         return self_blend(image, points, rng)
     aligned = cv2.warpAffine(other, matrix, image.shape[1::-1], borderMode=cv2.BORDER_REFLECT)
-    return _paste_region(_transfer_colour(np.asarray(aligned, np.uint8), image, points), image, points, rng)
+    return _paste_region(transfer_colour(np.asarray(aligned, np.uint8), image, points), image, points, rng)
 
 
 def flicker(real: NDArray[np.uint8], fake: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
@@ -75,7 +75,7 @@ def region_mask(points: Points, side_px: int, rng: Generator) -> Mask:
     hull = cv2.convexHull(outline.astype(np.float32)).astype(np.int32)
     mask = np.zeros((side_px, side_px), np.float32)
     cv2.fillConvexPoly(mask, hull, 1.0)
-    return _soften_edges(_deform_elastically(mask, 0.03, rng), rng)
+    return soften_edges(deform_elastically(mask, 0.03, rng), rng)
 
 
 def _paste_region(source: Image, target: Image, points: Points, rng: Generator) -> Image:
@@ -149,7 +149,7 @@ def _smooth_and_sharpen(image: Image, rng: Generator) -> Image:
     return np.asarray(cv2.addWeighted(smooth, 1 + amount, soft, -amount, 0), np.uint8)
 
 
-def _transfer_colour(source: Image, target: Image, points: Points) -> Image:
+def transfer_colour(source: Image, target: Image, points: Points) -> Image:
     """Give the source the target's mean and spread in LAB inside the face (Reinhard et al., 2001)."""
     inside = np.zeros(target.shape[:2], np.uint8)
     cv2.fillConvexPoly(inside, cv2.convexHull(points).astype(np.int32), 255)
@@ -162,7 +162,7 @@ def _transfer_colour(source: Image, target: Image, points: Points) -> Image:
     return np.asarray(cv2.cvtColor(np.clip(lab, 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB), np.uint8)
 
 
-def _deform_elastically(picture: NDArray[Any], reach: float, rng: Generator) -> NDArray[Any]:
+def deform_elastically(picture: NDArray[Any], reach: float, rng: Generator) -> NDArray[Any]:
     """Deform a picture or mask by a smooth random field of 5 × 5 cells; `reach` is a share of the side."""
     side_px = picture.shape[0]
     field = rng.normal(0, reach * side_px, (2, 5, 5)).astype(np.float32)
@@ -171,7 +171,7 @@ def _deform_elastically(picture: NDArray[Any], reach: float, rng: Generator) -> 
     return np.asarray(cv2.remap(picture, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
-def _soften_edges(mask: Mask, rng: Generator) -> Mask:
+def soften_edges(mask: Mask, rng: Generator) -> Mask:
     """Erode or widen by blur and threshold, then blur again: edges from hard to very soft."""
     side_px = mask.shape[0]
     first = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.01, 0.05) * side_px)
