@@ -46,6 +46,7 @@ class FaceSwapper(nn.Module):
         self.people = nn.Embedding(people, CODE)
         steps = list(itertools.pairwise((*WIDTHS[::-1], WIDTHS[0])))
         self.grow = nn.ModuleList(nn.Conv2d(before, 4 * after, 3, 1, 1) for before, after in steps)
+        self.norms = nn.ModuleList(nn.GroupNorm(8, after) for _, after in steps)
         self.film = nn.ModuleList(nn.Linear(CODE, 2 * after) for _, after in steps)
         self.last = nn.Conv2d(WIDTHS[0], 3, 5, 1, 2)
 
@@ -53,9 +54,9 @@ class FaceSwapper(nn.Module):
         """Draw each face as its person."""
         code = self.people(people)
         maps = self.start(self.encoder(faces)).unflatten(1, (WIDTHS[-1], START_PX, START_PX))
-        for grow, film in zip(self.grow, self.film, strict=True):
+        for grow, norm, film in zip(self.grow, self.norms, self.film, strict=True):
             scale, shift = film(code)[..., None, None].chunk(2, 1)
-            maps = nn.functional.pixel_shuffle(grow(maps), 2)
+            maps = norm(nn.functional.pixel_shuffle(grow(maps), 2))
             maps = nn.functional.leaky_relu(maps * (1 + scale) + shift, 0.1)
         return torch.tanh(self.last(maps))
 
@@ -71,8 +72,13 @@ def alignment(points: Points) -> NDArray[np.float64]:
 def align(image: Image, points: Points) -> Image:
     """Cut the face with the mesh `points` out of a crop (S, S, 3) -> (96, 96, 3)."""
     size = (SIDE_PX, SIDE_PX)
-    aligned = cv2.warpAffine(image, alignment(points), size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT)
-    return np.asarray(aligned, np.uint8)
+    return np.asarray(cv2.warpAffine(image, alignment(points), size, borderMode=cv2.BORDER_REFLECT), np.uint8)
+
+
+def pose(points: Points) -> NDArray[np.float32]:
+    """Return how far the tip of the nose is off the middle of the face (2,), in widths of the face."""
+    outline = points[list(landmarks.OVAL)]
+    return np.asarray((points[1] - outline.mean(0)) / np.ptp(outline[:, 0]), np.float32)
 
 
 @torch.inference_mode()
@@ -94,7 +100,7 @@ def paste(drawn: Image, image: Image, points: Points, rng: Generator) -> Image:
 
 
 def face_mask(points: Points, side_px: int, rng: Generator) -> NDArray[np.float32]:
-    """Draw a soft mask (S, S) in 0..1 of the face, a little smaller or larger than the outline of its mesh."""
+    """Draw a soft mask (S, S) in 0..1 of the face, of another size and softness each time."""
     outline = points[list(landmarks.OVAL)]
     outline = outline.mean(0) + (outline - outline.mean(0)) * rng.uniform(0.8, 0.97)
     mask = np.zeros((side_px, side_px), np.float32)

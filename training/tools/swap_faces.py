@@ -3,7 +3,8 @@
     python -m training.tools.swap_faces --data FACES --out PAIRS [--people 40] [--seconds 1200] [--limit 1000]
 
 Of real clips of the split `train` alone. A swap shows a frame of its own real clip with the face of one of the people
-whose colours are nearest; `training.train` pairs the two, since the swap's `original_id` is the real's `video_id`.
+who look most alike there, in colours and in how the head is turned; `training.train` pairs the two, since the swap's
+`original_id` is the real's `video_id`.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch import Tensor
+from torch.optim import Optimizer
 
 from training.data.shards import StoredClip, read_clips, write_clips
 from training.fit.torch_dataset import decode
@@ -36,7 +37,7 @@ METHOD = "autoencoder-swap"
 BATCH = 16
 LEARNING_RATE = 1e-3
 WARP = 0.035  # of the side: so far the faces that the encoder sees are deformed
-NEAREST = 8  # people of nearest colour, of whom one is drawn
+NEAREST = 8  # people with frames of nearest colour and pose, of whom one is drawn
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     reals = [clip for clip in read_clips(arguments.data) if clip.split == "train" and not clip.fake]
-    faces = swap_faces(reals, arguments.people)
+    faces = load_faces(reals, arguments.people)
     torch.manual_seed(arguments.seed)
     swapper = FaceSwapper(arguments.people)
     error = train(swapper, faces, arguments.seconds, np.random.default_rng(arguments.seed))
@@ -69,7 +70,7 @@ def main() -> None:
     write_clips(arguments.out, swapped_pairs(swapper.eval(), faces, arguments.limit, arguments.seed))
 
 
-def swap_faces(reals: Sequence[StoredClip], people: int) -> SwapFaces:
+def load_faces(reals: Sequence[StoredClip], people: int) -> SwapFaces:
     """Take the first frames of the clips of so many people, those with most clips.
 
     Raises:
@@ -92,10 +93,7 @@ def train(swapper: FaceSwapper, faces: SwapFaces, seconds: float, rng: Generator
     started, error, saying = time.monotonic(), 0.0, 0
     while (progress := (time.monotonic() - started) / seconds) < 1:
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * min(1.0, 2 * (1 - progress) + 0.02)
-        loss, step_error = train_step(swapper, faces, rng)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        step_error = train_step(swapper, optimizer, faces, rng)
         error = 0.98 * error + 0.02 * step_error if error else step_error
         if progress * 10 >= saying:
             print(f"{progress:.0%}, mean error {error:.1f}", flush=True)
@@ -103,25 +101,30 @@ def train(swapper: FaceSwapper, faces: SwapFaces, seconds: float, rng: Generator
     return error
 
 
-def train_step(swapper: FaceSwapper, faces: SwapFaces, rng: Generator) -> tuple[Tensor, float]:
-    """Compute the loss of one batch, and its mean error in grey levels."""
+def train_step(swapper: FaceSwapper, optimizer: Optimizer, faces: SwapFaces, rng: Generator) -> float:
+    """Train on one batch -> its mean error in grey levels."""
     rows = rng.integers(len(faces.aligned), size=BATCH)
     wanted = faces.aligned[rows][:, :, :: int(rng.choice((-1, 1)))]
     seen = np.stack([deform_elastically(face, WARP, rng) for face in wanted])
     with autocast("cpu", choose_precision("cpu")):
         drawn = swapper(as_input(seen), torch.from_numpy(faces.person[rows])).float()
     target = as_input(np.ascontiguousarray(wanted))
-    return reconstruction_loss(drawn, target), float((drawn.detach() - target).abs().mean()) * 127.5
+    optimizer.zero_grad()
+    reconstruction_loss(drawn, target).backward()
+    optimizer.step()
+    return float((drawn.detach() - target).abs().mean()) * 127.5
 
 
 def swapped_pairs(swapper: FaceSwapper, faces: SwapFaces, limit: int, seed: int) -> Iterator[StoredClip]:
     """Yield frames of people, and each with the face of one of NEAREST others."""
     rng = np.random.default_rng(seed)
-    colours = np.stack([faces.aligned[faces.person == row].mean((0, 1, 2)) for row in range(faces.person.max() + 1)])
+    colours = faces.aligned.mean((1, 2), dtype=np.float32) / 255
+    looks = np.hstack([colours, [face_swap.pose(mesh) for mesh in faces.meshes]])
     for row in evenly(range(len(faces.clips)), limit):
         clip, own = faces.clips[row], faces.person[row]
-        nearest = np.argsort(np.abs(colours - colours[own]).sum(1), kind="stable")
-        other = int(rng.choice([person for person in nearest if person != own][:NEAREST]))
+        nearest = np.argsort(np.abs(looks - looks[row]).sum(1), kind="stable")
+        others = dict.fromkeys(person for person in faces.person[nearest] if person != own)
+        other = int(rng.choice(list(others)[:NEAREST]))
         swapped = face_swap.swap(swapper, faces.crops[row], faces.meshes[row], other, rng)
         video_id = f"{clip.video_id}-{row}"
         jpegs = [encode_jpeg(faces.crops[row])]
