@@ -11,7 +11,7 @@ import { mayReach, mayReachAll, onPermissionsChanged, revokeUnused } from "../sh
 import { ReportCache } from "../shared/report-cache.js";
 import { spaceAddress, usesOnDevice } from "../shared/settings.js";
 import { parseWebUrl } from "../shared/urls.js";
-import * as browser from "./browser.js";
+import * as browser from "./background-browser.js";
 import { CheckManager } from "./check-manager.js";
 import { OnDeviceClient } from "./on-device-client.js";
 import { SpaceClient } from "./space-client.js";

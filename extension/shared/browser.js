@@ -1,7 +1,7 @@
 /**
  * The calls of the browser that all parts make: storage, messages, tabs, texts. Only this file, `permissions.js`,
- * `background/browser.js` and the content script's loader use `chrome`, which Chromium and Firefox both offer with
- * promises in manifest version 3.
+ * `background/background-browser.js` and the content script's loader use `chrome`, which Chromium and Firefox both
+ * offer with promises in manifest version 3.
  *
  * @import { Settings } from "./settings.js"
  * @import { Locale, Translate } from "./i18n.js"

@@ -21,6 +21,7 @@ from training.data import augment
 from training.data.catalog import LabelledVideo, read_manifest
 from training.data.extract_faces import cut_panel, decode_picture
 from training.data.shards import MANIFEST, FileSlices, StoredClip, index_tar, read_clips, read_table
+from training.data.subsets import spread_evenly
 from training.evaluation import corruptions
 from training.evaluation.corruptions import CLEAN, Condition, corrupt
 from unmask.faces.clips import ClipSpec, FaceClip, crop_square
@@ -175,12 +176,8 @@ def subset(examples: Sequence[Example], count: int) -> tuple[Example, ...]:
     """Choose at most `count` examples, reals and fakes half and half, spread evenly over methods and the list."""
     reals, fakes = ([item for item in examples if item.fake == fake] for fake in (False, True))
     by_method = sorted(fakes, key=lambda item: item.method)
-    chosen = {*_spread(reals, count // 2), *_spread(by_method, count // 2)}
+    chosen = {*spread_evenly(reals, count // 2), *spread_evenly(by_method, count // 2)}
     return tuple(item for item in examples if item in chosen)
-
-
-def _spread(items: Sequence[Example], count: int) -> list[Example]:
-    return [items[i] for i in np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)]
 
 
 def _examples(videos: Iterable[LabelledVideo | StoredClip]) -> tuple[Example, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from training.data.shards import StoredClip, read_clips
 from training.data.splits import videos_sharing_people
+from training.data.subsets import spread_evenly
 
 
 @dataclass(frozen=True)
@@ -59,18 +60,14 @@ def read_training_clips(
     if leaks:
         print(f"Left out, because validation holds the same people: {', '.join(sorted(leaks))}", file=sys.stderr)
     if validation_limit is not None:
-        validation = {name: spread_evenly(clips, validation_limit) for name, clips in validation.items()}
+        validation = {name: limit_each_label(clips, validation_limit) for name, clips in validation.items()}
     return TrainingClips(training, {name: clips for name, clips in validation.items() if clips})
 
 
-def spread_evenly(clips: list[StoredClip], limit: int) -> list[StoredClip]:
+def limit_each_label(clips: list[StoredClip], limit: int) -> list[StoredClip]:
     """Choose at most `limit` real and `limit` fake clips, from all over the list."""
-    chosen = []
-    for fake in (False, True):
-        alike = [clip for clip in clips if clip.fake == fake]
-        rows = np.linspace(0, len(alike) - 1, min(limit, len(alike))).round().astype(int)
-        chosen += [alike[row] for row in rows]
-    return chosen
+    reals, fakes = ([clip for clip in clips if clip.fake == fake] for fake in (False, True))
+    return [*spread_evenly(reals, limit), *spread_evenly(fakes, limit)]
 
 
 def subset_of_reals(clips: list[StoredClip], limit: int, seed: int) -> list[StoredClip]:

@@ -3,19 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from training.data.augment import NO_AUGMENTATION
 from training.data.shards import StoredClip, read_clips
+from training.data.subsets import spread_evenly
 from training.evaluation.corruptions import Condition
 from training.evaluation.eval_sets import face_clip
 from training.fit.predict import predict
 from training.fit.recipes import Mixture
 from training.fit.torch_dataset import ClipPairs, Pair, PlainClips, as_face_clip, cached_meshes
-from training.fit.training_clips import spread_evenly
+from training.fit.training_clips import limit_each_label
 from training.release.calibration import BLURRED, CORRUPTED
 from training.release.score_table import Floats, Table, make_rows
 from unmask.faces.clips import ClipSpec, recompressed
@@ -26,8 +26,6 @@ from unmask.verdict import ClipScore, Policy, pool
 WEB = replace(NO_AUGMENTATION, geometry=1.0, resize=0.4, compression=0.7)
 CORRUPTED_REALS = 400  # real clips under each of CORRUPTED
 MAX_VIDEOS = 600  # of each label and folder
-
-Item = TypeVar("Item")
 
 
 class RecompressedPairs(Dataset[Pair]):
@@ -68,7 +66,7 @@ def validation_clips(folders: Sequence[Path], limit: int | None = None) -> dict[
         clips = [clip for clip in read_clips(folder) if clip.split == "val"]
         if not clips:
             raise ValueError(f"{folder.name} holds no row of split `val`: it is not for fitting")
-        found[folder.name] = clips if limit is None else spread_evenly(clips, limit)
+        found[folder.name] = clips if limit is None else limit_each_label(clips, limit)
     return found
 
 
@@ -88,7 +86,7 @@ def score_clips(
             again, _ = predict(model, RecompressedPairs(pairs), own, workers)
             item = start + blended * len(reals) + np.arange(len(logits)) // 2
             tables.append(make_rows("pairs", logits, fake=fake, blended=blended, recompressed_logit=again, item=item))
-        chosen = evenly(reals, CORRUPTED_REALS // len(by_folder))
+        chosen = spread_evenly(reals, CORRUPTED_REALS // len(by_folder))
         for part, some, conditions in (("corrupted", chosen, CORRUPTED), ("blurred", reals, BLURRED)):
             item = start + np.arange(len(some))
             for index, condition in enumerate(conditions):
@@ -98,7 +96,7 @@ def score_clips(
                 tables.append(make_rows(part, logits, condition=index, sharpness=sharpness, item=item))
         count = min(len(reals), len(fakes))
         if count:
-            stored = PlainClips([*evenly(reals, count), *evenly(fakes, count)], own)
+            stored = PlainClips([*spread_evenly(reals, count), *spread_evenly(fakes, count)], own)
             logits, fake = predict(model, stored, own, workers)
             tables.append(make_rows("stored", logits, fake=fake, item=start + np.arange(len(logits))))
     return np.concatenate(tables)
@@ -116,7 +114,7 @@ def score_videos(
         videos = [
             video
             for fake in (False, True)
-            for video in evenly([some for some in clips_of.values() if some[0].fake == fake], MAX_VIDEOS)
+            for video in spread_evenly([some for some in clips_of.values() if some[0].fake == fake], MAX_VIDEOS)
         ]
         own = _spec_of(clips, spec)
         logits, _ = predict(model, PlainClips([clip for some in videos for clip in some], own), own, workers)
@@ -133,11 +131,6 @@ def pool_clips(logits: Floats, clips: Sequence[StoredClip]) -> float:
         for clip, logit in zip(clips, logits.tolist(), strict=True)
     ]
     return pool(scores, Policy().trim)
-
-
-def evenly(items: Sequence[Item], count: int) -> list[Item]:
-    """Choose at most so many, spread evenly over the list."""
-    return [items[row] for row in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)]
 
 
 def _spec_of(clips: Sequence[StoredClip], spec: ClipSpec) -> ClipSpec:

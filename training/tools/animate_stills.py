@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from training.data.shards import StoredClip, read_clips, write_clips
+from training.data.subsets import spread_evenly
 from training.fit.torch_dataset import decode
-from training.release.score_validation import evenly
 from training.synthesis import animated_still, landmarks
 from training.tools.reconstruct_faces import SIDE_PX, encode_jpeg
 
@@ -35,8 +35,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     folders = [[clip for clip in read_clips(folder) if is_usable(clip)] for folder in arguments.data]
-    drivers = evenly(driving_videos([clip for reals in folders for clip in reals]), DRIVERS)
-    reals = [clip for reals in folders for clip in evenly(reals, arguments.limit)]
+    drivers = spread_evenly(driving_videos([clip for reals in folders for clip in reals]), DRIVERS)
+    reals = [clip for reals in folders for clip in spread_evenly(reals, arguments.limit)]
     write_clips(arguments.out, animated_pairs(reals, drivers, arguments.seed))
 
 

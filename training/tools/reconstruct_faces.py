@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 
 from training.data.shards import StoredClip, read_clips, write_clips
+from training.data.subsets import spread_evenly
 from training.fit.torch_dataset import decode
-from training.release.score_validation import evenly
 from training.synthesis import autoencoder, tiny_autoencoder
 from training.synthesis.autoencoder import Autoencoder
 from training.synthesis.tiny_autoencoder import TinyAutoencoder
@@ -48,7 +48,7 @@ def main() -> None:
         networks += tiny_autoencoder.load(arguments.tiny_autoencoders)
     if not networks:
         parser.error("give --autoencoders or --tiny-autoencoders")
-    write_clips(arguments.out, draw_pairs(evenly(reals, arguments.limit), networks, arguments.seed))
+    write_clips(arguments.out, draw_pairs(spread_evenly(reals, arguments.limit), networks, arguments.seed))
 
 
 def draw_pairs(

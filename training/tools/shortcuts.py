@@ -21,7 +21,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from training.evaluation.metrics import auc
 from training.fit.recipes import RECIPES
 from training.fit.torch_dataset import ClipPairs, cached_meshes
-from training.fit.training_clips import read_training_clips, spread_evenly
+from training.fit.training_clips import limit_each_label, read_training_clips
 
 FOLDS = 5
 JPEG_BLOCK_PX = 8
@@ -40,7 +40,7 @@ def main() -> None:
     spec = replace(config.clip, frames_per_clip=1)
     for folder in arguments.data:
         for clips in read_training_clips([(folder, 1)], None, 0).training:
-            reals = [clip for clip in spread_evenly(clips, arguments.limit) if not clip.fake]
+            reals = [clip for clip in limit_each_label(clips, arguments.limit) if not clip.fake]
             fakes = [clip for clip in clips if clip.fake]
             meshes = cached_meshes(reals, arguments.meshes)
             pairs = ClipPairs(reals, meshes, fakes, spec, config.frames.mixture, 0)

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from torch.optim import Optimizer
 
 from training.data.shards import StoredClip, read_clips, write_clips
+from training.data.subsets import spread_evenly
 from training.fit.torch_dataset import decode
 from training.fit.train_autoencoder import reconstruction_loss
-from training.release.score_validation import evenly
 from training.synthesis import face_swap, landmarks
 from training.synthesis.autoencoder import as_input
 from training.synthesis.face_swap import FaceSwapper
@@ -120,7 +120,7 @@ def swapped_pairs(swapper: FaceSwapper, faces: SwapFaces, limit: int, seed: int)
     rng = np.random.default_rng(seed)
     colours = faces.aligned.mean((1, 2), dtype=np.float32) / 255
     looks = np.hstack([colours, [face_swap.pose(mesh) for mesh in faces.meshes]])
-    for row in evenly(range(len(faces.clips)), limit):
+    for row in spread_evenly(range(len(faces.clips)), limit):
         clip, own = faces.clips[row], faces.person[row]
         nearest = np.argsort(np.abs(looks - looks[row]).sum(1), kind="stable")
         others = dict.fromkeys(person for person in faces.person[nearest] if person != own)

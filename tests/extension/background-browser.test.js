@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { captureTab } from "../../extension/background/browser.js";
+import { captureTab } from "../../extension/background/background-browser.js";
 import { requestWithRetries } from "../../extension/page/check-request.js";
 
 test("captures of the tab that are requested together keep the pace that browsers allow", async () => {
