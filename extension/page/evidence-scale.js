@@ -43,7 +43,7 @@ export function renderEvidence(evidence, chance, t) {
     renderScale(evidence, t),
     h("p", { class: "legend", "aria-hidden": "true" }, h("span", {}, t("side_real")), h("span", {}, t("side_fake"))),
     frequency ? h("p", {}, frequency) : number,
-    h("details", {}, h("summary", {}, t("base_rate")), h("p", {}, ifRare)),
+    ifRare && h("details", {}, h("summary", {}, t("base_rate")), h("p", {}, ifRare)),
   );
 }
 

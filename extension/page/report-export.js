@@ -39,7 +39,8 @@ export function toHtml(report, t, { lang, dir }) {
   const { verdict, source } = report;
   const url = source.url && escapeHtml(source.url);
   const evidence = verdict.evidence && evidenceTexts(verdict.evidence, t);
-  const graded = evidence ? [evidence.grade, evidence.frequency, `${t("base_rate")} ${evidence.ifRare}`] : [];
+  const ifRare = evidence?.ifRare && `${t("base_rate")} ${evidence.ifRare}`;
+  const graded = evidence ? [evidence.grade, evidence.frequency, ifRare] : [];
   const origin = originTexts(report, t);
   const said = [origin.head, ...origin.rest, ...graded, ...helpTexts(verdict, t)].filter(Boolean);
   const reasons = verdict.reasons.map((code) => `<li>${escapeHtml(reasonText(code, t))}</li>`);

@@ -54,7 +54,7 @@ class Evidence:
     direction: Direction
     strength: Strength
     likelihood_ratio: float  # how many times as likely such a score is of a fake as of a real video
-    per_100: Frequency | None  # None for a model without a validation
+    per_100: Frequency | None  # None for a model without a validation, and for several models together
 
 
 def grade(log_odds: float, label: str, is_doubtful: bool, scale: EvidenceScale) -> Evidence:

@@ -48,7 +48,7 @@ class EvidenceReport(TypedDict):
     direction: Direction
     strength: Strength
     likelihood_ratio: float
-    per_100: FrequencyReport | None  # null for a model without a validation
+    per_100: FrequencyReport | None  # null for a model without a validation, and for several models together
 
 
 class VerdictReport(TypedDict):

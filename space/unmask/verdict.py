@@ -78,14 +78,26 @@ class Policy:
 def ensemble_policy(policies: Sequence[Policy]) -> Policy:
     """Combine the policies of models that answer together: the first's, with the widest abstain band of all.
 
-    Of the required sharpness the highest is taken.
+    Of the required sharpness and of the weight of several faces the highest is taken. Evidence is graded by the widest
+    edges of all, and without frequencies: how often such an average was of a fake was measured on no videos.
     """
+    if len(policies) == 1:
+        return policies[0]
+    scales = [policy.evidence for policy in policies]
     return replace(
         policies[0],
         real_below=min(policy.real_below for policy in policies),
         fake_above=max(policy.fake_above for policy in policies),
         min_sharpness=max(policy.min_sharpness for policy in policies),
+        crowd_weight=max(policy.crowd_weight for policy in policies),
+        evidence=EvidenceScale(
+            moderate=_widest([scale.moderate for scale in scales]), weak=_widest([scale.weak for scale in scales])
+        ),
     )
+
+
+def _widest(bands: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    return min(low for low, _ in bands), max(high for _, high in bands)
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,8 @@ test("evidence is said in frequencies, and for a base rate of one in a hundred",
   assert.equal(said.grade, "Evidence: moderate, for a deepfake");
   assert.match(said.frequency, /86 of 100 .* 80 to 91; from 120 videos/);
   assert.match(said.ifRare, / 6% /); // 6.14 * 0.01 / (6.14 * 0.01 + 0.99)
-  assert.equal(evidenceTexts(evidence({ per_100: null }), words).frequency, "");
+  const { frequency, ifRare } = evidenceTexts(evidence({ per_100: null }), words);
+  assert.deepEqual([frequency, ifRare], ["", ""]);
   const all = { fakes: 99.8, low: 99.1, high: 100, videos: 199 };
   assert.match(evidenceTexts(evidence({ per_100: all }), words).frequency, /99 of 100 .* 99 to 100; from 199 videos/);
   assert.match(evidenceTexts(evidence({ likelihood_ratio: 0.2 }), words).ifRare, /under 1%/);

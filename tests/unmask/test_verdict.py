@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reports import clips
+from unmask.evidence import EvidenceScale
 from unmask.verdict import Calibration, ClipScore, Policy, ensemble_policy, judge, judge_one_pass
 from unmask.verdict_text import REASONS, clock, describe_verdict, percent, sentence
 
@@ -173,9 +174,16 @@ def test_a_policy_that_makes_no_sense_is_refused(fields):
 
 
 def test_the_most_cautious_of_an_ensemble_decides_what_is_answered() -> None:
-    one = Policy(real_below=0.3, fake_above=0.7, min_sharpness=0.02)
-    policy = ensemble_policy([one, Policy(real_below=0.4, fake_above=0.8)])
-    assert (policy.real_below, policy.fake_above, policy.min_sharpness) == (0.3, 0.8, 0.02)
+    scale = EvidenceScale((0.0,), (10.0, 90.0), (5.0, 80.0), (20.0, 95.0), (50, 60), (-2.0, 1.0), (-1.0, 0.5))
+    one = Policy(real_below=0.3, fake_above=0.7, min_sharpness=0.02, crowd_weight=0.5, evidence=scale)
+    other = replace(one, real_below=0.4, fake_above=0.8, min_sharpness=0.0, crowd_weight=0.9)
+    other = replace(other, evidence=replace(scale, moderate=(-3.0, 0.9), weak=(-0.7, 0.8)))
+    for policy in (ensemble_policy([one, other]), ensemble_policy([other, one])):
+        assert (policy.real_below, policy.fake_above, policy.min_sharpness) == (0.3, 0.8, 0.02)
+        assert (policy.crowd_weight, policy.evidence.moderate, policy.evidence.weak) == (0.9, (-3.0, 1.0), (-1.0, 0.8))
+        said = judge_one_pass([made(2.0, start=0.0), made(2.0, start=1.0)], policy).evidence
+        assert said and said.per_100 is None  # one member's frequencies are not those of an average
+    assert ensemble_policy([one]) == one
 
 
 def test_a_calibration_that_makes_no_sense_and_a_logit_that_is_no_number_are_refused():

@@ -69,7 +69,9 @@ def frequency_text(evidence: EvidenceReport) -> str:
 
 
 def base_rate_text(evidence: EvidenceReport) -> str:
-    """Say how many such videos would be fake if one in a hundred were."""
+    """Say how many such videos would be fake if one in a hundred were; nothing without a validation."""
+    if evidence["per_100"] is None:
+        return ""
     odds = evidence["likelihood_ratio"] * BASE_RATE / (1 - BASE_RATE)
     return f"{percent(odds / (1 + odds))} of those that score like this would be deepfakes."
 

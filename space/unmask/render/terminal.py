@@ -85,8 +85,9 @@ def _describe_evidence(evidence: EvidenceReport) -> list[str]:
     here = evidence["direction"], evidence["strength"]
     zones = [f"[{zone.strength.upper()}]" if zone[:2] == here else zone.strength for zone in ZONES]
     lines = [grade_text(evidence), f"real  {' · '.join(zones)}  deepfake", frequency_text(evidence)]
-    rare = f"If one in a hundred such videos were a deepfake: {base_rate_text(evidence)}"
-    return [line for line in (*lines, rare) if line]
+    rare = base_rate_text(evidence)
+    lines += [f"If one in a hundred such videos were a deepfake: {rare}"] if rare else []
+    return [line for line in lines if line]
 
 
 def _moments(report: CheckReport) -> str:

@@ -34,7 +34,7 @@ def test_evidence_is_said_in_frequencies():
         "In our tests, where half of all videos were deepfakes, 86 of 100 that scored like this were deepfakes"
         " (95% interval 80 to 91; from 120 videos)."
     )
-    assert words.frequency_text(made() | {"per_100": None}) == ""
+    assert words.frequency_text(made() | {"per_100": None}) == words.base_rate_text(made() | {"per_100": None}) == ""
     assert ", 99 of 100 that" in words.frequency_text(made(fakes=99.8, low=99.1, high=100.0))
 
 
