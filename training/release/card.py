@@ -6,10 +6,11 @@
 
 The first renders `README.md` of a model folder from its `evaluation.json`, `config.json`,
 `training.release.data_sources` and `training/runs/NAME.sh`; with --results, `evaluation.json` is first written from
-OUT/results.json, and with --figures, pictures of the evaluation are copied beside it. The second renews the table of
-the default model between the marks `<!-- evaluation -->` and `<!-- /evaluation -->` of a file. The third fails when a
-shipped model has no card, one of other weights or one that the template does not give, or when its evaluation chooses
-another default model.
+OUT/results.json, and with --figures, pictures of the evaluation are copied beside it. The second renews two tables of
+a file: that of the default model between the marks `<!-- evaluation -->` and `<!-- /evaluation -->`, and that of all
+shipped models between `<!-- models -->` and `<!-- /models -->`. The third fails when a shipped model has no card, one
+of other weights, without graded evidence or one that the template does not give, or when its evaluation chooses another
+default model.
 """
 
 import argparse
@@ -38,6 +39,7 @@ RUNS = Path(__file__).parents[1] / "runs"
 SCRIPT_LINK = "../../../../../training/runs/{}.sh"  # from a shipped model's folder
 MEANING = "It says how probable it is that the face in a clip is a deepfake."
 MARKS = ("<!-- evaluation -->", "<!-- /evaluation -->")
+MODEL_MARKS = ("<!-- models -->", "<!-- /models -->")
 LICENCE = re.compile(r"[a-z0-9.-]+")  # as the Hub names one
 LABELS = ("fake", "uncertain", "real", "no_face")
 FIGURES = {  # file: caption, in the order of the card
@@ -97,7 +99,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         if arguments.model_folder:
             print(write_card(arguments.model_folder, arguments.results, arguments.figures))
         if arguments.section:
-            renew_section(arguments.section, SHIPPED / bundled.DEFAULT / "README.md")
+            _, table, _ = _split_at_marks(SHIPPED / bundled.DEFAULT / "README.md", MARKS)
+            renew_section(arguments.section, MARKS, table)
+            renew_section(arguments.section, MODEL_MARKS, models_table(SHIPPED))
             print(arguments.section)
     except CardError as error:
         raise SystemExit(str(error)) from error
@@ -181,7 +185,8 @@ def render(folder: Path) -> str:
         raise CardError(f"{folder.name} has no {EVALUATION}: evaluate it, and run python -m training.release.card")
     results = read(folder / EVALUATION)
     label = _label_of(model, results)
-    if not all(one.summary(label).whole.fake_grades for one in results.sets):
+    summaries = [one.summary(label) for one in results.sets]
+    if not all(part.fake_grades for summary in summaries for part in (summary.whole, *summary.by_group.values())):
         raise CardError(f"{model.name}: its evaluation has no graded evidence; evaluate it anew")
     about = _training_facts(model)
     return _render(
@@ -240,8 +245,9 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
         autoescape=False,  # Markdown, of our own numbers
     )
-    environment.filters |= {"cell": _cell, "share": _share, "complement": _complement, "counts": _counts}
-    environment.filters["grades"] = lambda grades: " / ".join(str(grades[name]) for name in GRADES if name != "no_face")
+    environment.filters |= {"cell": _cell, "share": _share, "complement": _complement}
+    environment.filters["counts"] = lambda labels: _counts(labels, LABELS)
+    environment.filters["grades"] = lambda grades: _counts(grades, [name for name in GRADES if name != "no_face"])
     return environment.get_template("card.md.j2")
 
 
@@ -347,17 +353,45 @@ def _limits_on(one: SetResult, name: str) -> Iterator[str]:
         yield f"On {one.name} it is weakest on {weakest}: AUC {fakes[weakest]}."
 
 
-def renew_section(path: Path, card: Path) -> None:
-    """Copy the table between MARKS from a card to another file. Raises CardError where marks are missing."""
-    _, table, _ = _split_at_marks(card)
-    before, _, after = _split_at_marks(path)
+def models_table(shipped: Path) -> str:
+    """Render a row for each model folder under `shipped`, on the sets of the default model with reals and fakes."""
+    folders = sorted(item.parent for item in shipped.glob(f"*/{EVALUATION}"))
+    sets = [one.name for one in read(shipped / bundled.DEFAULT / EVALUATION).sets if "auc" in one.summaries[0].metrics]
+    rows = [["model", "parameters", "weights", *sets], ["---"] * (3 + len(sets))]
+    for model in map(read_folder, folders):
+        results = read(model.path / EVALUATION)
+        label = _label_of(model, results)
+        parameters = next(item.parameters for item in results.models if item.name == label)
+        size = [f"{parameters / 1e6:.1f} M", f"{model.size_bytes / 2**20:.1f} MiB"]
+        rows.append([f"`{model.name}`", *size, *(_auc_and_answers(results, name, label) for name in sets)])
+    return "\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _auc_and_answers(results: Results, name: str, label: str) -> str:
+    """Format the AUC on a set, and the share of its videos whose evidence is strong or moderate."""
+    summary = next((one.summary(label) for one in results.sets if one.name == name), None)
+    if summary is None or "auc" not in summary.metrics:
+        return "–"
+    whole = summary.whole
+    graded = sum(
+        count
+        for grades in (whole.real_grades, whole.fake_grades)
+        for grade, count in grades.items()
+        if grade.startswith(("strong", "moderate"))
+    )
+    return f"{summary.metrics['auc'].value:.3f}; {graded / (whole.reals + whole.fakes):.0%}"
+
+
+def renew_section(path: Path, marks: tuple[str, str], table: str) -> None:
+    """Put a table between the marks of a file. Raises CardError where they are missing."""
+    before, _, after = _split_at_marks(path, marks)
     with atomic_write(path) as draft:
         draft.write_text(before + table + after, encoding="utf-8")
 
 
-def _split_at_marks(path: Path) -> tuple[str, str, str]:
+def _split_at_marks(path: Path, marks: tuple[str, str]) -> tuple[str, str, str]:
     """Read a file -> the text up to and with the first mark, between the marks, from the second mark on."""
-    begin, end = MARKS
+    begin, end = marks
     before, _, rest = path.read_text(encoding="utf-8").partition(begin)
     between, found, after = rest.partition(end)
     if not found:
@@ -377,8 +411,8 @@ def _complement(value: Interval) -> str:
     return _share(Interval(1 - value.value, 1 - value.high, 1 - value.low))
 
 
-def _counts(labels: Mapping[str, int]) -> str:
-    return " / ".join(str(labels[name]) for name in LABELS) if any(labels.values()) else "–"
+def _counts(counts: Mapping[str, int], names: Sequence[str]) -> str:
+    return " / ".join(str(counts[name]) for name in names) if any(counts.values()) else "–"
 
 
 if __name__ == "__main__":

@@ -116,12 +116,22 @@ def edited_card(folder):
     card.write_text(card.read_text().replace("no proof", "proof"))
 
 
+def ungraded(folder):
+    results = json.loads((folder / "evaluation.json").read_text())
+    groups = [part for one in results["sets"] for summary in one["summaries"] for part in summary["by_group"].values()]
+    assert groups
+    for part in groups:
+        part["fake_grades"] = {}
+    (folder / "evaluation.json").write_text(json.dumps(results))
+
+
 PROBLEMS = [
     (lambda folder: None, None),
     (lambda folder: (folder / "README.md").unlink(), "not what the template gives"),
     (lambda folder: (folder / "evaluation.json").unlink(), "has no evaluation.json"),
     (edited_card, "not what the template gives"),
     (other_weights, "no model of revision"),
+    (ungraded, "no graded evidence"),
     (unknown_model, "data_sources.py and training/runs"),
 ]
 
@@ -149,12 +159,14 @@ def test_a_section_is_renewed_between_its_marks(shipped, evaluated, tmp_path, mo
     render(shipped, evaluated)
     monkeypatch.setattr("unmask.models.bundled.DEFAULT", NAME)
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{card.MARKS[0]}\nold\n{card.MARKS[1]}\nafter\n")
+    marked = "".join(f"{begin}\nold\n{end}\n" for begin, end in (card.MARKS, card.MODEL_MARKS))
+    readme.write_text(f"before\n{marked}after\n")
     for _ in range(2):
         card.main(["--section", str(readme)])
     text = readme.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "\nold\n" not in text
     assert "| other | development set | 20 / 20 |" in text
+    assert re.search(rf"\| `{NAME}` \| 2.5 M \| [\d.]+ MiB \| 0\.\d{{3}}; \d+% \|", text)
     readme.write_text("no marks\n")
     with pytest.raises(SystemExit, match="evaluation"):
         card.main(["--section", str(readme)])
