@@ -118,8 +118,8 @@ export function labelText(label, evidence, t, withStrength = true) {
  * Put evidence into words.
  * @param {Evidence} evidence
  * @param {Translate} t
- * @returns {{grade: string, frequency: string, ifRare: string}} ifRare: how many would be fake if one in a hundred were;
- * this and frequency are empty without a validation
+ * @returns {{grade: string, frequency: string, ifRare: string}} ifRare: how many would be fake if one in a hundred
+ * were; this and frequency are empty without a validation
  */
 export function evidenceTexts({ direction, strength, likelihood_ratio: ratio, per_100: found }, t) {
   const side = direction === "none" ? t("scale_none") : t("scale", t(`strength_${strength}`), t(`side_${direction}`));
