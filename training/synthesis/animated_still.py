@@ -28,6 +28,7 @@ FROZEN_SHARE = 0.5  # of the animations: what is far from the face stands still
 DRAWN_SHARE = 0.7  # of the animations: smaller by a factor of DRAWN_SCALE and back, as networks of fixed size draw
 DRAWN_SCALE = (0.5, 0.95)
 MOUTH_OPENS = 0.0008  # of the picture's area
+MOUTH_SHUT = 0.003  # at most; where the picture shows the inside of a mouth, that is stretched
 
 
 def animate(still: Image, points: Points, driver: Points, rng: Generator) -> Image:
@@ -81,11 +82,10 @@ def warp_map(points: Points, target: Points, side_px: int, *, is_spline: bool, i
 
 
 def fill_mouth(frame: Image, before: Points, after: Points) -> Image:
-    """Draw the inside of a mouth into a frame (S, S, 3), where the lips of the mesh are further open than they were."""
+    """Draw the inside of a mouth into a frame (S, S, 3), where the lips of the mesh were shut and have opened."""
     side_px = frame.shape[0]
-    lips = after[list(INNER_LIPS)]
-    opened = cv2.contourArea(lips) - cv2.contourArea(before[list(INNER_LIPS)])
-    if opened < MOUTH_OPENS * side_px**2:
+    lips, shown = after[list(INNER_LIPS)], cv2.contourArea(before[list(INNER_LIPS)])
+    if shown > MOUTH_SHUT * side_px**2 or cv2.contourArea(lips) - shown < MOUTH_OPENS * side_px**2:
         return frame
     mask = np.zeros(frame.shape[:2], np.float32)
     cv2.fillPoly(mask, [np.rint(lips).astype(np.int32)], 1.0)

@@ -55,11 +55,15 @@ def test_what_is_far_from_the_face_moves_along_unless_it_is_frozen(points):
     assert np.abs(corner[True]).max() < 4  # from the face to beyond the corner it fades
 
 
-def test_a_mouth_is_filled_where_it_opens_and_nowhere_else(still, points):
-    assert animated_still.fill_mouth(still, points, points) is still
+def test_a_mouth_that_was_shut_is_filled_where_it_opens_and_nowhere_else(still, points):
+    rows, middle = list(animated_still.INNER_LIPS), points[13, 1]
+    shut = points.copy()
+    shut[rows, 1] = middle + 0.05 * (points[rows, 1] - middle)  # the portrait smiles
     opened = lowered(points, (14, 87, 178, 88, 317, 402, 318), 16)
-    changed = np.abs(animated_still.fill_mouth(still, points, opened).astype(int) - still).max(-1)
-    x, y = opened[list(animated_still.INNER_LIPS)].mean(0).round().astype(int)
+    for before, after in ((points, points), (points, opened), (shut, shut)):
+        assert animated_still.fill_mouth(still, before, after) is still
+    changed = np.abs(animated_still.fill_mouth(still, shut, opened).astype(int) - still).max(-1)
+    x, y = opened[rows].mean(0).round().astype(int)
     assert changed[y, x] > 20
     assert not changed[: int(points[list(landmarks.EYES), 1].max())].any()
 
