@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -170,3 +172,10 @@ def test_a_section_is_renewed_between_its_marks(shipped, evaluated, tmp_path, mo
     readme.write_text("no marks\n")
     with pytest.raises(SystemExit, match="evaluation"):
         card.main(["--section", str(readme)])
+
+
+def test_the_readme_has_the_tables_of_the_cards(tmp_path):
+    readme, copy = Path(__file__).parents[3] / "README.md", tmp_path / "README.md"
+    shutil.copyfile(readme, copy)
+    card.main(["--section", str(copy)])
+    assert copy.read_text() == readme.read_text(), "run python -m training.release.card --section README.md"
