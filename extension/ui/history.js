@@ -2,7 +2,7 @@
 
 import { renderReport } from "../page/panel.js";
 import { copyText, saveFile, saveReport } from "../page/report-export.js";
-import { fileUrl, localArea, localizePage, readLocale, sendToBackground } from "../shared/browser.js";
+import { localArea, localizePage, readLocale, sendToBackground } from "../shared/browser.js";
 import { h } from "../shared/dom.js";
 import { languageAttributes } from "../shared/i18n.js";
 import { icon, logo } from "../shared/icons.js";
@@ -10,7 +10,7 @@ import { formatAge, formatPercent, labelText, summarize } from "../shared/labels
 import { isOnDevice, parseReport } from "../shared/report.js";
 import { ReportCache } from "../shared/report-cache.js";
 import { parseWebUrl } from "../shared/urls.js";
-import { byId, inputById } from "./elements.js";
+import { byId, inputById, showAsInPanel } from "./elements.js";
 
 /** @typedef {import("../shared/report-cache.js").HistoryEntry} HistoryEntry */
 
@@ -73,7 +73,7 @@ async function toggle(entry, button, sheet) {
 }
 
 /**
- * Render a report as in the panel, in a shadow root with the panel's style.
+ * Render a report as in the panel.
  * @param {HistoryEntry} entry
  * @param {import("../shared/report.js").OkReport} report
  * @param {HTMLElement} sheet
@@ -90,8 +90,7 @@ function fillSheet(entry, report, sheet) {
   };
   const options = { t, language: attributes.lang, actions, title: report.source.title ?? "" };
   content.append(...renderReport(report, entry.savedAt, options), status);
-  const style = h("link", { rel: "stylesheet", href: fileUrl("page/overlay.css") });
-  sheet.attachShadow({ mode: "open" }).append(style, h("div", { class: "root", ...attributes }, content));
+  showAsInPanel(sheet, attributes, content);
 }
 
 /** @param {string[]} keys */

@@ -5,16 +5,19 @@
  * @typedef {import("../shared/messages.js").Replies["videos"][0]} FoundVideo
  */
 
+import { renderScale } from "../page/evidence-scale.js";
 import * as browser from "../shared/browser.js";
 import { h, toBlob } from "../shared/dom.js";
+import { languageAttributes } from "../shared/i18n.js";
 import { logo } from "../shared/icons.js";
 import { formatClock, progressLabel, toLabel } from "../shared/labels.js";
 import { mayReach, requestAccess, requestAllPages, revokeAllPages } from "../shared/permissions.js";
 import { parseReport } from "../shared/report.js";
 import { siteOf } from "../shared/settings.js";
-import { byId, inputById } from "./elements.js";
+import { byId, inputById, showAsInPanel } from "./elements.js";
 
-const t = browser.localizePage(await browser.readLocale(), document);
+const locale = await browser.readLocale();
+const t = browser.localizePage(locale, document);
 byId("top").prepend(logo());
 for (const page of ["history", "options"]) {
   byId(page).addEventListener("click", () => void browser.openTab(`ui/${page}.html`).then(() => close()));
@@ -84,8 +87,12 @@ async function showChecks() {
   const list = await browser.sendToBackground({ type: "checks", tabId }).catch(() => []);
   const checks = Array.isArray(list) ? list : [];
   const item = (/** @type {import("../shared/messages.js").TabCheck} */ { title, snapshot }) => {
-    const { text, detail } = snapshot.report ? toLabel(parseReport(snapshot.report), t) : progressLabel(snapshot, t);
-    return h("li", {}, h("b", {}, text), h("p", { dir: "auto" }, title), h("p", { class: "hint" }, detail));
+    const report = snapshot.report && parseReport(snapshot.report);
+    const { text, detail } = report ? toLabel(report, t) : progressLabel(snapshot, t);
+    const evidence = report?.status === "ok" ? report.verdict.evidence : null;
+    const scale = evidence && h("div", { class: "evidence" });
+    if (scale) showAsInPanel(scale, languageAttributes(locale.language), renderScale(evidence, null));
+    return h("li", {}, h("b", {}, text), scale, h("p", { dir: "auto" }, title), h("p", { class: "hint" }, detail));
   };
   byId("checks").hidden = checks.length === 0;
   byId("check-list").replaceChildren(...checks.map(item));

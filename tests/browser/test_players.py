@@ -3,6 +3,7 @@
 import pytest
 
 from tests.browser.chromium import Chromium
+from tests.browser.overlay import shoot
 from tests.browser.person import FAKE, LABELS, NO_FACE, REAL, InChromium, open_panel_by_keyboard
 from tests.browser.players import PLAYERS
 from tests.browser.stub_space import StubSpace
@@ -154,6 +155,9 @@ def test_the_answer_on_a_page_that_removes_it_is_in_the_popup(person, players, s
     if isinstance(person, InChromium):
         popup = person.browser.press_toolbar(person.page)
         popup.wait("#check-list", FAKE)
+        mark = "document.querySelector('.evidence').shadowRoot.querySelector('.fake.strong.here + .mark')"
+        person.wait(lambda: popup.evaluate(f"getComputedStyle({mark}).position") == "absolute")  # the panel's style
+        shoot(popup, "extension-popup-answer")
 
 
 def test_the_paused_player_of_an_article_is_meant_and_not_the_loop_behind_it(person, players, space):
