@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from unmask.render.evidence import label_text
+from unmask.evidence import Strength
+from unmask.render.evidence import ZONES, label_text, mark_percent
 from unmask.render.provenance import origin_text
-from unmask.report import BoxReport, CheckReport, FaceReport, SpanReport, VerdictReport
+from unmask.report import BoxReport, CheckReport, EvidenceReport, FaceReport, SpanReport, VerdictReport
 from unmask.verdict_text import clock, percent
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -33,6 +34,9 @@ TONES: dict[str, Color] = {  # orange, blue, grey: told apart with every kind of
 
 TEXT_PX = (10, 24)  # smallest and largest letters
 ORIGIN_SIZE = 0.85  # of the letters that say where it is from
+HEADER_SIZE = 2.4  # height of the line of the label, of that of letters
+SCALE_SIZE = 1.6  # and of the scale of evidence below it
+ZONE_HEIGHTS: dict[Strength, float] = {"strong": 1.0, "moderate": 0.75, "weak": 0.5, "none": 0.25}
 MAX_ROWS = 3  # faces in the strip, most suspicious first
 BOX_GAP_SECONDS = 0.5  # a face's box is interpolated over gaps up to this
 BOX_REACH_SECONDS = 0.2  # and kept this long around what was looked at
@@ -136,7 +140,7 @@ class Scene:
         now, end = (clock(value + self.offset_seconds) for value in (seconds, self.end_seconds))
         self._write_right(panel, f"{now} / {end}", round(self.text_px * 1.5), FAINT)
         x = self._x_at(seconds)
-        top = round(self.text_px * 2.1)
+        top = round(self.text_px * (self._rows_at - 0.3))
         bottom = len(panel) - self._origin_px - self.text_px // 2
         cv2.line(panel, (x, top), (x, bottom), INK, max(1, self.text_px // 10), cv2.LINE_AA)
         return panel
@@ -147,18 +151,37 @@ class Scene:
         unit, faces = self.text_px, self._faces[:MAX_ROWS]
         lines = self._wrap(origin, self.picture_px[0] - 2 * unit)
         self._origin_px = round(unit * 1.2 * len(lines))
-        height = 2 * math.ceil((unit * (2.4 + 1.5 * len(faces)) + self._origin_px) / 2)
+        evidence = verdict.get("evidence")
+        self._rows_at = HEADER_SIZE + (SCALE_SIZE if evidence else 0.0)
+        height = 2 * math.ceil((unit * (self._rows_at + 1.5 * len(faces)) + self._origin_px) / 2)
         panel = np.full((height, self.picture_px[0], 3), PANEL, np.uint8)
         cv2.rectangle(panel, (0, 0), (unit // 3, round(unit * 2.1)), TONES[label], cv2.FILLED)
         chance = "" if probability is None else f": {percent(probability)}"
-        text = label_text(label, verdict.get("evidence"))
+        text = label_text(label, evidence)
         self._write(panel, f"{text}{chance}", (unit, round(unit * 1.5)), INK, weight=700)
+        if evidence:
+            self._draw_scale(panel, evidence)
         for row, face in enumerate(faces):
-            self._draw_row(panel, face, round(unit * (2.4 + 1.5 * row)))
+            self._draw_row(panel, face, round(unit * (self._rows_at + 1.5 * row)))
         for row, line in enumerate(lines):
-            baseline = round(unit * (3.0 + 1.5 * len(faces) + 1.2 * row))
+            baseline = round(unit * (self._rows_at + 0.6 + 1.5 * len(faces) + 1.2 * row))
             self._write(panel, line, (unit, baseline), FAINT, size=ORIGIN_SIZE)
         return panel
+
+    def _draw_scale(self, panel: UInt8Array, evidence: EvidenceReport) -> None:
+        """Draw the zones from real, hollow, to fake, full, the higher the stronger, and the marker."""
+        unit = self.text_px
+        width, bottom = self.picture_px[0] - 2 * unit, round(unit * (HEADER_SIZE + 1.1))
+        at, total = 0.0, sum(zone.width for zone in ZONES)
+        for zone in ZONES:
+            left, right = (unit + round(width * share / total) for share in (at, at + zone.width))
+            top = bottom - round(unit * ZONE_HEIGHTS[zone.strength])
+            tone = TONES["uncertain" if zone.direction == "none" else zone.direction]
+            cv2.rectangle(panel, (left, top), (right - 3, bottom), tone, cv2.FILLED if zone.direction == "fake" else 1)
+            at += zone.width
+        x = unit + round(width * mark_percent(evidence) / 100)
+        for color, thickness in ((PANEL, unit // 3), (INK, unit // 6)):
+            cv2.line(panel, (x, bottom - round(unit * 1.2)), (x, bottom), color, max(1, thickness))
 
     def _wrap(self, text: str, width_px: int) -> list[str]:
         """Break text into lines of words that fit."""

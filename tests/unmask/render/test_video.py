@@ -12,7 +12,8 @@ import pytest
 from tests import reports
 from tests.media import glide, write_video
 from unmask.errors import Cancelled
-from unmask.render.drawing import PANEL, TONES, Scene, box_at
+from unmask.render.drawing import HEADER_SIZE, INK, PANEL, TONES, Scene, box_at
+from unmask.render.evidence import mark_percent
 from unmask.render.video import moving_parts, overlay
 from unmask.report import CheckReport
 from unmask.video.decode import decode, play, probe
@@ -124,6 +125,18 @@ def test_a_cancelled_drawing_leaves_nothing(tmp_path):
 
 def scene_of(found: CheckReport, end_seconds: float) -> Scene:
     return Scene(found, (320, 240), (640, 480), end_seconds)
+
+
+@pytest.mark.parametrize("logit", [6.0, 1.2, 0.0, -6.0])
+def test_the_marker_lies_on_the_scale_of_evidence_and_a_report_without_evidence_has_no_scale(logit):
+    found: Any = reports.build(reports.clips([logit] * 3), duration_seconds=4.0, width=320, height=240)
+    panel = scene_of(found, 4.0).draw(np.zeros((480, 640, 3), np.uint8), 0.0)[480:]
+    unit = scene_of(found, 4.0).text_px
+    row = panel[round(unit * (HEADER_SIZE - 0.05))]  # above the zones
+    at = np.flatnonzero(np.abs(row.astype(int) - INK).max(-1) < 40).mean()
+    assert 100 * (at - unit) / (640 - 2 * unit) == pytest.approx(mark_percent(found["verdict"]["evidence"]), abs=1)
+    del found["verdict"]["evidence"]
+    assert len(scene_of(found, 4.0).draw(np.zeros((480, 640, 3), np.uint8), 0.0)) < 480 + len(panel)
 
 
 def test_a_fetched_range_is_drawn_at_its_place_in_the_file():
