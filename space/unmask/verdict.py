@@ -75,21 +75,22 @@ class Policy:
         return "real" if probability < self.real_below else "uncertain"
 
 
-def ensemble_policy(policies: Sequence[Policy]) -> Policy:
-    """Combine the policies of models that answer together: the first's, with the widest abstain band of all.
+LOWER_IS_CAUTIOUS = ("real_below", "max_disagreement", "max_contrary", "max_drift")  # of the fields of Policy
+HIGHER_IS_CAUTIOUS = ("fake_above", "min_frames", "min_clips", "min_sharpness", "trim", "crowd_weight")
 
-    Of the required sharpness and of the weight of several faces the highest is taken. Evidence is graded by the widest
-    edges of all, and without frequencies: how often such an average was of a fake was measured on no videos.
+
+def ensemble_policy(policies: Sequence[Policy]) -> Policy:
+    """Combine the policies of models that answer together, in any order: of each field the most cautious value.
+
+    Evidence is graded by the widest edges of all, and without frequencies: how often such an average was of a fake was
+    measured on no videos.
     """
     if len(policies) == 1:
         return policies[0]
     scales = [policy.evidence for policy in policies]
-    return replace(
-        policies[0],
-        real_below=min(policy.real_below for policy in policies),
-        fake_above=max(policy.fake_above for policy in policies),
-        min_sharpness=max(policy.min_sharpness for policy in policies),
-        crowd_weight=max(policy.crowd_weight for policy in policies),
+    return Policy(
+        **{name: min(getattr(policy, name) for policy in policies) for name in LOWER_IS_CAUTIOUS},
+        **{name: max(getattr(policy, name) for policy in policies) for name in HIGHER_IS_CAUTIOUS},
         evidence=EvidenceScale(
             moderate=_widest([scale.moderate for scale in scales]), weak=_widest([scale.weak for scale in scales])
         ),

@@ -184,7 +184,10 @@ class Firefox:
         return png
 
     def text(self) -> str:
-        return self.driver.find_element(By.TAG_NAME, "body").text
+        found: str = self.driver.execute_script(
+            "return document.body?.innerText ?? ''"
+        )  # at once: a page may be leaving
+        return found
 
     # --- what the extension draws
 

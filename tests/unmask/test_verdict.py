@@ -178,7 +178,10 @@ def test_the_most_cautious_of_an_ensemble_decides_what_is_answered() -> None:
     one = Policy(real_below=0.3, fake_above=0.7, min_sharpness=0.02, crowd_weight=0.5, evidence=scale)
     other = replace(one, real_below=0.4, fake_above=0.8, min_sharpness=0.0, crowd_weight=0.9)
     other = replace(other, evidence=replace(scale, moderate=(-3.0, 0.9), weak=(-0.7, 0.8)))
+    other = replace(other, min_frames=6, min_clips=2, trim=0.2, max_drift=1.5, max_contrary=0.3, max_disagreement=0.2)
     for policy in (ensemble_policy([one, other]), ensemble_policy([other, one])):
+        assert (policy.min_frames, policy.min_clips, policy.trim) == (6, 2, 0.2)
+        assert (policy.max_drift, policy.max_contrary, policy.max_disagreement) == (1.5, 0.25, 0.2)
         assert (policy.real_below, policy.fake_above, policy.min_sharpness) == (0.3, 0.8, 0.02)
         assert (policy.crowd_weight, policy.evidence.moderate, policy.evidence.weak) == (0.9, (-3.0, 1.0), (-1.0, 0.8))
         said = judge_one_pass([made(2.0, start=0.0), made(2.0, start=1.0)], policy).evidence
