@@ -2,7 +2,8 @@
 
 import math
 import random
-from dataclasses import replace
+from dataclasses import fields, replace
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -178,15 +179,33 @@ def test_the_most_cautious_of_an_ensemble_decides_what_is_answered() -> None:
     one = Policy(real_below=0.3, fake_above=0.7, min_sharpness=0.02, crowd_weight=0.5, evidence=scale)
     other = replace(one, real_below=0.4, fake_above=0.8, min_sharpness=0.0, crowd_weight=0.9)
     other = replace(other, evidence=replace(scale, moderate=(-3.0, 0.9), weak=(-0.7, 0.8)))
-    other = replace(other, min_frames=6, min_clips=2, trim=0.2, max_drift=1.5, max_contrary=0.3, max_disagreement=0.2)
     for policy in (ensemble_policy([one, other]), ensemble_policy([other, one])):
-        assert (policy.min_frames, policy.min_clips, policy.trim) == (6, 2, 0.2)
-        assert (policy.max_drift, policy.max_contrary, policy.max_disagreement) == (1.5, 0.25, 0.2)
         assert (policy.real_below, policy.fake_above, policy.min_sharpness) == (0.3, 0.8, 0.02)
         assert (policy.crowd_weight, policy.evidence.moderate, policy.evidence.weak) == (0.9, (-3.0, 1.0), (-1.0, 0.8))
         said = judge_one_pass([made(2.0, start=0.0), made(2.0, start=1.0)], policy).evidence
         assert said and said.per_100 is None  # one member's frequencies are not those of an average
     assert ensemble_policy([one]) == one
+
+
+CAUTIOUS = {  # field -> its values in three policies, the most cautious of them
+    "max_disagreement": ((0.4, 0.2, 0.3), 0.2),
+    "min_frames": ((4, 8, 6), 8),
+    "min_clips": ((1, 3, 2), 3),
+    "min_sharpness": ((0.0, 0.03, 0.02), 0.03),
+    "max_contrary": ((0.25, 0.1, 0.2), 0.1),
+    "max_drift": ((2.0, 0.5, 1.0), 0.5),
+    "trim": ((0.1, 0.3, 0.2), 0.3),
+    "crowd_weight": ((0.5, 1.0, 0.7), 1.0),
+    "real_below": ((0.35, 0.2, 0.3), 0.2),
+    "fake_above": ((0.75, 0.9, 0.8), 0.9),
+}
+
+
+def test_an_ensemble_has_one_policy_in_any_order():
+    assert {*CAUTIOUS, "evidence"} == {field.name for field in fields(Policy)}
+    members = [Policy(**{name: values[i] for name, (values, _) in CAUTIOUS.items()}) for i in range(3)]
+    expected = Policy(**{name: value for name, (_, value) in CAUTIOUS.items()})
+    assert {ensemble_policy(order) for order in permutations(members)} == {expected}
 
 
 def test_a_calibration_that_makes_no_sense_and_a_logit_that_is_no_number_are_refused():

@@ -1,42 +1,37 @@
-"""Backbones start from torchvision's ImageNet weights, where they can be had: the same maps come out."""
-
-from unittest.mock import Mock
+"""Training starts from torchvision's weights; random ones stand in for those it would download."""
 
 import pytest
 import torch
+from torch import nn
 
-from training.fit.pretrained import load_pretrained, torchvision
-from unmask.models.architectures import MesoTransformer, MobileNetGru, ResNextLstm
-from unmask.models.configs import MesoTransformerConfig, MobileNetGruConfig, ResNextLstmConfig
+from tests.untrained import config_of
+from training.fit import pretrained
+from unmask.models.architectures import ARCHITECTURES
 
-
-@pytest.fixture
-def images():
-    torch.manual_seed(0)
-    return torch.rand(2, 3, 96, 96)
+MODELS = pretrained.torchvision.models
 
 
+@pytest.mark.parametrize(
+    ("name", "build", "weights"),
+    [
+        ("resnext-lstm", "resnext50_32x4d", "ResNeXt50_32X4D_Weights.IMAGENET1K_V2"),
+        ("mobilenet-gru", "mobilenet_v2", "MobileNet_V2_Weights.IMAGENET1K_V1"),
+    ],
+)
 @torch.inference_mode()
-def test_resnext_starts_from_torchvisions_network(images, monkeypatch):
-    network = torchvision.models.resnext50_32x4d().eval()  # random weights stand for the download
-    download = Mock(return_value=network)
-    monkeypatch.setattr(torchvision.models, "resnext50_32x4d", download)
-    whole = torch.nn.Sequential(*list(network.children())[:-2])
-    ours = ResNextLstm(ResNextLstmConfig()).eval()
-    assert not torch.allclose(ours.frame_features(images), whole(images), atol=1e-4)
-    assert load_pretrained(ours)
-    download.assert_called_once_with(weights=torchvision.models.ResNeXt50_32X4D_Weights.IMAGENET1K_V2)
-    torch.testing.assert_close(ours.frame_features(images), whole(images), atol=1e-4, rtol=1e-4)
-
-
-@torch.inference_mode()
-def test_mobilenet_starts_from_the_file_that_a_package_carries(images, monkeypatch):
-    network = torchvision.models.mobilenet_v2().eval()
-    monkeypatch.setattr("training.fit.pretrained._packaged", network.state_dict)
-    ours = MobileNetGru(MobileNetGruConfig()).eval()
-    assert load_pretrained(ours)
-    torch.testing.assert_close(ours.frame_features(images), network.features(images), atol=1e-4, rtol=1e-4)
-
-
-def test_a_network_of_our_own_has_none():
-    assert not load_pretrained(MesoTransformer(MesoTransformerConfig()))
+def test_the_backbone_answers_as_torchvision_with_its_weights(name, build, weights, monkeypatch):
+    torch.manual_seed(1)
+    theirs = getattr(MODELS, build)()
+    for norm in (layer for layer in theirs.modules() if isinstance(layer, nn.BatchNorm2d)):
+        norm.momentum = 1.0  # takes the statistics of the next batch: else the maps are nearly 0, and so all alike
+    theirs.train()(torch.randn(4, 3, 96, 96))
+    theirs.eval()
+    states = {weights: theirs.state_dict()}
+    monkeypatch.setattr(MODELS.WeightsEnum, "get_state_dict", lambda member, **_: states[str(member)])
+    monkeypatch.setattr(pretrained, "PACKAGED", "no_such_package")
+    ours, images = ARCHITECTURES[name](config_of(name)).eval(), torch.randn(1, 3, 96, 96)
+    maps = theirs.features if name == "mobilenet-gru" else nn.Sequential(*list(theirs.children())[:-2])
+    expected = maps(images)
+    assert expected.std() > 0.1
+    assert pretrained.load_pretrained(ours)
+    torch.testing.assert_close(ours.frame_features(images), expected)
